@@ -1,0 +1,57 @@
+"""auditlake: an embedded SQL analytics engine for audit trails.
+
+>>> import auditlake                                                    # doctest: +SKIP
+>>> lake = auditlake.create("lake")                                     # doctest: +SKIP
+>>> lake.ingest("logs/*.jsonl")                                         # doctest: +SKIP
+>>> lake.report("failed_logins", period="2026-Q3").status               # doctest: +SKIP
+'violation'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditlake.clock import Clock, system_clock
+from auditlake.errors import AuditLakeError
+from auditlake.events.event import AuditEvent
+from auditlake.events.schema import EventType
+from auditlake.lake import AuditLake
+
+__version__ = "0.1.0"
+__all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "create", "open"]
+
+
+def create(
+    path: str | Path,
+    *,
+    event_types: Sequence[str] = (),
+    default_retention: str | None = None,
+    clock: Clock = system_clock,
+) -> AuditLake:
+    """Make a lake, with the built-in policies in it.
+
+    Args:
+        path: Its folder; it must not exist yet, or be empty.
+        event_types: Types beside the built-in ones.
+        default_retention: How long events are kept that no policy governs, e.g. ``365d``; for ever if None.
+        clock: Where the present comes from.
+
+    Raises:
+        LakeExistsError: There is something at the path already.
+        LakeError: A setting is not well formed, or the folder cannot be made.
+    """
+    from auditlake.store.init import create_lake  # noqa: PLC0415 - slow to import, and only needed once
+
+    create_lake(Path(path), now=clock(), event_types=event_types, default_retention=default_retention)
+    return AuditLake(path, clock=clock)
+
+
+def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa: A001 - auditlake.open is its name
+    """Open a lake that is there.
+
+    Raises:
+        LakeNotFoundError: There is no lake at that path.
+        LakeFormatError: Its settings cannot be understood.
+    """
+    return AuditLake(path, clock=clock)

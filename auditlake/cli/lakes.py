@@ -1,0 +1,56 @@
+"""``init``, ``compact`` and ``demo``: verbs about the lake as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from auditlake.cli.output import machine, opened
+
+
+@click.command()
+@click.option("--event-type", "event_types", multiple=True, metavar="NAME", help="A type beside the built-in ones.")
+@click.option("--default-retention", metavar="DURATION", help="How long events are kept that no policy governs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def init(path: str, event_types: tuple[str, ...], default_retention: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Make a lake, with the built-in policies in it."""
+    import auditlake  # noqa: PLC0415
+
+    lake = auditlake.create(path, event_types=event_types, default_retention=default_retention)
+    if as_json:
+        machine({"lake": str(lake.layout.root), "id": lake.config.id})
+    else:
+        click.echo(f"made a lake at {lake.layout.root}")
+
+
+@click.command()
+@click.option("--grace", "grace_hours", type=click.FloatRange(min=0), default=24.0, show_default=True, metavar="HOURS",
+              help="How long replaced files stay on the disk for readers under way.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def compact(path: str, grace_hours: float, as_json: bool) -> None:  # noqa: FBT001
+    """Turn the small files of each day into one; no answer changes."""
+    summary = opened(path).compact(grace_seconds=grace_hours * 3600)
+    if as_json:
+        machine(asdict(summary))
+    else:
+        click.echo(
+            f"{summary.days} days compacted: {summary.files_before} files became {summary.files_after}, "
+            f"{summary.unlinked} old files removed (snapshot {summary.snapshot})"
+        )
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("demo"))
+@click.pass_context
+def demo(context: click.Context, folder: Path) -> None:
+    """Build a demo lake in FOLDER: 90 days of an LLM service's audit trail, ingested, judged, reported."""
+    from auditlake.cli.demo import run_demo  # noqa: PLC0415 - the generator is not for --help
+
+    run_demo(context, folder)
+
+
+COMMANDS = (init, compact, demo)

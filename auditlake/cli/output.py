@@ -1,0 +1,129 @@
+"""How the command line shows things: tables and progress on a terminal, plain lines elsewhere, JSON for machines.
+
+Text from events is hostile: control characters, escape sequences and marks that turn the direction of writing are made
+visible before anything reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from auditlake.lake import AuditLake
+    from auditlake.store.ingest import Listener
+
+_CELL = 60
+_QUIET_SECONDS = 5.0
+
+
+def opened(path: str) -> AuditLake:
+    """The lake that the command is about."""
+    from auditlake.lake import AuditLake  # noqa: PLC0415 - not for --help
+
+    return AuditLake(path)
+
+
+def plain(text: str) -> str:
+    """One line of text that a terminal can only show."""
+    from auditlake.reports.jsonform import visible  # noqa: PLC0415
+
+    return visible(text)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
+    """Print a table; every cell is made harmless, and long ones are cut."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(headings):
+        shown.add_column(heading, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell(value)) for value in row))
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(shown)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%SZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    text = plain(str(value))
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def machine(value: Any) -> None:
+    """Print one JSON object."""
+    click.echo(json.dumps(value, ensure_ascii=True, indent=2, default=_spelled))
+
+
+def _spelled(value: Any) -> str:
+    from auditlake.events.times import print_instant  # noqa: PLC0415
+
+    return print_instant(value) if isinstance(value, datetime) else str(value)
+
+
+@contextmanager
+def ingest_progress(*, quiet: bool) -> Iterator[Listener]:
+    """Show how far an ingest is: a bar on a terminal, a line every few seconds elsewhere, nothing if quiet."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        yield from _bar()
+    else:
+        yield _lines()
+
+
+def _bar() -> Iterator[Listener]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def listen(step: Any) -> None:
+            what = f"{step.stage} {plain(step.detail)[-40:]}".replace("[", "(")
+            progress.update(task, description=what, completed=step.done, total=step.total)
+
+        yield listen
+
+
+def _lines() -> Listener:
+    last = time.monotonic()
+
+    def listen(step: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _QUIET_SECONDS:
+            last = time.monotonic()
+            of = f" of {step.total:,}" if step.total else ""
+            click.echo(f"{step.stage} {plain(step.detail)}: {step.done:,}{of}", err=True)
+
+    return listen
+
+
+def report_progress(*, quiet: bool) -> Any:
+    """Tell which policy is being judged, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        return lambda *_: None
+
+    def listen(done: int, total: int, policy: str) -> None:
+        line = f"judging {policy} ({done + 1} of {total})" if policy else ""
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+    return listen

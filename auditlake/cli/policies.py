@@ -1,0 +1,144 @@
+"""``policy``: what the lake judges by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.data import Instant
+from auditlake.cli.output import machine, opened, plain, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from auditlake.policies.model import Policy
+
+
+@click.group()
+def policy() -> None:
+    """List, show, check, add and remove policies, and print their SQL."""
+
+
+@policy.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def list_(path: str, as_json: bool) -> None:  # noqa: FBT001
+    """The lake's policies."""
+    found = opened(path).policies()
+    if as_json:
+        machine({"policies": [_summary(each) for each in found]})
+        return
+    headings = ("policy", "governs", "threshold", "window", "by", "keeps", "severity")
+    table(headings, (
+        (each.id, ", ".join(each.required_events), each.alert_threshold, each.window, ", ".join(each.group_by),
+         each.retention_period, each.severity)
+        for each in found
+    ), right=(2,))  # fmt: skip
+
+
+@policy.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def show(path: str, name: str, as_json: bool) -> None:  # noqa: FBT001
+    """One policy, as its file has it."""
+    found = opened(path).policy(name)
+    if as_json:
+        machine(_summary(found) | {"text": found.text})
+    else:
+        click.echo(plain_lines(found.text), nl=False)
+
+
+@policy.command()
+@click.argument("names", nargs=-1, metavar="[POLICY...]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def check(path: str, names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+    """Load policies and run the tests inside their files; exit with 1 if one fails."""
+    results = opened(path).check_policies(*names)
+    if as_json:
+        machine({"tests": [
+            {"policy_id": each.policy_id, "test": each.test, "passed": each.passed, "differences": each.differences}
+            for each in results
+        ]})  # fmt: skip
+    else:
+        for each in results:
+            click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
+            for difference in each.differences:
+                click.echo(f"       {plain(difference)}")
+        click.echo(f"{sum(each.passed for each in results)} of {len(results)} tests passed")
+    if not all(each.passed for each in results):
+        raise click.exceptions.Exit(1)
+
+
+@policy.command()
+@click.argument("name")
+@click.option("--as-of", type=Instant(), help="The instant that the values are for; now if not given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:  # noqa: FBT001
+    """Print exactly what a report of the policy runs, and the values it binds."""
+    from auditlake.reports.build import printable  # noqa: PLC0415
+
+    queries = opened(path).policy_sql(name, as_of=as_of)
+    if as_json:
+        machine({"queries": [
+            {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
+        ]})  # fmt: skip
+        return
+    for each in queries:
+        click.echo(f"-- {each.name}")
+        for parameter, value in printable(each.parameters).items():
+            click.echo(f"--   ${parameter} = {json.dumps(value)}")
+        click.echo(plain_lines(each.sql) + "\n")
+
+
+@policy.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Put it in the place of the lake's policy of that name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def add(path: str, file: Path, replace: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Check a policy file and copy it into the lake; its name is the policy's id."""
+    found = opened(path).add_policy(file, replace=replace)
+    machine(_summary(found)) if as_json else click.echo(f"added {found.id}")
+
+
+@policy.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def remove(path: str, name: str, yes: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Take a policy out of the lake; what only it kept may then be due for deletion."""
+    lake = opened(path)
+    lake.policy(name)
+    if not yes:
+        click.confirm(f"remove {name}? what only it keeps may then be due for deletion", abort=True)
+    lake.remove_policy(name)
+    machine({"removed": name}) if as_json else click.echo(f"removed {name}")
+
+
+def plain_lines(text: str) -> str:
+    """Text of several lines that a terminal can only show."""
+    from auditlake.reports.jsonform import visible  # noqa: PLC0415
+
+    return visible(text, keep="\n")
+
+
+def _summary(found: Policy) -> dict[str, Any]:
+    return {
+        "id": found.id, "name": found.name, "description": found.description,
+        "required_events": list(found.required_events), "retention_period": str(found.retention_period),
+        "alert_threshold": found.alert_threshold, "window": str(found.window), "group_by": list(found.group_by),
+        "where": found.where, "coverage": found.coverage, "max_gap": found.max_gap and str(found.max_gap),
+        "max_retention": found.max_retention and str(found.max_retention), "severity": found.severity,
+        "controls": {name: list(ids) for name, ids in found.controls.items()}, "tests": len(found.tests),
+        "digest": found.digest,
+    }  # fmt: skip
+
+
+COMMANDS = (policy,)

@@ -1,0 +1,99 @@
+"""``report``: judge policies and write what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.data import Instant
+from auditlake.cli.output import machine, opened, report_progress, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from auditlake.lake import AuditLake
+    from auditlake.reports.produce import ComplianceReport
+
+STATUSES = ("violation", "no_data", "compliant")
+EXIT_FINDINGS = 1
+
+
+def _listed(allowed: tuple[str, ...]) -> Any:
+    """A callback for options that take several words with commas between."""
+
+    def split(_context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in (value or "").split(",") if word.strip())
+        if wrong := [word for word in words if word not in allowed]:
+            raise click.BadParameter(f"expected some of {', '.join(allowed)}, got {wrong[0]}", param=param)
+        return words
+
+    return split
+
+
+@click.command()
+@click.argument("policies", nargs=-1, metavar="[POLICY...]")
+@click.option("--as-of", type=Instant(), help="Events after it do not exist for the report; now if not given.")
+@click.option("--since", type=Instant(), help="The period is (since, until].")
+@click.option("--until", type=Instant())
+@click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d.")
+@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
+@click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
+@click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
+@click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
+@click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def report(
+    path: str, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
+    as_json: bool, as_of: datetime | None, **options: Any,
+) -> None:  # fmt: skip
+    """Judge policies (all of them if none is named) and write JSON and HTML reports."""
+    lake = opened(path)
+    made = lake.reports(*policies, as_of=as_of, listen=report_progress(quiet=as_json), **options)
+    written, index = write_reports(lake, made, out, formats or ("json", "html"))
+    if as_json:
+        machine({"reports": [_summary(each, files) for each, files in zip(made, written, strict=True)], "index": index})
+    else:
+        show_verdicts(made)
+        click.echo(f"reports in {index.parent}; begin with {index.name}")
+    if any(each.status in fail_on for each in made):
+        raise click.exceptions.Exit(EXIT_FINDINGS)
+
+
+def write_reports(
+    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
+) -> tuple[list[tuple[Path, ...]], Path]:
+    """Write reports and the list of what lies in the folder; give both."""
+    from auditlake.reports.produce import write_index  # noqa: PLC0415
+
+    folder = out or lake.layout.reports
+    written = [each.write(folder, formats) for each in made]
+    return written, write_index(folder)
+
+
+def show_verdicts(made: Sequence[ComplianceReport]) -> None:
+    """The verdict table."""
+    rows = []
+    for each in made:
+        said = each.report
+        kinds = [finding.kind for finding in said.violations]
+        rows.append((
+            said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
+            kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
+        ))  # fmt: skip
+    table(("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6))
+
+
+def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
+    said = made.report
+    return {
+        "policy_id": said.policy_id, "status": said.status, "status_now": said.status_now, "as_of": said.as_of,
+        "snapshot": said.evidence.snapshot, "findings": len(said.violations), "files": [str(file) for file in files],
+    }  # fmt: skip
+
+
+COMMANDS = (report,)

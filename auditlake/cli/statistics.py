@@ -1,0 +1,62 @@
+"""What ``stats`` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from auditlake.cli.output import cell, table
+from auditlake.reports.jsonform import finding_dict
+from auditlake.statistics import Statistics
+
+
+def statistics_dict(found: Statistics) -> dict[str, Any]:
+    """The statistics for machines, with the names that LLMGuardian gives them where it has them."""
+    return {
+        "as_of": found.as_of,
+        "snapshot": found.snapshot,
+        "total_events": found.total_events,
+        "first_event": found.first_event,
+        "last_event": found.last_event,
+        "events_by_type": found.events_by_type,
+        "events_by_user": found.events_by_user,
+        "policy_compliance": {
+            each.policy_id: {
+                "total_events": each.total_events, "recent_events": each.recent_events, "window": each.window,
+                "threshold": each.threshold, "status": each.status,
+            }
+            for each in found.policies
+        },
+        "recent_violations": [
+            {"policy_id": each.policy_id} | finding_dict(each.finding) for each in found.recent_violations
+        ],
+    }  # fmt: skip
+
+
+def show_statistics(found: Statistics) -> None:
+    """The statistics for people."""
+    click.echo(f"{found.total_events:,} events, snapshot {found.snapshot}, as of {cell(found.as_of)}")
+    if found.first_event:
+        click.echo(f"from {cell(found.first_event)} to {cell(found.last_event)}")
+    table(("type", "events"), found.events_by_type.items(), right=(1,))
+    table(("user", "events"), found.events_by_user.items(), right=(1,))
+    table(
+        ("policy", "events", "recent", "window", "threshold", "status"),
+        (
+            (each.policy_id, each.total_events, each.recent_events, each.window, each.threshold, each.status)
+            for each in found.policies
+        ),
+        right=(1, 2, 4),
+    )
+    if found.recent_violations:
+        click.echo("recent violations:")
+        table(
+            ("policy", "start", "end", "peak", "what"),
+            (
+                (each.policy_id, each.finding.start, each.finding.end or "ongoing", each.finding.peak,
+                 each.finding.message)
+                for each in found.recent_violations
+            ),
+            right=(3,),
+        )  # fmt: skip

@@ -1,0 +1,14 @@
+"""The one place that knows what time it is. Everything else is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, aware, in UTC."""
+
+
+def system_clock() -> datetime:
+    """The machine's clock, in UTC, to the microsecond."""
+    return datetime.now(UTC)

@@ -1,0 +1,113 @@
+"""lake.toml: what a lake is and how its owner set it."""
+
+from __future__ import annotations
+
+import tomllib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from auditlake.errors import LakeFormatError, LakeNotFoundError
+from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
+from auditlake.policies.durations import parse_duration
+from auditlake.policies.model import Duration
+from auditlake.store.layout import POLICY_ID, Layout
+
+FORMAT_VERSION = 1
+"""The layout that this program writes and reads."""
+
+_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record"}
+
+
+@dataclass(frozen=True, slots=True)
+class LakeConfig:
+    """The settings of one lake."""
+
+    id: str
+    """A UUID, made at init."""
+    created: str
+    """When it was made, RFC 3339."""
+    extra_types: tuple[str, ...] = ()
+    """Event types beside the built-in ones."""
+    default_retention: Duration | None = None
+    """How long events that no policy governs are kept; for ever if None."""
+    max_record: int = MAX_RECORD
+    """Bytes; a longer input record is quarantined."""
+
+    @property
+    def event_types(self) -> frozenset[str]:
+        """Every type that this lake accepts."""
+        return BUILT_IN_TYPES | frozenset(self.extra_types)
+
+
+def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retention: str | None = None) -> LakeConfig:
+    """The settings of a lake that is being made.
+
+    Raises:
+        ValueError: A type's name or the retention is not well formed.
+    """
+    for name in extra_types:
+        if not POLICY_ID.match(name):
+            message = f"{name!r} cannot be an event type: expected lower-case letters, digits, _ and -, at most 64"
+            raise ValueError(message)
+    retention = parse_duration(default_retention, "retention_period") if default_retention else None
+    return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
+
+
+def dump_config(config: LakeConfig) -> bytes:
+    """lake.toml as text, with comments that say what may be changed."""
+    types = ", ".join(f'"{name}"' for name in config.extra_types)
+    retention = f'default_retention = "{config.default_retention}"' if config.default_retention else (
+        '# default_retention = "365d"   # without it, events that no policy governs are kept for ever'
+    )  # fmt: skip
+    return (
+        f"# An auditlake lake. Keep format_version, id and created as they are.\n"
+        f"format_version = {FORMAT_VERSION}\n"
+        f'id = "{config.id}"\n'
+        f'created = "{config.created}"\n\n'
+        f"# Event types beside the built-in ones.\n"
+        f"event_types = [{types}]\n"
+        f"{retention}\n"
+        f"# Bytes; a longer input record is quarantined.\n"
+        f"max_record = {config.max_record}\n"
+    ).encode()
+
+
+def read_config(layout: Layout) -> LakeConfig:
+    """Read lake.toml.
+
+    Raises:
+        LakeNotFoundError: There is none.
+        LakeFormatError: It cannot be understood.
+    """
+    try:
+        raw = tomllib.loads(layout.config.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"there is no lake at {layout.root}"
+        raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(layout, str(error)) from error
+    return _parse(layout, raw)
+
+
+def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
+    if raw.get("format_version") != FORMAT_VERSION:
+        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {raw.get('format_version')!r}")
+    if unknown := sorted(set(raw) - _KEYS):
+        raise _unreadable(layout, f"unknown key {unknown[0]!r}")
+    types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
+    if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
+        raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
+    if not isinstance(max_record, int) or max_record < 1:
+        raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
+    try:
+        retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
+        return LakeConfig(str(raw["id"]), str(raw["created"]), tuple(types), retention, max_record)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _unreadable(layout, str(error)) from error
+
+
+def _unreadable(layout: Layout, why: str) -> LakeFormatError:
+    return LakeFormatError(f"{layout.config} cannot be understood: {why}", hint="mend lake.toml or restore it")

@@ -1,0 +1,73 @@
+"""Ask a policy's questions of the ``events`` view of a connection, and keep what was asked with what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.duck import rows
+from auditlake.policies.compile import CompiledQuery, Question, Step, compile_policy, samples_of
+from auditlake.policies.model import Policy
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The rows of every step that gave rows, by the step's name, and the queries that gave them."""
+
+    policy: Policy
+    question: Question
+    rows: Mapping[str, list[Row]]
+    queries: tuple[tuple[CompiledQuery, int], ...]
+    """Each query and how many rows its main step gave."""
+
+    def one(self, name: str) -> Row:
+        """The only row of a step."""
+        (row,) = self.rows[name]
+        return row
+
+
+def evaluate(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
+) -> Answers:
+    """Run all queries of a policy. Temporary tables of the connection are overwritten."""
+    given: dict[str, list[Row]] = {}
+    counted = []
+    for query in compile_policy(policy, policies, question):
+        for step in query.steps:
+            given[step.name] = run_step(connection, step)
+        counted.append((query, len(given[query.name])))
+    return Answers(policy, question, given, tuple(counted))
+
+
+def run_step(connection: duckdb.DuckDBPyConnection, step: Step) -> list[Row]:
+    """Run one statement; its rows, or none where it only makes a table."""
+    return rows(connection, step.sql, dict(step.parameters))
+
+
+def samples(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question, shown: int
+) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
+    """A few of the events behind the first ``shown`` episodes, by group key and start.
+
+    To be called right after :func:`evaluate` on the same connection: it reads the temporary tables that are left.
+    """
+    found: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
+    first, last = samples_of(policy, question, shown).steps
+    run_step(connection, first)
+    for key, start, *event in run_step(connection, last):
+        found.setdefault((tuple(key), start), []).append(tuple(event))
+    return found
+
+
+def default_since(policy: Policy, until: datetime) -> datetime:
+    """Where a policy's period begins unless the caller says: one retention period before it ends."""
+    from auditlake.policies.compile import earlier  # noqa: PLC0415 - one rule for "never before 1970"
+
+    return earlier(until, timedelta(microseconds=policy.retention_period.microseconds))

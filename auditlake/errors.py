@@ -1,0 +1,114 @@
+"""Every error auditlake raises on purpose.
+
+::
+
+    AuditLakeError
+    ├── EventError              an event that cannot be recorded
+    ├── SourceError             something about an input
+    │   ├── UnrecognisedInputError   no source knows this input
+    │   ├── InputChangedError        an input changed while it was read
+    │   └── StrictIngestError        --strict, and something would be quarantined
+    ├── PolicyError             a policy file that cannot be used; lists every mistake
+    │   └── PolicyNotFoundError
+    ├── LakeError               something about the lake itself
+    │   ├── LakeNotFoundError
+    │   ├── LakeExistsError
+    │   ├── LakeFormatError          damaged, or of a version this program does not know
+    │   ├── LakeBusyError            another process holds the lock
+    │   ├── CommitError              a commit was refused or could not be made durable
+    │   └── SnapshotError            a snapshot that does not exist or is no longer whole
+    ├── ReportError             a report that cannot be built or written
+    └── QueryError              SQL that could not be run
+
+``str(error)`` is one line for logs: what failed, what was expected and got, where. ``error.hint`` says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class AuditLakeError(Exception):
+    """The root of everything auditlake raises on purpose.
+
+    Args:
+        message: One line: what failed, expected and got, where.
+        hint: What the reader can do about it, or an empty string.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What to do next, in a sentence; may be empty."""
+
+
+class EventError(AuditLakeError):
+    """An event that cannot be recorded as it is."""
+
+
+class SourceError(AuditLakeError):
+    """An input that cannot be read or understood."""
+
+
+class UnrecognisedInputError(SourceError):
+    """No source recognises the input; the message lists what was tried."""
+
+
+class InputChangedError(SourceError):
+    """An input changed while it was being read, so nothing of it was landed."""
+
+
+class StrictIngestError(SourceError):
+    """``strict`` was asked for and at least one record would have been quarantined."""
+
+
+class PolicyError(AuditLakeError):
+    """A policy that cannot be used.
+
+    Args:
+        problems: Every mistake found, each ``file:line:column: message``.
+        hint: What to do next.
+    """
+
+    def __init__(self, problems: tuple[str, ...] | str, *, hint: str = "") -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else problems
+        """Every mistake, in file order."""
+        super().__init__("; ".join(self.problems), hint=hint)
+
+
+class PolicyNotFoundError(PolicyError):
+    """No policy of that id in this lake."""
+
+
+class LakeError(AuditLakeError):
+    """Something about the lake itself."""
+
+
+class LakeNotFoundError(LakeError):
+    """There is no lake at that path."""
+
+
+class LakeExistsError(LakeError):
+    """There is already something at the path where a lake should be made."""
+
+
+class LakeFormatError(LakeError):
+    """The lake is damaged, or of a format this program does not know."""
+
+
+class LakeBusyError(LakeError):
+    """Another process holds the lake's lock for longer than we wait."""
+
+
+class CommitError(LakeError):
+    """A commit was refused, or could not be made durable; nothing of it is claimed."""
+
+
+class SnapshotError(LakeError):
+    """The snapshot asked for does not exist, or its files are no longer whole."""
+
+
+class ReportError(AuditLakeError):
+    """A report that cannot be built or written."""
+
+
+class QueryError(AuditLakeError):
+    """SQL that could not be run."""

@@ -1,0 +1,85 @@
+"""Periods as people ask for them: ``(since, until]``, from two instants, a length back, or the name of a stretch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from auditlake.errors import ReportError
+from auditlake.policies.durations import parse_duration
+
+_NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRequest:
+    """What the caller said about the period; all of it may be absent."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    last: str | None = None
+    """A length back from ``until``, e.g. ``30d``."""
+    period: str | None = None
+    """``2026``, ``2026-Q3`` or ``2026-10``: that calendar stretch in UTC, as far as it has passed by as_of."""
+
+
+def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
+    """The period as two instants, since < until <= as_of.
+
+    A calendar stretch begins with its first instant, so ``since`` is the microsecond before it, and ends with its last.
+
+    Args:
+        request: What was asked for.
+        as_of: The instant that the report is as of.
+        default_since: Where the period begins if nothing says so, given that it ends at as_of.
+
+    Raises:
+        ReportError: The parts contradict each other, or the period is empty or lies after as_of.
+    """
+    ways = [name for name in ("last", "period") if getattr(request, name) is not None]
+    if len(ways) > 1 or (ways and request.since is not None) or (request.period and request.until is not None):
+        raise ReportError("the period is given in more than one way", hint="give since and until, or last, or period")
+    if request.period is not None:
+        since, until = _named(request.period)
+        until = min(until, as_of)
+    else:
+        until = request.until if request.until is not None else as_of
+        since = _beginning(request, until, default_since + (until - as_of))
+    if not since < until <= as_of:
+        message = f"the period must end after it begins and not after as_of: ({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
+        raise ReportError(message, hint="check --since, --until and --as-of")
+    return since, until
+
+
+def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:
+    if request.since is not None:
+        return request.since
+    if request.last is None:
+        return default
+    try:
+        return until - timedelta(microseconds=parse_duration(request.last, "retention_period").microseconds)
+    except (ValueError, OverflowError) as error:
+        raise ReportError(f"last: {error}", hint="a length such as 24h, 30d, 12w or 6mo") from error
+
+
+def _named(text: str) -> tuple[datetime, datetime]:
+    match = _NAMED.fullmatch(text)
+    if match is None or not 1970 <= int(match["year"]) <= 9997:  # noqa: PLR2004 - semantics.md, Time
+        raise ReportError(f"period: expected e.g. 2026, 2026-Q3 or 2026-10, got {text!r}")
+    year = int(match["year"])
+    if match["quarter"]:
+        first, months = 3 * int(match["quarter"]) - 2, 3
+    elif match["month"]:
+        first, months = int(match["month"]), 1
+    else:
+        first, months = 1, 12
+    start = datetime(year, first, 1, tzinfo=UTC)
+    after = first - 1 + months
+    end = datetime(year + after // 12, after % 12 + 1, 1, tzinfo=UTC)
+    return start - _MICROSECOND, end - _MICROSECOND
+
+
+def _iso(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,172 @@
+"""A policy becomes SQL: the statements of ``sql/policies`` with their slots filled in the syntax tree, values bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from auditlake.policies.model import Policy
+from auditlake.sqlfiles import Statement, statement, statements
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement ready to run."""
+
+    name: str
+    sql: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuery:
+    """One question of a policy: the statements that answer it, in order; the last of each name gives rows."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def sql(self) -> str:
+        """All statements as one script, each closed by a semicolon."""
+        return "\n\n".join(f"{step.sql};" for step in self.steps)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that any of the statements binds, by name."""
+        return dict(sorted(item for step in self.steps for item in step.parameters.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """When a policy is asked: all instants aware, UTC, since < until <= as_of."""
+
+    as_of: datetime
+    since: datetime
+    until: datetime
+
+    @property
+    def midnight(self) -> datetime:
+        """00:00 UTC of the day of as_of."""
+        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def compile_policy(policy: Policy, policies: Sequence[Policy], question: Question) -> tuple[CompiledQuery, ...]:
+    """All queries of a policy, in the order in which they run.
+
+    Args:
+        policy: The policy to judge.
+        policies: Every policy of the lake: the longest retention of each type is taken over them.
+        question: The instants that the answer depends on.
+    """
+    values = _values(policy, policies, question)
+    return (
+        _query("rolling_counts", _rolling_count_statements(policy), policy, values),
+        _query("threshold_totals", statements("policies/threshold_totals.sql").values(), policy, values),
+        _query("required_types", _coverage_statements(policy), policy, values),
+        _query("retention", statements("policies/retention.sql").values(), policy, values),
+    )
+
+
+def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
+    """The policy that keeps events of a type the longest, the first by id among equals; None if no policy governs it."""
+    keepers = [policy for policy in policies if event_type in policy.required_events]
+    return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
+
+
+def _rolling_count_statements(policy: Policy) -> Iterator[Statement]:
+    yield from statements("policies/arrivals_by_group.sql" if policy.group_by else "policies/arrivals.sql").values()
+    yield from statements("policies/rolling_counts.sql").values()
+
+
+def _coverage_statements(policy: Policy) -> Iterator[Statement]:
+    for each in statements("policies/required_types.sql").values():
+        if each.name != "coverage_gaps" or policy.max_gap is not None:
+            yield each
+
+
+def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> dict[str, object]:
+    """Every value that a statement may bind, by its name in ``sql/``."""
+    window = timedelta(microseconds=policy.window.microseconds)
+    keepers = [longest_retention(name, policies) or policy for name in policy.required_events]
+    return {
+        "types": list(policy.required_events),
+        "alert_threshold": policy.alert_threshold,
+        "window_us": policy.window.microseconds,
+        "as_of": question.as_of,
+        "since": question.since,
+        "until": question.until,
+        "look_back": earlier(question.since, window),
+        "window_start": earlier(question.as_of, window),
+        "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
+        "cutoff": earlier(question.midnight, timedelta(microseconds=policy.retention_period.microseconds)),
+        "type_cutoffs": [
+            earlier(question.midnight, timedelta(microseconds=keeper.retention_period.microseconds))
+            for keeper in keepers
+        ],
+    }
+
+
+def earlier(instant: datetime, length: timedelta) -> datetime:
+    """``instant - length``, but never before 1970: no event is older (semantics.md, Time)."""
+    return _EPOCH if instant - _EPOCH < length else instant - length
+
+
+def _query(name: str, parts: Iterable[Statement], policy: Policy, values: dict[str, object]) -> CompiledQuery:
+    return CompiledQuery(
+        name, tuple(Step(part.name, _fill(part, policy.where, policy.group_by), part.bind(values)) for part in parts)
+    )
+
+
+@cache
+def _fill(part: Statement, where: str | None, group_by: tuple[str, ...]) -> str:
+    """The statement's text with its slots filled; a statement without slots stays as it is written."""
+    slots = _slots(where, group_by)
+    if not any(slot in part.text for slot in slots):
+        return part.text
+    from sqlglot import exp, parse_one  # noqa: PLC0415 - only where there is something to fill
+
+    def filled(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Column) and node.name in slots and not node.table:
+            return slots[node.name].copy()
+        return node
+
+    tree = parse_one(part.text, dialect="duckdb").transform(filled)
+    return tree.sql(dialect="duckdb", pretty=True)
+
+
+def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expression]:
+    """What fills each slot identifier of ``sql/policies``."""
+    from sqlglot import exp  # noqa: PLC0415 - slow to import, and not every command compiles
+
+    from auditlake.policies.condition import condition_tree  # noqa: PLC0415
+
+    columns = [exp.column(name, quoted=True) for name in group_by]
+    key: exp.Expression = exp.Array(expressions=columns)
+    if columns:
+        known = exp.and_(*(column.copy().is_(exp.null()).not_() for column in columns))
+        key = exp.Case(ifs=[exp.If(this=known, true=key)])
+    return {
+        "predicate": exp.paren(condition_tree(where)) if where else exp.true(),
+        "key_of_group": key,
+        "on_hold": exp.false(),
+    }
+
+
+def current_counts(policy: Policy, question: Question) -> Step:
+    """Which groups are at or above the threshold at as_of."""
+    part = statement("policies/threshold_totals.sql", "current_counts")
+    return Step(part.name, _fill(part, policy.where, policy.group_by), part.bind(_values(policy, [policy], question)))
+
+
+def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:
+    """A few of the events behind the first ``shown`` episodes; only after the rolling counts, on one connection."""
+    values = _values(policy, [policy], question) | {"shown": shown}
+    return _query("samples", statements("policies/samples.sql").values(), policy, values)

@@ -1,0 +1,144 @@
+"""Lengths of time and instants, as people write them in a policy (semantics.md, Time)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from auditlake.policies.model import Duration
+
+_SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+_CALENDAR = {"retention_period": (31 * _DAY, 366 * _DAY), "max_retention": (30 * _DAY, 365 * _DAY)}
+"""The fields that may count in months and years, and what one of each is there: never too short, never too long."""
+
+_FIXED = {"s": _SECOND, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
+_UPPER_BOUND = 200 * 366 * _DAY
+
+_SHORT = re.compile(r"([+-]?)([0-9]+)([a-zA-Z]+)")
+_ISO = re.compile(
+    r"P(?=[0-9T])(?:(?P<y>[0-9]+)Y)?(?:(?P<mo>[0-9]+)M)?(?:(?P<w>[0-9]+)W)?(?:(?P<d>[0-9]+)D)?"
+    r"(?:T(?=[0-9])(?:(?P<h>[0-9]+)H)?(?:(?P<min>[0-9]+)M)?(?:(?P<s>[0-9]+)S)?)?"
+)
+_INSTANT = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
+)
+_EXPECTED = "expected a length such as 24h, 30d, 12w, 6mo, 7y, 90min or ISO 8601 such as P30D"
+
+
+def parse_duration(text: str, field: str) -> Duration:
+    """Read a length of time.
+
+    Args:
+        text: As written: ``90min``, ``24h``, ``30d``, ``12w``, ``6mo``, ``7y`` or ISO 8601 (``P1Y2M``, ``PT24H``).
+        field: The policy's key. Months and years count 31 and 366 days in ``retention_period``, 30 and 365 days in
+            ``max_retention``, and are refused everywhere else.
+
+    Returns:
+        The length, with the text as it was written.
+
+    Raises:
+        ValueError: The text is no length of time, or not one that the field takes.
+
+    Example:
+        >>> parse_duration("6mo", "retention_period").microseconds // 86_400_000_000
+        186
+    """
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    parts = _iso_parts(text) if text.startswith("P") else _short_parts(text, shown)
+    if not parts:
+        message = f"{_EXPECTED}, got {shown!r}"
+        raise ValueError(message)
+    lengths = dict(_FIXED)
+    if field in _CALENDAR:
+        lengths["mo"], lengths["y"] = _CALENDAR[field]
+    elif "mo" in parts or "y" in parts:
+        message = f"{shown!r} counts months or years, whose length varies; {field} takes days and shorter, such as 30d"
+        raise ValueError(message)
+    microseconds = sum(number * lengths[unit] for unit, number in parts.items())
+    if microseconds == 0:
+        message = f"a length of zero ({shown!r}) is not allowed; it must be longer than nothing"
+        raise ValueError(message)
+    if microseconds > _UPPER_BOUND:
+        message = f"{shown!r} is longer than 200 years; write at most 200y"
+        raise ValueError(message)
+    return Duration(text, microseconds)
+
+
+def _short_parts(text: str, shown: str) -> dict[str, int]:
+    """``30d`` as ``{"d": 30}``; an empty dict if the text is nothing of the kind."""
+    match = _SHORT.fullmatch(text)
+    if match is None:
+        if re.fullmatch(r"[+-]?[0-9]+", text):
+            message = f"{shown!r} has no unit; write e.g. {text.lstrip('+-')}d or {text.lstrip('+-')}h"
+            raise ValueError(message)
+        return {}
+    sign, digits, unit = match.groups()
+    if unit == "m":
+        message = f"{shown!r} is ambiguous; write {digits}min for minutes or {digits}mo for months"
+        raise ValueError(message)
+    if unit not in _FIXED and unit not in ("mo", "y"):
+        message = f"unknown unit {unit!r} in {shown!r}; use one of s, min, h, d, w, mo, y"
+        raise ValueError(message)
+    if sign:
+        message = f"a length has no sign, got {shown!r}"
+        raise ValueError(message)
+    return {unit: _number(digits)}
+
+
+def _iso_parts(text: str) -> dict[str, int]:
+    """``P1Y2M`` as ``{"y": 1, "mo": 2}``; an empty dict if the text is no ISO 8601 duration."""
+    match = _ISO.fullmatch(text)
+    return {} if match is None else {unit: _number(digits) for unit, digits in match.groupdict().items() if digits}
+
+
+def _number(digits: str) -> int:
+    """The number, or one that is surely too large: very long digit strings are not worth converting."""
+    return int(digits) if len(digits.lstrip("0")) <= 18 else _UPPER_BOUND
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an instant: RFC 3339, or the same without an offset, which then is UTC.
+
+    Second 60 becomes 59.999999 and more than six digits of a fraction are cut.
+
+    Args:
+        text: Such as ``2026-11-24T10:00:00Z``.
+
+    Returns:
+        The instant, aware, in UTC.
+
+    Raises:
+        ValueError: The text is no such instant, or lies outside the years 1970 to 9998.
+    """
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        message = f"expected an instant such as 2026-11-24T10:00:00Z, got {text[:40]!r}"
+        raise ValueError(message)
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
+    if second == 60:
+        second, microsecond = 59, 999_999
+    offset_minutes = int(match[10] or 0) * 60 + int(match[11] or 0)
+    if offset_minutes > 18 * 60 or int(match[11] or 0) > 59:
+        message = f"the offset of {text!r} is not within ±18:00"
+        raise ValueError(message)
+    offset = timedelta(minutes=-offset_minutes if match[9] == "-" else offset_minutes)
+    try:
+        instant = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC) - offset
+    except (ValueError, OverflowError) as error:
+        message = f"{text!r} does not exist: {error}"
+        raise ValueError(message) from None
+    if not 1970 <= instant.year <= 9998:
+        message = f"{text!r} is outside the years 1970 to 9998"
+        raise ValueError(message)
+    return instant
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an instant as every report does: ``2026-11-24T10:00:00.000000Z``."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,78 @@
+"""A policy: what is governed and what is asked of it. Loaded from YAML, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["low", "medium", "high", "critical"]
+Coverage = Literal["required", "optional"]
+
+SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
+GROUP_COLUMNS: tuple[str, ...] = ("user_id", "ip_address", "session_id", "resource", "action", "status", "source")
+"""The columns a policy may group its threshold by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A fixed length of time, as it was written and as it counts."""
+
+    text: str
+    """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
+    microseconds: int
+    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """One of the tests that a policy file carries."""
+
+    name: str
+    events: tuple[Mapping[str, Any], ...]
+    """Events in short form: ``event_type`` (or ``type``), ``timestamp`` (or ``at``) and any other event column."""
+    expect: Mapping[str, Any]
+    """What must be found: any of ``status``, ``episodes``, ``missing``, ``gaps``, ``total``, ``peak``."""
+    as_of: str | None = None
+    """The instant to judge at; the newest event's time if not given."""
+    since: str | None = None
+    """Start of the period; ``as_of`` less the retention period if not given."""
+    line: int = 0
+    """Where in the file the test starts, 1-based."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy of a lake."""
+
+    id: str
+    """The file's name without ``.yaml``: ``^[a-z0-9][a-z0-9_-]{0,63}$``."""
+    name: str
+    description: str
+    required_events: tuple[str, ...]
+    """The governed event types, sorted, without repeats, never empty."""
+    retention_period: Duration
+    """How long governed events must be kept (months 31 d, years 366 d)."""
+    alert_threshold: int
+    """k: from how many events in one window on there is a breach; at least 1."""
+    window: Duration = Duration("24h", 86_400_000_000)
+    """W: the length of the rolling window."""
+    group_by: tuple[str, ...] = ()
+    """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""
+    where: str | None = None
+    """A SQL condition that narrows the threshold question, in DuckDB's own normalised spelling."""
+    coverage: Coverage = "required"
+    max_gap: Duration | None = None
+    max_retention: Duration | None = None
+    """How long personal data may be kept at the most (months 30 d, years 365 d)."""
+    severity: Severity = "medium"
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Framework name to control ids."""
+    tests: tuple[PolicyTest, ...] = ()
+    digest: str = ""
+    """``sha256:`` and the hex digest of the policy file's bytes."""
+    text: str = ""
+    """The policy file as it was read."""

@@ -1,0 +1,62 @@
+"""The policies of a lake: files in ``LAKE/policies``, the built-in ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from auditlake.errors import PolicyError, PolicyNotFoundError
+from auditlake.policies.loader import load_policy
+from auditlake.policies.model import Policy
+from auditlake.store.durable import sync_folder, write_whole
+from auditlake.store.layout import Layout
+
+BUILT_IN = Path(__file__).resolve().parent / "builtin"
+"""Where the policies lie that init writes into a lake."""
+
+
+def write_built_in(layout: Layout) -> None:
+    """Copy the built-in policies into a new lake."""
+    for file in sorted(BUILT_IN.glob("*.yaml")):
+        write_whole(layout.policies / file.name, file.read_bytes())
+
+
+def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Policy, ...]:
+    """The policies that are named, in the order named and each once; all of them if none is.
+
+    Raises:
+        PolicyNotFoundError: One is not there; the message suggests one that is.
+    """
+    by_id = {policy.id: policy for policy in policies}
+    for name in policy_ids:
+        if name not in by_id:
+            close = get_close_matches(name, by_id, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(by_id) or 'none'}"
+            raise PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
+    return tuple(by_id[name] for name in dict.fromkeys(policy_ids)) if policy_ids else tuple(policies)
+
+
+def add_policy(layout: Layout, file: Path, event_types: frozenset[str], *, replace: bool) -> Policy:
+    """Check a policy file and copy it into the lake, whole or not at all.
+
+    Raises:
+        PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
+    """
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
+    policy = load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml").removesuffix(".yml"),
+                         event_types=event_types)  # fmt: skip
+    target = layout.policy(policy.id)
+    if target.exists() and target.read_bytes() != text and not replace:
+        raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
+    write_whole(target, text)
+    return policy
+
+
+def remove_policy(layout: Layout, policy: Policy) -> None:
+    """Take a policy's file out of the lake."""
+    layout.policy(policy.id).unlink()
+    sync_folder(layout.policies)

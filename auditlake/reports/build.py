@@ -1,0 +1,227 @@
+"""From a policy's answers to what its report says. Nothing here reads a clock, a file or an event."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from auditlake.engine.evaluate import Answers, Row
+from auditlake.events.times import print_instant
+from auditlake.policies.compile import Question
+from auditlake.policies.model import Policy
+from auditlake.reports.model import (
+    CoverageAnswer,
+    DailyPeak,
+    Detail,
+    Evidence,
+    Finding,
+    Query,
+    Report,
+    RetentionAnswer,
+    RetentionConflict,
+    SampleEvent,
+    Status,
+    Threshold,
+)
+
+_EPOCH_DAY = date(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def build_report(
+    answers: Answers, policies: Sequence[Policy], *, generated_at: datetime, lake_id: str, snapshot: Mapping[str, Any]
+) -> Report:
+    """A policy's report.
+
+    Args:
+        answers: What its queries gave.
+        policies: Every policy of the lake, for conflicts of retention.
+        generated_at: What the report says about when it was made.
+        lake_id: The lake's id.
+        snapshot: ``snapshot``, ``files``, ``rows`` and ``inputs_digest`` of the evidence.
+    """
+    policy, question = answers.policy, answers.question
+    received, _ = answers.one("presence")
+    types = {name: (events, first, last) for name, events, first, last in answers.rows["required_types"]}
+    findings = tuple(sorted(_findings(answers), key=_order(policy)))
+    return Report(
+        policy_id=policy.id,
+        policy_name=policy.name,
+        description=policy.description,
+        severity=policy.severity,
+        controls=policy.controls,
+        generated_at=generated_at,
+        as_of=question.as_of,
+        since=question.since,
+        until=question.until,
+        status=_status(received, findings),
+        status_now="violation" if answers.rows["current_counts"] else "compliant",
+        total_events=sum(events for events, _, _ in types.values()),
+        events_by_type={name: events for name, (events, _, _) in sorted(types.items())},
+        last_seen={name: last for name, (_, _, last) in sorted(types.items())},
+        violations=findings,
+        threshold=_threshold(answers),
+        coverage=CoverageAnswer(str(policy.max_gap) if policy.max_gap else None, tuple(_silent_days(answers))),
+        retention=_retention(answers, policies, [first for _, first, _ in types.values() if first]),
+        evidence=Evidence(
+            lake_id=lake_id,
+            policy_digest=policy.digest,
+            queries=tuple(
+                Query(query.name, query.sql, printable(query.parameters), count) for query, count in answers.queries
+            ),
+            **snapshot,
+        ),
+    )
+
+
+def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequence[Row]]) -> Detail:
+    """What only the page shows: the events by type and day, and samples of the events behind episodes."""
+    days = period_days(answers.question)
+    place = {day: i for i, day in enumerate(days)}
+    counts = {name: [0] * len(days) for name in answers.policy.required_events}
+    for name, number, events in answers.rows["type_day_counts"]:
+        counts[name][place[_day(number)]] += events
+    shown = {}
+    for finding in report.violations:
+        key = tuple((finding.group or {}).values())
+        if finding.kind == "threshold_exceeded" and (found := samples.get((key, finding.start))):
+            shown[finding.id] = tuple(SampleEvent(*event) for event in found)
+    first = _first_day(answers)
+    return Detail(days, {name: tuple(each) for name, each in counts.items()}, shown, first)
+
+
+def period_days(question: Question) -> tuple[date, ...]:
+    """Every UTC day with an instant in (since, until]; instants are whole microseconds."""
+    first = (question.since + _MICROSECOND).date()
+    return tuple(first + timedelta(days=i) for i in range((question.until.date() - first).days + 1))
+
+
+def finding_id(policy_id: str, kind: str, group: str, event_type: str, start: str) -> str:
+    """The first 16 hex digits of SHA-256 over the compact JSON array of the five."""
+    text = json.dumps([policy_id, kind, group, event_type, start], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def canonical_group(group: Mapping[str, str] | None) -> str:
+    """A group as compact JSON text, its keys in the order of the policy's group_by; empty where there is none."""
+    return json.dumps(dict(group), ensure_ascii=False, separators=(",", ":")) if group else ""
+
+
+def _findings(answers: Answers) -> Iterator[Finding]:
+    policy = answers.policy
+    for row in answers.rows["rolling_counts"]:
+        yield _episode(policy, row)
+    if policy.coverage == "required":
+        for name, events, _, _ in answers.rows["required_types"]:
+            if not events:
+                number = finding_id(policy.id, "missing_required_type", "", name, "")
+                yield Finding(number, "missing_required_type", f"Missing required event type: {name}", event_type=name)
+    for name, start, end in answers.rows.get("coverage_gaps", ()):
+        number = finding_id(policy.id, "coverage_gap", "", name, print_instant(start))
+        until = f"until {print_instant(end)}" if end else "to the end"
+        message = f"No {name} for longer than {policy.max_gap}: from {print_instant(start)} {until}"
+        yield Finding(number, "coverage_gap", message, event_type=name, start=start, end=end)
+
+
+def _episode(policy: Policy, row: Row) -> Finding:
+    key, start, end, ongoing, before, peak, peak_at = row
+    group = dict(zip(policy.group_by, key, strict=True)) or None
+    number = finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", print_instant(start))
+    whose = f" for {', '.join(f'{column} {value}' for column, value in group.items())}" if group else ""
+    message = f"{peak} events within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
+    return Finding(
+        number, "threshold_exceeded", message, group=group, start=start, end=end, ongoing=ongoing,
+        started_before_period=before, peak=peak, peak_at=peak_at,
+    )  # fmt: skip
+
+
+def _order(policy: Policy) -> Any:
+    def key(finding: Finding) -> tuple[str, str, str, str]:
+        start = print_instant(finding.start) if finding.start else ""
+        return finding.kind, start, canonical_group(finding.group), finding.event_type or ""
+
+    return key
+
+
+def _status(received: bool, findings: Sequence[Finding]) -> Status:  # noqa: FBT001 - a column of an answer
+    if not received:
+        return "no_data"
+    return "violation" if findings else "compliant"
+
+
+def _threshold(answers: Answers) -> Threshold:
+    policy = answers.policy
+    recent, ungrouped, errors, future = answers.one("threshold_totals")
+    first = _first_day(answers)
+    peaks = tuple(
+        DailyPeak(_day(number), None if first is None or _day(number) < first else peak)
+        for number, peak in answers.rows["daily_peaks"]
+    )
+    return Threshold(
+        window=str(policy.window),
+        alert_threshold=policy.alert_threshold,
+        group_by=policy.group_by,
+        where=policy.where,
+        where_errors=errors,
+        recent_events=recent,
+        ungrouped_events=ungrouped,
+        future_events=future,
+        episodes=len(answers.rows["rolling_counts"]),
+        daily_peaks=peaks,
+    )
+
+
+def _silent_days(answers: Answers) -> Iterator[date]:
+    heard = {_day(number) for _, number, _ in answers.rows["type_day_counts"]}
+    return (day for day in period_days(answers.question) if day not in heard)
+
+
+def _retention(answers: Answers, policies: Sequence[Policy], firsts: Sequence[datetime]) -> RetentionAnswer:
+    held, kept, due = answers.one("retention")
+    policy = answers.policy
+    retention = next(query for query, _ in answers.queries if query.name == "retention")
+    return RetentionAnswer(
+        retention_period=str(policy.retention_period),
+        cutoff=retention.parameters["cutoff"],
+        due=due,
+        kept_by_other_policies=kept,
+        held=held,
+        oldest_event=min(firsts, default=None),
+        conflicts=tuple(_conflicts(policy, policies)),
+    )
+
+
+def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
+    """Where one policy's limit on personal data is shorter than what another needs, for a type they share."""
+    for limit in sorted(policies, key=lambda each: each.id):
+        for keep in sorted(policies, key=lambda each: each.id):
+            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
+                continue
+            if limit.max_retention.microseconds < keep.retention_period.microseconds:
+                for name in sorted(set(limit.required_events) & set(keep.required_events)):
+                    yield RetentionConflict(
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
+                    )
+
+
+def _first_day(answers: Answers) -> date | None:
+    _, first = answers.one("presence")
+    return first.date() if first else None
+
+
+def _day(number: int) -> date:
+    return _EPOCH_DAY + timedelta(days=number)
+
+
+def printable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON has them: instants spelled out."""
+
+    def spelled(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return print_instant(value.astimezone(UTC))
+        return [spelled(each) for each in value] if isinstance(value, list) else value
+
+    return {name: spelled(value) for name, value in parameters.items()}

@@ -1,0 +1,172 @@
+"""What a compliance report says, before anybody renders it. All instants are aware, in UTC, to the microsecond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+Status = Literal["compliant", "violation", "no_data"]
+FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a policy found. Fields that a kind does not have are None."""
+
+    id: str
+    """16 hex digits, the same in every run over the same period (semantics.md, The JSON report)."""
+    kind: FindingKind
+    message: str
+    event_type: str | None = None
+    """missing_required_type and coverage_gap: the required type it is about."""
+    group: Mapping[str, str] | None = None
+    """threshold_exceeded of a policy with ``group_by``: column to value."""
+    start: datetime | None = None
+    end: datetime | None = None
+    """None where the finding runs on at the end of the period."""
+    ongoing: bool | None = None
+    started_before_period: bool | None = None
+    peak: int | None = None
+    peak_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DailyPeak:
+    """The largest rolling count of any group on one UTC day; None before the lake's first event."""
+
+    date: date
+    peak: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The answer to question 1: counts in a rolling window."""
+
+    window: str
+    alert_threshold: int
+    group_by: tuple[str, ...]
+    where: str | None
+    where_errors: int
+    recent_events: int
+    ungrouped_events: int
+    future_events: int
+    episodes: int
+    daily_peaks: tuple[DailyPeak, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageAnswer:
+    """The answer to question 2, beside its findings."""
+
+    max_gap: str | None
+    silent_days: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionConflict:
+    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
+
+    event_type: str
+    keep_policy: str
+    """The policy that needs the event."""
+    retention_period: str
+    limit_policy: str
+    """The policy that limits personal data."""
+    max_retention: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionAnswer:
+    """The answer to question 3, as far as a report gives it."""
+
+    retention_period: str
+    cutoff: datetime
+    due: int
+    kept_by_other_policies: int
+    held: int
+    oldest_event: datetime | None
+    """The oldest governed event in the lake, up to as_of."""
+    conflicts: tuple[RetentionConflict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement that gave numbers of the report: run it again and get them again."""
+
+    name: str
+    sql: str
+    parameters: Mapping[str, Any]
+    rows: int
+    """How many rows it gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the numbers come from."""
+
+    lake_id: str
+    snapshot: int
+    policy_digest: str
+    files: int
+    rows: int
+    """Rows in the snapshot's files."""
+    inputs_digest: str
+    """``sha256:`` over the names of the snapshot's files, which are made of their own digests."""
+    queries: tuple[Query, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One policy, judged on one snapshot as of one instant."""
+
+    policy_id: str
+    policy_name: str
+    description: str
+    severity: str
+    controls: Mapping[str, tuple[str, ...]]
+    generated_at: datetime
+    as_of: datetime
+    since: datetime
+    until: datetime
+    status: Status
+    status_now: Status
+    total_events: int
+    events_by_type: Mapping[str, int]
+    """Every required type, sorted, zero included."""
+    last_seen: Mapping[str, datetime | None]
+    violations: tuple[Finding, ...]
+    threshold: Threshold
+    coverage: CoverageAnswer
+    retention: RetentionAnswer
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEvent:
+    """An event shown behind an episode; text columns are exactly as stored, so hostile."""
+
+    timestamp: datetime
+    event_type: str
+    event_id: str
+    user_id: str | None
+    action: str | None
+    resource: str | None
+    status: str | None
+    ip_address: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What only the page shows."""
+
+    days: tuple[date, ...]
+    """Every UTC day with an instant in the period, in order."""
+    day_counts: Mapping[str, tuple[int, ...]]
+    """Required type to its events on each of ``days``."""
+    samples: Mapping[str, tuple[SampleEvent, ...]]
+    """Finding id to a few of the events behind its peak, newest first; only for the episodes the page shows."""
+    first_event_day: date | None
+    """The UTC day of the lake's first event; days before it are unknown, not silent."""

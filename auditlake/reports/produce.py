@@ -1,0 +1,179 @@
+"""Compliance reports of a snapshot: asked, built, rendered, and written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.evaluate import evaluate, samples
+from auditlake.errors import ReportError
+from auditlake.events.times import parse_instant
+from auditlake.policies.compile import Question
+from auditlake.policies.model import Policy
+from auditlake.reports.build import build_detail, build_report
+from auditlake.reports.model import Detail, Report
+from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
+from auditlake.store.layout import report_stem
+
+if TYPE_CHECKING:
+    import duckdb
+
+SHOWN_EPISODES = 200
+"""How many episodes the page shows with samples; the JSON has all."""
+FORMATS = ("json", "html")
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceReport:
+    """One policy's report, ready to be rendered and written."""
+
+    report: Report
+    """What it says."""
+    detail: Detail
+    """What only its page shows."""
+    _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def policy_id(self) -> str:
+        """The policy's id."""
+        return self.report.policy_id
+
+    @property
+    def status(self) -> str:
+        """``compliant``, ``violation`` or ``no_data``."""
+        return self.report.status
+
+    @property
+    def stem(self) -> str:
+        """Its files' name without their ending."""
+        return report_stem(self.report.policy_id, self.report.as_of, self.report.evidence.snapshot)
+
+    def json(self) -> bytes:
+        """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
+        return self._rendered("json")
+
+    def html(self) -> bytes:
+        """The page: one self-contained file."""
+        return self._rendered("html")
+
+    def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
+        """Write it into a folder, each file whole or not at all.
+
+        Raises:
+            ReportError: There is a file of that name with other bytes.
+        """
+        paths = []
+        for each in formats:
+            path = folder / f"{self.stem}.{each}"
+            write_once(path, self._rendered(each))
+            paths.append(path)
+        return tuple(paths)
+
+    def _rendered(self, form: str) -> bytes:
+        from auditlake.reports.page import SiblingFiles  # noqa: PLC0415 - Jinja is slow to import
+        from auditlake.reports.render import render_json, render_page  # noqa: PLC0415
+
+        if form not in self._cache:
+            if form == "json":
+                self._cache[form] = render_json(self.report)
+            else:
+                siblings = SiblingFiles(f"{self.stem}.json", "index.html")
+                self._cache[form] = render_page(self.report, self.detail, siblings)
+        return self._cache[form]
+
+
+def produce(
+    connection: duckdb.DuckDBPyConnection,
+    asked: Sequence[tuple[Policy, Question]],
+    policies: Sequence[Policy],
+    *,
+    generated_at: datetime | None,
+    lake_id: str,
+    snapshot: Mapping[str, Any],
+    listen: Callable[[int, int, str], None] = lambda *_: None,
+) -> Iterator[ComplianceReport]:
+    """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
+
+    Args:
+        connection: The engine.
+        asked: Each policy with the instants that it is asked about.
+        policies: Every policy of the lake.
+        generated_at: What the reports say about when they were made; as_of if None.
+        lake_id: The lake's id.
+        snapshot: What the evidence says about the snapshot.
+        listen: Told how many are done, of how many, and which is next.
+    """
+    for done, (policy, question) in enumerate(asked):
+        listen(done, len(asked), policy.id)
+        answers = evaluate(connection, policy, policies, question)
+        report = build_report(
+            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot
+        )
+        shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
+        yield ComplianceReport(report, build_detail(answers, report, shown))
+    listen(len(asked), len(asked), "")
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a new file, whole or not at all; a file of that name with the same bytes is left as it is.
+
+    Raises:
+        ReportError: There is one with other bytes, or the folder cannot be written to.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
+    try:
+        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link is refused where the name is taken, by whatever it is taken and however many write at once.
+        os.link(draft, path)
+        sync_folder(path.parent)
+    except FileExistsError:
+        if path.read_bytes() != data:
+            message = f"{path} exists with other bytes, and a report is never overwritten"
+            raise ReportError(message, hint="write to another folder with --out, or move the old file") from None
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_index(folder: Path) -> Path:
+    """Write ``index.html`` over all reports that lie in a folder."""
+    from auditlake.reports.render import render_index  # noqa: PLC0415 - Jinja is slow to import
+
+    path = folder / "index.html"
+    write_whole(path, render_index(_entries(folder)))
+    return path
+
+
+def _entries(folder: Path) -> Iterator[Any]:
+    from auditlake.reports.page import IndexEntry  # noqa: PLC0415
+
+    for path in sorted(folder.glob("compliance_*_v*.json")):
+        try:
+            report = json.loads(path.read_bytes())
+            page = path.with_suffix(".html")
+            yield IndexEntry(
+                policy_id=report["policy_id"],
+                policy_name=report["policy_name"],
+                status=report["status"],
+                severity=report["severity"],
+                as_of=parse_instant(report["as_of"]),
+                snapshot=report["evidence"]["snapshot"],
+                findings=len(report["violations"]),
+                html_file=page.name if page.exists() else None,
+                json_file=path.name,
+                missing=sum(each["kind"] == "missing_required_type" for each in report["violations"]),
+                episodes=report["threshold"]["episodes"],
+            )
+        except (ValueError, KeyError, TypeError):
+            continue  # not a report of ours: the index lists reports only

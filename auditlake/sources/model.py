@@ -1,0 +1,224 @@
+"""What the reading of inputs hands on: input files, batches of records, and what could not become a record.
+
+A record's *raw bytes* are what lay in the (decompressed) input, without line terminator and byte order mark. They are
+what an event id is computed from and what goes into quarantine, so nothing here ever gives out a parser's version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+MAX_RECORD = 16 * 1024 * 1024
+"""The longest record, in bytes, unless the caller sets another limit."""
+MAX_DEPTH = 512
+"""The deepest nesting a record may have: everything behind us parses recursively."""
+KEPT = 64 * 1024
+"""How much is kept of a record that is over the limit."""
+
+NOT_JSON = "not valid JSON"
+TOO_LONG = "too long"
+TOO_DEEP = "nested too deeply"
+NOT_UTF8 = "invalid UTF-8"
+"""Only of CSV rows; a JSON record that is not UTF-8 is :data:`NOT_JSON`."""
+WRONG_FIELDS = "wrong number of fields"
+NOT_CSV = "not valid CSV"
+NOT_A_ROW = "row cannot be written as JSON"
+_TAIL = 256
+
+Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input to read.
+
+    Args:
+        name: What to call it in messages and in the chain of custody; always printable, ``-`` for standard input.
+        path: Where it lies; None for standard input.
+    """
+
+    name: str
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A stretch of input that did not become a record, with everything needed to find it again."""
+
+    record: int
+    """Its running number among the input's records, from 0."""
+    line: int
+    """The line it starts on, from 1."""
+    offset: int
+    """Byte offset of its first byte in the decompressed stream."""
+    length: int
+    """Its whole length in bytes, however much of it is kept."""
+    reason: str
+    """Why, in one of a few fixed phrases that can be counted."""
+    detail: str
+    """What exactly, with a position where there is one; may be empty."""
+    data: bytes
+    """Its bytes; of a record over the limit the first 64 KiB."""
+    sha256: str | None = None
+    """SHA-256 (hex) of all its bytes, where ``data`` is not all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with an input as a whole: it could only be read up to here."""
+
+    reason: str
+    detail: str
+    data: bytes = b""
+
+
+class Chunks(Protocol):
+    """What the splitters need of a stream: its bytes in pieces, and afterwards whether it broke off."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The decompressed bytes, in pieces of any size."""
+
+    @property
+    def damage(self) -> Damage | None:
+        """Why the stream ended early; final once the iteration is over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some consecutive records of one input, column by column, and what was rejected among them.
+
+    Of the numbers in ``records`` and those of ``rejected`` each occurs once, and over all batches of an input together
+    they run from 0 without a gap: that is what makes the summary add up.
+    """
+
+    records: Ints
+    """Running number of each record in the input; strictly increasing."""
+    lines: Ints
+    """The line each starts on, from 1 (of Parquet: the row's number, from 1)."""
+    offsets: Ints
+    """Offset of each one's first byte in the decompressed stream (of Parquet: -1, there is none)."""
+    lengths: Ints
+    """Length of each one's raw bytes."""
+    text: Any
+    """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space behind it."""
+    rejected: tuple[Rejected, ...] = ()
+    originals: tuple[bytes, ...] | None = None
+    """The raw bytes where they are not the text itself: CSV rows."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def raw(self, i: int) -> bytes:
+        """The original bytes of the batch's i-th record, without terminator and byte order mark."""
+        if self.originals is not None:
+            return self.originals[i]
+        _, offsets, data = self.text.buffers()
+        start = int(np.frombuffer(offsets, np.int64)[self.text.offset + i])
+        return bytes(memoryview(data)[start : start + int(self.lengths[i])])
+
+
+def empty_batch(rejected: tuple[Rejected, ...]) -> Batch:
+    """A batch without records, for what was rejected."""
+    none = np.empty(0, np.int64)
+    return Batch(none, none, none, none, pa.array([], pa.large_string()), rejected)
+
+
+def reject(record: int, line: int, offset: int, reason: str, detail: str, data: bytes, max_record: int) -> Rejected:
+    """A rejected record of which all bytes are at hand; cut to :data:`KEPT` where it is longer than ``max_record``."""
+    if len(data) <= max_record:
+        return Rejected(record, line, offset, len(data), reason, detail, data)
+    digest = hashlib.sha256(data).hexdigest()
+    return Rejected(record, line, offset, len(data), reason, detail, data[:KEPT], digest)
+
+
+class Pending:
+    """A record whose end has not come yet: it is collected, and no longer held once it is over the limit.
+
+    Args:
+        max_record: From which length on only the head, the length and the digest are kept.
+        trim: What does not count where it stands at the end: white space between documents, one ``\\r`` of a line.
+    """
+
+    def __init__(self, offset: int, line: int, max_record: int, trim: bytes = b"\r") -> None:
+        self.offset = offset
+        self.line = line
+        self.length = 0
+        """Bytes so far, all of them."""
+        self._max = max_record
+        self._trim = trim
+        self._pieces: list[bytes] = []
+        self._head = b""
+        self._digest: Any = None
+        self._trimmed: tuple[int, Any] = (0, None)
+        self._tail = b""
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def over(self) -> bool:
+        """Whether it has grown over the limit, so that its bytes are gone."""
+        return self._digest is not None
+
+    def append(self, piece: bytes | memoryview) -> None:
+        """Add what comes next."""
+        if not len(piece):
+            return
+        data = bytes(piece)
+        if self.over:
+            self._hash(data)
+            return
+        self._pieces.append(data)
+        self.length += len(data)
+        # One byte more than the limit may still be a terminator's "\r".
+        if self.length > self._max + 1:
+            whole = self.take()
+            self._head, self._digest = whole[:KEPT], hashlib.sha256()
+            self._hash(whole)
+
+    def _hash(self, data: bytes) -> None:
+        # The digest up to the last byte that counts is kept beside the running one, so that white space of any length
+        # at the end can be left out although it was never held.
+        body = data.removesuffix(b"\r") if self._trim == b"\r" else data.rstrip(self._trim)
+        self._digest.update(body)
+        if body:
+            self._trimmed = (self.length + len(body), self._digest.copy())
+        self._digest.update(data[len(body) :])
+        self.length += len(data)
+        self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
+
+    def take(self) -> bytes:
+        """All bytes so far, and start over with none (not when over the limit)."""
+        whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces, self.length = [], 0
+        return whole
+
+    def tail(self) -> bytes:
+        """The last bytes, as many as a key and the white space around it may take."""
+        got = self._tail
+        for piece in reversed(self._pieces):
+            got = piece[-_TAIL:] + got
+            if len(got) >= _TAIL:
+                break
+        return got[-_TAIL:]
+
+    def rejected(self, record: int, reason: str, detail: str) -> Rejected:
+        """It as a rejected record; too long whatever ``reason`` says where it is over the limit."""
+        if self.over:
+            length, digest = self._trimmed
+            # Shorter only where the limit was passed by white space behind the record.
+            size = f"{length} bytes" if length > self._max else f"{self.length} bytes with the white space behind it"
+            why = f"{size}, at most {self._max} are allowed"
+            return Rejected(record, self.line, self.offset, length, TOO_LONG, why, self._head, digest.hexdigest())
+        data = b"".join(self._pieces)
+        data = data.removesuffix(b"\r") if self._trim == b"\r" else data.rstrip(self._trim)
+        return reject(record, self.line, self.offset, reason, detail, data, self._max)

@@ -1,0 +1,94 @@
+"""From what the caller names to batches of records: inputs gathered, recognised and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from auditlake.errors import SourceError
+from auditlake.sources.model import Batch, InputFile
+from auditlake.sources.recognise import SOURCES, recognise
+from auditlake.sources.split import split_documents, split_lines
+from auditlake.sources.stream import Stream, expand_inputs, open_stream
+
+if TYPE_CHECKING:
+    from auditlake.events.event import AuditEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An input that is ready to be read."""
+
+    source: str | None
+    """The name of its mapping in ``sql/sources``; None for an input that is left out."""
+    format: str
+    notice: str
+    """Why it is left out, where it is."""
+    stream: Stream
+    batches: Iterator[Batch]
+    """Its records; to be taken to the end."""
+
+
+def open_records(given: InputFile, source: str | None, max_record: int, spool: Path) -> Opened:
+    """Open an input, find out what it is, and cut it into records.
+
+    Args:
+        given: The input.
+        source: The source that the user named; None to recognise it.
+        max_record: Bytes; longer records are refused.
+        spool: Where to keep what comes from a pipe.
+
+    Raises:
+        SourceError: It cannot be read, or there is no such source.
+        UnrecognisedInputError: No source knows it.
+    """
+    if source is not None and source not in SOURCES:
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
+    stream = open_stream(given, spool_dir=spool)
+    try:
+        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES))
+        if found.format == "skip":
+            return Opened(None, found.format, found.notice, stream, _nothing(stream))
+        return Opened(found.source, found.format, "", stream, _cut(stream, found.format, max_record))
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _cut(stream: Stream, form: str, max_record: int) -> Iterator[Batch]:
+    if form == "lines":
+        return split_lines(stream, max_record)
+    if form == "documents":
+        return split_documents(stream, max_record)
+    from auditlake.sources.tabular import read_parquet, split_csv  # noqa: PLC0415 - csv and Parquet are rare
+
+    return split_csv(stream, max_record) if form == "csv" else read_parquet(stream, max_record)
+
+
+def _nothing(stream: Stream) -> Iterator[Batch]:
+    """Read an input to its end, so that its digest is known, and take nothing from it."""
+    for _ in stream:
+        pass
+    yield from ()
+
+
+@contextmanager
+def gather(inputs: Sequence[str | Path | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
+    """The inputs that are meant; events made in Python are written down first, as lines of canonical JSON.
+
+    Raises:
+        SourceError: A path does not exist or cannot be read.
+    """
+    paths = [each for each in inputs if isinstance(each, str | Path)]
+    made = [each for each in inputs if not isinstance(each, str | Path)]
+    files = expand_inputs(paths) if paths else []
+    with NamedTemporaryFile(dir=spool, prefix="events-", suffix=".jsonl") as file:
+        for events in made:
+            for event in events:
+                file.write(event.to_json().encode("utf-8") + b"\n")
+        file.flush()
+        yield [*files, InputFile("python", Path(file.name))] if made else files

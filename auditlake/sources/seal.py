@@ -1,0 +1,164 @@
+"""Batches made of records that were found in a stretch of bytes, without those that nothing behind us may parse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from auditlake.sources.model import (
+    KEPT,
+    MAX_DEPTH,
+    NOT_JSON,
+    TOO_DEEP,
+    TOO_LONG,
+    Batch,
+    Bytes,
+    Chunks,
+    Ints,
+    Rejected,
+    empty_batch,
+    reject,
+)
+from auditlake.sources.strictjson import WINDOW, nesting
+
+BATCH_RECORDS = 256 * 1024
+"""About how many records a batch has at most: it bounds what the columns and the rejected ones take."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:
+    """The stream's chunks with their offsets, without a byte order mark at the beginning."""
+    at, head = 0, b""
+    for chunk in stream:
+        if at == 0 and len(head := head + chunk) < len(_BOM):
+            continue
+        if head:
+            at = len(_BOM) if head.startswith(_BOM) else 0
+            chunk, head = head[at:], b""
+        if chunk:
+            yield at, chunk
+            at += len(chunk)
+    if head:
+        yield 0, head
+
+
+def places(data: Bytes, byte: int) -> Ints:
+    """Where a byte occurs; a window at a time, since fresh memory costs more than the comparison."""
+    found = [np.flatnonzero(data[i : i + WINDOW] == byte) + i for i in range(0, len(data), WINDOW)]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def broken(stream: Chunks, number: int, line: int, end: int) -> Rejected:
+    """The record that stands for a stream having broken off."""
+    damage = stream.damage
+    assert damage is not None
+    return Rejected(number, line, end, len(damage.data), damage.reason, damage.detail, damage.data[:KEPT])
+
+
+def seal(
+    data: Bytes,
+    starts: Ints,
+    lengths: Ints,
+    lines: Ints,
+    numbers: Ints,
+    at: int,
+    max_record: int,
+    *,
+    gaps: bool = False,
+) -> Batch:
+    """Make a batch of records that lie in ``data``, without those that nothing may parse.
+
+    Args:
+        data: The bytes.
+        starts: Where each record starts in them, ascending.
+        lengths: How long each is.
+        lines: The line of each.
+        numbers: The running number of each.
+        at: The offset of ``data`` in the stream.
+        max_record: The longest record in bytes.
+        gaps: Whether there may be more than white space between two records.
+    """
+    if not len(starts):
+        return empty_batch(())
+    spans = _texts(data, np.stack((starts, starts + lengths), axis=1).ravel())
+    refused = _refused(data, starts, lengths, spans, max_record)
+    rejected = tuple(
+        reject(int(numbers[i]), int(lines[i]), at + int(starts[i]), *why,
+               data[starts[i] : starts[i] + lengths[i]].tobytes(), max_record)  # fmt: skip
+        for i, why in sorted(refused.items())
+    )
+    if not (refused or gaps):
+        text = _texts(data, np.append(starts, len(data)))
+        return Batch(numbers, lines, at + starts, lengths, text)
+    keep = np.ones(len(starts), np.bool_)
+    keep[list(refused)] = False
+    text = spans.take(pa.array(np.flatnonzero(keep) * 2))
+    return Batch(numbers[keep], lines[keep], at + starts[keep], lengths[keep], text, rejected)
+
+
+def _texts(data: Bytes, bounds: Ints) -> Any:
+    """The stretches between neighbouring bounds as a text array over the very bytes."""
+    return pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
+
+
+def _refused(data: Bytes, starts: Ints, lengths: Ints, spans: Any, max_record: int) -> dict[int, tuple[str, str]]:
+    """Which records may not go on, and why: reason and detail."""
+    refused: dict[int, tuple[str, str]] = {}
+    for i, levels in _too_deep(data, starts, lengths):
+        why = f"{levels} levels, at most {MAX_DEPTH} are allowed"
+        refused[i] = (TOO_DEEP, why) if levels else (NOT_JSON, "a bracket is not closed")
+    if not _valid(spans):
+        refused |= {i: (NOT_JSON, f"invalid UTF-8 at byte {at}") for i, at in _not_utf8(data, starts, lengths, spans)}
+    for i in np.flatnonzero(lengths > max_record).tolist():
+        refused[i] = (TOO_LONG, f"{lengths[i]} bytes, at most {max_record} are allowed")
+    return refused
+
+
+def _valid(spans: Any) -> bool:
+    try:
+        spans.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _not_utf8(data: Bytes, starts: Ints, lengths: Ints, spans: Any) -> Iterator[tuple[int, int]]:
+    """The records that are not UTF-8 and where they stop being it, found by halving."""
+    stack = [(0, len(starts))]
+    while stack:
+        low, high = stack.pop()
+        if _valid(spans.slice(2 * low, 2 * (high - low) - 1)):
+            continue
+        if high - low > 16:
+            middle = (low + high) // 2
+            stack += [(low, middle), (middle, high)]
+            continue
+        for i in range(low, high):
+            try:
+                data[starts[i] : starts[i] + lengths[i]].tobytes().decode()
+            except UnicodeDecodeError as error:
+                yield i, error.start
+
+
+def _too_deep(data: Bytes, starts: Ints, lengths: Ints) -> Iterator[tuple[int, int]]:
+    """The records nested too deeply and how deep they are; 0 of those whose brackets are not even closed."""
+    if lengths.max() <= MAX_DEPTH:
+        return
+    # Only a record with many opening brackets can be deep, and only those are looked at closely.
+    bounds = np.stack((starts, starts + lengths), axis=1).ravel()
+    before = np.empty_like(bounds)
+    total = 0
+    for start in range(0, len(data), WINDOW):
+        opening = np.flatnonzero((data[start : start + WINDOW] & 0xDF) == 0x5B)  # "[" and "{" differ in one bit
+        low, high = np.searchsorted(bounds, (start, start + WINDOW))
+        before[low:high] = total + np.searchsorted(opening, bounds[low:high] - start)
+        total += len(opening)
+    before[np.searchsorted(bounds, len(data)) :] = total
+    for i in np.flatnonzero(np.diff(before)[::2] > MAX_DEPTH).tolist():
+        levels, closed = nesting(data[starts[i] : starts[i] + lengths[i]].data)
+        if levels > MAX_DEPTH:
+            yield i, levels if closed else 0

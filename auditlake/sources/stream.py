@@ -1,0 +1,489 @@
+"""Inputs as streams of decompressed chunks: opened, unpacked, digested, and read again; and how they are found.
+
+The digest covers exactly the bytes that were read: a regular file is read up to the size it had when it was opened, so
+that a log that grows meanwhile has a digest that can be checked later. What comes from standard input or a pipe is
+written to a temporary file on the way, since single records may have to be fetched again.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Self
+
+import pyarrow as pa
+
+from auditlake.errors import InputChangedError, SourceError
+from auditlake.sources.model import KEPT, Damage, InputFile
+
+CHUNK = 32 * 1024 * 1024
+"""How much a chunk holds unless the input ends before."""
+PEEK = 256 * 1024
+"""How much recognition looks at."""
+MAX_RATIO = 500
+"""More than this many bytes out per byte in is a bomb, not a log (real logs reach about 100) ..."""
+BOMB_FLOOR = 1024 * 1024 * 1024
+"""... once more than this came out."""
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# What the decompressor is given at a time: it copies what it has not used, so this is small.
+_BLOCK = 128 * 1024
+_LITTLE = 4 * 1024
+
+
+class _Raw:
+    """The input's own bytes: counted, hashed and (from a pipe) spooled as they are read."""
+
+    def __init__(self, file: IO[bytes], limit: int | None, spool: IO[bytes] | None, name: str) -> None:
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self._file = file
+        self._limit = limit
+        self._spool = spool
+        self._name = name
+        self._back = b""
+
+    def read(self, n: int) -> bytes:
+        """At most n bytes, and fewer only where the input ends."""
+        if self._back:
+            back, self._back = self._back[:n], self._back[n:]
+            return back + self.read(n - len(back)) if len(back) < n else back
+        want = n if self._limit is None else min(n, self._limit - self.size)
+        pieces: list[bytes] = []
+        while want > 0:
+            # A pipe gives little at a time, whatever room was made for it.
+            piece = self._file.read(want if self._limit is not None else min(want, 8 * _BLOCK))
+            if not piece:
+                break
+            pieces.append(piece)
+            want -= len(piece)
+            self.size += len(piece)
+            self.digest.update(piece)
+            if self._spool is not None:
+                self._spool.write(piece)
+        if want > 0 and self._limit is not None:
+            message = f"{self._name} became shorter while it was read: {self._limit} bytes expected, got {self.size}"
+            raise InputChangedError(message, hint="Read it again once nothing writes to it.")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def unread(self, data: bytes) -> None:
+        """Give bytes back, to be read next; they stay counted."""
+        self._back = data + self._back
+
+    def drain(self) -> None:
+        """Read the rest for the digest alone."""
+        while self.read(_BLOCK * 8):
+            pass
+
+
+class Stream:
+    """One input, decompressed, in chunks. Iterate it once; then ``size``, ``sha256`` and ``damage`` are final.
+
+    Use :func:`open_stream`.
+    """
+
+    def __init__(self, source: InputFile, file: IO[bytes], spool: IO[bytes] | None, size: int | None,
+                 chunk: int, max_ratio: int, bomb_floor: int) -> None:  # fmt: skip
+        self.input = source
+        """What is read."""
+        self.damage: Damage | None = None
+        """Why it could only be read in part, or None."""
+        self.unpacked = 0
+        """Bytes that came out so far, decompressed."""
+        self._file = file
+        self._spool = spool
+        self._raw = _Raw(file, size, spool, source.name)
+        self._chunk = chunk
+        self._max_ratio = max_ratio
+        self._bomb_floor = bomb_floor
+        self._ahead: list[bytes] = []
+        self._room = 0
+        magic = self._raw.read(4)
+        self._raw.unread(magic)
+        self.compression = "gzip" if magic[:2] == _GZIP else "zstd" if magic == _ZSTD else "none"
+        """``none``, ``gzip`` or ``zstd``, by content, whatever the name says."""
+        self._chunks = self._decoded()
+        # A pipe may keep a reader waiting for ever; a thread in that state could not be stopped, so pipes have none.
+        self._pool = ThreadPoolExecutor(1, "auditlake-read") if size is not None else None
+
+    @property
+    def size(self) -> int:
+        """How many of the input's own bytes were read so far."""
+        return self._raw.size
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of exactly those bytes."""
+        return self._raw.digest.hexdigest()
+
+    def peek(self, n: int = PEEK) -> bytes:
+        """The first n decompressed bytes (fewer if there are not so many), without taking them."""
+        have = sum(map(len, self._ahead))
+        while have < n and (chunk := next(self._chunks, b"")):
+            self._ahead.append(chunk)
+            have += len(chunk)
+        return b"".join(self._ahead)[:n] if len(self._ahead) != 1 else self._ahead[0][:n]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The decompressed chunks, none of them empty; the next is fetched while one is worked on."""
+        ahead, self._ahead = self._ahead, []
+        yield from ahead
+        if self._pool is None:
+            yield from self._chunks
+            return
+        waiting: Future[bytes] = self._pool.submit(next, self._chunks, b"")
+        while chunk := waiting.result():
+            waiting = self._pool.submit(next, self._chunks, b"")
+            yield chunk
+
+    def _decoded(self) -> Iterator[bytes]:
+        unpack: dict[str, Callable[[], Iterator[bytes]]] = {"gzip": self._gzip, "zstd": self._zstd, "none": self._plain}
+        for chunk in unpack[self.compression]():
+            self.unpacked += len(chunk)
+            yield chunk
+            if self.unpacked > self._bomb_floor and self.unpacked > self._max_ratio * max(self.size, 1):
+                ratio = self.unpacked // max(self.size, 1)
+                detail = f"{self.unpacked} bytes came out, {ratio} for each byte in"
+                self.damage = Damage(f"{self.compression} bomb", detail)
+                break
+        self._raw.drain()
+
+    def _plain(self) -> Iterator[bytes]:
+        # A smaller first chunk, so that looking at the beginning of a large file is quick.
+        want = min(self._chunk, 4 * PEEK)
+        while chunk := self._raw.read(want):
+            yield chunk
+            want = self._chunk
+
+    def _gzip(self) -> Iterator[bytes]:
+        out: list[bytes] = []
+        self._room = min(self._chunk, 4 * PEEK)
+        for piece in self._members():
+            out.append(piece)
+            self._room -= len(piece)
+            if self._room <= 0:
+                self._room = self._chunk
+                yield b"".join(out)
+                out = []
+        if out:
+            yield b"".join(out)
+
+    def _members(self) -> Iterator[bytes]:
+        """What comes out of the gzip members one after another, in pieces that fit into the room there is."""
+        block = self._raw.read(_BLOCK)
+        while block:
+            member = zlib.decompressobj(wbits=31)
+            while not member.eof:
+                if not block and not (block := self._raw.read(_BLOCK)):
+                    yield from _nonempty(member.flush())
+                    if not member.eof:
+                        self.damage = Damage("truncated gzip", "the compressed data ends in the middle")
+                    return
+                before = member.copy()
+                try:
+                    piece = member.decompress(block, self._room)
+                except zlib.error as error:
+                    self.damage = Damage("corrupt gzip", str(error))
+                    yield from _salvage(before, block)
+                    return
+                block = member.unconsumed_tail
+                yield from _nonempty(piece)
+            # Tapes and some tools pad with zeros.
+            block = member.unused_data.lstrip(b"\0")
+            while not block and (block := self._raw.read(_BLOCK)):
+                block = block.lstrip(b"\0")
+            if len(block) == 1:
+                block += self._raw.read(1)
+            if block and not block.startswith(_GZIP):
+                block += self._raw.read(KEPT)
+                self.damage = Damage("trailing garbage after gzip", "what follows is not gzip", block[:KEPT])
+                return
+
+    def _zstd(self) -> Iterator[bytes]:
+        out: list[bytes] = []
+        room = min(self._chunk, 4 * PEEK)
+        try:
+            with pa.CompressedInputStream(pa.PythonFile(_Readable(self._raw), mode="r"), "zstd") as stream:
+                # A failing call gives out nothing of what it had unpacked, so each is asked for little.
+                while piece := stream.read(min(room, _LITTLE)):
+                    out.append(piece)
+                    room -= len(piece)
+                    if room <= 0:
+                        room = self._chunk
+                        yield b"".join(out)
+                        out = []
+        except OSError as error:
+            what = "truncated" if "Truncated" in str(error) else "corrupt"
+            self.damage = Damage(f"{what} zstd", str(error).partition("\n")[0])
+        if out:
+            yield b"".join(out)
+
+    def file(self) -> IO[bytes]:
+        """The input's own bytes as a file that can seek; only after the iteration."""
+        if self._spool is not None:
+            self._spool.flush()
+        elif self._file.closed and self.input.path is not None:
+            self._file = self._reopened(self.input.path)
+        return io.BufferedReader(_At((self._spool or self._file).fileno(), self.size), _BLOCK * 8)
+
+    def _reopened(self, path: Path) -> IO[bytes]:
+        try:
+            return path.open("rb", buffering=0)
+        except OSError as error:
+            message = f"{self.input.name} cannot be read again: {error.strerror}"
+            raise InputChangedError(message, hint="Nothing of it was landed; read it again once it is there.") from error
+
+    def verify(self) -> None:
+        """Check that the bytes read before are still the same.
+
+        Raises:
+            InputChangedError: They are not.
+        """
+        now = hashlib.sha256()
+        with self.file() as file:
+            left = self.size
+            while left and (piece := file.read(min(left, _BLOCK * 8))):
+                now.update(piece)
+                left -= len(piece)
+        if now.hexdigest() != self.sha256:
+            digests = f"SHA-256 {self.sha256} expected, got {now.hexdigest()}"
+            message = f"{self.input.name} changed while it was read: {digests}"
+            raise InputChangedError(message, hint="Nothing of it was landed; read it again once nothing writes to it.")
+
+    def reread(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
+        """Fetch records again by their place in the decompressed stream; only after the iteration.
+
+        Args:
+            offsets: Where each begins, ascending, as in :class:`~auditlake.sources.model.Batch`.
+            lengths: How long each is.
+
+        Raises:
+            InputChangedError: The input is no longer what was read.
+        """
+        self.verify()
+        with self.file() as file:
+            if self.compression == "none":
+                for offset, length in zip(offsets, lengths, strict=True):
+                    file.seek(int(offset))
+                    yield file.read(int(length))
+                return
+            again = Stream(self.input, file, None, self.size, 8 * 1024 * 1024, self._max_ratio, self._bomb_floor)
+            with again:
+                yield from _pick(again, offsets, lengths)
+
+    def pause(self) -> None:
+        """Let go of the file and the thread after the iteration; what reads again opens the file again.
+
+        What came from a pipe stays in its temporary file. An ingest of ten thousand files has one open at a time.
+        """
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._spool is None:
+            self._file.close()
+
+    def close(self) -> None:
+        """Let go of the file, the thread and the temporary file; done twice is as good as once."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        with suppress(OSError):
+            if self._file is not sys.stdin.buffer:
+                self._file.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _At(io.RawIOBase):
+    """A file descriptor read at a position of one's own, and only as far as it was read before."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = os.dup(fd)
+        self._size = size
+        self._at = 0
+
+    def readinto(self, into: Any) -> int:
+        got = os.pread(self._fd, max(min(len(into), self._size - self._at), 0), self._at)
+        into[: len(got)] = got
+        self._at += len(got)
+        return len(got)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+class _Readable:
+    """A raw reader as pyarrow wants to see a file."""
+
+    closed = False
+
+    def __init__(self, raw: _Raw) -> None:
+        self._raw = raw
+
+    def read(self, n: int = -1) -> bytes:
+        return self._raw.read(n if n >= 0 else _BLOCK)
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _nonempty(piece: bytes) -> Iterator[bytes]:
+    if piece:
+        yield piece
+
+
+def _salvage(member: Any, block: bytes) -> Iterator[bytes]:
+    """What comes out before the first bad byte: a failing call gives out nothing, so the bytes go in one by one."""
+    with suppress(zlib.error):
+        for i in range(len(block)):
+            yield from _nonempty(member.decompress(block[i : i + 1]))
+
+
+def _pick(chunks: Iterator[bytes] | Stream, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
+    """Cut ascending stretches out of a stream in one forward pass; they may overlap."""
+    source = iter(chunks)
+    held, base = b"", 0
+    for offset, length in zip(offsets, lengths, strict=True):
+        start, stop = int(offset), int(offset) + int(length)
+        while base + len(held) < stop and (chunk := next(source, b"")):
+            keep = held[max(start - base, 0) :]
+            base += len(held) - len(keep)
+            held = keep + chunk
+        yield held[start - base : stop - base]
+
+
+def open_stream(
+    source: InputFile,
+    *,
+    spool_dir: Path | None = None,
+    chunk: int = CHUNK,
+    max_ratio: int = MAX_RATIO,
+    bomb_floor: int = BOMB_FLOOR,
+) -> Stream:
+    """Open an input for reading.
+
+    Args:
+        source: What to open.
+        spool_dir: Where what comes from a pipe is kept until the stream is closed; None is the temporary folder.
+        chunk: How many decompressed bytes a chunk should have.
+        max_ratio: From which ratio of decompressed to compressed bytes on it is a bomb.
+        bomb_floor: How much may come out before that is asked.
+
+    Raises:
+        SourceError: It cannot be opened.
+    """
+    try:
+        file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
+    except (OSError, ValueError, AttributeError) as error:
+        raise _unreadable(source.name, error) from error
+    if source.path is not None and stat.S_ISREG((status := os.fstat(file.fileno())).st_mode):
+        return Stream(source, file, None, status.st_size, chunk, max_ratio, bomb_floor)
+    spool = tempfile.TemporaryFile(dir=spool_dir, prefix="auditlake-input-")  # noqa: SIM115 - the stream closes it
+    return Stream(source, file, spool, None, chunk, max_ratio, bomb_floor)
+
+
+def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
+    """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
+
+    A folder stands for every file in it and below, sorted, except hidden ones. A pattern is only one where no file
+    of that very name exists.
+
+    Raises:
+        SourceError: Something does not exist or cannot be read.
+    """
+    found: dict[str, InputFile] = {}
+    for arg in args:
+        if str(arg) == "-":
+            found.setdefault("-", InputFile("-", None))
+            continue
+        path = Path(arg)
+        if os.path.lexists(path):
+            paths = [path]
+        elif glob.has_magic(str(arg)):
+            paths = sorted(Path(match) for match in glob.glob(str(arg), recursive=True))
+            if not paths:
+                raise SourceError(f"no file matches {printable(path)}", hint="Check the pattern.")
+        else:
+            raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
+        for item in paths:
+            for file in _files(item):
+                found.setdefault(os.path.realpath(file), InputFile(printable(file), file))
+    return list(found.values())
+
+
+def printable(path: Path) -> str:
+    """A path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file itself, or the files of a folder."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from _walk(path)
+        elif not os.access(path, os.R_OK):
+            raise PermissionError("permission denied")
+        elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+            raise OSError("neither a file nor a pipe")
+        else:
+            yield path
+    except OSError as error:
+        raise _unreadable(printable(path), error) from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        status = Path(at).stat()
+        # A link to a folder above would go round for ever.
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(at, name)
+            if name.startswith("."):
+                continue
+            if stat.S_ISREG(path.stat().st_mode):
+                yield from _files(path)
+
+
+def _unreadable(name: str, error: Exception) -> SourceError:
+    why = getattr(error, "strerror", None) or str(error)
+    return SourceError(f"{name} cannot be read: {why}", hint="Check that it is there and that you may read it.")

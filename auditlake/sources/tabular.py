@@ -1,0 +1,370 @@
+"""Tables as records: each row of a CSV or Parquet file becomes a JSON object, under the names of its columns.
+
+The original bytes stay at hand: of CSV the row as it stood there, of Parquet, where there is none, the JSON text.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from auditlake.errors import SourceError
+from auditlake.sources.model import (
+    MAX_RECORD,
+    NOT_A_ROW,
+    NOT_CSV,
+    NOT_UTF8,
+    TOO_LONG,
+    WRONG_FIELDS,
+    Batch,
+    Ints,
+    Pending,
+    Rejected,
+    empty_batch,
+    reject,
+)
+from auditlake.sources.recognise import delimiter
+from auditlake.sources.seal import broken, chunks_at, places
+from auditlake.sources.stream import Stream
+
+REQUIRED = ("event_type", "timestamp")
+"""The columns without which a table holds no events."""
+CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
+"""The Parquet compressions that are read."""
+
+_PIECE = 4 * 1024 * 1024
+_QUOTE, _NEWLINE = 0x22, 0x0A
+_ROWS = 16 * 1024
+_ROW_LINES = 64 * 1024  # over how many lines a CSV row may stretch
+
+
+def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+    r"""Cut a CSV stream into rows; the first is the header.
+
+    Rows end with ``\n`` or ``\r\n`` outside quotes. The separator is the one that the header uses. An empty field is
+    null. Rejected are rows that are too long, not UTF-8, malformed, or have more or fewer fields than the header.
+
+    Args:
+        stream: What to read.
+        max_record: The longest row in bytes.
+
+    Raises:
+        SourceError: The header lacks a column or names one twice.
+    """
+    rows = _Rows(stream.input.name, max_record)
+    end = 0
+    for at, chunk in chunks_at(stream):
+        for start in range(0, len(chunk), _PIECE):
+            yield from rows.feed(at + start, chunk[start : start + _PIECE])
+        end = at + len(chunk)
+    yield from rows.finish(end)
+    if stream.damage:
+        yield empty_batch((broken(stream, rows.number, rows.line, end),))
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the rows of a piece became."""
+
+    places: list[tuple[int, int, int, int]]
+    texts: list[bytes]
+    originals: list[bytes]
+    rejected: list[Rejected]
+
+    def batch(self) -> Batch:
+        numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
+        text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
+        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals))
+
+
+class _Rows:
+    """The state between two pieces of a CSV file: the header, and lines that are not a row yet.
+
+    A line with an even number of quotes is a row. One with an odd number begins a row that goes on to the next such
+    line, if that makes a row: otherwise the quote was never closed, the line alone is rejected, and those after it are
+    rows again. So one torn row does not swallow the rest of the file.
+    """
+
+    def __init__(self, name: str, max_record: int) -> None:
+        self.number = 0
+        self.line = 1
+        self._name = name
+        self._max = max_record
+        self._header: list[str] | None = None
+        self._dialect: dict[str, Any] = {}
+        self._pending = Pending(0, 1, max_record)  # a line without its end
+        self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
+        self._size = 0
+
+    def feed(self, at: int, piece: bytes) -> Iterator[Batch]:
+        """Take the next piece."""
+        found, start = _Found([], [], [], []), 0
+        first = piece.find(b"\n") + 1
+        if not len(self._pending):
+            self._pending = Pending(at, self.line, self._max)
+        if not first:
+            self._pending.append(piece)
+            return
+        if len(self._pending):
+            self._pending.append(memoryview(piece)[: first - 1])
+            self._end_of_line(found)
+            start = first
+        ends = places(np.frombuffer(piece, np.uint8)[start:], _NEWLINE) + start
+        quotes = np.searchsorted(places(np.frombuffer(piece, np.uint8), _QUOTE), np.append(start, ends))
+        for end, odd in zip(ends.tolist(), (np.diff(quotes) % 2).tolist(), strict=True):
+            self._take(piece[start:end], at + start, odd, found)
+            start = end + 1
+        self._pending = Pending(at + start, self.line, self._max)
+        self._pending.append(memoryview(piece)[start:])
+        if found.places or found.rejected:
+            yield found.batch()
+
+    def finish(self, end: int) -> Iterator[Batch]:
+        """The stream is over: the last row need not be terminated."""
+        found = _Found([], [], [], [])
+        if len(self._pending):
+            self._end_of_line(found)
+        while self._open:
+            self._give_up(found)
+        if self._header is None and end:
+            raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
+        if found.places or found.rejected:
+            yield found.batch()
+
+    def _end_of_line(self, found: _Found) -> None:
+        if self._pending.over:
+            while self._open:
+                self._give_up(found)
+            found.rejected.append(self._pending.rejected(self.number, TOO_LONG, ""))
+            self.number, self.line = self.number + 1, self.line + 1
+        else:
+            row = self._pending.take()
+            self._take(row, self._pending.offset, row.count(b'"') % 2, found)
+
+    def _take(self, row: bytes, offset: int, odd: int, found: _Found) -> None:
+        """Take the next line."""
+        line, self.line = self.line, self.line + 1
+        if self._header is None and row.strip():
+            self._header = self._columns(row.removesuffix(b"\r"))
+        elif not (odd or self._open):
+            self._row(row, offset, line, found)
+        else:
+            self._open.append((row, offset, line))
+            self._size += len(row) + 1
+            if odd and len(self._open) > 1:
+                self._join(found)
+            elif self._size > self._max or len(self._open) > _ROW_LINES:
+                self._give_up(found)
+
+    def _join(self, found: _Found) -> None:
+        """Both quotes are there: the lines are one row if that is what they make."""
+        _, offset, line = self._open[0]
+        row = b"\n".join(text for text, _, _ in self._open)
+        try:
+            self._json(row.removesuffix(b"\r"))
+        except _RefusedError:
+            self._give_up(found)
+        else:
+            self._open, self._size = [], 0
+            self._row(row, offset, line, found)
+
+    def _give_up(self, found: _Found) -> None:
+        """The quote that the first line opens is not closed."""
+        (row, offset, line), *others = self._open
+        row = row.removesuffix(b"\r")
+        self._open, self._size = [], 0
+        found.rejected.append(reject(self.number, line, offset, NOT_CSV, "a quote is not closed", row, self._max))
+        self.number += 1
+        for i, (text, place, at_line) in enumerate(others):
+            if text.count(b'"') % 2:
+                self._open = others[i:]
+                self._size = sum(len(text) + 1 for text, _, _ in self._open)
+                return
+            self._row(text, place, at_line, found)
+
+    def _row(self, row: bytes, offset: int, line: int, found: _Found) -> None:
+        row = row.removesuffix(b"\r")
+        if not row:
+            return
+        try:
+            text = self._json(row)
+        except _RefusedError as error:
+            reason, detail = error.args
+            found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
+        else:
+            found.places.append((self.number, line, offset, len(row)))
+            found.texts.append(text)
+            found.originals.append(row)
+        self.number += 1
+
+    def _json(self, row: bytes) -> bytes:
+        if len(row) > self._max:
+            raise _RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
+        fields = self._fields(row)
+        header = self._header or []
+        if len(fields) != len(header):
+            raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
+        return orjson.dumps({name: field or None for name, field in zip(header, fields, strict=True)})
+
+    def _fields(self, row: bytes) -> list[str]:
+        try:
+            # A reader for each row: one that met a malformed row would draw the next into it.
+            return next(csv.reader((row.decode(),), strict=True, **self._dialect), [])
+        except UnicodeDecodeError as error:
+            raise _RefusedError(NOT_UTF8, f"at byte {error.start}") from error
+        except csv.Error as error:
+            raise _RefusedError(NOT_CSV, str(error)) from error
+
+    def _columns(self, row: bytes) -> list[str]:
+        # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
+        csv.field_size_limit(max(csv.field_size_limit(), self._max))
+        self._dialect = {"delimiter": delimiter(row.decode("utf-8", "replace"))}
+        try:
+            columns = [column.strip() for column in self._fields(row)]
+        except _RefusedError as error:
+            message = f"{self._name}: the header cannot be read: {error.args[0]}, {error.args[1]}"
+            raise SourceError(message, hint="The first line must name the columns.") from error
+        _check_columns(self._name, columns)
+        return columns
+
+
+class _RefusedError(Exception):
+    """A row that is no record; its arguments are reason and detail."""
+
+
+def _check_columns(name: str, columns: Sequence[str]) -> None:
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        message = f"{name}: no column {' and no column '.join(missing)}; it has {', '.join(columns[:20])}"
+        raise SourceError(message, hint="Rename the columns to those of an event.")
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise SourceError(f"{name}: column {twice[0]} is there twice", hint="Which one counts cannot be told.")
+
+
+def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+    """Read a Parquet file's rows. The stream is read through first, for the digest.
+
+    Timestamps become RFC 3339 text in UTC with microseconds; those without a zone are UTC.
+
+    Args:
+        stream: The file.
+        max_record: The longest row, as JSON text, in bytes.
+
+    Raises:
+        SourceError: It is damaged, lacks a column, or is compressed in a way that is not read.
+        InputChangedError: It changed while it was read.
+    """
+    for _ in stream:
+        pass
+    name = stream.input.name
+    if stream.compression != "none":
+        raise SourceError(f"{name} is Parquet inside {stream.compression}", hint="Unpack it first.")
+    number = 0
+    with stream.file() as file:
+        for table in _tables(name, file):
+            batch = _parquet_batch(table, number, max_record)
+            number += table.num_rows
+            yield batch
+    stream.verify()
+
+
+def _tables(name: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    # Whatever pyarrow makes of a damaged file is the file's fault.
+    faults = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError, OverflowError)
+    try:
+        parquet = pq.ParquetFile(file)
+        codecs = _codecs(parquet.metadata)
+    except faults as error:
+        raise _damaged(name, error) from error
+    if codecs - CODECS:
+        given, known = ", ".join(sorted(codecs - CODECS)), ", ".join(sorted(CODECS))
+        message = f"{name} is compressed with {given}; what can be read is {known}"
+        raise SourceError(message, hint="Write it again, for example with zstd.")
+    _check_columns(name, parquet.schema_arrow.names)
+    batches = parquet.iter_batches(batch_size=_ROWS, use_threads=False)
+    while True:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            batch.validate(full=False)
+        except faults as error:
+            raise _damaged(name, error) from error
+        yield batch
+
+
+def _codecs(metadata: Any) -> set[str]:
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    return {group.column(i).compression for group in groups for i in range(group.num_columns)}
+
+
+def _damaged(name: str, error: BaseException) -> SourceError:
+    why = str(error).partition("\n")[0][:200] or type(error).__name__
+    return SourceError(f"{name} is not a Parquet file that can be read: {why}", hint="Nothing of it was landed.")
+
+
+def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch:
+    table = pa.RecordBatch.from_arrays([_readable(column) for column in table.columns], names=table.schema.names)
+    texts: list[bytes] = []
+    kept: list[int] = []
+    rejected: list[Rejected] = []
+    for i, text in enumerate(_texts(table)):
+        if isinstance(text, bytes) and len(text) <= max_record:
+            texts.append(text)
+            kept.append(number + i)
+        elif isinstance(text, bytes):
+            why = f"{len(text)} bytes as JSON, at most {max_record} are allowed"
+            rejected.append(reject(number + i, number + i + 1, -1, TOO_LONG, why, text, max_record))
+        else:
+            rejected.append(Rejected(number + i, number + i + 1, -1, 0, NOT_A_ROW, text, b""))
+    records: Ints = np.array(kept, np.int64)
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    column = pa.array(texts, pa.large_binary()).cast(pa.large_string())
+    return Batch(records, records + 1, np.full(len(texts), -1, np.int64), lengths, column, tuple(rejected))
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    """Timestamps as the text that is meant; anything else as it is."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    # Of a zoned timestamp the stored value is UTC already, and casting to no zone would give local time.
+    micros = column.cast(pa.timestamp(column.type.unit, "UTC")).cast(pa.timestamp("us", "UTC"), safe=False)
+    text = micros.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
+    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T", max_replacements=1), "Z", "")
+
+
+def _texts(table: pa.RecordBatch) -> Iterator[bytes | str]:
+    """Each row's JSON text, or why it has none."""
+    try:
+        rows = table.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        for i in range(table.num_rows):
+            try:
+                rows = table.slice(i, 1).to_pylist()
+            except (ValueError, OverflowError, pa.ArrowException) as error:
+                yield str(error)[:200]
+            else:
+                yield _json(rows[0])
+        return
+    yield from map(_json, rows)
+
+
+def _json(row: dict[str, Any]) -> bytes | str:
+    try:
+        return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+    except (TypeError, ValueError) as error:
+        return str(error)[:200]
+
+
+def _plain(value: object) -> str:
+    """Values that JSON has no form for, as text: decimals keep every digit, bytes are hexadecimal."""
+    return value.hex() if isinstance(value, bytes) else str(value)

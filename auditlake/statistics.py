@@ -1,0 +1,112 @@
+"""How a lake stands at an instant: what LLMGuardian's statistics gave, with the violations filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.duck import rows
+from auditlake.engine.evaluate import evaluate
+from auditlake.policies.compile import Question, earlier
+from auditlake.policies.model import Policy
+from auditlake.reports.build import build_report
+from auditlake.reports.model import Finding
+from auditlake.sqlfiles import statement
+from auditlake.store.delta import Snapshot
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatistics:
+    """How one policy stands."""
+
+    policy_id: str
+    total_events: int
+    """Governed events in the lake, up to as_of."""
+    recent_events: int
+    """Governed events that match the policy's condition within its window before as_of."""
+    window: str
+    threshold: int
+    status: str
+    """``violation`` if any group is at or above the threshold at as_of itself, else ``compliant``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An episode of the last window."""
+
+    policy_id: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A lake at an instant."""
+
+    as_of: datetime
+    snapshot: int
+    total_events: int
+    first_event: datetime | None
+    last_event: datetime | None
+    events_by_type: dict[str, int]
+    events_by_user: dict[str, int]
+    """The users with the most events."""
+    policies: tuple[PolicyStatistics, ...]
+    recent_violations: tuple[Violation, ...]
+    """The episodes of every policy that reach into its window before as_of."""
+
+
+def statistics(
+    connection: duckdb.DuckDBPyConnection, policies: Sequence[Policy], as_of: datetime, snapshot: Snapshot, users: int
+) -> Statistics:
+    """Ask the ``events`` view of a connection.
+
+    Args:
+        connection: The engine, with the view of the snapshot.
+        policies: Every policy of the lake.
+        as_of: Events after it do not exist.
+        snapshot: What the view shows.
+        users: How many users to name.
+    """
+    ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
+    by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
+    standing, violations = [], []
+    for policy in policies:
+        state, recent = _policy(connection, policy, policies, as_of, sum(by_type.get(n, 0) for n in policy.required_events))
+        standing.append(state)
+        violations += [Violation(policy.id, finding) for finding in recent]
+    return Statistics(
+        as_of=as_of,
+        snapshot=snapshot.version,
+        total_events=total,
+        first_event=first,
+        last_event=last,
+        events_by_type=by_type,
+        events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
+        policies=tuple(standing),
+        recent_violations=tuple(violations),
+    )
+
+
+def _policy(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], as_of: datetime, total: int
+) -> tuple[PolicyStatistics, list[Finding]]:
+    since = earlier(as_of, timedelta(microseconds=policy.window.microseconds))
+    answers = evaluate(connection, policy, policies, Question(as_of, since, as_of))
+    report = build_report(
+        answers, policies, generated_at=as_of, lake_id="",
+        snapshot={"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""},
+    )  # fmt: skip
+    state = PolicyStatistics(
+        policy.id, total, report.threshold.recent_events, str(policy.window), policy.alert_threshold, report.status_now
+    )
+    return state, [finding for finding in report.violations if finding.kind == "threshold_exceeded"]
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+    part = statement("queries/statistics.sql", name)
+    return rows(connection, part.text, part.bind(values))

@@ -1,0 +1,113 @@
+"""Many small files of a day become one, and no answer changes.
+
+The rows are the same, in other files: snapshots before a compaction are read through their batch numbers once the
+replaced files are gone (semantics.md, Snapshots). Those are unlinked only after a grace period, for readers under way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from auditlake.engine.duck import connect, rows, view_events
+from auditlake.errors import LakeFormatError
+from auditlake.sqlfiles import statement
+from auditlake.store import delta
+from auditlake.store.durable import make_folders, rename_synced, sync_folder
+from auditlake.store.ingest import data_file, write_parquet
+from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.lock import exclusive, workspace
+from auditlake.store.table import LOCK_SECONDS
+
+GRACE_SECONDS = 86_400.0
+"""How long a replaced file stays for readers that began before, unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactSummary:
+    """What a compaction did."""
+
+    days: int
+    """Days whose files became one."""
+    files_before: int
+    files_after: int
+    unlinked: int
+    """Files that no snapshot's reader needs any more, removed from the disk."""
+    snapshot: int
+
+
+def compact(layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECONDS) -> CompactSummary:
+    """Rewrite every day that has more than one file, in one commit.
+
+    Args:
+        layout: The lake.
+        now: Recorded in the commit.
+        grace_seconds: How long replaced files stay.
+
+    Raises:
+        CommitError: The commit was refused; nothing changed.
+        LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
+    """
+    with exclusive(layout.lock, wait_seconds=LOCK_SECONDS), workspace(layout.staging) as folder:
+        snapshot = delta.read_snapshot(layout)
+        days: dict[date, list[delta.DataFile]] = defaultdict(list)
+        for file in snapshot.files:
+            days[file.day].append(file)
+        crowded = {day: files for day, files in sorted(days.items()) if len(files) > 1}
+        version = snapshot.version
+        if crowded:
+            pairs = [_rewrite(layout, folder, day, files) for day, files in crowded.items()]
+            for _, file in pairs:
+                make_folders((layout.events / file.path).parent, below=layout.events)
+            rename_synced((draft, layout.events / file.path) for draft, file in pairs)
+            removes = tuple(file for files in crowded.values() for file in files)
+            metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded), "replaced": len(removes)}
+            adds = tuple(file for _, file in pairs)
+            version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
+        after = delta.read_snapshot(layout) if crowded else snapshot
+        unlinked = _unlink_unused(layout, after, grace_seconds)
+    return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
+
+
+def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile]) -> tuple[Path, delta.DataFile]:
+    spill = folder / "spill"
+    spill.mkdir(exist_ok=True)
+    draft = folder / f"day-{day}.parquet"
+    with connect(temp=spill, memory="700MB") as connection:
+        view_events(connection, delta.file_paths(layout, files))
+        write_parquet(connection, statement("ingest/compact.sql", "merged_day").text, {}, draft)
+        view_events(connection, [draft], name="merged")
+        ((count, first, last, differing),) = rows(connection, statement("ingest/compact.sql", "differences").text)
+    if differing or count != sum(file.rows for file in files):
+        message = f"compacting {day} would change its rows: {differing} differ, {count} rows in the new file"
+        raise LakeFormatError(message, hint="nothing was changed; check the files of that day")
+    return draft, data_file(draft, day, count, first, last)
+
+
+def _unlink_unused(layout: Layout, live: delta.Snapshot, grace_seconds: float) -> int:
+    """Remove files named by auditlake that the newest snapshot does not have: replaced ones, and a dead writer's.
+
+    Under the lock nobody is between renaming a file and committing it.
+    """
+    keep = {file.path for file in live.files}
+    unused = [
+        path
+        for path in sorted(layout.events.glob("event_date=*/part-*.parquet"))
+        if (name := path.relative_to(layout.events).as_posix()) not in keep and part_day_and_digest(name)
+    ]
+    removed = delta.removal_times(layout) if unused else {}
+    unlinked = 0
+    for path in unused:
+        since = removed.get(path.relative_to(layout.events).as_posix(), path.stat().st_mtime)
+        if time.time() - since < grace_seconds:
+            continue
+        path.unlink()
+        sync_folder(path.parent)
+        unlinked += 1
+        with suppress(OSError):
+            path.parent.rmdir()
+    return unlinked

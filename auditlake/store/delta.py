@@ -1,0 +1,340 @@
+"""The Delta table under ``events/``: snapshots of it, and the one way to change it.
+
+delta-rs neither syncs what it writes nor checks such commits for conflicts, so both are done here, under the lake's
+lock. Other Delta writers are not bound by the lock; a commit that is not ours is named, never ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from auditlake.errors import CommitError, LakeFormatError, SnapshotError
+from auditlake.events.schema import COLUMNS
+from auditlake.store.durable import sync_file, sync_folder
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+METADATA_KEY = "auditlake"
+"""The key of a commit's custom metadata that holds what auditlake says about it."""
+
+_DELTA_TYPES = {
+    "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
+}  # fmt: skip
+_CONFIGURATION: dict[str, str | None] = {
+    # History never expires on its own, and checkpoints are maintenance of ours.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650000 days",
+    "delta.deletedFileRetentionDuration": "interval 3650000 days",
+    "delta.checkpointInterval": "1000000000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of one UTC day that is part of a snapshot, or about to be."""
+
+    path: str
+    """Below ``events/``; its name is made of the SHA-256 of its bytes."""
+    day: date
+    size: int
+    """Bytes."""
+    rows: int
+    first: datetime | None
+    """The earliest timestamp in it."""
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of the lake: exactly these files."""
+
+    version: int
+    files: tuple[DataFile, ...]
+    """Sorted by path."""
+
+    @property
+    def rows(self) -> int:
+        """How many events it holds."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def inputs_digest(self) -> str:
+        """``sha256:`` over the sorted paths, each followed by a newline; names are made of content, so this is too."""
+        listed = "".join(f"{file.path}\n" for file in self.files)
+        return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one commit does."""
+
+    adds: tuple[DataFile, ...]
+    removes: tuple[DataFile, ...]
+    metadata: Mapping[str, Any]
+    """What is recorded about it: its kind, batch, inputs, counts."""
+    data_change: bool = True
+    """False for compaction only: the same rows in other files."""
+
+
+def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
+    """Make the empty table as version 0, durably. The folder must exist and be empty."""
+    from deltalake import CommitProperties, DeltaTable, Field, Schema  # noqa: PLC0415 - slow to import
+    from deltalake.schema import PrimitiveType  # noqa: PLC0415
+
+    schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
+    DeltaTable.create(
+        str(layout.events),
+        schema,
+        partition_by=["event_date"],
+        configuration=_CONFIGURATION,
+        commit_properties=CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)}),
+    )
+    sync_file(layout.commit(0))
+    sync_folder(layout.log)
+    sync_folder(layout.events)
+
+
+def read_snapshot(layout: Layout, version: int | None = None) -> Snapshot:
+    """The newest snapshot, or the one of a version.
+
+    Raises:
+        SnapshotError: There is no such version.
+        LakeFormatError: The table cannot be read, or uses features auditlake does not.
+    """
+    table = _open(layout, version)
+    actions = table.get_add_actions()
+    columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records", "partition")}
+    bounds = _time_bounds(actions)
+    files = [
+        DataFile(unquote(path), part["event_date"], size, count or 0, *bound)
+        for path, size, count, part, bound in zip(
+            columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
+        )
+    ]
+    return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)))
+
+
+def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
+    names = actions.schema.names
+    if actions.num_rows == 0 or "min" not in names or "max" not in names:
+        return [(None, None)] * actions.num_rows
+    pairs = zip(actions.column("min").to_pylist(), actions.column("max").to_pylist(), strict=True)
+    return [((low or {}).get("timestamp"), (high or {}).get("timestamp")) for low, high in pairs]
+
+
+def history(layout: Layout) -> list[dict[str, Any]]:
+    """Every commit, newest first, as the log has it."""
+    commits: list[dict[str, Any]] = _open(layout, None).history()
+    return commits
+
+
+def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
+    """Add and remove files in one durable commit on top of ``seen``, and give the new version.
+
+    To be called with the lake's lock held and with every added file synced under its final name.
+
+    Raises:
+        CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
+    """
+    from deltalake import CommitProperties, PostCommitHookProperties  # noqa: PLC0415 - slow to import
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    table = _open(layout, None)
+    _check(layout, table, seen, change)
+    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    properties = CommitProperties(
+        custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0
+    )
+    try:
+        table.create_write_transaction(
+            _actions(change), "append", table.schema(), partition_by=["event_date"],
+            commit_properties=properties, post_commithook_properties=hooks,
+        )  # fmt: skip
+    except (DeltaError, OSError) as error:
+        message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
+        raise CommitError(message, hint="nothing was landed; run it again") from error
+    _settle(layout, seen.version + 1, change.metadata)
+    return seen.version + 1
+
+
+def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
+    """Refuse a commit that delta-rs would take although it must not: it checks neither of these."""
+    if table.version() != seen.version:
+        message = f"the lake moved from version {seen.version} to {table.version()} while a commit was prepared"
+        raise CommitError(message, hint="run it again")
+    live = {file.path for file in seen.files}
+    if gone := [file.path for file in change.removes if file.path not in live]:
+        message = f"cannot remove {gone[0]}: it is not part of version {seen.version}"
+        raise CommitError(message, hint="plan again on the newest snapshot")
+    for file in change.adds:
+        path = layout.events / file.path
+        if not path.is_file() or path.stat().st_size != file.size:
+            message = f"cannot add {file.path}: expected {file.size} bytes at {path}"
+            raise CommitError(message, hint="run it again")
+
+
+def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
+    """Make the log durable up to ``version`` and make sure that this version is ours.
+
+    Predecessors are synced as well: a torn one would make the table unreadable for all that follow.
+    """
+    try:
+        for earlier in (version - 1, version):
+            if layout.commit(earlier).exists():
+                sync_file(layout.commit(earlier))
+        sync_folder(layout.log)
+        recorded = commit_metadata(layout, version)
+    except OSError as error:
+        message = f"version {version} could not be made durable: {_one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+    if recorded != dict(metadata):
+        message = f"version {version} of the table was written by somebody else"
+        raise CommitError(message, hint="run it again")
+
+
+def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
+    """What auditlake recorded about a version; None if the commit is not ours.
+
+    Raises:
+        OSError: There is no such log entry.
+    """
+    for line in layout.commit(version).read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if "commitInfo" in entry:
+            own: dict[str, Any] | None = entry["commitInfo"].get(METADATA_KEY)
+            return own
+    return None
+
+
+def _actions(change: Change) -> list[Any]:
+    from deltalake.transaction import AddAction, RemoveAction  # noqa: PLC0415 - slow to import
+
+    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
+    adds = [
+        AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
+        for file in change.adds
+    ]
+    removes = [
+        RemoveAction(file.path, change.data_change, now, file.size, {"event_date": file.day.isoformat()})
+        for file in change.removes
+    ]
+    return [*adds, *removes]
+
+
+def _stats(file: DataFile) -> str:
+    """Delta's file statistics: times have milliseconds, so the bounds are rounded outwards."""
+    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {}}
+    if file.first is not None and file.last is not None:
+        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
+        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
+    return json.dumps(stats)
+
+
+def _milliseconds(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _open(layout: Layout, version: int | None) -> DeltaTable:
+    from deltalake import DeltaTable  # noqa: PLC0415 - slow to import
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    if version is not None and not layout.commit(version).exists():
+        message = f"the lake has no snapshot {version}"
+        raise SnapshotError(message, hint="auditlake stats names the newest one")
+    try:
+        table = DeltaTable(str(layout.events), version=version)
+        protocol = table.protocol()
+    except (DeltaError, OSError, ValueError) as error:
+        message = f"the events table at {layout.events} cannot be read: {_one_line(error)}"
+        raise LakeFormatError(message, hint="restore the lake from a backup, or look at its newest log entries") from error
+    if protocol.min_reader_version > 1:
+        message = f"the events table needs Delta reader version {protocol.min_reader_version}, auditlake reads 1"
+        raise LakeFormatError(message, hint="another program has changed the table; deletion vectors are not supported")
+    return table
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """How to read a snapshot's rows from files that are there."""
+
+    files: tuple[DataFile, ...]
+    last_batch: int | None
+    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+
+
+def readable(layout: Layout, snapshot: Snapshot) -> Readable:
+    """The files to read a snapshot from: its own, or where compaction has replaced those, the newest ones.
+
+    Raises:
+        SnapshotError: Its files are gone, and not only through compaction.
+    """
+    if all((layout.events / file.path).exists() for file in snapshot.files):
+        return Readable(snapshot.files, None)
+    newest = read_snapshot(layout)
+    for version in range(snapshot.version + 1, newest.version + 1):
+        own = commit_metadata(layout, version)
+        if own is None or own.get("kind") not in {"ingest", "compact"}:
+            message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
+            raise SnapshotError(message, hint="read a newer snapshot")
+    if missing := [file.path for file in newest.files if not (layout.events / file.path).exists()]:
+        message = f"the lake lost a file: {missing[0]} is part of version {newest.version} and not on the disk"
+        raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
+    return Readable(newest.files, _last_batch(layout, snapshot.version))
+
+
+def _last_batch(layout: Layout, version: int) -> int:
+    """The newest batch committed at or before a version: batches are numbered in the order of their commits."""
+    for earlier in range(version, 0, -1):
+        if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
+            return int(own["batch"])
+    return 0
+
+
+def removal_times(layout: Layout) -> dict[str, float]:
+    """When each removed file was removed, by path, in seconds since 1970."""
+    times: dict[str, float] = {}
+    for entry in sorted(layout.log.glob("*.json")):
+        for line in entry.read_text(encoding="utf-8").splitlines():
+            removed = json.loads(line).get("remove")
+            if removed:
+                times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
+    return times
+
+
+def foreign_versions(layout: Layout, newest: int) -> list[int]:
+    """Versions that another program committed: auditlake cannot vouch for what they did."""
+    return [version for version in range(newest + 1) if commit_metadata(layout, version) is None]
+
+
+def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
+    """Where data files lie."""
+    return [layout.events / file.path for file in files]
+
+
+def view_snapshot(
+    connection: Any, layout: Layout, version: int | None = None, *, columns: Sequence[str] = tuple(COLUMNS)
+) -> Snapshot:
+    """Make the view ``events`` of one snapshot on a DuckDB connection, and give the snapshot.
+
+    Raises:
+        SnapshotError: There is no such version, or it cannot be read exactly any more.
+    """
+    from auditlake.engine.duck import view_events  # noqa: PLC0415 - slow to import
+
+    snapshot = read_snapshot(layout, version)
+    source = readable(layout, snapshot)
+    view_events(connection, file_paths(layout, source.files), columns=columns, last_batch=source.last_batch)
+    return snapshot

@@ -1,0 +1,512 @@
+"""Inputs become events: read, mapped and staged in SQL, de-duplicated, written as day files, committed once.
+
+The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held, so
+that what is decided on a snapshot is committed on that snapshot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from auditlake.engine.duck import connect, literal, rows, view_events
+from auditlake.errors import AuditLakeError, StrictIngestError
+from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
+from auditlake.sources.opening import open_records
+from auditlake.sources.strictjson import repeated_key, why_not_json
+from auditlake.sources.stream import Stream
+from auditlake.sqlfiles import statement
+from auditlake.store import delta
+from auditlake.store.durable import make_folders, rename_synced, sync_file
+from auditlake.store.layout import Layout, part_path
+from auditlake.store.lock import exclusive, workspace
+from auditlake.store.quarantine import Quarantine
+from auditlake.store.table import LOCK_SECONDS, allocate_batch
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MEMORY = "1000MB"
+"""What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, Arrow and Python."""
+_ROWS_A_SLICE = 8_192
+_LOAD_RECORDS = 100_000
+_LOAD_BYTES = 24 * 1024 * 1024
+_EPOCH_DAY = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How an ingest is done."""
+
+    event_types: frozenset[str]
+    """The types that this lake knows."""
+    max_record: int
+    """Bytes; a longer record is quarantined."""
+    source: str | None = None
+    """The source of all inputs; each is recognised by itself if None."""
+    strict: bool = False
+    """Land nothing if anything would be quarantined."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSummary:
+    """What became of one input: its chain of custody. ``read = landed + duplicates + quarantined``."""
+
+    name: str
+    size: int
+    """Bytes of the input as it lay there (compressed where it was)."""
+    sha256: str
+    source: str
+    """The mapping that was used; empty where the input was left out."""
+    format: str
+    read: int
+    landed: int
+    duplicates: int
+    quarantined: int
+    notice: str = ""
+    """Why the input was left out, where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSummary:
+    """What an ingest did."""
+
+    inputs: tuple[InputSummary, ...]
+    snapshot: int
+    """The newest version of the lake after it."""
+    batch: int | None
+    """The batch it landed as; None if there was nothing new to record."""
+    reasons: Mapping[str, int]
+    """Quarantined records by reason."""
+    quarantine: Path | None
+    """The file that holds them."""
+
+    read: int = field(init=False)
+    landed: int = field(init=False)
+    duplicates: int = field(init=False)
+    quarantined: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("read", "landed", "duplicates", "quarantined"):
+            object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is."""
+
+    stage: str
+    """``reading`` or ``writing``."""
+    done: int
+    """Bytes read, or day files written."""
+    total: int | None
+    """Out of so many, where that is known."""
+    detail: str
+    """The input, or nothing."""
+
+
+Listener = Callable[[Progress], None]
+
+
+def ingest(
+    layout: Layout,
+    inputs: Sequence[InputFile],
+    options: IngestOptions,
+    *,
+    now: datetime,
+    listen: Listener = lambda _: None,
+) -> IngestSummary:
+    """Bring inputs into the lake as one commit.
+
+    Args:
+        layout: The lake.
+        inputs: What to read, in order.
+        options: How.
+        now: What the events' ``ingested_at`` says.
+        listen: Told now and then how far it is.
+
+    Raises:
+        SourceError: An input cannot be read or is not recognised; nothing lands.
+        StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
+        CommitError: The commit was refused or could not be made durable.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(workspace(layout.staging))
+        spill = folder / "spill"
+        spill.mkdir()
+        connection = stack.enter_context(connect(temp=spill, memory=_MEMORY, exact_try=False))
+        run = _Run(layout, options, connection, folder, listen)
+        try:
+            for each in inputs:
+                run.read(each)
+            return run.land(now)
+        finally:
+            run.close()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One input of a run, while its numbers are still growing."""
+
+    summary: InputSummary
+    first: int
+    """The seq of its first record."""
+    stream: Stream | None
+    """Kept to fetch records again."""
+
+
+class _Load:
+    """Records of one source that are staged together, from one input or from many small ones."""
+
+    def __init__(self) -> None:
+        self.source = ""
+        self.batches: list[Batch] = []
+        self._indexes: list[int] = []
+        self._bases: list[int] = []
+        self._starts: list[int] = []
+        self._records = 0
+        self._bytes = 0
+
+    def add(self, index: int, batch: Batch, base: int, source: str) -> None:
+        """Take a batch of the input ``index`` whose record 0 is seq ``base``."""
+        self.source = source
+        self.batches.append(batch)
+        self._indexes.append(index)
+        self._bases.append(base)
+        self._starts.append(base + int(batch.records[0]))
+        self._records += len(batch)
+        self._bytes += batch.text.nbytes
+
+    @property
+    def full(self) -> bool:
+        """Whether it is worth a round of statements."""
+        return self._records >= _LOAD_RECORDS or self._bytes >= _LOAD_BYTES
+
+    @property
+    def first(self) -> int:
+        """The lowest seq in it."""
+        return self._starts[0]
+
+    def find(self, seq: int) -> tuple[int, Batch, int]:
+        """The input's index, the batch, and the place in it of a record."""
+        at = bisect_right(self._starts, seq) - 1
+        batch = self.batches[at]
+        return self._indexes[at], batch, int(np.searchsorted(batch.records, seq - self._bases[at]))
+
+    def seqs(self) -> Any:
+        """The seq of every record."""
+        return np.concatenate([batch.records + base for batch, base in zip(self.batches, self._bases, strict=True)])
+
+    def table(self, without: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
+        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work."""
+        seqs = self.seqs()
+        texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
+        table = pa.table({"record": seqs, "text": texts})
+        if without:
+            table = table.filter(pa.array(~np.isin(seqs, sorted(without))))
+        return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+
+    def places(self) -> Any:
+        """Where each record stands in its input."""
+        columns = {"seq": self.seqs()}
+        for name in ("lines", "offsets", "lengths"):
+            columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])
+        return pa.table(columns)
+
+
+class _Run:
+    """One ingest on its way: everything staged so far, and the numbers of each input."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        options: IngestOptions,
+        connection: duckdb.DuckDBPyConnection,
+        folder: Path,
+        listen: Listener,
+    ) -> None:
+        self._layout = layout
+        self._options = options
+        self._connection = connection
+        self._folder = folder
+        self._listen = listen
+        self._quarantine = Quarantine(folder)
+        self._readings: list[_Reading] = []
+        self._seq = 0
+        self._load = _Load()
+        for name in ("staged", "places", "digests"):
+            self._run("ingest/stage.sql", name)
+
+    def close(self) -> None:
+        """Let go of the inputs."""
+        for reading in self._readings:
+            if reading.stream is not None:
+                reading.stream.close()
+
+    # Reading
+
+    def read(self, given: InputFile) -> None:
+        """Take every record of one input; they are staged together with those of other small inputs."""
+        opened = open_records(given, self._options.source, self._options.max_record, self._folder)
+        summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
+        self._readings.append(_Reading(summary, self._seq, opened.stream))
+        total = given.path.stat().st_size if given.path and given.path.exists() else None
+        for batch in opened.batches:
+            assert opened.source is not None  # noqa: S101 - an input that is left out has no records
+            self._take(batch, opened.source)
+            self._listen(Progress("reading", opened.stream.size, total, given.name))
+        opened.stream.pause()
+        self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
+        self._seq += self._readings[-1].summary.read
+
+    def _take(self, batch: Batch, source: str) -> None:
+        index = len(self._readings) - 1
+        for rejected in batch.rejected:
+            self._refuse(index, rejected)
+        self._count(index, read=self._readings[index].summary.read + len(batch) + len(batch.rejected))
+        if not len(batch):
+            return
+        if source != self._load.source:
+            self._stage()
+        self._load.add(index, batch, self._readings[index].first, source)
+        if self._load.full:
+            self._stage()
+
+    def _stage(self) -> None:
+        """Judge and map what was taken, all of it in the same statements."""
+        load, self._load = self._load, _Load()
+        if not load.batches:
+            return
+        refused = self._refuse_suspects(load)
+        self._connection.register("records", load.table(refused))
+        self._map(load)
+        self._refuse_unmappable(load)
+        self._digest_unidentified(load)
+        self._connection.unregister("records")
+
+    def _refuse_suspects(self, load: _Load) -> set[int]:
+        """Quarantine the records that are not JSON objects, or not strictly; give their seqs."""
+        self._connection.register("records", load.table())
+        refused = set()
+        for (seq,) in self._rows("ingest/stage.sql", "suspects"):
+            index, batch, i = load.find(seq)
+            if verdict := _why_not_an_object(batch.raw(i)):
+                refused.add(seq)
+                self._refuse(index, _rejected(batch, i, *verdict, self._options.max_record))
+        return refused
+
+    def _map(self, load: _Load) -> None:
+        mapping = statement(f"sources/{load.source}.sql", load.source)
+        self._connection.execute(f"create or replace temp view mapped as {mapping.text}")
+        values = {"source": load.source, "event_types": sorted(self._options.event_types)}
+        self._run("ingest/stage.sql", "stage", values)
+        self._connection.register("new_places", load.places())
+        self._connection.execute(statement("ingest/stage.sql", "keep_places").text)
+        self._connection.unregister("new_places")
+
+    def _refuse_unmappable(self, load: _Load) -> None:
+        for seq, reason, detail in self._rows("ingest/stage.sql", "refused", {"first": load.first}):
+            index, batch, i = load.find(seq)
+            phrase, _, more = reason.partition(": ")
+            self._refuse(index, _rejected(batch, i, phrase, more or detail or "", self._options.max_record))
+
+    def _digest_unidentified(self, load: _Load) -> None:
+        found = [seq for (seq,) in self._rows("ingest/stage.sql", "unidentified", {"first": load.first})]
+        if not found:
+            return
+        places = [load.find(seq) for seq in found]
+        digests = pa.table({
+            "seq": found,
+            "input": [index for index, _, _ in places],
+            "source": [load.source] * len(found),
+            "digest": [hashlib.sha256(batch.raw(i)).hexdigest() for _, batch, i in places],
+        })  # fmt: skip
+        self._connection.register("new_digests", digests)
+        self._connection.execute(statement("ingest/stage.sql", "keep_digests").text)
+        self._connection.unregister("new_digests")
+
+    def _refuse(self, index: int, rejected: Rejected) -> None:
+        """Quarantine a record of an input."""
+        summary = self._readings[index].summary
+        self._quarantine.add(summary.name, rejected)
+        self._count(index, quarantined=summary.quarantined + 1)
+
+    def _count(self, index: int, **numbers: Any) -> None:
+        reading = self._readings[index]
+        reading.summary = replace(reading.summary, **numbers)
+
+    # Landing
+
+    def land(self, now: datetime) -> IngestSummary:
+        """Decide on the newest snapshot what is new, write it, and commit."""
+        self._stage()
+        self._run("ingest/land.sql", "identified")
+        whole = not self._rows_of("select 1 from digests limit 1")
+        self._run("ingest/land.sql", "candidates_with_own_ids" if whole else "candidates")
+        with exclusive(self._layout.lock, wait_seconds=LOCK_SECONDS):
+            snapshot = delta.read_snapshot(self._layout)
+            self._decide(snapshot)
+            self._refuse_conflicts()
+            self._settle_numbers()
+            name = self._quarantine.close()
+            if self._options.strict and self._quarantine.records:
+                raise self._strict_error()
+            return self._commit(snapshot, name, now)
+
+    def _decide(self, snapshot: delta.Snapshot) -> None:
+        view_events(self._connection, delta.file_paths(self._layout, snapshot.files))
+        for name in ("repeated", "known", "losers"):
+            self._run("ingest/land.sql", name)
+
+    def _refuse_conflicts(self) -> None:
+        bounds = [reading.first for reading in self._readings]
+        places: dict[int, list[tuple[int, int, int, int]]] = {}
+        for seq, line, offset, length in self._rows("ingest/land.sql", "conflicting"):
+            places.setdefault(bisect_right(bounds, seq) - 1, []).append((seq, line, offset, length))
+        for index, found in places.items():
+            reading = self._readings[index]
+            if reading.stream is None:
+                continue
+            raws = reading.stream.reread([place[2] for place in found], [place[3] for place in found])
+            for (seq, line, offset, _), data in zip(found, raws, strict=True):
+                record = seq - reading.first
+                self._quarantine.add(
+                    reading.summary.name,
+                    reject(record, line, offset, "id_conflict", "another event has this id", data,
+                           self._options.max_record),
+                )  # fmt: skip
+
+    def _settle_numbers(self) -> None:
+        bounds = [reading.first for reading in self._readings]
+        lost: Counter[tuple[int, bool]] = Counter()
+        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input", {"bounds": bounds}):
+            lost[index, conflicts] += records
+        for index, reading in enumerate(self._readings):
+            old = reading.summary
+            quarantined = old.quarantined + lost[index, True]
+            duplicates = lost[index, False]
+            landed = old.read - quarantined - duplicates
+            self._count(index, landed=landed, duplicates=duplicates, quarantined=quarantined)
+
+    def _strict_error(self) -> AuditLakeError:
+        counts = ", ".join(f"{count} x {reason}" for reason, count in sorted(self._quarantine.reasons.items()))
+        message = f"strict: nothing was landed, since {self._quarantine.records} records cannot become events: {counts}"
+        return StrictIngestError(message, hint="; ".join(self._quarantine.first))
+
+    def _commit(self, snapshot: delta.Snapshot, quarantine_name: str, now: datetime) -> IngestSummary:
+        summaries = tuple(reading.summary for reading in self._readings)
+        landed = sum(each.landed for each in summaries)
+        target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
+        if not landed and (target is None or target.exists()):
+            return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
+        batch = allocate_batch(self._layout)
+        files = self._write(batch, now) if landed else ()
+        if target is not None:
+            rename_synced([(self._quarantine.draft, target)])
+        metadata = _custody(batch, now, summaries, landed, quarantine_name if target else None)
+        version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata))
+        return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
+
+    def _write(self, batch: int, now: datetime) -> tuple[delta.DataFile, ...]:
+        """Every day's file, written, synced and under its final name."""
+        self._run("ingest/land.sql", "landing")
+        days = self._rows("ingest/land.sql", "landing_days")
+        done = 0
+        written: list[tuple[Path, delta.DataFile]] = []
+        with ThreadPoolExecutor(2, "auditlake-write") as pool:
+            for pair in pool.map(lambda day: self._write_day(day, batch, now), days):
+                written.append(pair)
+                done += 1
+                self._listen(Progress("writing", done, len(days), ""))
+        for _, file in written:
+            make_folders((self._layout.events / file.path).parent, below=self._layout.events)
+        rename_synced((draft, self._layout.events / file.path) for draft, file in written)
+        return tuple(file for _, file in written)
+
+    def _write_day(
+        self, day: tuple[int, int, datetime, datetime], batch: int, now: datetime
+    ) -> tuple[Path, delta.DataFile]:
+        number, count, first, last = day
+        draft = self._folder / f"day-{number}.parquet"
+        part = statement("ingest/land.sql", "one_day")
+        with self._connection.cursor() as cursor:
+            write_parquet(cursor, part.text, {"day": number, "batch": batch, "ingested_at": now}, draft)
+        return draft, data_file(draft, _EPOCH_DAY + timedelta(days=number), count, first, last)
+
+    # SQL
+
+    def _run(self, file: str, name: str, values: Mapping[str, object] | None = None) -> None:
+        part = statement(file, name)
+        self._connection.execute(part.text, part.bind(dict(values or {})) or None)
+
+    def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        part = statement(file, name)
+        return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
+
+    def _rows_of(self, sql: str) -> list[tuple[Any, ...]]:
+        return rows(self._connection, sql)
+
+
+def write_parquet(
+    cursor: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path
+) -> None:
+    """Write the rows of a query as a zstd Parquet file, synced, private to the owner."""
+    cursor.execute(f"copy ({query}) to {literal(str(target))} (format parquet, compression zstd)", dict(values) or None)
+    target.chmod(0o600)
+    sync_file(target)
+
+
+def data_file(draft: Path, day: date, count: int, first: datetime | None, last: datetime | None) -> delta.DataFile:
+    """Describe a written file: its final name is made of the SHA-256 of its bytes."""
+    with draft.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return delta.DataFile(part_path(day, digest), day, draft.stat().st_size, count, first, last)
+
+
+def _why_not_an_object(data: bytes) -> tuple[str, str] | None:
+    """The reason and detail why a record cannot be an event's JSON object; None if it can."""
+    if (problem := why_not_json(data)) is not None:
+        return NOT_JSON, problem
+    if not data.lstrip().startswith(b"{"):
+        return "not a JSON object", ""
+    if (key := repeated_key(data)) is not None:
+        return "repeated key", key
+    return None
+
+
+def _rejected(batch: Batch, i: int, reason: str, detail: str, max_record: int) -> Rejected:
+    return reject(
+        int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]), reason, detail, batch.raw(i), max_record
+    )
+
+
+def _custody(
+    batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
+) -> dict[str, Any]:
+    """What the commit records: the chain of custody of everything it brought."""
+    return {
+        "kind": "ingest",
+        "batch": batch,
+        "rows": landed,
+        "at": now.isoformat(),
+        "quarantine": quarantine,
+        "inputs": [
+            {
+                "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,
+                "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
+                "quarantined": each.quarantined,
+            }
+            for each in summaries
+        ],
+    }  # fmt: skip

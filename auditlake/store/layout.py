@@ -1,0 +1,109 @@
+"""Every path of a lake, computed in one place and without touching the disk.
+
+::
+
+    LAKE/
+      lake.toml                 format version, id, created, settings
+      events/                   a Delta table, partitioned by event_date (UTC day)
+      landing/                  segments of live events
+      quarantine/               input records that could not become events
+      policies/*.yaml  holds/*.yaml
+      ledger/  reports/
+      .staging/<writer>/        what a writer has not committed yet
+      .lock  .batch             the writers' lock, and the last batch number given out
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+POLICY_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+"""What a policy's id, so its file name, looks like."""
+
+_PART = re.compile(r"^event_date=(?P<day>\d{4}-\d{2}-\d{2})/part-(?P<digest>[0-9a-f]{64})\.parquet$")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one lake."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """lake.toml."""
+        return self.root / "lake.toml"
+
+    @property
+    def events(self) -> Path:
+        """The Delta table."""
+        return self.root / "events"
+
+    @property
+    def log(self) -> Path:
+        """The Delta transaction log."""
+        return self.events / "_delta_log"
+
+    @property
+    def quarantine(self) -> Path:
+        """Records that could not become events."""
+        return self.root / "quarantine"
+
+    @property
+    def policies(self) -> Path:
+        """This lake's policies."""
+        return self.root / "policies"
+
+    @property
+    def reports(self) -> Path:
+        """Where reports go unless told otherwise."""
+        return self.root / "reports"
+
+    @property
+    def staging(self) -> Path:
+        """Where writers prepare what they have not committed."""
+        return self.root / ".staging"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose flock makes writers take turns."""
+        return self.root / ".lock"
+
+    @property
+    def batch(self) -> Path:
+        """The last batch number given out."""
+        return self.root / ".batch"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that ``init`` makes."""
+        names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", ".staging")
+        return tuple(self.root / name for name in names)
+
+    def commit(self, version: int) -> Path:
+        """The log entry of a version."""
+        return self.log / f"{version:020d}.json"
+
+    def policy(self, policy_id: str) -> Path:
+        """The file of a policy."""
+        return self.policies / f"{policy_id}.yaml"
+
+
+def part_path(day: date, digest: str) -> str:
+    """The path below ``events/`` of a data file: its day and the hex SHA-256 of its bytes."""
+    return f"event_date={day.isoformat()}/part-{digest}.parquet"
+
+
+def part_day_and_digest(path: str) -> tuple[date, str] | None:
+    """The inverse of :func:`part_path`; None for a file that auditlake did not name."""
+    match = _PART.match(unquote(path))
+    return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+
+
+def report_stem(policy_id: str, as_of: datetime, snapshot: int) -> str:
+    """A report's file name without its ending."""
+    return f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"

@@ -1,0 +1,89 @@
+"""One writer at a time, and who is still alive.
+
+``flock`` on a file that is never removed: the kernel releases it when its holder dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from auditlake.errors import LakeBusyError
+from auditlake.store.durable import FILE_MODE, FOLDER_MODE
+
+_POLL_SECONDS = 0.05
+
+
+@contextmanager
+def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock at ``path``.
+
+    Raises:
+        LakeBusyError: Somebody else held it for all of ``wait_seconds``.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        _acquire(descriptor, path, wait_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while not _try(descriptor):
+        if time.monotonic() >= deadline:
+            message = f"the lake is busy: another process has held {path} for {wait_seconds:g} s"
+            raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
+        time.sleep(_POLL_SECONDS)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def workspace(staging: Path) -> Iterator[Path]:
+    """A private folder below ``.staging`` that goes away at the end, and at the next open should we be killed."""
+    folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
+    folder.mkdir(mode=FOLDER_MODE)
+    descriptor = os.open(folder / "alive", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(staging: Path) -> int:
+    """Remove the workspaces of writers that are dead; give how many there were."""
+    swept = 0
+    for folder in staging.iterdir() if staging.is_dir() else ():
+        if _is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+    return swept
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether nobody holds the workspace's lock. A folder that is just being made has no lock file for a moment."""
+    with suppress(OSError):
+        descriptor = os.open(folder / "alive", os.O_RDWR)
+        try:
+            return _try(descriptor)
+        finally:
+            os.close(descriptor)
+    with suppress(OSError):
+        return time.time() - folder.stat().st_mtime > 3600  # noqa: PLR2004 - an hour is no moment
+    return False

@@ -1,0 +1,73 @@
+"""Records that could not become events: kept with their bytes, so that nothing is dropped in silence.
+
+One file per ingest that had any, JSON lines, named by the SHA-256 of its content: the same ingest run again writes the
+same file. Keys: ``input``, ``line``, ``offset`` (of the decompressed stream), ``length``, ``reason``, ``detail``,
+``encoding`` (``utf-8`` or ``base64``), ``data``, and ``sha256`` of the whole where ``data`` is only its beginning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from auditlake.sources.model import Rejected
+from auditlake.store.durable import FILE_MODE
+
+
+class Quarantine:
+    """Collects the refused records of one ingest in a file of its workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.draft = folder / "quarantine.jsonl"
+        self.reasons: Counter[str] = Counter()
+        """How many records for each reason."""
+        self._file = os.fdopen(os.open(self.draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
+        self._digest = hashlib.sha256()
+        self.first: list[str] = []
+        """The first few, one line each, for messages."""
+
+    @property
+    def records(self) -> int:
+        """How many there are."""
+        return self.reasons.total()
+
+    def add(self, name: str, rejected: Rejected) -> None:
+        """Keep one record of the input ``name``."""
+        line = orjson.dumps(_entry(name, rejected)) + b"\n"
+        self._file.write(line)
+        self._digest.update(line)
+        self.reasons[rejected.reason] += 1
+        if len(self.first) < 5:  # noqa: PLR2004 - enough to see what is wrong
+            detail = f" ({rejected.detail})" if rejected.detail else ""
+            self.first.append(f"{name}:{rejected.line}: {rejected.reason}{detail}")
+
+    def close(self) -> str:
+        """Make the draft durable and give the file's final name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return f"records-{self._digest.hexdigest()}.jsonl"
+
+
+def _entry(name: str, rejected: Rejected) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "input": name,
+        "line": rejected.line,
+        "offset": rejected.offset,
+        "length": rejected.length,
+        "reason": rejected.reason,
+        "detail": rejected.detail,
+    }
+    try:
+        entry |= {"encoding": "utf-8", "data": rejected.data.decode("utf-8")}
+    except UnicodeDecodeError:
+        entry |= {"encoding": "base64", "data": base64.b64encode(rejected.data).decode("ascii")}
+    if rejected.sha256 is not None:
+        entry["sha256"] = rejected.sha256
+    return entry

@@ -1,0 +1,161 @@
+-- name: staged()
+-- Where records wait, mapped, until the whole ingest is read. seq is the record's number in the ingest.
+create or replace temp table staged (
+  seq bigint,
+  event_id varchar,
+  event_type varchar,
+  "timestamp" timestamptz,
+  user_id varchar,
+  action varchar,
+  resource varchar,
+  status varchar,
+  details varchar,
+  metadata varchar,
+  session_id varchar,
+  ip_address varchar,
+  source varchar,
+  event_day bigint,
+  reason varchar
+);
+
+-- name: places()
+-- Where each record stands in its input, in case it has to be shown.
+create or replace temp table places (
+  seq bigint,
+  line bigint,
+  byte_offset bigint,
+  byte_length bigint
+);
+
+-- name: digests()
+-- SHA-256 of the bytes of the records that brought no id.
+create or replace temp table digests (
+  seq bigint,
+  input bigint,
+  source varchar,
+  digest varchar
+);
+
+-- name: suspects()
+-- Records that are not JSON objects, or perhaps not: DuckDB takes trailing commas, NaN and Infinity, and any of several
+-- equal keys. A stricter parser judges these again. Most canonical lines have exactly the canonical keys, which is
+-- quicker to see than that no key comes twice; each expression begins with a byte that is quick to find.
+-- returns: record
+select record
+from (
+  select
+    record,
+    "text",
+    case when json_valid("text") then json_keys("text") end as keys
+  from records
+)
+where case
+    when keys is null
+    then true
+    when keys = [
+      'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+      'session_id', 'ip_address'
+    ]
+    then false
+    else json_type("text") <> 'OBJECT'
+      or list_unique(keys) <> len(keys)
+  end
+  or regexp_matches("text", ':\s*-?(?i:nan|inf)')
+  or regexp_matches("text", '\[\s*-?(?i:nan|inf)')
+  or regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])');
+
+-- name: stage($source, $event_types)
+-- One batch of mapped records into `staged`, with the time read and everything judged; `mapped` is the source's mapping.
+-- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
+insert into staged
+with shaped as (
+  select
+    *,
+    regexp_full_match(
+      "timestamp",
+      '\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-](0\d|1[0-7]):[0-5]\d|[+-]18:00)?'
+    ) as has_shape
+  from mapped
+),
+
+timed as (
+  select
+    *,
+    case
+      when not has_shape
+      then null
+      when "timestamp"[18:19] = '60'
+      then try_cast(upper("timestamp"[1:17]) || '59.999999' || upper(regexp_extract("timestamp"[20:], '([Zz]|[+-].*)?$'))
+        as timestamptz)
+      when contains("timestamp", 't') or contains("timestamp", 'z')
+      then try_cast(upper("timestamp") as timestamptz)
+      else try_cast("timestamp" as timestamptz)
+    end as instant
+  from shaped
+)
+
+select
+  record as seq,
+  event_id,
+  event_type,
+  instant as "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  $source as source,
+  epoch_us(instant) // 86400000000 as event_day,
+  case
+    when reason is not null
+    then reason
+    when event_type is null
+    then 'event_type is missing'
+    when not list_contains($event_types, event_type)
+    then 'unknown event type'
+    when "timestamp" is null
+    then 'timestamp is missing'
+    when instant is null
+    then 'not a time'
+    when epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000
+    then 'a time outside of 1970 to 9998'
+  end as reason
+from timed;
+
+-- name: refused($first)
+-- What of the batch that begins at $first cannot become an event, and why.
+-- returns: seq, reason, detail
+select
+  seq,
+  reason,
+  case reason
+    when 'unknown event type' then event_type
+    else ''
+  end as detail
+from staged
+where seq >= $first
+  and reason is not null
+order by seq;
+
+-- name: unidentified($first)
+-- The records of the batch that begins at $first that brought no id.
+-- returns: seq
+select seq
+from staged
+where seq >= $first
+  and event_id is null
+  and reason is null
+order by seq;
+
+-- name: keep_places()
+insert into places
+select seq, "lines", offsets, lengths
+from new_places;
+
+-- name: keep_digests()
+insert into digests
+select seq, input, source, digest
+from new_digests;

@@ -1,0 +1,106 @@
+-- name: auditlake()
+-- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
+-- the same). A field that is absent or null is null; a number or a boolean where text belongs becomes its JSON text.
+-- Unknown top-level fields are kept in metadata under _extra.
+-- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
+--          ip_address, reason
+with fields as (
+  select
+    record,
+    "text",
+    json_transform(
+      "text",
+      '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
+      || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
+      || '"ip_address":"VARCHAR"}'
+    ) as f,
+    json_keys("text") as present
+  from records
+),
+
+-- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
+judged as (
+  select
+    record,
+    "text",
+    f,
+    case
+      when starts_with(f.event_id, '{') or starts_with(f.event_id, '[')
+        or starts_with(f.event_type, '{') or starts_with(f.event_type, '[')
+        or starts_with(f."timestamp", '{') or starts_with(f."timestamp", '[')
+        or starts_with(f.user_id, '{') or starts_with(f.user_id, '[')
+        or starts_with(f.action, '{') or starts_with(f.action, '[')
+        or starts_with(f.resource, '{') or starts_with(f.resource, '[')
+        or starts_with(f.status, '{') or starts_with(f.status, '[')
+        or starts_with(f.session_id, '{') or starts_with(f.session_id, '[')
+        or starts_with(f.ip_address, '{') or starts_with(f.ip_address, '[')
+      then list_filter(
+        [
+          'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'session_id', 'ip_address'
+        ],
+        lambda key: json_type("text", '/' || key) in ('OBJECT', 'ARRAY')
+      )
+    end as misplaced,
+    case
+      when present = [
+        'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+        'session_id', 'ip_address'
+      ]
+      then null
+      else list_filter(
+        present,
+        lambda key: not list_contains(
+          [
+            'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+            'session_id', 'ip_address'
+          ],
+          key
+        )
+      )
+    end as unknown
+  from fields
+),
+
+-- The unknown fields as the text of a JSON object, in the order in which they came.
+extended as (
+  select
+    record,
+    f,
+    misplaced,
+    case
+      when len(unknown) > 0
+      then '{' || array_to_string(
+        list_transform(
+          unknown,
+          lambda key: cast(to_json(key) as varchar) || ':'
+          || cast(json_extract("text", '/' || replace(replace(key, '~', '~0'), '/', '~1')) as varchar)
+        ),
+        ','
+      ) || '}'
+    end as extra
+  from judged
+)
+
+select
+  record,
+  nullif(f.event_id, '') as event_id,
+  f.event_type as event_type,
+  f."timestamp" as "timestamp",
+  f.user_id as user_id,
+  f.action as action,
+  f.resource as resource,
+  f.status as status,
+  cast(f.details as varchar) as details,
+  case
+    when extra is null
+    then cast(f.metadata as varchar)
+    when f.metadata is null or f.metadata = '{}'
+    then '{"_extra":' || extra || '}'
+    when json_type(f.metadata) = 'OBJECT' and not json_exists(f.metadata, '/_extra')
+    then left(cast(f.metadata as varchar), -1) || ',"_extra":' || extra || '}'
+    else '{"_value":' || cast(f.metadata as varchar) || ',"_extra":' || extra || '}'
+  end as metadata,
+  f.session_id as session_id,
+  f.ip_address as ip_address,
+  case when len(misplaced) > 0 then 'an object or array where text belongs: ' || misplaced[1] end as reason
+from extended

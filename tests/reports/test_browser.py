@@ -1,0 +1,113 @@
+"""The pages in a real browser: nothing is asked of anywhere, nothing is complained about, everything fits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from auditlake.reports.page import SiblingFiles
+from auditlake.reports.render import render_index, render_page
+from tests.reports import samples
+from tests.reports.test_hostile import PAYLOADS, poisoned
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [
+    pytest.mark.browser,
+    # Playwright leaves pipes of its driver to the garbage collector; that is not about our pages.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+ARGUMENTS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SIBLINGS = SiblingFiles(json="report.json", index="index.html")
+PAGES = {
+    "violation": lambda: render_page(*samples.violation(), SIBLINGS),
+    "compliant": lambda: render_page(*samples.compliant(), SIBLINGS),
+    "no_data": lambda: render_page(*samples.no_data(), SIBLINGS),
+    "year": lambda: render_page(*samples.violation(365, threshold=400), SIBLINGS),
+    "script": lambda: render_page(*poisoned(PAYLOADS[1]), SIBLINGS),
+    "long": lambda: render_page(*poisoned("W" * 4000), SIBLINGS),
+    "index": lambda: render_index(samples.entries()),
+}
+SCREENS = {"wide": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, if this machine has it."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The pages as files."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, made in PAGES.items():
+        (folder / f"{name}.html").write_bytes(made())
+    return {name: folder / f"{name}.html" for name in PAGES}
+
+
+def opened(browser: Browser, path: Path, screen: str) -> tuple[Page, list[str], list[str]]:
+    """A page on a screen, what it complained about and what it asked for."""
+    width, scheme = SCREENS[screen]
+    complaints: list[str] = []
+    requests: list[str] = []
+    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri(), wait_until="load")
+    return page, complaints, requests
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_in_browser(browser: Browser, files: dict[str, Path], name: str, screen: str) -> None:
+    """No console message, no error, no request but the file itself, no page wider than the screen, style applied."""
+    page, complaints, requests = opened(browser, files[name], screen)
+    try:
+        assert page.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen][0]
+        assert page.evaluate("getComputedStyle(document.body).fontSize") == "15px"
+        assert page.evaluate("document.scripts.length") == 0
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(16, 19, 22)") == (screen == "dark")
+        assert complaints == []
+        assert requests == [files[name].as_uri()]
+    finally:
+        page.context.close()
+
+
+def test_print(browser: Browser, files: dict[str, Path]) -> None:
+    """On paper what is folded away is open, nothing scrolls, and SQL is not clipped."""
+    page, complaints, _ = opened(browser, files["violation"], "wide")
+    try:
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = false)")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 680, "height": 960})
+        heights = page.evaluate("[...document.querySelectorAll('details')].map(part => part.clientHeight)")
+        assert min(heights) > 60
+        clipped = page.evaluate(
+            "[...document.querySelectorAll('pre, .scroll')].filter(part => part.scrollWidth > part.clientWidth + 1)"
+            ".length"
+        )
+        assert clipped == 0
+        assert len(page.pdf(prefer_css_page_size=True)) > 10_000
+        assert complaints == []
+    finally:
+        page.context.close()

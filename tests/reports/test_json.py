@@ -1,0 +1,221 @@
+"""The JSON report: its bytes, its schema, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from auditlake import assets
+from auditlake.errors import ReportError
+from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES
+from auditlake.reports.jsonform import json_value, report_dict
+from auditlake.reports.model import Query, Report
+from auditlake.reports.render import check, render_json
+from tests.reports import samples
+
+FREE = {"controls", "events_by_type", "last_seen", "parameters", "group"}
+"""Objects whose keys are data."""
+
+Path = tuple[str | int, ...]
+
+
+def schema() -> dict[str, Any]:
+    """The schema that ships."""
+    loaded: dict[str, Any] = json.loads((assets.folder("reports_templates") / "compliance.schema.json").read_bytes())
+    return loaded
+
+
+def document() -> dict[str, Any]:
+    """The small report, parsed."""
+    parsed: dict[str, Any] = json.loads(render_json(samples.small()))
+    return parsed
+
+
+def objects(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Where the objects lie whose keys are fixed."""
+    if isinstance(value, dict):
+        if not path or path[-1] not in FREE:
+            yield path
+        for key, item in value.items():
+            yield from objects(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from objects(item, (*path, index))
+
+
+def at(value: Any, path: Path) -> Any:
+    """The part of a document at a path."""
+    for step in path:
+        value = value[step]
+    return value
+
+
+def test_golden() -> None:
+    """A small report of one finding of each kind is, byte for byte, the golden file."""
+    assert render_json(samples.small()) == samples.GOLDEN.read_bytes()
+
+
+@pytest.mark.parametrize("made", [samples.violation, samples.compliant, samples.no_data])
+def test_round_trip(made: Callable[[], tuple[Report, object]]) -> None:
+    """What is written is what was meant, with its keys in the order of semantics.md."""
+    report, _ = made()
+    meant = report_dict(report)
+    written = json.loads(render_json(report))
+    assert json.dumps(written) == json.dumps(meant)
+
+
+def test_order_of_keys() -> None:
+    """The keys come in the order of semantics.md at every depth."""
+    written = document()
+    assert list(written) == [
+        "report_version", "policy_id", "policy_name", "description", "severity", "controls", "generated_at", "as_of",
+        "period", "status", "status_now", "total_events", "events_by_type", "last_seen", "violations", "threshold",
+        "coverage", "retention", "evidence",
+    ]  # fmt: skip
+    gap, missing, episode = written["violations"]
+    assert list(gap) == ["id", "kind", "event_type", "start", "end", "message"]
+    assert list(missing) == ["id", "kind", "event_type", "message"]
+    assert list(episode) == [
+        "id", "kind", "group", "start", "end", "ongoing", "started_before_period", "peak", "peak_at", "message",
+    ]  # fmt: skip
+    assert list(written["threshold"]) == [
+        "window", "alert_threshold", "group_by", "where", "where_errors", "recent_events", "ungrouped_events",
+        "future_events", "episodes", "daily_peaks",
+    ]  # fmt: skip
+
+
+def test_ungrouped_episode() -> None:
+    """An episode of a policy without group_by has an empty group, not none."""
+    report = samples.small()
+    violations = tuple(replace(finding, group=None) for finding in report.violations)
+    assert json.loads(render_json(replace(report, violations=violations)))["violations"][2]["group"] == {}
+
+
+def test_same_bytes_in_another_process() -> None:
+    """Neither the hash seed nor the time zone of the process changes a byte of any form."""
+    code = (
+        "import hashlib; from tests.reports import samples as s; from auditlake.reports import render as r;"
+        "made = s.violation(); forms = (r.render_json(made[0]), r.render_page(*made), r.render_index(s.entries()));"
+        "print([hashlib.sha256(form).hexdigest() for form in forms])"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed, zone in (("1", "UTC"), ("2", "Asia/Kathmandu"))
+    }
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("path", list(objects(document())), ids=str)
+def test_schema_is_strict(path: Path) -> None:
+    """In no object may a key be missing or another be added."""
+    for key in at(document(), path):
+        mutated = document()
+        del at(mutated, path)[key]
+        with pytest.raises(ReportError, match="schema"):
+            check(mutated)
+    mutated = document()
+    at(mutated, path)["extra"] = None
+    with pytest.raises(ReportError, match="schema"):
+        check(mutated)
+
+
+MUTATIONS: dict[str, tuple[Path, Any]] = {
+    "another version": (("report_version",), 2),
+    "unknown status": (("status",), "fine"),
+    "no_data now": (("status_now",), "no_data"),
+    "unknown severity": (("severity",), "severe"),
+    "policy id with a slash": (("policy_id",), "a/b"),
+    "time without zone": (("as_of",), "2026-11-24T06:00:00.000000"),
+    "time to the second": (("as_of",), "2026-11-24T06:00:00Z"),
+    "time with a line break": (("as_of",), "2026-11-24T06:00:00.000000Z\n"),
+    "hour 24": (("as_of",), "2026-11-24T24:00:00.000000Z"),
+    "count as text": (("total_events",), "9"),
+    "negative count": (("total_events",), -1),
+    "no required type": (("events_by_type",), {}),
+    "threshold of zero": (("threshold", "alert_threshold"), 0),
+    "unknown group column": (("threshold", "group_by"), ["salt"]),
+    "group by twice": (("threshold", "group_by"), ["user_id", "user_id"]),
+    "day with a time": (("coverage", "silent_days"), ["2026-11-23T00:00:00"]),
+    "digest without its function": (("evidence", "policy_digest"), "0" * 64),
+    "digest in capitals": (("evidence", "inputs_digest"), "sha256:" + "A" * 64),
+    "finding of unknown kind": (("violations", 0, "kind"), "other"),
+    "finding of another kind": (("violations", 0, "kind"), "threshold_exceeded"),
+    "finding id too short": (("violations", 0, "id"), "abc"),
+    "over without an end": (("violations", 2, "ongoing"), False),
+    "ongoing with an end": (("violations", 2, "end"), "2026-11-24T05:00:00.000000Z"),
+    "group value that is no text": (("violations", 2, "group"), {"user_id": 7}),
+    "parameter of no JSON type": (("evidence", "queries", 0, "parameters"), []),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_schema_rejects(name: str) -> None:
+    """A report that says something it cannot mean is refused."""
+    path, value = MUTATIONS[name]
+    mutated = document()
+    at(mutated, path[:-1])[path[-1]] = value
+    with pytest.raises(ReportError, match=r"schema at \$"):
+        check(mutated)
+
+
+def test_schema_is_sound_and_described() -> None:
+    """The schema is a valid one of draft 2020-12, and every property in it is described."""
+    from jsonschema import Draft202012Validator
+
+    whole = schema()
+    Draft202012Validator.check_schema(whole)
+
+    def undescribed(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            for name, part in {**value.get("properties", {}), **value.get("$defs", {})}.items():
+                if not {"const"}.issuperset(part) and "description" not in part and set(part) != {"type"}:
+                    yield name
+            for part in value.values():
+                yield from undescribed(part)
+        elif isinstance(value, list):
+            for part in value:
+                yield from undescribed(part)
+
+    assert list(undescribed(whole)) == []
+
+
+def test_schema_knows_the_policy_model() -> None:
+    """Group columns and severities are those that a policy may have."""
+    whole = schema()
+    assert tuple(whole["$defs"]["group_column"]["enum"]) == GROUP_COLUMNS
+    assert tuple(whole["properties"]["severity"]["enum"]) == SEVERITIES
+
+
+def with_parameter(value: object) -> Report:
+    """The small report with one more parameter bound."""
+    report = samples.small()
+    query = Query("q", "select $x", {"x": value}, 1)
+    return replace(report, evidence=replace(report.evidence, queries=(query,)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_refuses_what_json_cannot_say(value: object) -> None:
+    """What has no JSON form is an error of ours, not a broken file."""
+    with pytest.raises(ReportError):
+        render_json(with_parameter(value))
+
+
+def test_parameters() -> None:
+    """Instants, lengths of time and big numbers are written so that they can be bound again."""
+    assert json_value(samples.AS_OF) == "2026-11-24T06:00:00.000000Z"
+    assert json_value(timedelta(hours=24)) == "86400000000 microseconds"
+    assert json.loads(render_json(with_parameter(10**30)))["evidence"]["queries"][0]["parameters"]["x"] == 10**30

@@ -1,0 +1,273 @@
+"""What the pages say, and that templates and dataclasses agree."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from jinja2 import meta
+
+from auditlake import assets
+from auditlake.errors import ReportError
+from auditlake.reports import charts, jsonform, page, render
+from auditlake.reports.model import CoverageAnswer, Detail, Report
+from auditlake.reports.page import SHOWN_EPISODES, SiblingFiles, compliance_page
+from auditlake.reports.render import TEMPLATES, environment, index_page, render_index, render_page
+from tests.reports import samples
+
+FOLDER = assets.folder("reports_templates")
+MODULES = (charts, jsonform, page, render)
+
+
+class Words(HTMLParser):
+    """The text of a page and its links."""
+
+    def __init__(self, markup: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self.links: list[str] = []
+        self.feed(markup.decode())
+
+    def handle_data(self, data: str) -> None:
+        """Collects text."""
+        self.found.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collects links."""
+        self.links += [value or "" for name, value in attrs if name in {"href", "src"} and tag != "use"]
+
+    @property
+    def text(self) -> str:
+        """All text, white space as one."""
+        return " ".join("".join(self.found).split())
+
+
+@pytest.mark.parametrize(("variables", "template"), TEMPLATES.items(), ids=TEMPLATES.values())
+def test_contract(variables: type, template: str) -> None:
+    """A template uses exactly the fields of its dataclass."""
+    tree = environment().parse((FOLDER / template).read_text())
+    assert meta.find_undeclared_variables(tree) == {field.name for field in fields(variables)}
+
+
+def test_every_part_is_used() -> None:
+    """No nested field is built for nothing."""
+    markup = "".join(path.read_text() for path in sorted(FOLDER.glob("*.html")))
+    inner = [
+        kind for module in (charts, jsonform, page, render) for kind in vars(module).values()
+        if is_dataclass(kind) and kind not in (*TEMPLATES, SiblingFiles, page.IndexEntry, charts.Bin)
+        and getattr(kind, "__module__", "") in {charts.__name__, jsonform.__name__, page.__name__, render.__name__}
+    ]  # fmt: skip
+    unused = {
+        f"{kind.__name__}.{item.name}" for kind in inner for item in fields(kind) if f".{item.name}" not in markup
+    }
+    assert unused == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_dataclasses_are_frozen_and_explained(module: object) -> None:
+    """Every dataclass is frozen and slotted and has a docstring under each field."""
+    tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text())
+    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        decorator = ast.unparse(kind.decorator_list[0])
+        assert decorator == "dataclass(frozen=True, slots=True)", kind.name
+        for item, after in zip(kind.body, [*kind.body[1:], None], strict=True):
+            if isinstance(item, ast.AnnAssign):
+                explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert explained, f"{kind.name}.{ast.unparse(item.target)}"
+
+
+def test_templates_do_not_compute() -> None:
+    """Templates hold no arithmetic, sorting or filtering; the JSON's one filter is tojson."""
+    for path in (*FOLDER.glob("*.html"), *FOLDER.glob("*.json")):
+        if path.name.endswith(".schema.json"):
+            continue
+        marks = re.findall(r"\{[{%](.*?)[%}]\}", path.read_text(), re.DOTALL)
+        assert set(re.findall(r"\|\s*(\w+)", " ".join(marks))) <= {"tojson"}, path.name
+        assert not re.search(r"[^-]\s[+*/%]\s|\bset\b|\bloop\b", " ".join(marks)), path.name
+
+
+MADE: dict[str, Callable[[], tuple[Report, Detail]]] = {
+    "violation": samples.violation,
+    "compliant": samples.compliant,
+    "no_data": samples.no_data,
+    "one day": lambda: samples.violation(1, unknown=0),
+    "seven years": lambda: samples.violation(2562, threshold=100_000, unknown=300),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_page_is_self_contained(name: str) -> None:
+    """A page links only to its siblings, holds no script and no style attribute, and its style fits its policy."""
+    markup = render_page(*MADE[name](), SiblingFiles(json="r.json", index="index.html")).decode()
+    links = [link for link in Words(markup.encode()).links if not link.startswith("#")]
+    assert links == ["index.html", "r.json"]
+    assert not re.search(r"<script|\sstyle=|\son\w+=|@import|url\((?!#)|https?:", markup)
+    style = re.search(r"<style>(.*?)</style>", markup, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in markup.replace("&#39;", "'").replace("&#43;", "+")
+    assert "{{" not in style[1] and "{%" not in style[1]
+
+
+SENTENCES: dict[str, tuple[Callable[[], Report], str]] = {
+    "violation": (
+        lambda: samples.violation()[0],
+        "Violation The policy found 6 episodes with at least 5 matching events of one user_id within 24 hours, "
+        "1 required event type without a single event and 2 gaps of more than 48 hours in a required event type.",
+    ),
+    "only a missing type": (
+        lambda: replace(
+            samples.violation()[0],
+            violations=samples.violation()[0].violations[2:3],
+            threshold=replace(samples.violation()[0].threshold, episodes=0),
+        ),
+        "Violation The policy found 1 required event type without a single event.",
+    ),
+    "accepted": (
+        lambda: replace(samples.small(), status="compliant"),
+        "and 1 gap of more than 48 hours in a required event type. Every finding has been accepted.",
+    ),
+    "compliant": (
+        lambda: samples.compliant()[0],
+        "Compliant At no time did 24 hours hold 5,000 or more governed events, and no required event type is missing.",
+    ),
+    "no data": (
+        lambda: samples.no_data()[0],
+        "No data Nothing was received in this period. Silence is neither compliance nor a violation. "
+        "What the policy found all the same is listed below.",
+    ),
+    "no data and no finding": (
+        lambda: replace(samples.no_data()[0], violations=()),
+        "No data Nothing was received in this period. Silence is neither compliance nor a violation. As of",
+    ),
+    "reached now": (
+        lambda: samples.violation()[0],
+        "As of 2026-11-24 06:00:00 UTC the threshold is reached by at least one group. "
+        "In the last 24 hours: 41 matching events, groups aside.",
+    ),
+    "not reached now": (lambda: samples.compliant()[0], "the threshold is not reached. In the last 24 hours: 41 gov"),
+    "what is counted, unfiltered": (
+        lambda: samples.compliant()[0],
+        "Counted is every event of the 4 required event types. No condition narrows the count, so ordinary activity",
+    ),
+    "what is counted, filtered": (
+        lambda: samples.violation()[0],
+        "Counted are the governed events that match the policy's condition, and no others.",
+    ),
+}
+
+
+def fitting(report: Report) -> Detail:
+    """A detail for any report of the samples."""
+    days = tuple(day.date for day in report.threshold.daily_peaks)
+    return Detail(days, {name: (1,) * len(days) for name in report.events_by_type}, {}, days[0])
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_verdict(name: str) -> None:
+    """The page says in words what the status is, why, how it stands now and what is counted."""
+    made, sentence = SENTENCES[name]
+    report = made()
+    assert sentence in Words(render_page(report, fitting(report))).text
+
+
+def test_many_episodes() -> None:
+    """A page shows the first episodes and says how many more the JSON has."""
+    report, detail = samples.violation()
+    many = tuple(
+        samples.episode(f"e{number}", "alice", samples.AS_OF - timedelta(days=80, minutes=-number), 0.01, 5)
+        for number in range(1243)
+    )
+    report = replace(report, violations=many, threshold=replace(report.threshold, episodes=len(many)))
+    said = Words(render_page(report, detail)).text
+    assert f"The first {SHOWN_EPISODES} of 1,243 episodes, in order of time. The other 1,043 are in the JSON" in said
+    assert f"finding {many[SHOWN_EPISODES - 1].id}" in said
+    assert f"finding {many[SHOWN_EPISODES].id}" not in said
+
+
+def test_many_silent_days() -> None:
+    """Silent days are said as stretches, and not more of them than can be read."""
+    report, detail = samples.violation(365)
+    silent = tuple(day for number, day in enumerate(detail.days) if number % 3)
+    said = jsonform.silent_ranges(silent)
+    assert said[0] == "2025-11-25 to 2025-11-26 (2 days)"
+    assert said[-1].startswith("and ")
+    assert len(said) == jsonform.SHOWN_RANGES + 1
+    report = replace(report, coverage=CoverageAnswer("48h", silent))
+    assert "244 days of 366 without any governed event." in Words(render_page(report, detail)).text
+
+
+def test_detail_must_fit() -> None:
+    """A detail that lacks a type is refused rather than drawn wrong."""
+    report, detail = samples.violation()
+    with pytest.raises(ReportError, match="authentication_monitoring"):
+        render_page(report, replace(detail, day_counts={}))
+
+
+@pytest.mark.parametrize(
+    "name", ["javascript:alert(1)", "../a.html", "a b.html", "//x/a.html", "a.html\n", "a.exe", ""]
+)
+def test_links_are_plain_file_names(name: str) -> None:
+    """A link leads to a file beside the page or is refused."""
+    with pytest.raises(ReportError, match="plain file names"):
+        compliance_page(*samples.violation(), SiblingFiles(json=name))
+    with pytest.raises(ReportError, match="plain file names"):
+        index_page([replace(samples.entries()[0], html_file=name)])
+
+
+def test_index_order() -> None:
+    """The list is grouped by run, newest first, with violations and the severe ones first."""
+    listed = index_page(samples.entries())
+    assert [(run.as_of, run.snapshot) for run in listed.runs] == [
+        ("2026-11-24 06:00:00 UTC", "1412"),
+        ("2026-11-23 06:00:00 UTC", "1398"),
+    ]
+    assert [row.policy_id for row in listed.runs[0].rows] == [
+        "data_export", "authentication_monitoring", "ai_system_logging", "audit_log_control", "session_activity",
+    ]  # fmt: skip
+    assert listed.runs[0].words == "5 reports: 2 violations, 1 no data, 2 compliant"
+    assert listed.runs[0].rows[1].findings_words == "6 episodes, 1 missing type, 2 gaps"
+
+
+def test_index_without_files() -> None:
+    """A report without a page or JSON is listed without a link, and an empty folder says so."""
+    bare = [replace(entry, html_file=None, json_file=None) for entry in samples.entries()]
+    assert Words(render_index(bare)).links == []
+    assert "No report yet." in Words(render_index([])).text
+
+
+def colours(block: str) -> dict[str, tuple[float, float, float]]:
+    """The colours that a part of the style defines."""
+    found = re.findall(r"--([\w-]+): #([0-9a-f]{6});", block)
+    return {name: tuple(int(code[at : at + 2], 16) / 255 for at in (0, 2, 4)) for name, code in found}  # type: ignore[misc]
+
+
+def luminance(colour: tuple[float, float, float]) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(scheme: str) -> None:
+    """Text has at least the contrast 4.5 : 1 on every ground it stands on, in light and in dark."""
+    style = (FOLDER / "style.css").read_text()
+    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")
+    palette = colours(light) | (colours(dark.split("}\n}")[0]) if scheme == "dark" else {})
+    for ground in ("paper", "ground", "violation-ground", "compliant-ground", "no_data-ground"):
+        own = (
+            [ground.removesuffix("-ground")]
+            if ground.endswith("-ground")
+            else ["link", "violation", "compliant", "no_data"]
+        )
+        for ink in ("ink", "soft", *own):
+            bright, dull = sorted((luminance(palette[ink]), luminance(palette[ground])), reverse=True)
+            assert (bright + 0.05) / (dull + 0.05) >= 4.5, (ink, ground)
