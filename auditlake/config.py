@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from auditlake.errors import LakeFormatError, LakeNotFoundError
+from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
@@ -84,23 +84,29 @@ def read_config(layout: Layout) -> LakeConfig:
     """
     try:
         raw = tomllib.loads(layout.config.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         message = f"there is no lake at {layout.root}"
         raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(layout, str(error)) from error
+    except OSError as error:
+        raise LakeError(f"{layout.config} cannot be read: {error.strerror}") from error
     return _parse(layout, raw)
 
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
-    if raw.get("format_version") != FORMAT_VERSION:
-        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {raw.get('format_version')!r}")
+    version = raw.get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
+        message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {FORMAT_VERSION}"
+        raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {version!r}")
     if unknown := sorted(set(raw) - _KEYS):
         raise _unreadable(layout, f"unknown key {unknown[0]!r}")
     types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
     if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
         raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
-    if not isinstance(max_record, int) or max_record < 1:
+    if type(max_record) is not int or max_record < 1:
         raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
     try:
         retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None

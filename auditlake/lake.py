@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
     from auditlake.events.event import AuditEvent
     from auditlake.policies.compile import CompiledQuery, Question
-    from auditlake.policies.selftest import CheckResult
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
+    from auditlake.selftest import CheckResult
     from auditlake.statistics import Statistics
     from auditlake.store.compact import CompactSummary
     from auditlake.store.delta import Snapshot
-    from auditlake.store.ingest import IngestSummary, Listener
+    from auditlake.store.custody import IngestSummary
+    from auditlake.store.ingest import Listener
 
 
 class AuditLake:
@@ -38,19 +41,21 @@ class AuditLake:
     Args:
         path: The lake's folder.
         clock: Where the present comes from.
+        wait_seconds: How long a verb that writes waits while another process does.
 
     Raises:
         LakeNotFoundError: There is no lake at that path.
         LakeFormatError: Its settings cannot be understood.
     """
 
-    def __init__(self, path: str | Path, *, clock: Clock = system_clock) -> None:
-        self.layout = Layout(Path(path).expanduser().absolute())
+    def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
+        self.layout = Layout(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111 - Path's fails on ~somebody
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)
         """What lake.toml says."""
         self._clock = clock
-        from auditlake.store.lock import sweep  # noqa: PLC0415
+        self._wait = wait_seconds
+        from auditlake.store.lock import sweep
 
         sweep(self.layout.staging)
 
@@ -78,11 +83,17 @@ class AuditLake:
             SourceError: An input cannot be read or is not recognised, or ``strict`` was not met; nothing lands.
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
-        from auditlake.sources.opening import gather  # noqa: PLC0415
-        from auditlake.store.ingest import IngestOptions, ingest  # noqa: PLC0415
+        from auditlake.sources.opening import gather
+        from auditlake.store.failures import explained
+        from auditlake.store.ingest import IngestOptions, ingest
+        from auditlake.store.lock import workspace
 
-        options = IngestOptions(self.config.event_types, self.config.max_record, source, strict)
-        with gather(inputs, self.layout.staging) as files:
+        options = IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
+        with (
+            explained(self.layout, "the ingest"),
+            workspace(self.layout.staging) as spool,
+            gather(inputs, spool) as files,
+        ):
             return ingest(self.layout, files, options, now=self._clock(), listen=listen)
 
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
@@ -91,24 +102,22 @@ class AuditLake:
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
         """
-        from auditlake.store.compact import GRACE_SECONDS, compact  # noqa: PLC0415
+        from auditlake.store.compact import GRACE_SECONDS, compact
 
         grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
-        return compact(self.layout, now=self._clock(), grace_seconds=grace)
+        return compact(self.layout, now=self._clock(), grace_seconds=grace, wait_seconds=self._wait)
 
     # Events out
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """A version of the lake; the newest if None."""
-        from auditlake.store.delta import read_snapshot  # noqa: PLC0415
+        from auditlake.store.delta import read_snapshot
 
         return read_snapshot(self.layout, version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, *, snapshot: int | None = None) -> Rows:
         """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``."""
-        from auditlake.result import Rows  # noqa: PLC0415
-
-        return Rows(self._public_connection(snapshot), query, params)
+        return self._rows(query, params, snapshot)
 
     def events(
         self,
@@ -126,8 +135,7 @@ class AuditLake:
         snapshot: int | None = None,
     ) -> Rows:
         """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive."""
-        from auditlake.result import Rows  # noqa: PLC0415
-        from auditlake.sqlfiles import statement  # noqa: PLC0415
+        from auditlake.sqlfiles import statement
 
         filters: dict[str, Any] = {
             "types": type, "users": user, "statuses": status, "resources": resource, "ip_addresses": ip,
@@ -135,14 +143,16 @@ class AuditLake:
         }  # fmt: skip
         values = {name: [each] if isinstance(each, str) else each and list(each) for name, each in filters.items()}
         values |= {"start": start and utc(start), "end": end and utc(end), "limit": limit}
-        return Rows(self._public_connection(snapshot), statement("queries/events.sql", "events").text, values)
+        return self._rows(statement("queries/events.sql", "events").text, values, snapshot)
 
     def statistics(self, *, as_of: datetime | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
-        from auditlake.statistics import statistics  # noqa: PLC0415
+        from auditlake.statistics import statistics
+        from auditlake.store.delta import foreign_versions
 
         with self._engine(None) as (connection, snapshot):
-            return statistics(connection, self.policies(), self._instant(as_of), snapshot, users)
+            foreign = foreign_versions(self.layout, snapshot.version)
+            return statistics(connection, self.policies(), self._instant(as_of), snapshot, users, foreign)
 
     # Policies
 
@@ -152,7 +162,7 @@ class AuditLake:
         Raises:
             PolicyError: A file cannot be used; every mistake of every file is listed.
         """
-        from auditlake.policies.loader import load_policies  # noqa: PLC0415
+        from auditlake.policies.loader import load_policies
 
         return load_policies(self.layout.policies, self.config.event_types)
 
@@ -162,32 +172,32 @@ class AuditLake:
         Raises:
             PolicyNotFoundError: The lake has no such policy.
         """
-        from auditlake.policies.store import chosen  # noqa: PLC0415
+        from auditlake.policies.store import chosen
 
         return chosen(self.policies(), [policy_id])[0]
 
     def add_policy(self, file: str | Path, *, replace: bool = False) -> Policy:
         """Check a policy file and copy it into the lake; its name is the policy's id."""
-        from auditlake.policies.store import add_policy  # noqa: PLC0415
+        from auditlake.policies.store import add_policy
 
         return add_policy(self.layout, Path(file), self.config.event_types, replace=replace)
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies.store import remove_policy  # noqa: PLC0415
+        from auditlake.policies.store import remove_policy
 
         remove_policy(self.layout, self.policy(policy_id))
 
     def check_policies(self, *policy_ids: str) -> tuple[CheckResult, ...]:
         """Run the tests that the policy files carry; of all policies if none is named."""
-        from auditlake.policies.selftest import check_policies  # noqa: PLC0415
-        from auditlake.policies.store import chosen  # noqa: PLC0415
+        from auditlake.policies.store import chosen
+        from auditlake.selftest import check_policies
 
         return check_policies(chosen(self.policies(), policy_ids))
 
     def policy_sql(self, policy_id: str, *, as_of: datetime | None = None) -> tuple[CompiledQuery, ...]:
         """Exactly what a report of the policy runs, with the values it binds."""
-        from auditlake.policies.compile import compile_policy  # noqa: PLC0415
+        from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
         return compile_policy(policy, policies, self._question(policy, PeriodRequest(), self._instant(as_of)))
@@ -208,6 +218,7 @@ class AuditLake:
         period: str | None = None,
         snapshot: int | None = None,
         generated_at: datetime | None = None,
+        pages: bool = True,
         listen: Callable[[int, int, str], None] = lambda *_: None,
     ) -> tuple[ComplianceReport, ...]:
         """Compliance reports on one snapshot; of every policy if none is named.
@@ -221,6 +232,7 @@ class AuditLake:
             period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
+            pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
             listen: Told how many are done, of how many, and which is next.
 
         Raises:
@@ -228,8 +240,8 @@ class AuditLake:
             ReportError: The period makes no sense, or a report does not meet its own schema.
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
-        from auditlake.policies.store import chosen  # noqa: PLC0415
-        from auditlake.reports.produce import produce  # noqa: PLC0415
+        from auditlake.policies.store import chosen
+        from auditlake.reports.produce import produce
 
         policies, instant = self.policies(), self._instant(as_of)
         request = PeriodRequest(since and utc(since), until and utc(until), last, period)
@@ -241,7 +253,7 @@ class AuditLake:
             }  # fmt: skip
             return tuple(produce(
                 connection, asked, policies, lake_id=self.config.id, snapshot=evidence,
-                generated_at=generated_at and utc(generated_at), listen=listen,
+                generated_at=generated_at and utc(generated_at), pages=pages, listen=listen,
             ))  # fmt: skip
 
     # What all of these need
@@ -250,8 +262,8 @@ class AuditLake:
         return self._clock() if as_of is None else utc(as_of)
 
     def _question(self, policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
-        from auditlake.engine.evaluate import default_since  # noqa: PLC0415
-        from auditlake.policies.compile import Question  # noqa: PLC0415
+        from auditlake.policies.compile import Question
+        from auditlake.policies.evaluate import default_since
 
         since, until = resolve(request, as_of, default_since(policy, as_of))
         return Question(as_of, since, until)
@@ -259,18 +271,26 @@ class AuditLake:
     @contextmanager
     def _engine(self, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
         """A DuckDB with the view ``events`` of one snapshot, which may spill and goes away at the end."""
-        from auditlake.engine.duck import connect  # noqa: PLC0415
-        from auditlake.store.delta import view_snapshot  # noqa: PLC0415
+        from auditlake.engine.duck import connect
+        from auditlake.store.delta import view_snapshot
+        from auditlake.store.failures import explained
 
-        with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill)) as connection:
+        with (
+            explained(self.layout, "the query"),
+            TemporaryDirectory(prefix="auditlake-") as spill,
+            connect(temp=Path(spill)) as connection,
+        ):
             yield connection, view_snapshot(connection, self.layout, version)
 
-    def _public_connection(self, version: int | None) -> duckdb.DuckDBPyConnection:
-        """A DuckDB with what readers may see of one snapshot; it lives as long as the rows that use it."""
-        from auditlake.engine.duck import connect  # noqa: PLC0415
-        from auditlake.events.schema import PUBLIC_COLUMNS  # noqa: PLC0415
-        from auditlake.store.delta import view_snapshot  # noqa: PLC0415
+    def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
+        """A query over what readers may see of one snapshot; its DuckDB lives as long as the rows that use it."""
+        from auditlake.engine.duck import connect
+        from auditlake.events.schema import PUBLIC_COLUMNS
+        from auditlake.result import Rows
+        from auditlake.store.delta import view_snapshot
+        from auditlake.store.failures import explained, failure
 
         connection = connect()
-        view_snapshot(connection, self.layout, version, columns=PUBLIC_COLUMNS)
-        return connection
+        with explained(self.layout, "the query"):
+            view_snapshot(connection, self.layout, version, columns=PUBLIC_COLUMNS)
+        return Rows(connection, query, values, partial(failure, self.layout, "the query"))

@@ -48,8 +48,8 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
         until = request.until if request.until is not None else as_of
         since = _beginning(request, until, default_since + (until - as_of))
     if not since < until <= as_of:
-        message = f"the period must end after it begins and not after as_of: ({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
-        raise ReportError(message, hint="check --since, --until and --as-of")
+        got = f"({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
+        raise ReportError(f"the period must end after it begins and not after as_of: {got}", hint="check --since, --until and --as-of")
     return since, until
 
 
@@ -66,7 +66,7 @@ def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> da
 
 def _named(text: str) -> tuple[datetime, datetime]:
     match = _NAMED.fullmatch(text)
-    if match is None or not 1970 <= int(match["year"]) <= 9997:  # noqa: PLR2004 - semantics.md, Time
+    if match is None or not 1970 <= int(match["year"]) <= 9997:
         raise ReportError(f"period: expected e.g. 2026, 2026-Q3 or 2026-10, got {text!r}")
     year = int(match["year"])
     if match["quarter"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows, table_rows
-from auditlake.errors import QueryError
+from auditlake.errors import AuditLakeError, QueryError
+from auditlake.store.failures import FAILURES
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,9 +21,14 @@ class Rows:
     """The rows of a query on one snapshot. Every call runs the query again, on the same snapshot."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sql: str,
+        parameters: Mapping[str, Any] | None,
+        explain: Callable[[Exception], AuditLakeError],
     ) -> None:
         self._connection = connection
+        self._explain = explain
         self.sql = sql
         """What runs."""
         self.parameters = dict(parameters or {})
@@ -39,12 +46,8 @@ class Rows:
         Raises:
             QueryError: The SQL does not run, or gives no rows by its nature.
         """
-        import duckdb  # noqa: PLC0415 - slow to import
-
-        try:
+        with self._told():
             relation = self._connection.sql(self.sql, params=self.parameters or None)
-        except duckdb.Error as error:
-            raise query_error(error) from error
         if relation is None:
             message = "the statement gives no rows: expected a query"
             raise QueryError(message, hint="the lake is changed by its own verbs, not by SQL")
@@ -52,20 +55,15 @@ class Rows:
 
     def arrow(self) -> pa.Table:
         """All rows as an Arrow table."""
-        import duckdb  # noqa: PLC0415
-
-        relation = self.relation()
-        try:
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            raise query_error(error) from error
+        with self._told():
+            return self.relation().to_arrow_table()
 
     def pl(self) -> pl.DataFrame:
         """All rows as a Polars frame, without copying where Polars can use Arrow's memory."""
-        import polars  # noqa: PLC0415, ICN001 - slow to import
+        import polars  # noqa: ICN001 - slow to import
 
         frame = polars.from_arrow(self.arrow())
-        assert isinstance(frame, polars.DataFrame)  # noqa: S101 - a table gives a frame
+        assert isinstance(frame, polars.DataFrame)
         return frame
 
     def df(self) -> pd.DataFrame:
@@ -74,17 +72,14 @@ class Rows:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows as tuples; instants are aware, in UTC."""
-        import duckdb  # noqa: PLC0415
-
-        try:
+        with self._told():
             return rows(self._connection, self.sql, self.parameters)
-        except duckdb.Error as error:
-            raise query_error(error) from error
 
     def batches(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """All rows as tuples, some at a time, without holding them all."""
-        for batch in self.relation().to_arrow_reader(size):
-            yield table_rows(batch)
+        with self._told():
+            for batch in self.relation().to_arrow_reader(size):
+                yield table_rows(batch)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
@@ -92,8 +87,10 @@ class Rows:
     def __repr__(self) -> str:
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"
 
-
-def query_error(error: Exception) -> QueryError:
-    """DuckDB's complaint in one line."""
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return QueryError(f"the query failed: {first}", hint="")
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what DuckDB could not do, in one line."""
+        try:
+            yield
+        except FAILURES as error:
+            raise self._explain(error) from error

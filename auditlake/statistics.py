@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
-from auditlake.engine.evaluate import evaluate
 from auditlake.policies.compile import Question, earlier
+from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Finding
@@ -58,10 +58,17 @@ class Statistics:
     policies: tuple[PolicyStatistics, ...]
     recent_violations: tuple[Violation, ...]
     """The episodes of every policy that reach into its window before as_of."""
+    foreign_versions: tuple[int, ...]
+    """Versions that another program committed: auditlake cannot vouch for what they did."""
 
 
 def statistics(
-    connection: duckdb.DuckDBPyConnection, policies: Sequence[Policy], as_of: datetime, snapshot: Snapshot, users: int
+    connection: duckdb.DuckDBPyConnection,
+    policies: Sequence[Policy],
+    as_of: datetime,
+    snapshot: Snapshot,
+    users: int,
+    foreign: Sequence[int],
 ) -> Statistics:
     """Ask the ``events`` view of a connection.
 
@@ -71,12 +78,15 @@ def statistics(
         as_of: Events after it do not exist.
         snapshot: What the view shows.
         users: How many users to name.
+        foreign: Versions that another program committed.
     """
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
     standing, violations = [], []
     for policy in policies:
-        state, recent = _policy(connection, policy, policies, as_of, sum(by_type.get(n, 0) for n in policy.required_events))
+        state, recent = _policy(
+            connection, policy, policies, as_of, sum(by_type.get(n, 0) for n in policy.required_events)
+        )
         standing.append(state)
         violations += [Violation(policy.id, finding) for finding in recent]
     return Statistics(
@@ -89,6 +99,7 @@ def statistics(
         events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
         policies=tuple(standing),
         recent_violations=tuple(violations),
+        foreign_versions=tuple(foreign),
     )
 
 

@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def _complain(error: AuditLakeError) -> None:
-    from auditlake.cli.output import plain  # noqa: PLC0415 - only where there is something to say
-    from auditlake.errors import PolicyError  # noqa: PLC0415
+    from auditlake.cli.output import plain
+    from auditlake.errors import PolicyError
 
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
     for line in lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,20 +12,18 @@ import click
 from auditlake.cli.output import cell, ingest_progress, machine, opened, plain, table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from auditlake.result import Rows
-    from auditlake.store.ingest import IngestSummary
+    from auditlake.store.custody import IngestSummary
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """An instant or a date, in UTC unless it says otherwise."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read it, or tell what was expected."""
-        from auditlake.events.times import parse_bound  # noqa: PLC0415
+        from auditlake.events.times import parse_bound
 
         try:
             return parse_bound(value)
@@ -38,7 +37,7 @@ class Instant(click.ParamType):
 @click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:  # noqa: FBT001
+def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:
     """Bring files, folders, patterns or standard input (-) into the lake, in one commit.
 
     Records that cannot become events are kept in LAKE/quarantine with their reason; that is no failure unless --strict.
@@ -105,7 +104,7 @@ def show_summary(summary: IngestSummary) -> None:
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with all events.")
 @click.pass_obj
-def events(path: str, form: str, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:  # noqa: FBT001
+def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:
     """Show events, in time order."""
     lake = opened(path)
     most = 100 if limit is None and form == "table" and not as_json else limit
@@ -148,7 +147,7 @@ def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
 
 def _field(value: Any) -> Any:
     """A CSV cell: text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP)."""
-    from auditlake.events.times import print_instant  # noqa: PLC0415
+    from auditlake.events.times import print_instant
 
     if hasattr(value, "tzinfo") and value is not None:
         return print_instant(value)
@@ -158,9 +157,9 @@ def _field(value: Any) -> Any:
 
 
 def _line(columns: list[str], row: tuple[Any, ...]) -> str:
-    import json  # noqa: PLC0415
+    import json
 
-    from auditlake.events.times import print_instant  # noqa: PLC0415
+    from auditlake.events.times import print_instant
 
     def spelled(name: str, value: Any) -> Any:
         if name in {"details", "metadata"} and value is not None:
@@ -187,9 +186,9 @@ class _Raw(str):
 @click.option("--users", type=click.IntRange(min=0), default=20, show_default=True, help="How many users to name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def stats(path: str, as_of: datetime | None, users: int, as_json: bool) -> None:  # noqa: FBT001
+def stats(path: str, as_of: datetime | None, users: int, as_json: bool) -> None:
     """Totals, events by type and by user, and how each policy stands."""
-    from auditlake.cli.statistics import show_statistics, statistics_dict  # noqa: PLC0415
+    from auditlake.cli.statistics import show_statistics, statistics_dict
 
     found = opened(path).statistics(as_of=as_of, users=users)
     if as_json:

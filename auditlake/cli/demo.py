@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -26,7 +27,9 @@ def run_demo(context: click.Context, folder: Path) -> None:
     lake = auditlake.create(lake_folder)
     with ingest_progress(quiet=False) as listen:
         show_summary(lake.ingest(*made.files, listen=listen))
-    reports = lake.reports(as_of=made.as_of, last="90d", listen=report_progress(quiet=False))
+    # The last instant of the last day, so that the period is 90 whole days.
+    as_of = made.as_of - timedelta(microseconds=1)
+    reports = lake.reports(as_of=as_of, last="90d", listen=report_progress(quiet=False))
     _, index = write_reports(lake, reports, None, ("json", "html"))
     show_verdicts(reports)
     click.echo(f"the reports are in {index.parent}; open {index} in a browser")

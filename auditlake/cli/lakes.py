@@ -15,9 +15,9 @@ from auditlake.cli.output import machine, opened
 @click.option("--default-retention", metavar="DURATION", help="How long events are kept that no policy governs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def init(path: str, event_types: tuple[str, ...], default_retention: str | None, as_json: bool) -> None:  # noqa: FBT001
+def init(path: str, event_types: tuple[str, ...], default_retention: str | None, as_json: bool) -> None:
     """Make a lake, with the built-in policies in it."""
-    import auditlake  # noqa: PLC0415
+    import auditlake
 
     lake = auditlake.create(path, event_types=event_types, default_retention=default_retention)
     if as_json:
@@ -31,7 +31,7 @@ def init(path: str, event_types: tuple[str, ...], default_retention: str | None,
               help="How long replaced files stay on the disk for readers under way.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def compact(path: str, grace_hours: float, as_json: bool) -> None:  # noqa: FBT001
+def compact(path: str, grace_hours: float, as_json: bool) -> None:
     """Turn the small files of each day into one; no answer changes."""
     summary = opened(path).compact(grace_seconds=grace_hours * 3600)
     if as_json:
@@ -48,7 +48,7 @@ def compact(path: str, grace_hours: float, as_json: bool) -> None:  # noqa: FBT0
 @click.pass_context
 def demo(context: click.Context, folder: Path) -> None:
     """Build a demo lake in FOLDER: 90 days of an LLM service's audit trail, ingested, judged, reported."""
-    from auditlake.cli.demo import run_demo  # noqa: PLC0415 - the generator is not for --help
+    from auditlake.cli.demo import run_demo
 
     run_demo(context, folder)
 

@@ -26,24 +26,24 @@ _QUIET_SECONDS = 5.0
 
 def opened(path: str) -> AuditLake:
     """The lake that the command is about."""
-    from auditlake.lake import AuditLake  # noqa: PLC0415 - not for --help
+    from auditlake.lake import AuditLake
 
     return AuditLake(path)
 
 
 def plain(text: str) -> str:
     """One line of text that a terminal can only show."""
-    from auditlake.reports.jsonform import visible  # noqa: PLC0415
+    from auditlake.reports.words import visible
 
     return visible(text)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
     """Print a table; every cell is made harmless, and long ones are cut."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
@@ -73,7 +73,7 @@ def machine(value: Any) -> None:
 
 
 def _spelled(value: Any) -> str:
-    from auditlake.events.times import print_instant  # noqa: PLC0415
+    from auditlake.events.times import print_instant
 
     return print_instant(value) if isinstance(value, datetime) else str(value)
 
@@ -90,10 +90,15 @@ def ingest_progress(*, quiet: bool) -> Iterator[Listener]:
 
 
 def _bar() -> Iterator[Listener]:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=None)
 

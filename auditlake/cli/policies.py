@@ -25,7 +25,7 @@ def policy() -> None:
 @policy.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:  # noqa: FBT001
+def list_(path: str, as_json: bool) -> None:
     """The lake's policies."""
     found = opened(path).policies()
     if as_json:
@@ -43,7 +43,7 @@ def list_(path: str, as_json: bool) -> None:  # noqa: FBT001
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def show(path: str, name: str, as_json: bool) -> None:  # noqa: FBT001
+def show(path: str, name: str, as_json: bool) -> None:
     """One policy, as its file has it."""
     found = opened(path).policy(name)
     if as_json:
@@ -56,7 +56,7 @@ def show(path: str, name: str, as_json: bool) -> None:  # noqa: FBT001
 @click.argument("names", nargs=-1, metavar="[POLICY...]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def check(path: str, names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
     """Load policies and run the tests inside their files; exit with 1 if one fails."""
     results = opened(path).check_policies(*names)
     if as_json:
@@ -79,9 +79,9 @@ def check(path: str, names: tuple[str, ...], as_json: bool) -> None:  # noqa: FB
 @click.option("--as-of", type=Instant(), help="The instant that the values are for; now if not given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:  # noqa: FBT001
+def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
     """Print exactly what a report of the policy runs, and the values it binds."""
-    from auditlake.reports.build import printable  # noqa: PLC0415
+    from auditlake.reports.build import printable
 
     queries = opened(path).policy_sql(name, as_of=as_of)
     if as_json:
@@ -101,7 +101,7 @@ def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:  #
 @click.option("--replace", is_flag=True, help="Put it in the place of the lake's policy of that name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def add(path: str, file: Path, replace: bool, as_json: bool) -> None:  # noqa: FBT001
+def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
     """Check a policy file and copy it into the lake; its name is the policy's id."""
     found = opened(path).add_policy(file, replace=replace)
     machine(_summary(found)) if as_json else click.echo(f"added {found.id}")
@@ -112,7 +112,7 @@ def add(path: str, file: Path, replace: bool, as_json: bool) -> None:  # noqa: F
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def remove(path: str, name: str, yes: bool, as_json: bool) -> None:  # noqa: FBT001
+def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
     lake.policy(name)
@@ -124,7 +124,7 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:  # noqa: FBT
 
 def plain_lines(text: str) -> str:
     """Text of several lines that a terminal can only show."""
-    from auditlake.reports.jsonform import visible  # noqa: PLC0415
+    from auditlake.reports.words import visible
 
     return visible(text, keep="\n")
 

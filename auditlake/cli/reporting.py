@@ -42,19 +42,21 @@ def _listed(allowed: tuple[str, ...]) -> Any:
 @click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given."
+)
 @click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
 @click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def report(
-    path: str, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
+    path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
     as_json: bool, as_of: datetime | None, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports."""
     lake = opened(path)
-    made = lake.reports(*policies, as_of=as_of, listen=report_progress(quiet=as_json), **options)
-    written, index = write_reports(lake, made, out, formats or ("json", "html"))
+    made = lake.reports(*policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
+    written, index = write_reports(lake, made, out, formats)
     if as_json:
         machine({"reports": [_summary(each, files) for each, files in zip(made, written, strict=True)], "index": index})
     else:
@@ -68,7 +70,7 @@ def write_reports(
     lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the list of what lies in the folder; give both."""
-    from auditlake.reports.produce import write_index  # noqa: PLC0415
+    from auditlake.reports.produce import write_index
 
     folder = out or lake.layout.reports
     written = [each.write(folder, formats) for each in made]
@@ -85,7 +87,9 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
             said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
         ))  # fmt: skip
-    table(("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6))
+    table(
+        ("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6)
+    )
 
 
 def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:

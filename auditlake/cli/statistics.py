@@ -16,6 +16,7 @@ def statistics_dict(found: Statistics) -> dict[str, Any]:
     return {
         "as_of": found.as_of,
         "snapshot": found.snapshot,
+        "foreign_versions": list(found.foreign_versions),
         "total_events": found.total_events,
         "first_event": found.first_event,
         "last_event": found.last_event,
@@ -39,6 +40,9 @@ def show_statistics(found: Statistics) -> None:
     click.echo(f"{found.total_events:,} events, snapshot {found.snapshot}, as of {cell(found.as_of)}")
     if found.first_event:
         click.echo(f"from {cell(found.first_event)} to {cell(found.last_event)}")
+    if found.foreign_versions:
+        listed = ", ".join(str(version) for version in found.foreign_versions)
+        click.echo(f"versions that another program committed, of which auditlake cannot vouch: {listed}")
     table(("type", "events"), found.events_by_type.items(), right=(1,))
     table(("user", "events"), found.events_by_user.items(), right=(1,))
     table(

@@ -13,6 +13,10 @@ from auditlake.events.schema import COLUMNS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_DAY = "cast(regexp_extract(filename, '/event_date=([0-9-]{10})/[^/]*$', 1) as date) as event_date"
+"""A file's day, from the folder it lies in. Files of other days are skipped as with DuckDB's own Hive partitions, which
+would also take a folder far above the lake, say ``source=web``, for a column of every event."""
+
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -29,8 +33,8 @@ def connect(
         temp: Where it may spill; nowhere if None.
         memory: The most it may hold in memory before it spills; four fifths of the machine's if None.
         threads: As many as there are cores if None.
-        exact_try: Keep errors inside TRY(...) inside: DuckDB 2.0 pulls expressions that occur twice out of it. Not needed,
-            and slower, where no expression comes from a user.
+        exact_try: Keep errors inside TRY(...) inside: DuckDB 2.0 pulls expressions that occur twice out of it. Not
+            needed, and slower, where no expression comes from a user.
     """
     config: dict[str, Any] = {**_SETTINGS, "temp_directory": str(temp) if temp else ""}
     if memory is not None:
@@ -48,6 +52,11 @@ def connect(
 def literal(text: str) -> str:
     """A SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own making."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def path_literal(path: Path) -> str:
+    """A SQL string literal that names exactly this file: DuckDB would take ``[``, ``*`` and ``?`` for a pattern."""
+    return literal("".join(f"[{sign}]" if sign in "[*?" else sign for sign in str(path)))
 
 
 def identifier(name: str) -> str:
@@ -72,10 +81,10 @@ def view_events(
         columns: What it shows.
         last_batch: Leave out rows of later batches.
     """
-    listed_columns = ", ".join(identifier(column) for column in columns)
+    listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
     if files:
-        listed = ", ".join(literal(str(file)) for file in files)
-        origin = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'event_date': date}})"
+        listed = ", ".join(path_literal(file) for file in files)
+        origin = f"read_parquet([{listed}], hive_partitioning = false)"
         if last_batch is not None:
             origin += f" where batch <= {last_batch:d}"
     else:
@@ -89,7 +98,7 @@ def rows(
 ) -> list[tuple[Any, ...]]:
     """Run one statement to its end and give all its rows; none where it gives none.
 
-    Through Arrow, with instants as plain numbers until the end: DuckDB's own way to aware datetimes is ten times slower.
+    Through Arrow, with instants as plain numbers until the end: DuckDB's own way to aware datetimes is far slower.
     """
     relation = connection.sql(sql, params=dict(parameters) if parameters else None)
     if relation is None:
@@ -104,7 +113,7 @@ def table_rows(table: Any) -> list[tuple[Any, ...]]:
 
 
 def _values(column: Any) -> list[Any]:
-    import pyarrow as pa  # noqa: PLC0415 - slow to import
+    import pyarrow as pa
 
     if not pa.types.is_timestamp(column.type):
         values: list[Any] = column.to_pylist()

@@ -46,8 +46,9 @@ class AuditEvent:
     _json: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.event_type, str) or not self.event_type:
-            raise EventError(f"event_type: expected a name, got {self.event_type!r}", hint="use auditlake.EventType")
+        given: object = self.event_type
+        if not isinstance(given, str) or not given:
+            raise EventError(f"event_type: expected a name, got {given!r}", hint="use auditlake.EventType")
         object.__setattr__(self, "event_type", str(self.event_type))
         if not isinstance(self.timestamp, datetime):
             raise EventError(f"timestamp: expected a datetime, got {type(self.timestamp).__name__}")
@@ -104,7 +105,7 @@ def _as_json(event: AuditEvent) -> str:
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:
     """Python's json would turn a key 1 into "1" in silence, and could so make two keys one."""
-    if depth > 500:  # noqa: PLR2004 - deeper than anything that is read back
+    if depth > 500:
         raise EventError(f"{where}: nested too deeply")
     if isinstance(value, Mapping):
         for key, item in value.items():

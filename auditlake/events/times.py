@@ -34,7 +34,7 @@ def parse_instant(text: str) -> datetime:
         message = f"not a time: {text[:60]!r}; an offset is at most 18:00"
         raise ValueError(message)
     instant = (naive - (-offset if match["sign"] == "-" else offset)).replace(tzinfo=UTC)
-    if not 1970 <= instant.year <= _LAST_YEAR:  # noqa: PLR2004 - semantics.md
+    if not 1970 <= instant.year <= _LAST_YEAR:
         message = f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}"
         raise ValueError(message)
     return instant

@@ -69,14 +69,14 @@ def compile_policy(policy: Policy, policies: Sequence[Policy], question: Questio
     values = _values(policy, policies, question)
     return (
         _query("rolling_counts", _rolling_count_statements(policy), policy, values),
-        _query("threshold_totals", statements("policies/threshold_totals.sql").values(), policy, values),
+        _query("threshold_totals", _total_statements(policy), policy, values),
         _query("required_types", _coverage_statements(policy), policy, values),
         _query("retention", statements("policies/retention.sql").values(), policy, values),
     )
 
 
 def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
-    """The policy that keeps events of a type the longest, the first by id among equals; None if no policy governs it."""
+    """The policy that keeps events of a type the longest, the first by id among equals; None if none governs it."""
     keepers = [policy for policy in policies if event_type in policy.required_events]
     return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
 
@@ -84,6 +84,12 @@ def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | N
 def _rolling_count_statements(policy: Policy) -> Iterator[Statement]:
     yield from statements("policies/arrivals_by_group.sql" if policy.group_by else "policies/arrivals.sql").values()
     yield from statements("policies/rolling_counts.sql").values()
+
+
+def _total_statements(policy: Policy) -> Iterator[Statement]:
+    plain = policy.where is None and not policy.group_by
+    yield statement(f"policies/threshold_totals{'_plain' if plain else ''}.sql", "threshold_totals")
+    yield statement("policies/current_counts.sql", "current_counts")
 
 
 def _coverage_statements(policy: Policy) -> Iterator[Statement]:
@@ -131,7 +137,7 @@ def _fill(part: Statement, where: str | None, group_by: tuple[str, ...]) -> str:
     slots = _slots(where, group_by)
     if not any(slot in part.text for slot in slots):
         return part.text
-    from sqlglot import exp, parse_one  # noqa: PLC0415 - only where there is something to fill
+    from sqlglot import exp, parse_one
 
     def filled(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
@@ -144,9 +150,9 @@ def _fill(part: Statement, where: str | None, group_by: tuple[str, ...]) -> str:
 
 def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expression]:
     """What fills each slot identifier of ``sql/policies``."""
-    from sqlglot import exp  # noqa: PLC0415 - slow to import, and not every command compiles
+    from sqlglot import exp
 
-    from auditlake.policies.condition import condition_tree  # noqa: PLC0415
+    from auditlake.policies.condition import condition_tree
 
     columns = [exp.column(name, quoted=True) for name in group_by]
     key: exp.Expression = exp.Array(expressions=columns)
@@ -158,12 +164,6 @@ def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expres
         "key_of_group": key,
         "on_hold": exp.false(),
     }
-
-
-def current_counts(policy: Policy, question: Question) -> Step:
-    """Which groups are at or above the threshold at as_of."""
-    part = statement("policies/threshold_totals.sql", "current_counts")
-    return Step(part.name, _fill(part, policy.where, policy.group_by), part.bind(_values(policy, [policy], question)))
 
 
 def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from auditlake.engine.evaluate import Answers, Row
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Question
+from auditlake.policies.evaluate import Answers, Row
 from auditlake.policies.model import Policy
 from auditlake.reports.model import (
     CoverageAnswer,
@@ -46,7 +46,7 @@ def build_report(
     policy, question = answers.policy, answers.question
     received, _ = answers.one("presence")
     types = {name: (events, first, last) for name, events, first, last in answers.rows["required_types"]}
-    findings = tuple(sorted(_findings(answers), key=_order(policy)))
+    findings = tuple(sorted(_findings(answers), key=_place))
     return Report(
         policy_id=policy.id,
         policy_name=policy.name,
@@ -138,15 +138,13 @@ def _episode(policy: Policy, row: Row) -> Finding:
     )  # fmt: skip
 
 
-def _order(policy: Policy) -> Any:
-    def key(finding: Finding) -> tuple[str, str, str, str]:
-        start = print_instant(finding.start) if finding.start else ""
-        return finding.kind, start, canonical_group(finding.group), finding.event_type or ""
-
-    return key
+def _place(finding: Finding) -> tuple[str, str, str, str]:
+    """Where a finding stands among the others of its report."""
+    start = print_instant(finding.start) if finding.start else ""
+    return finding.kind, start, canonical_group(finding.group), finding.event_type or ""
 
 
-def _status(received: bool, findings: Sequence[Finding]) -> Status:  # noqa: FBT001 - a column of an answer
+def _status(received: bool, findings: Sequence[Finding]) -> Status:
     if not received:
         return "no_data"
     return "violation" if findings else "compliant"

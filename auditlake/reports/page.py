@@ -12,32 +12,31 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Literal
 
 from auditlake import assets
 from auditlake.errors import ReportError
-from auditlake.reports import jsonform as words
+from auditlake.reports import words
 from auditlake.reports.charts import HeatMap, PeakChart, heat_map, peak_chart
-from auditlake.reports.jsonform import (
+from auditlake.reports.jsonform import json_value
+from auditlake.reports.model import Detail, Finding, Query, Report, RetentionConflict, SampleEvent, Status
+from auditlake.reports.words import (
     SHOWN_EPISODES,
+    VERDICTS,
     Fact,
     Text,
     count,
-    json_value,
     length,
     moment,
     shown,
     spelled,
     visible,
 )
-from auditlake.reports.model import Detail, Finding, Query, Report, RetentionConflict, SampleEvent, Status
 
 SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
 _OPEN_LINES = 60
-VERDICTS: dict[Status, str] = {"compliant": "Compliant", "violation": "Violation", "no_data": "No data"}
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(html|json)")
 
 
@@ -49,34 +48,6 @@ class SiblingFiles:
     """The same report as JSON."""
     index: str | None = None
     """The list of reports."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """A report that lies in the folder, for the list of reports."""
-
-    policy_id: str
-    """Its policy."""
-    policy_name: str
-    """Its policy's name."""
-    status: Status
-    """How it came out."""
-    severity: str
-    """How bad a violation is."""
-    as_of: datetime
-    """The instant it is judged at."""
-    snapshot: int
-    """The version of the lake it was read from."""
-    findings: int
-    """How many findings it has."""
-    html_file: str | None
-    """Its page, by name; None: there is none."""
-    json_file: str | None
-    """Its JSON, by name; None: there is none."""
-    missing: int
-    """Required types without an event."""
-    episodes: int
-    """Episodes at or above the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +277,7 @@ def _figures(report: Report) -> tuple[Fact, ...]:
 
 def _question(report: Report) -> tuple[Fact, ...]:
     answer = report.threshold
+    groups = ", whatever their group" if answer.group_by else ""
     left_out = [
         ("Without a group", answer.ungrouped_events, f"{' or '.join(answer.group_by)} has no value: part of no group"),
         ("Condition failed", answer.where_errors, "events on which it could not be evaluated: no match"),
@@ -328,7 +300,7 @@ def _question(report: Report) -> tuple[Fact, ...]:
         ),
         Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts"),
         Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
-        Fact("Latest window", Text(f"{answer.recent_events:,}"), "counted events, groups aside"),
+        Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
     )
 
@@ -371,7 +343,8 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
     start, peak = finding.start or report.since, finding.peak or 0
     began = "already reached at the start of the period" if finding.started_before_period else ""
     few = samples[:SHOWN_SAMPLES]
-    some = f"The {peak:,}" if len(few) == peak else f"{len(few):,} of the {peak:,}"
+    every = f"The {peak:,} events" if peak > 1 else "The event"
+    some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
     return Episode(
         id=visible(finding.id),
         number=f"{place + 1:,}",
@@ -389,7 +362,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             ),
         ),
         samples=tuple(_sample(event) for event in few),
-        samples_words=f"{some} events behind the peak, newest first",
+        samples_words=f"{some} behind the peak, newest first",
         open=place < _OPEN_EPISODES,
     )
 

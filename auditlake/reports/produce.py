@@ -11,21 +11,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.evaluate import evaluate, samples
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
 from auditlake.policies.compile import Question
+from auditlake.policies.evaluate import evaluate, samples
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.model import Detail, Report
+from auditlake.reports.words import SHOWN_EPISODES
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.layout import report_stem
 
 if TYPE_CHECKING:
     import duckdb
 
-SHOWN_EPISODES = 200
-"""How many episodes the page shows with samples; the JSON has all."""
+    from auditlake.reports.index import IndexEntry
+
 FORMATS = ("json", "html")
 
 
@@ -35,8 +36,8 @@ class ComplianceReport:
 
     report: Report
     """What it says."""
-    detail: Detail
-    """What only its page shows."""
+    detail: Detail | None
+    """What only its page shows; None where no page was asked for."""
     _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -76,13 +77,16 @@ class ComplianceReport:
         return tuple(paths)
 
     def _rendered(self, form: str) -> bytes:
-        from auditlake.reports.page import SiblingFiles  # noqa: PLC0415 - Jinja is slow to import
-        from auditlake.reports.render import render_json, render_page  # noqa: PLC0415
+        from auditlake.reports.page import SiblingFiles
+        from auditlake.reports.render import render_json, render_page  # Jinja is slow to import
 
         if form not in self._cache:
             if form == "json":
                 self._cache[form] = render_json(self.report)
             else:
+                if self.detail is None:
+                    message = f"the report of {self.policy_id} was made without what its page shows"
+                    raise ReportError(message, hint="make it with pages=True")
                 siblings = SiblingFiles(f"{self.stem}.json", "index.html")
                 self._cache[form] = render_page(self.report, self.detail, siblings)
         return self._cache[form]
@@ -96,6 +100,7 @@ def produce(
     generated_at: datetime | None,
     lake_id: str,
     snapshot: Mapping[str, Any],
+    pages: bool,
     listen: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Iterator[ComplianceReport]:
     """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
@@ -107,6 +112,7 @@ def produce(
         generated_at: What the reports say about when they were made; as_of if None.
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
+        pages: Gather also what only the page shows.
         listen: Told how many are done, of how many, and which is next.
     """
     for done, (policy, question) in enumerate(asked):
@@ -115,8 +121,11 @@ def produce(
         report = build_report(
             answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot
         )
-        shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
-        yield ComplianceReport(report, build_detail(answers, report, shown))
+        detail = None
+        if pages:
+            shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
+            detail = build_detail(answers, report, shown)
+        yield ComplianceReport(report, detail)
     listen(len(asked), len(asked), "")
 
 
@@ -147,33 +156,38 @@ def write_once(path: Path, data: bytes) -> None:
 
 
 def write_index(folder: Path) -> Path:
-    """Write ``index.html`` over all reports that lie in a folder."""
-    from auditlake.reports.render import render_index  # noqa: PLC0415 - Jinja is slow to import
+    """Write ``index.html`` over all reports that lie in a folder; what is no report of ours is left out."""
+    from auditlake.reports.render import render_index  # Jinja is slow to import
 
     path = folder / "index.html"
-    write_whole(path, render_index(_entries(folder)))
+    entries = (_entry(found) for found in sorted(folder.glob("compliance_*_v*.json")))
+    write_whole(path, render_index(entry for entry in entries if entry is not None))
     return path
 
 
-def _entries(folder: Path) -> Iterator[Any]:
-    from auditlake.reports.page import IndexEntry  # noqa: PLC0415
+def _entry(path: Path) -> IndexEntry | None:
+    """What the list says about a file, or None if it is no report: not JSON, not of our form, not of a plain name."""
+    from auditlake.reports.index import IndexEntry
+    from auditlake.reports.page import file_name
+    from auditlake.reports.render import check
 
-    for path in sorted(folder.glob("compliance_*_v*.json")):
-        try:
-            report = json.loads(path.read_bytes())
-            page = path.with_suffix(".html")
-            yield IndexEntry(
-                policy_id=report["policy_id"],
-                policy_name=report["policy_name"],
-                status=report["status"],
-                severity=report["severity"],
-                as_of=parse_instant(report["as_of"]),
-                snapshot=report["evidence"]["snapshot"],
-                findings=len(report["violations"]),
-                html_file=page.name if page.exists() else None,
-                json_file=path.name,
-                missing=sum(each["kind"] == "missing_required_type" for each in report["violations"]),
-                episodes=report["threshold"]["episodes"],
-            )
-        except (ValueError, KeyError, TypeError):
-            continue  # not a report of ours: the index lists reports only
+    page = path.with_suffix(".html")
+    try:
+        report = json.loads(path.read_bytes())
+        check(report)
+        kinds = [finding["kind"] for finding in report["violations"]]
+        return IndexEntry(
+            policy_id=report["policy_id"],
+            policy_name=report["policy_name"],
+            status=report["status"],
+            severity=report["severity"],
+            as_of=parse_instant(report["as_of"]),
+            snapshot=int(report["evidence"]["snapshot"]),
+            findings=len(kinds),
+            html_file=page.name if page.exists() else None,
+            json_file=file_name(path.name),
+            missing=kinds.count("missing_required_type"),
+            episodes=report["threshold"]["episodes"],
+        )
+    except (OSError, ValueError, RecursionError, ReportError):
+        return None

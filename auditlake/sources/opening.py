@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from auditlake.errors import SourceError
 from auditlake.sources.model import Batch, InputFile
-from auditlake.sources.recognise import SOURCES, recognise
+from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, expand_inputs, open_stream
 
@@ -53,20 +53,20 @@ def open_records(given: InputFile, source: str | None, max_record: int, spool: P
         found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES))
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
-        return Opened(found.source, found.format, "", stream, _cut(stream, found.format, max_record))
+        return Opened(found.source, found.format, "", stream, _cut(stream, found, max_record))
     except BaseException:
         stream.close()
         raise
 
 
-def _cut(stream: Stream, form: str, max_record: int) -> Iterator[Batch]:
-    if form == "lines":
+def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
+    if found.format == "lines":
         return split_lines(stream, max_record)
-    if form == "documents":
-        return split_documents(stream, max_record)
+    if found.format == "documents":
+        return split_documents(stream, max_record, SOURCES[found.source].wrappers)
     from auditlake.sources.tabular import read_parquet, split_csv  # noqa: PLC0415 - csv and Parquet are rare
 
-    return split_csv(stream, max_record) if form == "csv" else read_parquet(stream, max_record)
+    return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
 
 
 def _nothing(stream: Stream) -> Iterator[Batch]:

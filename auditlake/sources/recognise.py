@@ -139,11 +139,8 @@ def _form(head: bytes, suffix: str) -> Format:
     first = _value(lines[0])
     if isinstance(first, dict):
         # One object on one line is the same either way, but several may follow that wrap their records each.
-        wrapped = any(
-            isinstance(first.get(key), list) and not marks.fits(frozenset(first))
-            for marks in SOURCES.values()
-            for key in marks.wrappers
-        )
+        keys = [key for marks in SOURCES.values() for key in marks.wrappers]
+        wrapped = any(isinstance(first.get(key), list) for key in keys) and not _is_event(frozenset(first))
         return "documents" if wrapped or (suffix == ".json" and len(lines) == 1) else "lines"
     if isinstance(first, list) or _OPENED_WRAPPER.match(head):
         return "documents"
@@ -153,6 +150,10 @@ def _form(head: bytes, suffix: str) -> Format:
     if suffix == ".json" or lines[0].lstrip(_WHITE)[:1] == b"[":
         return "documents"
     return "lines" if 2 * len(whole) >= len(lines) or lines[0].lstrip(_WHITE)[:1] != b"{" else "documents"
+
+
+def _is_event(keys: frozenset[str]) -> bool:
+    return any(marks.fits(keys) for marks in SOURCES.values())
 
 
 def _value(text: bytes) -> Any:

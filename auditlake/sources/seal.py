@@ -87,8 +87,14 @@ def seal(
     spans = _texts(data, np.stack((starts, starts + lengths), axis=1).ravel())
     refused = _refused(data, starts, lengths, spans, max_record)
     rejected = tuple(
-        reject(int(numbers[i]), int(lines[i]), at + int(starts[i]), *why,
-               data[starts[i] : starts[i] + lengths[i]].tobytes(), max_record)  # fmt: skip
+        reject(
+            int(numbers[i]),
+            int(lines[i]),
+            at + int(starts[i]),
+            *why,
+            data[starts[i] : starts[i] + lengths[i]].tobytes(),
+            max_record,
+        )  # fmt: skip
         for i, why in sorted(refused.items())
     )
     if not (refused or gaps):

@@ -242,7 +242,9 @@ class Stream:
             return path.open("rb", buffering=0)
         except OSError as error:
             message = f"{self.input.name} cannot be read again: {error.strerror}"
-            raise InputChangedError(message, hint="Nothing of it was landed; read it again once it is there.") from error
+            raise InputChangedError(
+                message, hint="Nothing of it was landed; read it again once it is there."
+            ) from error
 
     def verify(self) -> None:
         """Check that the bytes read before are still the same.
@@ -326,6 +328,9 @@ class _At(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
+
+    def fileno(self) -> int:
+        return self._fd
 
     def readable(self) -> bool:
         return True

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from auditlake.engine.duck import connect, rows, view_events
 from auditlake.errors import LakeFormatError
+from auditlake.events.schema import FILE_COLUMNS
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced, sync_folder
+from auditlake.store.failures import explained
 from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive, workspace
@@ -25,6 +27,9 @@ from auditlake.store.table import LOCK_SECONDS
 
 GRACE_SECONDS = 86_400.0
 """How long a replaced file stays for readers that began before, unless the caller says otherwise."""
+
+_DRAFT_SECONDS = 3_600.0
+"""No file that is being written is so old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,29 @@ class CompactSummary:
     snapshot: int
 
 
-def compact(layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECONDS) -> CompactSummary:
+def compact(
+    layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECONDS, wait_seconds: float = LOCK_SECONDS
+) -> CompactSummary:
     """Rewrite every day that has more than one file, in one commit.
 
     Args:
         layout: The lake.
         now: Recorded in the commit.
         grace_seconds: How long replaced files stay.
+        wait_seconds: How long to wait while another process writes.
 
     Raises:
+        LakeBusyError: Another process wrote for all of ``wait_seconds``.
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """
-    with exclusive(layout.lock, wait_seconds=LOCK_SECONDS), workspace(layout.staging) as folder:
+    with (
+        explained(layout, "the compaction"),
+        exclusive(layout.lock, wait_seconds=wait_seconds),
+        workspace(layout.staging) as folder,
+    ):
         snapshot = delta.read_snapshot(layout)
+        delta.sync_log(layout, snapshot.version)  # files are unlinked below because of what it says
         days: dict[date, list[delta.DataFile]] = defaultdict(list)
         for file in snapshot.files:
             days[file.day].append(file)
@@ -70,6 +84,7 @@ def compact(layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECON
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
         unlinked = _unlink_unused(layout, after, grace_seconds)
+        _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 
 
@@ -78,9 +93,9 @@ def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile
     spill.mkdir(exist_ok=True)
     draft = folder / f"day-{day}.parquet"
     with connect(temp=spill, memory="700MB") as connection:
-        view_events(connection, delta.file_paths(layout, files))
+        view_events(connection, delta.file_paths(layout, files), columns=FILE_COLUMNS)
         write_parquet(connection, statement("ingest/compact.sql", "merged_day").text, {}, draft)
-        view_events(connection, [draft], name="merged")
+        view_events(connection, [draft], name="merged", columns=FILE_COLUMNS)
         ((count, first, last, differing),) = rows(connection, statement("ingest/compact.sql", "differences").text)
     if differing or count != sum(file.rows for file in files):
         message = f"compacting {day} would change its rows: {differing} differ, {count} rows in the new file"
@@ -111,3 +126,13 @@ def _unlink_unused(layout: Layout, live: delta.Snapshot, grace_seconds: float) -
         with suppress(OSError):
             path.parent.rmdir()
     return unlinked
+
+
+def _unlink_drafts(layout: Layout) -> None:
+    """Remove what writers left that were killed while they wrote a small file or a log entry."""
+    folders = (layout.root, layout.policies, layout.reports)
+    drafts = [path for folder in folders for path in folder.glob(".*.draft")]
+    for path in [*drafts, *layout.log.glob("*.json#*")]:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _DRAFT_SECONDS:
+                path.unlink()

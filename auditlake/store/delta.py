@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from auditlake.errors import CommitError, LakeFormatError, SnapshotError
+from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
-from auditlake.store.durable import sync_file, sync_folder
+from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ METADATA_KEY = "auditlake"
 _DELTA_TYPES = {
     "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
 }  # fmt: skip
+_NOT_FOR_DELTA = re.compile(r"[\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
+"""What delta-rs reads as something else in a path, or not at all."""
+_ENTRY = re.compile(r"\d{20}\.json$")
 _CONFIGURATION: dict[str, str | None] = {
     # History never expires on its own, and checkpoints are maintenance of ours.
     "delta.enableExpiredLogCleanup": "false",
@@ -86,18 +92,26 @@ class Change:
 
 
 def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
-    """Make the empty table as version 0, durably. The folder must exist and be empty."""
-    from deltalake import CommitProperties, DeltaTable, Field, Schema  # noqa: PLC0415 - slow to import
-    from deltalake.schema import PrimitiveType  # noqa: PLC0415
+    """Make the empty table as version 0, durably. The folder must exist and be empty.
+
+    Raises:
+        CommitError: delta-rs could not make it.
+    """
+    from deltalake import CommitProperties, DeltaTable, Field, Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.schema import PrimitiveType
 
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
-    DeltaTable.create(
-        str(layout.events),
-        schema,
-        partition_by=["event_date"],
-        configuration=_CONFIGURATION,
-        commit_properties=CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)}),
-    )
+    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
+    try:
+        DeltaTable.create(
+            str(layout.events), schema, partition_by=["event_date"], configuration=_CONFIGURATION,
+            commit_properties=properties,
+        )  # fmt: skip
+    except DeltaError as error:
+        raise CommitError(f"the events table cannot be made: {_one_line(error)}") from error
+    layout.log.chmod(FOLDER_MODE)
+    layout.commit(0).chmod(FILE_MODE)
     sync_file(layout.commit(0))
     sync_folder(layout.log)
     sync_folder(layout.events)
@@ -131,12 +145,6 @@ def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
     return [((low or {}).get("timestamp"), (high or {}).get("timestamp")) for low, high in pairs]
 
 
-def history(layout: Layout) -> list[dict[str, Any]]:
-    """Every commit, newest first, as the log has it."""
-    commits: list[dict[str, Any]] = _open(layout, None).history()
-    return commits
-
-
 def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     """Add and remove files in one durable commit on top of ``seen``, and give the new version.
 
@@ -145,29 +153,34 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     Raises:
         CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
     """
-    from deltalake import CommitProperties, PostCommitHookProperties  # noqa: PLC0415 - slow to import
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+    from deltalake import CommitProperties, PostCommitHookProperties
+    from deltalake.exceptions import DeltaError
 
     table = _open(layout, None)
     _check(layout, table, seen, change)
+    version = seen.version + 1
+    sync_log(layout, seen.version)
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-    properties = CommitProperties(
-        custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0
-    )
+    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0)
     try:
         table.create_write_transaction(
             _actions(change), "append", table.schema(), partition_by=["event_date"],
             commit_properties=properties, post_commithook_properties=hooks,
         )  # fmt: skip
     except (DeltaError, OSError) as error:
-        message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
-        raise CommitError(message, hint="nothing was landed; run it again") from error
-    _settle(layout, seen.version + 1, change.metadata)
-    return seen.version + 1
+        # It may be there all the same: the entry is linked to its name before delta-rs is done.
+        if commit_metadata(layout, version) != dict(change.metadata):
+            message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
+            raise CommitError(message, hint="nothing was landed; run it again") from error
+    _settle(layout, version, change.metadata)
+    return version
 
 
 def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
-    """Refuse a commit that delta-rs would take although it must not: it checks neither of these."""
+    """Refuse a commit that delta-rs would take although it must not: it checks none of these."""
+    if (needed := table.protocol().min_writer_version) > 2:
+        message = f"the events table needs Delta writer version {needed}, auditlake writes 2"
+        raise CommitError(message, hint="another program has changed the table; it can still be read")
     if table.version() != seen.version:
         message = f"the lake moved from version {seen.version} to {table.version()} while a commit was prepared"
         raise CommitError(message, hint="run it again")
@@ -182,41 +195,46 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
             raise CommitError(message, hint="run it again")
 
 
-def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
-    """Make the log durable up to ``version`` and make sure that this version is ours.
+def sync_log(layout: Layout, version: int) -> None:
+    """Make the log durable up to a version.
 
-    Predecessors are synced as well: a torn one would make the table unreadable for all that follow.
+    A torn entry would make the table unreadable for all that follow, and its writer may have died before it synced it.
+    Each entry of ours was written after this was done for those before it, so older ones need no look.
     """
+    for earlier in range(version, -1, -1):
+        if layout.commit(earlier).exists():
+            sync_file(layout.commit(earlier))
+        if commit_metadata(layout, earlier) is not None:
+            break
+    sync_folder(layout.log)
+
+
+def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
+    """Make sure that a version is ours, and durable."""
+    if commit_metadata(layout, version) != dict(metadata):
+        message = f"version {version} of the table was written by somebody else"
+        raise CommitError(message, hint="run it again")
     try:
-        for earlier in (version - 1, version):
-            if layout.commit(earlier).exists():
-                sync_file(layout.commit(earlier))
+        layout.commit(version).chmod(FILE_MODE)
+        sync_file(layout.commit(version))
         sync_folder(layout.log)
-        recorded = commit_metadata(layout, version)
     except OSError as error:
         message = f"version {version} could not be made durable: {_one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
-    if recorded != dict(metadata):
-        message = f"version {version} of the table was written by somebody else"
-        raise CommitError(message, hint="run it again")
 
 
 def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
-    """What auditlake recorded about a version; None if the commit is not ours.
-
-    Raises:
-        OSError: There is no such log entry.
-    """
-    for line in layout.commit(version).read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if "commitInfo" in entry:
-            own: dict[str, Any] | None = entry["commitInfo"].get(METADATA_KEY)
-            return own
+    """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
+    with suppress(FileNotFoundError):
+        for line in layout.commit(version).read_bytes().splitlines():
+            if "commitInfo" in (entry := json.loads(line)):
+                own = entry["commitInfo"].get(METADATA_KEY)
+                return own if isinstance(own, dict) else None
     return None
 
 
 def _actions(change: Change) -> list[Any]:
-    from deltalake.transaction import AddAction, RemoveAction  # noqa: PLC0415 - slow to import
+    from deltalake.transaction import AddAction, RemoveAction
 
     now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
     adds = [
@@ -244,14 +262,16 @@ def _milliseconds(instant: datetime) -> str:
 
 
 def _open(layout: Layout, version: int | None) -> DeltaTable:
-    from deltalake import DeltaTable  # noqa: PLC0415 - slow to import
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
+    check_path(layout.events)
     if version is not None and not layout.commit(version).exists():
         message = f"the lake has no snapshot {version}"
         raise SnapshotError(message, hint="auditlake stats names the newest one")
     try:
         table = DeltaTable(str(layout.events), version=version)
+        _refuse_empty_entries(layout, table.version())
         protocol = table.protocol()
     except (DeltaError, OSError, ValueError) as error:
         message = f"the events table at {layout.events} cannot be read: {_one_line(error)}"
@@ -260,6 +280,26 @@ def _open(layout: Layout, version: int | None) -> DeltaTable:
         message = f"the events table needs Delta reader version {protocol.min_reader_version}, auditlake reads 1"
         raise LakeFormatError(message, hint="another program has changed the table; deletion vectors are not supported")
     return table
+
+
+def check_path(path: Path) -> None:
+    """Refuse a path that delta-rs would read as another one.
+
+    Raises:
+        LakeError: It has a backslash, a control character, or a percent sign followed by two hexadecimal digits.
+    """
+    if wrong := _NOT_FOR_DELTA.search(str(path)):
+        message = f"a lake cannot lie at {str(path)!r}: delta-rs cannot address {wrong.group()!r} in a path"
+        raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")
+
+
+def _refuse_empty_entries(layout: Layout, version: int) -> None:
+    """A power cut can leave a foreign writer's log entry without bytes, and delta-rs would take it for no change."""
+    with os.scandir(layout.log) as entries:
+        empty = [entry.name for entry in entries if _ENTRY.match(entry.name) and not entry.stat().st_size]
+    if lost := [name for name in sorted(empty) if int(name.partition(".")[0]) <= version]:
+        message = f"the log entry {layout.log / lost[0]} is empty"
+        raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
 
 
 def _one_line(error: BaseException) -> str:
@@ -281,21 +321,33 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     Raises:
         SnapshotError: Its files are gone, and not only through compaction.
     """
-    if all((layout.events / file.path).exists() for file in snapshot.files):
+    if not lost_file(layout, snapshot):
         return Readable(snapshot.files, None)
     newest = read_snapshot(layout)
-    for version in range(snapshot.version + 1, newest.version + 1):
+    if lost := lost_file(layout, newest):
+        message = f"the lake lost a file of version {newest.version}: {lost}"
+        raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
+    for version in range(1, newest.version + 1):
         own = commit_metadata(layout, version)
         if own is None or own.get("kind") not in {"ingest", "compact"}:
             message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
             raise SnapshotError(message, hint="read a newer snapshot")
-    if missing := [file.path for file in newest.files if not (layout.events / file.path).exists()]:
-        message = f"the lake lost a file: {missing[0]} is part of version {newest.version} and not on the disk"
-        raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
-    return Readable(newest.files, _last_batch(layout, snapshot.version))
+    return Readable(newest.files, last_batch(layout, snapshot.version))
 
 
-def _last_batch(layout: Layout, version: int) -> int:
+def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
+    """What is wrong with the first file of a snapshot that is not there whole; None if all are."""
+    for file in snapshot.files:
+        try:
+            size = (layout.events / file.path).stat().st_size
+        except OSError as error:
+            return f"{file.path}: {error.strerror}"
+        if size != file.size:
+            return f"{file.path}: {size} bytes instead of {file.size}"
+    return None
+
+
+def last_batch(layout: Layout, version: int) -> int:
     """The newest batch committed at or before a version: batches are numbered in the order of their commits."""
     for earlier in range(version, 0, -1):
         if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
@@ -307,7 +359,7 @@ def removal_times(layout: Layout) -> dict[str, float]:
     """When each removed file was removed, by path, in seconds since 1970."""
     times: dict[str, float] = {}
     for entry in sorted(layout.log.glob("*.json")):
-        for line in entry.read_text(encoding="utf-8").splitlines():
+        for line in entry.read_bytes().splitlines():
             removed = json.loads(line).get("remove")
             if removed:
                 times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
@@ -315,8 +367,14 @@ def removal_times(layout: Layout) -> dict[str, float]:
 
 
 def foreign_versions(layout: Layout, newest: int) -> list[int]:
-    """Versions that another program committed: auditlake cannot vouch for what they did."""
+    """Versions up to ``newest`` that another program committed: auditlake cannot vouch for what they did."""
     return [version for version in range(newest + 1) if commit_metadata(layout, version) is None]
+
+
+def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
+    """Whether this quarantine file is there and a commit up to ``newest`` names it."""
+    known = (commit_metadata(layout, version) for version in range(newest, 0, -1))
+    return file.exists() and any(own is not None and own.get("quarantine") == file.name for own in known)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
@@ -332,7 +390,7 @@ def view_snapshot(
     Raises:
         SnapshotError: There is no such version, or it cannot be read exactly any more.
     """
-    from auditlake.engine.duck import view_events  # noqa: PLC0415 - slow to import
+    from auditlake.engine.duck import view_events
 
     snapshot = read_snapshot(layout, version)
     source = readable(layout, snapshot)

@@ -62,14 +62,12 @@ def write_whole(path: Path, data: bytes) -> None:
 def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
     """Move files that are already synced to their final names, and make the names durable.
 
-    A target that exists already is left alone: names are made of content, so it is the same file.
+    A target that exists already is replaced: names are made of content, so it is the same file, or a damaged one. The
+    folder of each folder is synced too: whoever made it may have died before that.
     """
     folders = set()
     for origin, target in moves:
-        if target.exists():
-            origin.unlink()
-        else:
-            os.rename(origin, target)
-        folders.add(target.parent)
+        os.replace(origin, target)
+        folders |= {target.parent, target.parent.parent}
     for folder in sorted(folders):
         sync_folder(folder)

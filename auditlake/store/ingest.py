@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,17 @@ import numpy as np
 import pyarrow as pa
 
 from auditlake.engine.duck import connect, literal, rows, view_events
-from auditlake.errors import AuditLakeError, StrictIngestError
+from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError
 from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import open_records
-from auditlake.sources.strictjson import repeated_key, why_not_json
 from auditlake.sources.stream import Stream
+from auditlake.sources.strictjson import repeated_key, why_not_json
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
+from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.durable import make_folders, rename_synced, sync_file
 from auditlake.store.layout import Layout, part_path
+from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.table import LOCK_SECONDS, allocate_batch
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
 
 _MEMORY = "1000MB"
 """What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, Arrow and Python."""
-_ROWS_A_SLICE = 8_192
-_LOAD_RECORDS = 100_000
-_LOAD_BYTES = 24 * 1024 * 1024
 _EPOCH_DAY = date(1970, 1, 1)
 
 
@@ -57,49 +56,8 @@ class IngestOptions:
     """The source of all inputs; each is recognised by itself if None."""
     strict: bool = False
     """Land nothing if anything would be quarantined."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputSummary:
-    """What became of one input: its chain of custody. ``read = landed + duplicates + quarantined``."""
-
-    name: str
-    size: int
-    """Bytes of the input as it lay there (compressed where it was)."""
-    sha256: str
-    source: str
-    """The mapping that was used; empty where the input was left out."""
-    format: str
-    read: int
-    landed: int
-    duplicates: int
-    quarantined: int
-    notice: str = ""
-    """Why the input was left out, where it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSummary:
-    """What an ingest did."""
-
-    inputs: tuple[InputSummary, ...]
-    snapshot: int
-    """The newest version of the lake after it."""
-    batch: int | None
-    """The batch it landed as; None if there was nothing new to record."""
-    reasons: Mapping[str, int]
-    """Quarantined records by reason."""
-    quarantine: Path | None
-    """The file that holds them."""
-
-    read: int = field(init=False)
-    landed: int = field(init=False)
-    duplicates: int = field(init=False)
-    quarantined: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        for name in ("read", "landed", "duplicates", "quarantined"):
-            object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
+    wait_seconds: float = LOCK_SECONDS
+    """How long to wait while another process writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,67 +120,8 @@ class _Reading:
     summary: InputSummary
     first: int
     """The seq of its first record."""
-    stream: Stream | None
+    stream: Stream
     """Kept to fetch records again."""
-
-
-class _Load:
-    """Records of one source that are staged together, from one input or from many small ones."""
-
-    def __init__(self) -> None:
-        self.source = ""
-        self.batches: list[Batch] = []
-        self._indexes: list[int] = []
-        self._bases: list[int] = []
-        self._starts: list[int] = []
-        self._records = 0
-        self._bytes = 0
-
-    def add(self, index: int, batch: Batch, base: int, source: str) -> None:
-        """Take a batch of the input ``index`` whose record 0 is seq ``base``."""
-        self.source = source
-        self.batches.append(batch)
-        self._indexes.append(index)
-        self._bases.append(base)
-        self._starts.append(base + int(batch.records[0]))
-        self._records += len(batch)
-        self._bytes += batch.text.nbytes
-
-    @property
-    def full(self) -> bool:
-        """Whether it is worth a round of statements."""
-        return self._records >= _LOAD_RECORDS or self._bytes >= _LOAD_BYTES
-
-    @property
-    def first(self) -> int:
-        """The lowest seq in it."""
-        return self._starts[0]
-
-    def find(self, seq: int) -> tuple[int, Batch, int]:
-        """The input's index, the batch, and the place in it of a record."""
-        at = bisect_right(self._starts, seq) - 1
-        batch = self.batches[at]
-        return self._indexes[at], batch, int(np.searchsorted(batch.records, seq - self._bases[at]))
-
-    def seqs(self) -> Any:
-        """The seq of every record."""
-        return np.concatenate([batch.records + base for batch, base in zip(self.batches, self._bases, strict=True)])
-
-    def table(self, without: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
-        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work."""
-        seqs = self.seqs()
-        texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
-        table = pa.table({"record": seqs, "text": texts})
-        if without:
-            table = table.filter(pa.array(~np.isin(seqs, sorted(without))))
-        return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
-
-    def places(self) -> Any:
-        """Where each record stands in its input."""
-        columns = {"seq": self.seqs()}
-        for name in ("lines", "offsets", "lengths"):
-            columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])
-        return pa.table(columns)
 
 
 class _Run:
@@ -244,15 +143,16 @@ class _Run:
         self._quarantine = Quarantine(folder)
         self._readings: list[_Reading] = []
         self._seq = 0
-        self._load = _Load()
+        self._load = Load()
+        self._unidentified = False
         for name in ("staged", "places", "digests"):
             self._run("ingest/stage.sql", name)
 
     def close(self) -> None:
-        """Let go of the inputs."""
+        """Let go of the inputs and the draft."""
+        self._quarantine.abandon()
         for reading in self._readings:
-            if reading.stream is not None:
-                reading.stream.close()
+            reading.stream.close()
 
     # Reading
 
@@ -263,7 +163,7 @@ class _Run:
         self._readings.append(_Reading(summary, self._seq, opened.stream))
         total = given.path.stat().st_size if given.path and given.path.exists() else None
         for batch in opened.batches:
-            assert opened.source is not None  # noqa: S101 - an input that is left out has no records
+            assert opened.source is not None
             self._take(batch, opened.source)
             self._listen(Progress("reading", opened.stream.size, total, given.name))
         opened.stream.pause()
@@ -285,7 +185,7 @@ class _Run:
 
     def _stage(self) -> None:
         """Judge and map what was taken, all of it in the same statements."""
-        load, self._load = self._load, _Load()
+        load, self._load = self._load, Load()
         if not load.batches:
             return
         refused = self._refuse_suspects(load)
@@ -295,7 +195,7 @@ class _Run:
         self._digest_unidentified(load)
         self._connection.unregister("records")
 
-    def _refuse_suspects(self, load: _Load) -> set[int]:
+    def _refuse_suspects(self, load: Load) -> set[int]:
         """Quarantine the records that are not JSON objects, or not strictly; give their seqs."""
         self._connection.register("records", load.table())
         refused = set()
@@ -306,7 +206,7 @@ class _Run:
                 self._refuse(index, _rejected(batch, i, *verdict, self._options.max_record))
         return refused
 
-    def _map(self, load: _Load) -> None:
+    def _map(self, load: Load) -> None:
         mapping = statement(f"sources/{load.source}.sql", load.source)
         self._connection.execute(f"create or replace temp view mapped as {mapping.text}")
         values = {"source": load.source, "event_types": sorted(self._options.event_types)}
@@ -315,16 +215,17 @@ class _Run:
         self._connection.execute(statement("ingest/stage.sql", "keep_places").text)
         self._connection.unregister("new_places")
 
-    def _refuse_unmappable(self, load: _Load) -> None:
+    def _refuse_unmappable(self, load: Load) -> None:
         for seq, reason, detail in self._rows("ingest/stage.sql", "refused", {"first": load.first}):
             index, batch, i = load.find(seq)
             phrase, _, more = reason.partition(": ")
             self._refuse(index, _rejected(batch, i, phrase, more or detail or "", self._options.max_record))
 
-    def _digest_unidentified(self, load: _Load) -> None:
+    def _digest_unidentified(self, load: Load) -> None:
         found = [seq for (seq,) in self._rows("ingest/stage.sql", "unidentified", {"first": load.first})]
         if not found:
             return
+        self._unidentified = True
         places = [load.find(seq) for seq in found]
         digests = pa.table({
             "seq": found,
@@ -352,9 +253,8 @@ class _Run:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._stage()
         self._run("ingest/land.sql", "identified")
-        whole = not self._rows_of("select 1 from digests limit 1")
-        self._run("ingest/land.sql", "candidates_with_own_ids" if whole else "candidates")
-        with exclusive(self._layout.lock, wait_seconds=LOCK_SECONDS):
+        self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
+        with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
             snapshot = delta.read_snapshot(self._layout)
             self._decide(snapshot)
             self._refuse_conflicts()
@@ -376,9 +276,10 @@ class _Run:
             places.setdefault(bisect_right(bounds, seq) - 1, []).append((seq, line, offset, length))
         for index, found in places.items():
             reading = self._readings[index]
-            if reading.stream is None:
-                continue
-            raws = reading.stream.reread([place[2] for place in found], [place[3] for place in found])
+            if reading.summary.format == "parquet":
+                raws = self._rows_again(reading, [place[0] - reading.first for place in found])
+            else:
+                raws = reading.stream.reread([place[2] for place in found], [place[3] for place in found])
             for (seq, line, offset, _), data in zip(found, raws, strict=True):
                 record = seq - reading.first
                 self._quarantine.add(
@@ -386,6 +287,20 @@ class _Run:
                     reject(record, line, offset, "id_conflict", "another event has this id", data,
                            self._options.max_record),
                 )  # fmt: skip
+
+    def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
+        """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
+        again = open_records(reading.stream.input, reading.summary.source, self._options.max_record, self._folder)
+        with again.stream:
+            wanted = iter(records)
+            record = next(wanted, None)
+            for batch in again.batches:
+                while record is not None and record in batch.records:
+                    yield batch.raw(int(np.searchsorted(batch.records, record)))
+                    record = next(wanted, None)
+            if again.stream.sha256 != reading.summary.sha256:
+                message = f"{reading.summary.name} changed while it was read"
+                raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
     def _settle_numbers(self) -> None:
         bounds = [reading.first for reading in self._readings]
@@ -408,13 +323,14 @@ class _Run:
         summaries = tuple(reading.summary for reading in self._readings)
         landed = sum(each.landed for each in summaries)
         target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
-        if not landed and (target is None or target.exists()):
+        if not landed and (target is None or delta.keeps_quarantine(self._layout, snapshot.version, target)):
+            delta.sync_log(self._layout, snapshot.version)
             return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
-        batch = allocate_batch(self._layout)
+        batch = allocate_batch(self._layout, snapshot.version)
         files = self._write(batch, now) if landed else ()
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
-        metadata = _custody(batch, now, summaries, landed, quarantine_name if target else None)
+        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
         version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata))
         return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
 
@@ -454,13 +370,8 @@ class _Run:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
 
-    def _rows_of(self, sql: str) -> list[tuple[Any, ...]]:
-        return rows(self._connection, sql)
 
-
-def write_parquet(
-    cursor: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path
-) -> None:
+def write_parquet(cursor: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path) -> None:
     """Write the rows of a query as a zstd Parquet file, synced, private to the owner."""
     cursor.execute(f"copy ({query}) to {literal(str(target))} (format parquet, compression zstd)", dict(values) or None)
     target.chmod(0o600)
@@ -489,24 +400,3 @@ def _rejected(batch: Batch, i: int, reason: str, detail: str, max_record: int) -
     return reject(
         int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]), reason, detail, batch.raw(i), max_record
     )
-
-
-def _custody(
-    batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
-) -> dict[str, Any]:
-    """What the commit records: the chain of custody of everything it brought."""
-    return {
-        "kind": "ingest",
-        "batch": batch,
-        "rows": landed,
-        "at": now.isoformat(),
-        "quarantine": quarantine,
-        "inputs": [
-            {
-                "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,
-                "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
-                "quarantined": each.quarantined,
-            }
-            for each in summaries
-        ],
-    }  # fmt: skip

@@ -12,8 +12,8 @@ from pathlib import Path
 from auditlake.config import dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.policies.store import write_built_in
-from auditlake.store.delta import create_table
-from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.store.delta import check_path, create_table
+from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
 
 
@@ -24,16 +24,17 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         LakeExistsError: There is something at the path already.
         LakeError: A setting is not well formed, or the folder cannot be made.
     """
-    path = path.expanduser().absolute()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise LakeExistsError(f"there is something at {path} already", hint="name an empty or a new folder")
+    path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
+    check_path(path)
     try:
+        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+            raise LakeExistsError(f"there is something at {path} already", hint="name an empty or a new folder")
         config = new_config(now, extra_types=event_types, default_retention=default_retention)
-    except ValueError as error:
-        raise LakeError(f"the lake cannot be made: {error}") from error
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
+    except (ValueError, OSError) as error:
+        raise LakeError(f"the lake at {path} cannot be made: {error}") from error
+    draft = path.with_name(f".{secrets.token_hex(6)}.draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent, below=Path(path.anchor))
         draft.mkdir(mode=FOLDER_MODE)
         layout = Layout(draft)
         for folder in layout.folders:
@@ -42,7 +43,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         write_whole(layout.config, dump_config(config))
         create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat()})
         sync_folder(draft)
-        os.replace(draft, path)
+        os.replace(draft, path)  # refused where another process was quicker
         sync_folder(path.parent)
     except OSError as error:
         raise LakeError(f"the lake at {path} cannot be made: {error.strerror or error}") from error

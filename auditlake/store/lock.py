@@ -55,11 +55,13 @@ def _try(descriptor: int) -> bool:
 @contextmanager
 def workspace(staging: Path) -> Iterator[Path]:
     """A private folder below ``.staging`` that goes away at the end, and at the next open should we be killed."""
+    staging.mkdir(mode=FOLDER_MODE, exist_ok=True)  # what copies a lake may leave out empty folders
     folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir(mode=FOLDER_MODE)
-    descriptor = os.open(folder / "alive", os.O_RDWR | os.O_CREAT, FILE_MODE)
+    descriptor = os.open(folder / "new", os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        (folder / "new").rename(folder / "alive")  # whoever sees it finds it locked
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -77,7 +79,7 @@ def sweep(staging: Path) -> int:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether nobody holds the workspace's lock. A folder that is just being made has no lock file for a moment."""
+    """Whether nobody holds the workspace's lock. For a moment, one that is just being made or removed has none."""
     with suppress(OSError):
         descriptor = os.open(folder / "alive", os.O_RDWR)
         try:
@@ -85,5 +87,5 @@ def _is_abandoned(folder: Path) -> bool:
         finally:
             os.close(descriptor)
     with suppress(OSError):
-        return time.time() - folder.stat().st_mtime > 3600  # noqa: PLR2004 - an hour is no moment
+        return time.time() - folder.stat().st_mtime > 3600
     return False

@@ -43,9 +43,13 @@ class Quarantine:
         self._file.write(line)
         self._digest.update(line)
         self.reasons[rejected.reason] += 1
-        if len(self.first) < 5:  # noqa: PLR2004 - enough to see what is wrong
+        if len(self.first) < 5:
             detail = f" ({rejected.detail})" if rejected.detail else ""
             self.first.append(f"{name}:{rejected.line}: {rejected.reason}{detail}")
+
+    def abandon(self) -> None:
+        """Let go of the draft; nothing happens if it is closed already."""
+        self._file.close()
 
     def close(self) -> str:
         """Make the draft durable and give the file's final name."""

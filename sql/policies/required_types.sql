@@ -66,7 +66,17 @@ order by event_type, starts;
 -- does not count as received.
 -- returns: received, first_event
 select
-  coalesce(bool_or("timestamp" > $since and "timestamp" <= $until and source <> 'auditlake.self'), false) as received,
-  min("timestamp") as first_event
-from events
-where "timestamp" <= $as_of;
+  exists (
+    select 1
+    from events
+    where "timestamp" > $since
+      and "timestamp" <= $until
+      and source <> 'auditlake.self'
+  ) as received,
+  (
+    select "timestamp"
+    from events
+    where "timestamp" <= $as_of
+    order by "timestamp"
+    limit 1
+  ) as first_event;

@@ -118,7 +118,7 @@ order by "start", groups.group_key;
 -- returns: day (days since 1970), peak
 with at_arrivals as (
   select
-    greatest(t, epoch_us($since) + 1) // 86400000000 as day,
+    t // 86400000000 as day,
     max(events) as peak
   from series
   group by day

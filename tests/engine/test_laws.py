@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
-from auditlake.engine.evaluate import evaluate
 from auditlake.policies.compile import Question
+from auditlake.policies.evaluate import evaluate
 from auditlake.reports.build import build_report
 from auditlake.reports.jsonform import report_dict
 from tests.oracle import judge
@@ -57,9 +57,21 @@ def _bare(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(case=cases())
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_sql_equals_oracle(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     """Whatever the events, the policy and the period: the SQL's answer is the oracle's."""
+    check(connection, case)
+
+
+@pytest.mark.soak
+@given(case=cases())
+@settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_sql_equals_oracle_at_length(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+    """The same over many more cases."""
+    check(connection, case)
+
+
+def check(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     oracle = judge(
         case.events, case.policy, case.policies, as_of=case.as_of, since=case.since, until=case.until,
         where=case.where_callable,

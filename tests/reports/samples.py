@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from auditlake.reports.index import IndexEntry
 from auditlake.reports.model import (
     CoverageAnswer,
     DailyPeak,
@@ -20,7 +21,6 @@ from auditlake.reports.model import (
     SampleEvent,
     Threshold,
 )
-from auditlake.reports.page import IndexEntry
 
 GOLDEN = Path(__file__).parent / "small.json"
 AS_OF = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)

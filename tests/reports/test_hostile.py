@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from auditlake.reports.jsonform import SHOWN_CHARACTERS, UNSEEN, shown, visible
 from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, RetentionConflict, SampleEvent
 from auditlake.reports.page import SiblingFiles
 from auditlake.reports.render import render_index, render_json, render_page
+from auditlake.reports.words import SHOWN_CHARACTERS, UNSEEN, shown, visible
 from tests.reports import samples
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "corpora" / "naughty-strings" / "blns.json"
@@ -22,12 +22,12 @@ PAYLOADS = [
     "<script>alert(1)</script>",
     "</style><script>alert(1)</script>",
     "</code></pre><img src=x onerror=alert(1)>",
-    "\" onmouseover=\"alert(1)\" x=\"",
+    '" onmouseover="alert(1)" x="',
     "' autofocus onfocus='alert(1)",
     "javascript:alert(1)",
     "https://evil.example/?q=1",
     "data:text/html;base64,PHNjcmlwdD4=",
-    "<a href=\"javascript:alert(1)\">x</a>",
+    '<a href="javascript:alert(1)">x</a>',
     "<svg/onload=alert(1)>",
     "<!-- ",
     "-->",

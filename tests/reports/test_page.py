@@ -17,14 +17,16 @@ from jinja2 import meta
 
 from auditlake import assets
 from auditlake.errors import ReportError
-from auditlake.reports import charts, jsonform, page, render
+from auditlake.reports import charts, index, jsonform, page, words
+from auditlake.reports.index import index_page
 from auditlake.reports.model import CoverageAnswer, Detail, Report
-from auditlake.reports.page import SHOWN_EPISODES, SiblingFiles, compliance_page
-from auditlake.reports.render import TEMPLATES, environment, index_page, render_index, render_page
+from auditlake.reports.page import SiblingFiles, compliance_page
+from auditlake.reports.render import TEMPLATES, environment, render_index, render_page
+from auditlake.reports.words import SHOWN_EPISODES
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
-MODULES = (charts, jsonform, page, render)
+MODULES = (charts, index, jsonform, page, words)
 
 
 class Words(HTMLParser):
@@ -61,9 +63,9 @@ def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.glob("*.html")))
     inner = [
-        kind for module in (charts, jsonform, page, render) for kind in vars(module).values()
-        if is_dataclass(kind) and kind not in (*TEMPLATES, SiblingFiles, page.IndexEntry, charts.Bin)
-        and getattr(kind, "__module__", "") in {charts.__name__, jsonform.__name__, page.__name__, render.__name__}
+        kind for module in MODULES for kind in vars(module).values()
+        if is_dataclass(kind) and kind not in (*TEMPLATES, SiblingFiles, index.IndexEntry, charts.Bin)
+        and getattr(kind, "__module__", "") == module.__name__
     ]  # fmt: skip
     unused = {
         f"{kind.__name__}.{item.name}" for kind in inner for item in fields(kind) if f".{item.name}" not in markup
@@ -120,8 +122,11 @@ def test_page_is_self_contained(name: str) -> None:
 SENTENCES: dict[str, tuple[Callable[[], Report], str]] = {
     "violation": (
         lambda: samples.violation()[0],
-        "Violation The policy found 6 episodes with at least 5 matching events of one user_id within 24 hours, "
-        "1 required event type without a single event and 2 gaps of more than 48 hours in a required event type.",
+        (
+            "Violation The policy found 6 episodes of at least 5 matching events with the same user_id within 24 "
+            "hours, 1 required event type without a single event and 2 gaps of more than 48 hours in the events of "
+            "a required type."
+        ),
     ),
     "only a missing type": (
         lambda: replace(
@@ -133,34 +138,41 @@ SENTENCES: dict[str, tuple[Callable[[], Report], str]] = {
     ),
     "accepted": (
         lambda: replace(samples.small(), status="compliant"),
-        "and 1 gap of more than 48 hours in a required event type. Every finding has been accepted.",
+        "and 1 gap of more than 48 hours in the events of a required type. Every finding has been accepted.",
     ),
     "compliant": (
         lambda: samples.compliant()[0],
-        "Compliant At no time did 24 hours hold 5,000 or more governed events, and no required event type is missing.",
+        "Compliant No window of 24 hours held 5,000 or more governed events, and no required event type is missing.",
     ),
     "no data": (
         lambda: samples.no_data()[0],
-        "No data Nothing was received in this period. Silence is neither compliance nor a violation. "
-        "What the policy found all the same is listed below.",
+        (
+            "No data The lake holds no event of any type in this period. Silence is neither compliance nor a "
+            "violation. The policy's findings are listed below all the same."
+        ),
     ),
     "no data and no finding": (
         lambda: replace(samples.no_data()[0], violations=()),
-        "No data Nothing was received in this period. Silence is neither compliance nor a violation. As of",
+        (
+            "No data The lake holds no event of any type in this period. Silence is neither compliance nor a "
+            "violation. As of"
+        ),
     ),
     "reached now": (
         lambda: samples.violation()[0],
-        "As of 2026-11-24 06:00:00 UTC the threshold is reached by at least one group. "
-        "In the last 24 hours: 41 matching events, groups aside.",
+        (
+            "As of 2026-11-24 06:00:00 UTC the threshold is reached by at least one group. "
+            "In the last 24 hours: 41 matching events, whatever their group."
+        ),
     ),
     "not reached now": (lambda: samples.compliant()[0], "the threshold is not reached. In the last 24 hours: 41 gov"),
     "what is counted, unfiltered": (
         lambda: samples.compliant()[0],
-        "Counted is every event of the 4 required event types. No condition narrows the count, so ordinary activity",
+        "Every event of the 4 required types counts; no condition narrows the count.",
     ),
     "what is counted, filtered": (
         lambda: samples.violation()[0],
-        "Counted are the governed events that match the policy's condition, and no others.",
+        "Only governed events that match the policy's condition count.",
     ),
 }
 
@@ -197,12 +209,15 @@ def test_many_silent_days() -> None:
     """Silent days are said as stretches, and not more of them than can be read."""
     report, detail = samples.violation(365)
     silent = tuple(day for number, day in enumerate(detail.days) if number % 3)
-    said = jsonform.silent_ranges(silent)
+    said = words.silent_ranges(silent)
     assert said[0] == "2025-11-25 to 2025-11-26 (2 days)"
     assert said[-1].startswith("and ")
-    assert len(said) == jsonform.SHOWN_RANGES + 1
+    assert len(said) == words.SHOWN_RANGES + 1
     report = replace(report, coverage=CoverageAnswer("48h", silent))
-    assert "244 days of 366 without any governed event." in Words(render_page(report, detail)).text
+    assert (
+        "244 of 366 days have no governed event; 6 of them lie before the lake's first event."
+        in Words(render_page(report, detail)).text
+    )
 
 
 def test_detail_must_fit() -> None:

@@ -54,7 +54,11 @@ CASES: dict[str, tuple[bytes, list[bytes], list[tuple[bytes, str]]]] = {
     "a wrapper that is no JSON": (b'{"Records":[1],}', [b"1"], [(b'{"Records":[],}', "around the records")]),
     "a wrapper closed by the wrong bracket": (b'{"Records":[1]]', [b"1"], [(b'{"Records":[]]', "around the records")]),
     "a record that is not UTF-8": (b'["\xff",1]', [b"1"], [(b'"\xff"', "invalid UTF-8 at byte 1")]),
-    "an object not UTF-8 around records": (b'{"\xff":1,"Records":[1]}', [b"1"], [(b'{"\xff":1,"Records":[]}', "UTF-8")]),
+    "an object not UTF-8 around records": (
+        b'{"\xff":1,"Records":[1]}',
+        [b"1"],
+        [(b'{"\xff":1,"Records":[]}', "UTF-8")],
+    ),
     "good ones after a bad one": (b'}\n{"a":1}\n]]\n{"b":2}', [b"}", b'{"a":1}', b"]]", b'{"b":2}'], []),
 }
 
@@ -84,14 +88,23 @@ def test_documents(name: str, size: int) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(['"', "\\", '\\"', "[{", "]}", "Records"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(['"', "\\", '\\"', "[{", "]}", "Records"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
 layouts = st.sampled_from([None, 0, 1, 3])
 
 
-@given(st.lists(json_values, max_size=8), layouts, st.sampled_from(SIZES), st.sampled_from(["[%s]", '{"x":[1],"Records": [%s], "y":{}}']))
+@given(
+    st.lists(json_values, max_size=8),
+    layouts,
+    st.sampled_from(SIZES),
+    st.sampled_from(["[%s]", '{"x":[1],"Records": [%s], "y":{}}']),
+)
 def test_elements_are_the_records(values: list[Any], indent: int | None, size: int, around: str) -> None:
     """Of any array, laid out in any way and read in any chunks, exactly the elements are records, byte for byte."""
     texts = [json.dumps(value, indent=indent, ensure_ascii=False) for value in values]
@@ -113,9 +126,12 @@ def test_concatenated_values_are_records(values: list[Any], indent: int | None, 
     assert wrapped or [json.loads(item.raw) for item in found] == expected
 
 
-@given(st.text(st.sampled_from('[]{},:"\\ \n1ae'), max_size=40).map(str.encode) | st.binary(max_size=40), st.sampled_from(SIZES))
+@given(
+    st.text(st.sampled_from('[]{},:"\\ \n1ae'), max_size=40).map(str.encode) | st.binary(max_size=40),
+    st.sampled_from(SIZES),
+)
 def test_any_bytes(data: bytes, size: int) -> None:
-    """No input makes it fail, what comes out does not depend on the chunks, and what is not JSON never passes for JSON."""
+    """No input makes it fail, chunks do not matter, and what is not JSON never passes for JSON."""
     found = split(data, size)
     assert found == split(data)
     good = all(item.text is not None and why_not_json(item.raw) is None for item in found)
@@ -150,7 +166,12 @@ def test_a_broken_stream_leaves_a_record() -> None:
     """Damage is one more rejected record; an input that broke off at once is not called empty as well."""
     damage = Damage("truncated gzip", "")
     assert [item.reason for item in seen(split_documents(Pieces(b"", 9, damage)))] == ["truncated gzip"]
-    assert [item.reason for item in seen(split_documents(Pieces(b"[1,2", 9, damage)))] == ["", "", NOT_JSON, "truncated gzip"]
+    assert [item.reason for item in seen(split_documents(Pieces(b"[1,2", 9, damage)))] == [
+        "",
+        "",
+        NOT_JSON,
+        "truncated gzip",
+    ]
 
 
 def test_without_wrappers() -> None:

@@ -43,7 +43,10 @@ def test_lines(name: str, size: int) -> None:
     assert got == expected
 
 
-@given(st.lists(st.sampled_from([b"\n", b"\r", b"a", b'{"b":1}', b" ", b"\xff", b"\xc3\xa9", b"["])), st.sampled_from(SIZES))
+@given(
+    st.lists(st.sampled_from([b"\n", b"\r", b"a", b'{"b":1}', b" ", b"\xff", b"\xc3\xa9", b"["])),
+    st.sampled_from(SIZES),
+)
 def test_lines_are_what_split_gives(parts: list[bytes], size: int) -> None:
     """The records are those of ``bytes.split``, without terminators and blanks."""
     data = b"".join(parts)

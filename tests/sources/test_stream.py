@@ -56,8 +56,11 @@ UNPACKED: dict[str, tuple[bytes, bytes | None, str]] = {
     "gzip": (PACKED, LINES, ""),
     "gzip of nothing": (gzip.compress(b""), b"", ""),
     "several members": (PACKED * 3, LINES * 3, ""),
-    "very many members": (b"".join(gzip.compress(line) for line in LINES.splitlines(keepends=True)[:5000]),
-                          b"".join(LINES.splitlines(keepends=True)[:5000]), ""),  # fmt: skip
+    "very many members": (
+        b"".join(gzip.compress(line) for line in LINES.splitlines(keepends=True)[:5000]),
+        b"".join(LINES.splitlines(keepends=True)[:5000]),
+        "",
+    ),  # fmt: skip
     "members with zeros between": (PACKED + b"\0" * 300_000 + PACKED, LINES * 2, ""),
     "zeros behind": (PACKED + b"\0" * 512, LINES, ""),
     "garbage behind": (PACKED + b"garbage", LINES, "trailing garbage after gzip"),
@@ -112,12 +115,12 @@ def test_a_bomb_is_stopped(tmp_path: Path) -> None:
 def test_peek_takes_nothing(tmp_path: Path) -> None:
     """Looking at the beginning leaves it in the stream, at any size of chunks."""
     path = tmp_path / "x"
-    path.write_bytes(PACKED)
+    path.write_bytes(gzip.compress(LINES[:9000]))
     for chunk in (3, 1000, 1 << 25):
         with open_stream(InputFile("x", path), chunk=chunk) as stream:
             assert stream.peek(10) == LINES[:10]
             assert stream.peek(5000) == LINES[:5000]
-            assert b"".join(stream) == LINES
+            assert b"".join(stream) == LINES[:9000]
 
 
 def test_a_growing_file_is_read_up_to_its_size(tmp_path: Path) -> None:
@@ -174,11 +177,12 @@ def test_reread_notices_a_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_standard_input(pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard input is read like a file and can be read again, and leaves nothing behind."""
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(pack(LINES))))
+    packed = pack(LINES)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(packed)))
     with open_stream(InputFile("-", None), spool_dir=tmp_path) as stream:
         found = seen(split_lines(stream))
         assert b"".join(item.raw + b"\n" for item in found) == LINES
-        assert stream.sha256 == hashlib.sha256(pack(LINES)).hexdigest()
+        assert stream.sha256 == hashlib.sha256(packed).hexdigest()
         assert list(stream.reread([found[9].offset], [len(found[9].raw)])) == [found[9].raw]
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,8 @@ from auditlake.sources import strictjson
 from auditlake.sources.strictjson import depth, repeated_key, why_not_json
 
 VALID = [
-    b"{}", b" [ ] ", b"null", b"-0", b"1E+2", b'"\\u0000"', b'"\\ud83d\\ude00"', b"1e400", b"-1e400", b"[1e-400, 1E+999]",
+    b"{}", b" [ ] ", b"null", b"-0", b"1E+2", b'"\\u0000"', b'"\\ud83d\\ude00"', b"1e400", b"-1e400",
+    b"[1e-400, 1E+999]",
     b"1" + b"0" * 1000, b"-" + b"9" * 5000 + b".5", b'{"a": [1e400, "\\"1e400"]}', b'"' + b"[" * 600 + b'"',
     b"[" * 512 + b"]" * 512, "\u00e9".join('""').encode(),
 ]  # fmt: skip
@@ -64,7 +65,7 @@ def test_invalid(data: bytes) -> None:
 
 def test_positions() -> None:
     """A message names the place."""
-    assert re.search(r"at character 5$", why_not_json(b'[1, 2x]') or "")
+    assert re.search(r"at character 5$", why_not_json(b"[1, 2x]") or "")
 
 
 @given(st.text(st.sampled_from('[]{}",:\\ 1e0.-+5tru'), max_size=30))
@@ -82,7 +83,9 @@ def test_as_python_has_it(text: str) -> None:
     assert (why_not_json(text.encode()) is None) == valid
 
 
-@given(st.lists(st.sampled_from(["1e999", "-", "+", ".", "e", "0", "5", "1" * 400, "[", "]", ",", '"', " "]), max_size=8))
+@given(
+    st.lists(st.sampled_from(["1e999", "-", "+", ".", "e", "0", "5", "1" * 400, "[", "]", ",", '"', " "]), max_size=8)
+)
 def test_large_numbers_change_nothing_else(parts: list[str]) -> None:
     """With numbers too large for a double, what is valid is still what Python's parser finds valid."""
     text = "".join(parts)
@@ -95,7 +98,8 @@ def test_large_numbers_change_nothing_else(parts: list[str]) -> None:
 
 
 DEPTHS = {
-    b"": 0, b"1": 0, b"[]": 1, b'{"a":[1,"]["]}': 2, b"]]][[": 2, b'"\\"[["': 0, b'"\\\\"[[': 2, b"[" * 1_000_000: 1_000_000,
+    b"": 0, b"1": 0, b"[]": 1, b'{"a":[1,"]["]}': 2, b"]]][[": 2, b'"\\"[["': 0, b'"\\\\"[[': 2,
+    b"[" * 1_000_000: 1_000_000,
 }  # fmt: skip
 
 

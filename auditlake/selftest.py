@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import connect
-from auditlake.engine.evaluate import default_since, evaluate
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant
 from auditlake.policies.compile import Question
+from auditlake.policies.evaluate import default_since, evaluate
 from auditlake.policies.model import Policy, PolicyTest
 from auditlake.reports.build import build_report
 
@@ -84,7 +84,7 @@ def _full(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fill(connection: duckdb.DuckDBPyConnection, events: Sequence[Mapping[str, Any]]) -> None:
     """Make these events, and no others, what the connection's statements see as ``events``."""
-    import pyarrow as pa  # noqa: PLC0415 - slow to import
+    import pyarrow as pa
 
     kinds = {name: pa.timestamp("us", tz="UTC") if name == "timestamp" else pa.string() for name in _COLUMNS}
     connection.register("events", pa.table({

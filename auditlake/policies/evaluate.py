@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
-from auditlake.policies.compile import CompiledQuery, Question, Step, compile_policy, samples_of
+from auditlake.policies.compile import CompiledQuery, Question, Step, compile_policy, earlier, samples_of
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -68,6 +68,4 @@ def samples(
 
 def default_since(policy: Policy, until: datetime) -> datetime:
     """Where a policy's period begins unless the caller says: one retention period before it ends."""
-    from auditlake.policies.compile import earlier  # noqa: PLC0415 - one rule for "never before 1970"
-
     return earlier(until, timedelta(microseconds=policy.retention_period.microseconds))

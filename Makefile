@@ -1,0 +1,54 @@
+# auditlake. `make` alone says what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak bench lint format types wheel lock clean
+
+help:                ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(STAMP)    ## make .venv with the locked versions and this checkout
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install        ## build a demo lake in demo/, judge every policy, write the reports
+	@rm -rf demo
+	@$(BIN)/auditlake demo demo
+
+test: install        ## all tests but the long ones
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: install        ## the long tests: more kills, more cases
+	$(BIN)/python -m pytest -m soak
+
+bench: install       ## ratios against named rivals, in one run
+	$(BIN)/python -m tests.bench
+
+lint: install        ## style, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: install      ## rewrite the files as the style wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install       ## mypy, strict
+	$(BIN)/mypy
+
+wheel: install       ## build the wheel and test it away from the checkout
+	$(BIN)/python tests/wheel/check.py
+
+lock:                ## choose new versions (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header -q -U -o requirements.lock
+
+clean:               ## remove what the commands above made
+	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,139 @@
+"""The list of the reports that lie in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from auditlake.reports.model import Status
+from auditlake.reports.page import file_name, style_digest
+from auditlake.reports.words import VERDICTS, Text, count, moment, shown, visible
+
+_RANK = {"violation": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A report that lies in the folder, for the list of reports."""
+
+    policy_id: str
+    """Its policy."""
+    policy_name: str
+    """Its policy's name."""
+    status: Status
+    """How it came out."""
+    severity: str
+    """How bad a violation is."""
+    as_of: datetime
+    """The instant it is judged at."""
+    snapshot: int
+    """The version of the lake it was read from."""
+    findings: int
+    """How many findings it has."""
+    html_file: str | None
+    """Its page, by name; None: there is none."""
+    json_file: str | None
+    """Its JSON, by name; None: there is none."""
+    missing: int
+    """Required types without an event."""
+    episodes: int
+    """Episodes at or above the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """A report in the list."""
+
+    policy_id: str
+    """Its policy."""
+    policy_name: Text
+    """Its policy's name."""
+    status: Status
+    """Which mark and colour."""
+    word: str
+    """The answer in a word or two."""
+    severity: str
+    """How bad a violation is."""
+    findings: str
+    """How many findings."""
+    findings_words: str
+    """Of which kinds."""
+    html_file: str | None
+    """Its page."""
+    json_file: str | None
+    """Its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRun:
+    """The reports of one snapshot and instant."""
+
+    as_of: str
+    """The instant."""
+    snapshot: str
+    """The snapshot."""
+    words: str
+    """How many reports, and how they came out."""
+    rows: tuple[IndexRow, ...]
+    """Violations first, then by severity and policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    """The variables of the template ``index.html``."""
+
+    style_digest: str
+    """SHA-256 of the page's style in base64, for its content security policy."""
+    words: str
+    """How many reports in how many runs."""
+    runs: tuple[IndexRun, ...]
+    """The runs, newest first."""
+
+
+def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
+    """Puts the list of reports into words: runs newest first, in each the violations first.
+
+    Raises:
+        ReportError: A file's name is not a plain file name.
+    """
+    ordered = sorted(entries, key=lambda entry: (_RANK[entry.status], _RANK.get(entry.severity, 9), entry.policy_id))
+    ordered.sort(key=lambda entry: (entry.as_of, entry.snapshot), reverse=True)
+    runs = [_index_run(list(run)) for _, run in groupby(ordered, key=lambda entry: (entry.as_of, entry.snapshot))]
+    said = (
+        f"{count(len(ordered), 'report')} in {count(len(runs), 'run')}, newest first." if ordered else "No report yet."
+    )
+    return IndexPage(style_digest=style_digest(), words=said, runs=tuple(runs))
+
+
+def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
+    statuses = [entry.status for entry in entries]
+    bad, none, good = (statuses.count(status) for status in ("violation", "no_data", "compliant"))
+    parts = (
+        [count(bad, "violation")] * (bad > 0)
+        + [f"{none:,} no data"] * (none > 0)
+        + [f"{good:,} compliant"] * (good > 0)
+    )
+    return IndexRun(
+        as_of=moment(entries[0].as_of),
+        snapshot=f"{entries[0].snapshot}",
+        words=f"{count(len(entries), 'report')}: {', '.join(parts)}",
+        rows=tuple(_index_row(entry) for entry in entries),
+    )
+
+
+def _index_row(entry: IndexEntry) -> IndexRow:
+    rest = entry.findings - entry.episodes - entry.missing
+    kinds = [(entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap")]
+    return IndexRow(
+        policy_id=visible(entry.policy_id),
+        policy_name=shown(entry.policy_name),
+        status=entry.status,
+        word=VERDICTS[entry.status],
+        severity=visible(entry.severity).capitalize(),
+        findings=f"{entry.findings:,}",
+        findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
+        html_file=file_name(entry.html_file),
+        json_file=file_name(entry.json_file),
+    )

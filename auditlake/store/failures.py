@@ -1,0 +1,73 @@
+"""What the disk or DuckDB refused, told in one line: which file of the lake it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+
+from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError
+from auditlake.store import delta
+from auditlake.store.layout import Layout, part_day_and_digest
+
+_PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
+FAILURES = (duckdb.Error, UnicodeDecodeError)
+"""What DuckDB raises; the latter where its message holds bytes of a damaged file."""
+
+
+@contextmanager
+def explained(layout: Layout, what: str) -> Iterator[None]:
+    """Turn what the disk or DuckDB refuses inside into one clear error.
+
+    Args:
+        layout: The lake.
+        what: What was being done.
+
+    Raises:
+        LakeFormatError: A file of the lake is damaged or not there.
+        LakeError: The disk is full, not writable, failing.
+        QueryError: Anything else that DuckDB could not do.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read our output has gone: nothing of the lake
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        message = f"{what} failed: {error.strerror or error}{where}"
+        raise LakeError(message, hint="nothing of it is claimed; see to the disk and run it again") from error
+    except FAILURES as error:
+        raise failure(layout, what, error) from error
+
+
+def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
+    """What to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
+    named = _PART.findall(str(error))
+    unnamed = type(error) in {duckdb.Error, UnicodeDecodeError}  # so it says nothing of where a footer is broken
+    files = named or ([file.path for file in delta.read_snapshot(layout).files] if unnamed else [])
+    if damage := _first_damage(layout, files):
+        message = f"{what} failed: {damage}"
+        return LakeFormatError(message, hint="restore the file from a backup; its name is the SHA-256 of its bytes")
+    if isinstance(error, duckdb.IOException):
+        return LakeError(f"{what} failed: {_first_line(error)}", hint="see to the disk and run it again")
+    return QueryError(f"{what} failed: {_first_line(error)}")
+
+
+def _first_damage(layout: Layout, files: Sequence[str]) -> str | None:
+    for path in files:
+        try:
+            with (layout.events / path).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        named = part_day_and_digest(path)
+        if named and named[1] != digest:
+            return f"{path} is damaged: its bytes have the SHA-256 {digest}"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,76 @@
+"""Records on their way from inputs into DuckDB: batches of one source, gathered until a round of statements is worth it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from auditlake.sources.model import Batch
+
+_ROWS_A_SLICE = 8_192
+"""Small slices, so that DuckDB's threads share the work evenly."""
+_FULL_RECORDS = 100_000
+_FULL_BYTES = 24 * 1024 * 1024
+
+
+class Load:
+    """Records of one source that are staged together, from one input or from many small ones."""
+
+    def __init__(self) -> None:
+        self.source = ""
+        self.batches: list[Batch] = []
+        self._indexes: list[int] = []
+        self._bases: list[int] = []
+        self._starts: list[int] = []
+        self._records = 0
+        self._bytes = 0
+
+    def add(self, index: int, batch: Batch, base: int, source: str) -> None:
+        """Take a batch of the input ``index`` whose record 0 is seq ``base``."""
+        self.source = source
+        self.batches.append(batch)
+        self._indexes.append(index)
+        self._bases.append(base)
+        self._starts.append(base + int(batch.records[0]))
+        self._records += len(batch)
+        self._bytes += batch.text.nbytes
+
+    @property
+    def full(self) -> bool:
+        """Whether it is worth a round of statements."""
+        return self._records >= _FULL_RECORDS or self._bytes >= _FULL_BYTES
+
+    @property
+    def first(self) -> int:
+        """The lowest seq in it."""
+        return self._starts[0]
+
+    def find(self, seq: int) -> tuple[int, Batch, int]:
+        """The input's index, the batch, and the place in it of a record."""
+        at = bisect_right(self._starts, seq) - 1
+        batch = self.batches[at]
+        return self._indexes[at], batch, int(np.searchsorted(batch.records, seq - self._bases[at]))
+
+    def seqs(self) -> Any:
+        """The seq of every record."""
+        return np.concatenate([batch.records + base for batch, base in zip(self.batches, self._bases, strict=True)])
+
+    def table(self, without: AbstractSet[int] = frozenset()) -> Any:
+        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work."""
+        seqs = self.seqs()
+        texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
+        table = pa.table({"record": seqs, "text": texts})
+        if without:
+            table = table.filter(pa.array(~np.isin(seqs, sorted(without))))
+        return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+
+    def places(self) -> Any:
+        """Where each record stands in its input."""
+        columns = {"seq": self.seqs()}
+        for name in ("lines", "offsets", "lengths"):
+            columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])
+        return pa.table(columns)

@@ -1,0 +1,78 @@
+"""``python -m tests.bench``: see the package's docstring."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench.child import WORKS
+from tests.bench.data import EVENTS, LINES, small_place
+from tests.bench.measure import Asked, Bench, Row, table
+
+COMMANDS = ("auditlake --help", "auditlake stats", 'python -c "import duckdb"')
+
+
+def rows_asked(scale: float) -> tuple[Asked, ...]:
+    """Every row with a rival, and what it is to reach."""
+    lines, events = f"{LINES * scale:,.0f} JSON lines", f"{EVENTS * scale:,.0f} events"
+    return (
+        Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
+        Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
+        Asked("report", f"JSON report of three policies, {events}", 1.5),
+        Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
+        Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
+        Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
+        Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="auditlake against its rivals")
+    parser.add_argument("--pairs", type=int, default=5, help="how often ours and its rival take turns")
+    parser.add_argument("--scale", type=float, default=1, help="0.1 for a quick trial")
+    parser.add_argument("--only", action="append", metavar="NAME", choices=[*WORKS, "commands"], help="this row only")
+    parser.add_argument(
+        "--data", type=Path, help="where the events are kept; a folder that goes away at the end if none"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object after the table")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="auditlake-bench-") as name:
+        folder = (options.data or Path(name)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        bench = Bench(folder, options.scale, options.pairs, lambda text: print(text, file=sys.stderr, flush=True))
+        bench.make_data()
+        found = list(_measured(bench, folder, options.scale, options.only or [*WORKS, "commands"]))
+    machine = {
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("duckdb", "polars")},
+        "pairs": options.pairs,
+        "scale": options.scale,
+    }
+    print(", ".join(f"{key} {value}" for key, value in machine.items()), end="\n\n")
+    print(table(found))
+    if options.json:
+        print("\n" + json.dumps({"machine": machine, "rows": [row.as_dict() for row in found]}))
+
+
+def _measured(bench: Bench, folder: Path, scale: float, only: list[str]) -> Iterator[Row]:
+    for asked in rows_asked(scale):
+        if asked.name in only:
+            yield from bench.rows(asked, list(WORKS[asked.name]()))
+    if "commands" in only:
+        program = [sys.executable, "-m", "auditlake"]
+        yield bench.command(COMMANDS[0], [*program, "--help"])
+        yield bench.command(COMMANDS[1], [*program, "--lake", str(small_place(folder).lake), "stats"])
+        yield bench.command(COMMANDS[2], [sys.executable, "-c", "import duckdb"])
+
+
+if __name__ == "__main__":
+    main()

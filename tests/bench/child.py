@@ -1,0 +1,56 @@
+"""One run of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER SCALE [ANSWER_FILE]``.
+
+Prints its seconds and this process's peak memory as JSON. With no row, it makes the data instead.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.bench import ingest, report, rolling
+from tests.bench.data import make, place, small_place
+from tests.bench.work import Work
+
+WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
+    "ingest": lambda: ingest.works(ids=True),
+    "ingest-without-ids": lambda: ingest.works(ids=False),
+    "report": report.works,
+    "breaches": lambda: rolling.works(by_user=False, everything=False),
+    "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
+    "everything": lambda: rolling.works(by_user=False, everything=True),
+    "everything-by-user": lambda: rolling.works(by_user=True, everything=True),
+}
+"""Every row that has a rival: its sides, ours first."""
+
+
+def run(row: str, side: str, folder: Path, scale: float, answer: Path | None) -> None:
+    """Warm up on the small place, then run once on the large one."""
+    work = WORKS[row]()[side]
+    with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
+        warm, real = Path(name) / "warm", Path(name) / "real"
+        warm.mkdir()
+        real.mkdir()
+        work.run(small_place(folder), warm)
+        start = time.perf_counter()
+        found = work.run(place(folder, scale), real)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if answer is not None:
+            answer.write_bytes(pickle.dumps(work.answer(found)))
+    print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        make(Path(sys.argv[1]), float(sys.argv[2]))
+    else:
+        run(
+            sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]) if sys.argv[5:] else None
+        )

@@ -1,0 +1,235 @@
+"""What is measured on: events made of ``hash()`` of their number, so that every run on every machine has the same.
+
+A place holds a lake with a day file for each of 365 days, and the newest events once more as canonical JSON lines, with
+and without ids. A third of the events have whole seconds (ties, and events exactly one window old); users are skewed and
+one event in a hundred has none; three types are rare; one type and two days fall silent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
+VERSION = 1
+"""Part of the folder's name: to be raised when the events change."""
+EVENTS = 10_000_000
+LINES = 2_000_000
+SMALL = 2_000
+DAYS = 365
+LINE_DAYS = 30
+USERS = 2_000
+"""As many as this at the full scale; fewer at a smaller one, so that each has as many events as ever."""
+FIRST_DAY = date(2025, 12, 1)
+AS_OF = datetime(2026, 11, 30, 12, tzinfo=UTC)
+"""In the middle of the last day, so that there are events after it."""
+SINCE = datetime(2025, 12, 2, 12, tzinfo=UTC)
+"""Where the period of the rolling counts begins: there are events before it, to look back on."""
+_SILENT = (date(2026, 11, 9), date(2026, 11, 10))
+"""Days with api_call only."""
+_LAST_LOGOUT = date(2026, 10, 20)
+_PER_MILLION = {
+    "data_access": 190_000, "model_access": 120_000, "login": 90_000, "data_modification": 80_000, "logout": 70_000,
+    "access_granted": 60_000, "auth_failure": 30_000, "data_deletion": 20_000, "access_denied": 20_000,
+    "config_change": 20_000, "privilege_use": 20_000, "compliance_check": 20_000, "system_error": 15_000,
+    "permission_change": 10_000, "human_oversight": 10_000, "account_change": 8_000, "audit_log_access": 8_000,
+    "data_export": 6_000, "policy_violation": 4_000, "model_update": 4_000, "audit_log_control": 2_000,
+    "security_alert": 60, "prompt_injection": 40, "data_breach": 2,
+}  # fmt: skip
+"""How often each type is; api_call is the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder with everything that one size of run is measured on."""
+
+    root: Path
+    events: int
+    """How many events the lake has."""
+
+    @property
+    def lake(self) -> Path:
+        """The lake."""
+        return self.root / "lake"
+
+    @property
+    def lines(self) -> Path:
+        """Canonical JSON lines with ids."""
+        return self.root / "lines.jsonl"
+
+    @property
+    def lines_without_ids(self) -> Path:
+        """The same without ids."""
+        return self.root / "lines-without-ids.jsonl"
+
+    @property
+    def day_files(self) -> list[Path]:
+        """The lake's Parquet files, by day."""
+        return sorted(self.lake.glob("events/*/*.parquet"))
+
+
+def share(types: Iterable[str]) -> float:
+    """How much of all events a few types are."""
+    rest = 1_000_000 - sum(_PER_MILLION.values())
+    return sum(_PER_MILLION.get(name, rest) for name in types) / 1_000_000
+
+
+def place(folder: Path, scale: float) -> Place:
+    """Where the events of a size are, or will be."""
+    events = round(EVENTS * scale)
+    return Place(folder / f"v{VERSION}-{events}", events)
+
+
+def small_place(folder: Path) -> Place:
+    """A lake of a few events that came in through ``ingest``: to warm up on, and to see what a start costs."""
+    return Place(folder / f"v{VERSION}-small", SMALL)
+
+
+def make(folder: Path, scale: float) -> None:
+    """Make what is not there yet. To be called in a process of its own: it leaves a large one behind."""
+    target = place(folder, scale)
+    if not target.root.exists():
+        draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
+        with _connection(target.events) as connection:
+            _write_lines(connection, draft, round(LINES * scale))
+            _write_lake(connection, draft, target.events)
+        draft.root.rename(target.root)
+    target = small_place(folder)
+    if not target.root.exists():
+        import auditlake
+
+        draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
+        with _connection(target.events) as connection:
+            _write_lines(connection, draft, SMALL)
+        auditlake.create(draft.lake).ingest(draft.lines)
+        draft.root.rename(target.root)
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _connection(events: int) -> duckdb.DuckDBPyConnection:
+    from auditlake.engine.duck import connect
+
+    connection = connect(exact_try=False)
+    # A number in [0, 1), and a whole one in [0, n), of an event's number and of what it is for.
+    connection.execute("set variable users = $1", [max(20, USERS * events // EVENTS)])
+    connection.execute("create macro part(i, what) as hash(i, what) / 18446744073709551616.0")
+    connection.execute("create macro pick(i, what, n) as cast(hash(i, what) % n as integer)")
+    return connection
+
+
+def _day_ranges(first: date, days: int, total: int) -> Iterator[tuple[date, int, int]]:
+    """Each day with the numbers of its events, from and to: a weekend day has two thirds of a working day."""
+    weights = [2 if (first + timedelta(days=i)).weekday() > 4 else 3 for i in range(days)]
+    done = 0
+    for i, weight in enumerate(weights):
+        low, high = total * done // sum(weights), total * (done + weight) // sum(weights)
+        done += weight
+        yield first + timedelta(days=i), low, high
+
+
+def _type_of(day: date) -> str:
+    """SQL for the type of event i."""
+    if day in _SILENT:
+        return "'api_call'"
+    branches, limit = [], 0
+    for name, weight in _PER_MILLION.items():
+        limit += weight
+        shown = "api_call" if name == "logout" and day > _LAST_LOGOUT else name
+        branches.append(f"when part(i, 'type') < {limit / 1_000_000} then '{shown}'")
+    return f"case {' '.join(branches)} else 'api_call' end"
+
+
+def _events(day: date, low: int, high: int) -> str:
+    """SQL for the events of one day by their canonical names, with their number i: most in working hours."""
+    return f"""
+        select
+          i,
+          md5(cast(i as varchar)) || '-' || i % 1000 as event_id,
+          {_type_of(day)} as event_type,
+          timestamptz '{day} 00:00:00+00' + to_microseconds(
+            case when pick(i, 'whole', 3) = 0 then us - us % 1000000 else us end
+          ) as "timestamp",
+          case when pick(i, 'no user', 100) > 0
+            then 'user-' || cast(floor(getvariable('users') * pow(part(i, 'user'), 3)) as integer) end as user_id,
+          ['read', 'write', 'list', 'approve', 'invoke'][1 + pick(i, 'action', 5)] as action,
+          'store/' || pick(i, 'folder', 50) || '/object-' || pick(i, 'object', 20000) as resource,
+          case when pick(i, 'status', 20) = 0 then 'failure' else 'success' end as status,
+          '{{"bytes":' || pick(i, 'bytes', 100000) || ',"client":"cli/2.' || pick(i, 'client', 9) || '"}}' as details,
+          '{{}}' as metadata,
+          's-' || pick(i, 'session', 100000) as session_id,
+          '10.' || pick(i, 'net', 32) || '.' || pick(i, 'subnet', 256) || '.' || pick(i, 'host', 256) as ip_address
+        from (
+          select
+            range as i,
+            cast(case when pick(range, 'hours', 10) < 7
+              then 28800000000 + 36000000000 * part(range, 'time')
+              else 86399999999 * part(range, 'time') end as bigint) as us
+          from range({low}, {high})
+        )"""
+
+
+def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
+    """The newest days as JSON lines, in the order of time but for a minute of jitter, as collectors hand them on."""
+    connection.execute("create or replace temp table lines as select * from (" + _events(FIRST_DAY, 0, 0) + ")")
+    first = FIRST_DAY + timedelta(days=DAYS - LINE_DAYS)
+    for day, low, high in _day_ranges(first, LINE_DAYS, total):
+        connection.execute(
+            f"insert into lines {_events(day, low, high)} order by \"timestamp\" + to_seconds(pick(i, 'late', 60)), i"
+        )
+    for path, left_out in ((target.lines, "i"), (target.lines_without_ids, "i, event_id")):
+        connection.execute(f"""
+            copy (
+              select * exclude ({left_out}) replace (
+                strftime("timestamp", '%Y-%m-%dT%H:%M:%S.%fZ') as "timestamp", details::json as details,
+                metadata::json as metadata
+              ) from lines
+            ) to '{path}' (format json)""")
+    connection.execute("drop table lines")
+
+
+def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
+    """A lake as one ingest of all its events would leave it."""
+    import auditlake
+    from auditlake.store import delta
+    from auditlake.store.lock import exclusive
+    from auditlake.store.table import LOCK_SECONDS, allocate_batch
+
+    layout = auditlake.create(target.lake).layout
+    with exclusive(layout.lock, wait_seconds=LOCK_SECONDS):
+        batch = allocate_batch(layout)
+        days = _day_ranges(FIRST_DAY, DAYS, total)
+        files = tuple(_write_day(connection, layout, batch, *each) for each in days)
+        metadata = {"kind": "ingest", "batch": batch, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
+        delta.commit(layout, delta.read_snapshot(layout), delta.Change(files, (), metadata))
+
+
+def _write_day(connection: duckdb.DuckDBPyConnection, layout: Any, batch: int, day: date, low: int, high: int) -> Any:
+    from auditlake.store.ingest import data_file, write_parquet
+
+    connection.execute(f"""
+        create or replace temp table landing as
+        select * exclude (i), 'auditlake' as source, $1::timestamptz as ingested_at, $2::bigint as batch, i as seq,
+          cast(null as blob) as salt
+        from ({_events(day, low, high)})
+        order by "timestamp", seq""", [AS_OF, batch])  # fmt: skip
+    bounds = connection.sql('select epoch_us(min("timestamp")), epoch_us(max("timestamp")) from landing').fetchall()[0]
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    first, last = (epoch + timedelta(microseconds=each) for each in bounds)
+    draft = layout.staging / "day.parquet"
+    write_parquet(connection, 'select * from landing order by "timestamp", seq', {}, draft)
+    file = data_file(draft, day, high - low, first, last)
+    path = layout.events / file.path
+    path.parent.mkdir(mode=0o700)
+    draft.rename(path)
+    return file

@@ -1,0 +1,173 @@
+"""Pairs of runs become rows. This process only starts others, and stays small: a child's peak memory begins at ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+_OURS = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A row with a rival."""
+
+    name: str
+    title: str
+    reach: float | None = None
+    """The ratio to stay within; none if it is only shown."""
+    rate: bool = False
+    """Whether the ratio is one of rates (more is better), not of times."""
+    memory_mb: float | None = None
+    """The most memory ours may take."""
+    beside: str | None = None
+    """Another side that is timed beside the rival and gets a row of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured. Times are medians, in seconds."""
+
+    name: str
+    title: str
+    ours: float
+    rival: float | None = None
+    rival_is: str = ""
+    ratio: float | None = None
+    """The median of the pairs' ratios."""
+    ratios: Sequence[float] = ()
+    reach: str = ""
+    met: bool | None = None
+    ours_peak_mb: float | None = None
+    rival_peak_mb: float | None = None
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Bench:
+    """Runs of one size on one folder."""
+
+    def __init__(self, folder: Path, scale: float, pairs: int, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._scale = scale
+        self._pairs = pairs
+        self._say = say
+
+    def make_data(self) -> None:
+        """Make the events where they are not there yet."""
+        self._say("data")
+        _python(self._folder, self._scale)
+
+    def rows(self, asked: Asked, sides: Sequence[str]) -> list[Row]:
+        """Check that all sides agree, choose the rival, and run the pairs."""
+        rivals = [side for side in sides if side not in {_OURS, asked.beside}]
+        rival = self._choose(asked, rivals)
+        timed = [_OURS, rival, *([asked.beside] if asked.beside else [])]
+        runs: dict[str, list[Mapping[str, float]]] = {side: [] for side in timed}
+        for i in range(self._pairs):
+            for side in timed if i % 2 == 0 else reversed(timed):
+                runs[side].append(self._run(asked, side))
+        found = [_row(asked, rival, runs)]
+        if asked.beside:
+            shown = Asked(f"{asked.name}-{asked.beside}", f"{asked.title}, against {asked.beside}", None, asked.rate)
+            found.append(_row(shown, asked.beside, runs))
+        return found
+
+    def command(self, name: str, command: Sequence[str]) -> Row:
+        """How long a command takes from start to end."""
+        self._say(name)
+        times = []
+        for _ in range(1 + max(5, self._pairs)):
+            start = time.perf_counter()
+            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+            times.append(time.perf_counter() - start)
+        return Row(name, f"`{name}`", median(times[1:]), samples={_OURS: times[1:]})
+
+    def _choose(self, asked: Asked, rivals: Sequence[str]) -> str:
+        """The fastest of the rivals, all of which must give our answer; this also fills the page cache."""
+        with tempfile.TemporaryDirectory() as name:
+            file = Path(name) / "answer"
+            answers, seconds = {}, {}
+            for side in (_OURS, *rivals, *([asked.beside] if asked.beside else [])):
+                seconds[side] = self._run(asked, side, file)["seconds"]
+                answers[side] = pickle.loads(file.read_bytes())
+        for side, answer in answers.items():
+            if answer != answers[_OURS]:
+                raise AssertionError(f"{asked.name}: {side} gives another answer than ours: {_differs(answers, side)}")
+        return min(rivals, key=seconds.__getitem__)
+
+    def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
+        os.sync()
+        found: Mapping[str, float] = json.loads(
+            _python(asked.name, side, self._folder, self._scale, *([answer] if answer else []))
+        )
+        self._say(f"{asked.name}: {side}: {found['seconds']:.3f} s, {found['peak_mb']:.0f} MB")
+        return found
+
+
+def _python(*arguments: object) -> str:
+    command = [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
+    return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Row:
+    ours, theirs = ([run["seconds"] for run in runs[side]] for side in (_OURS, rival))
+    ratios = [b / a if asked.rate else a / b for a, b in zip(ours, theirs, strict=True)]
+    ratio = median(ratios)
+    peak = max(run["peak_mb"] for run in runs[_OURS])
+    bounds, met = [], []
+    if asked.reach is not None:
+        bounds.append(f"rate >= {asked.reach:g} x" if asked.rate else f"<= {asked.reach:g} x")
+        met.append(ratio >= asked.reach if asked.rate else ratio <= asked.reach)
+    if asked.memory_mb is not None:
+        bounds.append(f"<= {asked.memory_mb:.0f} MB")
+        met.append(peak <= asked.memory_mb)
+    return Row(
+        asked.name, asked.title, median(ours), median(theirs), rival, ratio, ratios, ", ".join(bounds),
+        all(met) if met else None, peak, max(run["peak_mb"] for run in runs[rival]), {_OURS: ours, rival: theirs},
+    )  # fmt: skip
+
+
+def _differs(answers: Mapping[str, Any], side: str) -> str:
+    """Where two answers first differ, as far as that is easy to say."""
+    ours, theirs = answers[_OURS], answers[side]
+    while isinstance(ours, list | tuple) and isinstance(theirs, list | tuple) and len(ours) == len(theirs):
+        ours, theirs = next((a, b) for a, b in zip(ours, theirs, strict=True) if a != b)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return str({key: (ours[key], theirs.get(key)) for key in ours if ours[key] != theirs.get(key)})[:1000]
+    return f"{ours!r:.500} and {theirs!r:.500}"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| row | ours | rival | ratio (from – to) | reach | met | peak memory, ours / rival |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        rival = "–" if row.rival is None else f"{_seconds(row.rival)} ({row.rival_is})"
+        ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
+        met = "–" if row.met is None else ("yes" if row.met else "**no**")
+        peak = "–" if row.ours_peak_mb is None else f"{row.ours_peak_mb:.0f} MB / {row.rival_peak_mb:.0f} MB"
+        lines.append(
+            f"| {row.title} | {_seconds(row.ours)} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
+        )
+    return "\n".join(lines)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

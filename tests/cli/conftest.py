@@ -1,0 +1,58 @@
+"""Running the command line in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditlake.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """`auditlake` with these arguments, on a lake in this test's own folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDITLAKE_LAKE", raising=False)
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr("sys.argv", ["auditlake", *(str(each) for each in arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return Done(int(left.value.code or 0), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """Nine failed logins of one user on one day, and a login of another."""
+    file = tmp_path / "audit_20261124.jsonl"
+    rows = [
+        {"event_id": f"e{i}", "event_type": "auth_failure", "timestamp": f"2026-11-24T09:0{i}:00Z",
+         "user_id": "mallory", "status": "failure", "ip_address": "203.0.113.9", "details": {"n": i}}
+        for i in range(9)
+    ]  # fmt: skip
+    rows.append({"event_id": "l1", "event_type": "login", "timestamp": "2026-11-24T10:00:00Z", "user_id": "alice"})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file

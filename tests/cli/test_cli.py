@@ -1,0 +1,234 @@
+"""The command line: verbs, exit codes, one line for every error, JSON for machines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+AS_OF = "2026-11-24T12:00:00Z"
+
+
+def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> None:
+    """init, ingest and report leave a verdict table, four JSON files, four pages and an index."""
+    assert run("init").code == 0
+    ingested = run("ingest", events)
+    reported = run("report", "--as-of", AS_OF)
+
+    assert "10 records of 1 input: 10 landed, 0 duplicates, 0 quarantined (snapshot 1)" in ingested.out
+    assert reported.code == 0
+    assert "failed_logins" in reported.out
+    names = sorted(file.name for file in (tmp_path / "lake" / "reports").iterdir())
+    assert len(names) == 9
+    assert "compliance_failed_logins_20261124T120000Z_v1.json" in names
+
+
+def test_json_of_every_verb(run: Run, events: Path, tmp_path: Path) -> None:
+    """Every verb has --json, which prints one object and nothing else."""
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(
+        "name: Mine\ndescription: d\nrequired_events: [login]\nretention_period: 30d\nalert_threshold: 2\n"
+    )
+    said = {
+        "init": run("init", "--json"),
+        "ingest": run("ingest", events, "--json"),
+        "report": run("report", "--as-of", AS_OF, "--json"),
+        "stats": run("stats", "--as-of", AS_OF, "--json"),
+        "events": run("events", "--json"),
+        "list": run("policy", "list", "--json"),
+        "show": run("policy", "show", "failed_logins", "--json"),
+        "check": run("policy", "check", "--json"),
+        "sql": run("policy", "sql", "failed_logins", "--json"),
+        "add": run("policy", "add", policy, "--json"),
+        "remove": run("policy", "remove", "mine", "--yes", "--json"),
+        "compact": run("compact", "--json"),
+    }
+
+    assert {name: done.code for name, done in said.items() if done.code} == {}
+    assert all(isinstance(done.json, dict) for done in said.values())
+    assert {key: said["ingest"].json[key] for key in ("read", "landed", "duplicates", "quarantined")} == {
+        "read": 10, "landed": 10, "duplicates": 0, "quarantined": 0,
+    }  # fmt: skip
+    assert len(said["events"].json["events"]) == 10
+    assert said["stats"].json["policy_compliance"]["failed_logins"]["status"] == "violation"
+    assert [each["policy_id"] for each in said["stats"].json["recent_violations"]].count("failed_logins") == 1
+
+
+def test_quarantine_is_no_failure_unless_strict(run: Run, events: Path) -> None:
+    """A bad record leaves exit code 0 and is counted; under --strict it is 3, and nothing lands."""
+    events.write_text(events.read_text() + "no json\n")
+    run("init")
+    strict = run("ingest", events, "--strict")
+    after_strict = run("stats", "--json", "--as-of", AS_OF)
+    plain = run("ingest", events, "--json")
+
+    assert (strict.code, after_strict.json["total_events"]) == (3, 0)
+    assert "not valid JSON" in strict.err
+    assert (plain.code, plain.json["landed"], plain.json["quarantined"]) == (0, 10, 1)
+    assert plain.json["reasons"] == {"not valid JSON": 1}
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "code"), [("violation", 1), ("no_data", 0), ("violation,no_data", 1), ("compliant", 0)]
+)
+def test_fail_on(run: Run, events: Path, fail_on: str, code: int) -> None:
+    """--fail-on makes the exit code 1 when any of its statuses is reported, and only then."""
+    run("init")
+    run("ingest", events)
+
+    assert run("report", "failed_logins", "--as-of", AS_OF, "--fail-on", fail_on).code == code
+
+
+def test_no_data_is_reported_as_such(run: Run) -> None:
+    """An empty lake is neither compliant nor in violation, and --fail-on no_data says so."""
+    run("init")
+    done = run("report", "--as-of", AS_OF, "--fail-on", "no_data", "--json")
+
+    assert done.code == 1
+    assert {each["status"] for each in done.json["reports"]} == {"no_data"}
+
+
+ERRORS = {
+    "no lake": (("stats",), 3, "there is no lake at"),
+    "no such policy": (("report", "faild_logins"), 3, "did you mean failed_logins?"),
+    "no such file": (("ingest", "nowhere.jsonl"), 3, "nowhere.jsonl does not exist"),
+    "no such source": (("ingest", "lake/lake.toml", "--source", "syslog"), 3, "there is no source 'syslog'"),
+    "not recognised": (("ingest", "lake/lake.toml"), 3, "tried auditlake"),
+    "no such snapshot": (("report", "--snapshot", "9"), 3, "the lake has no snapshot 9"),
+    "period backwards": (("report", "--since", "2026-11-25", "--as-of", AS_OF), 3, "the period must end after"),
+    "period twice": (("report", "--last", "3d", "--period", "2026"), 3, "more than one way"),
+    "odd period": (("report", "--period", "2026-13"), 3, "period: expected"),
+    "odd length": (("report", "--last", "soon"), 3, "last:"),
+    "odd time": (("report", "--as-of", "yesterday"), 2, "not a time"),
+    "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
+    "odd status": (("report", "--fail-on", "bad"), 2, "expected some of violation"),
+    "no verb": (("frobnicate",), 2, "No such command"),
+    "lake is there": (("init",), 3, "there is something at"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_clear_line(run: Run, name: str) -> None:
+    """What cannot be done is told in a line on standard error, with its exit code and no traceback."""
+    arguments, code, message = ERRORS[name]
+    if name != "no lake":
+        run("init")
+    done = run(*arguments)
+
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_every_mistake_of_a_policy_is_told(run: Run, tmp_path: Path) -> None:
+    """A policy file's mistakes are all listed, each with file, line and column."""
+    file = tmp_path / "bad.yaml"
+    file.write_text("name: Bad\ndescription: d\nrequired_events: [logn]\nretention_period: 3 moons\nalert_threshold: 0\n")
+    run("init")
+    done = run("policy", "add", file)
+
+    assert done.code == 3
+    assert [line for line in (3, 4, 5) if f"bad.yaml:{line}:" in done.err] == [3, 4, 5]
+
+
+def test_event_filters(run: Run, events: Path) -> None:
+    """Filters narrow what is shown; start and end are inclusive."""
+    run("init")
+    run("ingest", events)
+
+    def ids(*filters: str) -> list[str]:
+        return [each["event_id"] for each in run("events", "--json", *filters).json["events"]]
+
+    assert ids("--type", "login") == ["l1"]
+    assert ids("--user", "alice", "--user", "nobody") == ["l1"]
+    assert ids("--start", "2026-11-24T09:07:00Z", "--end", "2026-11-24T09:08:00Z") == ["e7", "e8"]
+    assert ids("--status", "failure", "--limit", "2") == ["e0", "e1"]
+    assert ids("--ip", "203.0.113.9", "--source", "auditlake", "--limit", "1") == ["e0"]
+    assert ids("--resource", "x") == ids("--session", "x") == []
+
+
+def test_events_as_lines_and_csv(run: Run, events: Path) -> None:
+    """JSON lines come back as they went in, and CSV has a header and all columns."""
+    run("init")
+    run("ingest", events)
+    lines = [json.loads(line) for line in run("events", "--format", "jsonl").out.splitlines()]
+    rows = list(csv.DictReader(io.StringIO(run("events", "--format", "csv").out)))
+
+    assert [line["event_id"] for line in lines] == [row["event_id"] for row in rows]
+    assert lines[0]["details"] == {"n": 0}
+    assert rows[0]["timestamp"] == "2026-11-24T09:00:00.000000Z"
+
+
+HOSTILE = "\x1b[31mred\x07 =cmd() \u202eevil\r\nline"
+
+
+def test_hostile_text_stays_text(run: Run, tmp_path: Path) -> None:
+    """Control characters of events never reach a terminal, and CSV cells never begin as formulas."""
+    file = tmp_path / "hostile.jsonl"
+    file.write_text(json.dumps({"event_type": "login", "timestamp": "2026-11-24T09:00:00Z", "user_id": HOSTILE,
+                                "action": "=HYPERLINK(1)", "event_id": "+1"}) + "\n")  # fmt: skip
+    run("init")
+    run("ingest", file)
+    shown = run("events").out
+    told = run("stats", "--as-of", AS_OF).out
+    lines = run("events", "--format", "jsonl").out
+    (row,) = csv.DictReader(io.StringIO(run("events", "--format", "csv").out, newline=""))
+
+    for text in (shown, told, lines):
+        assert not any(character in text for character in "\x1b\x07\u202e\r")
+    assert row["action"] == "'=HYPERLINK(1)"
+    assert row["event_id"] == "'+1"
+
+
+def test_standard_input_and_environment(events: Path, tmp_path: Path) -> None:
+    """A hyphen reads standard input, and AUDITLAKE_LAKE names the lake."""
+    environment = os.environ | {"AUDITLAKE_LAKE": str(tmp_path / "elsewhere")}
+    command = [sys.executable, "-m", "auditlake"]
+    subprocess.run([*command, "init"], env=environment, check=True, capture_output=True)
+    done = subprocess.run(
+        [*command, "ingest", "-", "--json"], env=environment, check=True, capture_output=True, input=events.read_bytes()
+    )
+
+    assert json.loads(done.stdout)["landed"] == 10
+
+
+def test_a_closed_pipe_is_no_error(events: Path, tmp_path: Path) -> None:
+    """When the reader of our output goes away, as head does, nothing is complained about."""
+    environment = os.environ | {"AUDITLAKE_LAKE": str(tmp_path / "lake")}
+    many = tmp_path / "many.jsonl"
+    line = '{{"event_id":"{}","event_type":"login","timestamp":"2026-11-24T09:00:00Z"}}\n'
+    many.write_text("".join(line.format(i) for i in range(20_000)))
+    for arguments in (("init",), ("ingest", str(many))):
+        subprocess.run([sys.executable, "-m", "auditlake", *arguments], env=environment, check=True, capture_output=True)
+    shell = f"{sys.executable} -m auditlake events --format jsonl | head -1"
+    done = subprocess.run(shell, shell=True, env=environment, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout)["event_type"] == "login"
+    assert done.stderr == ""
+
+
+def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Path) -> None:
+    """The same report again is the same file; other bytes under its name are refused and left alone."""
+    run("init")
+    run("ingest", events)
+    arguments = ("report", "failed_logins", "--as-of", AS_OF, "--out", tmp_path / "out")
+    assert run(*arguments).code == 0
+    file = tmp_path / "out" / "compliance_failed_logins_20261124T120000Z_v1.json"
+    first = file.read_bytes()
+
+    assert run(*arguments).code == 0
+    assert file.read_bytes() == first
+    file.write_bytes(b"{}")
+    refused = run(*arguments)
+    assert refused.code == 3
+    assert "never overwritten" in refused.err
+    assert file.read_bytes() == b"{}"

@@ -1,0 +1,323 @@
+-- rolling_counts {'alert_threshold': 3, 'look_back': datetime.datetime(2026, 10, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_us': 86400000000}
+/* name: governed($types, $look_back, $until) */
+/* Question 1, step 1a for a policy with group_by: the governed events of every group, unordered. */
+/* the slots `predicate` and `key_of_group` are filled in the syntax tree: with the policy's `where`, and with a list of */
+/* its group_by columns that is null where any of them is. Events without a group are never pooled. */
+CREATE OR REPLACE TEMPORARY TABLE governed AS
+SELECT
+  CASE WHEN NOT "user_id" IS NULL THEN ["user_id"] END AS group_key,
+  EPOCH_US("timestamp") AS t
+FROM events
+WHERE
+  ARRAY_CONTAINS($types, event_type)
+  AND "timestamp" > $look_back
+  AND "timestamp" <= $until
+  AND COALESCE(TRY(TRUE), FALSE)
+  AND NOT CASE WHEN NOT "user_id" IS NULL THEN ["user_id"] END IS NULL;
+
+-- name: groups()
+-- Step 1b: every group, numbered by the row at which its arrivals will begin in the ordered table.
+create or replace temp table groups as
+select
+  cast(sum(arrivals) over (order by group_key) - arrivals as bigint) as g,
+  group_key
+from (
+  select group_key, count(*) as arrivals
+  from governed
+  group by group_key
+);
+
+-- name: arrivals()
+-- Step 1c: the instants of the governed events, ordered by group and time, in microseconds since 1970, UTC.
+create or replace temp table arrivals as
+select groups.g, governed.t
+from governed
+join groups on governed.group_key = groups.group_key
+order by groups.g, governed.t;
+
+-- name: instants($alert_threshold)
+-- Question 1, step 2: the last arrival of each instant of a group, with the time of the k-th newest arrival by then.
+-- The count is at least k from here until that k-th newest arrival is one window old, if that lies ahead.
+create or replace temp table instants as
+select
+  g,
+  t,
+  arrival,
+  case when kth_g = g then kth_t end as kth_t
+from (
+  select
+    g,
+    t,
+    rowid as arrival,
+    lag(t, $alert_threshold - 1) over () as kth_t,
+    lag(g, $alert_threshold - 1) over () as kth_g,
+    lead(t) over () as next_t,
+    lead(g) over () as next_g
+  from arrivals
+)
+where next_t is distinct from t
+  or next_g is distinct from g;
+
+-- name: series($since, $window_us)
+-- Step 3: the rolling count of every group, at the start of the period and at every later instant of an arrival.
+-- An event exactly one window old is out, so what is counted out is everything at or before t - window.
+create or replace temp table series as
+with opening as (
+  -- Everything loaded so far lies within one window of the start of the period.
+  select
+    g,
+    epoch_us($since) as t,
+    max(arrival) as arrival,
+    max(arrival) - g + 1 as events,
+    max(kth_t) + $window_us as breach_until
+  from instants
+  where t <= epoch_us($since)
+  group by g
+),
+
+later as (
+  select
+    i.g,
+    i.t,
+    i.arrival,
+    i.arrival - coalesce(gone.arrival, i.g - 1) as events,
+    i.kth_t + $window_us as breach_until
+  from instants as i
+  asof left join instants as gone
+    on i.g = gone.g and i.t - $window_us >= gone.t
+  where i.t > epoch_us($since)
+)
+
+select g, t, arrival, events, breach_until from opening
+union all
+select g, t, arrival, events, breach_until from later
+order by g, t;
+
+-- name: episodes($alert_threshold)
+-- Step 4: the maximal stretches at or above the threshold. Two that touch are one.
+create or replace temp table episodes as
+with breaches as (
+  select g, t, arrival, events, breach_until
+  from series
+  where events >= $alert_threshold
+),
+
+marked as (
+  select
+    g,
+    t,
+    arrival,
+    events,
+    breach_until,
+    case when lag(g) over () is distinct from g or lag(breach_until) over () < t then 1 else 0 end as begins
+  from breaches
+),
+
+numbered as (
+  select
+    g,
+    t,
+    arrival,
+    events,
+    breach_until,
+    sum(begins) over (rows unbounded preceding) as episode
+  from marked
+)
+
+select
+  g,
+  min(t) as starts,
+  max(breach_until) as ends,
+  max(events) as peak,
+  arg_max(t, events::hugeint * 1000000000000000000 - t) as peak_at,
+  arg_max(arrival, events::hugeint * 1000000000000000000 - t) as peak_arrival
+from numbered
+group by g, episode;
+
+-- name: rolling_counts($since, $until)
+-- The episodes of the period (since, until], clipped to it; "end" is null where the count is still high at its end.
+-- returns: group_key, start, end, ongoing, started_before_period, peak, peak_at
+select
+  groups.group_key,
+  make_timestamptz(starts) as "start",
+  case when ends <= epoch_us($until) then make_timestamptz(ends) end as "end",
+  ends > epoch_us($until) as ongoing,
+  starts <= epoch_us($since) as started_before_period,
+  peak,
+  make_timestamptz(peak_at) as peak_at
+from episodes
+join groups on episodes.g = groups.g
+order by "start", groups.group_key;
+
+-- name: daily_peaks($since, $until, $window_us)
+-- For each UTC day with an instant in (since, until]: the largest rolling count of any group at any moment of it.
+-- What is carried over midnight counts, so the count at each midnight is taken beside those at the arrivals.
+-- returns: day (days since 1970), peak
+with at_arrivals as (
+  select
+    t // 86400000000 as day,
+    max(events) as peak
+  from series
+  group by day
+),
+
+-- An arrival counts at every midnight from the first at or after it, until it is one window old.
+spans as (
+  select
+    g,
+    (t + 86399999999) // 86400000000 as first_day,
+    (t + $window_us + 86399999999) // 86400000000 as end_day,
+    count(*) as events
+  from arrivals
+  group by g, first_day, end_day
+),
+
+at_midnights as (
+  select day, max(events) as peak
+  from (
+    select g, day, sum(events) as events
+    from (
+      select g, events, unnest(range(first_day, end_day)) as day
+      from spans
+    )
+    where day * 86400000000 > epoch_us($since)
+      and day * 86400000000 <= epoch_us($until)
+    group by g, day
+  )
+  group by day
+),
+
+days as (
+  select unnest(range((epoch_us($since) + 1) // 86400000000, epoch_us($until) // 86400000000 + 1)) as day
+)
+
+select
+  days.day,
+  cast(greatest(coalesce(at_arrivals.peak, 0), coalesce(at_midnights.peak, 0)) as bigint) as peak
+from days
+left join at_arrivals on days.day = at_arrivals.day
+left join at_midnights on days.day = at_midnights.day
+order by days.day;
+
+-- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
+/* name: threshold_totals($types, $since, $until, $as_of, $window_start) */
+/* Question 1's plain counts: matching events of the last window, matching events without a group, events whose */
+/* condition could not be evaluated, and governed events later than as_of. */
+/* returns: recent_events, ungrouped_events, where_errors, future_events */
+SELECT
+  COUNT(*) FILTER(WHERE
+    verdict = 1 AND "timestamp" > $window_start AND "timestamp" <= $as_of) AS recent_events,
+  COUNT(*) FILTER(WHERE
+    verdict = 1 AND NOT grouped AND "timestamp" > $since AND "timestamp" <= $until) AS ungrouped_events,
+  COUNT(*) FILTER(WHERE
+    verdict IS NULL AND "timestamp" > $since AND "timestamp" <= $until) AS where_errors,
+  COUNT(*) FILTER(WHERE
+    "timestamp" > $as_of) AS future_events
+FROM (
+  /* The condition is evaluated once: 1 for a match, 0 for none, 2 for unknown, null for an error. */
+  SELECT
+    "timestamp",
+    TRY(COALESCE(CAST(TRUE AS INT), 2)) AS verdict,
+    NOT CASE WHEN NOT "user_id" IS NULL THEN ["user_id"] END IS NULL AS grouped
+  FROM events
+  WHERE
+    ARRAY_CONTAINS($types, event_type) AND "timestamp" > LEAST($since, $window_start)
+);
+
+/* name: current_counts($types, $as_of, $window_start, $alert_threshold) */
+/* The groups at or above the threshold at as_of itself. */
+/* returns: group_key, events */
+SELECT
+  CASE WHEN NOT "user_id" IS NULL THEN ["user_id"] END AS group_key,
+  COUNT(*) AS events
+FROM events
+WHERE
+  ARRAY_CONTAINS($types, event_type)
+  AND "timestamp" > $window_start
+  AND "timestamp" <= $as_of
+  AND COALESCE(TRY(TRUE), FALSE)
+  AND NOT CASE WHEN NOT "user_id" IS NULL THEN ["user_id"] END IS NULL
+GROUP BY ALL
+HAVING
+  COUNT(*) >= $alert_threshold
+ORDER BY
+  events DESC,
+  group_key;
+
+-- required_types {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: type_days($types, $since, $until, $as_of)
+-- Question 2, step 1: the governed events by type and UTC day, up to as_of.
+create or replace temp table type_days as
+select
+  event_type,
+  epoch_us("timestamp") // 86400000000 as day,
+  count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
+  min("timestamp") as first_seen,
+  max("timestamp") as last_seen
+from events
+where list_contains($types, event_type)
+  and "timestamp" <= $as_of
+group by event_type, day;
+
+-- name: required_types($types)
+-- Every required type with its events in the period, zero included, and when it was first and last seen up to as_of.
+-- returns: event_type, events, first_seen, last_seen
+select
+  required.event_type,
+  cast(coalesce(sum(type_days.events), 0) as bigint) as events,
+  min(type_days.first_seen) as first_seen,
+  max(type_days.last_seen) as last_seen
+from (select unnest($types) as event_type) as required
+left join type_days on required.event_type = type_days.event_type
+group by required.event_type
+order by required.event_type;
+
+-- name: type_day_counts()
+-- The governed events of the period by type and UTC day (days since 1970); days with none are left out.
+-- returns: event_type, day, events
+select event_type, day, events
+from type_days
+where events > 0
+order by event_type, day;
+
+-- name: presence($since, $until, $as_of)
+-- Whether anything at all was received in the period, and the lake's first event; what auditlake writes about itself
+-- does not count as received.
+-- returns: received, first_event
+select
+  exists (
+    select 1
+    from events
+    where "timestamp" > $since
+      and "timestamp" <= $until
+      and source <> 'auditlake.self'
+  ) as received,
+  (
+    select "timestamp"
+    from events
+    where "timestamp" <= $as_of
+    order by "timestamp"
+    limit 1
+  ) as first_event;
+
+-- retention {'cutoff': datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), 'type_cutoffs': [datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc)], 'types': ['auth_failure', 'login']}
+/* name: retention($types, $type_cutoffs, $cutoff) */
+/* Question 3 for one policy: its governed events older than its own cutoff, each counted once. An event is due when the */
+/* longest retention of all policies that name its type has passed; $type_cutoffs has that cutoff for each of $types. */
+/* The slot `on_hold` is filled in the syntax tree with the condition of the active holds. */
+/* returns: held, kept_by_other_policies, due */
+SELECT
+  COUNT(*) FILTER(WHERE
+    FALSE) AS held,
+  COUNT(*) FILTER(WHERE
+    NOT FALSE AND NOT expired) AS kept_by_other_policies,
+  COUNT(*) FILTER(WHERE
+    NOT FALSE AND expired) AS due
+FROM (
+  SELECT
+    "timestamp" < LIST_EXTRACT($type_cutoffs, LIST_POSITION($types, event_type)) AS expired,
+    COALESCE(FALSE, FALSE) AS on_hold
+  FROM events
+  WHERE
+    ARRAY_CONTAINS($types, event_type) AND "timestamp" < $cutoff
+);

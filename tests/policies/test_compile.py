@@ -1,0 +1,87 @@
+"""What a policy compiles to: pinned statement by statement, and equal to what runs."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import auditlake
+from auditlake.policies.compile import Question, compile_policy, earlier, longest_retention
+from auditlake.policies.model import Duration, Policy
+
+GOLDEN = Path(__file__).parent / "golden"
+AS_OF = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
+DAY = 86_400_000_000
+
+
+def policy(policy_id: str, **fields: object) -> Policy:
+    given = {"required_events": ("auth_failure", "login"), "retention_period": Duration("30d", 30 * DAY),
+             "alert_threshold": 3} | fields  # fmt: skip
+    return Policy(policy_id, policy_id.title(), "", **given)  # type: ignore[arg-type]
+
+
+POLICIES = {
+    "plain": policy("plain"),
+    "grouped": policy("grouped", group_by=("user_id",)),
+    "narrowed": policy(
+        "narrowed", group_by=("user_id", "ip_address"), where="((status = 'failure') AND (action IS NOT NULL))",
+        max_gap=Duration("6h", DAY // 4),
+    ),  # fmt: skip
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_golden_sql(name: str) -> None:
+    """The SQL of a policy is what it was; AUDITLAKE_GOLDEN=write accepts a change, to be read in review."""
+    question = Question(AS_OF, AS_OF - timedelta(days=30), AS_OF)
+    queries = compile_policy(POLICIES[name], list(POLICIES.values()), question)
+    text = "\n".join(f"-- {query.name} {query.parameters}\n{query.sql}\n" for query in queries)
+    file = GOLDEN / f"{name}.sql"
+    if os.environ.get("AUDITLAKE_GOLDEN") == "write":
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    assert text == file.read_text()
+
+
+def test_policy_sql_is_what_runs(tmp_path: Path) -> None:
+    """Pasted into any DuckDB that has the events view, the printed script gives the numbers of the report."""
+    lake = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF)
+    events = [
+        auditlake.AuditEvent("auth_failure", AS_OF - timedelta(hours=hours), user_id="mallory", event_id=f"e{hours}")
+        for hours in range(1, 8)
+    ]
+    lake.ingest(events)
+    report = lake.report("failed_logins", as_of=AS_OF).report
+    printed = next(query for query in lake.policy_sql("failed_logins", as_of=AS_OF) if query.name == "rolling_counts")
+    files = [str(lake.layout.events / file.path) for file in lake.snapshot().files]
+
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.read_parquet(files, hive_partitioning=True).create_view("events")
+        rows: dict[str, list[tuple[object, ...]]] = {}
+        for step in printed.steps:
+            rows[step.name] = connection.execute(step.sql, dict(step.parameters) or None).fetchall()
+
+    ((key, _, _, ongoing, _, peak, _),) = rows["rolling_counts"]
+    assert (key, ongoing, peak) == (["mallory"], True, 7)
+    assert [finding.peak for finding in report.violations] == [7]
+    assert printed.sql in {query.sql for query in report.evidence.queries}
+
+
+def test_longest_retention() -> None:
+    """A type is kept for the longest of all policies that govern it; a type that none governs has no keeper."""
+    long = policy("long", retention_period=Duration("1y", 366 * DAY))
+
+    assert longest_retention("login", [POLICIES["plain"], long]) is long
+    assert longest_retention("data_access", [POLICIES["plain"], long]) is None
+
+
+def test_earlier_stops_at_1970() -> None:
+    """Going back further than 1970 ends there: no event is older, and years before 1 do not exist."""
+    assert earlier(AS_OF, timedelta(days=365 * 3000)) == datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    assert earlier(AS_OF, timedelta(days=1)) == AS_OF - timedelta(days=1)

@@ -1,0 +1,65 @@
+"""The list of reports over a folder in which anything may lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+from auditlake.reports.produce import write_index
+from auditlake.reports.render import render_json
+from tests.reports import samples
+
+
+def links(page: Path) -> list[str]:
+    """Where a page links to."""
+    found: list[str] = []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            """Notes a link."""
+            found.extend(value or "" for name, value in attrs if (tag, name) == ("a", "href"))
+
+    Links().feed(page.read_text())
+    return found
+
+
+def test_lists_the_reports(tmp_path: Path) -> None:
+    """Each JSON report is listed, with its page where there is one, and the newest run comes first."""
+    old = replace(samples.small(), as_of=samples.AS_OF.replace(year=2025))
+    (tmp_path / "compliance_a_old_v1.json").write_bytes(render_json(old))
+    (tmp_path / "compliance_z_new_v2.json").write_bytes(render_json(samples.small()))
+    (tmp_path / "compliance_z_new_v2.html").write_bytes(b"")
+    index = write_index(tmp_path)
+    assert links(index) == ["compliance_z_new_v2.html", "compliance_z_new_v2.json", "compliance_a_old_v1.json"]
+    assert "1 episode, 1 missing type, 1 gap" in index.read_text()
+
+
+def test_leaves_out_what_is_no_report(tmp_path: Path) -> None:
+    """Broken, foreign and oddly named files, and a folder, neither show up nor stop the list from being written."""
+    good = render_json(samples.small())
+    (tmp_path / "compliance_good_v1.json").write_bytes(good)
+    other = json.loads(good)
+    wrong = {
+        "empty": b"",
+        "cut": good[:-40],
+        "binary": b"\xff\xfe\x00",
+        "deep": b"[" * 200_000,
+        "digits": b"9" * 10_000,
+        "list": b"[]",
+        "null": b"null",
+        "object": b"{}",
+        "status": json.dumps(other | {"status": ["violation"]}).encode(),
+        "severity": json.dumps(other | {"severity": "dire"}).encode(),
+        "name": json.dumps(other | {"policy_name": 7}).encode(),
+        "time": json.dumps(other | {"as_of": "2026-02-31T00:00:00.000000Z"}).encode(),
+        "finding": json.dumps(other | {"violations": [{}]}).encode(),
+        "not plain": good,
+    }
+    for name, data in wrong.items():
+        (tmp_path / f"compliance_{name}_v1.json").write_bytes(data)
+    (tmp_path / "compliance_folder_v1.json").mkdir()
+    (tmp_path / "compliance_dangling_v1.json").symlink_to(tmp_path / "nothing")
+    (tmp_path / "notes.json").write_bytes(good)
+    assert links(write_index(tmp_path)) == ["compliance_good_v1.json"]

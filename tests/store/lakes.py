@@ -1,0 +1,119 @@
+"""Small lakes with known events, and what must be true of a lake whatever has been done to its writers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.store import delta
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 4, 1, tzinfo=UTC)
+BAD_LINE = '{"event_type": "no such type"}'
+
+
+def line(number: int) -> str:
+    """The event of a number: the same number is the same event; seven hours lie between neighbours."""
+    return json.dumps({
+        "event_id": f"e{number}",
+        "event_type": ("login", "auth_failure", "data_access")[number % 3],
+        "timestamp": (START + timedelta(hours=7 * number)).isoformat(),
+        "user_id": f"user {number % 2}",
+    })  # fmt: skip
+
+
+def write_events(path: Path, numbers: Iterable[int], *, bad: int = 0) -> Path:
+    """A file of canonical JSON lines, with some lines that are no events."""
+    path.write_text("".join(f"{text}\n" for text in [*map(line, numbers), *[BAD_LINE] * bad]))
+    return path
+
+
+def made(path: Path) -> AuditLake:
+    """A new lake whose clock stands still."""
+    return auditlake.create(path, clock=lambda: NOW)
+
+
+def opened(path: Path, **options: float) -> AuditLake:
+    """A lake that is there, with the same clock."""
+    return AuditLake(path, clock=lambda: NOW, **options)
+
+
+def ids(lake: AuditLake, snapshot: int | None = None) -> list[str]:
+    """The ids of all events, sorted, as often as they are there."""
+    return sorted(event_id for (event_id,) in lake.sql("select event_id from events", snapshot=snapshot))
+
+
+def expected(numbers: Iterable[int]) -> list[str]:
+    """The ids of the events of these numbers, each once."""
+    return sorted({f"e{number}" for number in numbers})
+
+
+def data_files(lake: AuditLake) -> set[str]:
+    """Every file below events/ but the log, as the log would name it."""
+    events = lake.layout.events
+    return {path.relative_to(events).as_posix() for path in events.glob("*/*") if path.parent != lake.layout.log}
+
+
+def commits(lake: AuditLake) -> dict[int, dict[str, object] | None]:
+    """What auditlake recorded about each version."""
+    return {n: delta.commit_metadata(lake.layout, n) for n in range(lake.snapshot().version + 1)}
+
+
+def check(lake: AuditLake) -> None:
+    """What holds at any time: each committed batch is there whole and once, and nothing of a dead writer is in the way."""
+    with delta_connection() as connection:
+        delta.view_snapshot(connection, lake.layout)
+        rows = connection.sql("select batch, count(*) from events group by batch").fetchall()
+    landed = {own["batch"]: own["rows"] for own in commits(lake).values() if own and own.get("rows")}
+    assert dict(rows) == landed
+    assert max(Counter(ids(lake)).values(), default=0) <= 1
+    assert lake.snapshot().rows == len(ids(lake))
+    assert list(lake.layout.staging.iterdir()) == []
+
+
+def delta_connection():
+    """A DuckDB as lakes use it."""
+    from auditlake.engine.duck import connect
+
+    return connect()
+
+
+def check_orphans_go(lake: AuditLake) -> None:
+    """Files of events/ that no commit names are removed by a compaction once they are older than the grace."""
+    named = {file.path for file in lake.snapshot().files} | delta.removal_times(lake.layout).keys()
+    orphans = data_files(lake) - named
+    old = time.time() - 7200
+    for path in orphans:
+        os.utime(lake.layout.events / path, (old, old))
+    lake.compact(grace_seconds=3600)
+    live = {file.path for file in lake.snapshot().files}  # the same compaction again makes the same files
+    assert not (orphans - live) & data_files(lake)
+    lake.compact(grace_seconds=0)
+    assert data_files(lake) == live
+
+
+def copied(template: Path, target: Path) -> Path:
+    """A copy of a lake."""
+    shutil.copytree(template, target)
+    return target
+
+
+CLI = (sys.executable, "-m", "auditlake")
+
+
+def cli(
+    lake: Path, *words: object, prefix: Sequence[str] = (), program: Sequence[str] = CLI
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line on a lake, perhaps under another program."""
+    command = [*prefix, *program, "--lake", str(lake), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -1,0 +1,135 @@
+"""Writers that are killed, whenever it happens: nothing committed is lost or doubled, and nothing is in the way."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.store import strace
+from tests.store.lakes import CLI, check, check_orphans_go, cli, copied, expected, ids, made, opened, write_events
+
+BEFORE, BOTH = range(6), range(12)
+KILL = "signal=SIGKILL"
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of two ingests, and an input of which half is new and one line is bad."""
+    folder = tmp_path_factory.mktemp("kills")
+    lake = made(folder / "lake")
+    lake.ingest(write_events(folder / "first.jsonl", range(0, 6, 2)))
+    lake.ingest(write_events(folder / "second.jsonl", BEFORE))
+    write_events(folder / "new.jsonl", range(3, 12), bad=1)
+    return folder
+
+
+def words(verb: str, files: Path) -> list[str]:
+    return ["ingest", str(files / "new.jsonl")] if verb == "ingest" else ["compact", "--grace", "0"]
+
+
+def check_survived(root: Path, files: Path) -> None:
+    """A lake whose writer was killed opens, holds whole batches, and takes the ingest exactly once."""
+    lake = opened(root)
+    check(lake)
+    assert ids(lake) in (expected(BEFORE), expected(BOTH))
+    summary = lake.ingest(files / "new.jsonl")
+    assert summary.read == summary.landed + summary.duplicates + summary.quarantined == 10
+    assert summary.quarantined == 1
+    assert ids(lake) == expected(BOTH)
+    check(lake)
+    check_orphans_go(lake)
+    check(lake)
+    assert len(list(lake.layout.quarantine.iterdir())) == 1
+
+
+def in_parallel(work: Callable[[int], T], runs: int) -> Iterable[T]:
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(work, range(runs))
+
+
+def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
+    seeded = random.Random(runs)
+    plans = [(verb, seeded.random()) for verb in ("ingest", "ingest", "compact", "ingest") for _ in range(runs // 4)]
+    began = time.monotonic()
+    cli(copied(files / "lake", tmp_path / "timed"), *words("ingest", files))
+    usual = time.monotonic() - began
+
+    def work(run: int) -> Path:
+        verb, share = plans[run]
+        root = copied(files / "lake", tmp_path / f"lake{run}")
+        command = [*CLI, "--lake", str(root), *words(verb, files)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(usual * (0.3 + 0.8 * share))  # the first third is imports
+            process.kill()
+        return root
+
+    for root in in_parallel(work, len(plans)):
+        check_survived(root, files)
+
+
+def test_killed_at_random_moments(files: Path, tmp_path: Path) -> None:
+    """Killed at any moment, an ingest or a compaction leaves a lake that opens and takes the ingest exactly once."""
+    kill_at_random(files, tmp_path, 20)
+
+
+@pytest.mark.soak
+def test_killed_at_many_random_moments(files: Path, tmp_path: Path) -> None:
+    """The same, two hundred times."""
+    kill_at_random(files, tmp_path, 200)
+
+
+def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
+    log = tmp_path / "trace"
+    done = cli(copied(files / "lake", tmp_path / "counted"), *words(verb, files), prefix=strace.traced(log, strace.CALLS))
+    assert done.returncode == 0, done.stderr
+    places = strace.places(log)
+    assert {"fsync", "rename", "linkat", "unlink", "mkdir", "pwrite64"} <= {call for call, _ in places}
+    points = strace.evenly(places, most)
+
+    def work(run: int) -> tuple[Path, int]:
+        call, number = points[run]
+        root = copied(files / "lake", tmp_path / f"lake{run}")
+        return root, cli(root, *words(verb, files), prefix=strace.spoilt(call, number, KILL)).returncode
+
+    died = 0
+    for root, code in in_parallel(work, len(points)):
+        died += code != 0
+        check_survived(root, files)
+    assert died >= len(points) - 3  # threads share work as they like, so a late call may not come
+
+
+@strace.needed
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 26), ("compact", 14)])
+def test_killed_at_chosen_calls(verb: str, most: int, files: Path, tmp_path: Path) -> None:
+    """Killed at a write, sync, rename, link or unlink, it leaves a lake that opens and takes the ingest exactly once."""
+    kill_at_calls(verb, files, tmp_path, most)
+
+
+@strace.needed
+@pytest.mark.soak
+@pytest.mark.parametrize("verb", ["ingest", "compact"])
+def test_killed_at_every_call(verb: str, files: Path, tmp_path: Path) -> None:
+    """The same at every such call."""
+    kill_at_calls(verb, files, tmp_path, 10_000)
+
+
+@strace.needed
+@pytest.mark.parametrize("verb", ["ingest", "compact"])
+def test_killed_in_the_log_entry(verb: str, files: Path, tmp_path: Path) -> None:
+    """Killed while the log entry is written, before it has its name, nothing is committed."""
+    root = copied(files / "lake", tmp_path / "lake")
+    prefix = [*strace.spoilt("write", "1+", KILL), "-P", str(root / "events" / "_delta_log" / f"{3:020d}.json#1")]
+
+    done = cli(root, *words(verb, files), prefix=prefix)
+
+    assert done.returncode != 0
+    assert opened(root).snapshot().version == 2
+    check_survived(root, files)
