@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from auditlake.selftest import CheckResult
     from auditlake.statistics import Statistics
     from auditlake.store.compact import CompactSummary
-    from auditlake.store.delta import Snapshot
     from auditlake.store.custody import IngestSummary
+    from auditlake.store.delta import Snapshot
     from auditlake.store.ingest import Listener
 
 

@@ -158,7 +158,7 @@ def days(since: int, until: int) -> range:
 # --- Which events ---
 
 
-def verdict(where: Where | None, event: Ev) -> bool | None | str:
+def verdict(where: Where | None, event: Ev) -> bool | str | None:
     """What the policy's condition says of an event: True, False, None or 'error'."""
     if where is None:
         return True

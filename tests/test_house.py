@@ -155,7 +155,9 @@ def test_imports_are_lazy() -> None:
     """The command line's help imports neither DuckDB nor Arrow, Polars, Delta, Jinja or sqlglot."""
     heavy = {"duckdb", "pyarrow", "polars", "deltalake", "jinja2", "sqlglot", "numpy", "rich", "jsonschema_rs", "yaml"}
     code = "import sys, auditlake.cli; print(*sorted(sys.modules))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
 
     assert heavy & loaded == set()
 

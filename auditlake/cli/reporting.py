@@ -55,7 +55,9 @@ def report(
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports."""
     lake = opened(path)
-    made = lake.reports(*policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
+    made = lake.reports(
+        *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
+    )
     written, index = write_reports(lake, made, out, formats)
     if as_json:
         machine({"reports": [_summary(each, files) for each, files in zip(made, written, strict=True)], "index": index})

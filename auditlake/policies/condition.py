@@ -237,7 +237,7 @@ def _error(offset: int | None, message: str) -> ConditionError:
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
     """A database in memory, locked down, with one empty table of an event's columns."""
-    import duckdb  # noqa: PLC0415 - only where there is a condition
+    import duckdb
 
     closed = {"enable_external_access": False, "autoload_known_extensions": False, "python_enable_replacements": False}
     connection = duckdb.connect(config={**closed, "threads": 1})  # no thread of its own, for processes that fork
@@ -453,7 +453,7 @@ def _unsteady(name: str) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    import difflib  # noqa: PLC0415 - only for a message
+    import difflib
 
     close = difflib.get_close_matches(name, [known for known in names if known[0].isalpha()], n=1, cutoff=0.75)
     return f"; did you mean {close[0]}?" if close else ""
@@ -464,7 +464,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 def _check_type(spelling: str) -> None:
     """Require that the condition fits an event's columns and is true or false."""
-    import duckdb  # noqa: PLC0415 - only where there is a condition
+    import duckdb
 
     with _connection().cursor() as cursor:
         try:
@@ -485,8 +485,8 @@ def _one_line(message: str) -> str:
 
 
 def _faithful_tree(spelling: str, node: _Node) -> exp.Expression:
-    """sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
-    import sqlglot  # noqa: PLC0415 - slow to import
+    """Sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
+    import sqlglot
 
     refusal = _error(None, "the condition is valid, but cannot be carried into a query unchanged; write it more simply")
     try:

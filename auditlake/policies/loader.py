@@ -493,7 +493,7 @@ def _shown(node: yaml.Node) -> str:
 
 def _nearest(word: str, words: Iterable[str]) -> str:
     """What may have been meant, as the end of a message."""
-    import difflib  # noqa: PLC0415 - only for a message
+    import difflib
 
     known = sorted(words)
     close = difflib.get_close_matches(word[:64], known, n=1)

@@ -64,7 +64,7 @@ def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
         return split_lines(stream, max_record)
     if found.format == "documents":
         return split_documents(stream, max_record, SOURCES[found.source].wrappers)
-    from auditlake.sources.tabular import read_parquet, split_csv  # noqa: PLC0415 - csv and Parquet are rare
+    from auditlake.sources.tabular import read_parquet, split_csv
 
     return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
 

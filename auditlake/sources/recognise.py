@@ -103,7 +103,9 @@ def recognise(peeked: bytes, name: str, sources: Sequence[str] = tuple(SOURCES))
     tables = [source for source in sources if SOURCES[source].tables]
     if head.startswith(b"PAR1") and tables:
         return Recognised(tables[0], "parquet")
-    if tables and _table_columns(head) is not None or (named in tables and suffix in (".csv", ".tsv") and head.strip()):
+    if (tables and _table_columns(head) is not None) or (
+        named in tables and suffix in (".csv", ".tsv") and head.strip()
+    ):
         return Recognised(tables[0], "csv")
     if not head.strip(_WHITE):
         return Recognised(sources[0], "documents" if suffix == ".json" else "lines")

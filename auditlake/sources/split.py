@@ -90,7 +90,7 @@ def _last_line(stream: Chunks, pending: Pending, number: int, line: int, end: in
 def _parts(body: bytes | memoryview) -> Iterator[memoryview]:
     """Whole lines, cut where there are so many that the columns would take more than the bytes do."""
     view = memoryview(body)
-    count = int(np.count_nonzero(np.frombuffer(view, np.uint8) == _NEWLINE)) if len(view) else 0
+    count = int(np.count_nonzero(np.frombuffer(view, np.uint8) == _NEWLINE)) if view else 0
     if count <= BATCH_RECORDS:
         if count:
             yield view

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _MEMORY = "1000MB"
 """What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, Arrow and Python."""
 _EPOCH_DAY = date(1970, 1, 1)
+_BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,11 @@ class _Run:
             return self._commit(snapshot, name, now)
 
     def _decide(self, snapshot: delta.Snapshot) -> None:
+        """Find the candidates that do not land: known to the lake, or not the first of their id."""
         view_events(self._connection, delta.file_paths(self._layout, snapshot.files))
+        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
+        known = [file for file in snapshot.files if file.day in days]
+        view_events(self._connection, delta.file_paths(self._layout, known))
         for name in ("repeated", "known", "losers"):
             self._run("ingest/land.sql", name)
 
@@ -303,9 +308,11 @@ class _Run:
                 raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
     def _settle_numbers(self) -> None:
-        bounds = [reading.first for reading in self._readings]
+        begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
+        bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
+        self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
         lost: Counter[tuple[int, bool]] = Counter()
-        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input", {"bounds": bounds}):
+        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
             lost[index, conflicts] += records
         for index, reading in enumerate(self._readings):
             old = reading.summary

@@ -1,4 +1,4 @@
-"""Records on their way from inputs into DuckDB: batches of one source, gathered until a round of statements is worth it."""
+"""Records on their way into DuckDB: batches of one source, gathered until a round of statements is worth it."""
 
 from __future__ import annotations
 

@@ -87,5 +87,15 @@ def _is_abandoned(folder: Path) -> bool:
         finally:
             os.close(descriptor)
     with suppress(OSError):
-        return time.time() - folder.stat().st_mtime > 3600
+        return _is_dead(folder.name.partition("-")[0]) or time.time() - folder.stat().st_mtime > 3600
+    return False
+
+
+def _is_dead(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except ValueError:
+        return False
     return False

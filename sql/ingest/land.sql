@@ -59,8 +59,19 @@ from (select hash(source, event_id) as key from candidates)
 group by key
 having count(*) > 1;
 
+-- name: known_days()
+-- The days on which the lake has events whose ids come again. Two columns of the lake are read for this, and all of them
+-- only on these days.
+-- returns: event_date
+select distinct event_date
+from events
+semi join candidates
+  on events.source = candidates.source and events.event_id = candidates.event_id
+order by event_date;
+
 -- name: known()
--- Candidates whose id the lake has: the same event again is a duplicate, another event is a conflict.
+-- Candidates whose id the lake has: the same event again is a duplicate, another event is a conflict. `events` shows
+-- only the days that `known_days` gave.
 create or replace temp table known as
 select
   candidates.seq,
@@ -113,14 +124,15 @@ select
 from compared
 where seq <> first_seq;
 
--- name: losers_by_input($bounds)
--- How many duplicates and conflicts each input has; $bounds has the seq at which each input begins.
+-- name: losers_by_input()
+-- How many duplicates and conflicts each input has; `bounds` has the seq at which each input that has records begins.
 -- returns: input, conflicts, records
 select
-  len(list_filter($bounds, lambda bound: bound <= seq)) - 1 as input,
-  conflicts,
+  bounds.input,
+  losers.conflicts,
   count(*) as records
 from losers
+asof join bounds on losers.seq >= bounds.first_seq
 group by all
 order by all;
 

@@ -1,8 +1,8 @@
 """What is measured on: events made of ``hash()`` of their number, so that every run on every machine has the same.
 
 A place holds a lake with a day file for each of 365 days, and the newest events once more as canonical JSON lines, with
-and without ids. A third of the events have whole seconds (ties, and events exactly one window old); users are skewed and
-one event in a hundred has none; three types are rare; one type and two days fall silent.
+and without ids. A third of the events have whole seconds (ties, and events exactly one window old); users are skewed
+and one event in a hundred has none; three types are rare; one type falls silent for weeks, most others for two days.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import duckdb
+
+    from auditlake.store.delta import DataFile
+    from auditlake.store.layout import Layout
 
 VERSION = 1
 """Part of the folder's name: to be raised when the events change."""
@@ -34,6 +37,7 @@ SINCE = datetime(2025, 12, 2, 12, tzinfo=UTC)
 _SILENT = (date(2026, 11, 9), date(2026, 11, 10))
 """Days with api_call only."""
 _LAST_LOGOUT = date(2026, 10, 20)
+_BATCH = 1
 _PER_MILLION = {
     "data_access": 190_000, "model_access": 120_000, "login": 90_000, "data_modification": 80_000, "logout": 70_000,
     "access_granted": 60_000, "auth_failure": 30_000, "data_deletion": 20_000, "access_denied": 20_000,
@@ -203,18 +207,17 @@ def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int
     import auditlake
     from auditlake.store import delta
     from auditlake.store.lock import exclusive
-    from auditlake.store.table import LOCK_SECONDS, allocate_batch
+    from auditlake.store.table import LOCK_SECONDS
 
     layout = auditlake.create(target.lake).layout
     with exclusive(layout.lock, wait_seconds=LOCK_SECONDS):
-        batch = allocate_batch(layout)
         days = _day_ranges(FIRST_DAY, DAYS, total)
-        files = tuple(_write_day(connection, layout, batch, *each) for each in days)
-        metadata = {"kind": "ingest", "batch": batch, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
+        files = tuple(_write_day(connection, layout, *each) for each in days)
+        metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
         delta.commit(layout, delta.read_snapshot(layout), delta.Change(files, (), metadata))
 
 
-def _write_day(connection: duckdb.DuckDBPyConnection, layout: Any, batch: int, day: date, low: int, high: int) -> Any:
+def _write_day(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date, low: int, high: int) -> DataFile:
     from auditlake.store.ingest import data_file, write_parquet
 
     connection.execute(f"""
@@ -222,12 +225,12 @@ def _write_day(connection: duckdb.DuckDBPyConnection, layout: Any, batch: int, d
         select * exclude (i), 'auditlake' as source, $1::timestamptz as ingested_at, $2::bigint as batch, i as seq,
           cast(null as blob) as salt
         from ({_events(day, low, high)})
-        order by "timestamp", seq""", [AS_OF, batch])  # fmt: skip
+        order by "timestamp", seq""", [AS_OF, _BATCH])  # fmt: skip
     bounds = connection.sql('select epoch_us(min("timestamp")), epoch_us(max("timestamp")) from landing').fetchall()[0]
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     first, last = (epoch + timedelta(microseconds=each) for each in bounds)
     draft = layout.staging / "day.parquet"
-    write_parquet(connection, 'select * from landing order by "timestamp", seq', {}, draft)
+    write_parquet(connection, "select * from landing", {}, draft)
     file = data_file(draft, day, high - low, first, last)
     path = layout.events / file.path
     path.parent.mkdir(mode=0o700)

@@ -1,6 +1,6 @@
-"""JSON lines become sorted zstd Parquet files, one a day: ours is ``auditlake.ingest``, the rivals are bare DuckDB scripts.
+"""JSON lines become sorted zstd Parquet files, one a day: ours is ``auditlake.ingest``, the rivals are bare scripts.
 
-The rivals neither check, identify, de-duplicate, hash nor sync anything.
+These DuckDB scripts neither check, identify, de-duplicate, hash nor sync anything.
 """
 
 from __future__ import annotations

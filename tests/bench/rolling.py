@@ -1,7 +1,7 @@
 """Rolling counts of half of all events: ours is the compiled policy, the rival is Polars on the same files.
 
-Polars gets one trick that makes it fast by group: user and time packed into one integer, so that one sort, one shift and
-one comparison do for both, and what lies in another group is always more than a window away.
+Polars gets one trick that makes it fast by group: user and time packed into one integer, so that one sort, one shift
+and one comparison do for both, and what lies in another group is always more than a window away.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TYPES = ("api_call", "data_access", "data_deletion", "data_modification")
 WINDOW = timedelta(hours=24)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
-_GROUP_BIT = 52
-"""Microseconds since 1970 stay below it until 2112; twice the newest instant does too, so groups never come near."""
+_GROUP_BIT = 51
+"""Microseconds since 1970 stay below 2 ** 51 until 2041, by more than a window; there is room for 4,096 users."""
 
 
 def _micros(instant: datetime) -> int:

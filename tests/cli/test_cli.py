@@ -132,7 +132,9 @@ def test_errors_are_one_clear_line(run: Run, name: str) -> None:
 def test_every_mistake_of_a_policy_is_told(run: Run, tmp_path: Path) -> None:
     """A policy file's mistakes are all listed, each with file, line and column."""
     file = tmp_path / "bad.yaml"
-    file.write_text("name: Bad\ndescription: d\nrequired_events: [logn]\nretention_period: 3 moons\nalert_threshold: 0\n")
+    file.write_text(
+        "name: Bad\ndescription: d\nrequired_events: [logn]\nretention_period: 3 moons\nalert_threshold: 0\n"
+    )
     run("init")
     done = run("policy", "add", file)
 
@@ -208,7 +210,9 @@ def test_a_closed_pipe_is_no_error(events: Path, tmp_path: Path) -> None:
     line = '{{"event_id":"{}","event_type":"login","timestamp":"2026-11-24T09:00:00Z"}}\n'
     many.write_text("".join(line.format(i) for i in range(20_000)))
     for arguments in (("init",), ("ingest", str(many))):
-        subprocess.run([sys.executable, "-m", "auditlake", *arguments], env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "auditlake", *arguments], env=environment, check=True, capture_output=True
+        )
     shell = f"{sys.executable} -m auditlake events --format jsonl | head -1"
     done = subprocess.run(shell, shell=True, env=environment, capture_output=True, text=True, check=True)
 

@@ -28,7 +28,9 @@ POLICIES = {
     "plain": policy("plain"),
     "grouped": policy("grouped", group_by=("user_id",)),
     "narrowed": policy(
-        "narrowed", group_by=("user_id", "ip_address"), where="((status = 'failure') AND (action IS NOT NULL))",
+        "narrowed",
+        group_by=("user_id", "ip_address"),
+        where="((status = 'failure') AND (action IS NOT NULL))",
         max_gap=Duration("6h", DAY // 4),
     ),  # fmt: skip
 }

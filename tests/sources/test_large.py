@@ -57,7 +57,7 @@ STREAMS: dict[str, tuple[Chunks, str, int]] = {
 
 def run(name: str) -> None:
     """Read one of the streams and say how many numbers it gave and the most memory the process had, in MiB."""
-    import resource  # noqa: PLC0415
+    import resource
 
     stream, form, _ = STREAMS[name]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -236,7 +236,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
 
 def test_gzipped_parquet(tmp_path: Path) -> None:
     """Parquet inside gzip is refused in words."""
-    import gzip  # noqa: PLC0415
+    import gzip
 
     path = parquet(tmp_path / "x", {"event_type": ["a"], "timestamp": ["t"]})
     path.write_bytes(gzip.compress(path.read_bytes()))

@@ -78,7 +78,7 @@ def check(lake: AuditLake) -> None:
     assert dict(rows) == landed
     assert max(Counter(ids(lake)).values(), default=0) <= 1
     assert lake.snapshot().rows == len(ids(lake))
-    assert list(lake.layout.staging.iterdir()) == []
+    assert [str(path) for path in lake.layout.staging.rglob("*")] == []
 
 
 def delta_connection():
