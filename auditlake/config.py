@@ -103,6 +103,11 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {version!r}")
     if unknown := sorted(set(raw) - _KEYS):
         raise _unreadable(layout, f"unknown key {unknown[0]!r}")
+    for key in ("id", "created"):
+        if key not in raw:
+            raise _unreadable(layout, f"{key} is missing")
+        if not isinstance(raw[key], str):
+            raise _unreadable(layout, f"{key} must be a text, got {raw[key]!r}")
     types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
     if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
         raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
@@ -110,9 +115,9 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
     try:
         retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
-        return LakeConfig(str(raw["id"]), str(raw["created"]), tuple(types), retention, max_record)
-    except (KeyError, ValueError, TypeError) as error:
-        raise _unreadable(layout, str(error)) from error
+    except (ValueError, TypeError) as error:
+        raise _unreadable(layout, f"default_retention: {error}") from error
+    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record)
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

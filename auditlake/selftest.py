@@ -73,7 +73,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
     if not since < as_of:
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r}: since must be before as_of")
     _fill(connection, events)
-    answers = evaluate(connection, policy, [policy], Question(as_of, since, as_of))
+    (answers,) = evaluate(connection, [(policy, Question(as_of, since, as_of))], [policy])
     return build_report(answers, [policy], generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
 from auditlake.policies.compile import Question, earlier
-from auditlake.policies.evaluate import evaluate
+from auditlake.policies.evaluate import Answers, evaluate
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_report
-from auditlake.reports.model import Finding
+from auditlake.reports.model import Finding, Report
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot
 
@@ -83,12 +83,13 @@ def statistics(
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
     standing, violations = [], []
-    for policy in policies:
-        state, recent = _policy(
-            connection, policy, policies, as_of, sum(by_type.get(n, 0) for n in policy.required_events)
-        )
-        standing.append(state)
-        violations += [Violation(policy.id, finding) for finding in recent]
+    for answers in evaluate(connection, [(policy, _last_window(policy, as_of)) for policy in policies], policies):
+        policy, report = answers.policy, _report(answers, policies)
+        governed = sum(by_type.get(name, 0) for name in policy.required_events)
+        recent = report.threshold.recent_events
+        window, threshold = str(policy.window), policy.alert_threshold
+        standing.append(PolicyStatistics(policy.id, governed, recent, window, threshold, report.status_now))
+        violations += [Violation(policy.id, each) for each in report.violations if each.kind == "threshold_exceeded"]
     return Statistics(
         as_of=as_of,
         snapshot=snapshot.version,
@@ -103,19 +104,14 @@ def statistics(
     )
 
 
-def _policy(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], as_of: datetime, total: int
-) -> tuple[PolicyStatistics, list[Finding]]:
-    since = earlier(as_of, timedelta(microseconds=policy.window.microseconds))
-    answers = evaluate(connection, policy, policies, Question(as_of, since, as_of))
-    report = build_report(
-        answers, policies, generated_at=as_of, lake_id="",
-        snapshot={"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""},
-    )  # fmt: skip
-    state = PolicyStatistics(
-        policy.id, total, report.threshold.recent_events, str(policy.window), policy.alert_threshold, report.status_now
-    )
-    return state, [finding for finding in report.violations if finding.kind == "threshold_exceeded"]
+def _last_window(policy: Policy, as_of: datetime) -> Question:
+    return Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of)
+
+
+def _report(answers: Answers, policies: Sequence[Policy]) -> Report:
+    nowhere = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
+    as_of = answers.question.as_of
+    return build_report(answers, policies, generated_at=as_of, lake_id="", snapshot=nowhere)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -95,18 +95,26 @@ def _as_json(event: AuditEvent) -> str:
             raise EventError(f"{name}: expected a mapping or None, got {type(fields[name]).__name__}")
     _check_keys("event", fields)
     try:
-        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict)
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"details or metadata cannot be written as JSON: {error}"
+        message = f"the event cannot be written as JSON: {error}"
         raise EventError(message, hint="use text, numbers, true, false, None, lists and mappings only") from error
     return text
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    """Python's json knows no mappings but its own."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"expected what JSON can say, got {type(value).__name__}"
+    raise TypeError(message)
 
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:
     """Python's json would turn a key 1 into "1" in silence, and could so make two keys one."""
     if depth > 500:
-        raise EventError(f"{where}: nested too deeply")
+        raise EventError(f"{where[:60]}…: nested too deeply")
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 _SHAPE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
-    r"(?:\.(?P<fraction>\d+))?(?:[Zz]|(?P<sign>[+-])(?P<hours>0\d|1[0-8]):(?P<minutes>[0-5]\d))?"
+    r"(?:\.(?P<fraction>\d+))?(?:[Zz]|(?P<sign>[+-])(?P<hours>0\d|1[0-8]):(?P<minutes>[0-5]\d))?",
+    re.ASCII,
 )
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LAST_YEAR = 9998
 
 
@@ -28,13 +29,20 @@ def parse_instant(text: str) -> datetime:
     leap = match["second"] == "60"
     micro = 999_999 if leap else int((match["fraction"] or "0")[:6].ljust(6, "0"))
     clock = f"{match['date']}T{match['hour']}:{match['minute']}:{'59' if leap else match['second']}"
-    naive = datetime.fromisoformat(clock).replace(microsecond=micro)
+    try:
+        naive = datetime.fromisoformat(clock).replace(microsecond=micro)
+    except ValueError as error:
+        message = f"not a time: {text[:60]!r}; {error}"
+        raise ValueError(message) from error
     offset = timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
     if offset > timedelta(hours=18):
         message = f"not a time: {text[:60]!r}; an offset is at most 18:00"
         raise ValueError(message)
-    instant = (naive - (-offset if match["sign"] == "-" else offset)).replace(tzinfo=UTC)
-    if not 1970 <= instant.year <= _LAST_YEAR:
+    try:
+        instant = (naive - (-offset if match["sign"] == "-" else offset)).replace(tzinfo=UTC)
+    except OverflowError:
+        instant = None
+    if instant is None or not 1970 <= instant.year <= _LAST_YEAR:
         message = f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}"
         raise ValueError(message)
     return instant
@@ -47,7 +55,7 @@ def parse_bound(text: str) -> datetime:
 
 def utc(instant: datetime) -> datetime:
     """The same instant in UTC; a naive one is UTC already."""
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return instant.replace(tzinfo=UTC) if instant.utcoffset() is None else instant.astimezone(UTC)
 
 
 def print_instant(instant: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from auditlake.sqlfiles import Statement, statement, statements
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+MOMENTS = "moments"
+"""The step that reads type and time of the governed events from the files."""
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -67,12 +70,20 @@ def compile_policy(policy: Policy, policies: Sequence[Policy], question: Questio
         question: The instants that the answer depends on.
     """
     values = _values(policy, policies, question)
-    return (
-        _query("rolling_counts", _rolling_count_statements(policy), policy, values),
-        _query("threshold_totals", _total_statements(policy), policy, values),
-        _query("required_types", _coverage_statements(policy), policy, values),
-        _query("retention", statements("policies/retention.sql").values(), policy, values),
-    )
+    asked = {
+        "rolling_counts": _rolling_counts(policy),
+        "threshold_totals": _totals(policy),
+        "required_types": _required_types(policy),
+        "retention": _retention(values),
+    }
+    return tuple(_query(name, parts, policy, values) for name, parts in asked.items())
+
+
+def moments_of(policies: Iterable[Policy]) -> Step:
+    """The step ``moments`` for several policies together: it serves each of them."""
+    part = statement("policies/moments.sql", MOMENTS)
+    types = sorted({name for policy in policies for name in policy.required_events})
+    return Step(part.name, part.text, {"types": types})
 
 
 def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
@@ -81,21 +92,44 @@ def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | N
     return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
 
 
-def _rolling_count_statements(policy: Policy) -> Iterator[Statement]:
-    yield from statements("policies/arrivals_by_group.sql" if policy.group_by else "policies/arrivals.sql").values()
-    yield from statements("policies/rolling_counts.sql").values()
+def _is_plain(policy: Policy) -> bool:
+    """Whether the threshold counts every governed event in one group: then type and time are all it needs."""
+    return policy.where is None and not policy.group_by
 
 
-def _total_statements(policy: Policy) -> Iterator[Statement]:
-    plain = policy.where is None and not policy.group_by
-    yield statement(f"policies/threshold_totals{'_plain' if plain else ''}.sql", "threshold_totals")
-    yield statement("policies/current_counts.sql", "current_counts")
+def _rolling_counts(policy: Policy) -> Iterator[Statement]:
+    if _is_plain(policy):
+        yield from _all("moments")
+    yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
+    yield from _all("rolling_counts")
 
 
-def _coverage_statements(policy: Policy) -> Iterator[Statement]:
-    for each in statements("policies/required_types.sql").values():
+def _totals(policy: Policy) -> Iterator[Statement]:
+    if _is_plain(policy):
+        yield from _all("moments")
+    yield from _all("threshold_totals_plain" if _is_plain(policy) else "threshold_totals")
+
+
+def _required_types(policy: Policy) -> Iterator[Statement]:
+    yield from _all("moments")
+    yield from _all("type_days")
+    for each in _all("required_types"):
         if each.name != "coverage_gaps" or policy.max_gap is not None:
             yield each
+
+
+def _retention(values: Mapping[str, Any]) -> Iterator[Statement]:
+    cutoffs = [values["cutoff"], *values["type_cutoffs"]]
+    if all(cutoff.time() == time.min for cutoff in cutoffs):
+        yield from _all("moments")
+        yield from _all("type_days")
+        yield from _all("retention_by_day")
+    else:
+        yield from _all("retention")
+
+
+def _all(file: str) -> Iterable[Statement]:
+    return statements(f"policies/{file}.sql").values()
 
 
 def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> dict[str, object]:
@@ -156,7 +190,10 @@ def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expres
 
     columns = [exp.column(name, quoted=True) for name in group_by]
     key: exp.Expression = exp.Array(expressions=columns)
-    if columns:
+    if len(columns) == 1:
+        # The column itself says the same as a list of it, and is a third quicker to group by.
+        key = columns[0]
+    elif columns:
         known = exp.and_(*(column.copy().is_(exp.null()).not_() for column in columns))
         key = exp.Case(ifs=[exp.If(this=known, true=key)])
     return {

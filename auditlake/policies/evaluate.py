@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
-from auditlake.policies.compile import CompiledQuery, Question, Step, compile_policy, earlier, samples_of
+from auditlake.policies.compile import (
+    MOMENTS,
+    CompiledQuery,
+    Question,
+    Step,
+    compile_policy,
+    earlier,
+    moments_of,
+    samples_of,
+)
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -34,14 +43,32 @@ class Answers:
 
 
 def evaluate(
+    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], policies: Sequence[Policy]
+) -> Iterator[Answers]:
+    """Run all queries of policies, one after the other.
+
+    Temporary tables of the connection are overwritten: take what needs them before the next answers.
+
+    Args:
+        connection: The engine, with the view ``events``.
+        asked: Each policy with the instants that it is asked about.
+        policies: Every policy of the lake.
+    """
+    run_step(connection, moments_of(policy for policy, _ in asked))
+    for policy, question in asked:
+        yield _evaluate(connection, policy, policies, question)
+
+
+def _evaluate(
     connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
 ) -> Answers:
-    """Run all queries of a policy. Temporary tables of the connection are overwritten."""
-    given: dict[str, list[Row]] = {}
+    given: dict[str, list[Row]] = {MOMENTS: []}
     counted = []
     for query in compile_policy(policy, policies, question):
         for step in query.steps:
-            given[step.name] = run_step(connection, step)
+            # Scripts are whole by themselves, so steps recur in them; their tables are still there.
+            if step.name not in given:
+                given[step.name] = run_step(connection, step)
         counted.append((query, len(given[query.name])))
     return Answers(policy, question, given, tuple(counted))
 
@@ -62,8 +89,13 @@ def samples(
     first, last = samples_of(policy, question, shown).steps
     run_step(connection, first)
     for key, start, *event in run_step(connection, last):
-        found.setdefault((tuple(key), start), []).append(tuple(event))
+        found.setdefault((group_values(key), start), []).append(tuple(event))
     return found
+
+
+def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
+    """The values of a group in the order of the policy's group_by: SQL gives a single one by itself."""
+    return (key,) if isinstance(key, str) else tuple(key)
 
 
 def default_since(policy: Policy, until: datetime) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any
 
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import Answers, Row
+from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.model import (
     CoverageAnswer,
@@ -128,7 +128,7 @@ def _findings(answers: Answers) -> Iterator[Finding]:
 
 def _episode(policy: Policy, row: Row) -> Finding:
     key, start, end, ongoing, before, peak, peak_at = row
-    group = dict(zip(policy.group_by, key, strict=True)) or None
+    group = dict(zip(policy.group_by, group_values(key), strict=True)) or None
     number = finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", print_instant(start))
     whose = f" for {', '.join(f'{column} {value}' for column, value in group.items())}" if group else ""
     message = f"{peak} events within {policy.window}{whose}: the threshold is {policy.alert_threshold}"

@@ -115,9 +115,9 @@ def produce(
         pages: Gather also what only the page shows.
         listen: Told how many are done, of how many, and which is next.
     """
-    for done, (policy, question) in enumerate(asked):
-        listen(done, len(asked), policy.id)
-        answers = evaluate(connection, policy, policies, question)
+    listen(0, len(asked), asked[0][0].id if asked else "")
+    for done, answers in enumerate(evaluate(connection, asked, policies), 1):
+        policy, question = answers.policy, answers.question
         report = build_report(
             answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot
         )
@@ -126,7 +126,7 @@ def produce(
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
             detail = build_detail(answers, report, shown)
         yield ComplianceReport(report, detail)
-    listen(len(asked), len(asked), "")
+        listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 
 def write_once(path: Path, data: bytes) -> None:

@@ -275,7 +275,7 @@ def _open(layout: Layout, version: int | None) -> DeltaTable:
         protocol = table.protocol()
     except (DeltaError, OSError, ValueError) as error:
         message = f"the events table at {layout.events} cannot be read: {_one_line(error)}"
-        raise LakeFormatError(message, hint="restore the lake from a backup, or look at its newest log entries") from error
+        raise LakeFormatError(message, hint="restore its newest log entries from a backup") from error
     if protocol.min_reader_version > 1:
         message = f"the events table needs Delta reader version {protocol.min_reader_version}, auditlake reads 1"
         raise LakeFormatError(message, hint="another program has changed the table; deletion vectors are not supported")

@@ -21,10 +21,10 @@ from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
-POLICY_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+POLICY_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
 """What a policy's id, so its file name, looks like."""
 
-_PART = re.compile(r"^event_date=(?P<day>\d{4}-\d{2}-\d{2})/part-(?P<digest>[0-9a-f]{64})\.parquet$")
+_PART = re.compile(r"^event_date=(?P<day>\d{4}-\d{2}-\d{2})/part-(?P<digest>[0-9a-f]{64})\.parquet\Z")
 
 
 @dataclass(frozen=True, slots=True)

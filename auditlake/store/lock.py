@@ -96,6 +96,6 @@ def _is_dead(process: str) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return True
-    except ValueError:
+    except (ValueError, OverflowError, PermissionError):
         return False
     return False

@@ -58,7 +58,7 @@ where case
     ]
     then false
     else json_type("text") <> 'OBJECT'
-      or false
+      or list_unique(keys) <> len(keys)
   end
   or regexp_matches("text", ':\s*-?(?i:nan|inf)')
   or regexp_matches("text", '\[\s*-?(?i:nan|inf)')
@@ -67,6 +67,7 @@ where case
 -- name: stage($source, $event_types)
 -- One batch of mapped records into `staged`, with the time read and everything judged; `mapped` is the source's mapping.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
+-- JSON is written in one way, however its source laid it out: two copies of an event must be equal.
 insert into staged
 with shaped as (
   select
@@ -103,7 +104,7 @@ select
   action,
   resource,
   status,
-  details,
+  cast(json(details) as varchar) as details,
   metadata,
   session_id,
   ip_address,

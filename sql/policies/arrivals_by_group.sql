@@ -1,7 +1,8 @@
 -- name: governed($types, $look_back, $until)
--- Question 1, step 1a for a policy with group_by: the governed events of every group, unordered.
--- the slots `predicate` and `key_of_group` are filled in the syntax tree: with the policy's `where`, and with a list of
--- its group_by columns that is null where any of them is. Events without a group are never pooled.
+-- Question 1, step 1a for any other policy: the governed events of every group, unordered.
+-- Two slots are filled in the syntax tree: `predicate` with the policy's `where` (an error in it is no match), and
+-- `key_of_group` with its group_by column, or a list of several that is null where any of them is. Events without a
+-- group are never pooled.
 create or replace temp table governed as
 select
   key_of_group as group_key,

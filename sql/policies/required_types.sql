@@ -1,17 +1,3 @@
--- name: type_days($types, $since, $until, $as_of)
--- Question 2, step 1: the governed events by type and UTC day, up to as_of.
-create or replace temp table type_days as
-select
-  event_type,
-  epoch_us("timestamp") // 86400000000 as day,
-  count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
-  min("timestamp") as first_seen,
-  max("timestamp") as last_seen
-from events
-where list_contains($types, event_type)
-  and "timestamp" <= $as_of
-group by event_type, day;
-
 -- name: required_types($types)
 -- Every required type with its events in the period, zero included, and when it was first and last seen up to as_of.
 -- returns: event_type, events, first_seen, last_seen
@@ -38,7 +24,7 @@ order by event_type, day;
 -- returns: event_type, start, end
 with occurrences as (
   select event_type, epoch_us("timestamp") as t
-  from events
+  from moments
   where list_contains($types, event_type)
     and "timestamp" <= $as_of
 ),

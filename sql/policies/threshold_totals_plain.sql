@@ -7,6 +7,18 @@ select
   0 as ungrouped_events,
   0 as where_errors,
   count(*) filter ("timestamp" > $as_of) as future_events
-from events
+from moments
 where list_contains($types, event_type)
   and "timestamp" > $window_start;
+
+-- name: current_counts($types, $as_of, $window_start, $alert_threshold)
+-- The one group there is, if it is at or above the threshold at as_of itself.
+-- returns: group_key, events
+select
+  cast([] as varchar[]) as group_key,
+  count(*) as events
+from moments
+where list_contains($types, event_type)
+  and "timestamp" > $window_start
+  and "timestamp" <= $as_of
+having count(*) >= $alert_threshold;

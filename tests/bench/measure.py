@@ -103,12 +103,19 @@ class Bench:
             file = Path(name) / "answer"
             answers, seconds = {}, {}
             for side in (_OURS, *rivals, *([asked.beside] if asked.beside else [])):
-                seconds[side] = self._run(asked, side, file)["seconds"]
+                try:
+                    seconds[side] = self._run(asked, side, file)["seconds"]
+                except subprocess.CalledProcessError:
+                    # One way of a rival may not get there (Polars 2.1 panics on the larger streams); another has to.
+                    if side not in rivals:
+                        raise
+                    self._say(f"{asked.name}: {side}: failed, left out")
+                    continue
                 answers[side] = pickle.loads(file.read_bytes())
         for side, answer in answers.items():
             if answer != answers[_OURS]:
                 raise AssertionError(f"{asked.name}: {side} gives another answer than ours: {_differs(answers, side)}")
-        return min(rivals, key=seconds.__getitem__)
+        return min((side for side in rivals if side in seconds), key=seconds.__getitem__)
 
     def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
         os.sync()

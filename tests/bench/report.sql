@@ -1,6 +1,6 @@
 -- The numbers of the three reports by hand, over `governed`: the events of the nine types, as a view or as a table.
--- Cutoffs are midnights, and periods and windows are whole days long: counts by type, day and half (up to as_of's time of
--- day, or after it) give every total. A query that gives rows has its name above it.
+-- Cutoffs are midnights, and periods and windows are whole days long: counts by type, day and half (up to as_of's time
+-- of day, or after it) give every total. A query that gives rows has its name above it.
 create temp table periods as
 select p, event_types, getvariable('as_of') - to_days(days) as since
 from (
@@ -100,7 +100,11 @@ from (
     key,
     judged_at,
     rowid as i,
-    86400000000 + case judged_at >> 52 when 1 then lag(key, 4) over () when 2 then lag(key, 2) over () else key end as until,
+    86400000000 + case judged_at >> 52
+      when 1 then lag(key, 4) over ()
+      when 2 then lag(key, 2) over ()
+      else key
+    end as until,
     lead(key) over () as next_key,
     lead(judged_at) over () as next_at
   from arrivals
@@ -136,7 +140,10 @@ order by p, "start";
 
 -- daily_peaks: p, day (since 1970), peak. An arrival counts at one midnight, the first at or after it.
 with high as (
-  select judged_at >> 52 as p, greatest(judged_at & (1::bigint << 52) - 1, epoch_us(since) + 1) // 86400000000 as day, events
+  select
+    judged_at >> 52 as p,
+    greatest(judged_at & (1::bigint << 52) - 1, epoch_us(since) + 1) // 86400000000 as day,
+    events
   from series
   join periods on judged_at >> 52 = p
   union all

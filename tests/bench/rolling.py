@@ -149,7 +149,7 @@ def _polars(place: Place, _: Path, *, by_user: bool, engine: Any) -> tuple[list[
     asked = _asked(place, by_user=by_user)
     names = pl.Series([""], dtype=pl.Categorical)  # while one is in use, Polars forgets no category's name
     arrivals = _keys(place, asked).collect(engine=engine).with_row_index("i").with_columns(pl.col("key").set_sorted())
-    series = _series(arrivals, asked.threshold)
+    series = _series(arrivals, asked.threshold, engine)
     episodes, peaks = pl.collect_all(
         [_episodes(series.lazy(), asked), _daily_peaks(series.lazy(), arrivals.lazy())], engine=engine
     )
@@ -172,7 +172,7 @@ def _keys(place: Place, asked: Asked) -> pl.LazyFrame:
     return governed.select(key.alias("key")).sort("key")
 
 
-def _series(arrivals: pl.DataFrame, threshold: int) -> pl.DataFrame:
+def _series(arrivals: pl.DataFrame, threshold: int, engine: Any) -> pl.DataFrame:
     """The count at the start of the period and at every later instant, and until when it is a breach if it is one."""
     import polars as pl
 
@@ -188,7 +188,7 @@ def _series(arrivals: pl.DataFrame, threshold: int) -> pl.DataFrame:
     return (
         instants.join_asof(gone, left_on="gone_at", right_on="key")
         .select("at", "until", events=pl.col("i").cast(pl.Int64) - pl.col("gone").cast(pl.Int64).fill_null(-1))
-        .collect()
+        .collect(engine=engine)
     )
 
 

@@ -37,7 +37,7 @@ def answer(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
     table = pa.table({name: pa.array([getattr(event, name) for event in case.events], kinds[name]) for name in columns})
     connection.register("events", table)
     question = Question(case.as_of, case.since, case.until)
-    answers = evaluate(connection, case.policy, case.policies, question)
+    (answers,) = evaluate(connection, [(case.policy, question)], case.policies)
     report = build_report(answers, case.policies, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
     return report_dict(report)
 

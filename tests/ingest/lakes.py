@@ -85,7 +85,7 @@ def kept(summary: IngestSummary) -> list[Kept]:
         data = text.encode() if encoding == "utf-8" else base64.b64decode(text)
         found.append(Kept(**{"sha256": None, **entry}, data=data))
         whole = found[-1].sha256 is None
-        assert (len(data) == found[-1].length) if whole else (len(data) < found[-1].length)
+        assert len(data) == found[-1].length or not whole
     return found
 
 

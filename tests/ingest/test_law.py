@@ -14,7 +14,6 @@ from tests.ingest import oracle
 from tests.ingest.lakes import checked, events, kept, made
 
 # Everything is drawn as JSON text, for what matters is how it is written.
-GOOD = ('"login"', '"2026-11-24T09:00:00Z"')
 TYPES = ('"login"', '"logout"', '"api_call"', '"lo\\u0067in"')
 TIMES = (
     '"2026-11-24T09:00:00Z"', '"2026-11-24 09:00:00.1234567"', '"2026-11-24t09:00:00z"', '"2026-11-25T03:00:60+18:00"',
@@ -27,7 +26,17 @@ TEXTS = (
     "1.5", "1.50", "0.25", "1E5", "100000.0", "1e400", "-1E400", "123456789012345678901234567890", "9223372036854775808",
     "-9223372036854775809", "18446744073709551616",
 )  # fmt: skip
-SHAPES = ("{}", "[]", '{"a":1}', "[1]", "[{}]", "{ }", '{"a":{"a":[ 1 , 2.50 ]},"a":null}', '{"_extra":1}', '{"_value":[]}')
+SHAPES = (
+    "{}",
+    "[]",
+    '{"a":1}',
+    "[1]",
+    "[{}]",
+    "{ }",
+    '{"a":{"a":[ 1 , 2.50 ]},"a":null}',
+    '{"_extra":1}',
+    '{"_value":[]}',
+)
 VALUES = (*TEXTS, *SHAPES)
 BAD = (
     "NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "+1", "01", "1.", ".5", "1e", "0x10", "1_0", "True",
@@ -47,16 +56,17 @@ WHITE = st.sampled_from(["", "", "", "", " ", "\t", "  ", " \t ", "\r"])
 @st.composite
 def members(draw: st.DrawFn) -> list[tuple[str, str]]:
     """The members of an event, most of them good."""
-    found = [('"event_type"', draw(st.sampled_from(TYPES))), ('"timestamp"', draw(st.sampled_from(TIMES[:4]) | st.sampled_from(TIMES)))]
+    kind = draw(st.sampled_from([*TYPES * 4, '"Login"', '""', "1"]))
+    found = [('"event_type"', kind), ('"timestamp"', draw(st.sampled_from([*TIMES[:4] * 8, *TIMES])))]
     if draw(st.booleans()):
         found.append(('"event_id"', draw(st.sampled_from(['"1"', "1", '"\\u0031"', '"2"', "null", '""', "true"]))))
     odd = st.tuples(st.sampled_from(ODD_KEYS), st.sampled_from(VALUES))
     texts = st.tuples(st.sampled_from(KEYS[3:7] + KEYS[9:]), st.sampled_from(TEXTS))
     jsons = st.tuples(st.sampled_from(('"details"', '"metadata"')), st.sampled_from(VALUES))
     found += draw(st.lists(texts | jsons | odd, max_size=4))
-    if not draw(st.integers(0, 2)):
+    if draw(st.integers(0, 7)) == 5:
         found.append((draw(st.sampled_from(KEYS)), draw(st.sampled_from(VALUES))))
-    if not draw(st.integers(0, 2)):
+    if draw(st.integers(0, 7)) == 5:
         del found[draw(st.integers(0, len(found) - 1))]
     return draw(st.permutations(found)) if draw(st.booleans()) else found
 
@@ -65,20 +75,25 @@ def members(draw: st.DrawFn) -> list[tuple[str, str]]:
 def records(draw: st.DrawFn) -> str:
     """A line: most often an event, or nearly one."""
     pairs = draw(members())
-    if draw(st.booleans()):
+    if draw(st.integers(0, 7)) < 7:
         # Without keys that come twice, so that something lands.
         pairs = list({oracle.parsed(key): (key, value) for key, value in pairs}.values())
-    if not draw(st.integers(0, 3)):
+    if draw(st.integers(0, 7)) == 5:
         pairs.append((draw(st.sampled_from(['"details"', '"x"'])), draw(st.sampled_from(BAD))))
-    line = "{" + ",".join(f"{draw(WHITE)}{key}{draw(WHITE)}:{draw(WHITE)}{value}{draw(WHITE)}" for key, value in pairs) + "}"
-    damages = [line] * 12 + [
+    line = (
+        "{"
+        + ",".join(f"{draw(WHITE)}{key}{draw(WHITE)}:{draw(WHITE)}{value}{draw(WHITE)}" for key, value in pairs)
+        + "}"
+    )
+    damages = [line] * 60 + [
         line[:-1], line[1:], line[:-1] + ",}", line[:-1] + ", }", line + ",", line + "}", line + " x", line + "{}", f"[{line}]",
         f"{line} {line}", "\ufeff" + line, line.replace(":", "=", 1), line.replace(",", ",,", 1), line + "\0", "\x0c" + line,
     ]  # fmt: skip
     return draw(WHITE) + draw(st.sampled_from(damages)) + draw(WHITE)
 
 
-LINES = records() | st.sampled_from([*BAD, *VALUES, "   ", '{"event_type":"login"}']) | st.sampled_from(["", "\t"])
+OTHERS = st.sampled_from([*BAD, *VALUES, "", "\t", "   ", '{"event_type":"login"}'])
+LINES = st.integers(0, 11).flatmap(lambda number: OTHERS if number == 7 else records())
 
 
 @st.composite
@@ -86,11 +101,15 @@ def files(draw: st.DrawFn) -> bytes:
     """A file of lines that begins like one, with lines that come again."""
     first = '{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}'
     found = [first, *draw(st.lists(LINES, min_size=20, max_size=120))]
-    found += draw(st.lists(st.sampled_from(found), max_size=20))
+    found += draw(st.lists(st.sampled_from(found), min_size=3, max_size=20))
     ends = draw(st.sampled_from(["\n", "\n", "\r\n"]))
     data = ends.join(found).encode() + draw(st.sampled_from([b"", ends.encode(), b"\n\n"]))
     for at in draw(st.lists(st.integers(len(first) + 2, max(len(data), len(first) + 2)), max_size=2)):
-        data = data[:at] + draw(st.sampled_from([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"\xf4\x90\x80\x80"])) + data[at:]
+        data = (
+            data[:at]
+            + draw(st.sampled_from([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"\xf4\x90\x80\x80"]))
+            + data[at:]
+        )
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + data
 
 

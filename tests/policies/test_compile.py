@@ -70,7 +70,7 @@ def test_policy_sql_is_what_runs(tmp_path: Path) -> None:
             rows[step.name] = connection.execute(step.sql, dict(step.parameters) or None).fetchall()
 
     ((key, _, _, ongoing, _, peak, _),) = rows["rolling_counts"]
-    assert (key, ongoing, peak) == (["mallory"], True, 7)
+    assert (key, ongoing, peak) == ("mallory", True, 7)
     assert [finding.peak for finding in report.violations] == [7]
     assert printed.sql in {query.sql for query in report.evidence.queries}
 

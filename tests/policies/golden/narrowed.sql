@@ -1,8 +1,9 @@
 -- rolling_counts {'alert_threshold': 3, 'look_back': datetime.datetime(2026, 10, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_us': 86400000000}
 /* name: governed($types, $look_back, $until) */
-/* Question 1, step 1a for a policy with group_by: the governed events of every group, unordered. */
-/* the slots `predicate` and `key_of_group` are filled in the syntax tree: with the policy's `where`, and with a list of */
-/* its group_by columns that is null where any of them is. Events without a group are never pooled. */
+/* Question 1, step 1a for any other policy: the governed events of every group, unordered. */
+/* Two slots are filled in the syntax tree: `predicate` with the policy's `where` (an error in it is no match), and */
+/* `key_of_group` with its group_by column, or a list of several that is null where any of them is. Events without a */
+/* group are never pooled. */
 CREATE OR REPLACE TEMPORARY TABLE governed AS
 SELECT
   CASE
@@ -299,16 +300,25 @@ ORDER BY
   group_key;
 
 -- required_types {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'max_gap_us': 21600000000, 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
 -- name: type_days($types, $since, $until, $as_of)
--- Question 2, step 1: the governed events by type and UTC day, up to as_of.
+-- The governed events by type and UTC day, up to as_of: of all of them, and of those in the period.
 create or replace temp table type_days as
 select
   event_type,
   epoch_us("timestamp") // 86400000000 as day,
+  count(*) as events_ever,
   count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
   min("timestamp") as first_seen,
   max("timestamp") as last_seen
-from events
+from moments
 where list_contains($types, event_type)
   and "timestamp" <= $as_of
 group by event_type, day;
@@ -339,7 +349,7 @@ order by event_type, day;
 -- returns: event_type, start, end
 with occurrences as (
   select event_type, epoch_us("timestamp") as t
-  from events
+  from moments
   where list_contains($types, event_type)
     and "timestamp" <= $as_of
 ),
@@ -382,24 +392,43 @@ select
     limit 1
   ) as first_event;
 
--- retention {'cutoff': datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), 'type_cutoffs': [datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc)], 'types': ['auth_failure', 'login']}
-/* name: retention($types, $type_cutoffs, $cutoff) */
-/* Question 3 for one policy: its governed events older than its own cutoff, each counted once. An event is due when the */
-/* longest retention of all policies that name its type has passed; $type_cutoffs has that cutoff for each of $types. */
-/* The slot `on_hold` is filled in the syntax tree with the condition of the active holds. */
-/* returns: held, kept_by_other_policies, due */
-SELECT
-  COUNT(*) FILTER(WHERE
-    FALSE) AS held,
-  COUNT(*) FILTER(WHERE
-    NOT FALSE AND NOT expired) AS kept_by_other_policies,
-  COUNT(*) FILTER(WHERE
-    NOT FALSE AND expired) AS due
-FROM (
-  SELECT
-    "timestamp" < LIST_EXTRACT($type_cutoffs, LIST_POSITION($types, event_type)) AS expired,
-    COALESCE(FALSE, FALSE) AS on_hold
-  FROM events
-  WHERE
-    ARRAY_CONTAINS($types, event_type) AND "timestamp" < $cutoff
+-- retention {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'cutoff': datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'type_cutoffs': [datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc)], 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
+-- name: type_days($types, $since, $until, $as_of)
+-- The governed events by type and UTC day, up to as_of: of all of them, and of those in the period.
+create or replace temp table type_days as
+select
+  event_type,
+  epoch_us("timestamp") // 86400000000 as day,
+  count(*) as events_ever,
+  count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
+  min("timestamp") as first_seen,
+  max("timestamp") as last_seen
+from moments
+where list_contains($types, event_type)
+  and "timestamp" <= $as_of
+group by event_type, day;
+
+-- name: retention($types, $type_cutoffs, $cutoff)
+-- Question 3 for one policy where every cutoff is a midnight and nothing is on hold: whole days are older than a cutoff
+-- or are not. Its governed events older than its own cutoff, each counted once; an event is due when the longest
+-- retention of all policies that name its type has passed ($type_cutoffs has that cutoff for each of $types).
+-- returns: held, kept_by_other_policies, due
+select
+  0 as held,
+  cast(coalesce(sum(events_ever) filter (not expired), 0) as bigint) as kept_by_other_policies,
+  cast(coalesce(sum(events_ever) filter (expired), 0) as bigint) as due
+from (
+  select
+    events_ever,
+    day * 86400000000 < epoch_us(list_extract($type_cutoffs, list_position($types, event_type))) as expired
+  from type_days
+  where day * 86400000000 < epoch_us($cutoff)
 );

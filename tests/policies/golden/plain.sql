@@ -1,20 +1,24 @@
 -- rolling_counts {'alert_threshold': 3, 'look_back': datetime.datetime(2026, 10, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_us': 86400000000}
-/* name: arrivals($types, $look_back, $until) */
-/* Question 1, step 1 for a policy without group_by: the instants of the governed events, in order. */
-/* Times are whole microseconds since 1970, UTC. g is the row number of its group's first arrival: one group, so 0. */
-/* The slot `predicate` is filled in the syntax tree with the policy's `where`; an error in it is no match. */
-CREATE OR REPLACE TEMPORARY TABLE arrivals AS
-SELECT
-  0 AS g,
-  EPOCH_US("timestamp") AS t
-FROM events
-WHERE
-  ARRAY_CONTAINS($types, event_type)
-  AND "timestamp" > $look_back
-  AND "timestamp" <= $until
-  AND COALESCE(TRY(TRUE), FALSE)
-ORDER BY
-  t;
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
+-- name: arrivals($types, $look_back, $until)
+-- Question 1, step 1 for a policy without group_by and without a condition: the instants of the governed events, in order.
+-- Times are whole microseconds since 1970, UTC. g is the row number of its group's first arrival: one group, so 0.
+create or replace temp table arrivals as
+select
+  0 as g,
+  epoch_us("timestamp") as t
+from moments
+where list_contains($types, event_type)
+  and "timestamp" > $look_back
+  and "timestamp" <= $until
+order by t;
 
 -- name: groups()
 -- The one group there is.
@@ -188,6 +192,14 @@ left join at_midnights on days.day = at_midnights.day
 order by days.day;
 
 -- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
 -- name: threshold_totals($types, $as_of, $window_start)
 -- Question 1's plain counts for a policy without a condition and without groups: then nothing is without a group or in error, and the
 -- last window and what is later than as_of are all that has to be read.
@@ -197,41 +209,42 @@ select
   0 as ungrouped_events,
   0 as where_errors,
   count(*) filter ("timestamp" > $as_of) as future_events
-from events
+from moments
 where list_contains($types, event_type)
   and "timestamp" > $window_start;
 
-/* name: current_counts($types, $as_of, $window_start, $alert_threshold) */
-/* The groups at or above the threshold at as_of itself. */
-/* returns: group_key, events */
-SELECT
-  [] AS group_key,
-  COUNT(*) AS events
-FROM events
-WHERE
-  ARRAY_CONTAINS($types, event_type)
-  AND "timestamp" > $window_start
-  AND "timestamp" <= $as_of
-  AND COALESCE(TRY(TRUE), FALSE)
-  AND NOT [] IS NULL
-GROUP BY ALL
-HAVING
-  COUNT(*) >= $alert_threshold
-ORDER BY
-  events DESC,
-  group_key;
+-- name: current_counts($types, $as_of, $window_start, $alert_threshold)
+-- The one group there is, if it is at or above the threshold at as_of itself.
+-- returns: group_key, events
+select
+  cast([] as varchar[]) as group_key,
+  count(*) as events
+from moments
+where list_contains($types, event_type)
+  and "timestamp" > $window_start
+  and "timestamp" <= $as_of
+having count(*) >= $alert_threshold;
 
 -- required_types {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
 -- name: type_days($types, $since, $until, $as_of)
--- Question 2, step 1: the governed events by type and UTC day, up to as_of.
+-- The governed events by type and UTC day, up to as_of: of all of them, and of those in the period.
 create or replace temp table type_days as
 select
   event_type,
   epoch_us("timestamp") // 86400000000 as day,
+  count(*) as events_ever,
   count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
   min("timestamp") as first_seen,
   max("timestamp") as last_seen
-from events
+from moments
 where list_contains($types, event_type)
   and "timestamp" <= $as_of
 group by event_type, day;
@@ -277,24 +290,43 @@ select
     limit 1
   ) as first_event;
 
--- retention {'cutoff': datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), 'type_cutoffs': [datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc)], 'types': ['auth_failure', 'login']}
-/* name: retention($types, $type_cutoffs, $cutoff) */
-/* Question 3 for one policy: its governed events older than its own cutoff, each counted once. An event is due when the */
-/* longest retention of all policies that name its type has passed; $type_cutoffs has that cutoff for each of $types. */
-/* The slot `on_hold` is filled in the syntax tree with the condition of the active holds. */
-/* returns: held, kept_by_other_policies, due */
-SELECT
-  COUNT(*) FILTER(WHERE
-    FALSE) AS held,
-  COUNT(*) FILTER(WHERE
-    NOT FALSE AND NOT expired) AS kept_by_other_policies,
-  COUNT(*) FILTER(WHERE
-    NOT FALSE AND expired) AS due
-FROM (
-  SELECT
-    "timestamp" < LIST_EXTRACT($type_cutoffs, LIST_POSITION($types, event_type)) AS expired,
-    COALESCE(FALSE, FALSE) AS on_hold
-  FROM events
-  WHERE
-    ARRAY_CONTAINS($types, event_type) AND "timestamp" < $cutoff
+-- retention {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'cutoff': datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'type_cutoffs': [datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc), datetime.datetime(2026, 10, 25, 0, 0, tzinfo=datetime.timezone.utc)], 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
+-- name: moments($types)
+-- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
+-- policies reads for all of them together; each later step names its own types.
+create or replace temp table moments as
+select event_type, "timestamp"
+from events
+where list_contains($types, event_type);
+
+-- name: type_days($types, $since, $until, $as_of)
+-- The governed events by type and UTC day, up to as_of: of all of them, and of those in the period.
+create or replace temp table type_days as
+select
+  event_type,
+  epoch_us("timestamp") // 86400000000 as day,
+  count(*) as events_ever,
+  count(*) filter ("timestamp" > $since and "timestamp" <= $until) as events,
+  min("timestamp") as first_seen,
+  max("timestamp") as last_seen
+from moments
+where list_contains($types, event_type)
+  and "timestamp" <= $as_of
+group by event_type, day;
+
+-- name: retention($types, $type_cutoffs, $cutoff)
+-- Question 3 for one policy where every cutoff is a midnight and nothing is on hold: whole days are older than a cutoff
+-- or are not. Its governed events older than its own cutoff, each counted once; an event is due when the longest
+-- retention of all policies that name its type has passed ($type_cutoffs has that cutoff for each of $types).
+-- returns: held, kept_by_other_policies, due
+select
+  0 as held,
+  cast(coalesce(sum(events_ever) filter (not expired), 0) as bigint) as kept_by_other_policies,
+  cast(coalesce(sum(events_ever) filter (expired), 0) as bigint) as due
+from (
+  select
+    events_ever,
+    day * 86400000000 < epoch_us(list_extract($type_cutoffs, list_position($types, event_type))) as expired
+  from type_days
+  where day * 86400000000 < epoch_us($cutoff)
 );

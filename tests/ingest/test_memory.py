@@ -1,0 +1,68 @@
+"""What an ingest may hold in memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.lakes import checked, made
+
+SIZE = 400_000_000
+LIMIT = 1_500_000_000
+
+CHILD = """
+import json, resource, sys
+import auditlake
+summary = auditlake.open(sys.argv[1]).ingest(*sys.argv[2:])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"peak": peak, "landed": summary.landed, "duplicates": summary.duplicates, "reasons": dict(summary.reasons)}))
+"""
+
+
+def write(path: Path, size: int) -> tuple[int, int, int]:
+    """A file of so many bytes; gives how many events, duplicates and conflicts are in it.
+
+    Every third record has no id, every 50th comes again, every 1,000th as another event.
+    """
+    landed = duplicates = conflicts = n = 0
+    with path.open("w") as file:
+        while file.tell() < size if n % 10_000 == 0 else True:
+            own = f'"event_id":"event-{n:012d}",' if n % 3 else ""
+            line = (
+                f'{{{own}"event_type":"login","timestamp":"2026-{1 + n % 12:02d}-{1 + n % 28:02d}T{n % 24:02d}:00:00.{n % 10**6:06d}Z",'
+                f'"user_id":"user{n % 5000}","action":"sign-in","resource":"/app/{n}","details":{{"n":{n},"text":"{n:040x}"}}}}\n'
+            )
+            file.write(line)
+            landed, n = landed + 1, n + 1
+            if own and n % 50 == 0:
+                file.write(line)
+                duplicates += 1
+            if own and n % 1000 == 0:
+                file.write(line.replace("sign-in", "sign-out"))
+                conflicts += 1
+    return landed, duplicates, conflicts
+
+
+@pytest.mark.soak
+def test_memory(tmp_path: Path) -> None:
+    """400 MB of events, some without ids, some known, some in conflict, come in with less than 1.5 GB of memory."""
+    path, lake = tmp_path / "x.jsonl", made(tmp_path / "lake")
+    landed, duplicates, conflicts = write(path, SIZE)
+    for expected in ((landed, duplicates), (0, landed + duplicates)):
+        command = [sys.executable, "-c", CHILD, str(lake.layout.root), str(path)]
+        answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        print(answer)
+        assert (answer["landed"], answer["duplicates"]) == expected
+        assert answer["reasons"] == {"id_conflict": conflicts}
+        assert answer["peak"] < LIMIT
+
+
+def test_many_refused(tmp_path: Path) -> None:
+    """A file in which most is wrong is quarantined whole."""
+    path, lake = tmp_path / "x.jsonl", made(tmp_path / "lake")
+    path.write_text('{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}\n' + "bad\n{}\n" * 5_000)
+    assert checked(lake, lake.ingest(path)).reasons == {"not valid JSON": 5_000, "event_type is missing": 5_000}

@@ -1,0 +1,123 @@
+"""Files that are missing or damaged: told in one line that names the file, whoever asks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from auditlake import AuditLake
+from auditlake.errors import AuditLakeError, LakeError, QueryError
+from tests.store.lakes import cli, made, write_events
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake of four days."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "first.jsonl", range(12)))
+    return lake
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def spoil_the_middle(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes(300) + data[400:])
+
+
+def spoil_the_footer(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-700] + random.Random(3).randbytes(650) + data[-50:])
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+SPOILS = (Path.unlink, zero, spoil_the_middle, spoil_the_footer, make_folder, lambda path: path.write_bytes(b"PAR1"),
+          lambda path: path.write_bytes(b""))  # fmt: skip
+
+
+@pytest.mark.parametrize("which", [0, 2])
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_damage_is_named(spoil: Callable[[Path], None], which: int, lake: AuditLake, tmp_path: Path) -> None:
+    """Events, SQL, reports, statistics, ingest and compaction name the file that is missing or damaged."""
+    path = lake.snapshot().files[which].path
+    more = write_events(tmp_path / "more.jsonl", range(24))
+    lake.ingest(write_events(tmp_path / "few.jsonl", range(12, 14)))
+    spoil(lake.layout.events / path)
+
+    for ask in (
+        lambda: lake.events().fetchall(),
+        lambda: lake.events().arrow(),
+        lambda: list(lake.events().batches()),
+        lambda: lake.sql("select * from events").pl(),
+        lake.reports,
+        lake.statistics,
+        lambda: lake.ingest(more),
+    ):
+        with pytest.raises(LakeError) as caught:
+            ask()
+        assert path in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, zero, spoil_the_footer])
+def test_command_line(spoil: Callable[[Path], None], lake: AuditLake) -> None:
+    """The command line names the file in one line and exits with 3."""
+    path = lake.snapshot().files[1].path
+    spoil(lake.layout.events / path)
+
+    for words in (("events",), ("report",)):
+        done = cli(lake.layout.root, *words)
+        assert done.returncode == 3
+        assert path in done.stderr
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+
+
+def test_compaction_of_a_damaged_day(lake: AuditLake, tmp_path: Path) -> None:
+    """A compaction that meets a damaged file names it and changes nothing."""
+    late = tmp_path / "late.jsonl"
+    late.write_text('{"event_id": "late", "event_type": "login", "timestamp": "2026-03-01T01:00:00Z"}\n')
+    lake.ingest(late)
+    crowded = [file for file in lake.snapshot().files if file.day == lake.snapshot().files[0].day]
+    assert len(crowded) == 2
+    zero(lake.layout.events / crowded[0].path)
+
+    with pytest.raises(LakeError, match=crowded[0].path):
+        lake.compact(grace_seconds=0)
+    assert lake.snapshot().version == 2
+
+
+def test_mistakes_in_queries_are_told_as_such(lake: AuditLake) -> None:
+    """A mistake in a query of one's own is a query error, not damage."""
+    for query in ("select no_column from events", "selct", "select 1 / 'x'", "select error('oh') from events"):
+        with pytest.raises(QueryError, match="the query failed: "):
+            lake.sql(query).fetchall()
+
+
+@pytest.mark.soak
+def test_any_damage_is_an_error_of_ours(lake: AuditLake) -> None:
+    """Whatever bytes of a file are changed: an answer or one clear error, never anything else."""
+    path = lake.layout.events / lake.snapshot().files[0].path
+    data = path.read_bytes()
+    seeded = random.Random(1)
+    for _ in range(500):
+        spoilt = bytearray(data)
+        at = seeded.randrange(len(data))
+        end = min(len(data), at + seeded.choice([1, 4, 60]))
+        spoilt[at:end] = seeded.randbytes(end - at)
+        path.write_bytes(spoilt)
+        for ask in (lambda: lake.events().fetchall(), lambda: lake.report("failed_logins")):
+            try:
+                ask()
+            except AuditLakeError as error:
+                assert "\n" not in str(error)

@@ -1,0 +1,329 @@
+"""What lies on the disk: exactly the files that the layout promises, readable by other programs as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from pyarrow.parquet import ParquetFile
+
+import auditlake
+from auditlake import AuditEvent, AuditLake, EventType
+from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.events.schema import COLUMNS, FILE_COLUMNS
+from auditlake.store import delta
+from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake of two ingests, the second with a bad line and half duplicates."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "first.jsonl", range(8)))
+    lake.ingest(write_events(tmp_path / "second.jsonl", range(4, 12), bad=2))
+    return lake
+
+
+def contents(lake: AuditLake) -> list[dict[str, Any]]:
+    """All rows with all columns, in the order of their ids."""
+    from auditlake.engine.duck import connect
+
+    with connect() as connection:
+        delta.view_snapshot(connection, lake.layout)
+        table = connection.sql("from events").to_arrow_table()
+    return sorted(table.to_pylist(), key=lambda row: row["event_id"])
+
+
+# --- After an ingest ---
+
+
+def test_files_are_named_by_their_content(lake: AuditLake) -> None:
+    """Each data file's name is the SHA-256 of its bytes, its folder the day of its rows, and no file is unnamed."""
+    for file in lake.snapshot().files:
+        path = lake.layout.events / file.path
+        assert path.name == f"part-{hashlib.sha256(path.read_bytes()).hexdigest()}.parquet"
+        assert path.parent.name == f"event_date={file.day}"
+        table = ParquetFile(path).read()
+        assert table.column_names == list(FILE_COLUMNS)
+        times = table["timestamp"].to_pylist()
+        assert {time.date() for time in times} == {file.day}
+        assert times == sorted(times)
+        assert len(times) == file.rows
+        assert file.first <= min(times)
+        assert max(times) <= file.last
+    assert data_files(lake) == {file.path for file in lake.snapshot().files}
+
+
+def test_delta_readers(lake: AuditLake) -> None:
+    """Plain deltalake and Polars read the same rows as auditlake, with protocol reader 1 and writer 2, no features."""
+    table = DeltaTable(str(lake.layout.events))
+    protocol = table.protocol()
+    assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2)
+    assert not protocol.reader_features
+    assert not protocol.writer_features
+
+    frame = pl.scan_delta(str(lake.layout.events)).sort("event_id").collect()
+    ours = pl.DataFrame(contents(lake), schema=frame.schema)
+    assert frame.columns == list(COLUMNS)
+    assert frame.height == 12
+    assert frame.equals(ours)
+    assert sorted(table.to_pyarrow_table()["event_id"].to_pylist()) == expected(range(12))
+
+
+def test_permissions(lake: AuditLake) -> None:
+    """Everything in a lake is its owner's alone: folders 0700, files 0600."""
+    lake.compact()
+    lake.report("failed_logins").write(lake.layout.reports)
+
+    for path in [lake.layout.root, *lake.layout.root.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_no_leftovers(lake: AuditLake) -> None:
+    """An ingest leaves nothing in .staging and no draft anywhere, also where it was of events made in Python."""
+    lake.ingest([AuditEvent(EventType.LOGIN, START)])
+
+    check(lake)
+    assert [path for path in lake.layout.root.rglob("*") if "draft" in path.name or "#" in path.name] == []
+
+
+def test_chain_of_custody(lake: AuditLake, tmp_path: Path) -> None:
+    """The commit records each input's name, size, SHA-256 and counts, and the quarantine file."""
+    own = delta.commit_metadata(lake.layout, 2)
+    assert own is not None
+    data = (tmp_path / "second.jsonl").read_bytes()
+    (kept,) = lake.layout.quarantine.iterdir()
+
+    assert own | {"inputs": None} == {
+        "kind": "ingest", "batch": 2, "rows": 4, "at": NOW.isoformat(), "quarantine": kept.name, "inputs": None,
+    }  # fmt: skip
+    (given,) = own["inputs"]
+    assert (given["size"], given["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    assert given["name"].endswith("second.jsonl")
+    assert [given[key] for key in ("read", "landed", "duplicates", "quarantined")] == [10, 4, 4, 2]
+    assert kept.name == f"records-{hashlib.sha256(kept.read_bytes()).hexdigest()}.jsonl"
+    assert DeltaTable(str(lake.layout.events)).history(1)[0]["auditlake"] == own
+
+
+def test_again_changes_nothing(lake: AuditLake, tmp_path: Path) -> None:
+    """The same ingest again leaves every file of the lake as it is."""
+    before = {path: path.read_bytes() for path in lake.layout.root.rglob("*") if path.is_file()}
+
+    lake.ingest(tmp_path / "second.jsonl")
+
+    assert {path: path.read_bytes() for path in lake.layout.root.rglob("*") if path.is_file()} == before
+
+
+def test_quarantine_without_a_commit(tmp_path: Path) -> None:
+    """Where a killed ingest left its quarantine file without a commit, the same ingest again records it."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "bad.jsonl", [], bad=1))
+    lake.layout.commit(1).unlink()
+
+    assert lake.ingest(tmp_path / "bad.jsonl").snapshot == 1
+    assert delta.commit_metadata(lake.layout, 1)["quarantine"] is not None
+    assert lake.ingest(tmp_path / "bad.jsonl").batch is None
+
+
+# --- Where a lake may lie ---
+
+
+@pytest.mark.parametrize("name", [
+    "a [b] * ?", "[!a]*", "'quoted' \"twice\"/ünïcödé ☃/100% or %zz/#/a;b&c/{a}/-x/~/C:",
+    "source=web/event_date=2020-01-01/batch=7/filename=x", "x" * 250,
+])  # fmt: skip
+def test_paths(name: str, tmp_path: Path) -> None:
+    """A lake works whatever its folder is called, and whatever its neighbours would match."""
+    (tmp_path / "a b * c").mkdir()
+    neighbour = made(tmp_path / "neighbour")
+    neighbour.ingest(write_events(tmp_path / "first.jsonl", range(3)))
+    root = tmp_path / name
+    lake = made(root)
+    lake.ingest(tmp_path / "first.jsonl")
+    lake.ingest(write_events(tmp_path / "second.jsonl", range(6)))
+    old = contents(lake)
+
+    lake.compact(grace_seconds=0)
+
+    assert check(lake) == ids(lake) == ids(opened(root)) == expected(range(6))
+    assert contents(lake) == old
+    assert {row["source"] for row in old} == {"auditlake"}
+    assert all(row["event_date"] == row["timestamp"].date() for row in old)
+    assert ids(lake, 1) == expected(range(3))
+    assert lake.report("authentication_monitoring", as_of=START + timedelta(days=3)).report.total_events == 4
+
+
+def test_pattern_neighbours(tmp_path: Path) -> None:
+    """A lake whose name is a pattern that matches other lakes reads its own files only."""
+    for name in ("[ab]", "a", "b", "?", "*"):
+        made(tmp_path / name).ingest(write_events(tmp_path / "events.jsonl", range(3)))
+
+    for name in ("[ab]", "?", "*"):
+        assert ids(opened(tmp_path / name)) == expected(range(3))
+
+
+@pytest.mark.parametrize("name", ["%41", "a\\b", "new\nline", "\x01", "del\x7f"])
+def test_impossible_paths(name: str, tmp_path: Path) -> None:
+    """A path that delta-rs would read as another one is refused, and nothing is made."""
+    with pytest.raises(LakeError, match="cannot address"):
+        auditlake.create(tmp_path / name)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Making a lake ---
+
+
+def test_create_in_an_empty_folder(tmp_path: Path) -> None:
+    """An empty folder becomes a lake; folders on the way are made."""
+    (tmp_path / "empty").mkdir()
+
+    assert made(tmp_path / "empty").snapshot().version == 0
+    assert made(tmp_path / "far" / "away" / "lake").snapshot().rows == 0
+
+
+@pytest.mark.parametrize("occupy", [
+    lambda path: path.write_text("x"),
+    lambda path: (path.mkdir(), (path / "file").write_text("x")),
+    made,
+    lambda path: path.symlink_to(path.parent),
+    lambda path: path.symlink_to(path.parent / "nowhere"),
+])  # fmt: skip
+def test_create_where_something_is(occupy: Callable[[Path], object], tmp_path: Path) -> None:
+    """What is at the path already is left alone."""
+    occupy(tmp_path / "lake")
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(LakeExistsError, match="already"):
+        auditlake.create(tmp_path / "lake")
+
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_create_below_a_file(tmp_path: Path) -> None:
+    """A lake below a file is refused in a sentence."""
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(LakeError, match="cannot be made"):
+        auditlake.create(tmp_path / "file" / "lake")
+    with pytest.raises(LakeError, match="cannot be made"):
+        auditlake.create(tmp_path / ("x" * 300))
+
+
+def test_a_failed_create_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a lake cannot be made to the end, its draft is removed."""
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("auditlake.store.delta.sync_folder", fail)
+
+    with pytest.raises(LakeError, match="No space left"):
+        auditlake.create(tmp_path / "lake")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{"event_types": ["Not A Name"]}, {"default_retention": "soon"}])
+def test_create_with_wrong_settings(options: dict[str, Any], tmp_path: Path) -> None:
+    """A setting that is not well formed is told, and nothing is made."""
+    with pytest.raises(LakeError, match="cannot be made"):
+        auditlake.create(tmp_path / "lake", **options)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Opening a lake ---
+
+
+def test_open_what_is_no_lake(tmp_path: Path) -> None:
+    """A missing path, a file and an empty folder are no lakes."""
+    (tmp_path / "file").write_text("x")
+
+    for path in (tmp_path / "missing", tmp_path, tmp_path / "file", Path("~nobody-of-that-name/lake")):
+        with pytest.raises(LakeNotFoundError, match="no lake at"):
+            auditlake.open(path)
+
+
+BROKEN = {
+    "": "format_version 1 expected, got None",
+    "format_version = 0": "format_version 1 expected, got 0",
+    "format_version = true": "format_version 1 expected, got True",
+    "format_version = 1.0": "format_version 1 expected, got 1.0",
+    "format_version = '1'": "format_version 1 expected, got '1'",
+    "format_version = 2": "has format version 2, this auditlake knows up to 1",
+    "format_version = 1": "id is missing",
+    "format_version = 1\nid = 'x'": "created is missing",
+    "format_version = 1\nid = 5\ncreated = 'x'": "id must be a text, got 5",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_recrod = 5": "unknown key 'max_recrod'",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = 0": "max_record must be a positive number",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = true": "max_record must be a positive number",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = 'login'": "event_types must be a list of names",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = ['No Name']": "event_types must be a list of names",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = [1]": "event_types must be a list of names",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 'soon'": "default_retention: .*soon",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 5": "default_retention: ",
+    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = ''": "default_retention: ",
+    "format_version = 1\nformat_version = 1": "cannot be understood",
+    "format_version": "cannot be understood",
+    f"x = {'[' * 9999}": "cannot be understood",
+    "x = '\udcff'": "cannot be understood",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:60])
+def test_broken_settings(text: str, tmp_path: Path) -> None:
+    """Each mistake in lake.toml is told in one line that names the file or the lake."""
+    root = made(tmp_path / "lake").layout.root
+    (root / "lake.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    with pytest.raises(LakeFormatError, match=BROKEN[text]) as caught:
+        auditlake.open(root)
+
+    assert str(root) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    done = cli(root, "stats") if text == "" else None
+    assert done is None or (done.returncode == 3 and "Traceback" not in done.stderr)
+
+
+def test_settings_that_cannot_be_read(tmp_path: Path) -> None:
+    """A lake.toml that is a folder is told."""
+    root = made(tmp_path / "lake").layout.root
+    (root / "lake.toml").unlink()
+    (root / "lake.toml").mkdir()
+
+    with pytest.raises(LakeError, match="cannot be read"):
+        auditlake.open(root)
+
+
+def test_empty_folders_may_be_lost(lake: AuditLake, tmp_path: Path) -> None:
+    """A lake works after a copy that left out its empty folders."""
+    for folder in sorted(lake.layout.root.rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    assert opened(lake.layout.root).ingest(write_events(tmp_path / "more.jsonl", range(15), bad=1)).landed == 3
+    lake.report("failed_logins").write(lake.layout.reports)
+    assert check(lake) == expected(range(15))
+
+
+def test_the_log_tells_of_each_file_once(lake: AuditLake) -> None:
+    """The log adds each file once, with the day it lies in and its size."""
+    added = [
+        action["add"]
+        for version in range(lake.snapshot().version + 1)
+        for action in map(json.loads, lake.layout.commit(version).read_bytes().splitlines())
+        if "add" in action
+    ]
+
+    assert sorted(each["path"] for each in added) == sorted(data_files(lake))
+    for each in added:
+        assert each["size"] == (lake.layout.events / each["path"]).stat().st_size
+        assert each["path"].startswith(f"event_date={each['partitionValues']['event_date']}/")
