@@ -61,13 +61,16 @@ class Question:
         return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def compile_policy(policy: Policy, policies: Sequence[Policy], question: Question) -> tuple[CompiledQuery, ...]:
+def compile_policy(
+    policy: Policy, policies: Sequence[Policy], question: Question, *, wide: bool = False
+) -> tuple[CompiledQuery, ...]:
     """All queries of a policy, in the order in which they run.
 
     Args:
         policy: The policy to judge.
         policies: Every policy of the lake: the longest retention of each type is taken over them.
         question: The instants that the answer depends on.
+        wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
     """
     values = _values(policy, policies, question)
     asked = {
@@ -76,12 +79,15 @@ def compile_policy(policy: Policy, policies: Sequence[Policy], question: Questio
         "required_types": _required_types(policy),
         "retention": _retention(values),
     }
-    return tuple(_query(name, parts, policy, values) for name, parts in asked.items())
+    return tuple(_query(name, parts, policy, values, wide=wide) for name, parts in asked.items())
 
 
-def moments_of(policies: Iterable[Policy]) -> Step:
-    """The step ``moments`` for several policies together: it serves each of them."""
-    part = statement("policies/moments.sql", MOMENTS)
+def moments_of(policies: Sequence[Policy]) -> Step:
+    """The step ``moments`` for policies that are judged together: kept in memory where it serves more than one."""
+    if len(policies) < 2:
+        part = statement("policies/moments.sql", MOMENTS)
+        return Step(part.name, part.text, {})
+    part = statement("policies/moments.sql", "moments_in_memory")
     types = sorted({name for policy in policies for name in policy.required_events})
     return Step(part.name, part.text, {"types": types})
 
@@ -99,19 +105,19 @@ def _is_plain(policy: Policy) -> bool:
 
 def _rolling_counts(policy: Policy) -> Iterator[Statement]:
     if _is_plain(policy):
-        yield from _all("moments")
+        yield _moments()
     yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
     yield from _all("rolling_counts")
 
 
 def _totals(policy: Policy) -> Iterator[Statement]:
     if _is_plain(policy):
-        yield from _all("moments")
+        yield _moments()
     yield from _all("threshold_totals_plain" if _is_plain(policy) else "threshold_totals")
 
 
 def _required_types(policy: Policy) -> Iterator[Statement]:
-    yield from _all("moments")
+    yield _moments()
     yield from _all("type_days")
     for each in _all("required_types"):
         if each.name != "coverage_gaps" or policy.max_gap is not None:
@@ -121,11 +127,15 @@ def _required_types(policy: Policy) -> Iterator[Statement]:
 def _retention(values: Mapping[str, Any]) -> Iterator[Statement]:
     cutoffs = [values["cutoff"], *values["type_cutoffs"]]
     if all(cutoff.time() == time.min for cutoff in cutoffs):
-        yield from _all("moments")
+        yield _moments()
         yield from _all("type_days")
         yield from _all("retention_by_day")
     else:
         yield from _all("retention")
+
+
+def _moments() -> Statement:
+    return statement("policies/moments.sql", MOMENTS)
 
 
 def _all(file: str) -> Iterable[Statement]:
@@ -136,6 +146,7 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
     """Every value that a statement may bind, by its name in ``sql/``."""
     window = timedelta(microseconds=policy.window.microseconds)
     keepers = [longest_retention(name, policies) or policy for name in policy.required_events]
+    look_back = earlier(question.since, window)
     return {
         "types": list(policy.required_events),
         "alert_threshold": policy.alert_threshold,
@@ -143,7 +154,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "as_of": question.as_of,
         "since": question.since,
         "until": question.until,
-        "look_back": earlier(question.since, window),
+        "look_back": look_back,
+        "span_us": (question.until - look_back + window) // timedelta(microseconds=1) + 1,
         "window_start": earlier(question.as_of, window),
         "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
         "cutoff": earlier(question.midnight, timedelta(microseconds=policy.retention_period.microseconds)),
@@ -159,23 +171,30 @@ def earlier(instant: datetime, length: timedelta) -> datetime:
     return _EPOCH if instant - _EPOCH < length else instant - length
 
 
-def _query(name: str, parts: Iterable[Statement], policy: Policy, values: dict[str, object]) -> CompiledQuery:
-    return CompiledQuery(
-        name, tuple(Step(part.name, _fill(part, policy.where, policy.group_by), part.bind(values)) for part in parts)
-    )
+def _query(
+    name: str, parts: Iterable[Statement], policy: Policy, values: dict[str, object], *, wide: bool = False
+) -> CompiledQuery:
+    def step(part: Statement) -> Step:
+        # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
+        widened = wide and part.name == "arrivals"
+        return Step(part.name, _fill(part, policy.where, policy.group_by, wide=widened), part.bind(values))
+
+    return CompiledQuery(name, tuple(step(part) for part in parts))
 
 
 @cache
-def _fill(part: Statement, where: str | None, group_by: tuple[str, ...]) -> str:
+def _fill(part: Statement, where: str | None, group_by: tuple[str, ...], *, wide: bool = False) -> str:
     """The statement's text with its slots filled; a statement without slots stays as it is written."""
     slots = _slots(where, group_by)
-    if not any(slot in part.text for slot in slots):
+    if not wide and not any(slot in part.text for slot in slots):
         return part.text
     from sqlglot import exp, parse_one
 
     def filled(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
             return slots[node.name].copy()
+        if wide and isinstance(node, exp.DataType) and node.is_type("bigint"):
+            return exp.DataType.build("hugeint", dialect="duckdb")
         return node
 
     tree = parse_one(part.text, dialect="duckdb").transform(filled)

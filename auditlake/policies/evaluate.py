@@ -54,7 +54,7 @@ def evaluate(
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
     """
-    run_step(connection, moments_of(policy for policy, _ in asked))
+    run_step(connection, moments_of([policy for policy, _ in asked]))
     for policy, question in asked:
         yield _evaluate(connection, policy, policies, question)
 
@@ -62,15 +62,26 @@ def evaluate(
 def _evaluate(
     connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
 ) -> Answers:
+    import duckdb  # slow to import
+
+    try:
+        queries = compile_policy(policy, policies, question)
+        given = _run(connection, queries)
+    except duckdb.OutOfRangeException:
+        # More groups than 63 bits have room for, each with the policy's span of time to itself.
+        queries = compile_policy(policy, policies, question, wide=True)
+        given = _run(connection, queries)
+    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+
+
+def _run(connection: duckdb.DuckDBPyConnection, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:
+    """The rows of each step. Scripts are whole by themselves, so steps recur in them; their tables are still there."""
     given: dict[str, list[Row]] = {MOMENTS: []}
-    counted = []
-    for query in compile_policy(policy, policies, question):
+    for query in queries:
         for step in query.steps:
-            # Scripts are whole by themselves, so steps recur in them; their tables are still there.
             if step.name not in given:
                 given[step.name] = run_step(connection, step)
-        counted.append((query, len(given[query.name])))
-    return Answers(policy, question, given, tuple(counted))
+    return given
 
 
 def run_step(connection: duckdb.DuckDBPyConnection, step: Step) -> list[Row]:

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
+import pyarrow as pa
 
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError
 from auditlake.store import delta
 from auditlake.store.layout import Layout, part_day_and_digest
 
 _PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
-FAILURES = (duckdb.Error, UnicodeDecodeError)
-"""What DuckDB raises; the latter where its message holds bytes of a damaged file."""
+_UNNAMED = (UnicodeDecodeError, OverflowError, pa.ArrowException)
+FAILURES = (duckdb.Error, *_UNNAMED)
+"""What DuckDB raises, and what comes of its rows or messages where they cannot be what was written."""
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
 def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
     """What to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
     named = _PART.findall(str(error))
-    unnamed = type(error) in {duckdb.Error, UnicodeDecodeError}  # so it says nothing of where a footer is broken
+    unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
     files = named or ([file.path for file in delta.read_snapshot(layout).files] if unnamed else [])
     if damage := _first_damage(layout, files):
         message = f"{what} failed: {damage}"

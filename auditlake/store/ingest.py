@@ -1,7 +1,7 @@
 """Inputs become events: read, mapped and staged in SQL, de-duplicated, written as day files, committed once.
 
-The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held, so
-that what is decided on a snapshot is committed on that snapshot.
+The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held,
+so that what is decided on a snapshot is committed on that snapshot.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Layout:
 
     @property
     def policies(self) -> Path:
-        """This lake's policies."""
+        """The policies of the lake."""
         return self.root / "policies"
 
     @property

@@ -1,15 +1,14 @@
--- name: arrivals($types, $look_back, $until)
--- Question 1, step 1 for a policy without group_by and without a condition: the instants of the governed events, in order.
--- Times are whole microseconds since 1970, UTC. g is the row number of its group's first arrival: one group, so 0.
+-- name: arrivals($types, $look_back, $since, $until, $window_us)
+-- Question 1, step 1 for a policy without group_by and without a condition: when each governed event begins to count, and
+-- when it no longer does. Times are microseconds since $look_back. What began before the period counts from its start.
 create or replace temp table arrivals as
 select
-  0 as g,
-  epoch_us("timestamp") as t
+  epoch_us(greatest("timestamp", $since)) - epoch_us($look_back) as opens,
+  epoch_us("timestamp") - epoch_us($look_back) + $window_us as closes
 from moments
 where list_contains($types, event_type)
   and "timestamp" > $look_back
-  and "timestamp" <= $until
-order by t;
+  and "timestamp" <= $until;
 
 -- name: groups()
 -- The one group there is.

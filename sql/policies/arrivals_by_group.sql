@@ -15,21 +15,23 @@ where list_contains($types, event_type)
   and key_of_group is not null;
 
 -- name: groups()
--- Step 1b: every group, numbered by the row at which its arrivals will begin in the ordered table.
+-- Step 1b: every group, numbered from 0.
 create or replace temp table groups as
 select
-  cast(sum(arrivals) over (order by group_key) - arrivals as bigint) as g,
+  row_number() over (order by group_key) - 1 as g,
   group_key
 from (
-  select group_key, count(*) as arrivals
+  select distinct group_key
   from governed
-  group by group_key
 );
 
--- name: arrivals()
--- Step 1c: the instants of the governed events, ordered by group and time, in microseconds since 1970, UTC.
+-- name: arrivals($look_back, $since, $window_us, $span_us)
+-- Step 1c: when each event begins to count in its group, and when it no longer does. Group and time are one number: a
+-- group has $span_us microseconds to itself, more than lie between $look_back and the last close. What began before the
+-- period counts from its start.
 create or replace temp table arrivals as
-select groups.g, governed.t
+select
+  cast(groups.g as bigint) * $span_us + greatest(governed.t, epoch_us($since)) - epoch_us($look_back) as opens,
+  cast(groups.g as bigint) * $span_us + governed.t - epoch_us($look_back) + $window_us as closes
 from governed
-join groups on governed.group_key = groups.group_key
-order by groups.g, governed.t;
+join groups on governed.group_key = groups.group_key;

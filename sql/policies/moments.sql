@@ -1,6 +1,12 @@
--- name: moments($types)
--- The type and the time of every governed event: read once from the files, asked several times. A run that judges many
--- policies reads for all of them together; each later step names its own types.
+-- name: moments()
+-- The type and the time of every event: all that most steps need. A run that judges several policies keeps the governed
+-- ones in memory under this name, instead of reading the files again for each.
+create or replace temp view moments as
+select event_type, "timestamp"
+from events;
+
+-- name: moments_in_memory($types)
+-- The same, kept: the types of every policy that is asked. Each later step names its own types.
 create or replace temp table moments as
 select event_type, "timestamp"
 from events

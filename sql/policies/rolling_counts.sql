@@ -1,135 +1,163 @@
--- name: instants($alert_threshold)
--- Question 1, step 2: the last arrival of each instant of a group, with the time of the k-th newest arrival by then.
--- The count is at least k from here until that k-th newest arrival is one window old, if that lies ahead.
-create or replace temp table instants as
+-- name: changes()
+-- Question 1, step 2: every moment at which a rolling count changes, in order. The last bit is 1 where it rises by one
+-- and 0 where it falls by one, so that at one instant what leaves is counted out before what arrives is counted in: an
+-- event exactly one window old is out.
+create or replace temp table changes as
+select opens * 2 + 1 as change
+from arrivals
+union all
+select closes * 2 as change
+from arrivals
+order by change;
+
+-- name: rises()
+-- Step 3: the rises in order. Of the `place` changes before the n-th rise (n from 0), n are rises, the others are falls:
+-- the count after it is n + 1 - (place - n). No window function is needed, and groups need no care: each ends at 0.
+create or replace temp table rises as
 select
-  g,
-  t,
-  arrival,
-  case when kth_g = g then kth_t end as kth_t
+  change >> 1 as moment,
+  rowid as place
+from changes
+where change & 1 = 1;
+
+-- name: falls()
+-- The falls in order: after the n-th of them (n from 0) the count is place - n rises less n + 1 falls.
+create or replace temp table falls as
+select
+  change >> 1 as moment,
+  rowid as place
+from changes
+where change & 1 = 0;
+
+-- name: crossings($alert_threshold)
+-- Step 4: where the count rises to the threshold, and where it falls below. They take turns. A fall and a rise at one
+-- instant are no end and no beginning: a moment is judged after all that happens in it.
+create or replace temp table crossings as
+with every_crossing as (
+  select moment, place, true as up
+  from rises
+  where 2 * rowid + 1 - place = $alert_threshold
+  union all
+  select moment, place, false as up
+  from falls
+  where place - 2 * rowid - 1 = $alert_threshold - 1
+),
+
+neighbours as (
+  select
+    moment,
+    place,
+    up,
+    lag(moment) over (order by place) as previous_at,
+    lead(moment) over (order by place) as next_at
+  from every_crossing
+)
+
+select
+  moment,
+  up,
+  case when up then previous_at is distinct from moment else next_at is distinct from moment end as counts,
+  row_number() over (partition by up order by place) as number
+from neighbours
+order by place;
+
+-- name: peaks($alert_threshold)
+-- Step 5: the highest count after each rise to the threshold, and where it is first reached.
+create or replace temp table peaks as
+select
+  number,
+  max(events) as peak,
+  arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
 from (
   select
-    g,
-    t,
-    rowid as arrival,
-    lag(t, $alert_threshold - 1) over () as kth_t,
-    lag(g, $alert_threshold - 1) over () as kth_g,
-    lead(t) over () as next_t,
-    lead(g) over () as next_g
-  from arrivals
-)
-where next_t is distinct from t
-  or next_g is distinct from g;
-
--- name: series($since, $window_us)
--- Step 3: the rolling count of every group, at the start of the period and at every later instant of an arrival.
--- An event exactly one window old is out, so what is counted out is everything at or before t - window.
-create or replace temp table series as
-with opening as (
-  -- Everything loaded so far lies within one window of the start of the period.
-  select
-    g,
-    epoch_us($since) as t,
-    max(arrival) as arrival,
-    max(arrival) - g + 1 as events,
-    max(kth_t) + $window_us as breach_until
-  from instants
-  where t <= epoch_us($since)
-  group by g
-),
-
-later as (
-  select
-    i.g,
-    i.t,
-    i.arrival,
-    i.arrival - coalesce(gone.arrival, i.g - 1) as events,
-    i.kth_t + $window_us as breach_until
-  from instants as i
-  asof left join instants as gone
-    on i.g = gone.g and i.t - $window_us >= gone.t
-  where i.t > epoch_us($since)
-)
-
-select g, t, arrival, events, breach_until from opening
-union all
-select g, t, arrival, events, breach_until from later
-order by g, t;
-
--- name: episodes($alert_threshold)
--- Step 4: the maximal stretches at or above the threshold. Two that touch are one.
-create or replace temp table episodes as
-with breaches as (
-  select g, t, arrival, events, breach_until
-  from series
+    moment,
+    events,
+    count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
+  from (
+    select moment, 2 * rowid + 1 - place as events
+    from rises
+  )
   where events >= $alert_threshold
+)
+group by number;
+
+-- name: episodes()
+-- Step 6: the maximal stretches at or above the threshold, with their peaks. Two that touch are one.
+create or replace temp table episodes as
+with beginnings as (
+  select
+    moment,
+    number,
+    count(case when counts then 1 end) over (order by number) as episode
+  from crossings
+  where up
 ),
 
-marked as (
+highest as (
   select
-    g,
-    t,
-    arrival,
-    events,
-    breach_until,
-    case when lag(g) over () is distinct from g or lag(breach_until) over () < t then 1 else 0 end as begins
-  from breaches
+    beginnings.episode,
+    min(beginnings.moment) as starts,
+    max(peaks.peak) as peak,
+    arg_max(peaks.peak_at, peaks.peak::hugeint * 18446744073709551616 - peaks.peak_at) as peak_at
+  from beginnings
+  join peaks on beginnings.number = peaks.number
+  group by beginnings.episode
 ),
 
-numbered as (
+endings as (
   select
-    g,
-    t,
-    arrival,
-    events,
-    breach_until,
-    sum(begins) over (rows unbounded preceding) as episode
-  from marked
+    moment as ends,
+    row_number() over (order by number) as episode
+  from crossings
+  where not up
+    and counts
 )
 
 select
-  g,
-  min(t) as starts,
-  max(breach_until) as ends,
-  max(events) as peak,
-  arg_max(t, events::hugeint * 1000000000000000000 - t) as peak_at,
-  arg_max(arrival, events::hugeint * 1000000000000000000 - t) as peak_arrival
-from numbered
-group by g, episode;
+  highest.episode,
+  highest.starts,
+  endings.ends,
+  highest.peak,
+  highest.peak_at
+from highest
+join endings on highest.episode = endings.episode;
 
--- name: rolling_counts($since, $until)
+-- name: rolling_counts($look_back, $since, $until, $span_us)
 -- The episodes of the period (since, until], clipped to it; "end" is null where the count is still high at its end.
 -- returns: group_key, start, end, ongoing, started_before_period, peak, peak_at
 select
   groups.group_key,
-  make_timestamptz(starts) as "start",
-  case when ends <= epoch_us($until) then make_timestamptz(ends) end as "end",
-  ends > epoch_us($until) as ongoing,
-  starts <= epoch_us($since) as started_before_period,
-  peak,
-  make_timestamptz(peak_at) as peak_at
+  make_timestamptz(cast(epoch_us($look_back) + starts % $span_us as bigint)) as "start",
+  case
+    when epoch_us($look_back) + ends % $span_us <= epoch_us($until)
+    then make_timestamptz(cast(epoch_us($look_back) + ends % $span_us as bigint))
+  end as "end",
+  epoch_us($look_back) + ends % $span_us > epoch_us($until) as ongoing,
+  epoch_us($look_back) + starts % $span_us <= epoch_us($since) as started_before_period,
+  cast(peak as bigint) as peak,
+  make_timestamptz(cast(epoch_us($look_back) + peak_at % $span_us as bigint)) as peak_at
 from episodes
-join groups on episodes.g = groups.g
+join groups on episodes.starts // $span_us = groups.g
 order by "start", groups.group_key;
 
--- name: daily_peaks($since, $until, $window_us)
+-- name: daily_peaks($look_back, $since, $until, $window_us, $span_us)
 -- For each UTC day with an instant in (since, until]: the largest rolling count of any group at any moment of it.
--- What is carried over midnight counts, so the count at each midnight is taken beside those at the arrivals.
+-- What is carried over midnight counts, so the count at each midnight is taken beside those at the rises.
 -- returns: day (days since 1970), peak
-with at_arrivals as (
+with at_rises as (
   select
-    t // 86400000000 as day,
-    max(events) as peak
-  from series
+    (epoch_us($look_back) + moment % $span_us) // 86400000000 as day,
+    max(2 * rowid + 1 - place) as peak
+  from rises
   group by day
 ),
 
 -- An arrival counts at every midnight from the first at or after it, until it is one window old.
 spans as (
   select
-    g,
-    (t + 86399999999) // 86400000000 as first_day,
-    (t + $window_us + 86399999999) // 86400000000 as end_day,
+    closes // $span_us as g,
+    (epoch_us($look_back) + closes % $span_us - $window_us + 86399999999) // 86400000000 as first_day,
+    (epoch_us($look_back) + closes % $span_us + 86399999999) // 86400000000 as end_day,
     count(*) as events
   from arrivals
   group by g, first_day, end_day
@@ -140,7 +168,7 @@ at_midnights as (
   from (
     select g, day, sum(events) as events
     from (
-      select g, events, unnest(range(first_day, end_day)) as day
+      select g, events, unnest(range(cast(first_day as bigint), cast(end_day as bigint))) as day
       from spans
     )
     where day * 86400000000 > epoch_us($since)
@@ -156,8 +184,8 @@ days as (
 
 select
   days.day,
-  cast(greatest(coalesce(at_arrivals.peak, 0), coalesce(at_midnights.peak, 0)) as bigint) as peak
+  cast(greatest(coalesce(at_rises.peak, 0), coalesce(at_midnights.peak, 0)) as bigint) as peak
 from days
-left join at_arrivals on days.day = at_arrivals.day
+left join at_rises on days.day = at_rises.day
 left join at_midnights on days.day = at_midnights.day
 order by days.day;

@@ -1,25 +1,41 @@
--- name: shown($shown, $since)
--- For the page: the first episodes, with the time of the fifth-newest arrival at each one's peak.
--- To be run after rolling_counts, whose temporary tables it reads.
+-- name: shown($shown, $look_back, $since, $span_us)
+-- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak (where that is one of those
+-- that began before the period: the whole look-back). To be run after rolling_counts, whose temporary tables it reads.
 create or replace temp table shown as
-select
-  row_number() over () as episode,
-  group_key,
-  starts,
-  from_t,
-  peak_at
-from (
+with first_episodes as (
   select
+    groups.g,
     groups.group_key,
-    greatest(episodes.starts, epoch_us($since)) as starts,
-    arrivals.t as from_t,
+    episodes.starts,
     episodes.peak_at
   from episodes
-  join groups on episodes.g = groups.g
-  join arrivals on arrivals.rowid = greatest(episodes.peak_arrival - 4, episodes.g)
-  order by starts, groups.group_key
+  join groups on episodes.starts // $span_us = groups.g
+  order by episodes.starts % $span_us, groups.group_key
   limit $shown
-);
+),
+
+reached as (
+  select
+    first_episodes.starts,
+    max(rises.rowid) as row
+  from first_episodes
+  join rises on first_episodes.peak_at = rises.moment
+  group by first_episodes.starts
+)
+
+select
+  row_number() over (order by first_episodes.starts % $span_us, first_episodes.group_key) as episode,
+  first_episodes.group_key,
+  epoch_us($look_back) + first_episodes.starts % $span_us as starts,
+  case
+    when rises.moment // $span_us = first_episodes.g and epoch_us($look_back) + rises.moment % $span_us > epoch_us($since)
+    then epoch_us($look_back) + rises.moment % $span_us
+    else epoch_us($look_back)
+  end as from_t,
+  epoch_us($look_back) + first_episodes.peak_at % $span_us as peak_at
+from first_episodes
+join reached on first_episodes.starts = reached.starts
+join rises on greatest(reached.row - 4, 0) = rises.rowid;
 
 -- name: samples($types)
 -- A few of the events behind each shown episode's peak, newest first.
@@ -58,7 +74,7 @@ ranked as (
 
 select
   group_key,
-  make_timestamptz(starts) as "start",
+  make_timestamptz(cast(starts as bigint)) as "start",
   "timestamp",
   event_type,
   event_id,

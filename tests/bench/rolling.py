@@ -77,15 +77,15 @@ def _asked(place: Place, *, by_user: bool) -> Asked:
 
 
 def _our_breaches(place: Place, _: Path, *, by_user: bool) -> int:
-    """The steps up to ``instants``, then the rows of ``arrivals`` whose k-th newest is less than a window old."""
+    """The steps up to ``arrivals``, then its rows whose k-th newest is less than a window old."""
     from auditlake.engine.duck import rows
 
     asked = _asked(place, by_user=by_user)
     with _engine(place) as connection:
         for step in _steps(asked):
-            rows(connection, step.sql, step.parameters)
             if step.name == "instants":
                 break
+            rows(connection, step.sql, step.parameters)
         ((count,),) = connection.execute(
             """
             select count(*)
@@ -108,8 +108,10 @@ def _ours(place: Place, _: Path, *, by_user: bool) -> dict[str, list[Row]]:
 
 def _plainly(found: Mapping[str, list[Row]]) -> tuple[list[Row], list[Row]]:
     """The episodes with instants as microseconds, and the daily peaks."""
+    from auditlake.policies.evaluate import group_values
+
     episodes = [
-        (*key, _micros(start), end and _micros(end), ongoing, before, peak, _micros(peak_at))
+        (*group_values(key), _micros(start), end and _micros(end), ongoing, before, peak, _micros(peak_at))
         for key, start, end, ongoing, before, peak, peak_at in found["rolling_counts"]
     ]
     return episodes, found["daily_peaks"]

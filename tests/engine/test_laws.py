@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
 from auditlake.policies.compile import Question
+from auditlake.policies.model import Duration, Policy
 from auditlake.policies.evaluate import evaluate
 from auditlake.reports.build import build_report
 from auditlake.reports.jsonform import report_dict
@@ -78,3 +79,24 @@ def check(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     )  # fmt: skip
 
     agree(answer(connection, case), oracle)
+
+
+def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnection) -> None:
+    """With more groups than 63 bits have room for beside the time, the answer is the same, in 128 bits."""
+    until = datetime.fromisoformat("9000-01-01T00:00:00+00:00")
+    since, as_of = datetime.fromisoformat("1970-01-02T00:00:00+00:00"), until
+    groups = 30
+    connection.register("events", pa.table({
+        "event_id": [str(i) for i in range(3 * groups)],
+        "event_type": ["login"] * 3 * groups,
+        "timestamp": pa.array([until] * 3 * groups, pa.timestamp("us", tz="UTC")),
+        "user_id": [f"user-{i % groups}" for i in range(3 * groups)],
+        "source": ["auditlake"] * 3 * groups,
+    }))  # fmt: skip
+    policy = Policy("many", "Many", "", ("login",), Duration("1d", 86_400_000_000), 3, group_by=("user_id",))
+    (answers,) = evaluate(connection, [(policy, Question(as_of, since, until))], [policy])
+
+    assert "AS INT128" in answers.queries[0][0].sql
+    assert [(row[0], row[1], row[5]) for row in answers.rows["rolling_counts"]] == [
+        (f"user-{i}", until, 3) for i in sorted(range(groups), key=lambda i: f"user-{i}")
+    ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.store.ingest import IngestSummary
+from auditlake.store.custody import IngestSummary, InputSummary
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 BARE = '"event_type":"login","timestamp":"2026-11-24T09:00:00Z"'
@@ -91,7 +91,8 @@ def kept(summary: IngestSummary) -> list[Kept]:
 
 def checked(lake: AuditLake, summary: IngestSummary, before: int = 0) -> IngestSummary:
     """The summary, after seeing that its numbers add up and are those of the lake and the quarantine."""
-    for each in (*summary.inputs, summary):
+    numbers: tuple[InputSummary | IngestSummary, ...] = (*summary.inputs, summary)
+    for each in numbers:
         assert each.read == each.landed + each.duplicates + each.quarantined
     assert summary.quarantined == len(kept(summary)) == sum(summary.reasons.values())
     assert summary.reasons == Counter(item.reason for item in kept(summary))

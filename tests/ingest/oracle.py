@@ -1,4 +1,4 @@
-"""What ingesting canonical JSON lines means, in plain Python, as semantics.md has it: one record at a time, no DuckDB."""
+"""What ingesting canonical JSON lines means, in plain Python, as semantics.md has it: one record at a time."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def mapped(record: bytes) -> dict[str, Any]:
         raise RefusedError("repeated key")
     if any(isinstance(fields.get(name), Members | list) for name in TEXTS):
         raise RefusedError("an object or array where text belongs")
-    event = {name: text(fields.get(name)) for name in TEXTS}
+    event: dict[str, Any] = {name: text(fields.get(name)) for name in TEXTS}
     event["event_id"] = event["event_id"] or None
     event["details"] = None if fields.get("details") is None else normal(fields["details"])
     event["metadata"] = extended(fields.get("metadata"), [pair for pair in value if pair[0] not in (*TEXTS, *JSONS)])

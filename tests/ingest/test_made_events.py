@@ -23,7 +23,13 @@ from tests.ingest.lakes import NOW, checked, events, kept, made, put
 class NoOffset(tzinfo):
     """A zone that does not know how far it is from UTC, which Python calls naive."""
 
-    def utcoffset(self, _: datetime | None) -> None:
+    def utcoffset(self, _: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, _: datetime | None) -> str | None:
+        return None
+
+    def dst(self, _: datetime | None) -> timedelta | None:
         return None
 
 
@@ -36,6 +42,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 CYCLE: dict[str, Any] = {}
 CYCLE["a"] = [CYCLE, CYCLE]
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 EAST = timezone(timedelta(hours=5))
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -46,7 +53,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "time is a date": ({"timestamp": date(2026, 11, 24)}, "timestamp: expected a datetime, got date"),
     "time is None": ({"timestamp": None}, "timestamp: expected a datetime"),
     "1969": ({"timestamp": datetime(1970, 1, 1, 4, tzinfo=EAST)}, "expected a year from 1970 to 9998"),
-    "9999": ({"timestamp": datetime(9999, 1, 1)}, "expected a year from 1970 to 9998"),
+    "9999": ({"timestamp": datetime(9999, 1, 1, tzinfo=UTC)}, "expected a year from 1970 to 9998"),
     "before all time": ({"timestamp": datetime.min.replace(tzinfo=EAST)}, "expected a year from 1970 to 9998"),
     **{
         f"{name} is a number": ({name: 1}, f"{name}: expected text or None, got int")
@@ -89,20 +96,21 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "least": ({}, {"user_id": None, "details": None, "metadata": None, "source": "auditlake", "timestamp": NOW}),
     "enum": ({"event_type": EventType.DATA_EXPORT}, {"event_type": "data_export"}),
     "declared type": ({"event_type": "own_type"}, {"event_type": "own_type"}),
-    "naive is UTC": ({"timestamp": datetime(2026, 1, 2, 3)}, {"timestamp": datetime(2026, 1, 2, 3, tzinfo=UTC)}),
+    "naive is UTC": ({"timestamp": NOW.replace(tzinfo=None)}, {"timestamp": NOW}),
     "naive all the same": (
-        {"timestamp": datetime(2026, 1, 2, 3, tzinfo=NoOffset())}, {"timestamp": datetime(2026, 1, 2, 3, tzinfo=UTC)},
+        {"timestamp": NOW.replace(tzinfo=NoOffset())}, {"timestamp": NOW},
     ),
     "converted": (
         {"timestamp": datetime(2026, 1, 2, 3, tzinfo=EAST)}, {"timestamp": datetime(2026, 1, 1, 22, tzinfo=UTC)},
     ),
     "last instant": (
-        {"timestamp": datetime(9998, 12, 31, 23, 59, 59, 999_999)},
-        {"timestamp": datetime(9998, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)},
+        {"timestamp": LAST.replace(tzinfo=None)},
+        {"timestamp": LAST},
     ),
     "all fields": (
         fields := {
-            "user_id": "alice", "action": "", "resource": "{", "status": "[]", "session_id": "\0", "ip_address": "2001:db8::1%eth0",
+            "user_id": "alice", "action": "", "resource": "{", "status": "[]", "session_id": "\0",
+            "ip_address": "2001:db8::1%eth0",
             "event_id": "own",
         },
         fields,
@@ -112,7 +120,8 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"details": {"é": [1, 2.5, None, True, "\n", {}], "": [1]}, "metadata": {"_extra": 10**30}},
     ),
     "any mapping": (
-        {"details": MappingProxyType({"a": UserDict(b={"c": 1})}), "metadata": UserDict()}, {"details": {"a": {"b": {"c": 1}}}, "metadata": {}},
+        {"details": MappingProxyType({"a": UserDict(b={"c": 1})}), "metadata": UserDict()},
+        {"details": {"a": {"b": {"c": 1}}}, "metadata": {}},
     ),
     "deep": ({"details": nested(500)}, {"details": nested(500)}),
 }  # fmt: skip
@@ -143,12 +152,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-TEXT = st.none() | st.text()
+JSONS = st.none() | st.dictionaries(st.text(), JSON, max_size=3)
 MADE = st.builds(
-    AuditEvent, st.sampled_from(EventType), st.datetimes(datetime(1970, 1, 1), datetime(9998, 12, 31)), user_id=TEXT, action=TEXT,
-    resource=TEXT, status=TEXT, session_id=TEXT, details=st.none() | st.dictionaries(st.text(), JSON, max_size=3),
-    metadata=st.none() | st.dictionaries(st.text(), JSON, max_size=3), ip_address=st.none() | st.ip_addresses().map(str),
-)  # fmt: skip
+    AuditEvent,
+    st.sampled_from(EventType),
+    st.datetimes(FIRST.replace(tzinfo=None), LAST.replace(tzinfo=None)),
+    **dict.fromkeys(("user_id", "action", "resource", "status", "session_id"), st.none() | st.text()),
+    **dict.fromkeys(("details", "metadata"), JSONS),
+    ip_address=st.none() | st.ip_addresses().map(str),
+)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))

@@ -19,7 +19,8 @@ import json, resource, sys
 import auditlake
 summary = auditlake.open(sys.argv[1]).ingest(*sys.argv[2:])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"peak": peak, "landed": summary.landed, "duplicates": summary.duplicates, "reasons": dict(summary.reasons)}))
+numbers = {"landed": summary.landed, "duplicates": summary.duplicates, "reasons": dict(summary.reasons)}
+print(json.dumps({"peak": peak, **numbers}))
 """
 
 
@@ -30,11 +31,12 @@ def write(path: Path, size: int) -> tuple[int, int, int]:
     """
     landed = duplicates = conflicts = n = 0
     with path.open("w") as file:
-        while file.tell() < size if n % 10_000 == 0 else True:
+        while n % 10_000 or file.tell() < size:
             own = f'"event_id":"event-{n:012d}",' if n % 3 else ""
+            at = f"2026-{1 + n % 12:02d}-{1 + n % 28:02d}T{n % 24:02d}:00:00.{n % 10**6:06d}Z"
             line = (
-                f'{{{own}"event_type":"login","timestamp":"2026-{1 + n % 12:02d}-{1 + n % 28:02d}T{n % 24:02d}:00:00.{n % 10**6:06d}Z",'
-                f'"user_id":"user{n % 5000}","action":"sign-in","resource":"/app/{n}","details":{{"n":{n},"text":"{n:040x}"}}}}\n'
+                f'{{{own}"event_type":"login","timestamp":"{at}","user_id":"user{n % 5000}","action":"sign-in",'
+                f'"resource":"/app/{n}","details":{{"n":{n},"text":"{n:040x}"}}}}\n'
             )
             file.write(line)
             landed, n = landed + 1, n + 1

@@ -15,10 +15,14 @@ import pytest
 from tests.ingest.lakes import checked, events, kept, login, made, put
 
 TEXTS = {
-    "event_id": "t1", "event_type": "login", "timestamp": "2026-11-24T09:00:00.5+01:00", "user_id": 'al"i,ce\n', "action": "{",
+    "event_id": "t1", "event_type": "login", "timestamp": "2026-11-24T09:00:00.5+01:00", "user_id": 'al"i,ce\n',
+    "action": "{",
     "resource": "[1]", "status": "NaN", "session_id": "é😀", "ip_address": "10.0.0.1",
 }  # fmt: skip
-ROWS = [TEXTS, {**dict.fromkeys(TEXTS), "event_id": "t2", "event_type": "logout", "timestamp": "2026-11-23 23:59:60"}]
+ROWS: list[dict[str, Any]] = [
+    TEXTS,
+    {**dict.fromkeys(TEXTS), "event_id": "t2", "event_type": "logout", "timestamp": "2026-11-23 23:59:60"},
+]
 
 
 def as_csv(path: Path, rows: list[dict[str, Any]], delimiter: str = ",", encoding: str = "utf-8") -> Path:
@@ -39,7 +43,8 @@ def test_the_same_events(tmp_path: Path) -> None:
     paths = [
         put(tmp_path / "a.jsonl", *map(json.dumps, ROWS)), as_csv(tmp_path / "b.csv", ROWS),
         as_csv(tmp_path / "c.tsv", ROWS, "\t"), as_csv(tmp_path / "d.txt", ROWS, ";", "utf-8-sig"),
-        as_parquet(tmp_path / "e.parquet", ROWS), as_parquet(tmp_path / "f", ROWS, compression="zstd", row_group_size=1),
+        as_parquet(tmp_path / "e.parquet", ROWS),
+        as_parquet(tmp_path / "f", ROWS, compression="zstd", row_group_size=1),
     ]  # fmt: skip
     for first in paths:
         lake = made(tmp_path / f"lake-{first.name}")
@@ -62,10 +67,10 @@ def test_rows_without_ids(tmp_path: Path) -> None:
         assert checked(lake, lake.ingest(path), 2).duplicates == 2
 
 
-NAIVE = datetime(2026, 11, 24, 9, 0, 0, 123_456)
+AT = datetime(2026, 11, 24, 9, 0, 0, 123_456, UTC)
 UNITS = {
     "s": datetime(2026, 11, 24, 9, tzinfo=UTC), "ms": datetime(2026, 11, 24, 9, 0, 0, 123_000, UTC),
-    "us": NAIVE.replace(tzinfo=UTC), "ns": NAIVE.replace(tzinfo=UTC),
+    "us": AT, "ns": AT,
 }  # fmt: skip
 
 
@@ -73,7 +78,7 @@ UNITS = {
 @pytest.mark.parametrize("unit", UNITS)
 def test_parquet_timestamps(tmp_path: Path, unit: str, zone: str | None) -> None:
     """A stored instant is what lands, whatever its unit and zone; a naive one is UTC."""
-    micros = pa.array([NAIVE.replace(tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    micros = pa.array([AT], pa.timestamp("us", "UTC"))
     at = micros.cast(pa.timestamp(unit, "UTC"), safe=False).cast(pa.timestamp(unit, zone or "UTC"))
     at = at.cast(pa.int64()).cast(pa.timestamp(unit, zone))
     path = tmp_path / "x.parquet"
@@ -86,7 +91,8 @@ def test_parquet_timestamps(tmp_path: Path, unit: str, zone: str | None) -> None
 def test_parquet_structures(tmp_path: Path) -> None:
     """Lists and structures in details and metadata are JSON, and unknown columns are kept."""
     row = {
-        "event_type": "login", "timestamp": datetime(2026, 11, 24, tzinfo=UTC), "details": {"a": [1, None], "b": {"c": "d"}},
+        "event_type": "login", "timestamp": datetime(2026, 11, 24, tzinfo=UTC),
+        "details": {"a": [1, None], "b": {"c": "d"}},
         "metadata": {"e": 1.5}, "unknown": [b"\xff"], "user_id": 7,
     }  # fmt: skip
     lake = made(tmp_path / "lake")
@@ -99,7 +105,11 @@ def test_parquet_structures(tmp_path: Path) -> None:
 
 def test_parquet_refused_rows(tmp_path: Path) -> None:
     """A row that cannot be an event is quarantined as its JSON text with its number."""
-    rows = [TEXTS, {**TEXTS, "event_id": "x", "event_type": "none"}, {**TEXTS, "event_id": "y", "timestamp": None}]
+    rows: list[dict[str, Any]] = [
+        TEXTS,
+        {**TEXTS, "event_id": "x", "event_type": "none"},
+        {**TEXTS, "event_id": "y", "timestamp": None},
+    ]
     lake = made(tmp_path / "lake")
     found = kept(checked(lake, lake.ingest(as_parquet(tmp_path / "x.parquet", rows))))
     assert [(item.line, item.reason) for item in found] == [(2, "unknown event type"), (3, "timestamp is missing")]

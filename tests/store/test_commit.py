@@ -157,7 +157,7 @@ def test_foreign_versions_are_named(lake: AuditLake, tmp_path: Path) -> None:
 
 
 def test_old_snapshots_beside_foreign_commits(lake: AuditLake, tmp_path: Path) -> None:
-    """Once its files are gone, a snapshot is refused rather than guessed where another program had a hand in the table."""
+    """Once its files are gone, a snapshot is refused rather than guessed where another program changed the table."""
     write_foreign(lake)
     lake.ingest(write_events(tmp_path / "more.jsonl", range(9)))
     assert len(ids(lake, 2)) == 7

@@ -85,7 +85,7 @@ def test_no_answer_changes(steps: list[Step], template: Path) -> None:
 
 @pytest.mark.soak
 @given(steps=STEPS)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_answer_changes_often(steps: list[Step], template: Path) -> None:
     """The same for many more sequences."""
     same_answers(steps, template)

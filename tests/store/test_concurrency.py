@@ -59,7 +59,7 @@ def crowd(tmp_path: Path, writers: int, ingests: int) -> None:
 
 
 def test_writers_readers_and_compaction(tmp_path: Path) -> None:
-    """Four writers of overlapping files, a compaction in a loop and two readers: all calls succeed, all events are once."""
+    """Four writers of overlapping files, compactions and two readers: all calls succeed, all events are there once."""
     crowd(tmp_path, 4, 3)
 
 
@@ -95,7 +95,7 @@ def test_busy(tmp_path: Path) -> None:
     hasty = opened(lake.layout.root, wait_seconds=0.1)
 
     with exclusive(lake.layout.lock, wait_seconds=0):
-        with pytest.raises(LakeBusyError, match="has held .* for 0.1 s"):
+        with pytest.raises(LakeBusyError, match=r"has held .* for 0\.1 s"):
             hasty.ingest(events)
         with pytest.raises(LakeBusyError):
             hasty.compact()
