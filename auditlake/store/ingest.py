@@ -24,7 +24,7 @@ from auditlake.engine.duck import connect, literal, rows, view_events
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError
 from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import open_records
-from auditlake.sources.stream import Stream
+from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sources.strictjson import repeated_key, why_not_json
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _MEMORY = "1000MB"
 """What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, Arrow and Python."""
 _EPOCH_DAY = date(1970, 1, 1)
+_SCATTERED = 8
+"""From how many days in a row group on sorting everything once beats gathering each day by itself."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
 
 
@@ -163,7 +165,7 @@ class _Run:
         summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         self._readings.append(_Reading(summary, self._seq, opened.stream))
         total = given.path.stat().st_size if given.path and given.path.exists() else None
-        for batch in opened.batches:
+        for batch in _ahead(opened.batches) if (total or 0) > CHUNK else opened.batches:
             assert opened.source is not None
             self._take(batch, opened.source)
             self._listen(Progress("reading", opened.stream.size, total, given.name))
@@ -200,7 +202,9 @@ class _Run:
         """Quarantine the records that are not JSON objects, or not strictly; give their seqs."""
         self._connection.register("records", load.table())
         refused = set()
-        for (seq,) in self._rows("ingest/stage.sql", "suspects"):
+        # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
+        values = {"check_keys": load.source != "auditlake"}
+        for (seq,) in self._rows("ingest/stage.sql", "suspects", values):
             index, batch, i = load.find(seq)
             if verdict := _why_not_an_object(batch.raw(i)):
                 refused.add(seq)
@@ -210,7 +214,11 @@ class _Run:
     def _map(self, load: Load) -> None:
         mapping = statement(f"sources/{load.source}.sql", load.source)
         self._connection.execute(f"create or replace temp view mapped as {mapping.text}")
-        values = {"source": load.source, "event_types": sorted(self._options.event_types)}
+        values = {
+            "source": load.source,
+            "event_types": sorted(self._options.event_types),
+            "verbatim": load.source != "auditlake",
+        }
         self._run("ingest/stage.sql", "stage", values)
         self._connection.register("new_places", load.places())
         self._connection.execute(statement("ingest/stage.sql", "keep_places").text)
@@ -223,20 +231,12 @@ class _Run:
             self._refuse(index, _rejected(batch, i, phrase, more or detail or "", self._options.max_record))
 
     def _digest_unidentified(self, load: Load) -> None:
-        found = [seq for (seq,) in self._rows("ingest/stage.sql", "unidentified", {"first": load.first})]
-        if not found:
-            return
-        self._unidentified = True
-        places = [load.find(seq) for seq in found]
-        digests = pa.table({
-            "seq": found,
-            "input": [index for index, _, _ in places],
-            "source": [load.source] * len(found),
-            "digest": [hashlib.sha256(batch.raw(i)).hexdigest() for _, batch, i in places],
-        })  # fmt: skip
-        self._connection.register("new_digests", digests)
-        self._connection.execute(statement("ingest/stage.sql", "keep_digests").text)
-        self._connection.unregister("new_digests")
+        ((count,),) = self._rows("ingest/stage.sql", "unidentified", {"first": load.first})
+        if count:
+            self._unidentified = True
+            self._connection.register("raws", load.raws())
+            self._run("ingest/stage.sql", "keep_digests", {"first": load.first, "source": load.source})
+            self._connection.unregister("raws")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
         """Quarantine a record of an input."""
@@ -253,7 +253,9 @@ class _Run:
     def land(self, now: datetime) -> IngestSummary:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._stage()
-        self._run("ingest/land.sql", "identified")
+        self._mark_bounds()
+        if self._unidentified:
+            self._run("ingest/land.sql", "identified")
         self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
             snapshot = delta.read_snapshot(self._layout)
@@ -307,10 +309,13 @@ class _Run:
                 message = f"{reading.summary.name} changed while it was read"
                 raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
-    def _settle_numbers(self) -> None:
+    def _mark_bounds(self) -> None:
+        """Where in the numbering of records each input begins."""
         begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
         bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+
+    def _settle_numbers(self) -> None:
         lost: Counter[tuple[int, bool]] = Counter()
         for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
             lost[index, conflicts] += records
@@ -344,6 +349,10 @@ class _Run:
     def _write(self, batch: int, now: datetime) -> tuple[delta.DataFile, ...]:
         """Every day's file, written, synced and under its final name."""
         self._run("ingest/land.sql", "landing")
+        ((scattering,),) = self._rows("ingest/land.sql", "scattering")
+        if scattering > _SCATTERED:
+            self._run("ingest/land.sql", "sorted_landing")
+            self._run("ingest/land.sql", "landing_from_sorted")
         days = self._rows("ingest/land.sql", "landing_days")
         done = 0
         written: list[tuple[Path, delta.DataFile]] = []
@@ -390,6 +399,15 @@ def data_file(draft: Path, day: date, count: int, first: datetime | None, last: 
     with draft.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return delta.DataFile(part_path(day, digest), day, draft.stat().st_size, count, first, last)
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the next one being cut while one is worked on."""
+    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
+        waiting = pool.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = pool.submit(next, batches, None)
+            yield batch
 
 
 def _why_not_an_object(data: bytes) -> tuple[str, str] | None:

@@ -1,16 +1,35 @@
+-- What several of the writers read is no temporary table: each has a connection of its own.
+
 -- name: identified()
 -- An id from content for every record that brought none: SHA-256 over its source, the SHA-256 of its bytes and its
--- occurrence number among identical records of its input, separated by newlines.
-create or replace temp table identified as
+-- occurrence number among identical records of its input, separated by newlines. Few records are identical, so only
+-- those are numbered; `bounds` has the seq at which each input that has records begins.
+create or replace table identified as
+with repeated_digests as (
+  select hash(digest) as key
+  from digests
+  group by key
+  having count(*) > 1
+),
+
+occurrences as (
+  select
+    digests.seq,
+    row_number() over (partition by bounds.input, digests.digest order by digests.seq) as occurrence
+  from digests
+  semi join repeated_digests on hash(digests.digest) = repeated_digests.key
+  asof join bounds on digests.seq >= bounds.first_seq
+)
+
 select
-  seq,
-  sha256(source || chr(10) || digest || chr(10) || row_number() over (partition by input, digest order by seq))
-    as event_id
-from digests;
+  digests.seq,
+  sha256(digests.source || chr(10) || digests.digest || chr(10) || coalesce(occurrences.occurrence, 1)) as event_id
+from digests
+left join occurrences on digests.seq = occurrences.seq;
 
 -- name: candidates()
 -- Everything that could become an event, with its id.
-create or replace temp view candidates as
+create or replace view candidates as
 select
   staged.seq,
   coalesce(staged.event_id, identified.event_id) as event_id,
@@ -32,7 +51,7 @@ where reason is null;
 
 -- name: candidates_with_own_ids()
 -- The same where every record brought its id.
-create or replace temp view candidates as
+create or replace view candidates as
 select
   seq,
   event_id,
@@ -91,7 +110,7 @@ join events
 
 -- name: losers()
 -- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest.
-create or replace temp table losers as
+create or replace table losers as
 with contenders as (
   select
     seq,
@@ -146,8 +165,8 @@ where conflicts
 order by places.seq;
 
 -- name: landing()
--- What lands, in the order of its files: by day and time. No temporary table: the writers have connections of their own.
-create or replace table landing as
+-- What lands.
+create or replace view landing as
 select
   event_id,
   event_type,
@@ -164,8 +183,31 @@ select
   candidates.seq,
   event_day
 from candidates
-anti join losers on candidates.seq = losers.seq
-order by event_day, "timestamp", candidates.seq;
+anti join losers on candidates.seq = losers.seq;
+
+-- name: scattering()
+-- How many days the records of one row group have, on average: logs come in the order of time, so mostly one or two.
+-- returns: days
+select count(*) / greatest(count(distinct row_group), 1) as days
+from (
+  select distinct
+    rowid // 122880 as row_group,
+    event_day
+  from staged
+  where reason is null
+);
+
+-- name: sorted_landing()
+-- The same in the order of the files, where each day would otherwise have to be gathered from everywhere.
+create or replace table sorted_landing as
+select *
+from landing
+order by event_day, "timestamp", seq;
+
+-- name: landing_from_sorted()
+create or replace view landing as
+select *
+from sorted_landing;
 
 -- name: landing_days()
 -- The days that get a file.
@@ -180,7 +222,7 @@ group by event_day
 order by event_day;
 
 -- name: one_day($day, $ingested_at, $batch)
--- The rows of one day's file, without the partition column.
+-- The rows of one day's file in the order of time, without the partition column.
 select
   event_id,
   event_type,

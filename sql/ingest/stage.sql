@@ -1,6 +1,6 @@
 -- name: staged()
 -- Where records wait, mapped, until the whole ingest is read. seq is the record's number in the ingest.
-create or replace temp table staged (
+create or replace table staged (
   seq bigint,
   event_id varchar,
   event_type varchar,
@@ -31,43 +31,32 @@ create or replace temp table places (
 -- SHA-256 of the bytes of the records that brought no id.
 create or replace temp table digests (
   seq bigint,
-  input bigint,
   source varchar,
   digest varchar
 );
 
--- name: suspects()
--- Records that are not JSON objects, or perhaps not: DuckDB takes trailing commas, NaN and Infinity, and any of several
--- equal keys. A stricter parser judges these again. Most canonical lines have exactly the canonical keys, which is
--- quicker to see than that no key comes twice; each expression begins with a byte that is quick to find.
+-- name: suspects($check_keys)
+-- Records that are not JSON objects, or perhaps not: DuckDB takes trailing commas, NaN and Infinity. A stricter parser
+-- judges these again. Each expression begins with a byte that is quick to find. With $check_keys also those with a key
+-- that comes twice, of which DuckDB takes one.
 -- returns: record
 select record
-from (
-  select
-    record,
-    "text",
-    case when json_valid("text") then json_keys("text") end as keys
-  from records
-)
-where case
-    when keys is null
-    then true
-    when keys = [
-      'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
-      'session_id', 'ip_address'
-    ]
-    then false
-    else json_type("text") <> 'OBJECT'
-      or list_unique(keys) <> len(keys)
-  end
+from records
+where not coalesce(json_valid("text"), false)
+  or not starts_with("text", '{')
   or regexp_matches("text", ':\s*-?(?i:nan|inf)')
   or regexp_matches("text", '\[\s*-?(?i:nan|inf)')
-  or regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])');
+  or regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])')
+  or case
+    when $check_keys and json_valid("text")
+    then list_unique(json_keys("text")) <> len(json_keys("text"))
+    else false
+  end;
 
--- name: stage($source, $event_types)
+-- name: stage($source, $event_types, $verbatim)
 -- One batch of mapped records into `staged`, with the time read and everything judged; `mapped` is the source's mapping.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
--- JSON is written in one way, however its source laid it out: two copies of an event must be equal.
+-- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
 insert into staged
 with shaped as (
   select
@@ -104,7 +93,7 @@ select
   action,
   resource,
   status,
-  cast(json(details) as varchar) as details,
+  case when $verbatim then cast(json(details) as varchar) else details end as details,
   metadata,
   session_id,
   ip_address,
@@ -142,21 +131,31 @@ where seq >= $first
 order by seq;
 
 -- name: unidentified($first)
--- The records of the batch that begins at $first that brought no id.
--- returns: seq
-select seq
+-- How many records of the batch that begins at $first brought no id.
+-- returns: records
+select count(*) as records
 from staged
 where seq >= $first
   and event_id is null
-  and reason is null
-order by seq;
+  and reason is null;
 
 -- name: keep_places()
 insert into places
 select seq, "lines", offsets, lengths
 from new_places;
 
--- name: keep_digests()
+-- name: keep_digests($first, $source)
+-- The digests of those, over exactly their bytes: `raws` has each record's text, perhaps with white space behind it.
 insert into digests
-select seq, input, source, digest
-from new_digests;
+select
+  raws.record as seq,
+  $source as source,
+  sha256(encode(raws."text")[1:raws.byte_length]) as digest
+from raws
+semi join (
+  select seq
+  from staged
+  where seq >= $first
+    and event_id is null
+    and reason is null
+) as unidentified on raws.record = unidentified.seq;

@@ -41,24 +41,46 @@ judged as (
         lambda key: json_type("text", '/' || key) in ('OBJECT', 'ARRAY')
       )
     end as misplaced,
+    -- As many keys as fields with a value: then each is one of the fields, and none comes twice.
     case
+      when len(present) = (f.event_id is not null)::integer + (f.event_type is not null)::integer
+        + (f."timestamp" is not null)::integer + (f.user_id is not null)::integer + (f.action is not null)::integer
+        + (f.resource is not null)::integer + (f.status is not null)::integer + (f.details is not null)::integer
+        + (f.metadata is not null)::integer + (f.session_id is not null)::integer
+        + (f.ip_address is not null)::integer
+      then null
       when present = [
         'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
         'session_id', 'ip_address'
       ]
       then null
-      else list_filter(
-        present,
-        lambda key: not list_contains(
-          [
-            'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
-            'session_id', 'ip_address'
-          ],
-          key
-        )
-      )
-    end as unknown
+      else present
+    end as doubtful
   from fields
+),
+
+-- Of the others: the first key that comes twice, and the keys that are no field.
+known as (
+  select
+    record,
+    "text",
+    f,
+    misplaced,
+    case
+      when list_unique(doubtful) <> len(doubtful)
+      then list_filter(doubtful, lambda key: len(list_filter(doubtful, lambda other: other = key)) > 1)[1]
+    end as repeated,
+    list_filter(
+      doubtful,
+      lambda key: not list_contains(
+        [
+          'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+          'session_id', 'ip_address'
+        ],
+        key
+      )
+    ) as unknown
+  from judged
 ),
 
 -- The unknown fields as the text of a JSON object, in the order in which they came.
@@ -67,6 +89,7 @@ extended as (
     record,
     f,
     misplaced,
+    repeated,
     case
       when len(unknown) > 0
       then '{' || array_to_string(
@@ -78,7 +101,7 @@ extended as (
         ','
       ) || '}'
     end as extra
-  from judged
+  from known
 )
 
 select
@@ -102,5 +125,10 @@ select
   end as metadata,
   f.session_id as session_id,
   f.ip_address as ip_address,
-  case when len(misplaced) > 0 then 'an object or array where text belongs: ' || misplaced[1] end as reason
+  case
+    when repeated is not null
+    then 'repeated key: ' || repeated
+    when len(misplaced) > 0
+    then 'an object or array where text belongs: ' || misplaced[1]
+  end as reason
 from extended

@@ -1,12 +1,11 @@
 -- name: cloudtrail()
 -- AWS CloudTrail events, one JSON object each: a record of an S3 log file, a line of NDJSON, or a row of LookupEvents,
 -- whose `CloudTrailEvent` is the event as a JSON string. Event versions 1.01 to 1.11; management, data, network
--- activity and Insights events, sign-ins and service events. Rules: reference/sources-and-ecosystem.md, section 3.1,
--- on AWS's "CloudTrail record contents" and "IAM Identity Center sign-in events".
+-- activity and Insights events, sign-ins and service events. Sources: AWS's "CloudTrail record contents" and "IAM
+-- Identity Center sign-in events".
 -- A record that cannot be an event keeps its row and says why in `reason`. No JSON object makes this statement fail:
 -- values are read as text out of JSON text, and one of the wrong shape counts as absent unless a column stands on it.
--- The order of the kinds of event is the order of section 3.1; the seven kinds that it did not have yet are fitted in
--- where the first match must be theirs.
+-- The first kind of event that fits is the event's type.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id, ip_address, reason
 with
 -- The envelope of a LookupEvents row; NULL for the many records that are the event itself.

@@ -83,14 +83,14 @@ def _our_breaches(place: Place, _: Path, *, by_user: bool) -> int:
     asked = _asked(place, by_user=by_user)
     with _engine(place) as connection:
         for step in _steps(asked):
-            if step.name == "instants":
+            if step.name == "changes":
                 break
             rows(connection, step.sql, step.parameters)
         ((count,),) = connection.execute(
             """
             select count(*)
-            from (select t, g, lag(t, $k - 1) over () as kth_t, lag(g, $k - 1) over () as kth_g from arrivals)
-            where kth_g = g and t - kth_t < $window_us""",
+            from (select closes, lag(closes, $k - 1) over () as kth from (select closes from arrivals order by closes))
+            where closes - kth < $window_us""",
             {"k": asked.threshold, "window_us": _W},
         ).fetchall()
     return int(count)
