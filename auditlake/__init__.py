@@ -41,7 +41,7 @@ def create(
         LakeExistsError: There is something at the path already.
         LakeError: A setting is not well formed, or the folder cannot be made.
     """
-    from auditlake.store.init import create_lake
+    from auditlake.init import create_lake
 
     create_lake(Path(path), now=clock(), event_types=event_types, default_retention=default_retention)
     return AuditLake(path, clock=clock)

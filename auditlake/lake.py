@@ -66,7 +66,7 @@ class AuditLake:
 
     def ingest(
         self,
-        *inputs: str | Path | Iterable[AuditEvent],
+        *inputs: str | Path | AuditEvent | Iterable[AuditEvent],
         source: str | None = None,
         strict: bool = False,
         listen: Listener = lambda _: None,

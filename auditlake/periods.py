@@ -49,7 +49,8 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
         since = _beginning(request, until, default_since + (until - as_of))
     if not since < until <= as_of:
         got = f"({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
-        raise ReportError(f"the period must end after it begins and not after as_of: {got}", hint="check --since, --until and --as-of")
+        message = f"the period must end after it begins and not after as_of: {got}"
+        raise ReportError(message, hint="check --since, --until and --as-of")
     return since, until
 
 

@@ -86,6 +86,6 @@ def test_paths_exist(name: str) -> None:
     """Files that the documents point to are there."""
     text = (ROOT / name).read_text(encoding="utf-8")
     linked = re.findall(r"\]\(([^)#]+\.md)\)", text)
-    named = [each for each in re.findall(r"`((?:auditlake|sql|reports_templates|tests)/[\w./]+\.\w+)", text)]
+    named = re.findall(r"`((?:auditlake|sql|reports_templates|tests)/[\w./]+\.\w+)", text)
 
     assert [each for each in (*linked, *named) if not (ROOT / each).exists()] == []

@@ -53,6 +53,11 @@ def main() -> None:
         # Whoever read our output has gone, as head does: not our mistake, and nothing more to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        # What the disk or the system refused outside of the verbs that say it better.
+        where = f": {error.filename}" if error.filename else ""
+        _complain(AuditLakeError(f"{error.strerror or error}{where}"))
+        code = EXIT_ERROR
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 
 from auditlake.policies.model import Duration
 
@@ -22,10 +21,6 @@ _SHORT = re.compile(r"([+-]?)([0-9]+)([a-zA-Z]+)")
 _ISO = re.compile(
     r"P(?=[0-9T])(?:(?P<y>[0-9]+)Y)?(?:(?P<mo>[0-9]+)M)?(?:(?P<w>[0-9]+)W)?(?:(?P<d>[0-9]+)D)?"
     r"(?:T(?=[0-9])(?:(?P<h>[0-9]+)H)?(?:(?P<min>[0-9]+)M)?(?:(?P<s>[0-9]+)S)?)?"
-)
-_INSTANT = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
-    r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
 _EXPECTED = "expected a length such as 24h, 30d, 12w, 6mo, 7y, 90min or ISO 8601 such as P30D"
 
@@ -99,46 +94,3 @@ def _iso_parts(text: str) -> dict[str, int]:
 def _number(digits: str) -> int:
     """The number, or one that is surely too large: very long digit strings are not worth converting."""
     return int(digits) if len(digits.lstrip("0")) <= 18 else _UPPER_BOUND
-
-
-def parse_instant(text: str) -> datetime:
-    """Read an instant: RFC 3339, or the same without an offset, which then is UTC.
-
-    Second 60 becomes 59.999999 and more than six digits of a fraction are cut.
-
-    Args:
-        text: Such as ``2026-11-24T10:00:00Z``.
-
-    Returns:
-        The instant, aware, in UTC.
-
-    Raises:
-        ValueError: The text is no such instant, or lies outside the years 1970 to 9998.
-    """
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        message = f"expected an instant such as 2026-11-24T10:00:00Z, got {text[:40]!r}"
-        raise ValueError(message)
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
-    if second == 60:
-        second, microsecond = 59, 999_999
-    offset_minutes = int(match[10] or 0) * 60 + int(match[11] or 0)
-    if offset_minutes > 18 * 60 or int(match[11] or 0) > 59:
-        message = f"the offset of {text!r} is not within ±18:00"
-        raise ValueError(message)
-    offset = timedelta(minutes=-offset_minutes if match[9] == "-" else offset_minutes)
-    try:
-        instant = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC) - offset
-    except (ValueError, OverflowError) as error:
-        message = f"{text!r} does not exist: {error}"
-        raise ValueError(message) from None
-    if not 1970 <= instant.year <= 9998:
-        message = f"{text!r} is outside the years 1970 to 9998"
-        raise ValueError(message)
-    return instant
-
-
-def format_instant(instant: datetime) -> str:
-    """Write an instant as every report does: ``2026-11-24T10:00:00.000000Z``."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from auditlake.errors import PolicyError
+from auditlake.events.times import parse_instant, print_instant
 from auditlake.policies.condition import ConditionError, check_condition
-from auditlake.policies.durations import format_instant, parse_duration, parse_instant
+from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class _Reader:
         return self.parsed(node, key, "a length of time", lambda text: parse_duration(text, key))
 
     def instant(self, node: yaml.Node, key: str) -> Any:
-        return self.parsed(node, key, "an instant", lambda text: format_instant(parse_instant(text)))
+        return self.parsed(node, key, "an instant", lambda text: print_instant(parse_instant(text)))
 
     def event_type(self, node: yaml.Node, key: str) -> str | None:
         return self.choice(node, key, self.event_types, "event type")
@@ -455,7 +456,7 @@ class _Reader:
             return []
         first, step = parse_instant(found["timestamp"]), timedelta(microseconds=every.microseconds)
         try:
-            return [{**found, "timestamp": format_instant(first + step * number)} for number in range(count)]
+            return [{**found, "timestamp": print_instant(first + step * number)} for number in range(count)]
         except OverflowError:
             self.wrong(node, "the last of these events would be after the year 9999")
             return []

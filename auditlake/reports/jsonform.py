@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, assert_never
 from uuid import UUID
 
 from auditlake.errors import ReportError
+from auditlake.events.times import print_instant
 from auditlake.reports.model import (
     Evidence,
     Finding,
@@ -154,7 +155,7 @@ def instant(moment: datetime) -> str:
     if moment.tzinfo is None:
         message = f"a report needs instants with a zone, got {moment.isoformat()}"
         raise ReportError(message)
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return print_instant(moment)
 
 
 def json_value(value: Any) -> Any:

@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
 
-from auditlake.errors import SourceError
+from auditlake.errors import EventError, SourceError
+from auditlake.events.event import AuditEvent
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, expand_inputs, open_stream
-
-if TYPE_CHECKING:
-    from auditlake.events.event import AuditEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +74,14 @@ def _nothing(stream: Stream) -> Iterator[Batch]:
 
 
 @contextmanager
-def gather(inputs: Sequence[str | Path | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
+def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
     """The inputs that are meant; events made in Python are written down first, as lines of canonical JSON.
 
     Raises:
         SourceError: A path does not exist or cannot be read.
     """
     paths = [each for each in inputs if isinstance(each, str | Path)]
-    made = [each for each in inputs if not isinstance(each, str | Path)]
+    made = [_events(each) for each in inputs if not isinstance(each, str | Path)]
     files = expand_inputs(paths) if paths else []
     with NamedTemporaryFile(dir=spool, prefix="events-", suffix=".jsonl") as file:
         for events in made:
@@ -92,3 +89,25 @@ def gather(inputs: Sequence[str | Path | Iterable[AuditEvent]], spool: Path) -> 
                 file.write(event.to_json().encode("utf-8") + b"\n")
         file.flush()
         yield [*files, InputFile("python", Path(file.name))] if made else files
+
+
+def _events(given: AuditEvent | Iterable[AuditEvent]) -> Iterator[AuditEvent]:
+    """The events of an argument that is no path, one or several.
+
+    Raises:
+        EventError: It is something else.
+    """
+    if isinstance(given, AuditEvent):
+        yield given
+    elif isinstance(given, Iterable):
+        for event in given:
+            if not isinstance(event, AuditEvent):
+                raise _no_event(event)
+            yield event
+    else:
+        raise _no_event(given)
+
+
+def _no_event(given: object) -> EventError:
+    message = f"expected a path, an AuditEvent or several of these, got {type(given).__name__}"
+    return EventError(message, hint="give each path as an argument of its own")

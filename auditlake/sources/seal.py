@@ -94,7 +94,7 @@ def seal(
             *why,
             data[starts[i] : starts[i] + lengths[i]].tobytes(),
             max_record,
-        )  # fmt: skip
+        )
         for i, why in sorted(refused.items())
     )
     if not (refused or gaps):

@@ -6,7 +6,7 @@ The original bytes stay at hand: of CSV the row as it stood there, of Parquet, w
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -35,7 +35,13 @@ from auditlake.sources.model import (
 from auditlake.sources.recognise import delimiter
 from auditlake.sources.seal import broken, chunks_at, places
 from auditlake.sources.stream import Stream
+from auditlake.sources.strictjson import why_not_json
+from auditlake.sqlfiles import statement
 
+JSON_COLUMNS = frozenset({"details", "metadata"})
+"""Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
+ADDED = frozenset({"source", "ingested_at", "batch", "seq", "salt", "event_date"})
+"""Columns that a lake adds to every event: a file exported from one brings the same events."""
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
@@ -213,7 +219,7 @@ class _Rows:
         header = self._header or []
         if len(fields) != len(header):
             raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
-        return orjson.dumps({name: field or None for name, field in zip(header, fields, strict=True)})
+        return orjson.dumps(_event({name: field or None for name, field in zip(header, fields, strict=True)}))
 
     def _fields(self, row: bytes) -> list[str]:
         try:
@@ -235,6 +241,20 @@ class _Rows:
             raise SourceError(message, hint="The first line must name the columns.") from error
         _check_columns(self._name, columns)
         return columns
+
+
+def _event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as an event: without what a lake adds by itself, and with JSON text where JSON belongs as that JSON."""
+    return {
+        name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in ADDED
+    }
+
+
+def _as_json(value: Any) -> Any:
+    if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
+        return value
+    data = value.encode("utf-8", "surrogatepass")
+    return value if why_not_json(data) else orjson.Fragment(data)
 
 
 class _RefusedError(Exception):
@@ -311,8 +331,9 @@ def _codecs(file: IO[bytes]) -> set[str]:
     it is one for this question alone.
     """
     with duckdb.connect(config={"threads": 1}) as alone:
-        rows = alone.execute("select distinct compression from parquet_metadata(?)", [f"/dev/fd/{file.fileno()}"])
-        return {str(codec) for (codec,) in rows.fetchall()}
+        part = statement("sources/parquet.sql", "codecs")
+        rows = alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}"}).fetchall()
+        return {str(codec) for (codec,) in rows}
 
 
 def _damaged(name: str, error: BaseException) -> SourceError:
@@ -368,7 +389,7 @@ def _texts(table: pa.RecordBatch) -> Iterator[bytes | str]:
 
 def _json(row: dict[str, Any]) -> bytes | str:
     try:
-        return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+        return orjson.dumps(_event(row), default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
     except (TypeError, ValueError) as error:
         return str(error)[:200]
 

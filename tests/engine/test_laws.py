@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
 from auditlake.policies.compile import Question
-from auditlake.policies.model import Duration, Policy
 from auditlake.policies.evaluate import evaluate
+from auditlake.policies.model import Duration, Policy
 from auditlake.reports.build import build_report
 from auditlake.reports.jsonform import report_dict
 from tests.oracle import judge

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import auditlake.policies
-from auditlake.policies.durations import parse_instant
+from auditlake.events.times import parse_instant
 from auditlake.policies.loader import load_policies, load_policy
 from auditlake.policies.model import Policy, PolicyTest
 

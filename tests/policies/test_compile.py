@@ -10,10 +10,13 @@ import duckdb
 import pytest
 
 import auditlake
-from auditlake.policies.compile import Question, compile_policy, earlier, longest_retention
+from auditlake.assets import folder
+from auditlake.policies.compile import CompiledQuery, Question, compile_policy, earlier, longest_retention
 from auditlake.policies.model import Duration, Policy
+from auditlake.sqlfiles import statements
 
 GOLDEN = Path(__file__).parent / "golden"
+FOLDER = folder("sql")
 AS_OF = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
 DAY = 86_400_000_000
 
@@ -36,12 +39,21 @@ POLICIES = {
 }
 
 
+def filled(query: CompiledQuery) -> str:
+    """The statements of a query that had something filled in, and the names of those that stand in sql/ as they run."""
+    written = {each.text: each for file in (FOLDER / "policies").glob("*.sql")
+               for each in statements(f"policies/{file.name}").values()}  # fmt: skip
+    return "\n".join(
+        f"-- {written[step.sql].file}: {step.name}" if step.sql in written else f"{step.sql};" for step in query.steps
+    )
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_golden_sql(name: str) -> None:
     """The SQL of a policy is what it was; AUDITLAKE_GOLDEN=write accepts a change, to be read in review."""
     question = Question(AS_OF, AS_OF - timedelta(days=30), AS_OF)
     queries = compile_policy(POLICIES[name], list(POLICIES.values()), question)
-    text = "\n".join(f"-- {query.name} {query.parameters}\n{query.sql}\n" for query in queries)
+    text = "\n".join(f"-- {query.name} {query.parameters}\n{filled(query)}\n" for query in queries)
     file = GOLDEN / f"{name}.sql"
     if os.environ.get("AUDITLAKE_GOLDEN") == "write":
         file.parent.mkdir(exist_ok=True)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.policies.durations import format_instant, parse_duration, parse_instant
+from auditlake.events.times import parse_instant, print_instant
+from auditlake.policies.durations import parse_duration
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
@@ -145,13 +146,13 @@ NO_INSTANTS = [
 @pytest.mark.parametrize(("text", "written"), INSTANTS)
 def test_instant(text: str, written: str) -> None:
     """An instant is read as UTC, to the microsecond."""
-    assert format_instant(parse_instant(text)) == written
+    assert print_instant(parse_instant(text)) == written
 
 
 @pytest.mark.parametrize("text", NO_INSTANTS)
 def test_instant_refused(text: str) -> None:
     """What is no instant of the years 1970 to 9998 is refused."""
-    with pytest.raises(ValueError, match=r"expected an instant|not within|does not exist|outside"):
+    with pytest.raises(ValueError, match=r"not a time|a time outside"):
         parse_instant(text)
 
 
@@ -159,4 +160,4 @@ def test_instant_refused(text: str) -> None:
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC)))
 def test_instant_round_trip(instant: datetime) -> None:
     """What is written can be read again."""
-    assert parse_instant(format_instant(instant)) == instant
+    assert parse_instant(print_instant(instant)) == instant

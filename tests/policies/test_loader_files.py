@@ -100,7 +100,7 @@ TESTS: _Table = {
     "an instant that is none": (
         "{name: a, events: [], as_of: 2026-01-01, expect: {total: 0}}",
         [
-            (7, "2026-01-01,", "as_of: expected an instant such as 2026-11-24T10:00:00Z, got '2026-01-01'"),
+            (7, "2026-01-01,", "as_of: not a time: '2026-01-01'; expected e.g. 2026-11-24T09:30:00Z"),
         ],
     ),
     "nothing expected": (
@@ -174,7 +174,7 @@ EVENTS: _Table = {
     "a bad instant": (
         "{type: login, at: 2026-02-30T00:00:00Z}",
         [
-            (7, "2026-02-30", "at: '2026-02-30T00:00:00Z' does not exist: day is out of range for month"),
+            (7, "2026-02-30", "at: not a time: '2026-02-30T00:00:00Z'; day is out of range for month"),
         ],
     ),
     "every without count": (

@@ -221,7 +221,7 @@ def with_parameter(value: object) -> Report:
     return replace(report, evidence=replace(report.evidence, queries=(query,)))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), datetime(2026, 1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), datetime(2026, 1, 1)])
 def test_refuses_what_json_cannot_say(value: object) -> None:
     """What has no JSON form is an error of ours, not a broken file."""
     with pytest.raises(ReportError):
