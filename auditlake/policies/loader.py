@@ -21,6 +21,7 @@ from auditlake.events.times import parse_instant, print_instant
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
+from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -29,7 +30,6 @@ _Mark = Any  # a place in a YAML text: PyYAML has two classes of them, and None
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _MAX_TEST_EVENTS = 10_000
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HINT = "correct every line listed; a policy is used only when its file has no mistake"
 
 _REQUIRED = ("name", "description", "required_events", "retention_period", "alert_threshold")
@@ -132,7 +132,7 @@ class _Reader:
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
         """The policy; None if there was any mistake."""
-        if not _ID.fullmatch(policy_id):
+        if not POLICY_ID.fullmatch(policy_id):
             expected = "small letters, digits, _ and -, at most 64, the first a letter or digit"
             self.wrong(None, f"the file's name is the policy's id: expected {expected}; got {policy_id!r}")
         text = self.decoded(content)
