@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
-from auditlake.events.times import utc
+from auditlake.events.times import Instant, as_instant, given
 from auditlake.periods import PeriodRequest, resolve
 from auditlake.policies.model import Policy
 from auditlake.store.layout import Layout
@@ -123,8 +123,8 @@ class AuditLake:
         self,
         *,
         type: str | Sequence[str] | None = None,  # noqa: A002 - the word that readers of LLMGuardian know
-        start: datetime | None = None,
-        end: datetime | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
         user: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         resource: str | Sequence[str] | None = None,
@@ -142,10 +142,10 @@ class AuditLake:
             "sessions": session, "sources": source,
         }  # fmt: skip
         values = {name: [each] if isinstance(each, str) else each and list(each) for name, each in filters.items()}
-        values |= {"start": start and utc(start), "end": end and utc(end), "limit": limit}
+        values |= {"start": given(start), "end": given(end), "limit": limit}
         return self._rows(statement("queries/events.sql", "events").text, values, snapshot)
 
-    def statistics(self, *, as_of: datetime | None = None, users: int = 20) -> Statistics:
+    def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
         from auditlake.statistics import statistics
         from auditlake.store.delta import foreign_versions
@@ -186,16 +186,16 @@ class AuditLake:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
         from auditlake.policies.store import remove_policy
 
-        remove_policy(self.layout, self.policy(policy_id))
+        remove_policy(self.layout, policy_id)
 
-    def check_policies(self, *policy_ids: str) -> tuple[CheckResult, ...]:
-        """Run the tests that the policy files carry; of all policies if none is named."""
-        from auditlake.policies.store import chosen
+    def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
+        """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
+        from auditlake.policies.store import named_policies
         from auditlake.selftest import check_policies
 
-        return check_policies(chosen(self.policies(), policy_ids))
+        return check_policies(named_policies(self.layout, self.config.event_types, named))
 
-    def policy_sql(self, policy_id: str, *, as_of: datetime | None = None) -> tuple[CompiledQuery, ...]:
+    def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
         """Exactly what a report of the policy runs, with the values it binds."""
         from auditlake.policies.compile import compile_policy
 
@@ -211,13 +211,13 @@ class AuditLake:
     def reports(
         self,
         *policy_ids: str,
-        as_of: datetime | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        as_of: Instant | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
         last: str | None = None,
         period: str | None = None,
         snapshot: int | None = None,
-        generated_at: datetime | None = None,
+        generated_at: Instant | None = None,
         pages: bool = True,
         listen: Callable[[int, int, str], None] = lambda *_: None,
     ) -> tuple[ComplianceReport, ...]:
@@ -244,7 +244,7 @@ class AuditLake:
         from auditlake.reports.produce import produce
 
         policies, instant = self.policies(), self._instant(as_of)
-        request = PeriodRequest(since and utc(since), until and utc(until), last, period)
+        request = PeriodRequest(given(since), given(until), last, period)
         asked = [(policy, self._question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
         with self._engine(snapshot) as (connection, read):
             evidence = {
@@ -253,13 +253,13 @@ class AuditLake:
             }  # fmt: skip
             return tuple(produce(
                 connection, asked, policies, lake_id=self.config.id, snapshot=evidence,
-                generated_at=generated_at and utc(generated_at), pages=pages, listen=listen,
+                generated_at=given(generated_at), pages=pages, listen=listen,
             ))  # fmt: skip
 
     # What all of these need
 
-    def _instant(self, as_of: datetime | None) -> datetime:
-        return self._clock() if as_of is None else utc(as_of)
+    def _instant(self, as_of: Instant | None) -> datetime:
+        return self._clock() if as_of is None else as_instant(as_of)
 
     def _question(self, policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
         from auditlake.policies.compile import Question

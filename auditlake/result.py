@@ -31,6 +31,10 @@ class Rows:
         self._explain = explain
         self.sql = sql
         """What runs."""
+        if not isinstance(parameters, Mapping | None):
+            raise QueryError(
+                f"expected parameters by name, got {type(parameters).__name__}", hint="$name and {'name': …}"
+            )
         self.parameters = dict(parameters or {})
         """The values it binds."""
 
@@ -68,7 +72,10 @@ class Rows:
 
     def df(self) -> pd.DataFrame:
         """All rows as a pandas frame; needs pandas installed."""
-        return self.arrow().to_pandas()
+        try:
+            return self.arrow().to_pandas()
+        except ImportError as error:
+            raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows as tuples; instants are aware, in UTC."""

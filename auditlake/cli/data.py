@@ -151,9 +151,11 @@ def _field(value: Any) -> Any:
 
     if hasattr(value, "tzinfo") and value is not None:
         return print_instant(value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    # A file keeps every character; a terminal would act on some of them.
+    text = plain(value) if sys.stdout.isatty() else value
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def _line(columns: list[str], row: tuple[Any, ...]) -> str:

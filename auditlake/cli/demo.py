@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,4 +34,9 @@ def run_demo(context: click.Context, folder: Path) -> None:
     _, index = write_reports(lake, reports, None, ("json", "html"))
     show_verdicts(reports)
     click.echo(f"the reports are in {index.parent}; open {index} in a browser")
-    click.echo(f"try: auditlake --lake {lake_folder} events --type auth_failure --user frank")
+    click.echo(f"try: {_command()} --lake {lake_folder} events --type auth_failure --user frank")
+
+
+def _command() -> str:
+    """How this program was called, so that its hints can be typed as they stand."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "auditlake" and "/" in sys.argv[0] else "auditlake"

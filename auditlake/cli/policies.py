@@ -53,11 +53,11 @@ def show(path: str, name: str, as_json: bool) -> None:
 
 
 @policy.command()
-@click.argument("names", nargs=-1, metavar="[POLICY...]")
+@click.argument("names", nargs=-1, metavar="[POLICY|FILE...]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Load policies and run the tests inside their files; exit with 1 if one fails."""
+    """Load policies (or .yaml files) and run the tests inside them; exit with 1 if one fails."""
     results = opened(path).check_policies(*names)
     if as_json:
         machine({"tests": [
@@ -103,8 +103,12 @@ def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
 @click.pass_obj
 def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
     """Check a policy file and copy it into the lake; its name is the policy's id."""
-    found = opened(path).add_policy(file, replace=replace)
-    machine(_summary(found)) if as_json else click.echo(f"added {found.id}")
+    lake = opened(path)
+    found = lake.add_policy(file, replace=replace)
+    failing = [each for each in lake.check_policies(found.id) if not each.passed]
+    machine(_summary(found) | {"failing": len(failing)}) if as_json else click.echo(f"added {found.id}")
+    if failing:
+        click.echo(f"{len(failing)} of its own tests fail; see: auditlake policy check {found.id}", err=True)
 
 
 @policy.command()
@@ -115,7 +119,6 @@ def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
-    lake.policy(name)
     if not yes:
         click.confirm(f"remove {name}? what only it keeps may then be due for deletion", abort=True)
     lake.remove_policy(name)

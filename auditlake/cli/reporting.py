@@ -92,6 +92,10 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
     table(
         ("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6)
     )
+    newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
+    if newest and any(each.status == "no_data" for each in made):
+        day = f"{newest:%Y-%m-%d}"
+        click.echo(f"no data in the period; the newest governed event is of {day}: --as-of or --period judge then")
 
 
 def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:

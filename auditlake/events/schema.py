@@ -78,5 +78,5 @@ class EventType(StrEnum):
     API_CALL = "api_call"
 
 
-BUILT_IN_TYPES: frozenset[str] = frozenset(EventType)
+BUILT_IN_TYPES: frozenset[str] = frozenset(each.value for each in EventType)
 """The names of the built-in types."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from auditlake.errors import EventError
+
+Instant = datetime | date | str
+"""What the library takes for an instant; see :func:`as_instant`."""
 
 _SHAPE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
@@ -51,6 +56,30 @@ def parse_instant(text: str) -> datetime:
 def parse_bound(text: str) -> datetime:
     """Read an instant or a bare date, which is its 00:00 UTC: what people type on a command line."""
     return parse_instant(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+
+
+def as_instant(asked: Instant) -> datetime:
+    """What a caller of the library means by an instant: a datetime, a day (its 00:00 UTC), or either as text.
+
+    Raises:
+        EventError: It is none of these.
+    """
+    if isinstance(asked, datetime):
+        return utc(asked)
+    if isinstance(asked, date):
+        return datetime(asked.year, asked.month, asked.day, tzinfo=UTC)
+    try:
+        return parse_bound(asked)
+    except (ValueError, TypeError) as error:
+        message = f"not a time: {asked!r}"
+        raise EventError(
+            message, hint="a datetime, a date, or text such as 2026-11-24T09:30:00Z or 2026-11-24"
+        ) from error
+
+
+def given(instant: Instant | None) -> datetime | None:
+    """:func:`as_instant` for an argument that may be left out."""
+    return None if instant is None else as_instant(instant)
 
 
 def utc(instant: datetime) -> datetime:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from datetime import timedelta
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from auditlake.store.layout import POLICY_ID
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-_Mark = Any  # a place in a YAML text: PyYAML has two classes of them, and None
+_Mark = Any
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _MAX_TEST_EVENTS = 10_000
@@ -39,7 +40,7 @@ _EXPECT_COUNTS = ("episodes", "gaps", "total", "peak")
 _TEXT_COLUMNS = ("user_id", "action", "resource", "status", "session_id", "ip_address", "source", "event_id")
 _JSON_COLUMNS = ("details", "metadata")
 _EVENT_KEYS = ("event_type", "type", "timestamp", "at", *_TEXT_COLUMNS, *_JSON_COLUMNS, "count", "every")
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same events and marks, ten times faster
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 _PLAIN = {"bool": "a truth value", "int": "a number", "float": "a number", "timestamp": "a date", "null": "nothing"}
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,199})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
@@ -53,11 +54,8 @@ def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: fr
     Args:
         text: The file's content.
         file: What to call the file in messages.
-        policy_id: The policy's id, which is the file's name without ``.yaml``.
+        policy_id: The file's name without ``.yaml``.
         event_types: The event types that this lake knows.
-
-    Returns:
-        The policy, checked in full.
 
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
@@ -78,7 +76,7 @@ def load_policies(folder: Path | str, event_types: frozenset[str]) -> tuple[Poli
         event_types: The event types that this lake knows.
 
     Returns:
-        The policies, sorted by id; empty if the folder holds none.
+        The policies, sorted by id.
 
     Raises:
         PolicyError: With every mistake of every file.
@@ -494,8 +492,6 @@ def _shown(node: yaml.Node) -> str:
 
 def _nearest(word: str, words: Iterable[str]) -> str:
     """What may have been meant, as the end of a message."""
-    import difflib
-
     known = sorted(words)
-    close = difflib.get_close_matches(word[:64], known, n=1)
+    close = get_close_matches(word[:64], known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from auditlake.errors import PolicyError, PolicyNotFoundError
-from auditlake.policies.loader import load_policy
+from auditlake.policies.loader import load_policies, load_policy
 from auditlake.policies.model import Policy
 from auditlake.store.durable import sync_folder, write_whole
-from auditlake.store.layout import Layout
+from auditlake.store.layout import POLICY_ID, Layout
 
 BUILT_IN = Path(__file__).resolve().parent / "builtin"
 """Where the policies lie that init writes into a lake."""
@@ -37,18 +37,23 @@ def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Polic
     return tuple(by_id[name] for name in dict.fromkeys(policy_ids)) if policy_ids else tuple(policies)
 
 
+def named_policies(layout: Layout, event_types: frozenset[str], named: Sequence[str]) -> tuple[Policy, ...]:
+    """Policies by their ids in the lake, or by the paths of files outside of it; the lake's own if none is named."""
+    found = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
+    ids = [name for name in named if not name.endswith(".yaml")]
+    if ids or not named:
+        found += chosen(load_policies(layout.policies, event_types), ids)
+    return tuple(found)
+
+
 def add_policy(layout: Layout, file: Path, event_types: frozenset[str], *, replace: bool) -> Policy:
     """Check a policy file and copy it into the lake, whole or not at all.
 
     Raises:
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
     """
-    try:
-        text = file.read_bytes()
-    except OSError as error:
-        raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
-    policy = load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml").removesuffix(".yml"),
-                         event_types=event_types)  # fmt: skip
+    policy = read_policy(file, event_types)
+    text = policy.text.encode("utf-8")
     target = layout.policy(policy.id)
     if target.exists() and target.read_bytes() != text and not replace:
         raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
@@ -56,7 +61,26 @@ def add_policy(layout: Layout, file: Path, event_types: frozenset[str], *, repla
     return policy
 
 
-def remove_policy(layout: Layout, policy: Policy) -> None:
-    """Take a policy's file out of the lake."""
-    layout.policy(policy.id).unlink()
+def remove_policy(layout: Layout, policy_id: str) -> None:
+    """Take a policy's file out of the lake, whether or not it can be used.
+
+    Raises:
+        PolicyNotFoundError: There is none of that id.
+    """
+    if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
+        raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
+    layout.policy(policy_id).unlink()
     sync_folder(layout.policies)
+
+
+def read_policy(file: Path, event_types: frozenset[str]) -> Policy:
+    """A policy from a file anywhere; its name is the policy's id.
+
+    Raises:
+        PolicyError: It cannot be read or used.
+    """
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
+    return load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml"), event_types=event_types)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from auditlake.reports.index import IndexEntry
 
 FORMATS = ("json", "html")
+_OTHER_PERIOD = "a name has the policy, as_of and the snapshot: for another period, write to another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +73,25 @@ class ComplianceReport:
         paths = []
         for each in formats:
             path = folder / f"{self.stem}.{each}"
-            write_once(path, self._rendered(each))
+            write_once(path, self._rendered(each, linked="json" in formats))
             paths.append(path)
         return tuple(paths)
 
-    def _rendered(self, form: str) -> bytes:
+    def _rendered(self, form: str, *, linked: bool = True) -> bytes:
         from auditlake.reports.page import SiblingFiles
         from auditlake.reports.render import render_json, render_page  # Jinja is slow to import
 
-        if form not in self._cache:
+        form_key = form if linked else f"{form} alone"
+        if form_key not in self._cache:
             if form == "json":
-                self._cache[form] = render_json(self.report)
+                self._cache[form_key] = render_json(self.report)
             else:
                 if self.detail is None:
                     message = f"the report of {self.policy_id} was made without what its page shows"
                     raise ReportError(message, hint="make it with pages=True")
-                siblings = SiblingFiles(f"{self.stem}.json", "index.html")
-                self._cache[form] = render_page(self.report, self.detail, siblings)
-        return self._cache[form]
+                siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
+                self._cache[form_key] = render_page(self.report, self.detail, siblings)
+        return self._cache[form_key]
 
 
 def produce(
@@ -148,7 +150,10 @@ def write_once(path: Path, data: bytes) -> None:
     except FileExistsError:
         if path.read_bytes() != data:
             message = f"{path} exists with other bytes, and a report is never overwritten"
-            raise ReportError(message, hint="write to another folder with --out, or move the old file") from None
+            raise ReportError(
+                message,
+                hint=_OTHER_PERIOD,
+            ) from None
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:

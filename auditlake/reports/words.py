@@ -195,7 +195,13 @@ def counted_words(report: Report) -> str:
         return "Only governed events that match the policy's condition count."
     names = list(report.events_by_type)
     which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
-    return f"Every {which} counts; no condition narrows the count."
+    whole = f"Every {which} counts; no condition narrows the count."
+    if not report.threshold.ungrouped_events:
+        return whole
+    columns = " and ".join(visible(column) for column in report.threshold.group_by)
+    without = count(report.threshold.ungrouped_events, "event")
+    have = "has" if report.threshold.ungrouped_events == 1 else "have"
+    return f"{whole} But {without} of the period {have} no {columns}, so no group to count in."
 
 
 def types_words(report: Report) -> str:

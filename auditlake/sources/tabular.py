@@ -40,8 +40,8 @@ from auditlake.sqlfiles import statement
 
 JSON_COLUMNS = frozenset({"details", "metadata"})
 """Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
-ADDED = frozenset({"source", "ingested_at", "batch", "seq", "salt", "event_date"})
-"""Columns that a lake adds to every event: a file exported from one brings the same events."""
+ADDED = frozenset({"batch", "seq", "salt"})
+"""Columns of a lake's own files that are no reader's business."""
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
@@ -244,7 +244,7 @@ class _Rows:
 
 
 def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as an event: without what a lake adds by itself, and with JSON text where JSON belongs as that JSON."""
+    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON."""
     return {
         name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in ADDED
     }

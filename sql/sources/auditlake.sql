@@ -1,7 +1,8 @@
 -- name: auditlake()
 -- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
 -- the same). A field that is absent or null is null; a number or a boolean where text belongs becomes its JSON text.
--- Unknown top-level fields are kept in metadata under _extra.
+-- Unknown top-level fields are kept in metadata under _extra. An event that a lake exported has source and ingested_at
+-- beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address, reason
 with fields as (
@@ -70,6 +71,10 @@ known as (
       when list_unique(doubtful) <> len(doubtful)
       then list_filter(doubtful, lambda key: len(list_filter(doubtful, lambda other: other = key)) > 1)[1]
     end as repeated,
+    case
+      when list_has_all(doubtful, ['source', 'ingested_at'])
+      then json_extract_string("text", '$.source')
+    end as exported_from,
     list_filter(
       doubtful,
       lambda key: not list_contains(
@@ -78,6 +83,10 @@ known as (
           'session_id', 'ip_address'
         ],
         key
+      )
+      and not (
+        list_has_all(doubtful, ['source', 'ingested_at'])
+        and list_contains(['source', 'ingested_at', 'event_date'], key)
       )
     ) as unknown
   from judged
@@ -90,6 +99,7 @@ extended as (
     f,
     misplaced,
     repeated,
+    exported_from,
     case
       when len(unknown) > 0
       then '{' || array_to_string(
@@ -130,5 +140,7 @@ select
     then 'repeated key: ' || repeated
     when len(misplaced) > 0
     then 'an object or array where text belongs: ' || misplaced[1]
+    when exported_from <> 'auditlake'
+    then 'exported from another source: ' || exported_from
   end as reason
 from extended

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -236,3 +237,47 @@ def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Pa
     assert refused.code == 3
     assert "never overwritten" in refused.err
     assert file.read_bytes() == b"{}"
+
+
+def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:
+    """What a lake exported is known to it; what another mapping made is refused, not counted a second time."""
+    run("init")
+    run("ingest", events)
+    exported = tmp_path / "export.jsonl"
+    exported.write_text(run("events", "--format", "jsonl").out)
+    again = run("ingest", exported, "--json").json
+    foreign = tmp_path / "foreign.jsonl"
+    foreign.write_text(exported.read_text().replace('"source":"auditlake"', '"source":"cloudtrail"'))
+    refused = run("ingest", foreign, "--json").json
+
+    assert (again["landed"], again["duplicates"]) == (0, 10)
+    assert refused["reasons"] == {"exported from another source": 10}
+
+
+def test_csv_on_a_terminal_is_harmless(events: Path, tmp_path: Path) -> None:
+    """On a terminal, CSV too shows control characters of events instead of sending them."""
+    file = tmp_path / "hostile.jsonl"
+    file.write_text(json.dumps({"event_type": "login", "timestamp": "2026-11-24T09:00:00Z", "user_id": HOSTILE}) + "\n")
+    command = [sys.executable, "-m", "auditlake", "--lake", str(tmp_path / "lake")]
+    for arguments in (("init",), ("ingest", str(file))):
+        subprocess.run([*command, *arguments], check=True, capture_output=True)
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        subprocess.run([*command, "events", "--format", "csv"], check=True, stdout=theirs)
+        os.close(theirs)
+        shown = screen.read(65536)
+
+    assert b"red" in shown
+    assert not {b"\x1b", b"\x07"} & {bytes([byte]) for byte in shown}
+
+
+def test_a_broken_policy_can_be_removed(run: Run, tmp_path: Path) -> None:
+    """A policy file that cannot be used can still be checked by its path, and taken out of the lake."""
+    run("init")
+    broken = tmp_path / "lake" / "policies" / "broken.yaml"
+    broken.write_text("name: Broken\n")
+
+    assert run("policy", "check", broken).code == 3
+    assert run("policy", "list").code == 3
+    assert run("policy", "remove", "broken", "--yes").code == 0
+    assert run("policy", "list").code == 0

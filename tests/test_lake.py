@@ -1,0 +1,51 @@
+"""The Python surface: what callers may hand in, and what they are told when it is something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake import AuditEvent, AuditLake, AuditLakeError
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOON)
+    lake.ingest(AuditEvent("login", NOON, user_id="alice", event_id="e"))
+    return lake
+
+
+@pytest.mark.parametrize(
+    "start", [NOON, NOON.replace(tzinfo=None), date(2026, 11, 24), "2026-11-24", "2026-11-24T12:00:00Z"]
+)
+def test_instants_come_in_many_forms(lake: AuditLake, start: Any) -> None:
+    """A datetime, a date, or either as text says when."""
+    assert len(lake.events(start=start).fetchall()) == 1
+    assert lake.report("failed_logins", as_of="2026-11-25", since=date(2026, 11, 1)).status == "compliant"
+
+
+WRONG: dict[str, Callable[[AuditLake], object]] = {
+    "no time": lambda lake: lake.events(start="soon"),
+    "a number for a time": lambda lake: lake.statistics(as_of=5),  # type: ignore[arg-type]
+    "paths in a list": lambda lake: lake.ingest(["a.jsonl"]),  # type: ignore[list-item]
+    "a number for an input": lambda lake: lake.ingest(5),  # type: ignore[arg-type]
+    "parameters by position": lambda lake: lake.sql("select $1", [1]),  # type: ignore[arg-type]
+    "no such column": lambda lake: lake.sql("select nothing from events").fetchall(),
+    "no such policy": lambda lake: lake.report("nothing"),
+    "no such policy to remove": lambda lake: lake.remove_policy("../lake"),
+    "no rows": lambda lake: lake.sql("create table x (y integer)").pl(),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_told(lake: AuditLake, name: str) -> None:
+    """What cannot be meant raises one of auditlake's own errors."""
+    with pytest.raises(AuditLakeError):
+        WRONG[name](lake)
