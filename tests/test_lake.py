@@ -40,7 +40,6 @@ WRONG: dict[str, Callable[[AuditLake], object]] = {
     "no such column": lambda lake: lake.sql("select nothing from events").fetchall(),
     "no such policy": lambda lake: lake.report("nothing"),
     "no such policy to remove": lambda lake: lake.remove_policy("../lake"),
-    "no rows": lambda lake: lake.sql("create table x (y integer)").pl(),
 }
 
 
