@@ -113,7 +113,8 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
     given = {names.get(name, name): value or None for name, value in filters.items()}
     rows = lake.events(**given, limit=most, snapshot=snapshot)
     if as_json:
-        machine({"events": [_named(rows.columns, row) for row in rows.fetchall()]})
+        columns = rows.columns
+        machine({"events": [_named(columns, row) for row in rows.fetchall()]})
     elif form == "table":
         _events_table(rows, most)
     else:
@@ -122,7 +123,8 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
 
 def _events_table(rows: Rows, most: int | None) -> None:
     columns = ("timestamp", "event_type", "user_id", "action", "resource", "status", "ip_address", "source")
-    found = [_named(rows.columns, row) for row in rows.fetchall()]
+    names = rows.columns
+    found = [_named(names, row) for row in rows.fetchall()]
     table(columns, ([row[name] for name in columns] for row in found))
     if most is not None and len(found) == most:
         click.echo(f"the first {most}; --limit and the filters show others")
@@ -130,15 +132,15 @@ def _events_table(rows: Rows, most: int | None) -> None:
 
 def _stream(rows: Rows, form: str) -> None:
     """Rows as they come, without holding them all."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer, columns = csv.writer(sys.stdout, lineterminator="\n"), rows.columns
     if form == "csv":
-        writer.writerow(rows.columns)
+        writer.writerow(columns)
     for batch in rows.batches():
         for row in batch:
             if form == "csv":
                 writer.writerow([_field(value) for value in row])
             else:
-                click.echo(_line(rows.columns, row))
+                click.echo(_line(columns, row))
 
 
 def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
