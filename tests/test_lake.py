@@ -48,3 +48,14 @@ def test_wrong_arguments_are_told(lake: AuditLake, name: str) -> None:
     """What cannot be meant raises one of auditlake's own errors."""
     with pytest.raises(AuditLakeError):
         WRONG[name](lake)
+
+
+def test_the_first_instant_counts(tmp_path: Path) -> None:
+    """Events at 1970-01-01T00:00:00Z, of a clock that was reset, are counted like any others."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    lake = auditlake.create(tmp_path / "lake")
+    lake.ingest([AuditEvent("login", epoch, event_id=f"{i}") for i in range(4)])
+    report = lake.report("authentication_monitoring", as_of=date(1970, 1, 10)).report
+
+    assert (report.total_events, report.threshold.episodes) == (4, 1)
+    assert [each.peak for each in report.violations if each.peak] == [4]

@@ -44,8 +44,12 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing is half done", err=True)
-        code = EXIT_INTERRUPTED
+        code = _interrupted()
+    except RuntimeError as error:
+        # What Ctrl-C becomes where DuckDB is at work.
+        if str(error) != "Query interrupted":
+            raise
+        code = _interrupted()
     except AuditLakeError as error:
         _complain(error)
         code = EXIT_ERROR
@@ -59,6 +63,11 @@ def main() -> None:
         _complain(AuditLakeError(f"{error.strerror or error}{where}"))
         code = EXIT_ERROR
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> int:
+    click.echo("interrupted; nothing is half done", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _complain(error: AuditLakeError) -> None:

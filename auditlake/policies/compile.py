@@ -14,10 +14,14 @@ from auditlake.sqlfiles import Statement, statement, statements
 if TYPE_CHECKING:
     from sqlglot import exp
 
+_LONG_US = 2 * 86_400_000_000
+"""From which window on levels are carried over midnights instead of arrivals."""
+
 MOMENTS = "moments"
 """The step that reads type and time of the governed events from the files."""
 
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
+"""The last instant that no event can have: the bounds that events are compared with are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ def _rolling_counts(policy: Policy) -> Iterator[Statement]:
         yield _moments()
     yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
     yield from _all("rolling_counts")
+    yield from _all("daily_peaks_long" if policy.window.microseconds > _LONG_US else "daily_peaks")
 
 
 def _totals(policy: Policy) -> Iterator[Statement]:
@@ -167,8 +172,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
 
 
 def earlier(instant: datetime, length: timedelta) -> datetime:
-    """``instant - length``, but never before 1970: no event is older (semantics.md, Time)."""
-    return _EPOCH if instant - _EPOCH < length else instant - length
+    """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
+    return max(instant, _BEFORE_ALL + length) - length
 
 
 def _query(

@@ -17,7 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -280,15 +280,20 @@ class Stream:
                     file.seek(int(offset))
                     yield file.read(int(length))
                 return
-            again = Stream(self.input, file, None, self.size, 8 * 1024 * 1024, self._max_ratio, self._bomb_floor)
-            with again:
+            with self._over(file) as again:
                 yield from _pick(again, offsets, lengths)
 
-    def pause(self) -> None:
-        """Let go of the file and the thread after the iteration; what reads again opens the file again.
+    @contextmanager
+    def again(self) -> Iterator[Stream]:
+        """The same bytes as a stream once more, also where they came from a pipe; only after the iteration."""
+        with self.file() as file, self._over(file) as stream:
+            yield stream
 
-        What came from a pipe stays in its temporary file. An ingest of ten thousand files has one open at a time.
-        """
+    def _over(self, file: IO[bytes]) -> Stream:
+        return Stream(self.input, file, None, self.size, 8 * 1024 * 1024, self._max_ratio, self._bomb_floor)
+
+    def pause(self) -> None:
+        """Let go of the file and the thread; what reads again opens it again, and what came from a pipe is kept."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._spool is None:
@@ -401,8 +406,8 @@ def open_stream(
         source: What to open.
         spool_dir: Where what comes from a pipe is kept until the stream is closed; None is the temporary folder.
         chunk: How many decompressed bytes a chunk should have.
-        max_ratio: From which ratio of decompressed to compressed bytes on it is a bomb.
-        bomb_floor: How much may come out before that is asked.
+        max_ratio: From which ratio on, once more than ``bomb_floor`` came out, it is a bomb.
+        bomb_floor: See ``max_ratio``.
 
     Raises:
         SourceError: It cannot be opened.

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditlake.errors import SourceError
+from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_A_ROW,
@@ -41,7 +42,9 @@ from auditlake.sqlfiles import statement
 JSON_COLUMNS = frozenset({"details", "metadata"})
 """Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
 ADDED = frozenset({"batch", "seq", "salt"})
-"""Columns of a lake's own files that are no reader's business."""
+"""Columns of a lake's own files that are no reader's business; columns of these names elsewhere are kept."""
+OWN = ADDED | {*CANONICAL_FIELDS, "source", "ingested_at"}
+"""The columns of a lake's own files."""
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
@@ -245,8 +248,9 @@ class _Rows:
 
 def _event(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON."""
+    internal = ADDED if row.keys() >= OWN else frozenset()
     return {
-        name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in ADDED
+        name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in internal
     }
 
 

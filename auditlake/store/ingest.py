@@ -294,18 +294,20 @@ class _Run:
                     reject(record, line, offset, "id_conflict", "another event has this id", data,
                            self._options.max_record),
                 )  # fmt: skip
+            reading.stream.pause()
 
     def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
         """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
-        again = open_records(reading.stream.input, reading.summary.source, self._options.max_record, self._folder)
-        with again.stream:
+        from auditlake.sources.tabular import read_parquet
+
+        with reading.stream.again() as stream:
             wanted = iter(records)
             record = next(wanted, None)
-            for batch in again.batches:
+            for batch in read_parquet(stream, self._options.max_record):
                 while record is not None and record in batch.records:
                     yield batch.raw(int(np.searchsorted(batch.records, record)))
                     record = next(wanted, None)
-            if again.stream.sha256 != reading.summary.sha256:
+            if stream.sha256 != reading.summary.sha256:
                 message = f"{reading.summary.name} changed while it was read"
                 raise InputChangedError(message, hint="nothing of it was landed; read it again")
 

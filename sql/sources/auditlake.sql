@@ -1,8 +1,8 @@
 -- name: auditlake()
 -- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
 -- the same). A field that is absent or null is null; a number or a boolean where text belongs becomes its JSON text.
--- Unknown top-level fields are kept in metadata under _extra. An event that a lake exported has source and ingested_at
--- beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
+-- Unknown top-level fields are kept in metadata under _extra. An event that a lake exported has every field of an event,
+-- and source and ingested_at beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address, reason
 with fields as (
@@ -72,8 +72,11 @@ known as (
       then list_filter(doubtful, lambda key: len(list_filter(doubtful, lambda other: other = key)) > 1)[1]
     end as repeated,
     case
-      when list_has_all(doubtful, ['source', 'ingested_at'])
-      then json_extract_string("text", '$.source')
+      when list_has_all(doubtful, [
+        'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+        'session_id', 'ip_address', 'source', 'ingested_at'
+      ])
+      then coalesce(json_extract_string("text", '$.source'), '')
     end as exported_from,
     list_filter(
       doubtful,
@@ -85,7 +88,10 @@ known as (
         key
       )
       and not (
-        list_has_all(doubtful, ['source', 'ingested_at'])
+        list_has_all(doubtful, [
+          'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+          'session_id', 'ip_address', 'source', 'ingested_at'
+        ])
         and list_contains(['source', 'ingested_at', 'event_date'], key)
       )
     ) as unknown

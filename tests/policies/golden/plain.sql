@@ -9,7 +9,7 @@
 -- policies/rolling_counts.sql: peaks
 -- policies/rolling_counts.sql: episodes
 -- policies/rolling_counts.sql: rolling_counts
--- policies/rolling_counts.sql: daily_peaks
+-- policies/daily_peaks.sql: daily_peaks
 
 -- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
 -- policies/moments.sql: moments
