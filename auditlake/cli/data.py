@@ -164,10 +164,12 @@ def _line(columns: list[str], row: tuple[Any, ...]) -> str:
     import json
 
     from auditlake.events.times import print_instant
+    from auditlake.reports.jsonform import json_escape
+    from auditlake.reports.words import UNSEEN
 
     def spelled(name: str, value: Any) -> Any:
         if name in {"details", "metadata"} and value is not None:
-            return _Raw(value)
+            return _Raw(UNSEEN.sub(lambda found: json_escape(found[0]), value))
         if hasattr(value, "tzinfo"):
             return print_instant(value)
         return value.isoformat() if hasattr(value, "isoformat") else value

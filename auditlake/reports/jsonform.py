@@ -189,11 +189,12 @@ def json_value(value: Any) -> Any:
 def canonical(document: object) -> bytes:
     """Writes a JSON value the one way: order as given, two spaces, what readers would not see as an escape."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
-    return (_UNSEEN_IN_JSON.sub(lambda match: _escape(match[0]), text) + "\n").encode("utf-8")
+    return (_UNSEEN_IN_JSON.sub(lambda match: json_escape(match[0]), text) + "\n").encode("utf-8")
 
 
 @cache
-def _escape(character: str) -> str:
+def json_escape(character: str) -> str:
+    """A character as JSON escapes it: the same value, and nothing that a terminal would act on."""
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 

@@ -81,6 +81,8 @@ def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spo
         SourceError: A path does not exist or cannot be read.
     """
     paths = [each for each in inputs if isinstance(each, str | Path)]
+    if "" in paths:
+        raise SourceError("an input has an empty name", hint="is a variable of the shell not set?")
     made = [_events(each) for each in inputs if not isinstance(each, str | Path)]
     files = expand_inputs(paths) if paths else []
     with NamedTemporaryFile(dir=spool, prefix="events-", suffix=".jsonl") as file:

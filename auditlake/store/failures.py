@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError
+from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
 from auditlake.store import delta
 from auditlake.store.layout import Layout, part_day_and_digest
 
@@ -50,6 +50,9 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
     named = _PART.findall(str(error))
     unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
     files = named or ([file.path for file in delta.read_snapshot(layout).files] if unnamed else [])
+    if named and not {*named} <= {file.path for file in delta.read_snapshot(layout).files}:
+        message = f"{what} failed: compaction has replaced files under it"
+        return SnapshotError(message, hint="ask again: the same snapshot is then read from the newest files")
     if damage := _first_damage(layout, files):
         message = f"{what} failed: {damage}"
         return LakeFormatError(message, hint="restore the file from a backup; its name is the SHA-256 of its bytes")

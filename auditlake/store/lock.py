@@ -71,10 +71,12 @@ def workspace(staging: Path) -> Iterator[Path]:
 def sweep(staging: Path) -> int:
     """Remove the workspaces of writers that are dead; give how many there were."""
     swept = 0
-    for folder in staging.iterdir() if staging.is_dir() else ():
-        if _is_abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            swept += 1
+    # Whoever may only read the lake has nothing to tidy up.
+    with suppress(OSError):
+        for folder in staging.iterdir() if staging.is_dir() else ():
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
     return swept
 
 

@@ -101,6 +101,7 @@ ERRORS = {
     "no lake": (("stats",), 3, "there is no lake at"),
     "no such policy": (("report", "faild_logins"), 3, "did you mean failed_logins?"),
     "no such file": (("ingest", "nowhere.jsonl"), 3, "nowhere.jsonl does not exist"),
+    "no name at all": (("ingest", ""), 3, "an input has an empty name"),
     "no such source": (("ingest", "lake/lake.toml", "--source", "syslog"), 3, "there is no source 'syslog'"),
     "not recognised": (("ingest", "lake/lake.toml"), 3, "tried auditlake"),
     "no such snapshot": (("report", "--snapshot", "9"), 3, "the lake has no snapshot 9"),
