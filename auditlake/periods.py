@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auditlake.errors import ReportError
+from auditlake.policies.compile import BEFORE_ALL
 from auditlake.policies.durations import parse_duration
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
@@ -28,7 +29,8 @@ class PeriodRequest:
 def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
     """The period as two instants, since < until <= as_of.
 
-    A calendar stretch begins with its first instant, so ``since`` is the microsecond before it, and ends with its last.
+    No period begins earlier than just before 1970, where no event can be. A calendar stretch begins with its first
+    instant, so ``since`` is the microsecond before it, and ends with its last.
 
     Args:
         request: What was asked for.
@@ -47,6 +49,7 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
     else:
         until = request.until if request.until is not None else as_of
         since = _beginning(request, until, default_since + (until - as_of))
+    since = max(since, BEFORE_ALL)
     if not since < until <= as_of:
         got = f"({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
         message = f"the period must end after it begins and not after as_of: {got}"

@@ -59,3 +59,12 @@ def test_the_first_instant_counts(tmp_path: Path) -> None:
 
     assert (report.total_events, report.threshold.episodes) == (4, 1)
     assert [each.peak for each in report.violations if each.peak] == [4]
+
+
+def test_a_period_begins_with_1970_at_the_earliest(lake: AuditLake) -> None:
+    """However far back is asked for, the period begins where events can, and every answer has the same days."""
+    report = lake.report("failed_logins", as_of=NOON, last="150y").report
+    days = [each.date for each in report.threshold.daily_peaks]
+
+    assert days[0] == date(1970, 1, 1)
+    assert tuple(days) == report.coverage.silent_days

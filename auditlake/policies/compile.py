@@ -20,7 +20,7 @@ _LONG_US = 2 * 86_400_000_000
 MOMENTS = "moments"
 """The step that reads type and time of the governed events from the files."""
 
-_BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
+BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
 """The last instant that no event can have: the bounds that events are compared with are exclusive."""
 
 
@@ -173,7 +173,7 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
 
 def earlier(instant: datetime, length: timedelta) -> datetime:
     """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
-    return max(instant, _BEFORE_ALL + length) - length
+    return max(instant, BEFORE_ALL + length) - length
 
 
 def _query(

@@ -7,7 +7,6 @@ so that what is decided on a snapshot is committed on that snapshot.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -260,8 +259,11 @@ class _Run:
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
             snapshot = delta.read_snapshot(self._layout)
             self._decide(snapshot)
-            self._refuse_conflicts()
-            self._settle_numbers()
+            lost = self._lost()
+            for index, conflicts in sorted(lost):
+                if conflicts:
+                    self._refuse_conflicts(self._readings[index])
+            self._settle_numbers(lost)
             name = self._quarantine.close()
             if self._options.strict and self._quarantine.records:
                 raise self._strict_error()
@@ -276,25 +278,28 @@ class _Run:
         for name in ("repeated", "known", "losers"):
             self._run("ingest/land.sql", name)
 
-    def _refuse_conflicts(self) -> None:
-        bounds = [reading.first for reading in self._readings]
-        places: dict[int, list[tuple[int, int, int, int]]] = {}
-        for seq, line, offset, length in self._rows("ingest/land.sql", "conflicting"):
-            places.setdefault(bisect_right(bounds, seq) - 1, []).append((seq, line, offset, length))
-        for index, found in places.items():
-            reading = self._readings[index]
-            if reading.summary.format == "parquet":
-                raws = self._rows_again(reading, [place[0] - reading.first for place in found])
-            else:
-                raws = reading.stream.reread([place[2] for place in found], [place[3] for place in found])
-            for (seq, line, offset, _), data in zip(found, raws, strict=True):
-                record = seq - reading.first
-                self._quarantine.add(
-                    reading.summary.name,
-                    reject(record, line, offset, "id_conflict", "another event has this id", data,
-                           self._options.max_record),
-                )  # fmt: skip
-            reading.stream.pause()
+    def _lost(self) -> Counter[tuple[int, bool]]:
+        """How many records of each input do not land, as conflicts and as duplicates."""
+        lost: Counter[tuple[int, bool]] = Counter()
+        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
+            lost[index, conflicts] += records
+        return lost
+
+    def _refuse_conflicts(self, reading: _Reading) -> None:
+        """Quarantine an input's conflicting records; their places are columns, since there may be millions."""
+        part = statement("ingest/land.sql", "conflicting")
+        values = {"first": reading.first, "behind": reading.first + reading.summary.read}
+        table = self._connection.sql(part.text, params=values).to_arrow_table()
+        seqs, lines, offsets, lengths = (column.to_numpy() for column in table.columns)
+        if reading.summary.format == "parquet":
+            raws = self._rows_again(reading, seqs - reading.first)
+        else:
+            raws = reading.stream.reread(offsets, lengths)
+        for seq, line, offset, data in zip(seqs, lines, offsets, raws, strict=True):
+            record, most = int(seq) - reading.first, self._options.max_record
+            refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
+            self._quarantine.add(reading.summary.name, refused)
+        reading.stream.pause()
 
     def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
         """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
@@ -317,10 +322,7 @@ class _Run:
         bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
 
-    def _settle_numbers(self) -> None:
-        lost: Counter[tuple[int, bool]] = Counter()
-        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
-            lost[index, conflicts] += records
+    def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:
         for index, reading in enumerate(self._readings):
             old = reading.summary
             quarantined = old.quarantined + lost[index, True]

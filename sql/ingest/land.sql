@@ -155,13 +155,16 @@ asof join bounds on losers.seq >= bounds.first_seq
 group by all
 order by all;
 
--- name: conflicting()
--- The records that bring another event under a known id, and where they stand.
+-- name: conflicting($first, $behind)
+-- The records of one input, from $first to before $behind, that bring another event under a known id, and where they
+-- stand.
 -- returns: seq, line, byte_offset, byte_length
 select places.seq, line, byte_offset, byte_length
 from losers
 join places on losers.seq = places.seq
 where conflicts
+  and losers.seq >= $first
+  and losers.seq < $behind
 order by places.seq;
 
 -- name: landing()

@@ -63,6 +63,22 @@ def test_memory(tmp_path: Path) -> None:
         assert answer["peak"] < LIMIT
 
 
+@pytest.mark.soak
+def test_memory_of_conflicts(tmp_path: Path) -> None:
+    """Millions of records under known ids, each another event, are refused within the same memory."""
+    lake = made(tmp_path / "lake")
+    for user, landed in (("a", 4_000_000), ("b", 0)):
+        path = tmp_path / f"{user}.jsonl"
+        with path.open("w") as file:
+            for n in range(4_000_000):
+                at = f"2026-01-{1 + n % 28:02d}T00:00:00Z"
+                file.write(f'{{"event_id":"e{n}","event_type":"login","timestamp":"{at}","user_id":"{user}"}}\n')
+        command = [sys.executable, "-c", CHILD, str(lake.layout.root), str(path)]
+        answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        assert answer["landed"] == landed
+        assert answer["peak"] < LIMIT
+
+
 def test_many_refused(tmp_path: Path) -> None:
     """A file in which most is wrong is quarantined whole."""
     path, lake = tmp_path / "x.jsonl", made(tmp_path / "lake")
