@@ -239,7 +239,7 @@ def test_usual_events_go_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
             NOON.astimezone(ZoneInfo("Asia/Tokyo")),
         ):
             event = AuditEvent(
-                event_type, at, "alice", "read", "store/7", "success", {"bytes": 5, "ok": True, "tags": ["a"], "f": 0.25},
+                event_type, at, "alice", "read", "store/7", "success", {"bytes": 5, "ok": True, "tags": [1], "f": 0.25},
                 {"x": None, "y": {"z": 0.0}}, "s-1", "10.1.2.3", "own",
             )  # fmt: skip
             assert json.loads(event.to_json())["details"]["f"] == 0.25
