@@ -334,7 +334,7 @@ def test_a_trail_that_nobody_holds_is_closed(layout: Layout) -> None:
 def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     """At the exit of the interpreter everything logged is synced and the slot is free, though nobody closed it."""
     code = f"""
-import os, sys
+import os, sys, threading, time
 from tests.landing.lakes import event, trail
 from auditlake.store.layout import Layout
 from pathlib import Path
@@ -345,6 +345,7 @@ def sync(descriptor):
     sys.stdout.write(f"{{syncs[-1]}}\\n")
 log = trail(Layout(Path({str(layout.root)!r})), durability={durability!r}, interval_ms=60_000, sync=sync)
 log.log_many([event(n) for n in range(100)])
+threading.Thread(target=lambda held: time.sleep(3600), args=(log,), daemon=True).start()  # it never becomes garbage
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
