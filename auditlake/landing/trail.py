@@ -251,8 +251,12 @@ class Trail:
             return
         try:
             self._flush()
-        except BaseException:  # noqa: BLE001 - a panic of delta-rs is no Exception, and logging goes on
+        except Exception:  # noqa: BLE001 - whatever it is, logging goes on
             _log.exception("the flush failed; it is tried again in %g s", self.options.flush_seconds)
+        except BaseException:  # noqa: BLE001 - see above
+            # delta-rs panics, which is no Exception, in a forked child of a process that has used it.
+            self._flush = None
+            _log.exception("this process cannot flush; what it logs is safe, and is for another process to flush")
 
     def _forget(self) -> None:
         """In a forked child: the files, the lines and the threads are the parent's."""

@@ -393,6 +393,29 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
     assert count[0] == done
 
 
+def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a flush fails for good, as in a forked child of a process that has used delta-rs, it is told once."""
+
+    class PanicError(BaseException):
+        pass
+
+    count = [0]
+
+    def flush() -> None:
+        count[0] += 1
+        raise PanicError
+
+    with trail(layout, flush=flush, flush_seconds=0.001) as log:
+        log.log(event())
+        while log._flush is not None:
+            time.sleep(0.001)
+        log._flush_behind()
+        log.log(event())
+    assert count == [1]
+    assert [record.name for record in caplog.records] == ["auditlake.landing"]
+    assert "another process" in caplog.text
+
+
 def test_a_slow_flush_holds_nobody_up(layout: Layout) -> None:
     """While a flush is at work, events are logged all the same."""
     begun, go_on = Event(), Event()
