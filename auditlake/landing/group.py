@@ -97,14 +97,17 @@ class Group:
 
     def wake(self) -> None:
         """Let somebody who waits see whether it is to lead now."""
-        with suppress(IndexError):
-            self._queue[0].gate.put(None)
+        if self._queue:
+            with suppress(IndexError):  # somebody has landed it just now
+                self._queue[0].gate.put(None)
 
     def _land_all(self) -> None:
-        error: LakeError = LandingError("not recorded: whoever was writing it was interrupted", hint="log it again")
-        self._settle(error)  # of a leader that could not even do this
-        self._gather()
+        if self._taken:
+            self._settle(_interrupted())  # for a leader that could not even do this
+        if len(self._queue) < self._expected:
+            self._gather()
         self._taken = list(self._queue)
+        error: LakeError | None = None
         outcome: list[object] = []
         began = time.monotonic()
         try:
@@ -113,7 +116,8 @@ class Group:
             error = refusal
         finally:
             landed = len(self._taken)
-            self._settle(None if outcome else error)  # an interrupt after the sync is nothing to the others
+            # An interrupt after the sync is nothing to the others.
+            self._settle(None if outcome else error or _interrupted())
         self._pace = time.monotonic() - began
         self._expected = landed + len(self._queue)
 
@@ -130,7 +134,10 @@ class Group:
 
         For no longer than the last landing took, so that it pays where it succeeds and costs little where it does not.
         """
-        if len(self._queue) < self._expected:
-            until = time.monotonic() + self._pace
-            while len(self._queue) < self._expected and time.monotonic() < until:
-                time.sleep(_STEP_SECONDS)
+        until = time.monotonic() + self._pace
+        while len(self._queue) < self._expected and time.monotonic() < until:
+            time.sleep(_STEP_SECONDS)
+
+
+def _interrupted() -> LandingError:
+    return LandingError("not recorded: whoever was writing it was interrupted", hint="log it again")
