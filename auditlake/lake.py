@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock, system_clock
@@ -19,11 +16,10 @@ from auditlake.policies.model import Policy
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import duckdb
+    from collections.abc import Mapping
 
     from auditlake.events.event import AuditEvent
+    from auditlake.landing.flush import FlushSummary
     from auditlake.policies.compile import CompiledQuery, Question
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from auditlake.store.custody import IngestSummary
     from auditlake.store.delta import Snapshot
     from auditlake.store.ingest import Listener
+    from auditlake.store.table import IngestOptions
 
 
 class AuditLake:
@@ -85,16 +82,27 @@ class AuditLake:
         """
         from auditlake.sources.opening import gather
         from auditlake.store.failures import explained
-        from auditlake.store.ingest import IngestOptions, ingest
+        from auditlake.store.ingest import ingest
         from auditlake.store.lock import workspace
 
-        options = IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
+        options = self._options(source, strict=strict)
         with (
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
             gather(inputs, spool) as files,
         ):
             return ingest(self.layout, files, options, now=self._clock(), listen=listen)
+
+    def flush(self) -> FlushSummary:
+        """Bring the events that were logged into the table's day partitions, each exactly once.
+
+        Raises:
+            LakeError: The lake cannot be written.
+            CommitError: The commit was refused or could not be made durable; the events stay where they are.
+        """
+        from auditlake.landing.flush import flush
+
+        return flush(self.layout, self._options(), now=self._clock())
 
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
         """Turn the small files of each day into one, without changing any answer.
@@ -116,7 +124,10 @@ class AuditLake:
         return read_snapshot(self.layout, version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, *, snapshot: int | None = None) -> Rows:
-        """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``."""
+        """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``.
+
+        Without ``snapshot`` the view has everything that was ingested or logged, flushed or not.
+        """
         return self._rows(query, params, snapshot)
 
     def events(
@@ -134,7 +145,10 @@ class AuditLake:
         limit: int | None = None,
         snapshot: int | None = None,
     ) -> Rows:
-        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive."""
+        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive.
+
+        Without ``snapshot`` these are all that were ingested or logged, flushed or not.
+        """
         from auditlake.sqlfiles import statement
 
         filters: dict[str, Any] = {
@@ -147,10 +161,11 @@ class AuditLake:
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
+        from auditlake.reading import engine
         from auditlake.statistics import statistics
         from auditlake.store.history import foreign_versions
 
-        with self._engine(None) as (connection, snapshot):
+        with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
             foreign = foreign_versions(self.layout, snapshot.version)
             return statistics(connection, self.policies(), self._instant(as_of), snapshot, users, foreign)
 
@@ -221,7 +236,7 @@ class AuditLake:
         pages: bool = True,
         listen: Callable[[int, int, str], None] = lambda *_: None,
     ) -> tuple[ComplianceReport, ...]:
-        """Compliance reports on one snapshot; of every policy if none is named.
+        """Compliance reports on one snapshot; of every policy if none is named. What was logged is flushed first.
 
         Args:
             *policy_ids: Which policies.
@@ -230,7 +245,7 @@ class AuditLake:
             until: as_of if None.
             last: Instead of ``since``: a length back, e.g. ``30d``.
             period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
-            snapshot: The version of the lake to read; the newest if None.
+            snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
             pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
             listen: Told how many are done, of how many, and which is next.
@@ -241,12 +256,14 @@ class AuditLake:
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
         from auditlake.policies.store import chosen
+        from auditlake.reading import engine
         from auditlake.reports.produce import produce
 
         policies, instant = self.policies(), self._instant(as_of)
         request = PeriodRequest(given(since), given(until), last, period)
         asked = [(policy, self._question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
-        with self._engine(snapshot) as (connection, read):
+        version = self.flush().snapshot if snapshot is None else snapshot
+        with engine(self.layout, self._options(), instant, version) as (connection, read):
             evidence = {
                 "snapshot": read.version, "files": len(read.files), "rows": read.rows,
                 "inputs_digest": read.inputs_digest,
@@ -268,29 +285,12 @@ class AuditLake:
         since, until = resolve(request, as_of, default_since(policy, as_of))
         return Question(as_of, since, until)
 
-    @contextmanager
-    def _engine(self, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
-        """A DuckDB with the view ``events`` of one snapshot, which may spill and goes away at the end."""
-        from auditlake.engine.duck import connect
-        from auditlake.store.delta import view_snapshot
-        from auditlake.store.failures import explained
+    def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
+        from auditlake.store.table import IngestOptions
 
-        with (
-            explained(self.layout, "the query"),
-            TemporaryDirectory(prefix="auditlake-") as spill,
-            connect(temp=Path(spill)) as connection,
-        ):
-            yield connection, view_snapshot(connection, self.layout, version)
+        return IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
 
     def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
-        """A query over what readers may see of one snapshot; its DuckDB lives as long as the rows that use it."""
-        from auditlake.engine.duck import connect
-        from auditlake.events.schema import PUBLIC_COLUMNS
-        from auditlake.result import Rows
-        from auditlake.store.delta import view_snapshot
-        from auditlake.store.failures import explained, failure
+        from auditlake.reading import ask
 
-        connection = connect()
-        with explained(self.layout, "the query"):
-            view_snapshot(connection, self.layout, version, columns=PUBLIC_COLUMNS)
-        return Rows(connection, query, values, partial(failure, self.layout, "the query"))
+        return ask(self.layout, self._options(), self._clock(), version, query, values)
