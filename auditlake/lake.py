@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
 from auditlake.events.times import Instant, as_instant, given
-from auditlake.periods import PeriodRequest, resolve
+from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.store.layout import Layout
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from auditlake.events.event import AuditEvent
     from auditlake.landing.flush import FlushSummary
-    from auditlake.policies.compile import CompiledQuery, Question
+    from auditlake.landing.trail import Trail
+    from auditlake.policies.compile import CompiledQuery
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
     from auditlake.selftest import CheckResult
@@ -93,6 +95,25 @@ class AuditLake:
         ):
             return ingest(self.layout, files, options, now=self._clock(), listen=listen)
 
+    def log(self, event: AuditEvent) -> str:
+        """Record an event, from any thread: once this gives its id, it is on the disk; see :meth:`Trail.log`."""
+        return self._trail.log(event)
+
+    def log_many(self, events: Iterable[AuditEvent]) -> list[str]:
+        """:meth:`log` for several together, all or none of them; gives their ids."""
+        return self._trail.log_many(events)
+
+    def trail(self, **options: Any) -> Trail:
+        """A trail with settings of its own, those of :class:`TrailOptions`; to be closed, or used with ``with``."""
+        from auditlake.landing.trail import Terms, Trail, TrailOptions
+
+        terms = Terms(self.config.event_types, self.config.max_record)
+        return Trail(self.layout, terms, TrailOptions(**options), flush=self.flush)
+
+    @cached_property
+    def _trail(self) -> Trail:
+        return self.trail()  # closed at exit
+
     def flush(self) -> FlushSummary:
         """Bring the events that were logged into the table's day partitions, each exactly once.
 
@@ -110,10 +131,9 @@ class AuditLake:
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
         """
-        from auditlake.store.compact import GRACE_SECONDS, compact
+        from auditlake.store.compact import compact
 
-        grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
-        return compact(self.layout, now=self._clock(), grace_seconds=grace, wait_seconds=self._wait)
+        return compact(self.layout, now=self._clock(), grace_seconds=grace_seconds, wait_seconds=self._wait)
 
     # Events out
 
@@ -149,25 +169,21 @@ class AuditLake:
 
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
-        from auditlake.sqlfiles import statement
+        from auditlake.reading import matching
 
-        filters: dict[str, Any] = {
+        filters = {
             "types": type, "users": user, "statuses": status, "resources": resource, "ip_addresses": ip,
             "sessions": session, "sources": source,
         }  # fmt: skip
-        values = {name: [each] if isinstance(each, str) else each and list(each) for name, each in filters.items()}
-        values |= {"start": given(start), "end": given(end), "limit": limit}
-        return self._rows(statement("queries/events.sql", "events").text, values, snapshot)
+        return self._rows(*matching(filters, start, end, limit), snapshot)
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
         from auditlake.reading import engine
         from auditlake.statistics import statistics
-        from auditlake.store.history import foreign_versions
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
-            foreign = foreign_versions(self.layout, snapshot.version)
-            return statistics(connection, self.policies(), self._instant(as_of), snapshot, users, foreign)
+            return statistics(connection, self.layout, self.policies(), self._instant(as_of), snapshot, users)
 
     # Policies
 
@@ -215,7 +231,7 @@ class AuditLake:
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        return compile_policy(policy, policies, self._question(policy, PeriodRequest(), self._instant(as_of)))
+        return compile_policy(policy, policies, question(policy, PeriodRequest(), self._instant(as_of)))
 
     # Reports
 
@@ -241,10 +257,8 @@ class AuditLake:
         Args:
             *policy_ids: Which policies.
             as_of: Events after it do not exist for the report; now if None.
-            since: The period is ``(since, until]``; one retention period of the policy before ``until`` if None.
-            until: as_of if None.
-            last: Instead of ``since``: a length back, e.g. ``30d``.
-            period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
+            since, until: The period is ``(since, until]``; if None, one retention period of the policy back, and as_of.
+            last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
             pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
@@ -261,15 +275,11 @@ class AuditLake:
 
         policies, instant = self.policies(), self._instant(as_of)
         request = PeriodRequest(given(since), given(until), last, period)
-        asked = [(policy, self._question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
+        asked = [(policy, question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
         version = self.flush().snapshot if snapshot is None else snapshot
         with engine(self.layout, self._options(), instant, version) as (connection, read):
-            evidence = {
-                "snapshot": read.version, "files": len(read.files), "rows": read.rows,
-                "inputs_digest": read.inputs_digest,
-            }  # fmt: skip
             return tuple(produce(
-                connection, asked, policies, lake_id=self.config.id, snapshot=evidence,
+                connection, asked, policies, lake_id=self.config.id, snapshot=read.evidence,
                 generated_at=given(generated_at), pages=pages, listen=listen,
             ))  # fmt: skip
 
@@ -277,13 +287,6 @@ class AuditLake:
 
     def _instant(self, as_of: Instant | None) -> datetime:
         return self._clock() if as_of is None else as_instant(as_of)
-
-    def _question(self, policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
-        from auditlake.policies.compile import Question
-        from auditlake.policies.evaluate import default_since
-
-        since, until = resolve(request, as_of, default_since(policy, as_of))
-        return Question(as_of, since, until)
 
     def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
         from auditlake.store.table import IngestOptions

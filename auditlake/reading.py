@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import connect
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
+from auditlake.events.times import Instant, given
 from auditlake.landing.overlay import view_newest
 from auditlake.result import Rows
+from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
 from auditlake.store.failures import explained, failure
 from auditlake.store.layout import Layout
@@ -21,6 +23,16 @@ from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     import duckdb
+
+
+def matching(
+    filters: Mapping[str, str | Sequence[str] | None], start: Instant | None, end: Instant | None, limit: int | None
+) -> tuple[str, dict[str, Any]]:
+    """The query for events that match every filter that is given, and the values it binds."""
+    values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
+    values = {name: each and list(each) for name, each in values.items()}
+    values |= {"start": given(start), "end": given(end), "limit": limit}
+    return statement("queries/events.sql", "events").text, values
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from auditlake.store.durable import sync_folder
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
 from auditlake.store.table import IngestOptions
+from auditlake.store.transactions import transaction_version
 
 ROUND = 64 * 1024 * 1024
 """About how many bytes of the landing become one commit: more may lie there than fits into memory."""
@@ -53,12 +54,14 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime) -> FlushSumm
         LakeError: The lake cannot be written, and there is something to bring into the table.
         CommitError: The commit was refused or could not be made durable.
     """
+    nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
     if not (found := segments(layout)):
-        return FlushSummary(0, 0, 0, 0, newest_version(layout))
-    committed = read_committed(layout, slots(layout))
-    behind = next(pieces(layout, committed.positions), None) is not None
-    if not behind and not any(_is_done(segment, committed.positions) for segment in found):
-        return FlushSummary(0, 0, 0, 0, committed.snapshot.version)
+        return nothing
+    reached = {slot: transaction_version(layout, application(slot)) for slot in slots(layout)}
+    positions = {slot: Position.unpack(packed) for slot, packed in reached.items() if packed is not None}
+    behind = next(pieces(layout, positions), None) is not None
+    if not behind and not any(_is_done(segment, positions) for segment in found):
+        return nothing
     from auditlake.store.failures import explained  # with DuckDB, which is slow to import
 
     with explained(layout, "the flush"), ExitStack() as stack:
@@ -66,7 +69,7 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime) -> FlushSumm
             stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=options.wait_seconds))
         except OSError as error:
             if not behind:
-                return FlushSummary(0, 0, 0, 0, committed.snapshot.version)
+                return nothing
             message = f"the landing holds events that are not in the table, and cannot be written: {error.strerror}"
             raise LakeError(message, hint="run auditlake flush where it can be, or ask for a snapshot") from error
         return _flush(layout, options, now)

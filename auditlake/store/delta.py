@@ -79,6 +79,12 @@ class Snapshot:
         listed = "".join(f"{file.path}\n" for file in self.files)
         return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
 
+    @property
+    def evidence(self) -> dict[str, int | str]:
+        """What a report says about it."""
+        digest = self.inputs_digest
+        return {"snapshot": self.version, "files": len(self.files), "rows": self.rows, "inputs_digest": digest}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -405,15 +411,6 @@ def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
         if size != file.size:
             return f"{file.path}: {size} bytes instead of {file.size}"
     return None
-
-
-def transaction_version(layout: Layout, application: str) -> int | None:
-    """How far the newest snapshot says that an application has come; None if it never committed.
-
-    delta-rs takes a version that is not newer too, so whoever commits one compares it under the lake's lock.
-    """
-    version: int | None = _open(layout, None).transaction_version(application)
-    return version
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
