@@ -283,14 +283,14 @@ class AuditLake:
             yield connection, view_snapshot(connection, self.layout, version)
 
     def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
-        """A query over what readers may see of one snapshot; its DuckDB lives as long as the rows that use it."""
-        from auditlake.engine.duck import connect
+        """A query over what readers may see of one snapshot; its DuckDB lives as long as rows use it."""
+        from auditlake.engine.duck import shared
         from auditlake.events.schema import PUBLIC_COLUMNS
         from auditlake.result import Rows
         from auditlake.store.delta import view_snapshot
         from auditlake.store.failures import explained, failure
 
-        connection = connect()
         with explained(self.layout, "the query"):
+            connection = shared()
             view_snapshot(connection, self.layout, version, columns=PUBLIC_COLUMNS)
         return Rows(connection, query, values, partial(failure, self.layout, "the query"))
