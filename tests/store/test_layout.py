@@ -231,7 +231,9 @@ def test_a_failed_create_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [{"event_types": ["Not A Name"]}, {"default_retention": "soon"}])
+@pytest.mark.parametrize(
+    "options", [{"event_types": ["Not A Name"]}, {"default_retention": "soon"}, {"default_retention": ""}]
+)
 def test_create_with_wrong_settings(options: dict[str, Any], tmp_path: Path) -> None:
     """A setting that is not well formed is told, and nothing is made."""
     with pytest.raises(LakeError, match="cannot be made"):
@@ -252,25 +254,37 @@ def test_open_what_is_no_lake(tmp_path: Path) -> None:
             auditlake.open(path)
 
 
+IDENTIFIED = "format_version = 1\nid = '00000000-0000-4000-8000-000000000000'\n"
+HEAD = f"{IDENTIFIED}created = '2026-01-01T00:00:00Z'\n"
 BROKEN = {
-    "": "format_version 1 expected, got None",
-    "format_version = 0": "format_version 1 expected, got 0",
-    "format_version = true": "format_version 1 expected, got True",
-    "format_version = 1.0": "format_version 1 expected, got 1.0",
-    "format_version = '1'": "format_version 1 expected, got '1'",
+    "": "format_version: expected 1, got nothing",
+    "format_version = 0": "format_version: expected 1, got 0",
+    "format_version = true": "format_version: expected 1, got True",
+    "format_version = 1.0": "format_version: expected 1, got 1.0",
+    "format_version = '1'": "format_version: expected 1, got '1'",
     "format_version = 2": "has format version 2, this auditlake knows up to 1",
-    "format_version = 1": "id is missing",
-    "format_version = 1\nid = 'x'": "created is missing",
-    "format_version = 1\nid = 5\ncreated = 'x'": "id must be a text, got 5",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_recrod = 5": "unknown key 'max_recrod'",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = 0": "max_record must be a positive number",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = true": "max_record must be a positive number",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = 'login'": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = ['No Name']": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = [1]": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 'soon'": "default_retention: .*soon",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 5": "default_retention: ",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = ''": "default_retention: ",
+    "format_version = 1": "id: expected a UUID, got nothing",
+    "format_version = 1\nid = 'x'": "id: expected a UUID, got 'x'",
+    "format_version = 1\nid = 5": "id: expected a UUID, got 5",
+    IDENTIFIED: "created: expected a time such as .*, got nothing",
+    f"{IDENTIFIED}created = 'soon'": "created: expected a time such as .*, got 'soon'",
+    f"{IDENTIFIED}created = 2026-01-01": "created: expected a time such as .*, got datetime",
+    f"{HEAD}max_recrod = 5": "unknown key 'max_recrod'; expected some of id, created, event_types, ",
+    f"{HEAD}max_record = 0": "max_record: expected a whole number of bytes from 1 to 1073741824, got 0",
+    f"{HEAD}max_record = true": "max_record: expected .*, got True",
+    f"{HEAD}max_record = 1_073_741_825": "max_record: expected .*, got 1073741825",
+    f"{HEAD}max_record = {'9' * 5000}": "cannot be understood: ",
+    f"{HEAD}max_record = inf": "max_record: expected .*, got inf",
+    f"{HEAD}event_types = 'login'": "event_types: expected a list of names .*, got 'login'",
+    f"{HEAD}event_types = ['No Name']": r"event_types: expected a list of names .*, got \['No Name'\]",
+    f"{HEAD}event_types = [1]": r"event_types: expected a list of names .*, got \[1\]",
+    f"{HEAD}[event_types]": "event_types: expected a list of names .*, got {}",
+    f"{HEAD}default_retention = 'soon'": "default_retention: expected a length of time such as '365d', got 'soon'",
+    f"{HEAD}default_retention = 5": "default_retention: expected .*, got 5",
+    f"{HEAD}default_retention = ''": "default_retention: expected .*, got ''",
+    f"{HEAD}default_retention = [1]": r"default_retention: expected .*, got \[1\]",
+    f"{HEAD}default_retention = 2026-01-01": "default_retention: expected .*, got datetime",
+    f"{HEAD}default_retention = '300y'": "default_retention: expected .*, got '300y'",
     "format_version = 1\nformat_version = 1": "cannot be understood",
     "format_version": "cannot be understood",
     f"x = {'[' * 9999}": "cannot be understood",
@@ -278,7 +292,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:60])
+@pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[-40:])
 def test_broken_settings(text: str, tmp_path: Path) -> None:
     """Each mistake in lake.toml is told in one line that names the file or the lake."""
     root = made(tmp_path / "lake").layout.root
