@@ -38,6 +38,7 @@ WRONG: dict[str, Callable[[AuditLake], object]] = {
     "paths in a list": lambda lake: lake.ingest(["a.jsonl"]),  # type: ignore[list-item]
     "a number for an input": lambda lake: lake.ingest(5),  # type: ignore[arg-type]
     "parameters by position": lambda lake: lake.sql("select $1", [1]),  # type: ignore[arg-type]
+    "a grace period that is no number": lambda lake: lake.compact(grace_seconds=float("nan")),
     "no such column": lambda lake: lake.sql("select nothing from events").fetchall(),
     "no such policy": lambda lake: lake.report("nothing"),
     "no such policy to remove": lambda lake: lake.remove_policy("../lake"),

@@ -112,6 +112,9 @@ ERRORS = {
     "odd time": (("report", "--as-of", "yesterday"), 2, "not a time"),
     "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
     "odd status": (("report", "--fail-on", "bad"), 2, "expected some of violation"),
+    "grace without end": (("compact", "--grace", "inf"), 2, "expected a number of hours, got inf"),
+    "grace that is no number": (("compact", "--grace", "nan"), 2, "expected a number of hours, got nan"),
+    "negative grace": (("compact", "--grace", "-1"), 2, "-1.0 is not in the range x>=0"),
     "no verb": (("frobnicate",), 2, "No such command"),
     "lake is there": (("init",), 3, "there is something at"),
 }
