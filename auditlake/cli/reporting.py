@@ -25,12 +25,20 @@ def _listed(allowed: tuple[str, ...]) -> Any:
     """A callback for options that take several words with commas between."""
 
     def split(_context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in (value or "").split(",") if word.strip())
-        if wrong := [word for word in words if word not in allowed]:
+        words = () if value is None else tuple(word.strip() for word in value.split(","))
+        if wrong := [word or "nothing" for word in words if word not in allowed]:
             raise click.BadParameter(f"expected some of {', '.join(allowed)}, got {wrong[0]}", param=param)
         return words
 
     return split
+
+
+class Folder(click.Path):
+    """A folder, there or not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; the text of a variable that is not set is none, and would be taken for the folder one is in."""
+        return super().convert(value, param, ctx) if value else self.fail("expected a folder, got nothing", param, ctx)
 
 
 @click.command()
@@ -42,9 +50,7 @@ def _listed(allowed: tuple[str, ...]) -> Any:
 @click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given."
-)
+@click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
 @click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
 @click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -72,11 +78,10 @@ def write_reports(
     lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the list of what lies in the folder; give both."""
-    from auditlake.reports.produce import write_index
+    from auditlake.reports import produce
 
     folder = out or lake.layout.reports
-    written = [each.write(folder, formats) for each in made]
-    return written, write_index(folder)
+    return produce.write_reports(made, folder, formats), produce.write_index(folder)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:

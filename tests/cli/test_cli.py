@@ -10,9 +10,11 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from auditlake.errors import ReportError
 from tests.cli.conftest import Run
 
 AS_OF = "2026-11-24T12:00:00Z"
@@ -111,6 +113,13 @@ ERRORS = {
     "odd length": (("report", "--last", "soon"), 3, "last:"),
     "odd time": (("report", "--as-of", "yesterday"), 2, "not a time"),
     "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
+    "no format": (("report", "--format", ""), 2, "expected some of json, html, got nothing"),
+    "half a format": (("report", "--format", "json,"), 2, "expected some of json, html, got nothing"),
+    "no status": (("report", "--fail-on", ""), 2, "expected some of violation, no_data, compliant, got nothing"),
+    "no folder": (("report", "--out", ""), 2, "expected a folder, got nothing"),
+    "a file for a folder": (("report", "--out", "lake/lake.toml"), 2, "'lake/lake.toml' is a file"),
+    "a folder below a file": (("report", "--out", "lake/lake.toml/x"), 3, "cannot be made: Not a directory"),
+    "a link to nothing": (("report", "--out", "dangling"), 3, "dangling is there and no folder"),
     "odd status": (("report", "--fail-on", "bad"), 2, "expected some of violation"),
     "grace without end": (("compact", "--grace", "inf"), 2, "expected a number of hours, got inf"),
     "grace that is no number": (("compact", "--grace", "nan"), 2, "expected a number of hours, got nan"),
@@ -121,9 +130,10 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_one_clear_line(run: Run, name: str) -> None:
+def test_errors_are_one_clear_line(run: Run, name: str, tmp_path: Path) -> None:
     """What cannot be done is told in a line on standard error, with its exit code and no traceback."""
     arguments, code, message = ERRORS[name]
+    (tmp_path / "dangling").symlink_to("nothing")
     if name != "no lake":
         run("init")
     done = run(*arguments)
@@ -241,6 +251,37 @@ def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Pa
     assert refused.code == 3
     assert "never overwritten" in refused.err
     assert file.read_bytes() == b"{}"
+
+
+def test_a_report_that_cannot_be_written(
+    run: Run, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All reports are rendered before one is written; where the disk then refuses one, those before it are named."""
+    run("init")
+    run("ingest", events)
+    out, seen = tmp_path / "out", []
+
+    def refuse(path: Path) -> None:
+        seen.append(path)
+        if len(seen) == 5:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("auditlake.reports.produce.sync_folder", refuse)
+        refused = run("report", "--as-of", AS_OF, "--out", out)
+
+    assert refused.code == 3
+    assert len(refused.err.splitlines()) == 2
+    assert "compliance_failed_logins_20261124T120000Z_v1.json cannot be written: No space left" in refused.err
+    assert "written before it: authentication_monitoring, data_access_tracking" in refused.err
+
+    def check(document: dict[str, Any]) -> None:
+        if document["policy_id"] == "security_compliance":
+            raise ReportError("it has no form")
+
+    monkeypatch.setattr("auditlake.reports.render.check", check)
+    assert run("report", "--as-of", AS_OF, "--out", tmp_path / "other").code == 3
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:
