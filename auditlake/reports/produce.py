@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
 from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import evaluate, samples
+from auditlake.policies.evaluate import default_since, evaluate, samples
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.model import Detail, Report
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from auditlake.reports.index import IndexEntry
 
 FORMATS = ("json", "html")
-_OTHER_PERIOD = "a name has the policy, as_of and the snapshot: for another period, write to another folder with --out"
+_NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class ComplianceReport:
     """What it says."""
     detail: Detail | None
     """What only its page shows; None where no page was asked for."""
+    usual_period: bool = True
+    """Whether its period is the one that the policy is judged on unless another is asked for."""
     _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -55,7 +57,9 @@ class ComplianceReport:
     @property
     def stem(self) -> str:
         """Its files' name without their ending."""
-        return report_stem(self.report.policy_id, self.report.as_of, self.report.evidence.snapshot)
+        said = self.report
+        period = None if self.usual_period else (said.since, said.until)
+        return report_stem(said.policy_id, said.as_of, said.evidence.snapshot, period)
 
     def json(self) -> bytes:
         """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
@@ -130,7 +134,8 @@ def produce(
         if pages:
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
             detail = build_detail(answers, report, shown)
-        yield ComplianceReport(report, detail)
+        usual = (default_since(policy, question.as_of), question.as_of)
+        yield ComplianceReport(report, detail, usual_period=(question.since, question.until) == usual)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 
@@ -178,7 +183,7 @@ def write_once(path: Path, data: bytes) -> None:
     except FileExistsError:
         if path.read_bytes() != data:
             message = f"{path} exists with other bytes, and a report is never overwritten"
-            raise ReportError(message, hint=_OTHER_PERIOD) from None
+            raise ReportError(message, hint=_NAMED_ALIKE) from None
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -221,6 +226,8 @@ def _entry(path: Path) -> IndexEntry | None:
             status=report["status"],
             severity=report["severity"],
             as_of=parse_instant(report["as_of"]),
+            since=datetime.fromisoformat(report["period"]["since"]),
+            until=datetime.fromisoformat(report["period"]["until"]),
             snapshot=int(report["evidence"]["snapshot"]),
             findings=len(kinds),
             html_file=page.name if page.exists() else None,

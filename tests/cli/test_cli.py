@@ -253,6 +253,27 @@ def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Pa
     assert file.read_bytes() == b"{}"
 
 
+def test_periods_lie_side_by_side(run: Run, events: Path, tmp_path: Path) -> None:
+    """A report over another period than the usual one has it in its name, and the list says the period of each."""
+    run("init")
+    run("ingest", events)
+    arguments = ("report", "failed_logins", "--as-of", AS_OF, "--format", "json", "--out", tmp_path / "out")
+    for period in ((), ("--last", "30d"), ("--last", "1d"), ("--period", "2026-11"), ("--last", "150y")):
+        assert run(*arguments, *period).code == 0
+    names = sorted(file.name for file in (tmp_path / "out").iterdir())
+    listed = (tmp_path / "out" / "index.html").read_text()
+
+    stem = "compliance_failed_logins_20261124T120000Z_v1"
+    assert names == [
+        f"{stem}.json", f"{stem}_19691231T235959Z_20261124T120000Z.json",
+        f"{stem}_20261031T235959Z_20261124T120000Z.json", f"{stem}_20261123T120000Z_20261124T120000Z.json",
+        "index.html",
+    ]  # fmt: skip
+    assert "4 reports in 1 run" in listed
+    assert "2026-11-23 12:00:00<br>to 2026-11-24 12:00:00" in listed
+    assert "1969-12-31 23:59:59.999999<br>to 2026-11-24 12:00:00" in listed
+
+
 def test_a_report_that_cannot_be_written(
     run: Run, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
