@@ -305,6 +305,27 @@ def test_a_report_that_cannot_be_written(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_condition_is_shown_as_it_was_written(run: Run, events: Path, tmp_path: Path) -> None:
+    """Reports and `policy show` have the condition that the author wrote; what runs is what DuckDB makes of it."""
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(
+        "name: Mine\ndescription: d\nrequired_events: [auth_failure]\nretention_period: 30d\nalert_threshold: 5\n"
+        "where: |\n  status='failure'\n    and user_id<>'x'\n"
+    )
+    run("init")
+    run("ingest", events)
+    run("policy", "add", policy)
+    (report,) = run("report", "mine", "--as-of", AS_OF, "--json").json["reports"]
+    data, page = (Path(file).read_text() for file in report["files"])
+    said = json.loads(data)
+
+    written = "status='failure'\n  and user_id<>'x'"
+    assert (said["threshold"]["where"], said["threshold"]["episodes"]) == (written, 1)
+    assert run("policy", "show", "mine", "--json").json["where"] == written
+    assert "status = 'failure'" in said["evidence"]["queries"][0]["sql"]
+    assert "status=&#39;failure&#39;\n  and" in page
+
+
 def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:
     """What a lake exported is known to it; what another mapping made is refused, not counted a second time."""
     run("init")
