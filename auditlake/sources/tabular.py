@@ -183,7 +183,7 @@ class _Rows:
         _, offset, line = self._open[0]
         row = b"\n".join(text for text, _, _ in self._open)
         try:
-            self._json(row.removesuffix(b"\r"))
+            self._values(row.removesuffix(b"\r"))
         except _RefusedError:
             self._give_up(found)
         else:
@@ -209,7 +209,7 @@ class _Rows:
         if not row:
             return
         try:
-            text = self._json(row)
+            text = orjson.dumps(_event(self._values(row)))
         except _RefusedError as error:
             reason, detail = error.args
             found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
@@ -219,14 +219,14 @@ class _Rows:
             found.originals.append(row)
         self.number += 1
 
-    def _json(self, row: bytes) -> bytes:
+    def _values(self, row: bytes) -> dict[str, str | None]:
         if len(row) > self._max:
             raise _RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
         fields = self._fields(row)
         header = self._header or []
         if len(fields) != len(header):
             raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
-        return orjson.dumps(_event({name: field or None for name, field in zip(header, fields, strict=True)}))
+        return {name: field or None for name, field in zip(header, fields, strict=True)}
 
     def _fields(self, row: bytes) -> list[str]:
         try:
