@@ -34,7 +34,7 @@ class Instant(click.ParamType[datetime]):
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
-@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined.")
+@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:

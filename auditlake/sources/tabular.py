@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlake.errors import SourceError
+from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.model import (
     MAX_DEPTH,
@@ -280,8 +280,9 @@ class _RefusedError(Exception):
 def _check_columns(name: str, columns: Sequence[str]) -> None:
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
-        message = f"{name}: no column {' and no column '.join(missing)}; it has {', '.join(columns[:20])}"
-        raise SourceError(message, hint="Rename the columns to those of an event.")
+        why = f"no column {' and no column '.join(missing)}"
+        message = f"{name}: {why}; it has {', '.join(columns[:20])}"
+        raise UnrecognisedInputError(message, why=why, hint="Rename the columns to those of an event.")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise SourceError(f"{name}: column {twice[0]} is there twice", hint="Which one counts cannot be told.")

@@ -79,6 +79,25 @@ def test_quarantine_is_no_failure_unless_strict(run: Run, events: Path) -> None:
     assert plain.json["reasons"] == {"not valid JSON": 1}
 
 
+def test_strangers_in_a_folder_are_named(run: Run, events: Path) -> None:
+    """A file of a folder that is no log is left out, and the summary says so."""
+    folder = events.parent / "logs"
+    folder.mkdir()
+    events.rename(folder / events.name)
+    (folder / "README").write_text("\x1b[31mNotes\n")
+    run("init")
+    done = run("ingest", "logs")
+    strict = run("ingest", "logs", "--strict")
+    told = [each["notice"] for each in run("ingest", "logs", "--json").json["inputs"]]
+
+    assert done.code == 0
+    assert r"left out logs/README: not recognised (it begins with '\x1b[31mNotes')" in done.out
+    assert "10 records of 2 inputs: 10 landed" in done.out
+    assert told == [r"not recognised (it begins with '\x1b[31mNotes')", ""]
+    assert strict.code == 3
+    assert "logs/README is not recognised" in strict.err
+
+
 @pytest.mark.parametrize(
     ("fail_on", "code"), [("violation", 1), ("no_data", 0), ("violation,no_data", 1), ("compliant", 0)]
 )
