@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from auditlake.policies.model import Policy
 
+_ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
+
 
 @click.group()
 def policy() -> None:
@@ -80,7 +82,11 @@ def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
-    """Print exactly what a report of the policy runs, and the values it binds."""
+    """Print what a report of the policy alone runs, and the values it binds.
+
+    A report of several policies makes the view "moments" a table for all of them, and groups that overflow 63 bits
+    run the same in 128; no answer differs.
+    """
     from auditlake.reports.build import printable
 
     queries = opened(path).policy_sql(name, as_of=as_of)
@@ -89,6 +95,7 @@ def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
             {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
         ]})  # fmt: skip
         return
+    click.echo(f"-- {_ALONE}\n")
     for each in queries:
         click.echo(f"-- {each.name}")
         for parameter, value in printable(each.parameters).items():

@@ -345,6 +345,21 @@ def test_a_condition_is_shown_as_it_was_written(run: Run, events: Path, tmp_path
     assert "status=&#39;failure&#39;\n  and" in page
 
 
+def test_policy_sql_is_what_a_report_runs(run: Run, events: Path) -> None:
+    """`policy sql` prints what the evidence of a report of that policy alone holds, and says of what else it is not."""
+    run("init")
+    run("ingest", events)
+    (report,) = run("report", "failed_logins", "--as-of", AS_OF, "--json").json["reports"]
+    evidence = json.loads(Path(report["files"][0]).read_text())["evidence"]["queries"]
+    arguments = ("policy", "sql", "failed_logins", "--as-of", AS_OF)
+    first, *_ = run(*arguments).out.splitlines()
+
+    assert run(*arguments, "--json").json["queries"] == [
+        {name: value for name, value in each.items() if name != "rows"} for each in evidence
+    ]
+    assert first.startswith("-- a report of this policy alone runs this; ")
+
+
 def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:
     """What a lake exported is known to it; what another mapping made is refused, not counted a second time."""
     run("init")
