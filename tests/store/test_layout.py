@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from deltalake import DeltaTable
 from pyarrow.parquet import ParquetFile
 
 import auditlake
+import auditlake.init
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
@@ -239,6 +242,52 @@ def test_create_with_wrong_settings(options: dict[str, Any], tmp_path: Path) -> 
     with pytest.raises(LakeError, match="cannot be made"):
         auditlake.create(tmp_path / "lake", **options)
 
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_create_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed create left beside the lake goes when one is made there; what a living one makes there stays."""
+    code = (
+        "import os, sys, auditlake, auditlake.init as init; init.create_table = lambda *_: os.kill(os.getpid(), 9);"
+        "auditlake.create(sys.argv[1])"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "lake"], check=False).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "other"], check=False).returncode == -9
+    _, others = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_ctime)
+    made(tmp_path / "lake")
+    assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake"])
+    assert list(others.iterdir()) != []
+
+    real = auditlake.init.create_table
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr("auditlake.init.create_table", real)
+        with pytest.raises(LakeError):
+            auditlake.create(tmp_path / "third", default_retention="soon")
+        made(tmp_path / "third")
+        real(*arguments)
+
+    monkeypatch.setattr("auditlake.init.create_table", meanwhile)
+    with pytest.raises(LakeError, match="cannot be made: Directory not empty"):
+        auditlake.create(tmp_path / "third")
+    assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake", tmp_path / "third"])
+    assert check(opened(tmp_path / "third")) == []
+
+
+@pytest.mark.parametrize("call", ["os.link", "fcntl.flock"])
+def test_create_where_the_file_system_will_not_do(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without flock or hard links, as on some network drives, no lake is made, and it is said why."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(call, refuse)
+    what = {"os.link": "hard links", "fcntl.flock": "flock"}[call]
+    with pytest.raises(LakeError, match=f"has no {what} ") as caught:
+        auditlake.create(tmp_path / "lake")
+
+    assert str(tmp_path / "lake") in str(caught.value)
+    assert caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
