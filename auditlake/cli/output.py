@@ -50,7 +50,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
         shown.add_column(heading, justify="right" if i in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(shown)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    with console.capture() as captured:  # rich itself would exit where the reader has gone
+        console.print(shown)
+    click.echo(captured.get(), nl=False)
 
 
 def cell(value: Any) -> str:

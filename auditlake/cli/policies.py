@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,11 @@ from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from auditlake.policies.model import Policy
+    from auditlake.selftest import CheckResult
 
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 
@@ -61,19 +65,24 @@ def show(path: str, name: str, as_json: bool) -> None:
 def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
     """Load policies (or .yaml files) and run the tests inside them; exit with 1 if one fails."""
     results = opened(path).check_policies(*names)
-    if as_json:
-        machine({"tests": [
-            {"policy_id": each.policy_id, "test": each.test, "passed": each.passed, "differences": each.differences}
-            for each in results
-        ]})  # fmt: skip
-    else:
-        for each in results:
-            click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
-            for difference in each.differences:
-                click.echo(f"       {plain(difference)}")
-        click.echo(f"{sum(each.passed for each in results)} of {len(results)} tests passed")
+    with suppress(BrokenPipeError):  # the exit code says what failed, whoever still reads
+        if as_json:
+            machine({"tests": [
+                {"policy_id": each.policy_id, "test": each.test, "passed": each.passed, "differences": each.differences}
+                for each in results
+            ]})  # fmt: skip
+        else:
+            _show_results(results)
     if not all(each.passed for each in results):
         raise click.exceptions.Exit(1)
+
+
+def _show_results(results: Sequence[CheckResult]) -> None:
+    for each in results:
+        click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
+        for difference in each.differences:
+            click.echo(f"       {plain(difference)}")
+    click.echo(f"{sum(each.passed for each in results)} of {len(results)} tests passed")
 
 
 @policy.command()
@@ -126,6 +135,8 @@ def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
+    if not yes and sys.stdin is None:
+        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
     if not yes:
         click.confirm(f"remove {name}? what only it keeps may then be due for deletion", abort=True)
     lake.remove_policy(name)

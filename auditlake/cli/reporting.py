@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +66,13 @@ def report(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
     )
     written, index = write_reports(lake, made, out, formats)
-    if as_json:
-        machine({"reports": [_summary(each, files) for each, files in zip(made, written, strict=True)], "index": index})
-    else:
-        show_verdicts(made)
-        click.echo(f"reports in {index.parent}; begin with {index.name}")
+    with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
+        if as_json:
+            found = [_summary(each, files) for each, files in zip(made, written, strict=True)]
+            machine({"reports": found, "index": index})
+        else:
+            show_verdicts(made)
+            click.echo(f"reports in {index.parent}; begin with {index.name}")
     if any(each.status in fail_on for each in made):
         raise click.exceptions.Exit(EXIT_FINDINGS)
 

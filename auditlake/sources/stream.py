@@ -303,7 +303,7 @@ class Stream:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         with suppress(OSError):
-            if self._file is not sys.stdin.buffer:
+            if self.input.path is not None:
                 self._file.close()
         if self._spool is not None:
             self._spool.close()
@@ -411,6 +411,8 @@ def open_stream(
     Raises:
         SourceError: It cannot be opened.
     """
+    if source.path is None and sys.stdin is None:
+        raise SourceError("- cannot be read: standard input is closed", hint="Give a file, or something to read.")
     try:
         file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
     except (OSError, ValueError, AttributeError) as error:
@@ -487,10 +489,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(at, name)
-            if name.startswith("."):
-                continue
+        for path in (Path(at, name) for name in sorted(names) if not name.startswith(".")):
             if stat.S_ISREG(path.stat().st_mode):
                 yield from _files(path)
 
