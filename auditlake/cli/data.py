@@ -122,7 +122,7 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
 
 
 def _events_table(rows: Rows, most: int | None) -> None:
-    columns = ("timestamp", "event_type", "user_id", "action", "resource", "status", "ip_address", "source")
+    columns = ("timestamp", "event_type", "user_id", "action", "status", "ip_address", "resource", "source")
     names = rows.columns
     found = [_named(names, row) for row in rows.fetchall()]
     table(columns, ([row[name] for name in columns] for row in found))

@@ -37,12 +37,12 @@ def list_(path: str, as_json: bool) -> None:
     if as_json:
         machine({"policies": [_summary(each) for each in found]})
         return
-    headings = ("policy", "governs", "threshold", "window", "by", "keeps", "severity")
+    headings = ("policy", "threshold", "window", "by", "keeps", "severity", "governs")
     table(headings, (
-        (each.id, ", ".join(each.required_events), each.alert_threshold, each.window, ", ".join(each.group_by),
-         each.retention_period, each.severity)
+        (each.id, each.alert_threshold, each.window, each.group_by, each.retention_period, each.severity,
+         each.required_events)
         for each in found
-    ), right=(2,))  # fmt: skip
+    ), right=(1,))  # fmt: skip
 
 
 @policy.command()

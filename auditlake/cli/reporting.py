@@ -97,9 +97,7 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
             said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
         ))  # fmt: skip
-    table(
-        ("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6)
-    )
+    table(("policy", "verdict", "events", "episodes", "missing", "gaps", "silent"), rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):
         day = f"{newest:%Y-%m-%d}"
