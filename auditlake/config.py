@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tomllib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
+from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
 from auditlake.store.layout import POLICY_ID, Layout
@@ -18,7 +20,9 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record"}
+_REQUIRED = {"id", "created"}
+_MOST_RECORD = 1 << 30
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retent
         if not POLICY_ID.match(name):
             message = f"{name!r} cannot be an event type: expected lower-case letters, digits, _ and -, at most 64"
             raise ValueError(message)
-    retention = parse_duration(default_retention, "retention_period") if default_retention else None
+    retention = parse_duration(default_retention, "retention_period") if default_retention is not None else None
     return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
 
 
@@ -87,7 +91,7 @@ def read_config(layout: Layout) -> LakeConfig:
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"there is no lake at {layout.root}"
         raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
         raise _unreadable(layout, str(error)) from error
     except OSError as error:
         raise LakeError(f"{layout.config} cannot be read: {error.strerror}") from error
@@ -95,29 +99,61 @@ def read_config(layout: Layout) -> LakeConfig:
 
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
-    version = raw.get("format_version")
+    version = raw.get("format_version", _ABSENT)
     if type(version) is int and version > FORMAT_VERSION:
         message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {FORMAT_VERSION}"
         raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
     if type(version) is not int or version != FORMAT_VERSION:
-        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {version!r}")
-    if unknown := sorted(set(raw) - _KEYS):
-        raise _unreadable(layout, f"unknown key {unknown[0]!r}")
-    for key in ("id", "created"):
-        if key not in raw:
-            raise _unreadable(layout, f"{key} is missing")
-        if not isinstance(raw[key], str):
-            raise _unreadable(layout, f"{key} must be a text, got {raw[key]!r}")
-    types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
-    if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
-        raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
-    if type(max_record) is not int or max_record < 1:
-        raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
-    try:
-        retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
-    except (ValueError, TypeError) as error:
-        raise _unreadable(layout, f"default_retention: {error}") from error
-    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record)
+        raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
+    if unknown := sorted(set(raw) - {"format_version", *_READERS}):
+        raise _unreadable(layout, f"unknown key {unknown[0]!r}; expected some of {', '.join(_READERS)}")
+    settings = {}
+    for key, (field, expected, read) in _READERS.items():
+        if key in raw or key in _REQUIRED:
+            value = raw.get(key, _ABSENT)
+            try:
+                settings[field] = read(value)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise _wrong(layout, key, expected, value) from error
+    return LakeConfig(**settings)
+
+
+def _id(value: Any) -> str:
+    return str(uuid.UUID(value))
+
+
+def _created(value: Any) -> str:
+    parse_instant(value)
+    return str(value)
+
+
+def _event_types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(POLICY_ID.match(name) for name in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _max_record(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_RECORD:
+        raise ValueError
+    return value
+
+
+_READERS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
+    "id": ("id", "a UUID", _id),
+    "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
+    "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
+    "default_retention": (
+        "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
+    ),
+    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+}  # fmt: skip
+"""Each key of lake.toml but the format's version: the setting's name, what is expected, and how it is read."""
+
+
+def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
+    got = "nothing" if value is _ABSENT else repr(value)[:80]
+    return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 
 from auditlake.engine.duck import connect, literal, rows, view_events
-from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError
+from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
-from auditlake.sources.opening import open_records
+from auditlake.sources.opening import UNRECOGNISED, open_records
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sources.strictjson import repeated_key, why_not_json
 from auditlake.sqlfiles import statement
@@ -46,6 +46,8 @@ _MEMORY = "1000MB"
 _EPOCH_DAY = date(1970, 1, 1)
 _SCATTERED = 8
 """From how many days in a row group on sorting everything once beats gathering each day by itself."""
+_LISTED = 20
+"""How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
 
 
@@ -86,7 +88,8 @@ def ingest(
         advance: Which applications move on in the same commit, which is then made even where nothing is new.
 
     Raises:
-        SourceError: An input cannot be read or is not recognised; nothing lands.
+        SourceError: An input cannot be read, or one that was named itself is not recognised, or none of a folder or
+            pattern; nothing lands.
         StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
         CommitError: The commit was refused or could not be made durable.
     """
@@ -99,6 +102,7 @@ def ingest(
         try:
             for each in inputs:
                 run.read(each)
+            run.refuse_strangers(inputs)
             return run.land(now, advance)
         finally:
             run.close()
@@ -165,7 +169,8 @@ class _Run:
 
     def read(self, given: InputFile | HeldLines) -> None:
         """Take every record of one input; they are staged together with those of other small inputs."""
-        opened = open_records(given, self._options.source, self._options.max_record, self._folder)
+        source, most, strict = self._options.source, self._options.max_record, self._options.strict
+        opened = open_records(given, source, most, self._folder, strict=strict)
         summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         if isinstance(given, HeldLines):
             summary = replace(summary, offset=given.offset)
@@ -178,6 +183,18 @@ class _Run:
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         self._seq += self._readings[-1].summary.read
+
+    def refuse_strangers(self, inputs: Sequence[InputFile]) -> None:
+        """A folder or pattern of which not one file is recognised was hardly meant."""
+        found: dict[str, list[InputSummary]] = {}
+        for given, reading in zip(inputs, self._readings, strict=True):
+            found.setdefault(given.within, []).append(reading.summary)
+        for within, files in found.items():
+            if within and all(each.format == UNRECOGNISED for each in files):
+                listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]
+                more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
+                message = f"nothing in {within} is an input: {'; '.join([*listed, *more])}"
+                raise UnrecognisedInputError(message, hint="name the source with --source if you know it")
 
     def _take(self, batch: Batch, source: str) -> None:
         index = len(self._readings) - 1

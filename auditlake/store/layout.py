@@ -123,6 +123,7 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
     return (date.fromisoformat(match["day"]), match["digest"]) if match else None
 
 
-def report_stem(policy_id: str, as_of: datetime, snapshot: int) -> str:
-    """A report's file name without its ending."""
-    return f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:
+    """A report's file name without its ending; it names the period only where that is not the policy's usual one."""
+    stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+    return stem + "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
