@@ -68,6 +68,7 @@ def _evaluate(
 
 def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
     """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold."""
+    run_step(connection, moments_of([policy]))
     return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
 

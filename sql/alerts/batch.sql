@@ -51,7 +51,7 @@ compared as (
   select
     placed.*,
     place = 1 and seen.identity is null as is_first,
-    content <> coalesce(seen.content, first_content) as doubtful
+    placed.content <> coalesce(seen.content, first_content) as doubtful
   from placed
   left join (
     select identity, content from seen_lately
