@@ -162,7 +162,7 @@ class AuditLake:
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
         from auditlake.statistics import statistics
-        from auditlake.store.delta import foreign_versions
+        from auditlake.store.history import foreign_versions
 
         with self._engine(None) as (connection, snapshot):
             foreign = foreign_versions(self.layout, snapshot.version)

@@ -20,6 +20,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced, sync_folder
 from auditlake.store.failures import explained
+from auditlake.store.history import removal_times
 from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive, workspace
@@ -114,7 +115,7 @@ def _unlink_unused(layout: Layout, live: delta.Snapshot, grace_seconds: float) -
         for path in sorted(layout.events.glob("event_date=*/part-*.parquet"))
         if (name := path.relative_to(layout.events).as_posix()) not in keep and part_day_and_digest(name)
     ]
-    removed = delta.removal_times(layout) if unused else {}
+    removed = removal_times(layout) if unused else {}
     unlinked = 0
     for path in unused:
         since = removed.get(path.relative_to(layout.events).as_posix(), path.stat().st_mtime)

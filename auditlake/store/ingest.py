@@ -29,6 +29,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.durable import make_folders, rename_synced, sync_file
+from auditlake.store.history import keeps_quarantine
 from auditlake.store.layout import Layout, part_path
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
@@ -339,7 +340,7 @@ class _Run:
         summaries = tuple(reading.summary for reading in self._readings)
         landed = sum(each.landed for each in summaries)
         target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
-        if not landed and (target is None or delta.keeps_quarantine(self._layout, snapshot.version, target)):
+        if not landed and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             delta.sync_log(self._layout, snapshot.version)
             return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
         batch = allocate_batch(self._layout, snapshot.version)

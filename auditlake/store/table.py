@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from auditlake.store import delta
 from auditlake.store.durable import write_whole
+from auditlake.store.history import last_batch
 from auditlake.store.layout import Layout
 
 LOCK_SECONDS = 600.0
@@ -22,7 +22,7 @@ def allocate_batch(layout: Layout, version: int) -> int:
         layout: The lake.
         version: Its newest version.
     """
-    last = delta.last_batch(layout, version)
+    last = last_batch(layout, version)
     with contextlib.suppress(FileNotFoundError, ValueError):
         last = max(last, int(layout.batch.read_text(encoding="ascii")))
     write_whole(layout.batch, f"{last + 1}\n".encode("ascii"))
