@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from auditlake.alerts.counting import GRACE_US, Tally
 from auditlake.alerts.lakeside import UNJUDGED, Lakeside, brought, newest_version, reached, the_lake, the_table
@@ -136,6 +136,10 @@ class Evaluator:
         """Whether events that were dated too far ahead to be kept are about to count."""
         return self._ahead is not None and self._ahead - self._lateness // 2 <= self._now
 
+    def _note_ahead(self, at: int | None) -> None:
+        if at is not None:
+            self._ahead = at if self._ahead is None else min(at, self._ahead)
+
     # The landing
 
     def _follow(self) -> bool:
@@ -168,17 +172,14 @@ class Evaluator:
     def _see(self, tally: Tally, found: Iterable[Counted]) -> Iterator[Stretch]:
         """Let a tally see events; give the stretches of those that are too late, or not certain to land."""
         judged, ahead = self._now - self._lateness, self._now + self._lateness
-        for group, counted in groupby(found, key=lambda each: each.group):
-            here = list(counted)
-            sightings = [(each.at, each.identity) for each in here if each.at <= ahead and not each.doubtful]
-            if sightings:
-                tally.see(group, sightings)
-            beyond = min((each.at for each in here if each.at > ahead), default=None)
-            if beyond is not None:
-                self._ahead = min(beyond, self._ahead or beyond)
-            for each in here:
-                if each.at <= judged or each.doubtful:
-                    yield Stretch(tally.policy.id, group, each.at, each.at)
+        for each in found:
+            beyond = bisect_right(each.moments, ahead)
+            if beyond:
+                tally.see(each.group, zip(each.moments[:beyond], each.identities, strict=False))
+            for at in each.moments[beyond : beyond + 1]:
+                self._note_ahead(at)
+            for at in (*each.moments[: bisect_right(each.moments, judged)], *each.doubtful):
+                yield Stretch(tally.policy.id, each.group, at, at)
 
     def _judge(self) -> None:
         for tally in self._tallies.values():
@@ -227,6 +228,7 @@ class Evaluator:
                 for _ in self._see(tally, found):
                     pass
                 self._wait_for_table(table.latecomers(policy, live, judged), {})
+            self._note_ahead(table.next_ahead(ahead))
         self._unsaved = True
 
     def _wait_for_table(self, late: Iterable[Stretch], needs: dict[int, Position]) -> None:
@@ -288,7 +290,8 @@ class Evaluator:
             self._retire(before)
             self._batches.forget()
             self._batches.remember(lake.seen(max(judged, 0)))
-            self._ahead = lake.next_ahead(self._now + self._lateness)
+            self._ahead = None
+            self._note_ahead(lake.next_ahead(self._now + self._lateness))
             self._positions, self._committed = dict(lake.ends), dict(lake.reached.positions)
         self._seen = self._accounted = version
         self._uncounted, self._before = [], None
@@ -318,8 +321,8 @@ class Evaluator:
             "recent", policy, after=instant(max(judged - window, 0)), judged=instant(max(judged, 0)),
             until=instant(self._now + self._lateness),
         )  # fmt: skip
-        for group, counted in groupby(found, key=lambda each: each.group):
-            tally.see(group, ((each.at, each.identity) for each in counted))
+        for each in found:
+            tally.see(each.group, zip(each.moments, each.identities, strict=True))
         self._raise(policy, [*turns, *tally.judge(self._now, self._passed)])
         if live is not None:
             self._wait_for_table(lake.latecomers(policy, live, since), {})

@@ -129,7 +129,7 @@ def clusters(stretches: Iterable[Stretch], reach: Mapping[str, int]) -> Iterator
     near: list[Stretch] = []
     last = 0
     for stretch in stretches:
-        if near and (stretch.policy_id != near[0].policy_id or stretch.first > last + reach[stretch.policy_id]):
+        if near and (stretch.policy_id != near[0].policy_id or stretch.first > last + reach.get(stretch.policy_id, 0)):
             yield near
             near = []
         last = max(last, stretch.last) if near else stretch.last

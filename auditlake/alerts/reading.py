@@ -29,15 +29,15 @@ _GENERATION = 250_000
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a policy counts of some events."""
+    """What a policy counts of some events in one of its groups."""
 
     group: Group
-    at: int
-    """When, in microseconds since 1970."""
-    identity: int
-    """A number that stands for the event's source and id."""
-    doubtful: bool = False
-    """Whether an event of the same id that says something else was read before."""
+    moments: Sequence[int]
+    """When they happened, in order, in microseconds since 1970."""
+    identities: Sequence[int]
+    """Of each, a number that stands for its source and id."""
+    doubtful: Sequence[int] = ()
+    """When others happened of which the same id was read before, saying something else."""
 
 
 class _Bytes:
@@ -156,5 +156,5 @@ def counted(
     """What a statement of ``sql/alerts`` finds that a policy counts, in the statement's order."""
     part = statement(f"alerts/{file}.sql", name)
     known = {"types": list(policy.required_events), "alert_threshold": policy.alert_threshold, **values}
-    for key, *rest in rows(connection, filled(part, policy), part.bind(known)):
-        yield Counted(group_values(key), *rest)
+    for key, moments, identities, doubtful in rows(connection, filled(part, policy), part.bind(known)):
+        yield Counted(group_values(key), moments or (), identities or (), doubtful or ())

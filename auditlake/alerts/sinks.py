@@ -15,6 +15,7 @@ from pathlib import Path
 
 from auditlake.alerts.model import Alert
 from auditlake.clock import Clock
+from auditlake.events.times import print_instant
 from auditlake.store.durable import FILE_MODE, sync_folder
 
 MOST_WAITING = 10_000
@@ -68,16 +69,17 @@ class LogSink(Sink):
     def deliver(self, alert: Alert) -> None:
         """Log one line."""
         level = logging.INFO if alert.kind == "resolved" else logging.WARNING
-        late = " (late)" if alert.late else ""
-        text = f"{alert.message}, {alert.severity}, at {alert.at.isoformat()}{late} [{alert.id}]"
+        late = ", late" if alert.late else ""
+        text = f"{alert.message} ({alert.severity}, at {print_instant(alert.at)}{late}, {alert.id})"
         self._log.log(level, "%s", text, extra={"alert": alert.as_dict()})
 
 
 class CallSink(Sink):
     """A Python callable; what it raises is logged, and the next alert comes all the same."""
 
+    name = "call"
+
     def __init__(self, call: Callable[[Alert], object]) -> None:
-        self.name = "call"
         self._call = call
 
     def deliver(self, alert: Alert) -> None:
@@ -92,10 +94,10 @@ class JsonlSink(Sink):
         path: The file; if relative, in the lake's folder.
     """
 
+    name = "jsonl"
     tries_again = True
 
     def __init__(self, path: str | Path) -> None:
-        self.name = "jsonl"
         self._path = Path(path)
 
     def open(self, place: Place, name: str) -> None:
@@ -222,8 +224,9 @@ class Dispatch:
         self._lacking: dict[int, tuple[Alert, set[str]]] = {}
         self._couriers: dict[str, _Courier] = {}
         for sink in sinks:
-            same = sum(1 for name in self._couriers if name.partition("-")[0] == sink.name)
-            sink.open(place, f"{sink.name}-{same + 1}" if same else sink.name)
+            kind = type(sink).name
+            same = sum(1 for name in self._couriers if name.partition("-")[0] == kind)
+            sink.open(place, f"{kind}-{same + 1}" if same else kind)
             self._couriers[sink.name] = _Courier(sink, self._delivered)
         self._took_up = False
 

@@ -80,7 +80,9 @@ class _Session:
 
         self._dispatch = Dispatch(sinks, Place(layout.root, layout.alerts, clock))
         self._evaluator: Evaluator | None = None
-        self._make = lambda: _evaluator(layout, config, clock, self._dispatch, lateness, threads)
+        self._make: Callable[[], Evaluator] = lambda: _evaluator(
+            layout, config, clock, self._dispatch, lateness, threads
+        )
 
     def round(self) -> bool:
         """Evaluate what there is now; whether there is more. After a failure, the next round begins anew."""
@@ -126,7 +128,7 @@ class Watch:
         threads: int | None = 1,
     ) -> None:  # fmt: skip
         self._layout = layout
-        self._session = lambda: _Session(layout, config, clock, sinks, lateness, threads)
+        self._session: Callable[[], _Session] = lambda: _Session(layout, config, clock, sinks, lateness, threads)
         self._process = 0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None

@@ -53,13 +53,13 @@ class Webhook(Sink):
         ValueError: The URL is not one that can be posted to.
     """
 
+    name = "webhook"
     tries_again = True
 
     def __init__(
         self, url: str, *, headers: Mapping[str, str] | None = None, timeout_seconds: float = 10.0,
         first_wait_seconds: float = 1.0, longest_wait_seconds: float = 300.0,
     ) -> None:  # fmt: skip
-        self.name = "webhook"
         self._url = checked_webhook(url)
         self._headers = {"Content-Type": "application/json", "User-Agent": "auditlake", **(headers or {})}
         self._timeout = timeout_seconds

@@ -107,15 +107,24 @@ select count(*) as events
 from seen_lately;
 
 -- name: sightings($types)
--- What a policy counts of the batch: its governed events that match, by group. The slots are those of sql/policies.
--- returns: group_key, t (microseconds), identity, doubtful
+-- What a policy counts of the batch: of each group, its governed events that match, in the order of time; doubtful ones
+-- by themselves. The slots are those of sql/policies.
+-- returns: group_key, moments (microseconds), identities, doubtful (microseconds)
 select
-  key_of_group as group_key,
-  epoch_us("timestamp") as t,
-  identity,
-  doubtful
-from fresh
-where list_contains($types, event_type)
-  and coalesce(try(predicate), false)
-  and key_of_group is not null
-order by group_key, t;
+  group_key,
+  list(t order by t, identity) filter (not doubtful) as moments,
+  list(identity order by t, identity) filter (not doubtful) as identities,
+  list(t) filter (doubtful) as doubtful
+from (
+  select
+    key_of_group as group_key,
+    epoch_us("timestamp") as t,
+    identity,
+    doubtful
+  from fresh
+  where list_contains($types, event_type)
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+)
+group by group_key
+order by group_key;

@@ -119,21 +119,22 @@ from landed_once;
 -- name: recent($types, $alert_threshold, $after, $judged, $until)
 -- What a policy's counts are made of from now on: of what is no longer judged live, each group's newest events, as many
 -- as the threshold; all that is later. The slots are those of sql/policies.
--- returns: group_key, t (microseconds), identity
+-- returns: group_key, moments (microseconds), identities, doubtful (none)
 select
   group_key,
-  t,
-  identity
+  list(t order by t, identity) as moments,
+  list(identity order by t, identity) as identities,
+  cast([] as bigint[]) as doubtful
 from (
   select
     key_of_group as group_key,
     epoch_us("timestamp") as t,
     hash(source, event_id) as identity,
+    "timestamp" > $judged as is_live,
     row_number() over (
       partition by key_of_group, "timestamp" <= $judged
       order by "timestamp" desc
-    ) as place,
-    "timestamp" > $judged as judged_live
+    ) as place
   from events
   where list_contains($types, event_type)
     and "timestamp" > $after
@@ -141,25 +142,34 @@ from (
     and coalesce(try(predicate), false)
     and key_of_group is not null
 )
-where judged_live
+where is_live
   or place <= $alert_threshold
-order by group_key, t;
+group by group_key
+order by group_key;
 
 -- name: brought($types, $batches, $after, $until)
 -- What a policy counts of the events that some batches brought.
--- returns: group_key, t (microseconds), identity
+-- returns: group_key, moments (microseconds), identities, doubtful (none)
 select
-  key_of_group as group_key,
-  epoch_us("timestamp") as t,
-  hash(source, event_id) as identity
-from events
-where list_contains($types, event_type)
-  and list_contains($batches, batch)
-  and "timestamp" > $after
-  and "timestamp" <= $until
-  and coalesce(try(predicate), false)
-  and key_of_group is not null
-order by group_key, t;
+  group_key,
+  list(t order by t, identity) as moments,
+  list(identity order by t, identity) as identities,
+  cast([] as bigint[]) as doubtful
+from (
+  select
+    key_of_group as group_key,
+    epoch_us("timestamp") as t,
+    hash(source, event_id) as identity
+  from events
+  where list_contains($types, event_type)
+    and list_contains($batches, batch)
+    and "timestamp" > $after
+    and "timestamp" <= $until
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+)
+group by group_key
+order by group_key;
 
 -- name: latecomers($types, $batches, $judged, $reach_us)
 -- The stretches of each group in which those batches brought events that are too old to be judged live; what is no

@@ -145,6 +145,7 @@ def flush(lake, now):
     real = delta.commit
 
     def commit(layout, seen, change):
+        seen = delta.read_snapshot(layout, seen.version, applications=[application(s) for s in ends])
         return real(layout, seen, replace(change, transactions={application(s): e.packed for s, e in ends.items()}))
 
     with patch.object(delta, "commit", commit):
