@@ -47,14 +47,14 @@ class CompactSummary:
 
 
 def compact(
-    layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECONDS, wait_seconds: float = LOCK_SECONDS
+    layout: Layout, *, now: datetime, grace_seconds: float | None = None, wait_seconds: float = LOCK_SECONDS
 ) -> CompactSummary:
     """Rewrite every day that has more than one file, in one commit.
 
     Args:
         layout: The lake.
         now: Recorded in the commit.
-        grace_seconds: How long replaced files stay.
+        grace_seconds: How long replaced files stay; ``GRACE_SECONDS`` if None.
         wait_seconds: How long to wait while another process writes.
 
     Raises:
@@ -84,7 +84,7 @@ def compact(
             adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
-        unlinked = _unlink_unused(layout, after, grace_seconds)
+        unlinked = _unlink_unused(layout, after, GRACE_SECONDS if grace_seconds is None else grace_seconds)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -78,6 +79,12 @@ class Snapshot:
         listed = "".join(f"{file.path}\n" for file in self.files)
         return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
 
+    @property
+    def evidence(self) -> dict[str, int | str]:
+        """What a report says about it."""
+        digest = self.inputs_digest
+        return {"snapshot": self.version, "files": len(self.files), "rows": self.rows, "inputs_digest": digest}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -91,6 +98,31 @@ class Change:
     """False for compaction only: the same rows in other files."""
     transactions: Mapping[str, int] = field(default_factory=dict)
     """How far applications have come with it, each further than the snapshot that it is planned on says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Applications that move on with a commit which brings what lies between."""
+
+    since: Mapping[str, int]
+    """How far they had come when that was chosen; one that never committed is not in it."""
+    to: Mapping[str, int]
+    """How far they come."""
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Refuse to bring it to a snapshot that has it already.
+
+        Raises:
+            CommitError: An application has come to another place meanwhile.
+        """
+        for name in self.to:
+            if (now := snapshot.transactions.get(name)) != (known := self.since.get(name)):
+                message = f"{name} has come to {now} in version {snapshot.version}, not to {known} as was planned on"
+                raise CommitError(message, hint="nothing was landed; run it again")
+
+
+STAY = Advance({}, {})
+"""Nobody moves on."""
 
 
 def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
@@ -214,6 +246,20 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
         if not path.is_file() or path.stat().st_size != file.size:
             message = f"cannot add {file.path}: expected {file.size} bytes at {path}"
             raise CommitError(message, hint="run it again")
+
+
+def newest_version(layout: Layout) -> int:
+    """The newest version by the names in the log alone, without opening the table.
+
+    Raises:
+        LakeFormatError: There is none.
+    """
+    with suppress(FileNotFoundError), os.scandir(layout.log) as listed:
+        matches = [match for entry in listed if (match := _ENTRY.match(entry.name))]
+        if versions := [int(match[0][:20]) for match in matches if match[1] == "json"]:
+            return max(versions)
+    message = f"the events table at {layout.events} cannot be read: it has no log"
+    raise LakeFormatError(message, hint="restore its log entries from a backup")
 
 
 def sync_log(layout: Layout, version: int) -> None:
@@ -367,31 +413,33 @@ def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     return None
 
 
-def transaction_version(layout: Layout, application: str) -> int | None:
-    """How far the newest snapshot says that an application has come; None if it never committed.
-
-    delta-rs takes a version that is not newer too, so whoever commits one compares it under the lake's lock.
-    """
-    version: int | None = _open(layout, None).transaction_version(application)
-    return version
-
-
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
     """Where data files lie."""
     return [layout.events / file.path for file in files]
 
 
 def view_snapshot(
-    connection: Any, layout: Layout, version: int | None = None, *, columns: Sequence[str] = tuple(COLUMNS)
-) -> Snapshot:
-    """Make the view ``events`` of one snapshot on a DuckDB connection, and give the snapshot.
+    connection: Any,
+    layout: Layout,
+    snapshot: Snapshot,
+    *,
+    columns: Sequence[str] = tuple(COLUMNS),
+    beside: str | None = None,
+) -> None:
+    """Make the view ``events`` of one snapshot on a DuckDB connection.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        snapshot: What it shows.
+        columns: The columns that it shows.
+        beside: A table with all columns whose rows it shows too.
 
     Raises:
-        SnapshotError: There is no such version, or it cannot be read exactly any more.
+        SnapshotError: It cannot be read exactly any more.
     """
     from auditlake.engine.duck import view_events
 
-    snapshot = read_snapshot(layout, version)
     source = readable(layout, snapshot)
-    view_events(connection, file_paths(layout, source.files), columns=columns, last_batch=source.last_batch)
-    return snapshot
+    files = file_paths(layout, source.files)
+    view_events(connection, files, columns=columns, last_batch=source.last_batch, beside=beside)
