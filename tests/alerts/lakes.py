@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from unittest.mock import patch
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.evaluator import Evaluator
-from auditlake.alerts.lakeside import reached
 from auditlake.alerts.model import Alert, instant, micros
-from auditlake.landing.segments import application, pieces
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.sources.model import InputFile
-from auditlake.store import delta
-from auditlake.store.ingest import IngestOptions, ingest
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -115,7 +108,7 @@ class Play:
 
     def flush(self) -> None:
         """Bring what has landed into the table."""
-        flush(self.lake, self.clock())
+        self.lake.flush()
 
     def close(self) -> None:
         """Let go of everything, and of the lake."""
@@ -128,29 +121,3 @@ class Play:
 def event(at: int, user: str | None = "ann", **fields: object) -> AuditEvent:
     """A login so many microseconds after 1970."""
     return AuditEvent(**{"event_type": "login", "timestamp": instant(at), "user_id": user, **fields})  # type: ignore[arg-type]
-
-
-def flush(lake, now):
-    layout, config = lake.layout, lake.config
-    since = reached(layout).positions
-    data, ends, done = b"", dict(since), []
-    for piece in pieces(layout, since):
-        data += piece.data
-        ends[piece.segment.slot] = piece.end
-        done.append(piece.segment)
-    if not data:
-        return
-    file = layout.staging / "flush.jsonl"
-    file.write_bytes(data)
-    real = delta.commit
-
-    def commit(layout, seen, change):
-        seen = delta.read_snapshot(layout, seen.version, applications=[application(s) for s in ends])
-        return real(layout, seen, replace(change, transactions={application(s): e.packed for s, e in ends.items()}))
-
-    with patch.object(delta, "commit", commit):
-        ingest(layout, [InputFile("landing", file)], IngestOptions(config.event_types, config.max_record, "auditlake"), now=now)
-    file.unlink()
-    for s in done:
-        if not s.open:
-            s.path.unlink(missing_ok=True)

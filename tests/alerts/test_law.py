@@ -48,7 +48,13 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn, delays: st.SearchStrategy[int]) -> Case:
     """Events on a grid of seconds with ties, some logged twice, by two writers."""
-    steps = draw(st.lists(st.sampled_from((0, 0, SECOND, 2 * SECOND, 5 * SECOND, WINDOW - 1, WINDOW, WINDOW + 1)), min_size=1, max_size=18))
+    steps = draw(
+        st.lists(
+            st.sampled_from((0, 0, SECOND, 2 * SECOND, 5 * SECOND, WINDOW - 1, WINDOW, WINDOW + 1)),
+            min_size=1,
+            max_size=18,
+        )
+    )
     at, logged = BASE, []
     for number, step in enumerate(steps):
         at += step
@@ -138,7 +144,10 @@ def check_in_order(template: Path, folder: Path, case: Case) -> None:
             assert ends == [end for _, end in stretches]
         assert set(given) <= set(expected)
         for alert in play.sent.alerts:
-            assert alert.late == (alert.raised_at > alert.at + (alert.raised_at - alert.raised_at) and micros(alert.raised_at) - micros(alert.at) >= LATENESS)
+            assert alert.late == (
+                alert.raised_at > alert.at + (alert.raised_at - alert.raised_at)
+                and micros(alert.raised_at) - micros(alert.at) >= LATENESS
+            )
     finally:
         play.close()
 
