@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,6 +24,20 @@ FORMAT_VERSION = 1
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
 _ABSENT = object()
+_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
+_LATENESS = Duration("10min", 600 * _SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
+
+    webhook: str | None = None
+    """A URL that each alert is posted to."""
+    jsonl: str | None = None
+    """A file that each alert is appended to; if relative, in the lake's folder."""
+    lateness: Duration = _LATENESS
+    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,8 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Alerts as it happens."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -75,7 +92,12 @@ def dump_config(config: LakeConfig) -> bytes:
         f"event_types = [{types}]\n"
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n"
+        f"max_record = {config.max_record}\n\n"
+        f"# Alerts as it happens.\n"
+        f"[alerts]\n"
+        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
+        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
     ).encode()
 
 
@@ -105,17 +127,30 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
-    if unknown := sorted(set(raw) - {"format_version", *_READERS}):
-        raise _unreadable(layout, f"unknown key {unknown[0]!r}; expected some of {', '.join(_READERS)}")
+    known = {key: value for key, value in raw.items() if key != "format_version"}
+    alerts = known.pop("alerts", {})
+    if not isinstance(alerts, dict):
+        raise _wrong(layout, "alerts", "a section [alerts]", alerts)
+    settings = _settings(layout, known, _READERS)
+    return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
+
+
+_Readers = Mapping[str, tuple[str, str, Callable[[Any], Any]]]
+"""Each key: the setting's name, what is expected, and how it is read."""
+
+
+def _settings(layout: Layout, raw: Mapping[str, Any], readers: _Readers, section: str = "") -> dict[str, Any]:
+    if unknown := sorted(set(raw) - set(readers)):
+        raise _unreadable(layout, f"unknown key {section + unknown[0]!r}; expected some of {', '.join(readers)}")
     settings = {}
-    for key, (field, expected, read) in _READERS.items():
+    for key, (field_name, expected, read) in readers.items():
         if key in raw or key in _REQUIRED:
             value = raw.get(key, _ABSENT)
             try:
-                settings[field] = read(value)
+                settings[field_name] = read(value)
             except (ValueError, TypeError, AttributeError) as error:
-                raise _wrong(layout, key, expected, value) from error
-    return LakeConfig(**settings)
+                raise _wrong(layout, section + key, expected, value) from error
+    return settings
 
 
 def _id(value: Any) -> str:
@@ -139,7 +174,45 @@ def _max_record(value: Any) -> int:
     return value
 
 
-_READERS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError
+    return value
+
+
+def checked_webhook(url: str) -> str:
+    """The URL, if it is one that alerts can be posted to.
+
+    Raises:
+        ValueError: It is not.
+    """
+    from urllib.parse import urlsplit  # slow to import, and most commands need none
+
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^\x21-\x7e]", url):
+        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
+    if parts.username is not None:
+        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
+    return url
+
+
+def parse_lateness(text: str) -> Duration:
+    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
+    if not _SECOND <= length.microseconds <= _WEEK:
+        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
+    return Duration(text, length.microseconds)
+
+
+_READERS: _Readers = {
     "id": ("id", "a UUID", _id),
     "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
     "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
@@ -148,7 +221,14 @@ _READERS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     ),
     "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
 }  # fmt: skip
-"""Each key of lake.toml but the format's version: the setting's name, what is expected, and how it is read."""
+"""lake.toml, but for the format's version and its sections."""
+
+_ALERT_READERS: _Readers = {
+    "webhook": ("webhook", "an http:// or https:// URL without spaces, name or password", checked_webhook),
+    "jsonl": ("jsonl", "a path", _text),
+    "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
+}
+"""The section ``[alerts]``."""
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:

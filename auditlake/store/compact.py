@@ -64,7 +64,8 @@ def compact(
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """
-    if not 0 <= grace_seconds < math.inf:
+    grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
+    if not 0 <= grace < math.inf:
         raise LakeError(f"grace: expected a number of seconds, not negative, got {grace_seconds}")
     with (
         explained(layout, "the compaction"),
@@ -88,7 +89,7 @@ def compact(
             adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
-        unlinked = _unlink_unused(layout, after, GRACE_SECONDS if grace_seconds is None else grace_seconds)
+        unlinked = _unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 

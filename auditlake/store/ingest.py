@@ -23,10 +23,9 @@ import pyarrow as pa
 from auditlake.engine.duck import connect, literal, rows, view_events
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.sources.held import HeldLines, HeldStream
-from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
+from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import UNRECOGNISED, open_records
 from auditlake.sources.stream import CHUNK, Stream
-from auditlake.sources.strictjson import repeated_key, why_not_json
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
@@ -36,6 +35,7 @@ from auditlake.store.layout import Layout, part_path
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
+from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
 if TYPE_CHECKING:
@@ -184,11 +184,12 @@ class _Run:
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         self._seq += self._readings[-1].summary.read
 
-    def refuse_strangers(self, inputs: Sequence[InputFile]) -> None:
+    def refuse_strangers(self, inputs: Sequence[InputFile | HeldLines]) -> None:
         """A folder or pattern of which not one file is recognised was hardly meant."""
         found: dict[str, list[InputSummary]] = {}
         for given, reading in zip(inputs, self._readings, strict=True):
-            found.setdefault(given.within, []).append(reading.summary)
+            if isinstance(given, InputFile):
+                found.setdefault(given.within, []).append(reading.summary)
         for within, files in found.items():
             if within and all(each.format == UNRECOGNISED for each in files):
                 listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]
@@ -214,45 +215,14 @@ class _Run:
         load, self._load = self._load, Load()
         if not load.batches:
             return
-        mapping = statement(f"sources/{load.source}.sql", load.source)
-        self._connection.register("loaded", load.table())
-        self._run("ingest/stage.sql", "objects")
-        # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-        self._run("ingest/stage.sql", "records" if load.source == "auditlake" else "records_with_distinct_keys")
-        self._connection.execute(f"create or replace temp view mapped as {mapping.text}")
-        if self._map(load) < len(load):
-            self._judge(load)
+        for seq, reason, detail in stage(self._connection, load, self._options.event_types):
+            index, batch, i = load.find(seq)
+            self._refuse(index, _rejected(batch, i, reason, detail, self._options.max_record))
         self._refuse_unmappable(load)
         self._digest_unidentified(load)
         self._connection.register("new_places", load.places())
         self._run("ingest/stage.sql", "keep_places")
-        for view in ("loaded", "new_places"):
-            self._connection.unregister(view)
-
-    def _map(self, load: Load) -> int:
-        """Stage the events of the view ``records``, and say how many there were."""
-        part = statement("ingest/stage.sql", "stage")
-        values = {
-            "source": load.source,
-            "event_types": sorted(self._options.event_types),
-            "verbatim": load.source != "auditlake",
-        }
-        ((count,),) = self._connection.execute(part.text, part.bind(values)).fetchall()
-        return int(count)
-
-    def _judge(self, load: Load) -> None:
-        """Quarantine what is no JSON object, or not strictly, of the records that were not staged; map the others."""
-        cleared = []
-        for (seq,) in self._rows("ingest/stage.sql", "unstaged", {"first": load.first}):
-            index, batch, i = load.find(seq)
-            if verdict := _why_not_an_object(batch.raw(i)):
-                self._refuse(index, _rejected(batch, i, *verdict, self._options.max_record))
-            else:
-                cleared.append(seq)
-        if cleared:
-            self._connection.register("loaded", load.table(cleared))
-            self._run("ingest/stage.sql", "cleared_records")
-            self._map(load)
+        self._connection.unregister("new_places")
 
     def _refuse_unmappable(self, load: Load) -> None:
         for seq, reason, detail in self._rows("ingest/stage.sql", "refused", {"first": load.first}):
@@ -462,17 +432,6 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         while (batch := waiting.result()) is not None:
             waiting = pool.submit(next, batches, None)
             yield batch
-
-
-def _why_not_an_object(data: bytes) -> tuple[str, str] | None:
-    """The reason and detail why a record cannot be an event's JSON object; None if it can."""
-    if (problem := why_not_json(data)) is not None:
-        return NOT_JSON, problem
-    if not data.lstrip().startswith(b"{"):
-        return "not a JSON object", ""
-    if (key := repeated_key(data)) is not None:
-        return "repeated key", key
-    return None
 
 
 def _rejected(batch: Batch, i: int, reason: str, detail: str, max_record: int) -> Rejected:
