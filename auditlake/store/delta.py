@@ -366,6 +366,15 @@ def removal_times(layout: Layout) -> dict[str, float]:
     return times
 
 
+def transaction_version(layout: Layout, application: str) -> int | None:
+    """How far the newest snapshot says that an application has come; None if it never committed.
+
+    delta-rs takes a version that is not newer too, so whoever commits one compares it under the lake's lock.
+    """
+    version: int | None = _open(layout, None).transaction_version(application)
+    return version
+
+
 def foreign_versions(layout: Layout, newest: int) -> list[int]:
     """Versions up to ``newest`` that another program committed: auditlake cannot vouch for what they did."""
     return [version for version in range(newest + 1) if commit_metadata(layout, version) is None]

@@ -5,7 +5,7 @@
     LAKE/
       lake.toml                 format version, id, created, settings
       events/                   a Delta table, partitioned by event_date (UTC day)
-      landing/                  segments of live events
+      landing/NN/               a slot: segments of live events, one writer at a time (see auditlake/landing/)
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
@@ -49,6 +49,11 @@ class Layout:
         return self.events / "_delta_log"
 
     @property
+    def landing(self) -> Path:
+        """Live events that are not in the table yet."""
+        return self.root / "landing"
+
+    @property
     def quarantine(self) -> Path:
         """Records that could not become events."""
         return self.root / "quarantine"
@@ -87,6 +92,14 @@ class Layout:
     def commit(self, version: int) -> Path:
         """The log entry of a version."""
         return self.log / f"{version:020d}.json"
+
+    def slot(self, slot: int) -> Path:
+        """The folder of a slot of the landing."""
+        return self.landing / f"{slot:02d}"
+
+    def segment(self, slot: int, number: int) -> Path:
+        """A segment of a slot; the names of a slot sort by number."""
+        return self.slot(slot) / f"{number:010d}.jsonl"
 
     def policy(self, policy_id: str) -> Path:
         """The file of a policy."""
