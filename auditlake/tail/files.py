@@ -40,6 +40,8 @@ class Input:
         occurrences: Occurrences | None = None,
     ) -> None:
         self.descriptor = descriptor
+        self.changed = os.fstat(descriptor).st_mtime_ns
+        """The file's time of change when somebody last looked, in ns."""
         self.occurrences = occurrences or Occurrences()
         self._lines = Lines(position, line, max_record)
         self._first, self._last = edges(descriptor, position)
@@ -81,10 +83,15 @@ class Input:
 
     def place(self) -> Place:
         """Where it is now."""
-        status, print_ = os.fstat(self.descriptor), fingerprint(self._first, self._last)
-        return Place(
-            self._lines.position, self._lines.line, self._seen, status.st_size, status.st_dev, status.st_ino, print_
-        )
+        status, edge = os.fstat(self.descriptor), fingerprint(self._first, self._last)
+        where = (self._lines.position, self._lines.line, self._seen)
+        return Place(*where, status.st_size, self.changed, status.st_dev, status.st_ino, edge)
+
+    def untouched(self) -> bool:
+        """Whether nothing can have happened to the file that one would not see: one of which nothing was read yet can
+        have been written, copied and cut.
+        """
+        return self.intact() and (self._seen > 0 or self.changed == os.fstat(self.descriptor).st_mtime_ns)
 
     def intact(self) -> bool:
         """Whether the file still has what was read of it: not once it has been cut and perhaps written anew."""
@@ -142,17 +149,18 @@ class Family:
             os.close(each)
         return copies[0] if copies else None
 
-    def between(self, old: int, known: Sequence[int]) -> list[int]:
-        """The files that had the name after one, open, in the order of their last change; without those known."""
-        after = os.fstat(old).st_mtime_ns
+    def since(self, changed: int, known: Sequence[int]) -> list[int]:
+        """The files that had the name before and were changed then or later, open, the oldest first; but not those
+        known.
+        """
         found = []
         for path, _ in self._siblings():
             descriptor = self._tried(path) if self._rotated.match(path.name) else None
             if descriptor is None:
                 continue
-            changed = os.fstat(descriptor).st_mtime_ns
-            if changed > after and not any(os.path.sameopenfile(descriptor, each) for each in known):
-                found.append((changed, descriptor))
+            last = os.fstat(descriptor).st_mtime_ns
+            if last >= changed and not any(os.path.sameopenfile(descriptor, each) for each in known):
+                found.append((last, descriptor))
             else:
                 os.close(descriptor)
         return [descriptor for _, descriptor in sorted(found)]

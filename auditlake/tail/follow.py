@@ -218,21 +218,22 @@ class Follower:
         """Go on where the path was left; the first time, begin at the file's start or end."""
         known = self._mark.read()
         if known:
-            self._sink.trust()
+            if any(each.position for each in known):
+                self._sink.trust()
             self._go_on(known)
             return
         current = self._family.current()
         if current is None:
             raise SourceError(f"{self._family.path} does not exist", hint="what is followed has to be there once")
         self._add(current, *(_end(current) if from_end else ()))
-        if from_end:
-            self._save()
+        self._save()  # from now on nothing is missed, should the file be rotated before it is read
 
     def _go_on(self, known: Sequence[Place]) -> None:
         for each in known:
             found = self._family.find(each)
             if found is not None:
                 self._add(found, each.position, each.line)
+                self._inputs[-1].changed = each.changed
             elif each == known[-1] or each.size > each.position:
                 self._listen(
                     f"the file that was followed up to byte {each.position:,} is not here any more: if it had more, "
@@ -247,15 +248,14 @@ class Follower:
     # Going on
 
     def round(self) -> bool:
-        """Take the next bytes of every file, and see whether another has the name now; gives :attr:`moved`."""
-        self.moved = False
+        """See whether another file has the name now, and take the next bytes of every file; gives :attr:`moved`."""
+        self.moved = self._turn()
         for each in tuple(self._inputs):
             if (records := each.read()) is not None:
                 self.moved = True
                 self._land(each, records)
             elif len(self._inputs) > 2 and each is self._inputs[0]:
                 self._finish(each)
-        self.moved |= self._turn()
         return self.moved
 
     def _land(self, each: Input, records: Sequence[bytes | Rejected]) -> None:
@@ -280,34 +280,38 @@ class Follower:
         new = self._family.current()
         if new is None:
             return False
-        last = self._inputs[-1] if self._inputs else None
-        if last is not None and last.is_at(new):
-            if last.intact():
+        last = self._inputs.pop() if self._inputs else None
+        if last is not None:
+            if last.is_at(new) and last.untouched():
+                self._inputs.append(last)
                 os.close(new)
                 return False
-            self._inputs.pop()
-            last = self._rescued(last)
-        if last is not None:
-            for each in self._family.between(last.descriptor, [new, *(each.descriptor for each in self._inputs)]):
+            since = last.changed
+            if not last.is_at(new):
+                self._inputs.append(last)
+            elif last.intact():
+                last.close()
+            else:
+                self._rescue(last)
+            for each in self._family.since(since, [new, *(each.descriptor for each in self._inputs)]):
                 self._add(each)
         self._add(new)
         self._save()
         return True
 
-    def _rescued(self, cut: Input) -> Input | None:
+    def _rescue(self, cut: Input) -> None:
         """The file was cut: go on in the copy that was made of it before, if there is one."""
         known, unfinished = cut.place(), cut.rest()
         cut.close()
         copy = self._family.find(known)
         if copy is not None:
             self._inputs.append(Input(copy, self._max, known.position, known.line, cut.occurrences))
-            return self._inputs[-1]
+            return
         self._sink.take(unfinished, cut.occurrences)
         self._listen(
             f"{self._mark.path} was cut at byte {known.position:,} and no copy of it is here: if one was made, ingest "
             "it (what landed already is not landed again)"
         )
-        return None
 
 
 def _end(descriptor: int) -> tuple[int, int]:

@@ -30,6 +30,8 @@ class Place:
     """How far the file was read; from the position on, a line that was not whole."""
     size: int
     """How many bytes it had."""
+    changed: int
+    """Its time of change when it was last looked at, in ns: what had its name later was changed later."""
     device: int
     inode: int
     fingerprint: str
