@@ -15,6 +15,7 @@
     │   ├── LakeExistsError
     │   ├── LakeFormatError          damaged, or of a version this program does not know
     │   ├── LakeBusyError            another process holds the lock
+    │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
     ├── ReportError             a report that cannot be built or written
@@ -96,6 +97,10 @@ class LakeFormatError(LakeError):
 
 class LakeBusyError(LakeError):
     """Another process holds the lake's lock for longer than we wait."""
+
+
+class LandingError(LakeError):
+    """The disk refused a live event, or may have lost some; what the message calls not recorded is not claimed."""
 
 
 class CommitError(LakeError):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from auditlake.events.event import AuditEvent
+    from auditlake.landing.trail import Trail
     from auditlake.policies.compile import CompiledQuery, Question
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
@@ -42,10 +43,6 @@ class AuditLake:
         path: The lake's folder.
         clock: Where the present comes from.
         wait_seconds: How long a verb that writes waits while another process does.
-
-    Raises:
-        LakeNotFoundError: There is no lake at that path.
-        LakeFormatError: Its settings cannot be understood.
     """
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
@@ -96,11 +93,28 @@ class AuditLake:
         ):
             return ingest(self.layout, files, options, now=self._clock(), listen=listen)
 
-    def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
-        """Turn the small files of each day into one, without changing any answer.
+    def log(self, event: AuditEvent) -> str:
+        """Record an event, from any thread: once this gives its id, it is on the disk; see :meth:`Trail.log`."""
+        return self._trail.log(event)
 
-        Args:
-            grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
+    def log_many(self, events: Iterable[AuditEvent]) -> list[str]:
+        """:meth:`log` for several together, all or none of them; gives their ids."""
+        return self._trail.log_many(events)
+
+    def trail(self, **options: Any) -> Trail:
+        """A trail with settings of its own, those of :class:`TrailOptions`; to be closed, or used with ``with``."""
+        from auditlake.landing.trail import Terms, Trail, TrailOptions
+
+        return Trail(self.layout, Terms(self.config.event_types, self.config.max_record), TrailOptions(**options))
+
+    @cached_property
+    def _trail(self) -> Trail:
+        return self.trail()  # closed at exit
+
+    def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
+        """Turn the small files of each day into one; for readers under way, replaced ones stay so long (a day if None).
+
+        No answer changes.
         """
         from auditlake.store.compact import GRACE_SECONDS, compact
 
@@ -157,21 +171,13 @@ class AuditLake:
     # Policies
 
     def policies(self) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id.
-
-        Raises:
-            PolicyError: A file cannot be used; every mistake of every file is listed.
-        """
+        """Every policy of the lake, by id; PolicyError lists every mistake of every file."""
         from auditlake.policies.loader import load_policies
 
         return load_policies(self.layout.policies, self.config.event_types)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id.
-
-        Raises:
-            PolicyNotFoundError: The lake has no such policy.
-        """
+        """One policy by its id; PolicyNotFoundError if the lake has none of that id."""
         from auditlake.policies.store import chosen
 
         return chosen(self.policies(), [policy_id])[0]
@@ -224,12 +230,9 @@ class AuditLake:
         """Compliance reports on one snapshot; of every policy if none is named.
 
         Args:
-            *policy_ids: Which policies.
             as_of: Events after it do not exist for the report; now if None.
-            since: The period is ``(since, until]``; one retention period of the policy before ``until`` if None.
-            until: as_of if None.
-            last: Instead of ``since``: a length back, e.g. ``30d``.
-            period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
+            since, until: The period is ``(since, until]``; if None, one retention period of the policy back, and as_of.
+            last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
             pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
