@@ -47,17 +47,17 @@ class AuditHandler(logging.Handler):
         self._trail = trail
         self._busy = local()
 
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def handle(self, record: logging.LogRecord) -> bool:
         """Pass a record on to :meth:`emit` if the filters let it; without the lock that handlers usually hold."""
-        passed = self.filter(record)
+        passed: Any = self.filter(record)  # from Python 3.12 on, a filter may give another record instead
         if passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return passed
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record's event, if it has one."""
         said = getattr(record, "audit", None)
-        if said is None or record.name.partition(".")[0] == _OURS or getattr(self._busy, "now", False):
+        if said is None or str(record.name).partition(".")[0] == _OURS or getattr(self._busy, "now", False):
             return
         self._busy.now = True
         try:

@@ -132,7 +132,7 @@ class Family:
 
     def find(self, known: Place) -> int | None:
         """The file in which the place is, open: the very file if it is there, else a copy of it."""
-        copies = []
+        copies: list[int] = []
         for path, inode in self._siblings():
             named = path == self.path or self._rotated.match(path.name)
             if (inode != known.inode and not named) or (found := self._tried(path)) is None:

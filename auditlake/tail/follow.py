@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING
 
 from auditlake.errors import LakeBusyError, SourceError
@@ -58,7 +58,7 @@ def tail(
     source: str | None = None,
     from_end: bool = False,
     once: bool = False,
-    stop: Event | None = None,
+    stop: Callable[[], bool] = lambda: False,
     listen: Told = lambda _: None,
 ) -> TailSummary:
     """Follow JSON lines of canonical events into a lake until told to stop; standard input until its end.
@@ -77,7 +77,7 @@ def tail(
         source: ``auditlake``, not to look at the first records whether they are canonical events.
         from_end: The first time, begin at the file's end instead of its beginning.
         once: Take what is there and return.
-        stop: Set to end it; it then returns once what has been read is landed.
+        stop: Asked again and again whether to end; what has been read is landed then.
         listen: Told what whoever watches should know.
 
     Raises:
@@ -88,7 +88,6 @@ def tail(
     if source not in (None, SOURCE):
         hint = f"auditlake ingest --source {source} maps files" if source in SOURCES else f"there is: {SOURCE}"
         raise SourceError(f"only canonical events can be followed, not {source!r}", hint=hint)
-    stop = stop or Event()
     with lake.trail() as trail:
         name = _STDIN if str(path) == _STDIN else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay
         sink = Sink(lake, trail, name, checked=source is not None)
@@ -96,9 +95,9 @@ def tail(
             _stream(0, sink, lake.config.max_record, stop)
             return sink.summary
         with following(lake, Path(name), sink, from_end=from_end, listen=listen) as follower:
-            while (follower.round() or not once) and not stop.is_set():
+            while (follower.round() or not once) and not stop():
                 if not follower.moved:
-                    stop.wait(POLL_SECONDS)
+                    time.sleep(POLL_SECONDS)
             return replace(sink.summary, unfinished=follower.unfinished)
 
 
@@ -132,8 +131,7 @@ class Sink:
                 line, fits = identified(record, occurrences, self._lake.config.event_types)
                 lines.append(line)
                 refused += not fits
-        if lines:
-            self._trail.append_lines(lines)
+        self._trail.append_lines(lines)
         before = self.summary
         self.summary = replace(
             before, records=before.records + len(lines), refused=before.refused + refused,
@@ -160,10 +158,10 @@ class Sink:
         self._checked = True
 
 
-def _stream(descriptor: int, sink: Sink, max_record: int, stop: Event) -> None:
+def _stream(descriptor: int, sink: Sink, max_record: int, stop: Callable[[], bool]) -> None:
     lines, occurrences = Lines(0, 1, max_record), Occurrences()
     sink.opened()
-    while not stop.is_set():
+    while not stop():
         if not select.select([descriptor], [], [], POLL_SECONDS)[0]:
             continue
         chunk = os.read(descriptor, CHUNK)
@@ -226,6 +224,7 @@ class Follower:
         if current is None:
             raise SourceError(f"{self._family.path} does not exist", hint="what is followed has to be there once")
         self._add(current, *(_end(current) if from_end else ()))
+        self._tell_where()
         self._save()  # from now on nothing is missed, should the file be rotated before it is read
 
     def _go_on(self, known: Sequence[Place]) -> None:
@@ -240,8 +239,14 @@ class Follower:
                     "ingest it from where it is now (what landed already is not landed again)"
                 )
         self._turn()
+        self._tell_where()
+
+    def _tell_where(self) -> None:
+        where = f"byte {self._inputs[-1].place().position:,}" if self._inputs else "the moment it is there"
+        self._listen(f"following {self._mark.path} from {where}")
 
     def _add(self, descriptor: int, position: int = 0, line: int = 1) -> None:
+        """Follow one more open file, the newest."""
         self._inputs.append(Input(descriptor, self._max, position, line))
         self._sink.opened()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -28,8 +29,13 @@ class Followed:
     def __init__(self, follower: Follower, sink: Sink, told: list[str], stack: ExitStack) -> None:
         self.follower = follower
         self.sink = sink
-        self.told = told
+        self.said = told
         self._stack = stack
+
+    @property
+    def told(self) -> list[str]:
+        """What is not usual."""
+        return [each for each in self.said if not each.startswith("following ")]
 
     def all(self) -> Followed:
         """Take everything there is."""
@@ -41,27 +47,11 @@ class Followed:
         """As when the process ends."""
         self._stack.close()
 
-    def __enter__(self) -> Followed:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-class FakeTrail:
-    def __init__(self, lake):
-        folder = lake.layout.slot(0); folder.mkdir(exist_ok=True)
-        n = len(list(folder.iterdir()))+1
-        self.f = lake.layout.segment(0, n).open("ab", buffering=0)
-    def append_lines(self, lines):
-        self.f.write(b"".join(each+b"\n" for each in lines))
-    def __enter__(self): return self
-    def __exit__(self, *e): self.f.close()
-
-
-@pytest.fixture(autouse=True)
-def fake(monkeypatch):
-    monkeypatch.setattr(AuditLake, "trail", lambda lake: FakeTrail(lake), raising=False)
 
 
 @pytest.fixture

@@ -305,4 +305,3 @@ def test_whatever_happens_every_line_lands_once(
     ids = [json.loads(line)["event_id"] for line in landed(lake)]
     assert set(ids) == set().union(*map(content_ids, generations))
     assert crashes or len(ids) == len(set(ids))
-

@@ -13,9 +13,11 @@ from auditlake.tail.lines import Lines
 from tests.sources.pieces import Pieces
 
 PARTS = st.lists(
-    st.sampled_from([b"\n", b"\r\n", b"\r", b"", b" ", b"\t", b"a", b"{}", b"x" * 9, b"y" * 10, b"z" * 11, b"\xef\xbb\xbf", b"\xff"]),
+    st.sampled_from(
+        [b"\n", b"\r\n", b"\r", b" ", b"\t", b"a", b"{}", b"x" * 9, b"y" * 10, b"z" * 11, b"\xef\xbb\xbf", b"\xff"]
+    ),
     max_size=30,
-)  # fmt: skip
+)
 
 
 def cut(data: bytes, at: list[int], most: int) -> tuple[list[tuple[object, ...]], Lines]:
