@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -81,7 +82,8 @@ def follow(lake: AuditLake, log: Path) -> Iterator[Follow]:
 
 def event(n: int, **more: object) -> bytes:
     """A line of the log."""
-    fields = {"event_type": "login", "timestamp": f"2026-11-24T09:{n // 60:02d}:{n % 60:02d}Z", "details": {"n": n}}
+    at = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(seconds=n)
+    fields = {"event_type": "login", "timestamp": at.isoformat(), "details": {"n": n}}
     return json.dumps(fields | more).encode() + b"\n"
 
 
