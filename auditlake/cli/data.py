@@ -1,9 +1,10 @@
-"""``ingest``, ``events`` and ``stats``: events in, and a first look at them."""
+"""``ingest``, ``flush``, ``events`` and ``stats``: events in, and a first look at them."""
 
 from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,24 @@ def show_summary(summary: IngestSummary) -> None:
         click.echo(f"  {count:,} x {plain(reason)}")
     if summary.quarantine:
         click.echo(f"  kept in {summary.quarantine}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def flush(path: str, as_json: bool) -> None:
+    """Bring events that applications logged into the day partitions, each exactly once.
+
+    They are in every answer before that too: this is for cron where no application does it by itself.
+    """
+    summary = opened(path).flush()
+    if as_json:
+        machine(asdict(summary))
+    else:
+        click.echo(
+            f"{summary.landed:,} events flushed, {summary.duplicates:,} duplicates, {summary.quarantined:,} "
+            f"quarantined, {summary.removed:,} segments removed (snapshot {summary.snapshot})"
+        )
 
 
 @click.command()
@@ -203,5 +222,5 @@ def stats(path: str, as_of: datetime | None, users: int, as_json: bool) -> None:
         show_statistics(found)
 
 
-COMMANDS = (ingest, events, stats)
+COMMANDS = (ingest, flush, events, stats)
 __all__ = ["COMMANDS", "Instant", "cell"]

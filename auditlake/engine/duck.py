@@ -74,6 +74,7 @@ def view_events(
     name: str = "events",
     columns: Sequence[str] = tuple(COLUMNS),
     last_batch: int | None = None,
+    beside: str | None = None,
 ) -> None:
     """Make the view that every statement of ``sql/`` reads: exactly these Parquet files, or no rows at all.
 
@@ -83,6 +84,7 @@ def view_events(
         name: What to call it.
         columns: What it shows.
         last_batch: Leave out rows of later batches.
+        beside: A table with all columns whose rows it shows too.
     """
     listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
     if files:
@@ -93,7 +95,16 @@ def view_events(
     else:
         typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in COLUMNS.items())
         origin = f"(select {typed}) where false"
+    if beside is not None:
+        origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
     connection.execute(f"create or replace temp view {identifier(name)} as select {listed_columns} from {origin}")
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:
+    """Make a temporary table of an Arrow table."""
+    connection.register("arriving", table)
+    connection.execute(f"create or replace temp table {identifier(name)} as from arriving")
+    connection.unregister("arriving")
 
 
 def rows(

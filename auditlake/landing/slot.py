@@ -17,9 +17,9 @@ from pathlib import Path
 from threading import Lock
 
 from auditlake.landing.segments import LOCK, Position, application, numbers, slots
-from auditlake.store.delta import transaction_version
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder
 from auditlake.store.layout import Layout
+from auditlake.store.transactions import transaction_version
 
 Sync = Callable[[int], object]
 """Returns once the bytes of a descriptor are on the disk, or raises OSError."""
@@ -113,7 +113,7 @@ class Slot:
 
         Raises:
             OSError: The disk refused.
-            LakeFormatError: The table, which knows how far the slot has been read, cannot be opened.
+            LakeFormatError: The table's log, which knows how far the slot has been read, is damaged.
         """
         if self._last is None:
             # Whoever made these folders may have died before they were synced.

@@ -262,7 +262,7 @@ class Trail:
             return
         try:
             self._flush()
-        except Exception:  # noqa: BLE001 - whatever it is, logging goes on
+        except BaseException:  # noqa: BLE001 - a panic of delta-rs is no Exception, and logging goes on
             _log.exception("the flush failed; it is tried again in %g s", self.options.flush_seconds)
 
     def _forget(self) -> None:

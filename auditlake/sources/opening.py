@@ -10,6 +10,7 @@ from tempfile import NamedTemporaryFile
 
 from auditlake.errors import EventError, SourceError
 from auditlake.events.event import AuditEvent
+from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
@@ -25,13 +26,13 @@ class Opened:
     format: str
     notice: str
     """Why it is left out, where it is."""
-    stream: Stream
+    stream: Stream | HeldStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
 
 
-def open_records(given: InputFile, source: str | None, max_record: int, spool: Path) -> Opened:
-    """Open an input, find out what it is, and cut it into records.
+def open_records(given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path) -> Opened:
+    """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
 
     Args:
         given: The input.
@@ -43,6 +44,9 @@ def open_records(given: InputFile, source: str | None, max_record: int, spool: P
         SourceError: It cannot be read, or there is no such source.
         UnrecognisedInputError: No source knows it.
     """
+    if isinstance(given, HeldLines):
+        held = HeldStream(given)
+        return Opened("auditlake", "lines", "", held, held.records(max_record))
     if source is not None and source not in SOURCES:
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from auditlake.engine.duck import connect, literal, rows, view_events
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError
+from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import open_records
 from auditlake.sources.stream import CHUNK, Stream
@@ -29,11 +31,12 @@ from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.durable import make_folders, rename_synced, sync_file
+from auditlake.store.history import keeps_quarantine
 from auditlake.store.layout import Layout, part_path
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
-from auditlake.store.table import LOCK_SECONDS, allocate_batch
+from auditlake.store.table import IngestOptions, allocate_batch
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,22 +47,6 @@ _EPOCH_DAY = date(1970, 1, 1)
 _SCATTERED = 8
 """From how many days in a row group on sorting everything once beats gathering each day by itself."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
-
-
-@dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """How an ingest is done."""
-
-    event_types: frozenset[str]
-    """The types that this lake knows."""
-    max_record: int
-    """Bytes; a longer record is quarantined."""
-    source: str | None = None
-    """The source of all inputs; each is recognised by itself if None."""
-    strict: bool = False
-    """Land nothing if anything would be quarantined."""
-    wait_seconds: float = LOCK_SECONDS
-    """How long to wait while another process writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +68,12 @@ Listener = Callable[[Progress], None]
 
 def ingest(
     layout: Layout,
-    inputs: Sequence[InputFile],
+    inputs: Sequence[InputFile | HeldLines],
     options: IngestOptions,
     *,
     now: datetime,
     listen: Listener = lambda _: None,
+    advance: delta.Advance = delta.STAY,
 ) -> IngestSummary:
     """Bring inputs into the lake as one commit.
 
@@ -95,6 +83,7 @@ def ingest(
         options: How.
         now: What the events' ``ingested_at`` says.
         listen: Told now and then how far it is.
+        advance: Which applications move on in the same commit, which is then made even where nothing is new.
 
     Raises:
         SourceError: An input cannot be read or is not recognised; nothing lands.
@@ -110,7 +99,23 @@ def ingest(
         try:
             for each in inputs:
                 run.read(each)
-            return run.land(now)
+            return run.land(now, advance)
+        finally:
+            run.close()
+
+
+def preview(
+    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
+) -> pa.Table:
+    """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
+        connection = stack.enter_context(connect(temp=folder, memory=_MEMORY, exact_try=False))
+        run = _Run(layout, options, connection, folder, lambda _: None)
+        try:
+            for each in inputs:
+                run.read(each)
+            return run.preview(now, snapshot)
         finally:
             run.close()
 
@@ -122,7 +127,7 @@ class _Reading:
     summary: InputSummary
     first: int
     """The seq of its first record."""
-    stream: Stream
+    stream: Stream | HeldStream
     """Kept to fetch records again."""
 
 
@@ -158,10 +163,12 @@ class _Run:
 
     # Reading
 
-    def read(self, given: InputFile) -> None:
+    def read(self, given: InputFile | HeldLines) -> None:
         """Take every record of one input; they are staged together with those of other small inputs."""
         opened = open_records(given, self._options.source, self._options.max_record, self._folder)
         summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
+        if isinstance(given, HeldLines):
+            summary = replace(summary, offset=given.offset)
         self._readings.append(_Reading(summary, self._seq, opened.stream))
         total = given.path.stat().st_size if given.path and given.path.exists() else None
         for batch in _ahead(opened.batches) if (total or 0) > CHUNK else opened.batches:
@@ -249,15 +256,12 @@ class _Run:
 
     # Landing
 
-    def land(self, now: datetime) -> IngestSummary:
+    def land(self, now: datetime, advance: delta.Advance) -> IngestSummary:
         """Decide on the newest snapshot what is new, write it, and commit."""
-        self._stage()
-        self._mark_bounds()
-        if self._unidentified:
-            self._run("ingest/land.sql", "identified")
-        self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
+        self._identify()
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
-            snapshot = delta.read_snapshot(self._layout)
+            snapshot = delta.read_snapshot(self._layout, applications=advance.to)
+            advance.check(snapshot)
             self._decide(snapshot)
             lost = self._lost()
             for index, conflicts in sorted(lost):
@@ -267,7 +271,23 @@ class _Run:
             name = self._quarantine.close()
             if self._options.strict and self._quarantine.records:
                 raise self._strict_error()
-            return self._commit(snapshot, name, now)
+            return self._commit(snapshot, name, now, advance.to)
+
+    def preview(self, now: datetime, snapshot: delta.Snapshot) -> pa.Table:
+        """What is new on top of a snapshot."""
+        self._identify()
+        self._decide(snapshot)
+        self._run("ingest/land.sql", "landing")
+        part = statement("ingest/preview.sql", "preview")
+        return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
+
+    def _identify(self) -> None:
+        """Give every record an id."""
+        self._stage()
+        self._mark_bounds()
+        if self._unidentified:
+            self._run("ingest/land.sql", "identified")
+        self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
 
     def _decide(self, snapshot: delta.Snapshot) -> None:
         """Find the candidates that do not land: known to the lake, or not the first of their id."""
@@ -305,6 +325,7 @@ class _Run:
         """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
         from auditlake.sources.tabular import read_parquet
 
+        assert isinstance(reading.stream, Stream)
         with reading.stream.again() as stream:
             wanted = iter(records)
             record = next(wanted, None)
@@ -335,11 +356,14 @@ class _Run:
         message = f"strict: nothing was landed, since {self._quarantine.records} records cannot become events: {counts}"
         return StrictIngestError(message, hint="; ".join(self._quarantine.first))
 
-    def _commit(self, snapshot: delta.Snapshot, quarantine_name: str, now: datetime) -> IngestSummary:
+    def _commit(
+        self, snapshot: delta.Snapshot, quarantine_name: str, now: datetime, transactions: Mapping[str, int]
+    ) -> IngestSummary:
         summaries = tuple(reading.summary for reading in self._readings)
         landed = sum(each.landed for each in summaries)
         target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
-        if not landed and (target is None or delta.keeps_quarantine(self._layout, snapshot.version, target)):
+        nothing = not landed and not transactions
+        if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             delta.sync_log(self._layout, snapshot.version)
             return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
         batch = allocate_batch(self._layout, snapshot.version)
@@ -347,7 +371,7 @@ class _Run:
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
-        version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata))
+        version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
         return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
 
     def _write(self, batch: int, now: datetime) -> tuple[delta.DataFile, ...]:

@@ -11,6 +11,7 @@
       ledger/  reports/
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
+      .history                  what the versions of the table were, so that not every log entry has to be read
 """
 
 from __future__ import annotations
@@ -82,6 +83,11 @@ class Layout:
     def batch(self) -> Path:
         """The last batch number given out."""
         return self.root / ".batch"
+
+    @property
+    def history(self) -> Path:
+        """A summary of the log's entries."""
+        return self.root / ".history"
 
     @property
     def folders(self) -> tuple[Path, ...]:

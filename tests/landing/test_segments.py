@@ -43,11 +43,6 @@ def read(layout: Layout, since: Mapping[int, Position] | None = None) -> list[tu
     return [(each.segment.slot, each.segment.number, each.offset, each.data, each.torn) for each in found]
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return Layout(tmp_path)
-
-
 POSITIONS = st.builds(Position, st.integers(0, 2**27 - 1), st.integers(0, 2**36 - 1))
 
 

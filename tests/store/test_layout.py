@@ -37,7 +37,7 @@ def contents(lake: AuditLake) -> list[dict[str, Any]]:
     from auditlake.engine.duck import connect
 
     with connect() as connection:
-        delta.view_snapshot(connection, lake.layout)
+        delta.view_snapshot(connection, lake.layout, lake.snapshot())
         table = connection.sql("from events").to_arrow_table()
     return sorted(table.to_pylist(), key=lambda row: row["event_id"])
 
