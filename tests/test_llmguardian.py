@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from auditlake import AuditLake, EventType
@@ -266,8 +267,7 @@ def test_b04_logging_reads_nothing(monitor: AuditMonitor, monkeypatch: pytest.Mo
     def asked(*_: object) -> None:
         raise AssertionError("the lake was asked")
 
-    monkeypatch.setattr(AuditLake, "_engine", asked)
-    monkeypatch.setattr(AuditLake, "_rows", asked)
+    monkeypatch.setattr(duckdb, "connect", asked)
     monkeypatch.setattr(AuditLake, "policies", asked)
     for n in range(50):
         monitor.log_event(event(ago=timedelta(minutes=n)))

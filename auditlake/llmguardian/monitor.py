@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from auditlake.clock import Clock, system_clock
-from auditlake.errors import AuditLakeError, LakeExistsError, PolicyNotFoundError
+from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
 from auditlake.events.times import Instant, given, utc
 from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
@@ -323,10 +323,14 @@ class AuditMonitor:
         path = self.audit_dir.absolute() / "lake"
         make_folders(path.parent, below=Path(path.anchor))
         (path.parent / "reports").mkdir(mode=FOLDER_MODE, exist_ok=True)
-        if not (path / "lake.toml").exists():
-            with suppress(LakeExistsError):
-                create(path, clock=self._clock)
-        return AuditLake(path, clock=self._clock)
+        with suppress(LakeNotFoundError):
+            return AuditLake(path, clock=self._clock)
+        try:
+            return create(path, clock=self._clock)
+        except LakeError:
+            if not (path / "lake.toml").exists():
+                raise
+            return AuditLake(path, clock=self._clock)  # another process was quicker
 
     def _import(self) -> None:
         """Bring LLMGuardian's own files into the lake, those that are new or have grown since the last time.

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -108,6 +108,12 @@ def numbers(lake: AuditLake) -> list[int]:
     """The numbers of the events in the landing, in order; each id once."""
     found = {(line := json.loads(each))["event_id"]: line["details"]["n"] for each in landed(lake)}
     return sorted(found.values())
+
+
+def quarantined(lake: AuditLake) -> list[dict[str, Any]]:
+    """Every entry of the quarantine."""
+    files = sorted(lake.layout.quarantine.iterdir())
+    return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 def content_ids(data: bytes) -> set[str]:

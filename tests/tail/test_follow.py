@@ -6,15 +6,18 @@ import hashlib
 import json
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
 
+import auditlake
 from auditlake import AuditLake, AuditLakeError
-from auditlake.errors import LakeBusyError, SourceError
+from auditlake.errors import LakeBusyError, LandingError, SourceError
+from auditlake.landing.trail import Trail
 from auditlake.tail.follow import Follower, tail
 from auditlake.tail.place import Bookmark
-from tests.tail.conftest import Follow, append, content_ids, event, landed, numbers, rotated
+from tests.tail.conftest import Follow, append, content_ids, event, landed, numbers, quarantined, rotated
 
 HOW = pytest.mark.parametrize("how", ["rename", "copy"])
 
@@ -169,6 +172,26 @@ def test_nothing_twice_after_a_crash(
     assert numbers(lake) == [0, 1, 1, 2, 3]
 
 
+def test_what_could_not_land_is_read_again(
+    lake: AuditLake, log: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses ends the following with its error, and the place stays before what it refused."""
+    append(log, event(0))
+    follow().all().close()
+    append(log, event(1), event(2))
+
+    def refuse(*_: object) -> None:
+        raise LandingError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trail, "append_lines", refuse)
+        with pytest.raises(LandingError):
+            tail(lake, log, once=True)
+    assert numbers(lake) == [0]
+    assert tail(lake, log, once=True).records == 2
+    assert numbers(lake) == [0, 1, 2]
+
+
 def test_from_the_end(lake: AuditLake, log: Path, follow: Follow) -> None:
     """Begun at the end, only what comes later lands: the line under way whole, with its number among identical ones."""
     append(log, event(0), event(1), event(2)[:10])
@@ -193,8 +216,7 @@ def test_a_line_that_is_too_long(lake: AuditLake, log: Path, monkeypatch: pytest
     summary = tail(lake, log, once=True)
 
     assert (summary.records, summary.too_long, numbers(lake)) == (2, 1, [0, 1])
-    (kept,) = lake.layout.quarantine.iterdir()
-    entry = json.loads(kept.read_bytes())
+    (entry,) = quarantined(lake)
     assert (entry["input"], entry["reason"], entry["line"], entry["offset"]) == (str(log), "too long", 2, len(event(0)))
     assert (entry["length"], entry["sha256"]) == (17 * 1024 * 1024, hashlib.sha256(b"x" * 17 * 1024 * 1024).hexdigest())
 
@@ -207,6 +229,61 @@ def test_lines_that_cannot_be_events(lake: AuditLake, log: Path, follow: Follow)
 
     assert landed(lake)[1:] == junk
     assert (followed.sink.summary.records, followed.sink.summary.refused) == (4, 3)
+
+
+@HOW
+def test_ingested_besides_counts_once(how: str, lake: AuditLake, log: Path, follow: Follow) -> None:
+    """The rotated files of a followed log can be ingested before and after a flush: nothing of them is new."""
+    append(log, event(0), event(1), event(1), b"junk\n", event(2, event_id="mine"))
+    followed = follow().all()
+    with rotated(log, how=how):
+        pass
+    append(log, event(3), event(0), event(1))
+    followed.all()
+    files = [log.with_name("audit.jsonl.1"), log]
+    early = lake.ingest(*files, source="auditlake")
+    flushed = lake.flush()
+    late = lake.ingest(*files, source="auditlake")
+
+    assert (early.landed, early.duplicates, early.quarantined) == (5, 2, 1)
+    assert (flushed.landed, flushed.duplicates, flushed.quarantined) == (0, 7, 1)
+    assert (late.landed, late.duplicates, late.quarantined) == (0, 7, 1)
+    assert len(lake.events().fetchall()) == 5
+    assert {each["data"] for each in quarantined(lake)} == {"junk"}
+
+
+def test_what_was_followed_is_in_the_next_answer(lake: AuditLake, log: Path, follow: Follow) -> None:
+    """Before and after the flush, and once, whether its lines landed once or twice."""
+    append(log, event(0), event(1), b"junk\n", event(2, event_type="nothing"))
+    first = follow(log).all()
+    first.close()
+    for file in (lake.layout.landing / "tails").glob("*.json"):
+        file.unlink()
+    with follow() as again:
+        again.all()
+        assert len(landed(lake)) == 8
+        assert len(lake.events().fetchall()) == 2
+    lake.flush()
+
+    assert len(lake.events().fetchall()) == 2
+    kept = {each["data"] for each in quarantined(lake)}
+    assert kept == {"junk", event(2, event_type="nothing").decode().rstrip()}
+
+
+def test_a_record_as_long_as_may_be(tmp_path: Path, log: Path) -> None:
+    """A record of exactly the longest length lands, although its id makes it longer; one byte more does not."""
+    longest = event(0)[:-1]
+    lake = auditlake.create(tmp_path / "short")
+    config = lake.layout.config
+    config.write_text(re.sub("max_record = .*", f"max_record = {len(longest)}", config.read_text()))
+    lake = AuditLake(lake.layout.root)
+    append(log, longest + b"\r\n", event(10), longest + b"\n", event(1)[:-1] + b" \n", event(2)[:-1])
+    summary = tail(lake, log, once=True)
+    lake.flush()
+
+    assert (summary.records, summary.too_long) == (2, 2)
+    assert len(lake.events().fetchall()) == 2
+    assert lake.ingest(log, source="auditlake").landed == 1
 
 
 CLOUDTRAIL = b'{"eventVersion":"1.08","eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"x"}\n'
