@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,21 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record"}
+_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record", "alerts"}
+_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
+_LATENESS = Duration("10min", 600 * _SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
+
+    webhook: str | None = None
+    """A URL that each alert is posted to."""
+    jsonl: str | None = None
+    """A file that each alert is appended to; if relative, in the lake's folder."""
+    lateness: Duration = _LATENESS
+    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Alerts as it happens."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -71,7 +88,12 @@ def dump_config(config: LakeConfig) -> bytes:
         f"event_types = [{types}]\n"
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n"
+        f"max_record = {config.max_record}\n\n"
+        f"# Alerts as it happens.\n"
+        f"[alerts]\n"
+        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
+        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
     ).encode()
 
 
@@ -117,7 +139,59 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
     except (ValueError, TypeError) as error:
         raise _unreadable(layout, f"default_retention: {error}") from error
-    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record)
+    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record, _parse_alerts(layout, raw))
+
+
+def _parse_alerts(layout: Layout, raw: Mapping[str, Any]) -> AlertSettings:
+    given = raw.get("alerts", {})
+    if not isinstance(given, dict):
+        raise _unreadable(layout, f"alerts must be a section [alerts], got {given!r}")
+    if unknown := sorted(set(given) - set(AlertSettings.__dataclass_fields__)):
+        raise _unreadable(layout, f"unknown key {unknown[0]!r} in [alerts]")
+    for name, value in given.items():
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise _unreadable(layout, f"{name} in [alerts] must be a text, got {value!r}")
+    try:
+        settings: dict[str, Any] = dict(given)
+        if "webhook" in given:
+            settings["webhook"] = checked_webhook(given["webhook"])
+        if "lateness" in given:
+            settings["lateness"] = parse_lateness(given["lateness"])
+    except ValueError as error:
+        raise _unreadable(layout, f"[alerts]: {error}") from error
+    return AlertSettings(**settings)
+
+
+def checked_webhook(url: str) -> str:
+    """The URL, if it is one that alerts can be posted to.
+
+    Raises:
+        ValueError: It is not.
+    """
+    from urllib.parse import urlsplit  # slow to import, and most commands need none
+
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^\x21-\x7e]", url):
+        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
+    if parts.username is not None:
+        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
+    return url
+
+
+def parse_lateness(text: str) -> Duration:
+    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
+    if not _SECOND <= length.microseconds <= _WEEK:
+        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
+    return Duration(text, length.microseconds)
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

@@ -49,7 +49,14 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def monitor(lines: Lines, tmp_path: Path) -> Iterator[AuditMonitor]:
+def monitor(tmp_path: Path) -> Iterator[AuditMonitor]:
+    with AuditMonitor(audit_dir=str(tmp_path / "audit"), clock=lambda: NOW) as made:
+        yield made
+
+
+@pytest.fixture
+def watched(lines: Lines, tmp_path: Path) -> Iterator[AuditMonitor]:
+    """One that tells a security logger, and so evaluates alerts."""
     with AuditMonitor(lines, str(tmp_path / "audit"), clock=lambda: NOW) as made:
         yield made
 
@@ -127,12 +134,23 @@ def test_parity_04_default_policies(monitor: AuditMonitor) -> None:
     assert got["data_access_tracking"].name == "Data Access Tracking"
 
 
-def test_parity_05_log_event(monitor: AuditMonitor, lines: Lines) -> None:
+def test_parity_05_log_event(watched: AuditMonitor, lines: Lines) -> None:
     """An event that is logged is kept, and the security logger gets a line with its type, user and action."""
-    event_id = monitor.log_event(event(AuditEventType.LOGIN, user_id="bob", action="sign in"))
+    event_id = watched.log_event(event(AuditEventType.LOGIN, user_id="bob", action="sign in"))
 
-    assert [each["event_id"] for each in monitor.get_events()] == [event_id]
+    assert [each["event_id"] for each in watched.get_events()] == [event_id]
     assert lines.lines == [("audit_event_logged", {"type": "login", "user_id": "bob", "action": "sign in"})]
+
+
+def test_parity_06_threshold(watched: AuditMonitor, lines: Lines) -> None:
+    """Events of any required type within 24 hours, as many as the threshold, make a line with policy and count."""
+    for kind in (AuditEventType.LOGIN, AuditEventType.LOGOUT, AuditEventType.DATA_ACCESS):
+        watched.log_event(event(kind, ago=timedelta(minutes=2)))
+    watched.close()
+    assert lines.of("compliance_threshold_exceeded") == []
+    with AuditMonitor(lines, watched.audit_dir, clock=lambda: NOW) as again:
+        again.log_event(event(AuditEventType.AUTH_FAILURE, ago=timedelta(minutes=1)))
+    assert lines.of("compliance_threshold_exceeded") == [{"policy": "authentication_monitoring", "events_count": 3}]
 
 
 def test_parity_07_get_events_filters(monitor: AuditMonitor) -> None:
@@ -274,21 +292,35 @@ def test_b04_logging_reads_nothing(monitor: AuditMonitor, monkeypatch: pytest.Mo
     assert len(landed(monitor.lake)) == 50
 
 
-def test_b06_only_what_counts_is_counted(monitor: AuditMonitor) -> None:
+def test_b05_no_alert_storm(watched: AuditMonitor, lines: Lines) -> None:
+    """A hundred logins at a threshold of three are one alert."""
+    for n in range(100):
+        watched.log_event(event(AuditEventType.LOGIN, ago=timedelta(seconds=300 - n)))
+    watched.close()
+
+    assert [each["policy"] for each in lines.of("compliance_threshold_exceeded")] == ["authentication_monitoring"]
+    assert len(lines.of("audit_event_logged")) == 100
+
+
+def test_b06_only_what_counts_is_counted(watched: AuditMonitor, lines: Lines) -> None:
     """A policy may count by user, only what failed, and in another window; failed_logins does."""
-    monitor.add_policy("failures", policy(
+    watched.add_policy("failures", policy(
         required_events={"login"}, group_by=["user_id"], where="status = 'failure'", window=timedelta(minutes=10),
     ))  # fmt: skip
     for n in range(8):
-        monitor.log_event(event(AuditEventType.LOGIN, user_id=f"u{n}", ago=timedelta(minutes=n)))
-        monitor.log_event(event(AuditEventType.AUTH_FAILURE, user_id=f"u{n}", ago=timedelta(minutes=n)))
-    assert monitor.get_audit_statistics()["policy_status"]["failures"]["status"] == "compliant"
-    assert monitor.get_audit_statistics()["policy_status"]["failed_logins"]["status"] == "compliant"
+        watched.log_event(event(AuditEventType.LOGIN, user_id=f"u{n}", ago=timedelta(minutes=n)))
+        watched.log_event(event(AuditEventType.AUTH_FAILURE, user_id=f"u{n}", ago=timedelta(minutes=n)))
+    assert watched.get_audit_statistics()["policy_status"]["failures"]["status"] == "compliant"
+    assert watched.get_audit_statistics()["policy_status"]["failed_logins"]["status"] == "compliant"
     for n in range(2):
-        monitor.log_event(event(AuditEventType.LOGIN, user_id="eve", status="failure", ago=timedelta(minutes=n)))
+        watched.log_event(event(AuditEventType.LOGIN, user_id="eve", status="failure", ago=timedelta(minutes=n)))
 
-    assert monitor.get_audit_statistics()["policy_status"]["failures"]["status"] == "violation"
-    (finding,) = monitor.generate_compliance_report("failures")["findings"]
+    assert watched.get_audit_statistics()["policy_status"]["failures"]["status"] == "violation"
+    watched.close()
+    assert {"policy": "failures", "events_count": 2, "group": {"user_id": "eve"}} in lines.of(
+        "compliance_threshold_exceeded"
+    )
+    (finding,) = watched.generate_compliance_report("failures")["findings"]
     assert (finding["group"], finding["peak"]) == ({"user_id": "eve"}, 2)
 
 
@@ -318,17 +350,21 @@ def test_b08_a_report_is_about_a_period(monitor: AuditMonitor) -> None:
     assert usual["evidence"]["queries"]
 
 
-def test_b09_the_time_of_events_counts(monitor: AuditMonitor) -> None:
+def test_b09_the_time_of_events_counts(watched: AuditMonitor, lines: Lines) -> None:
     """A burst that comes in a day late is a violation at its time, and what lies in the future is not recent."""
     for n in range(50):
-        monitor.log_event(event(AuditEventType.AUTH_FAILURE, ago=timedelta(hours=30, seconds=n)))
-        monitor.log_event(event(AuditEventType.DATA_ACCESS, ago=timedelta(hours=-30, seconds=n)))
-    report, statistics = monitor.generate_compliance_report("failed_logins"), monitor.get_audit_statistics()
+        watched.log_event(event(AuditEventType.AUTH_FAILURE, ago=timedelta(hours=30, seconds=n)))
+        watched.log_event(event(AuditEventType.DATA_ACCESS, ago=timedelta(hours=-30, seconds=n)))
+    report, statistics = watched.generate_compliance_report("failed_logins"), watched.get_audit_statistics()
 
     (finding,) = report["findings"]
     assert (finding["peak"], finding["start"][:10], finding["ongoing"]) == (50, "2026-11-23", False)
     assert statistics["policy_status"]["failed_logins"]["status"] == "compliant"
     assert statistics["policy_status"]["data_access_tracking"]["recent_events"] == 0
+    watched.close()
+    assert {"policy": "failed_logins", "events_count": 5, "group": {"user_id": "alice"}} in lines.of(
+        "compliance_threshold_exceeded"
+    )
 
 
 def test_b10_any_time_zone(monitor: AuditMonitor) -> None:
@@ -343,26 +379,26 @@ def test_b10_any_time_zone(monitor: AuditMonitor) -> None:
     assert monitor.get_audit_statistics()["policy_status"]["authentication_monitoring"]["recent_events"] == 3
 
 
-def test_b11_all_or_nothing(monitor: AuditMonitor, lines: Lines, caplog: pytest.LogCaptureFixture) -> None:
+def test_b11_all_or_nothing(watched: AuditMonitor, lines: Lines, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be recorded leaves nothing behind, a retry makes no double, and a failing logger undoes nothing."""
     bad = event(details={"a": object()})
     with pytest.raises(MonitoringError, match="Failed to log audit event") as caught:
-        monitor.log_event(bad)
-    assert (landed(monitor.lake), monitor.get_events()) == ([], [])
+        watched.log_event(bad)
+    assert (landed(watched.lake), watched.get_events()) == ([], [])
     assert lines.of("audit_event_logged") == []
 
     bad.details = {"a": "text"}
     bad.event_id = caught.value.context["event_id"]
-    assert monitor.log_event(bad) == monitor.log_event(bad) == bad.event_id
-    assert len(monitor.get_events()) == 1
+    assert watched.log_event(bad) == watched.log_event(bad) == bad.event_id
+    assert len(watched.get_events()) == 1
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("no room")
 
     lines.log_security_event = fail  # type: ignore[method-assign]
     with caplog.at_level(logging.ERROR):
-        monitor.log_event(event())
-    assert len(monitor.get_events()) == 2
+        watched.log_event(event())
+    assert len(watched.get_events()) == 2
     assert [each.name for each in caplog.records] == ["auditlake.llmguardian"]
 
 

@@ -12,7 +12,7 @@ import sys
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, live, policies, reporting
+from auditlake.cli import data, lakes, live, policies, reporting, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -31,8 +31,9 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for command in (*lakes.COMMANDS, *data.COMMANDS, *live.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS):
-    cli.add_command(command)
+for group in (lakes, data, live, watch, reporting, policies):
+    for command in group.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolic
 from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
 
 if TYPE_CHECKING:
+    from auditlake.alerts.model import Alert
+    from auditlake.alerts.watch import Watch
     from auditlake.lake import AuditLake
     from auditlake.reports.produce import ComplianceReport
 
@@ -81,6 +83,7 @@ class AuditMonitor:
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to setup audit directory: {error}") from error
         self._trail = self.lake.trail()
+        self._watch = self._watching() if security_logger is not None else None
 
     def __repr__(self) -> str:
         return f"<AuditMonitor {self.audit_dir}>"
@@ -92,8 +95,10 @@ class AuditMonitor:
         self.close()
 
     def close(self) -> None:
-        """Let go of the lake; done by itself at the exit of the interpreter."""
+        """Raise what alerts are due and let go of the lake; done by itself at the exit of the interpreter."""
         self._trail.close()
+        if self._watch is not None:
+            self._watch.stop()
 
     # Events
 
@@ -109,6 +114,8 @@ class AuditMonitor:
             MonitoringError: It cannot be recorded; nothing of it is kept.
         """
         event_id = uuid7()
+        if self._watch is not None:
+            self._watch.start()  # does nothing but in a process that was forked
         try:
             made = recorded(event, event_id)
             event_id = self._trail.log(made)
@@ -351,6 +358,18 @@ class AuditMonitor:
         if summary.quarantined:
             _LOGGER.warning("%d lines of LLMGuardian cannot be events: %s", summary.quarantined, summary.quarantine)
         write_whole(known_file, json.dumps(marks, indent=1).encode())
+
+    def _watching(self) -> Watch:
+        """Alerts to the security logger, from this process or, while another one evaluates the lake, from that."""
+        from auditlake.alerts.watch import start_watching
+
+        return start_watching(self.lake.layout, self.lake.config, self._clock, self._alert)
+
+    def _alert(self, alert: Alert) -> None:
+        if alert.kind == "threshold_exceeded":
+            key = self._keys().get(alert.policy_id, alert.policy_id)
+            more = {"group": dict(alert.group)} if alert.group else {}
+            self._tell("compliance_threshold_exceeded", policy=key, events_count=alert.count, **more)
 
     def _tell(self, line: str, **details: Any) -> None:
         """Tell the security logger; what it raises is not the caller's business."""

@@ -23,10 +23,10 @@ import pyarrow as pa
 from auditlake.engine.duck import connect, literal, rows, view_events
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError
 from auditlake.sources.held import HeldLines, HeldStream
-from auditlake.sources.model import NOT_JSON, Batch, InputFile, Rejected, reject
+from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import open_records
 from auditlake.sources.stream import CHUNK, Stream
-from auditlake.sources.strictjson import repeated_key, why_not_json
+from auditlake.sources.strictjson import why_not_an_object
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
@@ -212,7 +212,7 @@ class _Run:
         values = {"check_keys": load.source != "auditlake"}
         for (seq,) in self._rows("ingest/stage.sql", "suspects", values):
             index, batch, i = load.find(seq)
-            if verdict := _why_not_an_object(batch.raw(i)):
+            if verdict := why_not_an_object(batch.raw(i)):
                 refused.add(seq)
                 self._refuse(index, _rejected(batch, i, *verdict, self._options.max_record))
         return refused
@@ -436,17 +436,6 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         while (batch := waiting.result()) is not None:
             waiting = pool.submit(next, batches, None)
             yield batch
-
-
-def _why_not_an_object(data: bytes) -> tuple[str, str] | None:
-    """The reason and detail why a record cannot be an event's JSON object; None if it can."""
-    if (problem := why_not_json(data)) is not None:
-        return NOT_JSON, problem
-    if not data.lstrip().startswith(b"{"):
-        return "not a JSON object", ""
-    if (key := repeated_key(data)) is not None:
-        return "repeated key", key
-    return None
 
 
 def _rejected(batch: Batch, i: int, reason: str, detail: str, max_record: int) -> Rejected:

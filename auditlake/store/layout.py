@@ -9,6 +9,7 @@
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
+      alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .history                  what the versions of the table were, so that not every log entry has to be read
@@ -53,6 +54,11 @@ class Layout:
     def landing(self) -> Path:
         """Live events that are not in the table yet."""
         return self.root / "landing"
+
+    @property
+    def alerts(self) -> Path:
+        """What the evaluator of alerts keeps; made when there is one."""
+        return self.root / "alerts"
 
     @property
     def quarantine(self) -> Path:

@@ -1,0 +1,287 @@
+"""What the evaluator asks of the lake itself: what it has got, where counts begin, what late events add up to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake.alerts.counting import Tally
+from auditlake.alerts.late import Stretch
+from auditlake.alerts.model import Group, Turn, instant, micros
+from auditlake.alerts.reading import Counted, Mapper, counted
+from auditlake.engine.duck import connect, rows, view_events
+from auditlake.errors import LakeBusyError
+from auditlake.landing.segments import Piece, Position, application, pieces, slots
+from auditlake.policies.compile import BEFORE_ALL, Question, filled
+from auditlake.policies.evaluate import episodes, group_values
+from auditlake.policies.model import Policy
+from auditlake.sqlfiles import statement
+from auditlake.store import delta
+from auditlake.store.failures import explained
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    import duckdb
+
+UNJUDGED = 2**62
+"""The batch that ``events`` shows for what of the landing nobody has judged yet."""
+_JUDGED = -1
+_MOST_SEEN = 250_000
+_LOAD_BYTES = 64 * 1024 * 1024
+_ATTEMPTS = 5
+_APPLICATIONS = application(0).removesuffix("00")
+_FIRST = micros(BEFORE_ALL)
+_COLUMNS = (
+    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
+    "session_id", "ip_address", "source", "ingested_at", "batch", "event_date",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A version of the table that brought a batch."""
+
+    batch: int
+    at: datetime
+    live: bool
+    """Whether its events came from the landing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the table is."""
+
+    snapshot: delta.Snapshot
+    positions: Mapping[int, Position]
+    """Of each slot, what of it is in the table."""
+
+
+def reached(layout: Layout) -> Reached:
+    """How far the table is now."""
+    names = {application(slot): slot for slot in slots(layout)}
+    snapshot = delta.read_snapshot(layout, applications=names)
+    positions = {names[name]: Position.unpack(packed) for name, packed in snapshot.transactions.items()}
+    return Reached(snapshot, positions)
+
+
+def newest_version(layout: Layout, known: int) -> int:
+    """The newest version, if ``known`` is one; without opening the table."""
+    while layout.commit(known + 1).exists():
+        known += 1
+    return known
+
+
+def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> list[Commit]:
+    """The versions after one and up to another that brought batches.
+
+    Args:
+        layout: The lake.
+        after: The first version that is left out.
+        until: The last that is looked at.
+        since: If given, no commit that is older.
+    """
+    commits: list[Commit] = []
+    for version in range(until, after, -1):
+        entries = [json.loads(line) for line in layout.commit(version).read_bytes().splitlines()]
+        own = next((entry["commitInfo"].get("auditlake") for entry in entries if "commitInfo" in entry), None)
+        if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
+            continue
+        commit = Commit(
+            own["batch"], datetime.fromisoformat(own["at"]),
+            any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry),
+        )  # fmt: skip
+        if since is not None and commit.at < since:
+            break
+        commits.append(commit)
+    return commits[::-1]
+
+
+class Lakeside:
+    """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
+
+    Args:
+        connection: The DuckDB.
+        reached: How far the table is that it shows.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, reached: Reached) -> None:
+        self.connection = connection
+        self.reached = reached
+        self.ends: dict[int, Position] = dict(reached.positions)
+        """Of each slot, what of it ``events`` shows."""
+
+    def counted(self, name: str, policy: Policy, **values: object) -> Iterator[Counted]:
+        """What a statement of ``sql/alerts/lake.sql`` finds that a policy counts."""
+        return counted(self.connection, "lake", name, policy, values)
+
+    def latecomers(self, policy: Policy, batches: Sequence[int], judged: int) -> Iterator[Stretch]:
+        """The stretches in which batches brought a policy's groups events up to ``judged``."""
+        part = statement("alerts/lake.sql", "latecomers")
+        values = {"types": list(policy.required_events), "batches": list(batches), "judged": instant(judged),
+                  "reach_us": 2 * policy.window.microseconds}  # fmt: skip
+        for key, first, last in rows(self.connection, filled(part, policy), part.bind(values)):
+            yield Stretch(policy.id, group_values(key), first, last)
+
+    def seen(self, after: int) -> Any:
+        """What was read lately, as :meth:`auditlake.alerts.reading.Batches.remember` takes it."""
+        part = statement("alerts/lake.sql", "recently_seen")
+        values = {"after": instant(after), "most": _MOST_SEEN}
+        return self.connection.sql(part.text, params=part.bind(values)).to_arrow_table()
+
+    def next_ahead(self, after: int) -> int | None:
+        """The first event dated after an instant."""
+        part = statement("alerts/lake.sql", "next_ahead")
+        ((first,),) = rows(self.connection, part.text, part.bind({"after": instant(after)}))
+        return micros(first) if first else None
+
+    def settle(
+        self, tally: Tally, since: int, now: int, passed: int, *, until: int | None = None,
+        groups: frozenset[Group] | None = None, ends_after: int = 0,
+    ) -> list[Turn]:  # fmt: skip
+        """Judge a stretch by the report's own query, and let the tally settle every episode of it.
+
+        Args:
+            tally: The policy's counts.
+            since: The stretch begins after it.
+            now: Later events do not exist.
+            passed: Up to when all events have been read.
+            until: The stretch ends with it; with ``now`` if None.
+            groups: Only these groups.
+            ends_after: Leave out what had ended by then.
+        """
+        policy, last = tally.policy, min(until if until is not None else now, now)
+        since = max(since, _FIRST)
+        if since >= last:
+            return []
+        question = Question(instant(now), instant(since), instant(last))
+        found: list[tuple[Group, int, int]] = []
+        for key, start, end, *_ in episodes(self.connection, policy, question):
+            group, stop = group_values(key), micros(end) if end else last + 1
+            if stop > ends_after and (groups is None or group in groups):
+                found.append((group, micros(start), stop))
+        turns: list[Turn] = []
+        for (group, start, stop), count in zip(found, self._counts(policy, found), strict=True):
+            turns += tally.settle(group, start, stop, count, passed)
+        return [
+            *turns,
+            *(turn for group in dict.fromkeys(each[0] for each in found) for turn in tally.resolve(group, passed)),
+        ]
+
+    def _counts(self, policy: Policy, found: Sequence[tuple[Group, int, int]]) -> list[int]:
+        """How many events were in the window at the beginning of each of some episodes."""
+        import pyarrow as pa
+
+        if not found:
+            return []
+        single = len(policy.group_by) == 1
+        kind = pa.string() if single else pa.list_(pa.string())
+        keys = [group[0] if single else list(group) for group, _, _ in found]
+        starts = [start for _, start, _ in found]
+        table = pa.table(
+            {"number": range(len(found)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
+        )
+        self.connection.register("instants", table)
+        part = statement("alerts/lake.sql", "counts_at")
+        window = policy.window.microseconds
+        values = {"types": list(policy.required_events), "window_us": window,
+                  "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
+        counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
+        self.connection.unregister("instants")
+        return [counts.get(number, 0) for number in range(len(found))]
+
+
+@contextmanager
+def the_table(layout: Layout, threads: int | None) -> Iterator[Lakeside]:
+    """The newest snapshot of the table."""
+    with _connected(layout, threads) as connection:
+        now = reached(layout)
+        _view(connection, layout, now.snapshot, "events")
+        yield Lakeside(connection, now)
+
+
+@contextmanager
+def the_lake(
+    layout: Layout, event_types: frozenset[str], max_record: int, judged: Mapping[int, Position] | None, now: datetime,
+    threads: int | None,
+) -> Iterator[Lakeside]:  # fmt: skip
+    """The newest snapshot of the table, and what of the landing is not in it yet.
+
+    Args:
+        layout: The lake.
+        event_types: The types that it knows.
+        max_record: Bytes; a longer record is none.
+        judged: How far the landing was judged before; nothing of it if None.
+        now: What ``ingested_at`` says of the landing's events.
+        threads: As many as DuckDB may use.
+    """
+    with _connected(layout, threads) as connection:
+        for _ in range(_ATTEMPTS):
+            table = reached(layout)
+            found = Lakeside(connection, table)
+            connection.execute(statement("alerts/lake.sql", "landed").text)
+            mapper = Mapper(connection, event_types, max_record)
+            _land(found, mapper, layout, judged or {}, now)
+            # A flush may have removed segments before they were read: then the table has moved on, and has their lines.
+            if newest_version(layout, table.snapshot.version) == table.snapshot.version:
+                break
+        else:
+            message = f"the lake moved on {_ATTEMPTS} times while its landing was read"
+            raise LakeBusyError(message, hint="it is read again")
+        _view(connection, layout, table.snapshot, "lake_events")
+        for name in ("landed_once", "events"):
+            connection.execute(statement("alerts/lake.sql", name).text)
+        yield found
+
+
+def _land(lakeside: Lakeside, mapper: Mapper, layout: Layout, judged: Mapping[int, Position], now: datetime) -> None:
+    land = statement("alerts/lake.sql", "land")
+    loads: dict[int, list[bytes]] = {_JUDGED: [], UNJUDGED: []}
+
+    def empty(batch: int) -> None:
+        mapper.stage(loads[batch])
+        lakeside.connection.execute(land.text, {"now": now, "batch": batch})
+        loads[batch].clear()
+
+    for piece in pieces(layout, lakeside.reached.positions):
+        old, new = _cut(piece, judged.get(piece.segment.slot))
+        for batch, data in ((_JUDGED, old), (UNJUDGED, new)):
+            if data:
+                loads[batch].append(data)
+            if sum(map(len, loads[batch])) > _LOAD_BYTES:
+                empty(batch)
+        lakeside.ends[piece.segment.slot] = piece.end
+    for batch, lines in loads.items():
+        if lines:
+            empty(batch)
+
+
+def _cut(piece: Piece, judged: Position | None) -> tuple[bytes, bytes]:
+    """The piece's lines before a position, and those behind it."""
+    if judged is None or piece.segment.number > judged.number:
+        return b"", piece.data
+    if piece.segment.number < judged.number:
+        return piece.data, b""
+    place = max(judged.offset - piece.offset, 0)
+    return piece.data[:place], piece.data[place:]
+
+
+@contextmanager
+def _connected(layout: Layout, threads: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        explained(layout, "the evaluation of alerts"),
+        TemporaryDirectory(prefix="auditlake-") as spill,
+        connect(temp=Path(spill), threads=threads) as connection,
+    ):
+        yield connection
+
+
+def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, snapshot: delta.Snapshot, name: str) -> None:
+    source = delta.readable(layout, snapshot)
+    files = delta.file_paths(layout, source.files)
+    view_events(connection, files, name=name, columns=_COLUMNS, last_batch=source.last_batch)
