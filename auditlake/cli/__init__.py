@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, policies, reporting, watch
+from auditlake.cli import data, lakes, live, policies, reporting, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -33,8 +33,9 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS, *watch.COMMANDS):
-    cli.add_command(command)
+for group in (lakes, data, live, watch, reporting, policies):
+    for command in group.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from auditlake.sources.model import Batch, Damage, empty_batch, reject
 from auditlake.sources.split import split_lines
 
 TORN = "torn line"
+ID_ROOM = 128
+"""Bytes by which a record that came without an id may have grown since its length was checked, by having got one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class HeldStream:
     def records(self, max_record: int) -> Iterator[Batch]:
         """The lines as records; the torn one is rejected."""
         given, number = self._given, 0
-        for batch in split_lines(self, max_record):
+        for batch in split_lines(self, max_record + ID_ROOM):
             number += len(batch) + len(batch.rejected)
             moved = [
                 replace(each, line=each.line + given.line - 1, offset=each.offset + given.offset)
