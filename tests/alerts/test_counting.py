@@ -148,7 +148,7 @@ def test_past_episodes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     tally = Tally(policy(1), S)
     for number in range(6):
         tally.see((f"user {number}",), [(number * S, number)])
-    tally.judge(30 * S, 30 * S - GRACE_US)
+    tally.judge(10 * S, 10 * S - GRACE_US)
     tally.see(("open",), [(30 * S, 9)])
     tally.judge(30 * S, 30 * S)
     tally.forget_past(30 * S)
