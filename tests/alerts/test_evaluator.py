@@ -100,6 +100,23 @@ def test_late_events_wait_over_a_restart(make: Make) -> None:
     ]
 
 
+def test_late_events_that_are_not_all_judged(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the table and was not judged before the evaluator ended is judged by the next one."""
+    play = make({"watched": policy(3, window="24h")}, lateness=10 * MINUTE)
+    play.evaluate()
+    play.log(*(event(BASE - 30 * HOUR) for _ in range(3)))
+    play.evaluate()
+    play.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "_LATE_SECONDS", -1.0)
+        assert play.cycle()
+        play.stop()
+    assert told(play) == []
+    play.evaluate()
+
+    assert len(play.alerts) == 1
+
+
 def test_late_events_count_for_what_comes_after_them(make: Make) -> None:
     """An event that is too late to be judged at its time counts in windows that are not past yet."""
     play = make({"watched": policy(3, window="1h")}, lateness=10 * MINUTE)
@@ -177,7 +194,7 @@ def test_conflicts_do_not_count(make: Make, restarted: bool) -> None:
     play.evaluate()
     if restarted:
         play.stop()
-    play.log(event(BASE, event_id="b", action="two"))
+    play.log(event(BASE - SECOND, event_id="b", action="two"))
     play.evaluate()
     play.now = BASE + 30 * MINUTE
     summary = play.lake.flush()
@@ -400,12 +417,25 @@ def test_an_absence(make: Make, hours: int) -> None:
 def test_an_alert_is_written_down_at_once(make: Make) -> None:
     """A crash after the alerts of a moment were given does not repeat them."""
     play = make(THREE, lateness=10 * MINUTE)
+    play.evaluate()
     play.log(*(event(BASE) for _ in range(3)))
     play.evaluate()
     play.stop(crash=True)
     play.evaluate()
 
     assert len(play.alerts) == 1
+
+
+def test_an_absence_without_a_flush(make: Make) -> None:
+    """Episodes that came and went while nobody watched are alerted at once, in the table or not."""
+    play = make(THREE, lateness=10 * MINUTE)
+    play.evaluate()
+    play.stop()
+    play.log(*(event(BASE + MINUTE) for _ in range(3)))
+    play.now += HOUR
+    play.evaluate()
+
+    assert [(kind, at) for kind, _, at, _ in told(play)] == [("threshold_exceeded", 60), ("resolved", 80)]
 
 
 def test_a_crash_may_repeat_but_misses_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
