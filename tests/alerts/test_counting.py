@@ -174,3 +174,14 @@ def test_past_episodes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(tally.breaches) == 3
     tally.forget_past(80 * S + room.REMEMBERED_US)
     assert tally.breaches == {}
+
+
+def test_nobody_looks_for_a_while() -> None:
+    """Events of the future that came and went since the last look are alerted, however long ago that was."""
+    tally = Tally(policy(2), S, 0)
+    tally.see(("ann",), [(3 * S, 1), (4 * S, 2)])
+    assert tally.judge(0, -GRACE_US) == []
+
+    turns = tally.judge(1000 * S, 1000 * S - GRACE_US)
+
+    assert [(turn.kind, turn.at) for turn in turns] == [("threshold_exceeded", 4 * S), ("resolved", 23 * S)]

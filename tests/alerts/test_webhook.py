@@ -29,6 +29,8 @@ class Receiver:
         """The bodies that were answered with 200, in order."""
         self.headers: list[dict[str, str]] = []
         self.asked = 0
+        self.elsewhere = 0
+        """How often somebody followed a redirect."""
         self.answers: list[int | str] = []
         """What the next requests get; 200 after that."""
         self.always: int | str = 200
@@ -41,7 +43,10 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 ours.answer(self, body)
 
-            do_GET = do_POST
+            def do_GET(self) -> None:
+                ours.elsewhere += 1
+                self.send_response(200)
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -137,6 +142,7 @@ def test_what_fails_is_tried_again(
 
     assert receiver.ids() == [alert(number).id for number in range(3)]
     assert receiver.asked == 3 + len(failures)
+    assert receiver.elsewhere == 0
     assert undelivered(place) == []
     assert "secret" not in caplog.text
 
@@ -188,15 +194,31 @@ def test_a_restart_posts_although_nothing_comes(receiver: Receiver, place: Place
     assert receiver.ids() == [alert(1).id]
 
 
-def test_too_old_and_too_many_are_given_up(
+def test_the_too_old_are_given_up(receiver: Receiver, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """An alert that has waited for a week is given up, which is logged; one that has waited for six days is posted."""
+    receiver.always = 500
+    first = Dispatch([hook(receiver.url)], place)
+    for number in (6, 8):
+        first.send(alert(number, raised_at=instant(BASE) - timedelta(days=number)))
+    until(lambda: len(undelivered(place)) == 1 and receiver.asked > 2)
+    first.close(60)
+    receiver.always = 200
+    second = Dispatch([hook(receiver.url)], place)
+    until(lambda: receiver.got)
+    second.close(60)
+
+    assert receiver.ids() == [alert(6).id]
+    assert "given up" in caplog.text
+
+
+def test_the_too_many_are_given_up(
     receiver: Receiver, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Alerts that waited for a week, and the oldest beyond a number, are given up, which is logged."""
+    """Beyond a number, the alerts that wait the longest are given up, which is logged."""
     monkeypatch.setattr(room, "MOST_UNDELIVERED", 3)
     receiver.always = 500
     first = Dispatch([hook(receiver.url)], place)
-    first.send(alert(0, raised_at=instant(BASE) - timedelta(days=8)))
-    for number in range(1, 6):
+    for number in range(6):
         first.send(alert(number, raised_at=instant(BASE + number)))
     until(lambda: len(undelivered(place)) == 3)
     first.close(60)
