@@ -56,15 +56,17 @@ class Tally:
     Args:
         policy: The policy.
         lateness: How much later than it happened an event may come and still be judged at once.
+        now: When the counting begins.
     """
 
-    def __init__(self, policy: Policy, lateness: int) -> None:
+    def __init__(self, policy: Policy, lateness: int, now: int) -> None:
         self.policy = policy
         self.breaches: dict[Group, list[Breach]] = {}
         """Of every group, the stretches that were alerted, by start; past ones are remembered for a while."""
         self._k = policy.alert_threshold
         self._window = policy.window.microseconds
         self._lateness = lateness
+        self._now = now
         self._kept: dict[Group, _Kept] = {}
         self._touched: set[Group] = set()
         self._due: list[tuple[int, Group]] = []
@@ -99,9 +101,12 @@ class Tally:
             passed: Up to when all events have been read.
         """
         turns: list[Turn] = []
+        # Not since `now`, but since it was last asked: whatever happened in between, however long that was.
+        judged = min(self._now, now) - self._lateness
+        self._now = now
         for group in sorted(self._touched | self._take_due(now)):
             kept = self._kept.setdefault(group, _Kept())
-            for start, end in self._stretches(kept.sightings, now):
+            for start, end in self._stretches(kept.sightings, judged, now):
                 count = self._count(kept.sightings, start)
                 turns += self.settle(group, start, end, count, passed)
             turns += self._resolve(group, kept.sightings, passed)
@@ -144,9 +149,9 @@ class Tally:
                     yield Turn("resolved", group, crossing, now, 0)
                 breach.waiting = []
 
-    def _stretches(self, sightings: list[Sighting], now: int) -> Iterator[tuple[int, int]]:
-        """The stretches at or above the threshold that reach into what is judged, from what is kept."""
-        k, judged = self._k, now - self._lateness
+    def _stretches(self, sightings: list[Sighting], judged: int, now: int) -> Iterator[tuple[int, int]]:
+        """The stretches at or above the threshold that reach beyond what was judged, from what is kept."""
+        k = self._k
         start = end = -1
         for i in range(k - 1, bisect_right(sightings, (now, _LAST))):
             at, until = sightings[i][0], sightings[i - k + 1][0] + self._window

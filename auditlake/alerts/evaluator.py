@@ -278,7 +278,7 @@ class Evaluator:
             live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
             before, self._tallies = self._tallies, {}
             for policy_id, policy in self._rules.policies.items():
-                tally = self._tallies[policy_id] = Tally(policy, self._lateness)
+                tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)
                 known = (past or {}).get(policy_id)
                 begin = judged
                 if known is not None and known.judged_by == judged_by(policy):

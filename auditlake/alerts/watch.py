@@ -36,6 +36,8 @@ _ASK_SECONDS = 1.0
 _LONGEST_WAIT = 30.0
 _END_SECONDS = 3.0
 _LOG = logging.getLogger("auditlake.alerts.watch")
+_PANIC = "PanicException"
+"""What delta-rs raises in a forked child of a process that has used it."""
 _FORKING = threading.Lock()
 """Held where a lock's descriptor is opened, so that no child inherits one that nobody has noted."""
 _HELD: set[int] = set()
@@ -171,6 +173,12 @@ class Watch:
                         return
             except Exception as error:  # noqa: BLE001 - nobody looks after this thread
                 _complain(error)
+            except BaseException as error:
+                if type(error).__name__ != _PANIC:
+                    raise
+                _LOG.error("alerts cannot be evaluated in this process, a forked child of one that has read the lake; "
+                           "auditlake watch can, or another process that logs")  # fmt: skip
+                return
             if is_last:
                 return
             # Not all that wait are to ask at once.
@@ -178,13 +186,16 @@ class Watch:
 
     def _evaluate(self) -> None:
         """Evaluate until told to stop; after a failure from the beginning, each time a little later."""
-        session, wait, self.is_evaluating = self._session(), POLL_SECONDS, True
+        session, wait = self._session(), POLL_SECONDS
         try:
             while True:
                 is_last = self._stopping.is_set()
                 try:
                     has_more, wait = session.round(), POLL_SECONDS
+                    self.is_evaluating = True
                 except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+                    if not threading.main_thread().is_alive():
+                        return  # the interpreter ends, and some of it has; the next process goes on from here
                     _complain(error)
                     has_more, wait = False, min(2 * wait, _LONGEST_WAIT)
                 if is_last or not self._layout.config.exists():

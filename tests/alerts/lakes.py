@@ -70,8 +70,7 @@ class Play:
         self.lateness = lateness
         self.sent = Collected()
         self.evaluator: Evaluator | None = None
-        terms = Terms(self.lake.config.event_types, self.lake.config.max_record)
-        self._trails = [Trail(self.lake.layout, terms, TrailOptions(durability="os")) for _ in range(2)]
+        self._trails = self._begin_trails()
 
     @property
     def alerts(self) -> list[Alert]:
@@ -88,15 +87,27 @@ class Play:
     def log(self, *events: AuditEvent, trail: int = 0) -> None:
         self._trails[trail].log_many(events)
 
+    def log_many(self, events: Iterable[AuditEvent]) -> None:
+        self._trails[0].log_many(events)
+
+    @property
+    def kept(self) -> int:
+        """How many events are kept to count with."""
+        return self.evaluator.kept if self.evaluator else 0
+
     def evaluate(self) -> None:
         """Evaluate until there is nothing to do."""
+        while self.cycle():
+            pass
+
+    def cycle(self) -> bool:
+        """Evaluate for a moment; whether there is more to do."""
         if self.evaluator is None:
             self.evaluator = Evaluator(
                 self.lake.layout, self.lake.config, self.clock, self.sent,  # type: ignore[arg-type]
                 lateness=self.lateness, threads=1,
             )  # fmt: skip
-        while self.evaluator.cycle():
-            pass
+        return self.evaluator.cycle()
 
     def stop(self, *, crash: bool = False) -> None:
         """End the evaluator, in good order or not."""
@@ -109,6 +120,16 @@ class Play:
     def flush(self) -> None:
         """Bring what has landed into the table."""
         self.lake.flush()
+
+    def _begin_trails(self) -> list[Trail]:
+        terms = Terms(self.lake.config.event_types, self.lake.config.max_record)
+        return [Trail(self.lake.layout, terms, TrailOptions(durability="os")) for _ in range(2)]
+
+    def end_trails(self) -> None:
+        """Whoever logs ends, and others begin."""
+        for trail in self._trails:
+            trail.close()
+        self._trails = self._begin_trails()
 
     def close(self) -> None:
         """Let go of everything, and of the lake."""
