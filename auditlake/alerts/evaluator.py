@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from auditlake.alerts.counting import GRACE_US, Tally
-from auditlake.alerts.lakeside import UNJUDGED, Lakeside, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.lakeside import Lakeside, brought, newest_version, reached, the_lake, the_table
 from auditlake.alerts.late import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
 from auditlake.alerts.policies import Rules, judged_by
@@ -29,6 +29,7 @@ from auditlake.policies.model import Policy
 from auditlake.reports.words import visible
 from auditlake.store.durable import make_folders
 from auditlake.store.layout import Layout
+from auditlake.store.table import IngestOptions
 
 HISTORY_US = 7 * 86_400_000_000
 """How far back one looks that was not there for a while: for what was logged meanwhile, and the episodes of then."""
@@ -57,7 +58,6 @@ class Evaluator:
     ) -> None:  # fmt: skip
         self._layout, self._config, self._clock, self._dispatch = layout, config, clock, dispatch
         self._lateness = config.alerts.lateness.microseconds if lateness is None else lateness
-        self._threads = threads
         make_folders(layout.alerts, below=layout.root)
         self._state = layout.alerts / "state.json"
         self._before = read_state(self._state)
@@ -219,7 +219,7 @@ class Evaluator:
     def _count_from_table(self, live: Sequence[int], other: Sequence[int]) -> None:
         """Count events from the table: it has each of them once, and what was seen before changes nothing."""
         judged, ahead = self._now - self._lateness, self._now + self._lateness
-        with the_table(self._layout, self._threads) as table:
+        with the_table(self._layout) as table:
             for tally in self._tallies.values():
                 policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
                 found = table.counted(
@@ -247,7 +247,7 @@ class Evaluator:
                 return
             self._judging.extend(clusters(lot.stretches(), self._reach()))
         until = time.monotonic() + _LATE_SECONDS
-        with the_table(self._layout, self._threads) as table:
+        with the_table(self._layout) as table:
             while self._judging and time.monotonic() < until:
                 near = self._judging.popleft()
                 if (tally := self._tallies.get(near[0].policy_id)) is not None:
@@ -272,11 +272,9 @@ class Evaluator:
         since = instant(max(self._now - HISTORY_US, 0)) if first else None
         previous, self._passed = self._passed, max(self._passed, self._now - GRACE_US)
         judged = self._now - self._lateness
-        with the_lake(
-            self._layout, self._config.event_types, self._config.max_record, None if first else self._positions,
-            instant(self._now), self._threads,
-        ) as lake:  # fmt: skip
-            version = lake.reached.snapshot.version
+        options = IngestOptions(self._config.event_types, self._config.max_record)
+        with the_lake(self._layout, options, instant(self._now)) as lake:
+            version = lake.committed.snapshot.version
             live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
             before, self._tallies = self._tallies, {}
             for policy_id, policy in self._rules.policies.items():
@@ -292,7 +290,7 @@ class Evaluator:
             self._batches.remember(lake.seen(max(judged, 0)))
             self._ahead = None
             self._note_ahead(lake.next_ahead(self._now + self._lateness))
-            self._positions, self._committed = dict(lake.ends), dict(lake.reached.positions)
+            self._positions, self._committed = dict(lake.ends), dict(lake.committed.positions)
         self._seen = self._accounted = version
         self._uncounted, self._before = [], None
         self._is_cold, self._was_warm = False, True
@@ -313,7 +311,7 @@ class Evaluator:
             lake: The lake.
             tally: The policy's counts, with nothing but what was alerted.
             since: Up to then everything was judged.
-            live: Of the events before, judge those of these batches and what is new in the landing; none if None.
+            live: Of the events before, judge those of these batches and of the landing; none if None.
         """
         policy, window, judged = tally.policy, tally.policy.window.microseconds, self._now - self._lateness
         turns = lake.settle(tally, since - window, self._now, self._passed, ends_after=since)
@@ -326,7 +324,7 @@ class Evaluator:
         self._raise(policy, [*turns, *tally.judge(self._now, self._passed)])
         if live is not None:
             self._wait_for_table(lake.latecomers(policy, live, since), {})
-            self._wait_for_table(lake.latecomers(policy, [UNJUDGED], since), lake.ends)
+            self._wait_for_table(lake.latecomers(policy, None, since), lake.ends)
 
     def _retire(self, before: Mapping[str, Tally]) -> None:
         """Close what is open of policies that are gone, or count something else now."""

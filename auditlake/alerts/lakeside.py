@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,27 +14,26 @@ from typing import TYPE_CHECKING, Any
 from auditlake.alerts.counting import Tally
 from auditlake.alerts.late import Stretch
 from auditlake.alerts.model import Group, Turn, instant, micros
-from auditlake.alerts.reading import Counted, Mapper, counted
-from auditlake.engine.duck import connect, rows, view_events
-from auditlake.errors import LakeBusyError
-from auditlake.landing.segments import Piece, Position, application, pieces, slots
+from auditlake.alerts.reading import Counted, counted
+from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.landing.committed import Committed, held, read_committed, unflushed
+from auditlake.landing.segments import Position, application, slots
 from auditlake.policies.compile import BEFORE_ALL, Question, filled
 from auditlake.policies.evaluate import episodes, group_values
 from auditlake.policies.model import Policy
 from auditlake.sqlfiles import statement
-from auditlake.store import delta
+from auditlake.store.delta import view_snapshot
 from auditlake.store.failures import explained
+from auditlake.store.history import METADATA_KEY
+from auditlake.store.ingest import preview
 from auditlake.store.layout import Layout
+from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     import duckdb
 
-UNJUDGED = 2**62
-"""The batch that ``events`` shows for what of the landing nobody has judged yet."""
-_JUDGED = -1
+_LANDING = "_landing"
 _MOST_SEEN = 250_000
-_LOAD_BYTES = 64 * 1024 * 1024
-_ATTEMPTS = 5
 _APPLICATIONS = application(0).removesuffix("00")
 _FIRST = micros(BEFORE_ALL)
 _COLUMNS = (
@@ -53,21 +52,9 @@ class Commit:
     """Whether its events came from the landing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """How far the table is."""
-
-    snapshot: delta.Snapshot
-    positions: Mapping[int, Position]
-    """Of each slot, what of it is in the table."""
-
-
-def reached(layout: Layout) -> Reached:
-    """How far the table is now."""
-    names = {application(slot): slot for slot in slots(layout)}
-    snapshot = delta.read_snapshot(layout, applications=names)
-    positions = {names[name]: Position.unpack(packed) for name, packed in snapshot.transactions.items()}
-    return Reached(snapshot, positions)
+def reached(layout: Layout) -> Committed:
+    """How far the table has come, in every slot there is."""
+    return read_committed(layout, slots(layout))
 
 
 def newest_version(layout: Layout, known: int) -> int:
@@ -89,7 +76,7 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     commits: list[Commit] = []
     for version in range(until, after, -1):
         entries = [json.loads(line) for line in layout.commit(version).read_bytes().splitlines()]
-        own = next((entry["commitInfo"].get("auditlake") for entry in entries if "commitInfo" in entry), None)
+        own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
             continue
         commit = Commit(
@@ -107,24 +94,26 @@ class Lakeside:
 
     Args:
         connection: The DuckDB.
-        reached: How far the table is that it shows.
+        committed: How far the table is that it shows.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, reached: Reached) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, committed: Committed) -> None:
         self.connection = connection
-        self.reached = reached
-        self.ends: dict[int, Position] = dict(reached.positions)
+        self.committed = committed
+        self.ends: dict[int, Position] = dict(committed.positions)
         """Of each slot, what of it ``events`` shows."""
 
     def counted(self, name: str, policy: Policy, **values: object) -> Iterator[Counted]:
         """What a statement of ``sql/alerts/lake.sql`` finds that a policy counts."""
         return counted(self.connection, "lake", name, policy, values)
 
-    def latecomers(self, policy: Policy, batches: Sequence[int], judged: int) -> Iterator[Stretch]:
-        """The stretches in which batches brought a policy's groups events up to ``judged``."""
+    def latecomers(self, policy: Policy, batches: Sequence[int] | None, judged: int) -> Iterator[Stretch]:
+        """The stretches in which batches, or the landing if None, brought a policy's groups events up to ``judged``."""
         part = statement("alerts/lake.sql", "latecomers")
-        values = {"types": list(policy.required_events), "batches": list(batches), "judged": instant(judged),
-                  "reach_us": 2 * policy.window.microseconds}  # fmt: skip
+        values = {
+            "types": list(policy.required_events), "batches": list(batches or ()), "landing": batches is None,
+            "judged": instant(judged), "reach_us": 2 * policy.window.microseconds,
+        }  # fmt: skip
         for key, first, last in rows(self.connection, filled(part, policy), part.bind(values)):
             yield Stretch(policy.id, group_values(key), first, last)
 
@@ -197,91 +186,41 @@ class Lakeside:
 
 
 @contextmanager
-def the_table(layout: Layout, threads: int | None) -> Iterator[Lakeside]:
+def the_table(layout: Layout) -> Iterator[Lakeside]:
     """The newest snapshot of the table."""
-    with _connected(layout, threads) as connection:
-        now = reached(layout)
-        _view(connection, layout, now.snapshot, "events")
-        yield Lakeside(connection, now)
+    with _connected(layout) as connection:
+        committed = reached(layout)
+        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
+        yield Lakeside(connection, committed)
 
 
 @contextmanager
-def the_lake(
-    layout: Layout, event_types: frozenset[str], max_record: int, judged: Mapping[int, Position] | None, now: datetime,
-    threads: int | None,
-) -> Iterator[Lakeside]:  # fmt: skip
-    """The newest snapshot of the table, and what of the landing is not in it yet.
+def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[Lakeside]:
+    """The newest snapshot of the table and the landing, as it would be if that were flushed now.
 
     Args:
         layout: The lake.
-        event_types: The types that it knows.
-        max_record: Bytes; a longer record is none.
-        judged: How far the landing was judged before; nothing of it if None.
+        options: How a flush would ingest.
         now: What ``ingested_at`` says of the landing's events.
-        threads: As many as DuckDB may use.
     """
-    with _connected(layout, threads) as connection:
-        for _ in range(_ATTEMPTS):
-            table = reached(layout)
-            found = Lakeside(connection, table)
-            connection.execute(statement("alerts/lake.sql", "landed").text)
-            mapper = Mapper(connection, event_types, max_record)
-            _land(found, mapper, layout, judged or {}, now)
-            # A flush may have removed segments before they were read: then the table has moved on, and has their lines.
-            if newest_version(layout, table.snapshot.version) == table.snapshot.version:
-                break
-        else:
-            message = f"the lake moved on {_ATTEMPTS} times while its landing was read"
-            raise LakeBusyError(message, hint="it is read again")
-        _view(connection, layout, table.snapshot, "lake_events")
-        for name in ("landed_once", "events"):
-            connection.execute(statement("alerts/lake.sql", name).text)
+    with _connected(layout) as connection:
+        committed, left = unflushed(layout)
+        if lines := [held(piece, line=1) for piece in left]:
+            keep_rows(connection, _LANDING, preview(layout, lines, options, now=now, snapshot=committed.snapshot))
+        view_snapshot(
+            connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
+        )  # fmt: skip
+        found = Lakeside(connection, committed)
+        for piece in left:
+            found.ends[piece.segment.slot] = piece.end
         yield found
 
 
-def _land(lakeside: Lakeside, mapper: Mapper, layout: Layout, judged: Mapping[int, Position], now: datetime) -> None:
-    land = statement("alerts/lake.sql", "land")
-    loads: dict[int, list[bytes]] = {_JUDGED: [], UNJUDGED: []}
-
-    def empty(batch: int) -> None:
-        mapper.stage(loads[batch])
-        lakeside.connection.execute(land.text, {"now": now, "batch": batch})
-        loads[batch].clear()
-
-    for piece in pieces(layout, lakeside.reached.positions):
-        old, new = _cut(piece, judged.get(piece.segment.slot))
-        for batch, data in ((_JUDGED, old), (UNJUDGED, new)):
-            if data:
-                loads[batch].append(data)
-            if sum(map(len, loads[batch])) > _LOAD_BYTES:
-                empty(batch)
-        lakeside.ends[piece.segment.slot] = piece.end
-    for batch, lines in loads.items():
-        if lines:
-            empty(batch)
-
-
-def _cut(piece: Piece, judged: Position | None) -> tuple[bytes, bytes]:
-    """The piece's lines before a position, and those behind it."""
-    if judged is None or piece.segment.number > judged.number:
-        return b"", piece.data
-    if piece.segment.number < judged.number:
-        return piece.data, b""
-    place = max(judged.offset - piece.offset, 0)
-    return piece.data[:place], piece.data[place:]
-
-
 @contextmanager
-def _connected(layout: Layout, threads: int | None) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
     with (
         explained(layout, "the evaluation of alerts"),
         TemporaryDirectory(prefix="auditlake-") as spill,
-        connect(temp=Path(spill), threads=threads) as connection,
+        connect(temp=Path(spill)) as connection,
     ):
         yield connection
-
-
-def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, snapshot: delta.Snapshot, name: str) -> None:
-    source = delta.readable(layout, snapshot)
-    files = delta.file_paths(layout, source.files)
-    view_events(connection, files, name=name, columns=_COLUMNS, last_batch=source.last_batch)

@@ -174,41 +174,33 @@ class _Courier:
             self._thread.join(wait_seconds)
 
     def _run(self) -> None:
-        wait = _FIRST_WAIT
         while (alert := self._next()) is not None:
-            if self._deliver(alert):
-                wait = _FIRST_WAIT
-                self._finish(alert)
-                continue
-            with self._changed:
-                if self._closing:
-                    return
-                self._changed.wait(wait)
-            wait = min(2 * wait, _LONGEST_WAIT)
+            wait = _FIRST_WAIT
+            while not self._deliver(alert):
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._closing, wait):
+                        return
+                wait = min(2 * wait, _LONGEST_WAIT)
+            self._done(alert, self.sink.name)
 
     def _next(self) -> Alert | None:
+        """The alert to deliver next; None once there is nothing left to do."""
         with self._changed:
             while not self._waiting:
                 if self._closing:
                     return None
                 self._changed.wait()
-            return self._waiting[0]
+            return self._waiting.popleft()
 
     def _deliver(self, alert: Alert) -> bool:
         """Whether the alert is done with."""
         try:
             self.sink.deliver(alert)
-        except Exception as error:  # noqa: BLE001 - a sink is foreign code
+        except BaseException as error:  # noqa: BLE001 - a sink is foreign code, and may even want to exit
             what = "it is tried again" if self.sink.tries_again else "it is given up"
             _LOG.error("alert %s could not be delivered to %s, %s: %r", alert.id, self.sink.name, what, error)
             return not self.sink.tries_again
         return True
-
-    def _finish(self, alert: Alert) -> None:
-        with self._changed:
-            if self._waiting and self._waiting[0] is alert:
-                self._waiting.popleft()
-        self._done(alert, self.sink.name)
 
 
 class Dispatch:

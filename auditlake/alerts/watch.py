@@ -36,6 +36,8 @@ _ASK_SECONDS = 1.0
 _LONGEST_WAIT = 30.0
 _END_SECONDS = 3.0
 _LOG = logging.getLogger("auditlake.alerts.watch")
+_PANIC = "PanicException"
+"""What delta-rs raises in a forked child of a process that has used it."""
 _FORKING = threading.Lock()
 """Held where a lock's descriptor is opened, so that no child inherits one that nobody has noted."""
 _HELD: set[int] = set()
@@ -171,6 +173,12 @@ class Watch:
                         return
             except Exception as error:  # noqa: BLE001 - nobody looks after this thread
                 _complain(error)
+            except BaseException as error:
+                if type(error).__name__ != _PANIC:
+                    raise
+                _LOG.error("alerts cannot be evaluated in this process, a forked child of one that has read the lake; "
+                           "auditlake watch can, or another process that logs")  # fmt: skip
+                return
             if is_last:
                 return
             # Not all that wait are to ask at once.

@@ -1,120 +1,5 @@
 -- What the evaluator of alerts asks of the lake: when it begins, and of events that came too late to be counted live.
--- `events` shows the lake and, when it begins, what of the landing is not in the table yet.
-
--- name: landed()
--- What lies in the landing behind the table's positions: like events, with a batch that says whether it was judged.
-create or replace temp table landed (
-  seq bigint,
-  event_id varchar,
-  event_type varchar,
-  "timestamp" timestamptz,
-  user_id varchar,
-  action varchar,
-  resource varchar,
-  status varchar,
-  details varchar,
-  metadata varchar,
-  session_id varchar,
-  ip_address varchar,
-  source varchar,
-  ingested_at timestamptz,
-  batch bigint,
-  event_date date
-);
-
--- name: land($now, $batch)
--- Take what is staged.
-insert into landed
-select
-  seq,
-  coalesce(event_id, 'record ' || seq) as event_id,
-  event_type,
-  "timestamp",
-  user_id,
-  action,
-  resource,
-  status,
-  details,
-  metadata,
-  session_id,
-  ip_address,
-  source,
-  cast($now as timestamptz) as ingested_at,
-  $batch as batch,
-  cast("timestamp" as date) as event_date
-from staged
-where reason is null;
-
--- name: landed_once()
--- Each of them once, and without those that the table has under the same id. A duplicate has the time of its original,
--- so no more of the table is looked at than the time that they span.
-create or replace temp table landed_once as
-with firsts as (
-  select *
-  from landed
-  qualify row_number() over (partition by source, event_id order by seq) = 1
-),
-
-span as (
-  select
-    min("timestamp") as first_event,
-    max("timestamp") as last_event
-  from firsts
-),
-
-known as (
-  select
-    lake_events.source,
-    lake_events.event_id
-  from lake_events
-  join span
-    on lake_events."timestamp" >= span.first_event
-      and lake_events."timestamp" <= span.last_event
-)
-
-select firsts.*
-from firsts
-anti join known
-  on firsts.source = known.source and firsts.event_id = known.event_id;
-
--- name: events()
--- The table and the landing.
-create or replace temp view events as
-select
-  event_id,
-  event_type,
-  "timestamp",
-  user_id,
-  action,
-  resource,
-  status,
-  details,
-  metadata,
-  session_id,
-  ip_address,
-  source,
-  ingested_at,
-  batch,
-  event_date
-from lake_events
-union all
-select
-  event_id,
-  event_type,
-  "timestamp",
-  user_id,
-  action,
-  resource,
-  status,
-  details,
-  metadata,
-  session_id,
-  ip_address,
-  source,
-  ingested_at,
-  batch,
-  event_date
-from landed_once;
+-- `events` shows the table and, when it begins, what of the landing is not in it yet, which has no batch.
 
 -- name: recent($types, $alert_threshold, $after, $judged, $until)
 -- What a policy's counts are made of from now on: of what is no longer judged live, each group's newest events, as many
@@ -171,9 +56,9 @@ from (
 group by group_key
 order by group_key;
 
--- name: latecomers($types, $batches, $judged, $reach_us)
--- The stretches of each group in which those batches brought events that are too old to be judged live; what is no
--- further apart than $reach_us is one stretch.
+-- name: latecomers($types, $batches, $landing, $judged, $reach_us)
+-- The stretches of each group in which some batches, or with $landing the landing, brought events that are too old to be
+-- judged live; what is no further apart than $reach_us is one stretch.
 -- returns: group_key, first_t, last_t (microseconds)
 with late as (
   select
@@ -181,7 +66,7 @@ with late as (
     epoch_us("timestamp") as t
   from events
   where list_contains($types, event_type)
-    and list_contains($batches, batch)
+    and case when $landing then batch is null else list_contains($batches, batch) end
     and "timestamp" <= $judged
     and coalesce(try(predicate), false)
     and key_of_group is not null

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from unittest.mock import patch
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.evaluator import Evaluator
-from auditlake.alerts.lakeside import reached
-from auditlake.alerts.model import Alert, instant, micros
-from auditlake.landing.segments import application, pieces
+from auditlake.alerts.model import Alert, instant
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.sources.model import InputFile
-from auditlake.store import delta
-from auditlake.store.ingest import IngestOptions, ingest
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -77,8 +70,7 @@ class Play:
         self.lateness = lateness
         self.sent = Collected()
         self.evaluator: Evaluator | None = None
-        terms = Terms(self.lake.config.event_types, self.lake.config.max_record)
-        self._trails = [Trail(self.lake.layout, terms, TrailOptions(durability="os")) for _ in range(2)]
+        self._trails = self._begin_trails()
 
     @property
     def alerts(self) -> list[Alert]:
@@ -95,15 +87,27 @@ class Play:
     def log(self, *events: AuditEvent, trail: int = 0) -> None:
         self._trails[trail].log_many(events)
 
+    def log_many(self, events: Iterable[AuditEvent]) -> None:
+        self._trails[0].log_many(events)
+
+    @property
+    def kept(self) -> int:
+        """How many events are kept to count with."""
+        return self.evaluator.kept if self.evaluator else 0
+
     def evaluate(self) -> None:
         """Evaluate until there is nothing to do."""
+        while self.cycle():
+            pass
+
+    def cycle(self) -> bool:
+        """Evaluate for a moment; whether there is more to do."""
         if self.evaluator is None:
             self.evaluator = Evaluator(
                 self.lake.layout, self.lake.config, self.clock, self.sent,  # type: ignore[arg-type]
                 lateness=self.lateness, threads=1,
             )  # fmt: skip
-        while self.evaluator.cycle():
-            pass
+        return self.evaluator.cycle()
 
     def stop(self, *, crash: bool = False) -> None:
         """End the evaluator, in good order or not."""
@@ -115,7 +119,17 @@ class Play:
 
     def flush(self) -> None:
         """Bring what has landed into the table."""
-        flush(self.lake, self.clock())
+        self.lake.flush()
+
+    def _begin_trails(self) -> list[Trail]:
+        terms = Terms(self.lake.config.event_types, self.lake.config.max_record)
+        return [Trail(self.lake.layout, terms, TrailOptions(durability="os")) for _ in range(2)]
+
+    def end_trails(self) -> None:
+        """Whoever logs ends, and others begin."""
+        for trail in self._trails:
+            trail.close()
+        self._trails = self._begin_trails()
 
     def close(self) -> None:
         """Let go of everything, and of the lake."""
@@ -128,29 +142,3 @@ class Play:
 def event(at: int, user: str | None = "ann", **fields: object) -> AuditEvent:
     """A login so many microseconds after 1970."""
     return AuditEvent(**{"event_type": "login", "timestamp": instant(at), "user_id": user, **fields})  # type: ignore[arg-type]
-
-
-def flush(lake, now):
-    layout, config = lake.layout, lake.config
-    since = reached(layout).positions
-    data, ends, done = b"", dict(since), []
-    for piece in pieces(layout, since):
-        data += piece.data
-        ends[piece.segment.slot] = piece.end
-        done.append(piece.segment)
-    if not data:
-        return
-    file = layout.staging / "flush.jsonl"
-    file.write_bytes(data)
-    real = delta.commit
-
-    def commit(layout, seen, change):
-        seen = delta.read_snapshot(layout, seen.version, applications=[application(s) for s in ends])
-        return real(layout, seen, replace(change, transactions={application(s): e.packed for s, e in ends.items()}))
-
-    with patch.object(delta, "commit", commit):
-        ingest(layout, [InputFile("landing", file)], IngestOptions(config.event_types, config.max_record, "auditlake"), now=now)
-    file.unlink()
-    for s in done:
-        if not s.open:
-            s.path.unlink(missing_ok=True)
