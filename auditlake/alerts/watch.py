@@ -186,13 +186,16 @@ class Watch:
 
     def _evaluate(self) -> None:
         """Evaluate until told to stop; after a failure from the beginning, each time a little later."""
-        session, wait, self.is_evaluating = self._session(), POLL_SECONDS, True
+        session, wait = self._session(), POLL_SECONDS
         try:
             while True:
                 is_last = self._stopping.is_set()
                 try:
                     has_more, wait = session.round(), POLL_SECONDS
+                    self.is_evaluating = True
                 except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+                    if not threading.main_thread().is_alive():
+                        return  # the interpreter ends, and some of it has; the next process goes on from here
                     _complain(error)
                     has_more, wait = False, min(2 * wait, _LONGEST_WAIT)
                 if is_last or not self._layout.config.exists():

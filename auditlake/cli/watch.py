@@ -53,6 +53,7 @@ def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, latenes
     from auditlake.clock import system_clock
 
     lake = opened(path)
+    _show_troubles()
     sinks: list[Any] = [show]
     try:
         sinks += [Webhook(webhook)] if webhook else []
@@ -73,6 +74,20 @@ def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, latenes
             told = watching.is_evaluating
             click.echo("evaluating" if told else "another process evaluates this lake; waiting for it to end", err=True)
     watching.stop(wait_seconds=_END_SECONDS)
+
+
+def _show_troubles() -> None:
+    """What goes wrong is said on standard error; alerts themselves are printed, so their log is for nobody."""
+    import logging
+
+    class Troubles(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"auditlake: {plain(record.getMessage())}", err=True)
+
+    log = logging.getLogger("auditlake.alerts.watch")
+    log.handlers = [Troubles()]
+    log.propagate = False
+    logging.getLogger("auditlake.alerts").addHandler(logging.NullHandler())
 
 
 def show(alert: Alert) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditlake.alerts import counting as room
 from auditlake.alerts.counting import GRACE_US, Tally
 from auditlake.alerts.model import Group, Turn
 from auditlake.policies.model import Duration, Policy
@@ -138,3 +140,22 @@ def test_in_any_order(events: list[Arrival], threshold: int, lateness: int, ever
         assert all(any(start <= at < end for at in given) for start, end in found)
         assert len(run.ends(group)) >= len(given)
     assert run.tally.groups == run.tally.kept == 0
+
+
+def test_past_episodes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was alerted is remembered for a while, and no more of it than a number, the newest; what is open is kept."""
+    monkeypatch.setattr(room, "MOST_REMEMBERED", 3)
+    tally = Tally(policy(1), S)
+    for number in range(6):
+        tally.see((f"user {number}",), [(number * S, number)])
+    tally.judge(10 * S, 10 * S - GRACE_US)
+    tally.see(("open",), [(30 * S, 9)])
+    tally.judge(30 * S, 30 * S)
+    tally.forget_past(30 * S)
+    assert sorted(tally.breaches) == [("open",), ("user 3",), ("user 4",), ("user 5",)]
+
+    tally.judge(60 * S, 60 * S)
+    tally.forget_past(60 * S)
+    assert len(tally.breaches) == 3
+    tally.forget_past(60 * S + room.REMEMBERED_US)
+    assert tally.breaches == {}

@@ -397,6 +397,17 @@ def test_an_absence(make: Make, hours: int) -> None:
     assert sorted(at for kind, _, at, _ in told(play) if kind == "resolved") == [80, 140]
 
 
+def test_an_alert_is_written_down_at_once(make: Make) -> None:
+    """A crash after the alerts of a moment were given does not repeat them."""
+    play = make(THREE, lateness=10 * MINUTE)
+    play.log(*(event(BASE) for _ in range(3)))
+    play.evaluate()
+    play.stop(crash=True)
+    play.evaluate()
+
+    assert len(play.alerts) == 1
+
+
 def test_a_crash_may_repeat_but_misses_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the state was never written, the same alerts come again under the same ids."""
     play = make(THREE, lateness=10 * MINUTE)
@@ -454,7 +465,7 @@ def test_the_clock_goes_back(make: Make) -> None:
 
 
 def test_policies_come_and_go(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """An added policy counts what is there, a broken one stays as it was, and what is open of a removed one is closed."""
+    """An added policy counts what is there, a broken one stays as it was, a removed one is closed."""
     play = make({}, lateness=10 * MINUTE)
     file = play.lake.layout.policy("added")
     play.log(event(BASE), event(BASE))
