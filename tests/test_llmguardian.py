@@ -472,6 +472,14 @@ def test_b17_every_field_comes_back_and_can_be_asked_for(monitor: AuditMonitor) 
     assert pages == [[4, 3], [2, 1], [0], []]
 
 
+def test_b17_filters_that_make_no_sense(monitor: AuditMonitor) -> None:
+    """They are the monitor's own error, as everything that goes wrong is."""
+    wrong: list[dict[str, Any]] = [{"start_time": "soon"}, {"limit": -1}, {"event_type": 5}]
+    for filters in wrong:
+        with pytest.raises(MonitoringError, match="Failed to get audit events"):
+            monitor.get_events(**filters)
+
+
 def test_b18_reports_are_the_same_every_time(monitor: AuditMonitor, tmp_path: Path) -> None:
     """Asking changes nothing, and two processes with other hash seeds write the same bytes."""
     monitor.log_event(event(AuditEventType.LOGIN))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,16 +36,17 @@ class Occurrences:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: OrderedDict[bytes, int] = OrderedDict()  # a dict takes ever longer to find its first
 
     def count(self, record: bytes) -> tuple[str, int]:
         """The SHA-256 of a record, and the how manieth of its kind it is, from 1."""
         digest = hashlib.sha256(record)
         key = digest.digest()[:16]
-        number = self._numbers.pop(key, 0) + 1
-        self._numbers[key] = number  # at the end: the oldest stand first
+        number = self._numbers.get(key, 0) + 1
+        self._numbers[key] = number
+        self._numbers.move_to_end(key)
         if len(self._numbers) > self._window:
-            del self._numbers[next(iter(self._numbers))]
+            self._numbers.popitem(last=False)
         return digest.hexdigest(), number
 
 

@@ -95,6 +95,19 @@ def test_a_cut_file_that_grew_again(lake: AuditLake, log: Path, follow: Follow) 
     assert followed.told == []
 
 
+def test_a_file_that_was_cut_before_it_was_read(lake: AuditLake, log: Path, follow: Follow) -> None:
+    """A file that was empty when it was looked at, and was written, copied and cut since, is read from the copy."""
+    append(log)
+    followed = follow().all()
+    append(log, event(0))
+    with rotated(log, how="copy"):
+        pass
+    append(log, event(1))
+    followed.all()
+
+    assert numbers(lake) == [0, 1]
+
+
 def test_a_cut_file_without_a_copy(lake: AuditLake, log: Path, follow: Follow) -> None:
     """What was read but not whole when a file was cut lands as it is, and whoever watches is told."""
     append(log, event(0), event(1)[:10])
@@ -339,7 +352,10 @@ def test_a_bookmark_that_cannot_be_read(lake: AuditLake, log: Path) -> None:
     assert "remove it" in caught.value.hint
 
 
-@pytest.mark.parametrize("seed", range(12))
+SEEDS = [*range(12), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(12, 300))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_every_line_lands_once(
     seed: int, lake: AuditLake, log: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
