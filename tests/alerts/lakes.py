@@ -87,7 +87,7 @@ class Play:
     def log(self, *events: AuditEvent, trail: int = 0) -> None:
         self._trails[trail].log_many(events)
 
-    def log_many(self, events: Iterable[AuditEvent]) -> None:
+    def log_many(self, events: Sequence[AuditEvent]) -> None:
         self._trails[0].log_many(events)
 
     @property
