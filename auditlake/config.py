@@ -232,7 +232,9 @@ _ALERT_READERS: _Readers = {
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
-    got = "nothing" if value is _ABSENT else repr(value)[:80]
+    # A webhook's URL may hold a token or a password: it is not repeated in messages, which end up in logs.
+    secret = key == "alerts.webhook" and isinstance(value, str)
+    got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
     return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 
 

@@ -57,15 +57,18 @@ def test_lateness(lake: AuditLake, text: str, seconds: int) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[alerts]\nwebook = 'http://x'", "unknown key 'webook' in [alerts]"),
-        ("[alerts]\nwebhook = 5", "webhook in [alerts] must be a text, got 5"),
-        ("[alerts]\nwebhook = 'ftp://x'", "[alerts]: webhook: expected a URL that begins with http:// or https://"),
-        ("[alerts]\nwebhook = 'http://u:p@x'", "use a token"),
-        ("[alerts]\njsonl = ''", "jsonl in [alerts] must be a text, got ''"),
-        ("[alerts]\nlateness = '10'", "'10' has no unit"),
-        ("[alerts]\nlateness = '1mo'", "counts months"),
-        ("[alerts]\nlateness = '8d'", "lateness: expected a length from 1s to 7d, got '8d'"),
-        ("alerts = 3", "alerts must be a section [alerts], got 3"),
+        ("[alerts]\nwebook = 'http://x'", "unknown key 'alerts.webook'; expected some of webhook, jsonl, lateness"),
+        ("[alerts]\nwebhook = 5", "alerts.webhook: expected an http:// or https:// URL without spaces"),
+        ("[alerts]\nwebhook = 'ftp://x'", "alerts.webhook: expected an http:// or https:// URL without spaces"),
+        ("[alerts]\nwebhook = 'http://u:p@x'", "without spaces, name or password, got something else"),
+        ("[alerts]\njsonl = ''", "alerts.jsonl: expected a path, got ''"),
+        (
+            "[alerts]\nlateness = '10'",
+            "alerts.lateness: expected a length of time from 1s to 7d, such as '10min', got '10'",
+        ),
+        ("[alerts]\nlateness = '1mo'", "such as '10min', got '1mo'"),
+        ("[alerts]\nlateness = '8d'", "such as '10min', got '8d'"),
+        ("alerts = 3", "alerts: expected a section [alerts], got 3"),
     ],
 )
 def test_mistakes(lake: AuditLake, line: str, message: str) -> None:
