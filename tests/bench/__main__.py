@@ -46,7 +46,7 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads", threads, rate=True, figure=per_sync, least=15),
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
-        Asked("log-predecessor", f"log, sync, {followed}", rate=True, figure=per_second),
+        Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
     )
 
 
