@@ -62,7 +62,7 @@ def test_the_settings_decide(lake: AuditLake, alerts: bool | None, lines: int) -
 
 
 def test_a_forked_child_evaluates_too(lake: AuditLake) -> None:
-    """A child that goes on with its parent's trail evaluates. (Not of a parent that has used delta-rs already.)"""
+    """A child that goes on with its parent's trail evaluates, if its parent has not used delta-rs before."""
     code = f"""
 import os
 import auditlake
