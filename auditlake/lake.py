@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from auditlake.alerts.watch import Alerts
+    from auditlake.desk.session import AuditSession
     from auditlake.events.event import AuditEvent
     from auditlake.landing.flush import FlushSummary
     from auditlake.landing.trail import Trail
@@ -150,6 +151,12 @@ class AuditLake:
         """
         return self._rows(query, params, snapshot)
 
+    def audit_session(self, **options: Any) -> AuditSession:
+        """A sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
+        from auditlake.desk.session import AuditSession
+
+        return AuditSession(self.layout, self.config, self._clock, self._options(), **options)
+
     def events(
         self,
         *,
@@ -188,21 +195,13 @@ class AuditLake:
     # Policies
 
     def policies(self) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id.
-
-        Raises:
-            PolicyError: A file cannot be used; every mistake of every file is listed.
-        """
+        """Every policy of the lake, by id; a PolicyError lists every mistake of every file."""
         from auditlake.policies.loader import load_policies
 
         return load_policies(self.layout.policies, self.config.event_types)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id.
-
-        Raises:
-            PolicyNotFoundError: The lake has no such policy.
-        """
+        """One policy by its id, or PolicyNotFoundError."""
         from auditlake.policies.store import chosen
 
         return chosen(self.policies(), [policy_id])[0]
