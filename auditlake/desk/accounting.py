@@ -43,7 +43,7 @@ class Accounts:
             AuditLakeError: It could not be written: then nothing may be answered.
         """
         details: dict[str, Any] = {
-            "query": text.encode("utf-8", "backslashreplace").decode("utf-8"),
+            "query": str(text).encode("utf-8", "backslashreplace").decode("utf-8"),
             "parameters": dict(values),
             "snapshot": self._snapshot,
             "rows": outcome.rows,

@@ -108,7 +108,7 @@ def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: st
             "set memory_limit = '64GB'",
             "attach '/tmp/auditlake-canary.db'",
         ):
-            if _works(lambda statement=statement: connection.execute(statement)):  # type: ignore[misc]
+            if _works(lambda statement=statement: connection.execute(statement)):
                 raise Unsafe(f"the engine ran {statement.split()[0]}")
     if "gate" in layers:
         for statement in ("with x as (copy (values (1)) to 'x') from x", f"from read_text({literal(victim)})"):

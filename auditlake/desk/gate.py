@@ -28,7 +28,7 @@ _ONLY = "only one query is allowed: SELECT, FROM, WITH, VALUES, PIVOT â€¦ IN (â€
 _Node = Mapping[str, Any]
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 - what the gate says, not what failed
     """A statement that auditors may not run; its text is one line that says what is not allowed."""
 
 
@@ -114,7 +114,7 @@ class Gate:
     def _node(self, node: _Node, scope: frozenset[str], depth: int) -> None:
         kind = node.get("type")
         if "class" in node:
-            self._expression(node, scope)
+            self._expression(node)
             if node["class"] == "CONSTANT":
                 return  # its value is no part of the statement's structure
         elif isinstance(kind, str):
@@ -153,7 +153,7 @@ class Gate:
             raise Refusal(f"there is no view {name[:80]!r}; there are: {', '.join(sorted(self.tables))}")
         self.used.add(_folded(name))
 
-    def _expression(self, node: _Node, scope: frozenset[str]) -> None:
+    def _expression(self, node: _Node) -> None:
         kind = node["class"]
         if kind not in known.EXPRESSIONS:
             raise Refusal(f"{_in_words(kind)} is not allowed in a query")

@@ -133,7 +133,7 @@ def _masking(file: Path, raw: Any) -> Masking:
         left = how.get("truncate") if isinstance(how, dict) and len(how) == 1 else None
         if how not in {"hide", "hash"} if isinstance(how, str) else type(left) is not int or not 0 < left < 1000:
             raise _wrong(file, f"columns.{name}: expected hide, hash or {{truncate: N}}, got {how!r}")
-        columns[name] = how if isinstance(how, str) else left
+        columns[name] = how if isinstance(how, str) else int(left or 0)
     return Masking(columns, _condition(file, raw.get("rows")))
 
 

@@ -85,7 +85,7 @@ class Child:
     def __init__(self) -> None:
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *(each for each in map(os.path.abspath, filter(None, sys.path)) if each != package)]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
             [sys.executable, "-I", "-S", "-c", _CODE, *paths],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=_ENVIRONMENT, cwd="/", start_new_session=True, bufsize=0,

@@ -226,7 +226,7 @@ class AuditSession:
 
     def _run(self, query: str, values: Mapping[str, Any]) -> tuple[Reply, BaseException | None]:
         """How it ended, and what to raise for it where that is more than the outcome says."""
-        if not isinstance(query, str) or "\ud800" <= max(query, default="") <= "\udfff":
+        if not _is_text(query):
             return _ended("refused", "a statement is text"), None
         try:
             child = self._open_child()
@@ -299,10 +299,15 @@ def _flush_others(layout: Layout, options: IngestOptions, clock: Clock) -> None:
         flush(layout, options, now=clock())
 
 
-def _name(principal: str) -> str:
+def _is_text(query: object) -> bool:
+    """Whether it can be sent as UTF-8."""
+    return isinstance(query, str) and not any("\ud800" <= each <= "\udfff" for each in query)
+
+
+def _name(principal: Any) -> str:
     if not isinstance(principal, str) or not principal.strip() or len(principal) > 200 or not principal.isprintable():
         raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
-    return principal
+    return str(principal)
 
 
 def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -109,7 +109,7 @@ _WINDOWS = """
     cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number
 """
 
-FUNCTIONS = _names(" ".join((_MATHS, _TEXT, _TIMES, _NESTED, _OTHER, _AGGREGATES, _WINDOWS)).lower())
+FUNCTIONS = _names(f"{_MATHS} {_TEXT} {_TIMES} {_NESTED} {_OTHER} {_AGGREGATES} {_WINDOWS}".lower())
 """The functions and operators that may be called, in lower case."""
 
 UNCALLED = _names(
