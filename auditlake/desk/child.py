@@ -22,7 +22,8 @@ from auditlake.desk.wire import HEAD, RowsIn, RowsOut, packed, read_exactly, sen
 if TYPE_CHECKING:
     import duckdb
 
-_IN, _OUT = 0, 1
+_IN = 0
+_OUT = os.dup(1)
 _ENGINE_ROOM = 1_000_000_000
 """Bytes of address space for threads' stacks and allocators' reserves, which is not memory in use."""
 _OPEN_FILES = 256
@@ -31,6 +32,9 @@ _BATCH = 8_192
 
 def main() -> None:
     """Serve until the parent goes."""
+    # Whatever prints must not print into what the parent reads.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
     # Arrow does without numpy, which takes as long to import as all the rest.
     sys.modules["numpy"] = None  # type: ignore[assignment]
     # All that is ever needed, before the right to read it is gone.
@@ -128,7 +132,8 @@ class Server:
             _say({"need": name})
             _take_table(self._connection, f"_{name}")
             engine.make_view(self._connection, name, self._said["on_demand"][name])
-            self._loaded.add(name)
+            if name not in self._said["growing"]:
+                self._loaded.add(name)
 
     def _stream(self, relation: duckdb.DuckDBPyRelation) -> dict[str, Any]:
         """Send rows until there are no more of them, or too many."""

@@ -11,7 +11,7 @@ from auditlake.desk.process import Child, ChildGone
 from auditlake.errors import SandboxError
 
 _OPENING = Opening(
-    layers=(), files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, seconds=10.0,
+    layers=(), files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(), seconds=10.0,
     memory=512 * MEGABYTE, threads=1, rows=1, output=MEGABYTE,
 )  # fmt: skip
 _WHAT = {

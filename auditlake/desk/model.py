@@ -34,6 +34,8 @@ class Opening:
     """The views that may be named in a query; the others are what these are made of."""
     on_demand: Mapping[str, str]
     """The queries behind views over a table ``_name``, which the parent hands over once somebody asks for it."""
+    growing: Sequence[str]
+    """Those of them that are asked for anew each time."""
     seconds: float
     memory: int
     """Bytes."""

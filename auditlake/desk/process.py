@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditlake.desk.model import Opening, Outcome
 from auditlake.desk.wire import HEAD, ROWS, SAID, packed
@@ -58,25 +58,8 @@ class Reply:
     """What a query gave."""
 
     outcome: Outcome
-    data: bytearray
-    """An Arrow IPC stream; of a query that gave rows."""
-
-    def table(self) -> pa.Table:
-        """The rows.
-
-        Raises:
-            ValueError: They are not what Arrow takes for a table.
-        """
-        import pyarrow as pa
-
-        if not self.data:
-            return pa.table({})
-        try:
-            table = pa.ipc.open_stream(pa.py_buffer(self.data)).read_all()
-            table.validate(full=True)
-        except pa.ArrowException as error:
-            raise ValueError(f"the child sent no table: {error}") from error
-        return table
+    table: pa.Table | None = None
+    """The rows; of a query that gave any."""
 
 
 class Child:
@@ -98,6 +81,8 @@ class Child:
         self._deadline = 0.0
         self.holds: tuple[str, ...] = ()
         """The layers that it has put on."""
+        self.ready = False
+        """Whether it can be asked."""
         self.lacks: dict[str, str] = {}
         """The layers that it could not put on, and why."""
 
@@ -120,6 +105,7 @@ class Child:
             said = self._said(kind, payload)
             if "ready" in said:
                 self.holds = tuple(str(each) for each in said["ready"])
+                self.ready = True
                 return
             if "lacks" in said:
                 self.lacks[str(said["lacks"])] = str(said.get("why", ""))
@@ -162,9 +148,22 @@ class Child:
                 self._deadline = time.monotonic() + left
                 self._hand_over(table)
             elif isinstance(done := said.get("done"), dict):
-                return Reply(_outcome(done), data)
+                return self._reply(_outcome(done), data)
             else:
                 self._end("it said what makes no sense")
+
+    def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
+        """The rows that a child sent, if they are what Arrow takes for a table."""
+        import pyarrow as pa
+
+        if outcome.status != "success" or not data:
+            return Reply(outcome)
+        try:
+            table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+            table.validate(full=True)
+        except (pa.ArrowException, OSError):
+            self._end("it gave what are no rows")
+        return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:
         import pyarrow as pa
@@ -189,7 +188,7 @@ class Child:
                 with suppress(OSError):
                     pipe.close()
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str) -> NoReturn:
         self.kill()
         raise ChildGone(why)
 
@@ -243,11 +242,12 @@ class Child:
         return "its process no longer answers"
 
     def _said(self, kind: bytes, payload: bytes) -> dict[str, Any]:
+        said = None
         with suppress(ValueError, RecursionError):
-            if kind == SAID and isinstance(said := json.loads(payload), dict):
-                return said
-        self._end("it said what makes no sense")
-        raise AssertionError
+            said = json.loads(payload)
+        if kind != SAID or not isinstance(said, dict):
+            self._end("it said what makes no sense")
+        return said
 
 
 def _outcome(done: Mapping[str, Any]) -> Outcome:

@@ -190,6 +190,7 @@ class AuditSession:
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
             on_demand={name: statement("desk/views.sql", name).text for name in SHAPES},
+            growing=("queries",),
             seconds=self.limits.seconds,
             memory=self.limits.memory_mb * MEGABYTE,
             threads=self.limits.threads,
@@ -222,7 +223,7 @@ class AuditSession:
             raise error
         if failure := _failure(reply.outcome, self.limits.seconds):
             raise failure
-        return Answer(reply.table(), reply.outcome, self.snapshot, event_id)
+        return Answer(_rows(reply), reply.outcome, self.snapshot, event_id)
 
     def _run(self, query: str, values: Mapping[str, Any]) -> tuple[Reply, BaseException | None]:
         """How it ended, and what to raise for it where that is more than the outcome says."""
@@ -248,7 +249,7 @@ class AuditSession:
         """The child, a new one if the last has ended."""
         if self._child is None:
             self._child = Child()
-        if self._child.holds:
+        if self._child.ready:
             return self._child
         try:
             self._child.open(self._opening)
@@ -337,7 +338,13 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _ended(status: Any, reason: str) -> Reply:
-    return Reply(Outcome(status, reason), bytearray())
+    return Reply(Outcome(status, reason))
+
+
+def _rows(reply: Reply) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({}) if reply.table is None else reply.table
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
