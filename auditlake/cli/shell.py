@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from auditlake.lake import AuditLake
 
 _KEYWORDS = (
-    "select from where group by order having limit offset with as join left using on and or not in like between is "
+    "from select where group by order having limit offset with as join left using on and or not in like between is "
     "null case when then else end distinct union all except intersect qualify window over partition rows range "
     "interval cast pivot unpivot describe summarize asof lateral values exists true false desc asc nulls last first"
 ).split()

@@ -86,9 +86,9 @@ with steps as (
     and "timestamp" <= $until
 )
 
-select user_id, silent_since, active_again, date_diff('day', silent_since, active_again) as silent_days
+select user_id, silent_since, active_again, date_sub('day', silent_since, active_again) as silent_days
 from steps
-where date_diff('day', silent_since, active_again) >= $days
+where active_again - silent_since >= to_days($days)
 order by active_again desc, user_id;
 
 -- name: first_seen($since, $until)
@@ -189,7 +189,7 @@ select
   source,
   event_date,
   count(*) as events,
-  max(date_diff('hour', "timestamp", ingested_at)) as latest_hours
+  max(date_sub('hour', "timestamp", ingested_at)) as latest_hours
 from events
 where "timestamp" > $since
   and "timestamp" <= $until
@@ -214,7 +214,7 @@ with steps as (
     and source <> 'auditlake.self'
 )
 
-select source, silent_from, silent_to, date_diff('hour', silent_from, silent_to) as hours
+select source, silent_from, silent_to, date_sub('hour', silent_from, silent_to) as hours
 from steps
 where silent_to - silent_from >= to_hours($hours)
 order by silent_from, source;

@@ -98,7 +98,7 @@ def test_pinned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine_reads", [True, False])
 def test_as_of(engine_reads: bool, lake: auditlake.AuditLake) -> None:
-    """As of an instant, later events do not exist; the same where Arrow reads the files for an engine without rights."""
+    """As of an instant, later events do not exist; also where Arrow reads the files for an engine without rights."""
     then = NOW - timedelta(days=5)
     query = "select event_date, user_id, count(*) from events where status = 'success' group by all order by all"
     with session(lake, as_of=then, engine_reads=engine_reads) as opened:
