@@ -153,9 +153,9 @@ class AuditLake:
 
     def audit_session(self, **options: Any) -> AuditSession:
         """A sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
-        from auditlake.desk.session import AuditSession
+        from auditlake.desk.opening import open_session
 
-        return AuditSession(self.layout, self.config, self._clock, self._options(), **options)
+        return open_session(self.layout, self.config, self._clock, self._options(), **options)
 
     def events(
         self,

@@ -100,6 +100,8 @@ class Child:
         """
         self._deadline = time.monotonic() + _START_SECONDS
         self._send(packed(opening.as_said()))
+        import pyarrow.ipc  # noqa: F401 - needed for the answer, and slow: now, while the child is at work
+
         while True:
             kind, payload = self._frame()
             said = self._said(kind, payload)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -114,6 +116,7 @@ class AuditSession:
             findings are judged as of now.
         layers: For tests: which layers of the sandbox to put on.
         engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
+        child: One that was started already.
 
     Raises:
         SandboxError: No sandbox can be had.
@@ -133,8 +136,9 @@ class AuditSession:
         as_of: Instant | None = None,
         layers: Sequence[Layer] = LAYERS,
         engine_reads: bool | None = None,
+        child: Child | None = None,
     ) -> None:
-        self._child: Child | None = Child()  # it imports while we look at the lake
+        self._child: Child | None = child or Child()  # it imports while we look at the lake
         try:
             self.principal = _name(principal)
             """Who asks."""
@@ -145,6 +149,7 @@ class AuditSession:
             self.limits = config.desk
             """How much a question may take."""
             masking = masking_of(layout, self.principal)
+            self._key = masking.key
             if snapshot is None:
                 _flush_others(layout, options, clock)
             found = read_snapshot(layout, snapshot)
@@ -231,7 +236,8 @@ class AuditSession:
             return _ended("refused", "a statement is text"), None
         try:
             child = self._open_child()
-            return child.ask(query, values, self.limits.seconds, self._opening.output, self._tables.make), None
+            reply = child.ask(query, values, self.limits.seconds, self._opening.output, self._tables.make)
+            return self._without_key(reply), None
         except ChildGone as gone:
             self._end_child()
             return _ended("stopped", gone.why), None
@@ -244,6 +250,13 @@ class AuditSession:
         except BaseException:
             self._end_child()
             raise
+
+    def _without_key(self, reply: Reply) -> Reply:
+        """The reply, its reason without what pseudonyms are made with: messages may quote expressions of a view."""
+        reason = reply.outcome.reason
+        if not self._key or self._key not in reason:
+            return reply
+        return replace(reply, outcome=replace(reply.outcome, reason=reason.replace(self._key, "…")))
 
     def _open_child(self) -> Child:
         """The child, a new one if the last has ended."""
@@ -287,6 +300,10 @@ class AuditSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
 
     def __repr__(self) -> str:
         return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"

@@ -1,4 +1,4 @@
-"""An auditor's question against bare DuckDB: one that costs nothing, from start to end, and one that reads everything."""
+"""An auditor's question against bare DuckDB: one that costs nothing, start to end, and one that reads everything."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _bare(_: Place, __: Path) -> str:
 
 
 def _number(printed: str) -> int:
-    return int(printed.split()[-1])
+    return int(printed.rsplit(maxsplit=1)[-1])
 
 
 def _session(place: Place, _: Path) -> Answered:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import auditlake
+from auditlake.desk.model import Outcome
+from auditlake.desk.process import Reply
 from auditlake.desk.session import VIEWS
 from auditlake.errors import LakeFormatError, QueryError, RefusedError
 from tests.desk.lakes import make_lake, session
@@ -91,6 +93,25 @@ def test_no_way_around(statement: str, masked: auditlake.AuditLake) -> None:
     assert "data_deletion" not in said
     assert "dave" not in said
     assert "seen" not in said
+
+
+def test_key_is_kept(masked: auditlake.AuditLake) -> None:
+    """No message quotes what pseudonyms are made with."""
+    with session(masked, principal="hashed") as opened:
+        for statement in (
+            "select cast(user_id as integer) from events",
+            "select user_id::date from events",
+            "select sum(user_id) from events",
+            "select user_id.x from events",
+            "select json_extract(user_id, '$[') from events",
+            "select error(user_id) from events",
+        ):
+            with pytest.raises(QueryError) as failure:
+                opened.sql(statement)
+            assert (masked.layout.root / ".pseudonyms").read_text() not in str(failure.value)
+        quoted = opened._without_key(Reply(Outcome("failed", f"in sha256('{opened._key}')")))
+
+    assert quoted.outcome.reason == "in sha256('…')"
 
 
 def test_other_views(masked: auditlake.AuditLake) -> None:
