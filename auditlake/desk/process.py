@@ -150,9 +150,20 @@ class Child:
                 self._deadline = time.monotonic() + left
                 self._hand_over(table)
             elif isinstance(done := said.get("done"), dict):
-                return self._reply(_outcome(done), data)
+                return self._reply(self._outcome(done), data)
             else:
                 self._end("it said what makes no sense")
+
+    def _outcome(self, done: Mapping[str, Any]) -> Outcome:
+        """How it ended, by the child's own account."""
+        status, complete = done.get("status"), bool(done.get("complete", True))
+        try:
+            rows, seconds = int(done.get("rows", 0)), float(done.get("seconds", 0))
+        except (TypeError, ValueError, OverflowError):
+            self._end("it said what makes no sense")
+        if status not in {"success", "refused", "failed", "stopped"}:
+            self._end("it said what makes no sense")
+        return Outcome(status, str(done.get("reason", ""))[:1000], rows, seconds, complete)
 
     def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
         """The rows that a child sent, if they are what Arrow takes for a table."""
@@ -250,16 +261,3 @@ class Child:
         if kind != SAID or not isinstance(said, dict):
             self._end("it said what makes no sense")
         return said
-
-
-def _outcome(done: Mapping[str, Any]) -> Outcome:
-    status = done.get("status")
-    if status not in {"success", "refused", "failed", "stopped"}:
-        return Outcome("failed", "the process gave no outcome")
-    return Outcome(
-        status,
-        str(done.get("reason", ""))[:1000],
-        int(done.get("rows", 0)),
-        float(done.get("seconds", 0)),
-        bool(done.get("complete", True)),
-    )
