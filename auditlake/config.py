@@ -112,18 +112,18 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n\n"
-        f"# What an auditor's query may take before it is stopped or cut off.\n"
-        f"[desk]\n"
-        f"# seconds = 30\n"
-        f"# memory_mb = 2000\n"
-        f"# rows = 100000\n"
-        f"# output_mb = 32\n"
-        f"# threads = 0              # as many as there are cores\n\n"
         f"# Alerts as it happens.\n"
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
+        f"# What an auditor's query may take before it is stopped or cut off.\n"
+        f"# [desk]\n"
+        f"# seconds = 30\n"
+        f"# memory_mb = 2000\n"
+        f"# rows = 100000\n"
+        f"# output_mb = 32\n"
+        f"# threads = 0   # as many as there are cores\n"
     ).encode()
 
 
