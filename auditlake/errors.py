@@ -15,6 +15,7 @@
     │   ├── LakeExistsError
     │   ├── LakeFormatError          damaged, or of a version this program does not know
     │   ├── LakeBusyError            another process holds the lock
+    │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
     ├── ReportError             a report that cannot be built or written
@@ -49,7 +50,18 @@ class SourceError(AuditLakeError):
 
 
 class UnrecognisedInputError(SourceError):
-    """No source recognises the input; the message lists what was tried."""
+    """No source recognises the input.
+
+    Args:
+        message: One line that lists what was tried.
+        why: What it looks like or lacks, in a few words.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.why = why
+        """What it looks like or lacks, in a few words."""
 
 
 class InputChangedError(SourceError):
@@ -96,6 +108,10 @@ class LakeFormatError(LakeError):
 
 class LakeBusyError(LakeError):
     """Another process holds the lake's lock for longer than we wait."""
+
+
+class LandingError(LakeError):
+    """The disk refused a live event, or may have lost some; what the message calls not recorded is not claimed."""
 
 
 class CommitError(LakeError):

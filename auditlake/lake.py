@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
 from auditlake.events.times import Instant, as_instant, given
-from auditlake.periods import PeriodRequest, resolve
+from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    import duckdb
-
+    from auditlake.alerts.watch import Alerts
     from auditlake.events.event import AuditEvent
-    from auditlake.policies.compile import CompiledQuery, Question
+    from auditlake.landing.flush import FlushSummary
+    from auditlake.landing.trail import Trail
+    from auditlake.policies.compile import CompiledQuery
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
     from auditlake.selftest import CheckResult
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from auditlake.store.custody import IngestSummary
     from auditlake.store.delta import Snapshot
     from auditlake.store.ingest import Listener
+    from auditlake.store.table import IngestOptions
 
 
 class AuditLake:
@@ -85,10 +85,10 @@ class AuditLake:
         """
         from auditlake.sources.opening import gather
         from auditlake.store.failures import explained
-        from auditlake.store.ingest import IngestOptions, ingest
+        from auditlake.store.ingest import ingest
         from auditlake.store.lock import workspace
 
-        options = IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
+        options = self._options(source, strict=strict)
         with (
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
@@ -96,16 +96,44 @@ class AuditLake:
         ):
             return ingest(self.layout, files, options, now=self._clock(), listen=listen)
 
+    def log(self, event: AuditEvent) -> str:
+        """Record an event, from any thread: once this gives its id, it is on the disk; see :meth:`Trail.log`."""
+        return self._trail.log(event)
+
+    def log_many(self, events: Iterable[AuditEvent]) -> list[str]:
+        """:meth:`log` for several together, all or none of them; gives their ids."""
+        return self._trail.log_many(events)
+
+    def trail(self, *, alerts: Alerts | bool = None, **options: Any) -> Trail:
+        """A trail with settings of its own: ``alerts`` and those of :func:`auditlake.alerts.trail.open_trail`."""
+        from auditlake.alerts.trail import open_trail
+
+        return open_trail(self.layout, self.config, self._clock, self.flush, alerts, **options)
+
+    @cached_property
+    def _trail(self) -> Trail:
+        return self.trail()  # closed at exit
+
+    def flush(self) -> FlushSummary:
+        """Bring the events that were logged into the table's day partitions, each exactly once.
+
+        Raises:
+            LakeError: The lake cannot be written.
+            CommitError: The commit was refused or could not be made durable; the events stay where they are.
+        """
+        from auditlake.landing.flush import flush
+
+        return flush(self.layout, self._options(), now=self._clock())
+
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
         """Turn the small files of each day into one, without changing any answer.
 
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
         """
-        from auditlake.store.compact import GRACE_SECONDS, compact
+        from auditlake.store.compact import compact
 
-        grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
-        return compact(self.layout, now=self._clock(), grace_seconds=grace, wait_seconds=self._wait)
+        return compact(self.layout, now=self._clock(), grace_seconds=grace_seconds, wait_seconds=self._wait)
 
     # Events out
 
@@ -116,7 +144,10 @@ class AuditLake:
         return read_snapshot(self.layout, version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, *, snapshot: int | None = None) -> Rows:
-        """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``."""
+        """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``.
+
+        Without ``snapshot`` the view has everything that was ingested or logged, flushed or not.
+        """
         return self._rows(query, params, snapshot)
 
     def events(
@@ -134,25 +165,25 @@ class AuditLake:
         limit: int | None = None,
         snapshot: int | None = None,
     ) -> Rows:
-        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive."""
-        from auditlake.sqlfiles import statement
+        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive.
 
-        filters: dict[str, Any] = {
+        Without ``snapshot`` these are all that were ingested or logged, flushed or not.
+        """
+        from auditlake.reading import matching
+
+        filters = {
             "types": type, "users": user, "statuses": status, "resources": resource, "ip_addresses": ip,
             "sessions": session, "sources": source,
         }  # fmt: skip
-        values = {name: [each] if isinstance(each, str) else each and list(each) for name, each in filters.items()}
-        values |= {"start": given(start), "end": given(end), "limit": limit}
-        return self._rows(statement("queries/events.sql", "events").text, values, snapshot)
+        return self._rows(*matching(filters, start, end, limit), snapshot)
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
+        from auditlake.reading import engine
         from auditlake.statistics import statistics
-        from auditlake.store.delta import foreign_versions
 
-        with self._engine(None) as (connection, snapshot):
-            foreign = foreign_versions(self.layout, snapshot.version)
-            return statistics(connection, self.policies(), self._instant(as_of), snapshot, users, foreign)
+        with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
+            return statistics(connection, self.layout, self.policies(), self._instant(as_of), snapshot, users)
 
     # Policies
 
@@ -196,11 +227,11 @@ class AuditLake:
         return check_policies(named_policies(self.layout, self.config.event_types, named))
 
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
-        """Exactly what a report of the policy runs, with the values it binds."""
+        """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        return compile_policy(policy, policies, self._question(policy, PeriodRequest(), self._instant(as_of)))
+        return compile_policy(policy, policies, question(policy, PeriodRequest(), self._instant(as_of)))
 
     # Reports
 
@@ -221,16 +252,14 @@ class AuditLake:
         pages: bool = True,
         listen: Callable[[int, int, str], None] = lambda *_: None,
     ) -> tuple[ComplianceReport, ...]:
-        """Compliance reports on one snapshot; of every policy if none is named.
+        """Compliance reports on one snapshot; of every policy if none is named. What was logged is flushed first.
 
         Args:
             *policy_ids: Which policies.
             as_of: Events after it do not exist for the report; now if None.
-            since: The period is ``(since, until]``; one retention period of the policy before ``until`` if None.
-            until: as_of if None.
-            last: Instead of ``since``: a length back, e.g. ``30d``.
-            period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
-            snapshot: The version of the lake to read; the newest if None.
+            since, until: The period is ``(since, until]``; if None, one retention period of the policy back, and as_of.
+            last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
+            snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
             pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
             listen: Told how many are done, of how many, and which is next.
@@ -241,18 +270,16 @@ class AuditLake:
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
         from auditlake.policies.store import chosen
+        from auditlake.reading import engine
         from auditlake.reports.produce import produce
 
         policies, instant = self.policies(), self._instant(as_of)
         request = PeriodRequest(given(since), given(until), last, period)
-        asked = [(policy, self._question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
-        with self._engine(snapshot) as (connection, read):
-            evidence = {
-                "snapshot": read.version, "files": len(read.files), "rows": read.rows,
-                "inputs_digest": read.inputs_digest,
-            }  # fmt: skip
+        asked = [(policy, question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
+        version = self.flush().snapshot if snapshot is None else snapshot
+        with engine(self.layout, self._options(), instant, version) as (connection, read):
             return tuple(produce(
-                connection, asked, policies, lake_id=self.config.id, snapshot=evidence,
+                connection, asked, policies, lake_id=self.config.id, snapshot=read.evidence,
                 generated_at=given(generated_at), pages=pages, listen=listen,
             ))  # fmt: skip
 
@@ -261,36 +288,12 @@ class AuditLake:
     def _instant(self, as_of: Instant | None) -> datetime:
         return self._clock() if as_of is None else as_instant(as_of)
 
-    def _question(self, policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
-        from auditlake.policies.compile import Question
-        from auditlake.policies.evaluate import default_since
+    def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
+        from auditlake.store.table import IngestOptions
 
-        since, until = resolve(request, as_of, default_since(policy, as_of))
-        return Question(as_of, since, until)
-
-    @contextmanager
-    def _engine(self, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
-        """A DuckDB with the view ``events`` of one snapshot, which may spill and goes away at the end."""
-        from auditlake.engine.duck import connect
-        from auditlake.store.delta import view_snapshot
-        from auditlake.store.failures import explained
-
-        with (
-            explained(self.layout, "the query"),
-            TemporaryDirectory(prefix="auditlake-") as spill,
-            connect(temp=Path(spill)) as connection,
-        ):
-            yield connection, view_snapshot(connection, self.layout, version)
+        return IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
 
     def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
-        """A query over what readers may see of one snapshot; its DuckDB lives as long as the rows that use it."""
-        from auditlake.engine.duck import connect
-        from auditlake.events.schema import PUBLIC_COLUMNS
-        from auditlake.result import Rows
-        from auditlake.store.delta import view_snapshot
-        from auditlake.store.failures import explained, failure
+        from auditlake.reading import ask
 
-        connection = connect()
-        with explained(self.layout, "the query"):
-            view_snapshot(connection, self.layout, version, columns=PUBLIC_COLUMNS)
-        return Rows(connection, query, values, partial(failure, self.layout, "the query"))
+        return ask(self.layout, self._options(), self._clock(), version, query, values)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auditlake.errors import ReportError
-from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.compile import BEFORE_ALL, Question
 from auditlake.policies.durations import parse_duration
+from auditlake.policies.model import Policy
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
 _MICROSECOND = timedelta(microseconds=1)
@@ -55,6 +56,17 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
         message = f"the period must end after it begins and not after as_of: {got}"
         raise ReportError(message, hint="check --since, --until and --as-of")
     return since, until
+
+
+def question(policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
+    """What a report of a policy asks about: by default, one retention period before as_of.
+
+    Raises:
+        ReportError: See :func:`resolve`.
+    """
+    from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
+
+    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of)))
 
 
 def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:

@@ -15,6 +15,8 @@ from auditlake.reports.build import build_report
 from auditlake.reports.model import Finding, Report
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot
+from auditlake.store.history import foreign_versions
+from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,21 +66,21 @@ class Statistics:
 
 def statistics(
     connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
     policies: Sequence[Policy],
     as_of: datetime,
     snapshot: Snapshot,
     users: int,
-    foreign: Sequence[int],
 ) -> Statistics:
     """Ask the ``events`` view of a connection.
 
     Args:
         connection: The engine, with the view of the snapshot.
+        layout: The lake.
         policies: Every policy of the lake.
         as_of: Events after it do not exist.
         snapshot: What the view shows.
         users: How many users to name.
-        foreign: Versions that another program committed.
     """
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
@@ -100,7 +102,7 @@ def statistics(
         events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
         policies=tuple(standing),
         recent_violations=tuple(violations),
-        foreign_versions=tuple(foreign),
+        foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
     )
 
 

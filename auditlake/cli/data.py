@@ -1,9 +1,10 @@
-"""``ingest``, ``events`` and ``stats``: events in, and a first look at them."""
+"""``ingest``, ``flush``, ``events`` and ``stats``: events in, and a first look at them."""
 
 from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class Instant(click.ParamType[datetime]):
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
-@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined.")
+@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:
@@ -90,6 +91,24 @@ def show_summary(summary: IngestSummary) -> None:
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def flush(path: str, as_json: bool) -> None:
+    """Bring events that applications logged into the day partitions, each exactly once.
+
+    They are in every answer before that too: this is for cron where no application does it by itself.
+    """
+    summary = opened(path).flush()
+    if as_json:
+        machine(asdict(summary))
+    else:
+        click.echo(
+            f"{summary.landed:,} events flushed, {summary.duplicates:,} duplicates, {summary.quarantined:,} "
+            f"quarantined, {summary.removed:,} segments removed (snapshot {summary.snapshot})"
+        )
+
+
+@click.command()
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Repeatable, like all filters but the times.")
 @click.option("--start", type=Instant(), help="Not before; inclusive.")
 @click.option("--end", type=Instant(), help="Not after; inclusive.")
@@ -122,7 +141,7 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
 
 
 def _events_table(rows: Rows, most: int | None) -> None:
-    columns = ("timestamp", "event_type", "user_id", "action", "resource", "status", "ip_address", "source")
+    columns = ("timestamp", "event_type", "user_id", "action", "status", "ip_address", "resource", "source")
     names = rows.columns
     found = [_named(names, row) for row in rows.fetchall()]
     table(columns, ([row[name] for name in columns] for row in found))
@@ -203,5 +222,5 @@ def stats(path: str, as_of: datetime | None, users: int, as_json: bool) -> None:
         show_statistics(found)
 
 
-COMMANDS = (ingest, events, stats)
+COMMANDS = (ingest, flush, events, stats)
 __all__ = ["COMMANDS", "Instant", "cell"]

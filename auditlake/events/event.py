@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import NoneType
 from typing import Any
+
+import orjson
 
 from auditlake.errors import EventError
 from auditlake.events.schema import TEXT_COLUMNS, EventType
 from auditlake.events.times import print_instant, utc
 
 _YEARS = range(1970, 9999)
+_TEXT = frozenset((str, NoneType))
+_SCALARS = frozenset((str, int, bool, NoneType))
+_PLAIN_DEPTH = 32
+"""How many levels the quick way looks at: orjson goes to 254, and deeper events are rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +51,39 @@ class AuditEvent:
     ip_address: str | None = None
     event_id: str | None = None
     """Its own id; two events of a source with the same id must be the same event. Made from content if None."""
-    _json: str = field(init=False, repr=False, compare=False)
+    _json: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        given: object = self.event_type
-        if not isinstance(given, str) or not given:
-            raise EventError(f"event_type: expected a name, got {given!r}", hint="use auditlake.EventType")
-        object.__setattr__(self, "event_type", str(self.event_type))
-        if not isinstance(self.timestamp, datetime):
-            raise EventError(f"timestamp: expected a datetime, got {type(self.timestamp).__name__}")
-        object.__setattr__(self, "timestamp", _checked_instant(self.timestamp))
-        for name in (*TEXT_COLUMNS, "event_id"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise EventError(f"{name}: expected text or None, got {type(value).__name__}")
-        if self.ip_address is not None:
-            _check_address(self.ip_address)
+        if type(self.event_type) is not str or not self.event_type:
+            object.__setattr__(self, "event_type", _checked_type(self.event_type))
+        instant = self.timestamp
+        if type(instant) is not datetime or instant.tzinfo is not UTC or not 1970 <= instant.year <= 9998:
+            object.__setattr__(self, "timestamp", _checked_instant(instant))
         # Written down now: changing a mapping that was handed in changes nothing later.
-        object.__setattr__(self, "_json", _as_json(self))
+        object.__setattr__(self, "_json", _plain_json(self) or _any_json(self))
 
     def to_json(self) -> str:
         """The event as one line of canonical JSON, without a newline."""
-        return self._json
+        return self._json.decode()
+
+    def as_line(self, make_id: Callable[[], str]) -> tuple[str, bytes]:
+        """Its id, or a new one where it has none, and its canonical JSON with that id and a newline."""
+        if self.event_id:
+            return self.event_id, self._json + b"\n"
+        new = make_id()
+        rest = self._json[1:] if self.event_id is None else self._json.removeprefix(b'{"event_id":"",')
+        return new, b'{"event_id":"%b",%b\n' % (new.encode(), rest)
 
 
-def _checked_instant(instant: datetime) -> datetime:
+def _checked_type(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise EventError(f"event_type: expected a name, got {name!r}", hint="use auditlake.EventType")
+    return str(name)
+
+
+def _checked_instant(instant: object) -> datetime:
+    if not isinstance(instant, datetime):
+        raise EventError(f"timestamp: expected a datetime, got {type(instant).__name__}")
     try:
         converted = utc(instant)
     except OverflowError:
@@ -77,15 +93,82 @@ def _checked_instant(instant: datetime) -> datetime:
     return converted
 
 
-def _check_address(text: str) -> None:
+def _plain_json(event: AuditEvent) -> bytes | None:
+    """The canonical JSON of an event that is plain in every way, as nearly all are, written quickly.
+
+    None says that the event is to be looked at closely, not that it is refused. What comes through here, orjson writes
+    as Python's json does.
+    """
+    instant, details, metadata, address = event.timestamp, event.details, event.metadata, event.ip_address
+    if not (
+        type(event.user_id) in _TEXT
+        and type(event.action) in _TEXT
+        and type(event.resource) in _TEXT
+        and type(event.status) in _TEXT
+        and type(event.session_id) in _TEXT
+        and type(event.event_id) in _TEXT
+        and (address is None or (type(address) is str and _is_known_address(address)))
+        and (details is None or _is_plain(details))
+        and (metadata is None or _is_plain(metadata))
+    ):
+        return None
+    fields: dict[str, Any] = {
+        "event_type": event.event_type,
+        # orjson leaves out microseconds that are zero.
+        "timestamp": instant if instant.microsecond else print_instant(instant),
+        "user_id": event.user_id,
+        "action": event.action,
+        "resource": event.resource,
+        "status": event.status,
+        "details": details,
+        "metadata": metadata,
+        "session_id": event.session_id,
+        "ip_address": address,
+    }
+    if event.event_id is not None:
+        fields = {"event_id": event.event_id} | fields
     try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError as error:
-        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {text!r}"
-        raise EventError(message, hint="a host name belongs into details or metadata") from error
+        return orjson.dumps(fields, None, orjson.OPT_UTC_Z)
+    except TypeError:  # a large whole number, or half a character
+        return None
 
 
-def _as_json(event: AuditEvent) -> str:
+def _is_plain(value: object, depth: int = 0) -> bool:
+    """Whether a mapping or list holds only what orjson writes as Python's json does: no subclasses, no odd floats."""
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                return False
+        items: Any = value.values()
+    elif type(value) in {list, tuple} and depth:
+        items = value
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind in _SCALARS:
+            continue
+        if kind is float:
+            # Python writes 1e-05 and 1e+16 with zeros and signs of its own, and refuses NaN.
+            if not (item == 0 or 1e-4 <= abs(item) < 1e16):
+                return False
+        elif depth == _PLAIN_DEPTH or not _is_plain(item, depth + 1):
+            return False
+    return True
+
+
+def _any_json(event: AuditEvent) -> bytes:
+    """The canonical JSON of any event.
+
+    Raises:
+        EventError: A field has a type or a value that cannot be recorded.
+    """
+    for name in (*TEXT_COLUMNS, "event_id"):
+        value = getattr(event, name)
+        if value is not None and not isinstance(value, str):
+            raise EventError(f"{name}: expected text or None, got {type(value).__name__}")
+    if event.ip_address is not None:
+        _check_address(event.ip_address)
     fields: dict[str, Any] = {"event_id": event.event_id} if event.event_id is not None else {}
     fields |= {"event_type": event.event_type, "timestamp": print_instant(event.timestamp)}
     for name in ("user_id", "action", "resource", "status", "details", "metadata", "session_id", "ip_address"):
@@ -96,11 +179,32 @@ def _as_json(event: AuditEvent) -> str:
     _check_keys("event", fields)
     try:
         text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict)
-        text.encode("utf-8")
+        return text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         message = f"the event cannot be written as JSON: {error}"
         raise EventError(message, hint="use text, numbers, true, false, None, lists and mappings only") from error
-    return text
+
+
+@lru_cache(maxsize=4096)
+def _is_short_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_known_address(text: str) -> bool:
+    """Whether it is an address of the usual length; applications see the same ones again and again."""
+    return len(text) <= 45 and _is_short_address(text)
+
+
+def _check_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError as error:
+        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {text!r}"
+        raise EventError(message, hint="a host name belongs into details or metadata") from error
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ replaced files are gone (semantics.md, Snapshots). Those are unlinked only after
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from contextlib import suppress
@@ -14,12 +15,13 @@ from datetime import date, datetime
 from pathlib import Path
 
 from auditlake.engine.duck import connect, rows, view_events
-from auditlake.errors import LakeFormatError
+from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced, sync_folder
 from auditlake.store.failures import explained
+from auditlake.store.history import removal_times
 from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive, workspace
@@ -46,21 +48,25 @@ class CompactSummary:
 
 
 def compact(
-    layout: Layout, *, now: datetime, grace_seconds: float = GRACE_SECONDS, wait_seconds: float = LOCK_SECONDS
+    layout: Layout, *, now: datetime, grace_seconds: float | None = None, wait_seconds: float = LOCK_SECONDS
 ) -> CompactSummary:
     """Rewrite every day that has more than one file, in one commit.
 
     Args:
         layout: The lake.
         now: Recorded in the commit.
-        grace_seconds: How long replaced files stay.
+        grace_seconds: How long replaced files stay; ``GRACE_SECONDS`` if None.
         wait_seconds: How long to wait while another process writes.
 
     Raises:
+        LakeError: The grace period is no length of time; nothing changed.
         LakeBusyError: Another process wrote for all of ``wait_seconds``.
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """
+    grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
+    if not 0 <= grace < math.inf:
+        raise LakeError(f"grace: expected a number of seconds, not negative, got {grace_seconds}")
     with (
         explained(layout, "the compaction"),
         exclusive(layout.lock, wait_seconds=wait_seconds),
@@ -83,7 +89,7 @@ def compact(
             adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
-        unlinked = _unlink_unused(layout, after, grace_seconds)
+        unlinked = _unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 
@@ -114,7 +120,7 @@ def _unlink_unused(layout: Layout, live: delta.Snapshot, grace_seconds: float) -
         for path in sorted(layout.events.glob("event_date=*/part-*.parquet"))
         if (name := path.relative_to(layout.events).as_posix()) not in keep and part_day_and_digest(name)
     ]
-    removed = delta.removal_times(layout) if unused else {}
+    removed = removal_times(layout) if unused else {}
     unlinked = 0
     for path in unused:
         since = removed.get(path.relative_to(layout.events).as_posix(), path.stat().st_mtime)

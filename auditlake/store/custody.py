@@ -26,6 +26,8 @@ class InputSummary:
     quarantined: int
     notice: str = ""
     """Why the input was left out, where it was."""
+    offset: int = 0
+    """Where in the file the input begins, of a stretch of a landing segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def custody(
             {
                 "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,
                 "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
-                "quarantined": each.quarantined,
+                "quarantined": each.quarantined, **({"offset": each.offset} if each.offset else {}),
             }
             for each in summaries
         ],

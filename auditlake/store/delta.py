@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,21 +20,20 @@ from urllib.parse import unquote
 
 from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
+from auditlake.store.checkpoint import keep_checkpoint
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
+from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-METADATA_KEY = "auditlake"
-"""The key of a commit's custom metadata that holds what auditlake says about it."""
 
 _DELTA_TYPES = {
     "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
 }  # fmt: skip
 _NOT_FOR_DELTA = re.compile(r"[\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
 """What delta-rs reads as something else in a path, or not at all."""
-_ENTRY = re.compile(r"\d{20}\.json$")
+_ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
 _CONFIGURATION: dict[str, str | None] = {
     # History never expires on its own, and checkpoints are maintenance of ours.
     "delta.enableExpiredLogCleanup": "false",
@@ -66,6 +65,8 @@ class Snapshot:
     version: int
     files: tuple[DataFile, ...]
     """Sorted by path."""
+    transactions: Mapping[str, int] = field(default_factory=dict)
+    """How far the applications that were asked for have come; one that never committed is not in it."""
 
     @property
     def rows(self) -> int:
@@ -78,6 +79,12 @@ class Snapshot:
         listed = "".join(f"{file.path}\n" for file in self.files)
         return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
 
+    @property
+    def evidence(self) -> dict[str, int | str]:
+        """What a report says about it."""
+        digest = self.inputs_digest
+        return {"snapshot": self.version, "files": len(self.files), "rows": self.rows, "inputs_digest": digest}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -89,6 +96,33 @@ class Change:
     """What is recorded about it: its kind, batch, inputs, counts."""
     data_change: bool = True
     """False for compaction only: the same rows in other files."""
+    transactions: Mapping[str, int] = field(default_factory=dict)
+    """How far applications have come with it, each further than the snapshot that it is planned on says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Applications that move on with a commit which brings what lies between."""
+
+    since: Mapping[str, int]
+    """How far they had come when that was chosen; one that never committed is not in it."""
+    to: Mapping[str, int]
+    """How far they come."""
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Refuse to bring it to a snapshot that has it already.
+
+        Raises:
+            CommitError: An application has come to another place meanwhile.
+        """
+        for name in self.to:
+            if (now := snapshot.transactions.get(name)) != (known := self.since.get(name)):
+                message = f"{name} has come to {now} in version {snapshot.version}, not to {known} as was planned on"
+                raise CommitError(message, hint="nothing was landed; run it again")
+
+
+STAY = Advance({}, {})
+"""Nobody moves on."""
 
 
 def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
@@ -117,8 +151,13 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     sync_folder(layout.events)
 
 
-def read_snapshot(layout: Layout, version: int | None = None) -> Snapshot:
+def read_snapshot(layout: Layout, version: int | None = None, *, applications: Iterable[str] = ()) -> Snapshot:
     """The newest snapshot, or the one of a version.
+
+    Args:
+        layout: The lake.
+        version: Which one.
+        applications: Whose transactions to look up.
 
     Raises:
         SnapshotError: There is no such version.
@@ -134,7 +173,9 @@ def read_snapshot(layout: Layout, version: int | None = None) -> Snapshot:
             columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
         )
     ]
-    return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)))
+    asked = {name: table.transaction_version(name) for name in applications}
+    transactions = {name: reached for name, reached in asked.items() if reached is not None}
+    return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
 
 
 def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
@@ -148,12 +189,13 @@ def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
 def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     """Add and remove files in one durable commit on top of ``seen``, and give the new version.
 
-    To be called with the lake's lock held and with every added file synced under its final name.
+    To be called with the lake's lock held and with every added file synced under its final name. ``seen`` has the
+    transactions of the applications that move on.
 
     Raises:
         CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
     """
-    from deltalake import CommitProperties, PostCommitHookProperties
+    from deltalake import CommitProperties, PostCommitHookProperties, Transaction
     from deltalake.exceptions import DeltaError
 
     table = _open(layout, None)
@@ -161,7 +203,10 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     version = seen.version + 1
     sync_log(layout, seen.version)
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0)
+    properties = CommitProperties(
+        custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0,
+        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
+    )  # fmt: skip
     try:
         table.create_write_transaction(
             _actions(change), "append", table.schema(), partition_by=["event_date"],
@@ -173,6 +218,7 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
             message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
             raise CommitError(message, hint="nothing was landed; run it again") from error
     _settle(layout, version, change.metadata)
+    keep_checkpoint(layout, version)
     return version
 
 
@@ -188,11 +234,32 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
     if gone := [file.path for file in change.removes if file.path not in live]:
         message = f"cannot remove {gone[0]}: it is not part of version {seen.version}"
         raise CommitError(message, hint="plan again on the newest snapshot")
+    for name, reached in change.transactions.items():
+        if (now := table.transaction_version(name)) != (known := seen.transactions.get(name)):
+            message = f"{name} is at {now} in version {seen.version}, and the commit was planned on {known}"
+            raise CommitError(message, hint="plan again on the newest snapshot")
+        if now is not None and reached <= now:
+            message = f"{name} cannot go from {now} to {reached}: what lies before it is committed already"
+            raise CommitError(message, hint="plan again on the newest snapshot")
     for file in change.adds:
         path = layout.events / file.path
         if not path.is_file() or path.stat().st_size != file.size:
             message = f"cannot add {file.path}: expected {file.size} bytes at {path}"
             raise CommitError(message, hint="run it again")
+
+
+def newest_version(layout: Layout) -> int:
+    """The newest version by the names in the log alone, without opening the table.
+
+    Raises:
+        LakeFormatError: There is none.
+    """
+    with suppress(FileNotFoundError), os.scandir(layout.log) as listed:
+        matches = [match for entry in listed if (match := _ENTRY.match(entry.name))]
+        if versions := [int(match[0][:20]) for match in matches if match[1] == "json"]:
+            return max(versions)
+    message = f"the events table at {layout.events} cannot be read: it has no log"
+    raise LakeFormatError(message, hint="restore its log entries from a backup")
 
 
 def sync_log(layout: Layout, version: int) -> None:
@@ -221,16 +288,6 @@ def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
     except OSError as error:
         message = f"version {version} could not be made durable: {_one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
-
-
-def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
-    """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
-    with suppress(FileNotFoundError):
-        for line in layout.commit(version).read_bytes().splitlines():
-            if "commitInfo" in (entry := json.loads(line)):
-                own = entry["commitInfo"].get(METADATA_KEY)
-                return own if isinstance(own, dict) else None
-    return None
 
 
 def _actions(change: Change) -> list[Any]:
@@ -294,12 +351,23 @@ def check_path(path: Path) -> None:
 
 
 def _refuse_empty_entries(layout: Layout, version: int) -> None:
-    """A power cut can leave a foreign writer's log entry without bytes, and delta-rs would take it for no change."""
-    with os.scandir(layout.log) as entries:
-        empty = [entry.name for entry in entries if _ENTRY.match(entry.name) and not entry.stat().st_size]
-    if lost := [name for name in sorted(empty) if int(name.partition(".")[0]) <= version]:
-        message = f"the log entry {layout.log / lost[0]} is empty"
-        raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
+    """A power cut can leave a foreign writer's log entry without bytes, and delta-rs would take it for no change.
+
+    Entries before a checkpoint are not read, whatever is in them.
+    """
+    with os.scandir(layout.log) as listed:
+        entries = {match[0]: entry for entry in listed if (match := _ENTRY.match(entry.name))}
+    read_from = max((name[:20] for name in entries if _counts(entries[name], version)), default="")
+    read = [name for name in sorted(entries) if name.endswith(".json") and read_from < name[:20]]
+    for name in read:
+        if int(name[:20]) <= version and not entries[name].stat().st_size:
+            message = f"the log entry {layout.log / name} is empty"
+            raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
+
+
+def _counts(entry: os.DirEntry[str], version: int) -> bool:
+    """Whether it is a checkpoint that a version is read from."""
+    return entry.name.endswith(".parquet") and int(entry.name[:20]) <= version and entry.stat().st_size > 0
 
 
 def _one_line(error: BaseException) -> str:
@@ -327,11 +395,9 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     if lost := lost_file(layout, newest):
         message = f"the lake lost a file of version {newest.version}: {lost}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
-    for version in range(1, newest.version + 1):
-        own = commit_metadata(layout, version)
-        if own is None or own.get("kind") not in {"ingest", "compact"}:
-            message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
-            raise SnapshotError(message, hint="read a newer snapshot")
+    if (version := changed_rows(layout, newest.version)) is not None:
+        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
+        raise SnapshotError(message, hint="read a newer snapshot")
     return Readable(newest.files, last_batch(layout, snapshot.version))
 
 
@@ -347,52 +413,33 @@ def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     return None
 
 
-def last_batch(layout: Layout, version: int) -> int:
-    """The newest batch committed at or before a version: batches are numbered in the order of their commits."""
-    for earlier in range(version, 0, -1):
-        if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
-            return int(own["batch"])
-    return 0
-
-
-def removal_times(layout: Layout) -> dict[str, float]:
-    """When each removed file was removed, by path, in seconds since 1970."""
-    times: dict[str, float] = {}
-    for entry in sorted(layout.log.glob("*.json")):
-        for line in entry.read_bytes().splitlines():
-            removed = json.loads(line).get("remove")
-            if removed:
-                times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
-    return times
-
-
-def foreign_versions(layout: Layout, newest: int) -> list[int]:
-    """Versions up to ``newest`` that another program committed: auditlake cannot vouch for what they did."""
-    return [version for version in range(newest + 1) if commit_metadata(layout, version) is None]
-
-
-def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
-    """Whether this quarantine file is there and a commit up to ``newest`` names it."""
-    known = (commit_metadata(layout, version) for version in range(newest, 0, -1))
-    return file.exists() and any(own is not None and own.get("quarantine") == file.name for own in known)
-
-
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
     """Where data files lie."""
     return [layout.events / file.path for file in files]
 
 
 def view_snapshot(
-    connection: Any, layout: Layout, version: int | None = None, *, columns: Sequence[str] = tuple(COLUMNS)
-) -> Snapshot:
-    """Make the view ``events`` of one snapshot on a DuckDB connection, and give the snapshot.
+    connection: Any,
+    layout: Layout,
+    snapshot: Snapshot,
+    *,
+    columns: Sequence[str] = tuple(COLUMNS),
+    beside: str | None = None,
+) -> None:
+    """Make the view ``events`` of one snapshot on a DuckDB connection.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        snapshot: What it shows.
+        columns: The columns that it shows.
+        beside: A table with all columns whose rows it shows too.
 
     Raises:
-        SnapshotError: There is no such version, or it cannot be read exactly any more.
+        SnapshotError: It cannot be read exactly any more.
     """
     from auditlake.engine.duck import view_events
 
-    snapshot = read_snapshot(layout, version)
     source = readable(layout, snapshot)
-    view_events(connection, file_paths(layout, source.files), columns=columns, last_batch=source.last_batch)
-    return snapshot
+    files = file_paths(layout, source.files)
+    view_events(connection, files, columns=columns, last_batch=source.last_batch, beside=beside)

@@ -5,12 +5,14 @@
     LAKE/
       lake.toml                 format version, id, created, settings
       events/                   a Delta table, partitioned by event_date (UTC day)
-      landing/                  segments of live events
+      landing/NN/               a slot: segments of live events, one writer at a time (see auditlake/landing/)
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
+      alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
+      .history                  what the versions of the table were, so that not every log entry has to be read
 """
 
 from __future__ import annotations
@@ -49,6 +51,16 @@ class Layout:
         return self.events / "_delta_log"
 
     @property
+    def landing(self) -> Path:
+        """Live events that are not in the table yet."""
+        return self.root / "landing"
+
+    @property
+    def alerts(self) -> Path:
+        """What the evaluator of alerts keeps; made when there is one."""
+        return self.root / "alerts"
+
+    @property
     def quarantine(self) -> Path:
         """Records that could not become events."""
         return self.root / "quarantine"
@@ -79,6 +91,11 @@ class Layout:
         return self.root / ".batch"
 
     @property
+    def history(self) -> Path:
+        """A summary of the log's entries."""
+        return self.root / ".history"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that ``init`` makes."""
         names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", ".staging")
@@ -87,6 +104,14 @@ class Layout:
     def commit(self, version: int) -> Path:
         """The log entry of a version."""
         return self.log / f"{version:020d}.json"
+
+    def slot(self, slot: int) -> Path:
+        """The folder of a slot of the landing."""
+        return self.landing / f"{slot:02d}"
+
+    def segment(self, slot: int, number: int) -> Path:
+        """A segment of a slot; the names of a slot sort by number."""
+        return self.slot(slot) / f"{number:010d}.jsonl"
 
     def policy(self, policy_id: str) -> Path:
         """The file of a policy."""
@@ -104,6 +129,7 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
     return (date.fromisoformat(match["day"]), match["digest"]) if match else None
 
 
-def report_stem(policy_id: str, as_of: datetime, snapshot: int) -> str:
-    """A report's file name without its ending."""
-    return f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:
+    """A report's file name without its ending; it names the period only where that is not the policy's usual one."""
+    stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+    return stem + "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())

@@ -1,15 +1,32 @@
-"""What every writer of a lake shares: the lock's patience, and batch numbers."""
+"""What every writer of a lake shares: the lock's patience, how an ingest is done, and batch numbers."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 
-from auditlake.store import delta
 from auditlake.store.durable import write_whole
+from auditlake.store.history import last_batch
 from auditlake.store.layout import Layout
 
 LOCK_SECONDS = 600.0
 """How long a writer waits for its turn: landing a large ingest takes minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How an ingest is done."""
+
+    event_types: frozenset[str]
+    """The types that this lake knows."""
+    max_record: int
+    """Bytes; a longer record is quarantined."""
+    source: str | None = None
+    """The source of all inputs; each is recognised by itself if None."""
+    strict: bool = False
+    """Land nothing if anything would be quarantined."""
+    wait_seconds: float = LOCK_SECONDS
+    """How long to wait while another process writes."""
 
 
 def allocate_batch(layout: Layout, version: int) -> int:
@@ -22,7 +39,7 @@ def allocate_batch(layout: Layout, version: int) -> int:
         layout: The lake.
         version: Its newest version.
     """
-    last = delta.last_batch(layout, version)
+    last = last_batch(layout, version)
     with contextlib.suppress(FileNotFoundError, ValueError):
         last = max(last, int(layout.batch.read_text(encoding="ascii")))
     write_whole(layout.batch, f"{last + 1}\n".encode("ascii"))

@@ -18,6 +18,7 @@ from pyarrow.parquet import ParquetFile
 import auditlake
 from auditlake import AuditLake
 from auditlake.store import delta
+from auditlake.store.history import removal_times
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -90,7 +91,7 @@ def check(lake: AuditLake) -> list[str]:
 
 def check_orphans_go(lake: AuditLake) -> None:
     """Files of events/ that no commit names are removed by a compaction once they are older than the grace."""
-    named = {file.path for file in lake.snapshot().files} | delta.removal_times(lake.layout).keys()
+    named = {file.path for file in lake.snapshot().files} | removal_times(lake.layout).keys()
     orphans = data_files(lake) - named
     old = time.time() - 7200
     for path in orphans:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from auditlake.store import delta
+from auditlake.store.history import keeps_quarantine
 from tests.store import strace
 from tests.store.lakes import BEFORE, BOTH, CLI, check, check_orphans_go, cli, copied, expected, ids, opened, words
 
@@ -31,7 +31,7 @@ def check_survived(root: Path, files: Path) -> None:
     check_orphans_go(lake)
     assert check(lake) == ids(lake) == expected(BOTH)
     (kept,) = lake.layout.quarantine.iterdir()
-    assert delta.keeps_quarantine(lake.layout, lake.snapshot().version, kept)
+    assert keeps_quarantine(lake.layout, lake.snapshot().version, kept)
 
 
 def in_parallel(work: Callable[[int], T], runs: int) -> Iterable[T]:

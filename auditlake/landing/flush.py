@@ -1,0 +1,142 @@
+"""Live events become part of the table: what lies in the landing is ingested exactly once, and then removed.
+
+Rows and positions are one commit. Whatever is killed in the middle, the next flush goes on where the table says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from auditlake.errors import LakeError
+from auditlake.landing.committed import Committed, held, numbered, read_committed
+from auditlake.landing.segments import START, Position, Segment, application, pieces, segments, slots
+from auditlake.sources.held import HeldLines
+from auditlake.store.delta import Advance, newest_version, sync_log
+from auditlake.store.durable import sync_folder
+from auditlake.store.layout import Layout
+from auditlake.store.lock import exclusive
+from auditlake.store.table import IngestOptions
+from auditlake.store.transactions import transaction_version
+
+ROUND = 128 * 1024 * 1024
+"""About how many bytes of the landing become one commit: more may lie there than fits into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushSummary:
+    """What a flush did."""
+
+    landed: int
+    """Events that are in the table now."""
+    duplicates: int
+    """Events that it had already."""
+    quarantined: int
+    """Records that cannot become events; torn lines that a dead writer left are among them."""
+    removed: int
+    """Segments of which everything is in the table, removed from the disk."""
+    snapshot: int
+    """The newest version of the lake after it."""
+
+
+def flush(layout: Layout, options: IngestOptions, *, now: datetime) -> FlushSummary:
+    """Bring into the table what lay in the landing when the flush began.
+
+    Args:
+        layout: The lake.
+        options: How to ingest, and how long to wait while another process flushes or writes.
+        now: What the events' ``ingested_at`` says.
+
+    Raises:
+        LakeBusyError: Another process flushed or wrote for all of the time to wait.
+        LakeError: The lake cannot be written, and there is something to bring into the table.
+        CommitError: The commit was refused or could not be made durable.
+    """
+    nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
+    if not (found := segments(layout)):
+        return nothing
+    reached = {slot: transaction_version(layout, application(slot)) for slot in slots(layout)}
+    positions = {slot: Position.unpack(packed) for slot, packed in reached.items() if packed is not None}
+    behind = next(pieces(layout, positions), None) is not None
+    if not behind and not any(_is_done(segment, positions) for segment in found):
+        return nothing
+    from auditlake.store.failures import explained  # with DuckDB, which is slow to import
+
+    with explained(layout, "the flush"), ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=options.wait_seconds))
+        except OSError as error:
+            if not behind:
+                return nothing
+            message = f"the landing holds events that are not in the table, and cannot be written: {error.strerror}"
+            raise LakeError(message, hint="run auditlake flush where it can be, or ask for a snapshot") from error
+        return _flush(layout, options, now)
+
+
+def _flush(layout: Layout, options: IngestOptions, now: datetime) -> FlushSummary:
+    # What is logged meanwhile is for the next flush: this one comes to an end.
+    until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
+    total = FlushSummary(0, 0, 0, 0, 0)
+    while True:
+        committed = read_committed(layout, slots(layout))
+        total = replace(total, removed=total.removed + _remove(layout, committed))
+        lines, ends = _choose(layout, committed.positions, until)
+        if not lines:
+            return replace(total, snapshot=committed.snapshot.version)
+        total = _bring(layout, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
+
+
+def _choose(
+    layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position]
+) -> tuple[list[HeldLines], dict[str, int]]:
+    """Lines for one commit, and how far the applications come with it."""
+    lines: list[HeldLines] = []
+    ends: dict[str, int] = {}
+    size = 0
+    for piece, line in numbered(pieces(layout, positions)):
+        slot, begin = piece.segment.slot, Position(piece.segment.number, piece.offset)
+        if begin < until.get(slot, START) and size < ROUND:
+            lines.append(held(piece, line=line))
+            ends[application(slot)] = piece.end.packed
+            size += lines[-1].size
+    return lines, ends
+
+
+def _bring(
+    layout: Layout,
+    options: IngestOptions,
+    now: datetime,
+    lines: list[HeldLines],
+    advance: Advance,
+    total: FlushSummary,
+) -> FlushSummary:
+    from auditlake.store.ingest import ingest
+
+    done = ingest(layout, lines, options, now=now, advance=advance)
+    return replace(
+        total,
+        landed=total.landed + done.landed,
+        duplicates=total.duplicates + done.duplicates,
+        quarantined=total.quarantined + done.quarantined,
+    )
+
+
+def _remove(layout: Layout, committed: Committed) -> int:
+    """Remove the segments of which the table has everything; give how many there were."""
+    done = [segment for segment in segments(layout) if _is_done(segment, committed.positions)]
+    if done:
+        # Whoever committed their events may have died before the commit was on the disk.
+        sync_log(layout, committed.snapshot.version)
+    for segment in done:
+        segment.path.unlink()
+    for folder in sorted({segment.path.parent for segment in done}):
+        sync_folder(folder)
+    return len(done)
+
+
+def _is_done(segment: Segment, positions: Mapping[int, Position]) -> bool:
+    """Whether nobody appends to a segment any more and nothing in it lies behind the position of its slot."""
+    end = Position(segment.number, segment.size)
+    return not segment.open and (not segment.size or end <= positions.get(segment.slot, START))

@@ -1,0 +1,172 @@
+"""What lies in the landing: slots, the segments in them, and the lines that the table does not hold yet.
+
+A slot is a folder with one writer at a time, who holds the flock on the ``lock`` in it for as long as it lives. A
+segment is a file of canonical JSON lines to which its writer only appends. Only the newest segment of a held slot may
+still grow: whoever claims a slot begins a new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+
+from auditlake.store.layout import Layout
+
+LOCK = "lock"
+"""The file in a slot that its writer holds."""
+OFFSET_BITS = 36
+"""A segment is shorter than 64 GiB, so that a position is one integer of 63 bits."""
+
+_CHUNK = 8 * 1024 * 1024
+"""About how many bytes of lines a piece has, so that what a reader holds at once is bounded."""
+_SLOT = re.compile(r"(\d{2}|[1-9]\d{2,})\Z", re.ASCII)
+_SEGMENT = re.compile(r"(\d{10})\.jsonl\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a slot: everything of the slot before it. The positions of a slot only grow."""
+
+    number: int
+    """Of the segment; the first one has 1."""
+    offset: int
+    """Bytes from the start of that segment."""
+
+    @property
+    def packed(self) -> int:
+        """The position as one integer, which sorts as the position does."""
+        return self.number << OFFSET_BITS | self.offset
+
+    @staticmethod
+    def unpack(packed: int) -> Position:
+        """The position of an integer that :attr:`packed` gave."""
+        return Position(packed >> OFFSET_BITS, packed & ((1 << OFFSET_BITS) - 1))
+
+
+START = Position(0, 0)
+"""Before everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment as it was found."""
+
+    slot: int
+    number: int
+    path: Path
+    size: int
+    """Bytes; what an open one has got since is not in it."""
+    open: bool
+    """Whether it may still grow: the newest of a slot that somebody holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a segment."""
+
+    segment: Segment
+    offset: int
+    """Where it begins."""
+    data: bytes
+    """Whole lines, each with its newline."""
+    torn: bytes
+    """What follows ``data`` where the segment ends without a newline and will never get one; else empty."""
+
+    @property
+    def end(self) -> Position:
+        """Behind the piece, the torn line included."""
+        return Position(self.segment.number, self.offset + len(self.data) + len(self.torn))
+
+
+def application(slot: int) -> str:
+    """The Delta application whose transaction version is the slot's committed position."""
+    return f"auditlake.landing.{slot:02d}"
+
+
+def slots(layout: Layout) -> list[int]:
+    """The slots there are, in order."""
+    # What copies a lake may leave out empty folders.
+    with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
+        return sorted(int(entry.name) for entry in entries if _SLOT.match(entry.name) and entry.is_dir())
+    return []
+
+
+def numbers(layout: Layout, slot: int) -> list[int]:
+    """The numbers of a slot's segments, in order."""
+    names = os.listdir(layout.slot(slot))  # noqa: PTH208 - a slot can have thousands, and paths are slow
+    return sorted(int(match[1]) for match in map(_SEGMENT.match, names) if match)
+
+
+def segments(layout: Layout) -> tuple[Segment, ...]:
+    """Every segment, by slot and number."""
+    return tuple(segment for slot in slots(layout) for segment in _segments_of(layout, slot))
+
+
+def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
+    # In this order: what is listed before nobody holds the slot never grows again, for the next writer begins a new
+    # segment; and its size, looked up after that, is final.
+    found = numbers(layout, slot)
+    held = bool(found) and _held(layout, slot)
+    for number in found:
+        path = layout.segment(slot, number)
+        with suppress(FileNotFoundError):  # a flush has brought it into the table and removed it
+            if S_ISREG((status := path.stat()).st_mode):
+                yield Segment(slot, number, path, status.st_size, held and number == found[-1])
+
+
+def _held(layout: Layout, slot: int) -> bool:
+    """Whether somebody holds the slot; a claim that meets this look, which is shared and short, tries again."""
+    try:
+        descriptor = os.open(layout.slot(slot) / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def pieces(layout: Layout, since: Mapping[int, Position]) -> Iterator[Piece]:
+    """What lies behind the positions, by slot and place; of a slot without a position, everything.
+
+    An open segment ends with its last newline: what follows is being written. A piece without lines is one of a torn
+    line alone.
+    """
+    for segment in segments(layout):
+        known = since.get(segment.slot, START)
+        if segment.number >= known.number:
+            yield from _pieces_of(segment, known.offset if segment.number == known.number else 0)
+
+
+def _pieces_of(segment: Segment, offset: int) -> Iterator[Piece]:
+    if offset >= segment.size:
+        return
+    try:
+        file = segment.path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    rest = b""
+    with file:
+        file.seek(offset)
+        # An abandoned segment may have been cut back since, so its end can come early.
+        while (room := segment.size - offset - len(rest)) > 0 and (chunk := file.read(min(room, _CHUNK))):
+            lines, newline, tail = chunk.rpartition(b"\n")
+            if not newline:
+                rest += chunk
+                continue
+            yield (piece := Piece(segment, offset, rest + lines + newline, b""))
+            offset, rest = piece.end.offset, tail
+    if rest and not segment.open:
+        yield Piece(segment, offset, b"", rest)

@@ -1,0 +1,119 @@
+"""What the versions of the table were, one log entry each, and a summary so that nobody has to read all of them.
+
+The log entries are the truth and are never removed. The summary (``.history`` of the lake) is made of them whenever a
+checkpoint is written; it names the entry up to which it goes by that entry's SHA-256, and is passed over where that is
+not the entry that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from auditlake.store.durable import write_whole
+from auditlake.store.layout import Layout
+
+METADATA_KEY = "auditlake"
+"""The key of a commit's custom metadata that holds what auditlake says about it."""
+
+_ROWS_STAY = frozenset({"ingest", "compact"})
+"""Commits that only bring rows, or put the same rows into other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the versions up to one were."""
+
+    version: int
+    others: Mapping[int, str | None]
+    """The versions that neither brought rows nor compacted, with their kind; None where another program wrote them."""
+    quarantine: frozenset[str]
+    """The names of all quarantine files that a commit names."""
+
+
+def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
+    """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
+    with suppress(FileNotFoundError):
+        for line in layout.commit(version).read_bytes().splitlines():
+            if "commitInfo" in (entry := json.loads(line)):
+                own = entry["commitInfo"].get(METADATA_KEY)
+                return own if isinstance(own, dict) else None
+    return None
+
+
+def history(layout: Layout, newest: int) -> History:
+    """What the versions up to ``newest`` were."""
+    known = _summary(layout, newest)
+    others, quarantine = dict(known.others), set(known.quarantine)
+    for version in range(known.version + 1, newest + 1):
+        own = commit_metadata(layout, version)
+        if own is None or own.get("kind") not in _ROWS_STAY:
+            others[version] = own.get("kind", "") if own is not None else None
+        elif own.get("quarantine"):
+            quarantine.add(own["quarantine"])
+    return History(newest, others, frozenset(quarantine))
+
+
+def keep_summary(layout: Layout, newest: int) -> None:
+    """Write down what the versions up to ``newest`` were. To be called with the lake's lock held."""
+    found = history(layout, newest)
+    said = {
+        "version": newest,
+        "entry": _digest(layout, newest),
+        "others": sorted(found.others.items()),
+        "quarantine": sorted(found.quarantine),
+    }
+    write_whole(layout.history, json.dumps(said).encode())
+
+
+def _summary(layout: Layout, newest: int) -> History:
+    """The summary that was written down, if it is one of this log and goes no further than ``newest``."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = json.loads(layout.history.read_bytes())
+        if said["version"] <= newest and said["entry"] == _digest(layout, said["version"]):
+            return History(said["version"], dict(said["others"]), frozenset(said["quarantine"]))
+    return History(-1, {}, frozenset())
+
+
+def _digest(layout: Layout, version: int) -> str:
+    return hashlib.sha256(layout.commit(version).read_bytes()).hexdigest()
+
+
+def last_batch(layout: Layout, version: int) -> int:
+    """The newest batch committed at or before a version: batches are numbered in the order of their commits."""
+    for earlier in range(version, 0, -1):
+        if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
+            return int(own["batch"])
+    return 0
+
+
+def foreign_versions(layout: Layout, newest: int) -> list[int]:
+    """Versions up to ``newest`` that another program committed: auditlake cannot vouch for what they did."""
+    return [version for version, kind in sorted(history(layout, newest).others.items()) if kind is None]
+
+
+def changed_rows(layout: Layout, newest: int) -> int | None:
+    """The first version after the empty one that may have changed or removed rows; None if there is none."""
+    return min((version for version in history(layout, newest).others if version), default=None)
+
+
+def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
+    """Whether this quarantine file is there and a commit up to ``newest`` names it."""
+    return file.exists() and file.name in history(layout, newest).quarantine
+
+
+def removal_times(layout: Layout) -> dict[str, float]:
+    """When each removed file was removed, by path, in seconds since 1970."""
+    times: dict[str, float] = {}
+    for entry in sorted(layout.log.glob("*.json")):
+        for line in entry.read_bytes().splitlines():
+            removed = json.loads(line).get("remove")
+            if removed:
+                times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
+    return times
