@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake import assets
-from auditlake.engine.duck import keep_rows, table_rows
+from auditlake.engine.duck import keep_rows, rows, table_rows
 from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant
@@ -161,9 +161,8 @@ def _behind_episodes(
     connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question, findings: Sequence[Finding]
 ) -> tuple[str, dict[str, Any]]:
     window = timedelta(microseconds=policy.window.microseconds)
-    numbers = {
-        group_values(key): number for number, key in connection.sql("select g, group_key from groups").fetchall()
-    }
+    found = rows(connection, statements("policies/behind.sql")["group_numbers"].text)
+    numbers = {group_values(key): number for number, key in found}
     asked = []
     for place, each in enumerate(findings):
         if each.kind == "threshold_exceeded":
@@ -186,12 +185,12 @@ def _beside_gaps(connection: duckdb.DuckDBPyConnection, findings: Sequence[Findi
     return statements("policies/behind.sql")["beside_gaps"].text, {}
 
 
-def _keep_asked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _keep_asked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], asked: Sequence[tuple[Any, ...]]) -> None:
     import pyarrow as pa
 
     kinds = {"number": pa.int64(), "g": pa.int64(), "event_type": pa.string()}
     instant = pa.timestamp("us", tz="UTC")
-    columns = zip(*rows, strict=True)
+    columns = zip(*asked, strict=True)
     arrays = [pa.array(column, kinds.get(name, instant)) for name, column in zip(names, columns, strict=True)]
     keep_rows(connection, "asked", pa.table(dict(zip(names, arrays, strict=True))))
 

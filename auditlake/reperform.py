@@ -13,8 +13,6 @@ from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 if TYPE_CHECKING:
     from auditlake.reports.produce import ComplianceReport
 
-_MAY_DIFFER = ("evidence.files", "evidence.inputs_digest")
-"""Compaction puts the same rows into other files (semantics.md, The JSON report)."""
 _ABSENT = "nothing"
 
 
@@ -39,8 +37,6 @@ class Reperformance:
     snapshot: int
     identical: bool
     """Whether every number is the same."""
-    compacted: bool
-    """Whether the same rows were read from other files than then."""
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
     """Why, as far as the report and the lake tell."""
@@ -69,12 +65,10 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
             generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
         )  # fmt: skip
     except (PolicyNotFoundError, SnapshotError) as error:
-        return Reperformance(*said, identical=False, compacted=False, differences=(), reasons=(str(error),))
+        return Reperformance(*said, identical=False, differences=(), reasons=(str(error),))
     now = json.loads(made.json())
-    found = list(_differences(then, now))
-    differences = tuple(each for each in found if each.where not in _MAY_DIFFER)
-    reasons = tuple(_reasons(differences))
-    return Reperformance(*said, not differences, len(differences) < len(found), differences, reasons)
+    differences = tuple(_differences(then, now))
+    return Reperformance(*said, not differences, differences, tuple(_reasons(differences)))
 
 
 def read_report(path: Path) -> dict[str, Any]:

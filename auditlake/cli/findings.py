@@ -73,7 +73,7 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
         machine({**_said(found), "journal": [_entry(each) for each in entries]})
         return
     for name, value in _said(found).items():
-        if name != "accepted" and value is not None:
+        if name != "accepted" and value not in (None, {}):
             click.echo(f"{name + ':':24}{cell(value if not isinstance(value, dict) else _group(value))}")
     for each in entries:
         click.echo(plain(_sentence(each)))
@@ -130,13 +130,12 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
         differences = [{"where": each.where, "then": each.then, "now": each.now} for each in done.differences]
         machine({
             "policy_id": done.policy_id, "as_of": done.as_of, "snapshot": done.snapshot, "identical": done.identical,
-            "compacted": done.compacted, "differences": differences, "reasons": list(done.reasons),
+            "differences": differences, "reasons": list(done.reasons),
         })  # fmt: skip
     else:
         what = f"{done.policy_id} as of {done.as_of} on snapshot {done.snapshot}"
         if done.identical:
-            other = ", read from other files since the lake was compacted" if done.compacted else ""
-            click.echo(f"identical: {what}{other}")
+            click.echo(f"identical: {what}")
         else:
             click.echo(f"not identical: {what}")
             if done.differences:
@@ -158,10 +157,12 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
 @click.pass_obj
 def evidence(path: str, /, policy: str, out: Path, **options: Any) -> None:
     """Pack a report with its SQL, its policies, the events behind each finding, and the digests of it all."""
+    from auditlake.reports.words import count
+
     done = opened(path).evidence(policy, out, **options)
     events = sum(done.events.values())
-    findings = len(done.report.report.violations)
-    click.echo(f"{out}: {done.files:,} files, {events:,} events behind {findings:,} findings")
+    behind = count(len(done.report.report.violations), "finding")
+    click.echo(f"{out}: {done.files:,} files, {count(events, 'event')} behind {behind}")
     click.echo(f"sha256 {done.sha256}")
 
 

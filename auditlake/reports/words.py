@@ -177,11 +177,11 @@ def verdict_words(report: Report) -> str:
 
 
 def _accepted_words(report: Report) -> str:
+    if report.status == "compliant":
+        return " Every finding has been accepted."
     accepted = sum(finding.accepted is not None for finding in report.violations)
     if not accepted:
         return ""
-    if accepted == len(report.violations):
-        return " Every finding has been accepted."
     have = "finding has" if accepted == 1 else "findings have"
     return f" {accepted:,} of the {len(report.violations):,} {have} been accepted."
 

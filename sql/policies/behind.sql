@@ -1,3 +1,8 @@
+-- name: group_numbers()
+-- The groups of the last evaluation by their numbers. To be run after rolling_counts.
+select g, group_key
+from groups;
+
 -- name: behind_episodes($types)
 -- The events behind episodes: those that count at any moment of one. To be run after rolling_counts, whose temporary
 -- table groups it reads, with the episodes in the temporary table asked(number, g, after, until).
