@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -83,7 +84,7 @@ def why_not() -> str:
 
 
 def work(lake_path: Path, told: Path) -> None:
-    """Log from threads, flush and compact all the while; each event that is acknowledged is told at once."""
+    """Log from threads, flush and compact all the while; what is acknowledged or committed is told at once."""
     lake = opened(lake_path)
     lake.flush()  # what the last cut has left, and everything that is slow to import
     descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -97,11 +98,10 @@ def work(lake_path: Path, told: Path) -> None:
             os.write(descriptor, "".join(f"{each}\n" for each in logged.log_many(several)).encode())
             time.sleep(0.01)  # or a flush would never be done with what has come
 
-    def keep() -> None:
+    def flush_and_compact() -> None:
         while True:
-            lake.flush()
-            lake.compact(grace_seconds=0)
-            os.write(descriptor, b"kept\n")
+            for keep in (lake.flush, partial(lake.compact, grace_seconds=0)):
+                os.write(descriptor, f"version {keep().snapshot}\n".encode())
             time.sleep(0.02)
 
     def until_refused(act: object, *words: int) -> None:
@@ -111,7 +111,7 @@ def work(lake_path: Path, told: Path) -> None:
             os.write(descriptor, f"refused {type(error).__name__}\n".encode())
 
     threads = [Thread(target=until_refused, args=(log, number)) for number in range(THREADS)]
-    threads.append(Thread(target=until_refused, args=(keep,)))
+    threads.append(Thread(target=until_refused, args=(flush_and_compact,)))
     for thread in threads:
         thread.start()
     for thread in threads:
