@@ -1,4 +1,4 @@
-"""A disk whose power can be cut, and a program that writes to a lake on it: ``python -m tests.landing.power LAKE TOLD``.
+"""A disk whose power can be cut, and what writes to a lake on it: ``python -m tests.landing.power LAKE TOLD``.
 
 The disk is an ext4 in an image, mounted through a loop device. The cut is ext4's own emergency exit, at whatever moment
 and in the middle of whatever call: from then on nothing more gets to the image but what was on its way to it, not even
@@ -33,7 +33,7 @@ class Disk:
     """An ext4 of 64 MiB, for root only.
 
     Nothing is written by the way, or what was never synced could be there by luck: the journal is not committed by
-    time, and no cut is as late as the kernel writes old pages.
+    time, what is closed or renamed is not written for being so, and no cut is as late as the kernel writes old pages.
 
     Args:
         folder: Where its image lies and where it is mounted.
@@ -51,7 +51,7 @@ class Disk:
 
     def mount(self) -> None:
         """Put it in its place; after a cut the kernel replays the journal."""
-        _run("mount", "-o", "loop,commit=3600", self._image, self.root)
+        _run("mount", "-o", "loop,commit=3600,noauto_da_alloc", self._image, self.root)
 
     def cut(self) -> None:
         """Cut the power, now."""
