@@ -1,7 +1,8 @@
 """The Delta table under ``events/``: snapshots of it, and the one way to change it.
 
 delta-rs neither syncs what it writes, before or after it has its name, nor checks such commits for conflicts, so both
-are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named, never ignored.
+are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named,
+never ignored.
 """
 
 from __future__ import annotations

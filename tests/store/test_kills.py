@@ -110,7 +110,7 @@ def test_killed_at_every_call(verb: str, files: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", ["linkat", "link"])
 @pytest.mark.parametrize("verb", ["ingest", "compact"])
 def test_killed_before_the_log_entry_has_its_name(verb: str, call: str, files: Path, tmp_path: Path) -> None:
-    """Killed while the log entry is written to the copy of the log, or is about to get its name, nothing is committed."""
+    """Killed while the log entry is made in the copy of the log, or is about to get its name, nothing is committed."""
     root = copied(files / "lake", tmp_path / "lake")
 
     done = cli(root, *words(verb, files), prefix=strace.spoilt(call, 1, KILL))
