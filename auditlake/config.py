@@ -18,7 +18,7 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record"}
+_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record", "ledger"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ def dump_config(config: LakeConfig) -> bytes:
         f"event_types = [{types}]\n"
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n"
+        f"max_record = {config.max_record}\n\n"
+        f"[ledger]\n"
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
 
 
@@ -113,6 +115,9 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
     if type(max_record) is not int or max_record < 1:
         raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
+    ledger = raw.get("ledger", {})
+    if not isinstance(ledger, dict) or set(ledger) - {"key"} or not isinstance(ledger.get("key", ""), str):
+        raise _unreadable(layout, f"[ledger] must hold key, the path of the private key, and nothing else: {ledger!r}")
     try:
         retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
     except (ValueError, TypeError) as error:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from auditlake.config import dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
+from auditlake.ledger.book import Record, begin
 from auditlake.policies.store import write_built_in
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
 
 
-def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None) -> Layout:
-    """Make the folders, the empty table, lake.toml and the built-in policies.
+def create_lake(
+    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+) -> Layout:
+    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -42,6 +45,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         write_built_in(layout)
         write_whole(layout.config, dump_config(config))
         create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat()})
+        begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
         sync_folder(draft)
         os.replace(draft, path)  # refused where another process was quicker
         sync_folder(path.parent)

@@ -169,11 +169,10 @@ class Tiles:
             size //= WIDTH
         for kind, count in counted:
             tile, width = divmod(count, WIDTH)
-            for each, keep in ((tile, width), (tile - 1, WIDTH)):
-                for path in self._partial(kind, each) if each >= 0 else ():
-                    with suppress(OSError):
-                        if int(path.name) < keep:
-                            path.unlink()
+            shorter = [path for path in self._partial(kind, tile) if int(path.name) < width]
+            for path in shorter + (self._partial(kind, tile - 1) if tile else []):
+                with suppress(OSError):
+                    path.unlink()
 
     def _write(self, kind: int | str, tile: int, width: int, data: bytes) -> None:
         path = self._folder / tile_name(kind, tile, width)

@@ -2,10 +2,11 @@
 -- The Merkle leaf of every event, by batch, UTC day and place in the batch: the SHA-256 of a zero byte and of the event's
 -- canonical bytes (auditlake/ledger/leaves.py). `concat` passes over nulls, so a null text is a colon alone and an empty
 -- one `0:`. A text of a column is never cast: it may be a megabyte.
--- returns: batch, day (since 1970), leaf
+-- returns: batch, day (since 1970), seq, leaf
 select
   batch,
   cast(epoch_us("timestamp") // 86400000000 as integer) as day,
+  seq,
   unhex(sha256(concat(
     chr(0),
     strlen(event_id), ':', event_id,

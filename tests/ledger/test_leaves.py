@@ -54,7 +54,7 @@ def shown(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> 
 
 
 def leaves(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
-    return [leaf for _, _, leaf in connection.sql(statement("ledger/leaves.sql", "leaves").text).fetchall()]
+    return [leaf for *_, leaf in connection.sql(statement("ledger/leaves.sql", "leaves").text).fetchall()]
 
 
 @pytest.fixture(scope="module")
