@@ -15,7 +15,7 @@ A partial tile goes once there is a longer one, which begins with the same bytes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -140,7 +140,7 @@ class Tiles:
             raise LedgerError(f"an entry of {len(data)} bytes cannot be in the ledger, the longest has {LONGEST}")
         tile, at = divmod(index, WIDTH)
         entries = [*(self._bundle(tile, at) if at else ()), data]
-        self._write("entries", tile, at + 1, b"".join(len(each).to_bytes(2, "big") + each for each in entries))
+        self._write("entries", tile, at + 1, _pack(entries))
 
     def put_hash(self, index: int, leaf: bytes) -> None:
         """Write the hash of a leaf behind those before it, and of every tile that it makes whole; durable."""
@@ -156,7 +156,12 @@ class Tiles:
     def drop_entry(self, index: int) -> None:
         """Remove an entry that no checkpoint counts: its writer died before anything was claimed."""
         tile, at = divmod(index, WIDTH)
-        (self._folder / tile_name("entries", tile, at + 1)).unlink(missing_ok=True)
+        before = self._folder / tile_name("entries", tile, at)
+        if at and not before.exists():
+            self._write("entries", tile, at, _pack(self._bundle(tile, at)))
+        longer = [path for path in self._partial("entries", tile) if int(path.name) > at]
+        for path in (*longer, self._folder / tile_name("entries", tile)):
+            path.unlink(missing_ok=True)
 
     def tidy(self, size: int) -> None:
         """Remove partial tiles that have longer ones, of a tree whose checkpoint counts this many leaves.
@@ -183,6 +188,10 @@ class Tiles:
             while folder != self._folder:
                 folder = folder.parent
                 sync_folder(folder)
+
+
+def _pack(entries: Sequence[bytes]) -> bytes:
+    return b"".join(len(each).to_bytes(2, "big") + each for each in entries)
 
 
 def append(tiles: Tiles, size: int, data: bytes) -> int:
