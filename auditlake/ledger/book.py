@@ -80,12 +80,12 @@ class Prepared:
 
 def checkpoint_path(layout: Layout) -> Path:
     """Where the newest checkpoint lies."""
-    return layout.root / "ledger" / "checkpoint"
+    return layout.ledger / "checkpoint"
 
 
 def tiles(layout: Layout) -> Tiles:
     """The tree of the lake's ledger."""
-    return Tiles(layout.root / "ledger")
+    return Tiles(layout.ledger)
 
 
 # Reading
@@ -133,7 +133,7 @@ def read_entry(layout: Layout, index: int) -> Entry:
 
 
 def _parse(layout: Layout, data: bytes) -> Entry:
-    return parse(data, lambda digest: (layout.root / "ledger" / "aside" / digest).read_bytes())
+    return parse(data, lambda digest: (layout.ledger / "aside" / digest).read_bytes())
 
 
 # Writing, under the lake's lock
@@ -141,7 +141,7 @@ def _parse(layout: Layout, data: bytes) -> Entry:
 
 def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True) -> Head:
     """Open the ledger of a lake that has none, as of its newest version; a key is made if it is to be signed."""
-    ledger = layout.root / "ledger"
+    ledger = layout.ledger
     make_folders(ledger, below=layout.root)
     if signed:
         make_key(layout)
@@ -228,7 +228,7 @@ def _put(layout: Layout, index: int, said: Record, about: int | None, version: i
 
 def _put_aside(layout: Layout, dumped: Dumped) -> None:
     if dumped.aside:
-        path = layout.root / "ledger" / "aside" / dumped.aside_digest
+        path = layout.ledger / "aside" / dumped.aside_digest
         make_folders(path.parent, below=layout.root)
         write_whole(path, dumped.aside)
 

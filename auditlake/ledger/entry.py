@@ -1,7 +1,8 @@
 """The entries of the ledger: what each says, and the bytes that are hashed.
 
 An entry is canonical JSON: keys sorted, no spaces, ASCII, whole numbers only; so it is read back to the same bytes. One
-whose lists are long has them in a file of their own, named by its SHA-256, and holds that name instead.
+whose lists are long has them in a file of their own, named by its SHA-256, and holds that name instead. The roots of
+the batches that it appends are always in it, so that no proof needs the lists.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from auditlake.errors import LedgerError
-from auditlake.ledger.leaves import Part
+from auditlake.ledger.leaves import Part, batch_root
 
 KINDS = frozenset({
     "begin", "append", "rewrite", "delete", "erase", "hold", "policy-change", "key-rotate", "report",
@@ -122,8 +123,10 @@ def dump(entry: Entry) -> Dumped:
         "removes": list(entry.removes),
         "taken": [[each.batch, each.day.isoformat(), each.rows, each.kept] for each in entry.taken],
     }
+    batches = sorted({part.batch for part in entry.parts})
+    roots = [[each, batch_root(part for part in entry.parts if part.batch == each).hex()] for each in batches]
     whole: dict[str, Any] = {
-        "kind": entry.kind, "lake_id": entry.lake_id, "at": entry.at, "version": entry.version,
+        "roots": roots, "kind": entry.kind, "lake_id": entry.lake_id, "at": entry.at, "version": entry.version,
         "previous_log": entry.previous_log, "policies": dict(entry.policies), "holds": entry.holds,
         "details": dict(entry.details),
     }  # fmt: skip

@@ -72,4 +72,4 @@ def keep(layout: Layout, kept: Iterable[Kept]) -> str:
 
 def kept_path(layout: Layout, digest: str) -> Path:
     """Where a file of kept leaves lies."""
-    return layout.root / "ledger" / "kept" / digest
+    return layout.ledger / "kept" / digest

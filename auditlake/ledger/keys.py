@@ -38,12 +38,12 @@ def read_settings(layout: Layout) -> LedgerSettings:
         lake_id, key = said["id"], said.get("ledger", {}).get("key")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
-    return LedgerSettings(str(lake_id), Path(key) if key else layout.root / "ledger" / "key")
+    return LedgerSettings(str(lake_id), Path(key) if key else layout.ledger / "key")
 
 
 def public_key_path(layout: Layout) -> Path:
     """Where the public key lies: a lake without one is unsigned."""
-    return layout.root / "ledger" / "key.pub"
+    return layout.ledger / "key.pub"
 
 
 def make_key(layout: Layout) -> None:

@@ -99,6 +99,25 @@ class Layout:
         """The log entry of a version."""
         return self.log / f"{version:020d}.json"
 
+    def delta_checkpoint(self, version: int) -> Path:
+        """The checkpoint of the log at a version, if one was made."""
+        return self.log / f"{version:020d}.checkpoint.parquet"
+
+    @property
+    def delta_pointer(self) -> Path:
+        """The file that names the newest checkpoint of the log."""
+        return self.log / "_last_checkpoint"
+
+    @property
+    def ledger(self) -> Path:
+        """Entries, tree, checkpoint and keys of the ledger."""
+        return self.root / "ledger"
+
+    @property
+    def certificates(self) -> Path:
+        """What was deleted or erased, named by digest."""
+        return self.root / "certificates"
+
     def slot(self, slot: int) -> Path:
         """The folder of a slot of the landing."""
         return self.landing / f"{slot:02d}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import CommitError
 from auditlake.events.schema import FILE_COLUMNS
@@ -41,10 +42,18 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepar
         # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
         parts_of(layout, change.adds) if kind == "append" else (),
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
-        change.taken, change.details,
+        change.taken, {**change.details, **_new_checkpoint(layout, seen.version)},
     )  # fmt: skip
     committed = partial(commit_leaf, layout)
     return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
+
+
+def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
+    """The digests of the checkpoint of the Delta log, where the commit before made one: readers begin with it."""
+    paths = [layout.delta_checkpoint(version), layout.delta_pointer]
+    if not all(path.is_file() for path in paths):
+        return {}
+    return {"delta_checkpoint": {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}}
 
 
 def existing(layout: Layout, seen: Snapshot) -> book.Record:

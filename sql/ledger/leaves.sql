@@ -28,3 +28,35 @@ select
   ))) as leaf
 from events
 order by batch, day, seq;
+
+-- name: event($event_id)
+-- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.
+-- returns: the columns of an event, in the order in which they are hashed, and its day (since 1970)
+select
+  event_id,
+  event_type,
+  epoch_us("timestamp") as "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  source,
+  epoch_us(ingested_at) as ingested_at,
+  batch,
+  seq,
+  hex(salt) as salt,
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day
+from events
+where event_id = $event_id
+order by batch, seq;
+
+-- name: delta_checkpoint($path)
+-- The files of a checkpoint of the Delta log.
+-- returns: path
+select "add".path as path
+from read_parquet($path)
+where "add" is not null;
