@@ -14,6 +14,7 @@ from auditlake.config import LakeConfig, read_config
 from auditlake.events.times import Instant, as_instant, given
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
+from auditlake.provable import Provable
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake:
+class AuditLake(Provable):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:

@@ -1,7 +1,7 @@
 """The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
 
 Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error.
+:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, policies, reporting
+from auditlake.cli import data, lakes, policies, proof, reporting
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -31,7 +31,7 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS):
+for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS, *proof.COMMANDS):
     cli.add_command(command)
 
 

@@ -123,8 +123,10 @@ def dump(entry: Entry) -> Dumped:
         "removes": list(entry.removes),
         "taken": [[each.batch, each.day.isoformat(), each.rows, each.kept] for each in entry.taken],
     }
-    batches = sorted({part.batch for part in entry.parts})
-    roots = [[each, batch_root(part for part in entry.parts if part.batch == each).hex()] for each in batches]
+    batches: dict[int, list[Part]] = {}
+    for part in entry.parts:
+        batches.setdefault(part.batch, []).append(part)
+    roots = [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]
     whole: dict[str, Any] = {
         "roots": roots, "kind": entry.kind, "lake_id": entry.lake_id, "at": entry.at, "version": entry.version,
         "previous_log": entry.previous_log, "policies": dict(entry.policies), "holds": entry.holds,

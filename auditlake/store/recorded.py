@@ -13,7 +13,7 @@ from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
 from auditlake.store.history import commit_leaf
 from auditlake.store.layout import Layout, part_day_and_digest
-from auditlake.store.lock import workspace
+from auditlake.store.lock import exclusive, workspace
 
 if TYPE_CHECKING:
     from auditlake.ledger.leaves import Part
@@ -46,6 +46,17 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepar
     )  # fmt: skip
     committed = partial(commit_leaf, layout)
     return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
+
+
+def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
+    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
+        return bytes(book.read_note(layout) or b"")
 
 
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:

@@ -83,10 +83,10 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
     parts = tuple(
         Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
     )
-    roots = {
-        batch: batch_root(part for part in parts if part.batch == batch) for batch in {part.batch for part in parts}
-    }
-    if {batch: bytes.fromhex(top) for batch, top in said["roots"]} != roots:
+    batches: dict[int, list[Part]] = {}
+    for part in parts:
+        batches.setdefault(part.batch, []).append(part)
+    if said["roots"] != [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]:
         raise ValueError("the roots of its batches are not those of their parts")
     if missing := {"adds", "removes", "taken", "policies", "details", "kind", "version", "at"} - said.keys():
         raise ValueError(f"it does not say {', '.join(sorted(missing))}")

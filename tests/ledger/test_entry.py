@@ -24,7 +24,7 @@ ROOT = sha256(b"\x002026-03-01 3 " + bytes(32)).hexdigest().encode()
 SIMPLE = (
     b'{"adds":[["a",10,3]],"at":"2026-03-01T00:00:00Z","details":{},"holds":"","kind":"append","lake_id":"lake",'
     b'"parts":[[1,"2026-03-01",3,"' + b"00" * 32 + b'"]],"policies":{},"previous_log":"' + b"00" * 32 + b'",'
-    b'"removes":[],"roots":[[1,"' + ROOT + b'"]],"taken":[],"version":1}'
+    b'"removes":[],"roots":[[1,1,"' + ROOT + b'"]],"taken":[],"version":1}'
 )
 
 numbers, texts = st.integers(-(2**63), 2**63 - 1), st.text(max_size=10)
