@@ -20,7 +20,7 @@ from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
-from auditlake.verify.rows import Found, Key, checkpoint_files, hash_rows
+from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.signed import SignedCheckpoint, read_checkpoint
 from auditlake.verify.taken import Taking, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
@@ -334,9 +334,11 @@ class _Check:
                 part.batch, part.day, part.rows, "MISSING" if missing else "CHANGED", "; ".join(damaged)
             )
             return wrong if damaged else good
+        if not found and taking is not None:  # one after the other, all of its events went
+            found = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
         if [*found] == [part]:
             return good
-        if not found:
+        if not found or not found[0].rows:
             detail = "; ".join(damaged) or "no file has its rows"
             return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
         rows = sum(each.rows for each in found)

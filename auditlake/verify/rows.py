@@ -131,8 +131,13 @@ def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[t
 def _as_appended(connection: duckdb.DuckDBPyConnection, part: Part, replaced: Replaced | None) -> Part:
     if replaced is None:
         return part
+    return appended_part(part, part_leaves(connection, part.batch, part.day), replaced)
+
+
+def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> Part:
+    """A part as it was appended, from the leaves that it has now; as it is where they are not what they should be."""
     try:
-        leaves = as_appended(part_leaves(connection, part.batch, part.day), replaced)
+        leaves = as_appended(rows, replaced)
     except ValueError:
         return part
     return Part(part.batch, part.day, len(leaves), root(b"".join(leaf for _, leaf in leaves)))
