@@ -6,6 +6,7 @@ here by the words of their formats. No damage makes it fail; whatever it cannot 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -25,6 +26,10 @@ from auditlake.verify.signed import SignedCheckpoint, read_checkpoint
 from auditlake.verify.taken import Taking, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 
+_TRIES = 5
+"""How often to look again where writers were at work meanwhile."""
+_SIGNING_SECONDS = 1.0
+_UNSIGNED = "is not signed yet"
 GRACE = timedelta(hours=24)
 """How long files may still lie there that a deletion removed, unless the caller says otherwise."""
 
@@ -51,7 +56,29 @@ def verify(
     Raises:
         LedgerError: The kept checkpoint or public key is not one.
     """
-    return _Check(layout, now, grace, full=full).run(checkpoint, public_key)
+    for _ in range(_TRIES):
+        before = _state(layout)
+        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key)
+        if report.ok or _stays(layout, before, report):
+            break
+    return report
+
+
+def _state(layout: Layout) -> tuple[bytes, int]:
+    """What changes with every commit."""
+    try:
+        data = (layout.ledger / "checkpoint").read_bytes()
+    except OSError:
+        data = b""
+    return data, sum(1 for _ in layout.log.glob("*.json"))
+
+
+def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> bool:
+    """Whether what was found is not due to a writer at work meanwhile; one that is just signing is waited for."""
+    deadline = time.monotonic() + (_SIGNING_SECONDS if any(_UNSIGNED in each.what for each in report.problems) else 0)
+    while (same := _state(layout) == before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return same
 
 
 class _Check:
@@ -160,7 +187,7 @@ class _Check:
         waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
         for version in range(newest.version + 1, log.newest + 1):
             if waiting is not None and log.leaves.get(version) == waiting:
-                self._wrong(f"version {version}", "is not signed yet: its writer died, and the next commit signs it")
+                self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
             else:
                 self._wrong(f"version {version}", "is unknown to the ledger")
         if waiting is not None and waiting not in log.leaves.values():

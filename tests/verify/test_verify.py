@@ -10,6 +10,8 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.ledger.book import checkpoint_path
+from auditlake.store.layout import Layout
+from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, copied, made, opened, write_events
@@ -134,6 +136,29 @@ def test_a_changed_policy_is_told(lake: AuditLake) -> None:
     assert [str(notice) for notice in report.notices] == [
         "policies/failed_logins.yaml: was changed after the last entry"
     ]
+
+
+def test_writers_at_work(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit or a compaction in the middle of a verification is no alarm: it looks again."""
+    from auditlake.verify import check
+
+    work = [
+        lambda: lake.compact(grace_seconds=0),
+        lambda: lake.ingest(write_events(tmp_path / "c.jsonl", range(70, 75))),
+    ]
+    original = check.read_log
+
+    def interrupted(layout: Layout) -> DeltaLog:
+        log = original(layout)
+        if work:
+            work.pop()()
+        return log
+
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(66, 72)))
+    monkeypatch.setattr(check, "read_log", interrupted)
+
+    assert checked(lake).ok
+    assert work == []
 
 
 def test_what_a_dead_writer_left(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
