@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -139,7 +140,9 @@ def part_path(day: date, digest: str) -> str:
 def part_day_and_digest(path: str) -> tuple[date, str] | None:
     """The inverse of :func:`part_path`; None for a file that auditlake did not name."""
     match = _PART.match(unquote(path))
-    return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    with suppress(ValueError):  # a day that there is not
+        return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    return None
 
 
 def report_stem(policy_id: str, as_of: datetime, snapshot: int) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from auditlake.errors import LedgerError
@@ -22,10 +22,11 @@ from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.signed import SignedCheckpoint, read_checkpoint
+from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 
+T = TypeVar("T")
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
 _SIGNING_SECONDS = 1.0
@@ -96,21 +97,23 @@ class _Check:
 
     def run(self, kept: bytes | None, public_key: str | None) -> VerifyReport:
         """Everything."""
+        if public_key is not None:
+            read_key(public_key)
         older = read_checkpoint(kept) if kept is not None else None
-        log = read_log(self._layout)
+        log = self._part_of("the log", read_log, self._layout) or DeltaLog()
         self._problems += log.problems
         newest, key = self._checkpoint(public_key)
-        tree = read_tree(self._layout, newest.size)
+        tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
         self._problems += tree.problems
-        self._tree(tree, newest, log)
+        self._part_of("the ledger", self._tree, tree, newest, log)
         if older is not None:
             self._older(older, key, tree, log)
-        files = self._files(tree.entries, log)
-        self._log_checkpoints(tree.entries, log)
-        self._beside(tree.entries, log)
-        takings, problems = read_takings(self._layout, tree.entries)
+        files = self._part_of("the files", self._files, tree.entries, log) or {}
+        self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
+        self._part_of("what lies beside", self._beside, tree.entries, log)
+        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
-        batches = self._rows(tree.entries, files, takings)
+        batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
         anchored = older.size if older is not None else 0
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
         return VerifyReport(
@@ -121,6 +124,16 @@ class _Check:
 
     def _wrong(self, where: str, what: str) -> None:
         self._problems.append(Problem(where, what))
+
+    def _part_of(self, where: str, work: Callable[..., T], *arguments: Any) -> T | None:
+        """Do a part of the work; should anything be thrown that nobody thought of, that part is wrong, and told."""
+        try:
+            return work(*arguments)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - damage may make anything throw anything
+            self._wrong(where, f"cannot be checked: {type(error).__name__}: {error}")
+            return None
 
     # The ledger
 
@@ -227,7 +240,7 @@ class _Check:
             size, rows = recorded.get(path, (log.live.get(path, 0), 0))
             self._file(path, size)
             named, file = part_day_and_digest(path), self._layout.events / path
-            if file.is_file() and named is not None:
+            if named is not None and file.is_file():
                 days[named[0]].append((file, rows))
         self._left_behind({*recorded, *log.live}, removed)
         return days
@@ -240,8 +253,8 @@ class _Check:
                 self._damaged[path] = f"has {file.stat().st_size} bytes instead of {size}"
             elif named is None or (digest := _digest(file)) != named[1]:
                 self._damaged[path] = f"was changed: its bytes have the SHA-256 {digest}" if named else "has no digest"
-        except OSError as error:
-            self._damaged[path] = f"is missing: {error.strerror}"
+        except (OSError, ValueError) as error:
+            self._damaged[path] = f"is missing: {getattr(error, 'strerror', error)}"
         if path in self._damaged:
             self._wrong(f"events/{path}", self._damaged[path])
 
@@ -293,8 +306,8 @@ class _Check:
                 self._notices.append(Problem(where, "is not recorded yet: the next commit records it"))
             elif _digest(path) != digest:
                 self._wrong(where, "is not what the ledger recorded")
-        except OSError as error:
-            self._wrong(where, f"cannot be read: {error.strerror}")
+        except (OSError, ValueError) as error:
+            self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
     def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
         """Quarantine, certificates and policies."""
@@ -317,8 +330,8 @@ class _Check:
         try:
             if _digest(path) != digest:
                 self._wrong(where, f"was changed: its bytes are not those that its name says; {why}")
-        except OSError as error:
-            self._wrong(where, f"is missing: {error.strerror}; {why}")
+        except (OSError, ValueError) as error:
+            self._wrong(where, f"is missing: {getattr(error, 'strerror', error)}; {why}")
 
     # Rows
 

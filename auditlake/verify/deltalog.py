@@ -60,9 +60,9 @@ def _name(layout: Layout, version: int) -> str:
 
 def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
     if added := action.get("add"):
-        log.live[unquote(added["path"])] = int(added["size"])
+        log.live[unquote(str(added["path"]))] = int(added["size"])
     if removed := action.get("remove"):
-        log.live.pop(unquote(removed["path"]), None)
+        log.live.pop(unquote(str(removed["path"])), None)
     if info := action.get("commitInfo"):
         if isinstance(leaf := info.get("auditlake.ledger"), str):
             log.leaves[version] = leaf

@@ -88,9 +88,29 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         batches.setdefault(part.batch, []).append(part)
     if said["roots"] != [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]:
         raise ValueError("the roots of its batches are not those of their parts")
-    if missing := {"adds", "removes", "taken", "policies", "details", "kind", "version", "at"} - said.keys():
-        raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+    _check_types(said)
     return LedgerEntry(index, data, said, parts)
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "kind": str, "at": str, "lake_id": str, "version": (int, type(None)), "previous_log": (str, type(None)),
+    "policies": dict, "details": dict, "adds": list, "removes": list, "taken": list,
+}  # fmt: skip
+_ROWS = {"adds": (str, int, int), "removes": (str,), "taken": (int, str, int, str)}
+
+
+def _check_types(said: Mapping[str, Any]) -> None:
+    """Refuse an entry that would only be found odd later on."""
+    for name, wanted in _TYPES.items():
+        if not isinstance(said[name], wanted):
+            raise TypeError(f"{name} is {said[name]!r}")
+    for name, types in _ROWS.items():
+        for row in said[name]:
+            values = row if isinstance(row, list) else [row]
+            if len(values) != len(types) or not all(map(isinstance, values, types)):
+                raise TypeError(f"{name} has {row!r}")
+    for _, day, _, _ in said["taken"]:
+        date.fromisoformat(day)
 
 
 def _files(folder: Path) -> Iterator[Path]:

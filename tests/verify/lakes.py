@@ -87,7 +87,9 @@ def change_day(lake: AuditLake, day: date, change: Any, kind: str = "erase") -> 
             keep[row["batch"]].append(kept.Kept(row["seq"], oracle.leaf(row), present))
     taken = tuple(Taken(batch, day, len(mine), kept.keep(lake.layout, mine)) for batch, mine in sorted(keep.items()))
     file = write_day(lake, day, [row for row in new if row])
-    commit(lake, [file], old, metadata={"kind": kind, "at": NOW.isoformat()}, taken=taken,
+    old = [each for each in old if each.path != file.path]  # what is left may be a file that there is
+    adds = [] if file.path in {each.path for each in lake.snapshot().files} else [file]
+    commit(lake, adds, old, metadata={"kind": kind, "at": NOW.isoformat()}, taken=taken,
            details={"certificate": certificate(lake)})  # fmt: skip
     for each in old:
         (lake.layout.events / each.path).unlink()

@@ -277,3 +277,33 @@ def test_a_file_renamed_to_another_day(lake: AuditLake) -> None:
     (lake.layout.events / file.path).rename(target)
 
     assert "is missing" in wrong(checked(lake))
+
+
+@pytest.mark.parametrize("part", ["read_log", "read_tree", "read_takings", "hash_rows", "checkpoint_files"])
+def test_whatever_is_thrown_is_told(part: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a library panic on something that nobody thought of, that is told as wrong, and the rest is checked."""
+
+    class Panic(BaseException):
+        """What a Rust library throws: no Exception."""
+
+    def panic(*_: object) -> None:
+        raise Panic("at the disco")
+
+    monkeypatch.setattr(f"auditlake.verify.check.{part}", panic)
+
+    assert "cannot be checked: Panic: at the disco" in wrong(checked(lake))
+
+
+@pytest.mark.parametrize("line", [
+    '{"add":{"path":"event_date=2026-13-99/part-' + "0" * 64 + '.parquet","size":1}}', "[]", "{", "[" * 50_000,
+    '{"add":{"path":"a\\u0000b","size":1}}', '{"add":{"path":7,"size":1}}', '{"add":{"path":"x","size":"many"}}',
+    '{"add":7}', '{"remove":{"path":null}}', '{"commitInfo":{"auditlake":{"quarantine":"\\u0000"}}}',
+    '{"add":{"path":"../../lake.toml","size":1}}', '{"add":{"path":"' + "x" * 5000 + '","size":1}}', '{"commitInfo":[]}',
+])  # fmt: skip
+def test_hostile_log_entries(line: str, lake: AuditLake) -> None:
+    """Whatever stands in a log entry is told as wrong, and stops nothing."""
+    lake.layout.commit(lake.snapshot().version + 1).write_text(f"{line}\n")
+    told = wrong(checked(lake))
+
+    assert "is unknown to the ledger" in told
+    assert "cannot be checked" not in told

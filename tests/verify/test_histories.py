@@ -18,7 +18,9 @@ from tests.verify.lakes import change_day, checked, delete_day, rows_of
 
 def take_one(lake: AuditLake, day: date, seeded: Random, *, gone: bool) -> None:
     """One event of a day goes, or gets another user."""
-    chosen = seeded.choice(rows_of(lake, day))
+    if not (rows := rows_of(lake, day)):
+        return
+    chosen = seeded.choice(rows)
 
     def change(row: dict[str, Any]) -> dict[str, Any] | None:
         if row != chosen:
