@@ -298,7 +298,8 @@ def test_whatever_is_thrown_is_told(part: str, lake: AuditLake, monkeypatch: pyt
     '{"add":{"path":"event_date=2026-13-99/part-' + "0" * 64 + '.parquet","size":1}}', "[]", "{", "[" * 50_000,
     '{"add":{"path":"a\\u0000b","size":1}}', '{"add":{"path":7,"size":1}}', '{"add":{"path":"x","size":"many"}}',
     '{"add":7}', '{"remove":{"path":null}}', '{"commitInfo":{"auditlake":{"quarantine":"\\u0000"}}}',
-    '{"add":{"path":"../../lake.toml","size":1}}', '{"add":{"path":"' + "x" * 5000 + '","size":1}}', '{"commitInfo":[]}',
+    '{"add":{"path":"../../lake.toml","size":1}}',
+    '{"add":{"path":"' + "x" * 5000 + '","size":1}}', '{"commitInfo":[]}',
 ])  # fmt: skip
 def test_hostile_log_entries(line: str, lake: AuditLake) -> None:
     """Whatever stands in a log entry is told as wrong, and stops nothing."""
