@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
+from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
 from auditlake.store.layout import POLICY_ID, Layout
@@ -18,7 +21,23 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record", "ledger"}
+_REQUIRED = {"id", "created"}
+_MOST_RECORD = 1 << 30
+_ABSENT = object()
+_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
+_LATENESS = Duration("10min", 600 * _SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
+
+    webhook: str | None = None
+    """A URL that each alert is posted to."""
+    jsonl: str | None = None
+    """A file that each alert is appended to; if relative, in the lake's folder."""
+    lateness: Duration = _LATENESS
+    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +54,8 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Alerts as it happens."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -52,7 +73,7 @@ def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retent
         if not POLICY_ID.match(name):
             message = f"{name!r} cannot be an event type: expected lower-case letters, digits, _ and -, at most 64"
             raise ValueError(message)
-    retention = parse_duration(default_retention, "retention_period") if default_retention else None
+    retention = parse_duration(default_retention, "retention_period") if default_retention is not None else None
     return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
 
 
@@ -72,6 +93,11 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n\n"
+        f"# Alerts as it happens.\n"
+        f"[alerts]\n"
+        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
+        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
         f"[ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
@@ -89,7 +115,7 @@ def read_config(layout: Layout) -> LakeConfig:
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"there is no lake at {layout.root}"
         raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
         raise _unreadable(layout, str(error)) from error
     except OSError as error:
         raise LakeError(f"{layout.config} cannot be read: {error.strerror}") from error
@@ -97,32 +123,128 @@ def read_config(layout: Layout) -> LakeConfig:
 
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
-    version = raw.get("format_version")
+    version = raw.get("format_version", _ABSENT)
     if type(version) is int and version > FORMAT_VERSION:
         message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {FORMAT_VERSION}"
         raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
     if type(version) is not int or version != FORMAT_VERSION:
-        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {version!r}")
-    if unknown := sorted(set(raw) - _KEYS):
-        raise _unreadable(layout, f"unknown key {unknown[0]!r}")
-    for key in ("id", "created"):
-        if key not in raw:
-            raise _unreadable(layout, f"{key} is missing")
-        if not isinstance(raw[key], str):
-            raise _unreadable(layout, f"{key} must be a text, got {raw[key]!r}")
-    types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
-    if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
-        raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
-    if type(max_record) is not int or max_record < 1:
-        raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
-    ledger = raw.get("ledger", {})
-    if not isinstance(ledger, dict) or set(ledger) - {"key"} or not isinstance(ledger.get("key", ""), str):
-        raise _unreadable(layout, f"[ledger] must hold key, the path of the private key, and nothing else: {ledger!r}")
+        raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
+    known = {key: value for key, value in raw.items() if key != "format_version"}
+    alerts = known.pop("alerts", {})
+    if not isinstance(alerts, dict):
+        raise _wrong(layout, "alerts", "a section [alerts]", alerts)
+    ledger = known.pop("ledger", {})
+    if not isinstance(ledger, dict):
+        raise _wrong(layout, "ledger", "a section [ledger]", ledger)
+    _settings(layout, ledger, _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
+    settings = _settings(layout, known, _READERS)
+    return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
+
+
+_Readers = Mapping[str, tuple[str, str, Callable[[Any], Any]]]
+"""Each key: the setting's name, what is expected, and how it is read."""
+
+
+def _settings(layout: Layout, raw: Mapping[str, Any], readers: _Readers, section: str = "") -> dict[str, Any]:
+    if unknown := sorted(set(raw) - set(readers)):
+        raise _unreadable(layout, f"unknown key {section + unknown[0]!r}; expected some of {', '.join(readers)}")
+    settings = {}
+    for key, (field_name, expected, read) in readers.items():
+        if key in raw or key in _REQUIRED:
+            value = raw.get(key, _ABSENT)
+            try:
+                settings[field_name] = read(value)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise _wrong(layout, section + key, expected, value) from error
+    return settings
+
+
+def _id(value: Any) -> str:
+    return str(uuid.UUID(value))
+
+
+def _created(value: Any) -> str:
+    parse_instant(value)
+    return str(value)
+
+
+def _event_types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(POLICY_ID.match(name) for name in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _max_record(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_RECORD:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError
+    return value
+
+
+def checked_webhook(url: str) -> str:
+    """The URL, if it is one that alerts can be posted to.
+
+    Raises:
+        ValueError: It is not.
+    """
+    from urllib.parse import urlsplit  # slow to import, and most commands need none
+
     try:
-        retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
-    except (ValueError, TypeError) as error:
-        raise _unreadable(layout, f"default_retention: {error}") from error
-    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record)
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^\x21-\x7e]", url):
+        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
+    if parts.username is not None:
+        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
+    return url
+
+
+def parse_lateness(text: str) -> Duration:
+    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
+    if not _SECOND <= length.microseconds <= _WEEK:
+        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
+    return Duration(text, length.microseconds)
+
+
+_READERS: _Readers = {
+    "id": ("id", "a UUID", _id),
+    "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
+    "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
+    "default_retention": (
+        "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
+    ),
+    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+}  # fmt: skip
+"""lake.toml, but for the format's version and its sections."""
+
+_ALERT_READERS: _Readers = {
+    "webhook": ("webhook", "an http:// or https:// URL without spaces, name or password", checked_webhook),
+    "jsonl": ("jsonl", "a path", _text),
+    "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
+}
+"""The section ``[alerts]``."""
+
+_LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
+"""The section ``[ledger]``."""
+
+
+def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
+    # A webhook's URL may hold a token or a password: it is not repeated in messages, which end up in logs.
+    secret = key == "alerts.webhook" and isinstance(value, str)
+    got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
+    return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

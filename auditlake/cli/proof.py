@@ -50,6 +50,9 @@ def _show(report: VerifyReport) -> None:
         click.echo(f"note: {plain(str(notice))}")
     for problem in report.problems:
         click.echo(f"WRONG: {plain(str(problem))}")
+    if not report.size:
+        click.echo("SOMETHING IS WRONG")
+        return
     counts = dict.fromkeys(("verified", "deleted", "erased", "MISSING", "CHANGED"), 0)
     for batch in report.batches:
         counts[batch.verdict] += 1

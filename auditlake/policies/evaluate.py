@@ -62,16 +62,36 @@ def evaluate(
 def _evaluate(
     connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
 ) -> Answers:
+    queries, given = _asked(connection, policy, policies, question)
+    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+
+
+def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
+    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold."""
+    run_step(connection, moments_of([policy]))
+    return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
+
+
+def _asked(
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    policies: Sequence[Policy],
+    question: Question,
+    only: str | None = None,
+) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
+    """The queries of a policy, or one of them, and what they give."""
     import duckdb  # slow to import
 
+    def queries(*, wide: bool) -> list[CompiledQuery]:
+        return [q for q in compile_policy(policy, policies, question, wide=wide) if only in {None, q.name}]
+
     try:
-        queries = compile_policy(policy, policies, question)
-        given = _run(connection, queries)
+        asked = queries(wide=False)
+        return asked, _run(connection, asked)
     except duckdb.OutOfRangeException:
         # More groups than 63 bits have room for, each with the policy's span of time to itself.
-        queries = compile_policy(policy, policies, question, wide=True)
-        given = _run(connection, queries)
-    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+        asked = queries(wide=True)
+        return asked, _run(connection, asked)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:

@@ -82,6 +82,10 @@ def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> b
     return same
 
 
+def _has_no_ledger(layout: Layout) -> bool:
+    return not any((layout.ledger / name).exists() for name in ("checkpoint", "key.pub", "tile"))
+
+
 class _Check:
     """One verification on its way."""
 
@@ -102,6 +106,8 @@ class _Check:
         older = read_checkpoint(kept) if kept is not None else None
         log = self._part_of("the log", read_log, self._layout) or DeltaLog()
         self._problems += log.problems
+        if public_key is None and older is None and not log.leaves and _has_no_ledger(self._layout):
+            return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
         tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
         self._problems += tree.problems
@@ -120,6 +126,14 @@ class _Check:
             str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, key, self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
             str(behind[0].said["at"]) if behind else "",
+        )  # fmt: skip
+
+    def _no_ledger(self, log: DeltaLog) -> VerifyReport:
+        self._wrong("ledger", "there is none: the lake is older than ledgers, and nothing vouches for what it holds; "
+                    "its next commit, or auditlake checkpoint, begins one")  # fmt: skip
+        return VerifyReport(
+            str(self._layout.root), "", 0, root(b"").hex(), log.newest, "", self._full, (), tuple(self._problems),
+            tuple(self._notices), 0, "",
         )  # fmt: skip
 
     def _wrong(self, where: str, what: str) -> None:

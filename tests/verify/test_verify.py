@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,24 @@ def test_an_old_lake(tmp_path: Path) -> None:
 
     assert report.ok, report.problems
     assert report.rows == 6
+
+
+def test_a_lake_without_a_ledger(tmp_path: Path, run: Callable[..., Any]) -> None:
+    """A lake that was made before there were ledgers can be read; its verification says that it has none."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "a.jsonl", range(6)))
+    make_old(lake)
+    lake = opened(lake.layout.root)
+
+    assert lake.sql("select count(*) from events").fetchall() == [(6,)]
+    (problem,) = checked(lake).problems
+    assert "there is none: the lake is older than ledgers" in problem.what
+    done = run("--lake", lake.layout.root, "verify")
+    assert (done.code, done.out.count("WRONG")) == (4, 2)
+    lake.compact(grace_seconds=0)
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(6, 9)))
+    assert checked(lake).ok
+    assert lake.checkpoint()
 
 
 def test_a_kept_checkpoint(lake: AuditLake, tmp_path: Path) -> None:
