@@ -203,7 +203,7 @@ def prepare(layout: Layout, version: int, record: Record, committed: Committed, 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    head = settle(layout, version - 1, committed, existing)
+    head = _notice(layout, settle(layout, version - 1, committed, existing), version - 1, record.at)
     return _put(layout, head.size, record, version, version, read_signer(layout))
 
 
@@ -214,8 +214,38 @@ def complete(layout: Layout, prepared: Prepared) -> None:
 
 def record(layout: Layout, version: int, said: Record, committed: Committed, existing: Existing) -> int:
     """Add an entry that is about no commit, while the lake is at this version; give its index."""
-    head = settle(layout, version, committed, existing)
+    head = _notice(layout, settle(layout, version, committed, existing), version, said.at)
     return _complete(layout, _put(layout, head.size, said, None, version, read_signer(layout))).size - 1
+
+
+def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
+    """Add an entry about policies that are not those of the last entry; give how many entries there are now.
+
+    Args:
+        layout: The lake, which is at this version.
+        version: Its newest version, which is durable.
+        at: When, RFC 3339.
+        committed: Which leaves commits name.
+        existing: What a lake without a ledger holds.
+        by: Who changed them: "auditlake" where a verb did, "hand" where somebody changed files.
+    """
+    return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
+
+
+def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
+    before, now = read_entry(layout, head.size - 1).policies, _policies(layout)
+    if before == now:
+        return head
+    details = {
+        "by": by,
+        "added": {name: now[name] for name in sorted(now.keys() - before.keys())},
+        "changed": {
+            name: [before[name], now[name]] for name in sorted(before) if now.get(name, before[name]) != before[name]
+        },
+        "removed": {name: before[name] for name in sorted(before.keys() - now.keys())},
+    }
+    said = Record("policy-change", at, details=details)
+    return _complete(layout, _put(layout, head.size, said, None, version, read_signer(layout)))
 
 
 def _put(layout: Layout, index: int, said: Record, about: int | None, version: int, signer: Signer | None) -> Prepared:
@@ -234,16 +264,19 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
 
 
 def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int | None) -> Entry:
-    policies = {path.stem: sha256(path.read_bytes()).hexdigest() for path in sorted(layout.policies.glob("*.yaml"))}
     holds = [
         f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in sorted(layout.root.glob("holds/*.yaml"))
     ]
     return Entry(
         said.kind, settings.lake_id, said.at, version,
         _log_digest(layout, version - 1) if version else None,
-        said.parts, said.adds, said.removes, said.taken, policies,
+        said.parts, said.adds, said.removes, said.taken, _policies(layout),
         sha256("".join(holds).encode()).hexdigest() if holds else "", said.details,
     )  # fmt: skip
+
+
+def _policies(layout: Layout) -> dict[str, str]:
+    return {path.stem: sha256(path.read_bytes()).hexdigest() for path in sorted(layout.policies.glob("*.yaml"))}
 
 
 def _log_digest(layout: Layout, version: int) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive, workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from auditlake.ledger.leaves import Part
     from auditlake.store.delta import Change, DataFile, Snapshot
 
-_KINDS = {"ingest": "append", "compact": "rewrite"}
+_KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
 """What the ledger calls kinds of commits, where it has a word of its own."""
 _MEMORY = "256MB"
 """What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
@@ -46,6 +49,27 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepar
     )  # fmt: skip
     committed = partial(commit_leaf, layout)
     return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
+
+
+@contextmanager
+def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> Iterator[None]:
+    """Change policies within this, under the lake's lock; the ledger then says so.
+
+    What somebody changed by hand before is recorded as such first. Should the writer die in between, the next commit
+    notices. A lake without a ledger begins one with its next commit, which says what its policies are.
+    """
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        if not book.checkpoint_path(layout).exists():
+            yield
+            return
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        said = seen.version, now.isoformat(), partial(commit_leaf, layout), lambda: existing(layout, seen)
+        book.notice(layout, *said)
+        yield
+        book.notice(layout, *said, by="auditlake")
 
 
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
