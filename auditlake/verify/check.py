@@ -20,6 +20,7 @@ from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.deltalog import DeltaLog, read_log
+from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, read_key
@@ -274,14 +275,15 @@ class _Check:
 
     def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry]) -> None:
         """Files below events/ that are not part of the lake."""
-        for file in sorted(self._layout.events.glob("event_date=*/*")):
+        for file in sorted(self._layout.events.rglob("*")):
             path = file.relative_to(self._layout.events).as_posix()
-            if path in live or unquote(path) in live:
+            if path in live or unquote(path) in live or path.startswith("_delta_log/") or not file.is_file():
                 continue
             entry = removed.get(path)
             if entry is None:
                 # A writer that died before its commit leaves such files, and a compaction takes them.
-                self._notices.append(Problem(f"events/{path}", "is no part of the lake and unknown to the ledger"))
+                what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
+                self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
             elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace:
                 self._wrong(f"events/{path}", f"was deleted by entry {entry.index}, and is there again or still")
             else:
@@ -333,6 +335,8 @@ class _Check:
             if isinstance(certificate, str):
                 path = self._layout.certificates / f"{Path(certificate).name}.json"
                 self._named(path, certificate, f"entry {entry.index} names it")
+            if isinstance(marks := entry.said["details"].get("marks"), str):
+                self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         policies = _texts(entries[-1].said["policies"]) if entries else {}
         now = {path.stem: _try_digest(path) for path in sorted(self._layout.policies.glob("*.yaml"))}
         for name in sorted(policies.keys() | now.keys()):
@@ -356,26 +360,24 @@ class _Check:
         takings: Mapping[Key, Taking],
     ) -> tuple[BatchVerdict, ...]:
         expected = {(part.batch, part.day): part for entry in entries for part in entry.parts}
-        found = Found()
+        found, rows = Found(), Rows(self._layout, entries, days)
         if self._full:
             found = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
             for file, why in sorted(found.problems.items()):
                 self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
         for (batch, day), parts in sorted(found.parts.items()):
             if (batch, day) not in expected:
-                rows = sum(part.rows for part in parts)
-                self._wrong(
-                    f"events/event_date={day}", f"has {rows} rows of batch {batch} that the ledger does not know"
-                )
+                what = f"has {sum(part.rows for part in parts)} rows of batch {batch} that the ledger does not know"
+                self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day)}")
         verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
         for key, part in sorted(expected.items()):
-            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key)))
+            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key), rows))
         return tuple(
             BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
             for batch, parts in sorted(verdicts.items())
         )
 
-    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None) -> PartVerdict:
+    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
         good = PartVerdict(part.batch, part.day, part.rows, *(told(taking) if taking else ("verified", "")))
         if taking is not None and taking.whole:
@@ -397,7 +399,10 @@ class _Check:
             return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
         rows = sum(each.rows for each in found)
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
-        return PartVerdict(part.batch, part.day, part.rows, "CHANGED", "; ".join([counted, *damaged]))
+        which = there.explained(part, taking.replaced if taking else {})
+        return PartVerdict(
+            part.batch, part.day, part.rows, "CHANGED", "; ".join(filter(None, [counted, which, *damaged]))
+        )
 
 
 def _digest(path: Path) -> str:
