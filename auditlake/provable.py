@@ -38,6 +38,18 @@ class Provable:
 
         return newest_checkpoint(self.layout, wait_seconds=self._wait)
 
+    def rotate_key(self) -> str:
+        """Let a new key sign the ledger's checkpoints, and give its public half, to be kept elsewhere; the old is gone.
+
+        A verification with the old public key still holds: the old key vouches for the new one in the ledger.
+
+        Raises:
+            LedgerError: The lake is unsigned, or its key may be that of other lakes too.
+        """
+        from auditlake.store.recorded import rotate_key
+
+        return rotate_key(self.layout, now=self._clock(), wait_seconds=self._wait)
+
     def prove(self, event_id: str, *, source: str | None = None) -> bytes:
         """A proof that an event is in the ledger, a JSON object that ``auditlake verify-proof`` checks by itself.
 

@@ -118,4 +118,17 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
     click.echo(f"in the ledger {plain(shown.origin)}, checkpoint of {shown.size} entries, {signed}")
 
 
-COMMANDS = (verify, checkpoint, prove, verify_proof)
+@click.group()
+def key() -> None:
+    """The key that signs the ledger's checkpoints."""
+
+
+@key.command()
+@click.option("--out", type=_OUT, metavar="FILE", help="Where to write the new public key; it is printed if not given.")
+@click.pass_obj
+def rotate(path: str, out: Path | None) -> None:
+    """Let a new key sign from now on; print its public half, which is to be kept elsewhere. The old key is gone."""
+    _put(f"{opened(path).rotate_key()}\n".encode(), out)
+
+
+COMMANDS = (verify, checkpoint, prove, verify_proof, key)

@@ -73,6 +73,17 @@ def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> 
         book.notice(layout, *said, by="auditlake")
 
 
+def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
+    """Let a new key sign the ledger's checkpoints, and give its public half (``NAME+ID+BASE64``)."""
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        known = partial(commit_leaf, layout), lambda: existing(layout, seen)
+        return str(book.rotate(layout, seen.version, now.isoformat(), *known))
+
+
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
     """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
     from auditlake.store import delta

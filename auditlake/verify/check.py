@@ -23,7 +23,7 @@ from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, read_key
+from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 
@@ -113,8 +113,9 @@ class _Check:
         tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
+        keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
         if older is not None:
-            self._older(older, key, tree, log)
+            self._older(older, keys, tree, log)
         files = self._part_of("the files", self._files, tree.entries, log) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log)
@@ -124,7 +125,7 @@ class _Check:
         anchored = older.size if older is not None else 0
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
         return VerifyReport(
-            str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, key, self._full,
+            str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
             str(behind[0].said["at"]) if behind else "",
         )  # fmt: skip
@@ -166,19 +167,39 @@ class _Check:
         except (LedgerError, OSError) as error:
             self._wrong("ledger/checkpoint", str(error))
             return SignedCheckpoint("", "", 0, root(b""), -1, "", ()), key
-        self._signature("ledger/checkpoint", newest, key, given=public_key is not None)
         return newest, key
 
-    def _signature(self, where: str, checkpoint: SignedCheckpoint, key: str, *, given: bool) -> None:
-        try:
-            if key and not checkpoint.is_signed_by(key):
-                self._wrong(where, f"is not signed by {key}")
-            elif not key and checkpoint.signatures:
+    def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, given: bool) -> tuple[str, ...]:
+        """The keys that signed this ledger one after the other, the one that was asked for among them.
+
+        The newest checkpoint is signed by the last of them.
+        """
+        hashes = tree.hashes
+        rotations = [
+            Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
+            for entry in tree.entries
+            if entry.said["kind"] == "key-rotate"
+        ]
+        keys, what = key_chain(rotations)
+        if what:
+            self._wrong("ledger", what)
+        if not key:
+            if newest.signatures:
                 self._wrong("ledger/key.pub", "is not there, and the checkpoint is signed")
+            return ("",)
+        if key in keys:
+            if not given and key != keys[-1]:
+                self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
+            key = keys[-1]
+        elif keys:
+            self._wrong("ledger", f"its checkpoints are signed by other keys than {key}")
+            return (key,)
+        try:
+            if not newest.is_signed_by(key):
+                self._wrong("ledger/checkpoint", f"is not signed by {key}")
         except LedgerError as error:
-            if given:
-                raise
             self._wrong("ledger/key.pub", str(error))
+        return keys or (key,)
 
     def _tree(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
         """The entries are those of the checkpoint, and the log is the one that they tell of."""
@@ -221,10 +242,10 @@ class _Check:
         if waiting is not None and waiting not in log.leaves.values():
             self._notices.append(Problem("ledger", "a writer died before it committed; the next one tidies up"))
 
-    def _older(self, older: SignedCheckpoint, key: str, tree: Tree, log: DeltaLog) -> None:
+    def _older(self, older: SignedCheckpoint, keys: Sequence[str], tree: Tree, log: DeltaLog) -> None:
         """The lake is the continuation of what the kept checkpoint says."""
-        if key:
-            self._signature("the kept checkpoint", older, key, given=True)
+        if keys[-1] and not any(older.is_signed_by(key) for key in keys):
+            self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
@@ -403,6 +424,10 @@ class _Check:
         return PartVerdict(
             part.batch, part.day, part.rows, "CHANGED", "; ".join(filter(None, [counted, which, *damaged]))
         )
+
+
+def _strings(entry: LedgerEntry, *names: str) -> list[str]:
+    return [str(entry.said["details"].get(name, "")) for name in names]
 
 
 def _digest(path: Path) -> str:
