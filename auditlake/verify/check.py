@@ -19,6 +19,7 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
 _SIGNING_SECONDS = 1.0
+_LONG = timedelta(days=36_500)
 _UNSIGNED = "is not signed yet"
 GRACE = timedelta(hours=24)
 """How long files may still lie there that a deletion removed, unless the caller says otherwise."""
@@ -43,6 +45,7 @@ def verify(
     full: bool = True,
     checkpoint: bytes | None = None,
     public_key: str | None = None,
+    tsa_roots: bytes | None = None,
     grace: timedelta = GRACE,
 ) -> VerifyReport:
     """Compare everything in a lake with its ledger.
@@ -53,6 +56,7 @@ def verify(
         full: Hash every row; otherwise the files, whose names hold their digests, and the tree.
         checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
+        tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
         grace: How long files may lie there that a deletion removed.
 
     Raises:
@@ -60,7 +64,7 @@ def verify(
     """
     for _ in range(_TRIES):
         before = _state(layout)
-        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key)
+        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key, tsa_roots)
         if report.ok or _stays(layout, before, report):
             break
     return report
@@ -100,7 +104,7 @@ class _Check:
         self._damaged: dict[str, str] = {}
         """Data files that are not what their names say, and how."""
 
-    def run(self, kept: bytes | None, public_key: str | None) -> VerifyReport:
+    def run(self, kept: bytes | None, public_key: str | None, tsa_roots: bytes | None) -> VerifyReport:
         """Everything."""
         if public_key is not None:
             read_key(public_key)
@@ -122,12 +126,16 @@ class _Check:
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
-        anchored = older.size if older is not None else 0
+        anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
+        newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
+        anchored = max(older.size if older is not None else 0, anchors.covered())
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
         return VerifyReport(
             str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
             str(behind[0].said["at"]) if behind else "",
+            *((int(min(self._age(behind[0]), _LONG).total_seconds()),) if behind else (0,)),
+            *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
         )  # fmt: skip
 
     def _no_ledger(self, log: DeltaLog) -> VerifyReport:
@@ -253,6 +261,16 @@ class _Check:
             self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")
         if log.digests.get(older.version) != older.log:
             self._wrong(f"version {older.version}", "its log entry is not the one that the kept checkpoint covers")
+
+    def _anchors(self, tree: Tree, keys: Sequence[str], roots: bytes | None) -> Anchors:
+        """The time stamps; the lake is the continuation of every checkpoint that was stamped, by a key of its own."""
+        anchors = read_anchors(self._layout, tree.hashes, roots)
+        self._problems += anchors.problems
+        self._notices += anchors.notices
+        for anchor in anchors.found:
+            if keys[-1] and not any(anchor.checkpoint.is_signed_by(key) for key in keys):
+                self._wrong("ledger/anchors", f"the checkpoint of {anchor.size} entries has another signature")
+        return anchors
 
     # Files
 
