@@ -98,7 +98,7 @@ def dump_config(config: LakeConfig) -> bytes:
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
         f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
-        f"[ledger]\n"
+        f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
 

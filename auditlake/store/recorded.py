@@ -86,13 +86,26 @@ def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
 
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
     """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        settle_ledger(layout, begin=True)
+        return bytes(book.read_note(layout) or b"")
+
+
+def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
+    """Finish what a dead writer left in the ledger, and give the newest snapshot; the lake's lock is held.
+
+    Args:
+        layout: The lake.
+        begin: Begin a ledger if there is none.
+    """
     from auditlake.store import delta
 
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        seen = delta.read_snapshot(layout)
-        delta.sync_log(layout, seen.version)
-        book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
-        return bytes(book.read_note(layout) or b"")
+    seen = delta.read_snapshot(layout)
+    delta.sync_log(layout, seen.version)
+    committed = partial(commit_leaf, layout)
+    if begin or book.checkpoint_path(layout).exists():
+        book.settle(layout, seen.version, committed, lambda: existing(layout, seen))
+    return seen
 
 
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
