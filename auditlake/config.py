@@ -97,7 +97,9 @@ def dump_config(config: LakeConfig) -> bytes:
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
+        f"# [ledger]\n"
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
 
 
@@ -131,6 +133,10 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     alerts = known.pop("alerts", {})
     if not isinstance(alerts, dict):
         raise _wrong(layout, "alerts", "a section [alerts]", alerts)
+    ledger = known.pop("ledger", {})
+    if not isinstance(ledger, dict):
+        raise _wrong(layout, "ledger", "a section [ledger]", ledger)
+    _settings(layout, ledger, _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
     settings = _settings(layout, known, _READERS)
     return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
 
@@ -229,6 +235,9 @@ _ALERT_READERS: _Readers = {
     "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
 }
 """The section ``[alerts]``."""
+
+_LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
+"""The section ``[ledger]``."""
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:

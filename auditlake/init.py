@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
+from auditlake.ledger.book import Record, begin
 from auditlake.policies.store import write_built_in
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
@@ -22,8 +23,10 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 """What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
 
 
-def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None) -> Layout:
-    """Make the folders, the empty table, lake.toml and the built-in policies.
+def create_lake(
+    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+) -> Layout:
+    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -44,7 +47,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            _make(Layout(folder / "lake"), config, now)
+            _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
             os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
@@ -64,11 +67,12 @@ def _check_free(path: Path) -> None:
         raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
 
 
-def _make(layout: Layout, config: LakeConfig, now: datetime) -> None:
+def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
     layout.root.mkdir(mode=FOLDER_MODE)
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
     write_built_in(layout)
     write_whole(layout.config, dump_config(config))
     create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat()})
+    begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
     sync_folder(layout.root)
