@@ -28,6 +28,7 @@ from auditlake.reports.model import (
     Status,
     Threshold,
 )
+from auditlake.reports.words import counted_events
 
 _EPOCH_DAY = date(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -154,7 +155,7 @@ def _episode(policy: Policy, row: Row) -> Finding:
     group = dict(zip(policy.group_by, group_values(key), strict=True)) or None
     number = finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", print_instant(start))
     whose = f" for {', '.join(f'{column} {value}' for column, value in group.items())}" if group else ""
-    message = f"{peak} events within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
+    message = f"{counted_events(peak)} within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
     return Finding(
         number, "threshold_exceeded", message, group=group, start=start, end=end, ongoing=ongoing,
         started_before_period=before, peak=peak, peak_at=peak_at,

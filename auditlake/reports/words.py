@@ -71,6 +71,11 @@ class Fact:
     """Whether it is part of a violation."""
 
 
+def counted_events(number: int) -> str:
+    """``1 event`` or ``2 events``."""
+    return f"{number} event{'' if number == 1 else 's'}"
+
+
 def visible(text: str, *, keep: str = "") -> str:
     r"""Spells out what a reader would not see but a terminal or a browser would act on.
 
