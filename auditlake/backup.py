@@ -129,7 +129,7 @@ class _Copy:
         copied = self._copied(path)
         make_folders(copied.parent, below=self._target.root)
         shutil.copy2(path, copied)
-        if path.suffix == ".jsonl" and path.is_relative_to(self._layout.landing):
+        if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
             _cut(copied)
         sync_file(copied)
         self.files += 1
@@ -139,9 +139,9 @@ class _Copy:
         return self._target.root / path.relative_to(self._layout.root)
 
 
-def _cut(segment: Path) -> None:
-    """End a segment with its last whole line: its writer may have been in the middle of one."""
-    with segment.open("r+b") as file:
+def _cut(lines: Path) -> None:
+    """End a file that is appended to with its last whole line: its writer may have been in the middle of one."""
+    with lines.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         while end:
             begin = max(0, end - _CHUNK)

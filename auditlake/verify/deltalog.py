@@ -26,6 +26,8 @@ class DeltaLog:
     """Files in quarantine/ that commits name, and which version does."""
     live: dict[str, int] = field(default_factory=dict)
     """The files that are part of the newest version, with their sizes."""
+    removed: set[str] = field(default_factory=set)
+    """Files that were part of it once."""
     at: dict[int, frozenset[str]] = field(default_factory=dict)
     """The files that were part of the versions that have a checkpoint of the log."""
     problems: list[Problem] = field(default_factory=list)
@@ -62,7 +64,8 @@ def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
     if added := action.get("add"):
         log.live[unquote(str(added["path"]))] = int(added["size"])
     if removed := action.get("remove"):
-        log.live.pop(unquote(str(removed["path"])), None)
+        log.live.pop(path := unquote(str(removed["path"])), None)
+        log.removed.add(path)
     if info := action.get("commitInfo"):
         if isinstance(leaf := info.get("auditlake.ledger"), str):
             log.leaves[version] = leaf

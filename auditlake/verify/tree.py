@@ -146,7 +146,7 @@ def _split(data: bytes) -> list[bytes] | None:
     return found
 
 
-def _expected(bundle: Sequence[bytes]) -> dict[str, bytes]:
+def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
     """Every file that the tree of these entries has."""
     expected: dict[str, bytes] = {}
     for tile in range(-(-len(bundle) // _WIDTH)):
@@ -164,8 +164,8 @@ def _compare(tree: Tree, files: Mapping[str, Path], size: int) -> None:
     """Every file of the tree is as it follows from the entries."""
     if len(tree.bundle) < size:
         return  # said already
-    expected = _expected(tree.bundle)
-    ahead = _expected([*tree.bundle, tree.uncounted]) if tree.uncounted is not None else {}
+    expected = tile_files(tree.bundle)
+    ahead = tile_files([*tree.bundle, tree.uncounted]) if tree.uncounted is not None else {}
     for name in expected.keys() - files.keys():
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
     for name, path in files.items():

@@ -73,7 +73,7 @@ def test_a_key_elsewhere(tmp_path: Path, template: Path) -> None:
     key.rename(moved)
     with pytest.raises(LedgerError, match="cannot be read"):
         lake.ingest(template / "0.jsonl")
-    lake.layout.config.write_text(f'{lake.layout.config.read_text()}[ledger]\nkey = "{moved}"\n')
+    lake.layout.config.write_text(lake.layout.config.read_text() + f'[ledger]\nkey = "{moved}"\n')
 
     lake = opened(lake.layout.root)
     lake.ingest(template / "0.jsonl")

@@ -133,9 +133,13 @@ def test_a_line_that_is_being_written(lake: AuditLake, tmp_path: Path) -> None:
     (segment,) = lake.layout.landing.glob("*/*.jsonl")
     whole = segment.read_bytes()
     segment.write_bytes(whole + b'{"event_type":"lo')
+    told = lake.layout.alerts / "alerts.jsonl"
+    told.parent.mkdir(exist_ok=True)
+    told.write_bytes(b'{"id": 1}\n{"id')
     lake.backup(tmp_path / "copy")
 
     assert (tmp_path / "copy" / segment.relative_to(lake.layout.root)).read_bytes() == whole
+    assert (tmp_path / "copy" / "alerts" / "alerts.jsonl").read_bytes() == b'{"id": 1}\n'
 
 
 @pytest.mark.parametrize("how", ["there", "inside", "lost", "full"])
