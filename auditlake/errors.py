@@ -9,7 +9,8 @@
     │   ├── InputChangedError        an input changed while it was read
     │   └── StrictIngestError        --strict, and something would be quarantined
     ├── PolicyError             a policy file that cannot be used; lists every mistake
-    │   └── PolicyNotFoundError
+    │   ├── PolicyNotFoundError
+    │   └── HoldError                a legal hold that cannot be used, or is not there
     ├── LakeError               something about the lake itself
     │   ├── LakeNotFoundError
     │   ├── LakeExistsError
@@ -18,6 +19,7 @@
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
+    ├── RetentionError          a deletion that was refused; nothing was deleted
     ├── ReportError             a report that cannot be built or written
     └── QueryError              SQL that could not be run
 
@@ -79,6 +81,10 @@ class PolicyNotFoundError(PolicyError):
     """No policy of that id in this lake."""
 
 
+class HoldError(PolicyError):
+    """A legal hold that cannot be used, or is not there."""
+
+
 class LakeError(AuditLakeError):
     """Something about the lake itself."""
 
@@ -109,6 +115,10 @@ class CommitError(LakeError):
 
 class SnapshotError(LakeError):
     """The snapshot asked for does not exist, or its files are no longer whole."""
+
+
+class RetentionError(AuditLakeError):
+    """A deletion or an erasure that was refused; nothing was deleted or changed."""
 
 
 class ReportError(AuditLakeError):

@@ -14,6 +14,7 @@ from auditlake.config import LakeConfig, read_config
 from auditlake.events.times import Instant, as_instant, given
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
+from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -34,17 +35,16 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake:
+class AuditLake(RetentionVerbs):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
         path: The lake's folder.
         clock: Where the present comes from.
-        wait_seconds: How long a verb that writes waits while another process does.
+        wait_seconds: How long a verb that writes waits for others.
 
     Raises:
-        LakeNotFoundError: There is no lake at that path.
-        LakeFormatError: Its settings cannot be understood.
+        LakeNotFoundError, LakeFormatError: There is no lake at that path, or its settings cannot be understood.
     """
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
@@ -215,9 +215,9 @@ class AuditLake:
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies.store import remove_policy
+        from auditlake.policies import store
 
-        remove_policy(self.layout, policy_id)
+        store.remove_policy(self.layout, policy_id)
 
     def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
@@ -231,7 +231,8 @@ class AuditLake:
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        return compile_policy(policy, policies, question(policy, PeriodRequest(), self._instant(as_of)))
+        asked = question(policy, PeriodRequest(), self._instant(as_of))
+        return compile_policy(policy, policies, asked, holds=self.binding_holds())
 
     # Reports
 
@@ -279,7 +280,7 @@ class AuditLake:
         version = self.flush().snapshot if snapshot is None else snapshot
         with engine(self.layout, self._options(), instant, version) as (connection, read):
             return tuple(produce(
-                connection, asked, policies, lake_id=self.config.id, snapshot=read.evidence,
+                connection, asked, policies, self.binding_holds(), lake_id=self.config.id, snapshot=read.evidence,
                 generated_at=given(generated_at), pages=pages, listen=listen,
             ))  # fmt: skip
 

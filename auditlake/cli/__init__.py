@@ -12,7 +12,7 @@ import sys
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, policies, reporting
+from auditlake.cli import data, lakes, policies, reporting, retention
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -31,7 +31,7 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS):
+for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS, *retention.COMMANDS):
     cli.add_command(command)
 
 

@@ -18,7 +18,7 @@ from auditlake.policies.compile import (
     moments_of,
     samples_of,
 )
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +43,10 @@ class Answers:
 
 
 def evaluate(
-    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], policies: Sequence[Policy]
+    connection: duckdb.DuckDBPyConnection,
+    asked: Sequence[tuple[Policy, Question]],
+    policies: Sequence[Policy],
+    holds: Sequence[Hold] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other.
 
@@ -53,23 +56,28 @@ def evaluate(
         connection: The engine, with the view ``events``.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
     """
     run_step(connection, moments_of([policy for policy, _ in asked]))
     for policy, question in asked:
-        yield _evaluate(connection, policy, policies, question)
+        yield _evaluate(connection, policy, policies, holds, question)
 
 
 def _evaluate(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    policies: Sequence[Policy],
+    holds: Sequence[Hold],
+    question: Question,
 ) -> Answers:
     import duckdb  # slow to import
 
     try:
-        queries = compile_policy(policy, policies, question)
+        queries = compile_policy(policy, policies, question, holds=holds)
         given = _run(connection, queries)
     except duckdb.OutOfRangeException:
         # More groups than 63 bits have room for, each with the policy's span of time to itself.
-        queries = compile_policy(policy, policies, question, wide=True)
+        queries = compile_policy(policy, policies, question, holds=holds, wide=True)
         given = _run(connection, queries)
     return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
 

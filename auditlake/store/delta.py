@@ -395,8 +395,9 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     if lost := lost_file(layout, newest):
         message = f"the lake lost a file of version {newest.version}: {lost}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
-    if (version := changed_rows(layout, newest.version)) is not None:
-        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
+    if (version := changed_rows(layout, newest.version, since=snapshot.version)) is not None:
+        what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
+        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
     return Readable(newest.files, last_batch(layout, snapshot.version))
 

@@ -22,8 +22,8 @@ from auditlake.store.layout import Layout
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
 
-_ROWS_STAY = frozenset({"ingest", "compact"})
-"""Commits that only bring rows, or put the same rows into other files."""
+_ROWS_STAY = frozenset({"ingest", "compact", "hold"})
+"""Commits that only bring rows, put the same rows into other files, or touch none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,13 @@ def foreign_versions(layout: Layout, newest: int) -> list[int]:
     return [version for version, kind in sorted(history(layout, newest).others.items()) if kind is None]
 
 
-def changed_rows(layout: Layout, newest: int) -> int | None:
-    """The first version after the empty one that may have changed or removed rows; None if there is none."""
-    return min((version for version in history(layout, newest).others if version), default=None)
+def changed_rows(layout: Layout, newest: int, *, since: int) -> int | None:
+    """The first version that may have changed or removed rows of an earlier one; None if there is none.
+
+    Of ours only those after ``since`` count; of other programs' any, since their rows may belong to no batch.
+    """
+    others = history(layout, newest).others.items()
+    return min((version for version, kind in others if version and (kind is None or version > since)), default=None)
 
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:

@@ -9,6 +9,8 @@
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
+      certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
+      pseudonyms.key            the secret that pseudonyms are made with
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .history                  what the versions of the table were, so that not every log entry has to be read
@@ -65,6 +67,21 @@ class Layout:
         return self.root / "policies"
 
     @property
+    def holds(self) -> Path:
+        """The legal holds of the lake."""
+        return self.root / "holds"
+
+    @property
+    def certificates(self) -> Path:
+        """Certificates of deletions and erasures."""
+        return self.root / "certificates"
+
+    @property
+    def pseudonyms(self) -> Path:
+        """The secret that pseudonyms are made with."""
+        return self.root / "pseudonyms.key"
+
+    @property
     def reports(self) -> Path:
         """Where reports go unless told otherwise."""
         return self.root / "reports"
@@ -92,7 +109,17 @@ class Layout:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that ``init`` makes."""
-        names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", ".staging")
+        names = (
+            "events",
+            "landing",
+            "quarantine",
+            "policies",
+            "holds",
+            "ledger",
+            "reports",
+            "certificates",
+            ".staging",
+        )
         return tuple(self.root / name for name in names)
 
     def commit(self, version: int) -> Path:
@@ -110,6 +137,10 @@ class Layout:
     def policy(self, policy_id: str) -> Path:
         """The file of a policy."""
         return self.policies / f"{policy_id}.yaml"
+
+    def hold(self, hold_id: str) -> Path:
+        """The file of a hold."""
+        return self.holds / f"{hold_id}.yaml"
 
 
 def part_path(day: date, digest: str) -> str:

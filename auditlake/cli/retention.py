@@ -1,0 +1,121 @@
+"""``hold``, ``retention`` and ``erase``: what must stay, what must go, and whose name must go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.data import Instant
+from auditlake.cli.output import machine, opened, plain, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from auditlake.policies.model import Hold
+
+OPERATOR = click.option("--operator", metavar="NAME", help="Who does this; as the system knows you if not given.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: events that are under one are never deleted or changed."""
+
+
+@hold.command()
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the events must stay.")
+@click.option("--owner", required=True, metavar="NAME", help="Who answers for the hold.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is written down.")
+@click.option(
+    "--event-type", "event_types", multiple=True, metavar="TYPE", help="Only these; repeatable, as all three."
+)
+@click.option("--user-id", "user_ids", multiple=True, metavar="USER", help="Only events of these users.")
+@click.option("--resource", "resources", multiple=True, metavar="RESOURCE", help="Only events about these.")
+@click.option("--since", type=Instant(), help="Only events from then on; inclusive.")
+@click.option("--until", type=Instant(), help="Only events up to then; inclusive.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
+    """Begin a hold over the events that match everything it names; over all events if it names nothing."""
+    made = opened(path).add_hold(name, **options)
+    machine(hold_dict(made)) if as_json else click.echo(f"holding: {made.id}")
+
+
+@hold.command("list")
+@JSON
+@click.pass_obj
+def list_(path: str, as_json: bool) -> None:
+    """All holds, those that have ended among them."""
+    found = opened(path).holds()
+    if as_json:
+        machine({"holds": [hold_dict(each) for each in found]})
+        return
+    headings = ("hold", "state", "covers", "owner", "ticket", "created", "released")
+    table(headings, (
+        (each.id, "released" if each.released else "active", covers(each), each.owner, each.ticket, each.created,
+         each.released)
+        for each in found
+    ))  # fmt: skip
+
+
+@hold.command()
+@click.argument("name")
+@JSON
+@click.pass_obj
+def show(path: str, name: str, as_json: bool) -> None:
+    """One hold, as its file has it."""
+    from auditlake.cli.policies import plain_lines
+    from auditlake.retention.holds import chosen_hold, hold_text
+
+    lake = opened(path)
+    found = chosen_hold(lake.holds(), name)
+    if as_json:
+        machine(hold_dict(found))
+    else:
+        click.echo(plain_lines(hold_text(lake.layout, name)), nl=False)
+
+
+@hold.command()
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the events need not stay any more.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def release(path: str, name: str, reason: str, yes: bool, operator: str | None, as_json: bool) -> None:
+    """End a hold; it stays on record, and what it kept may be due for deletion."""
+    lake = opened(path)
+    if not yes:
+        click.confirm(f"release {name}? what only it keeps may then be due for deletion", abort=True)
+    ended = lake.release_hold(name, reason=reason, operator=operator)
+    machine(hold_dict(ended)) if as_json else click.echo(f"released: {ended.id}")
+
+
+def hold_dict(found: Hold) -> dict[str, Any]:
+    """A hold for machines."""
+    times: dict[str, datetime | None] = {name: getattr(found, name) for name in ("since", "until", "released")}
+    return {
+        "id": found.id, "reason": found.reason, "owner": found.owner, "ticket": found.ticket,
+        "created": found.created, "event_types": list(found.event_types), "user_ids": list(found.user_ids),
+        "resources": list(found.resources), **times, "released_because": found.released_because,
+        "digest": found.digest,
+    }  # fmt: skip
+
+
+def covers(found: Hold) -> str:
+    """What a hold names, in a line."""
+    from auditlake.cli.output import cell
+
+    parts = [
+        f"{name} {', '.join(map(plain, values))}"
+        for name, values in (("type", found.event_types), ("user", found.user_ids), ("resource", found.resources))
+        if values
+    ]
+    parts += [f"{name} {cell(value)}" for name, value in (("since", found.since), ("until", found.until)) if value]
+    return "; ".join(parts) or "everything"
+
+
+COMMANDS = (hold,)
