@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
+from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
@@ -18,7 +20,9 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record"}
+_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record", "retention"}
+_RETENTION_KEYS = {"grace", "personal"}
+_GRACE_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    grace_seconds: float = _GRACE_SECONDS
+    """How long files stay on the disk whose events were deleted, for readers under way."""
+    personal: tuple[str, ...] = ()
+    """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -71,7 +79,13 @@ def dump_config(config: LakeConfig) -> bytes:
         f"event_types = [{types}]\n"
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n"
+        f"max_record = {config.max_record}\n\n"
+        f"[retention]\n"
+        f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
+        f'grace = "24h"\n'
+        f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
+        f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
+        f"personal = []\n"
     ).encode()
 
 
@@ -117,7 +131,27 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
     except (ValueError, TypeError) as error:
         raise _unreadable(layout, f"default_retention: {error}") from error
-    return LakeConfig(raw["id"], raw["created"], tuple(types), retention, max_record)
+    return LakeConfig(
+        raw["id"], raw["created"], tuple(types), retention, max_record, *_retention(layout, raw.get("retention", {}))
+    )
+
+
+def _retention(layout: Layout, raw: Any) -> tuple[float, tuple[str, ...]]:
+    """The grace and the personal paths of the table ``[retention]``."""
+    if not isinstance(raw, dict) or set(raw) - _RETENTION_KEYS:
+        raise _unreadable(layout, f"[retention] has the keys {' and '.join(sorted(_RETENTION_KEYS))}, got {raw!r}")
+    grace, paths = raw.get("grace", "24h"), raw.get("personal", [])
+    try:
+        none = re.fullmatch(r"0(s|min|h|d)?", grace) is not None
+        seconds = 0.0 if none else parse_duration(grace, "grace").microseconds / 1e6
+    except (ValueError, TypeError) as error:
+        raise _unreadable(layout, f"retention.grace: {error}") from error
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise _unreadable(layout, f"retention.personal must be a list of paths, got {paths!r}")
+    for path in paths:
+        if personal_path(path) is None:
+            raise _unreadable(layout, f"retention.personal: expected e.g. $.details.email, got {path!r}")
+    return seconds, tuple(paths)
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.output import cell, machine, opened, plain, table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from auditlake.policies.model import Hold
+    from auditlake.retention.plan import RetentionPlan
 
 OPERATOR = click.option("--operator", metavar="NAME", help="Who does this; as the system knows you if not given.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -94,6 +95,54 @@ def release(path: str, name: str, reason: str, yes: bool, operator: str | None, 
     machine(hold_dict(ended)) if as_json else click.echo(f"released: {ended.id}")
 
 
+@click.group()
+def retention() -> None:
+    """Delete what is due, and nothing else."""
+
+
+@retention.command()
+@click.option("--as-of", type=Instant(), help="The instant to judge at; now if not given.")
+@JSON
+@click.pass_obj
+def plan(path: str, as_of: datetime | None, as_json: bool) -> None:
+    """What is due, what stays and why; nothing is changed."""
+    found = opened(path).retention_plan(as_of)
+    if as_json:
+        machine(found.as_dict())
+    else:
+        show_plan(found)
+
+
+def show_plan(found: RetentionPlan) -> None:
+    """A plan for people: the days that change, and everything that somebody should know before."""
+    table(("day", "becomes", "events", "due", "held", "pseudonymised", "stay for"), (
+        (each.day, {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}[each.action], each.events, each.deleted,
+         each.held, each.pseudonymised, ", ".join([*each.kept, *each.held_by, *(["nobody"] if each.ungoverned else [])]))
+        for each in found.changes
+    ), right=(2, 3, 4, 5))  # fmt: skip
+    click.echo(
+        f"as of {cell(found.as_of)}: {found.due:,} events due on {sum(bool(each.due) for each in found.changes):,} days, "
+        f"{found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
+    )
+    if found.never_expire:
+        click.echo(
+            f"{found.never_expire:,} events never expire: no policy governs them, and no default_retention is set"
+        )
+    for each in found.conflicts:
+        click.echo(
+            f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {each.max_retention}, "
+            f"{each.keep_policy} needs the event for {each.retention_period}: it is pseudonymised and stays"
+        )
+    for policy, days in found.silent.items():
+        if days:
+            click.echo(f"{policy}: {len(days):,} days of its retention period have no event, the last {days[-1]}")
+    for left in found.leftovers:
+        click.echo(f"{left.path} goes too: {left.because}")
+    for sentence in found.weaker:
+        click.echo(f"weaker than recorded: {plain(sentence)}")
+    click.echo(f"plan {found.digest}")
+
+
 def hold_dict(found: Hold) -> dict[str, Any]:
     """A hold for machines."""
     times: dict[str, datetime | None] = {name: getattr(found, name) for name in ("since", "until", "released")}
@@ -107,8 +156,6 @@ def hold_dict(found: Hold) -> dict[str, Any]:
 
 def covers(found: Hold) -> str:
     """What a hold names, in a line."""
-    from auditlake.cli.output import cell
-
     parts = [
         f"{name} {', '.join(map(plain, values))}"
         for name, values in (("type", found.event_types), ("user", found.user_ids), ("resource", found.resources))
@@ -118,4 +165,4 @@ def covers(found: Hold) -> str:
     return "; ".join(parts) or "everything"
 
 
-COMMANDS = (hold,)
+COMMANDS = (hold, retention)

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock
-from auditlake.events.times import Instant, given
+from auditlake.events.times import Instant, as_instant, given
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
+    from auditlake.landing.flush import FlushSummary
     from auditlake.policies.model import Hold
+    from auditlake.retention.plan import RetentionPlan
 
 
 class RetentionVerbs:
@@ -78,6 +80,17 @@ class RetentionVerbs:
         from auditlake.retention.keeping import release_hold
 
         return release_hold(self.layout, hold_id, reason, **self._keeping(operator))
+
+    def retention_plan(self, as_of: Instant | None = None) -> RetentionPlan:
+        """What is due at an instant (now if None), what stays and why; what was logged is flushed first."""
+        from auditlake.retention.planning import plan
+
+        self.flush()
+        return plan(self.layout, self.config, self._clock() if as_of is None else as_instant(as_of))
+
+    def flush(self) -> FlushSummary:
+        """Bring what was logged into the table."""
+        raise NotImplementedError
 
     def _keeping(self, operator: str | None) -> dict[str, Any]:
         from auditlake.retention.record import operator_or_user
