@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from auditlake.policies.model import Hold
     from auditlake.retention.plan import RetentionPlan
 
+_BECOMES = {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}
 OPERATOR = click.option("--operator", metavar="NAME", help="Who does this; as the system knows you if not given.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
@@ -116,13 +117,13 @@ def plan(path: str, as_of: datetime | None, as_json: bool) -> None:
 def show_plan(found: RetentionPlan) -> None:
     """A plan for people: the days that change, and everything that somebody should know before."""
     table(("day", "becomes", "events", "due", "held", "pseudonymised", "stay for"), (
-        (each.day, {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}[each.action], each.events, each.deleted,
+        (each.day, _BECOMES[each.action], each.events, each.deleted,
          each.held, each.pseudonymised, ", ".join([*each.kept, *each.held_by, *(["nobody"] if each.ungoverned else [])]))
         for each in found.changes
     ), right=(2, 3, 4, 5))  # fmt: skip
     click.echo(
-        f"as of {cell(found.as_of)}: {found.due:,} events due on {sum(bool(each.due) for each in found.changes):,} days, "
-        f"{found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
+        f"as of {cell(found.as_of)}: {found.due:,} events due on {sum(bool(each.due) for each in found.changes):,} "
+        f"days, {found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
     )
     if found.never_expire:
         click.echo(

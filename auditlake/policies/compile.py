@@ -14,6 +14,9 @@ from auditlake.sqlfiles import Statement, statement, statements
 if TYPE_CHECKING:
     from sqlglot import exp
 
+_SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
+"""The identifiers that are filled in."""
+
 _LONG_US = 2 * 86_400_000_000
 """From which window on levels are carried over midnights instead of arrivals."""
 
@@ -212,7 +215,7 @@ def _fill(
     part: Statement, where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...], *, wide: bool = False
 ) -> str:
     """The statement's text with its slots filled; a statement without slots stays as it is written."""
-    if not wide and not any(slot in part.text for slot in ("predicate", "key_of_group", "on_hold")):
+    if not wide and not any(slot in part.text for slot in _SLOTS):
         return part.text
     from sqlglot import exp, parse_one
 
@@ -285,7 +288,8 @@ def hold_tree(number: int, hold: Hold) -> exp.Expression:
     if not terms:
         return exp.true()
     # A column that is null matches nothing that is named.
-    known: Any = exp.func("coalesce", exp.and_(*terms), exp.false())
+    known = exp.func("coalesce", exp.and_(*terms), exp.false())
+    assert isinstance(known, exp.Expression)
     return known
 
 

@@ -65,13 +65,13 @@ class Judge:
         """Events of a type before it are due; None: never."""
         keeper = self.keepers.get(event_type)
         length = keeper.retention_period if keeper else self.default_retention
-        return length and earlier(self.midnight, timedelta(microseconds=length.microseconds))
+        return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
 
     def limit(self, event_type: str) -> datetime | None:
         """Personal data before it must not stay: the limit ends by the end of the day of as_of, so it is never late."""
         policy = self.limits.get(event_type)
-        length = policy and policy.max_retention
-        return length and earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds))
+        length = policy.max_retention if policy else None
+        return earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds)) if length else None
 
     def step(self, name: str, **more: object) -> Step:
         """A statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""

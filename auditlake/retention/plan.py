@@ -82,7 +82,7 @@ class RetentionPlan:
     conflicts: tuple[RetentionConflict, ...]
     """Where a max_retention is shorter than another policy's retention_period for a type that both govern."""
     silent: Mapping[str, tuple[date, ...]]
-    """By policy: the days of its retention period, since the lake has events or was made, without any governed event."""
+    """By policy: the days of its retention period, since the lake has events or was made, without a governed event."""
     leftovers: tuple[Leftover, ...]
     """Files beside the table that go too."""
     weaker: tuple[str, ...]
@@ -122,7 +122,8 @@ class RetentionPlan:
         """
         said = {
             "lake": self.lake_id, "midnight": print_instant(self.midnight), "default_retention": self.default_retention,
-            "policies": [[each.id, each.digest] for each in self.policies], "holds": [list(each) for each in self.holds],
+            "policies": [[each.id, each.digest] for each in self.policies],
+            "holds": [list(each) for each in self.holds],
             "partitions": [
                 {"day": each.day.isoformat(), "action": each.action, "due": dict(each.due), "held": each.held,
                  "pseudonymise": dict(each.pseudonymise), "files": [file.path for file in each.files]}
@@ -191,7 +192,7 @@ def make_plan(
         snapshot=snapshot.version,
         policies=judge.policies,
         holds=tuple((hold.id, hold.digest) for hold in judge.holds),
-        default_retention=judge.default_retention and str(judge.default_retention),
+        default_retention=str(judge.default_retention) if judge.default_retention else None,
         partitions=_partitions(connection, judge, judged, snapshot),
         conflicts=conflicts(judge.policies),
         silent=_silent(judge, judged, created),

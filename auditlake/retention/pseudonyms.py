@@ -1,7 +1,7 @@
 """What stands in the place of a person: the same for the same value in one lake, and not to be guessed.
 
-A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell one of this
-lake from a text that looks like one. The key never leaves the lake; without it nobody can try values.
+A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
+text that only looks like one. The key never leaves the lake; without it nobody can try values.
 """
 
 from __future__ import annotations
