@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from auditlake.policies.model import Hold
-    from auditlake.retention.plan import RetentionPlan
+    from auditlake.retention.plan import PartitionPlan, RetentionPlan
 
 _BECOMES = {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}
 OPERATOR = click.option("--operator", metavar="NAME", help="Who does this; as the system knows you if not given.")
@@ -114,11 +114,73 @@ def plan(path: str, as_of: datetime | None, as_json: bool) -> None:
         show_plan(found)
 
 
+@retention.command()
+@click.option("--as-of", type=Instant(), help="The instant to judge at; now if not given, and never later.")
+@click.option("--plan", "digest", metavar="DIGEST", help="Only if the plan is still this one.")
+@click.option("--accept-weaker", metavar="REASON", help="Go on although rules or holds have become weaker; recorded.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+    """Delete what is due, in one commit, and leave a certificate."""
+    lake = opened(path)
+    if dry_run or not yes:
+        seen = lake.retention_plan(options["as_of"])
+        machine(seen.as_dict()) if as_json and dry_run else show_plan(seen)
+        if dry_run:
+            return
+        digest = digest or seen.digest  # what is confirmed is what is done
+        click.confirm(f"delete {seen.due:,} events, pseudonymise {seen.pseudonymise:,}?", abort=True)
+    done = lake.retention_apply(plan=digest, **options)
+    if as_json:
+        machine({
+            "deleted": done.plan.due, "pseudonymised": done.plan.pseudonymise, "held": done.plan.held,
+            "plan": done.plan.digest, "snapshot": done.snapshot, "certificate": done.certificate,
+            "unlinked": done.unlinked,
+        })  # fmt: skip
+        return
+    click.echo(
+        f"{done.plan.due:,} events deleted, {done.plan.pseudonymise:,} pseudonymised, {done.unlinked:,} files "
+        f"removed (snapshot {done.snapshot})"
+    )
+    if done.certificate:
+        click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
+
+
+@click.command()
+@click.option("--user-id", required=True, metavar="USER", help="Whose personal data goes.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is written down.")
+@click.option("--path", "paths", multiple=True, metavar="PLACE", help="Also e.g. $.details.email; repeatable.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Replace a person's name, addresses and sessions by pseudonyms; the events stay, and holds win."""
+    lake = opened(path)
+    if not yes:
+        click.confirm(f"replace the personal data of {plain(user_id)}? it cannot be brought back", abort=True)
+    done = lake.erase(user_id, **options)
+    if as_json:
+        machine({
+            "pseudonym": done.pseudonym, "events": done.events, "held": done.held, "snapshot": done.snapshot,
+            "certificate": done.certificate, "left": list(done.left),
+        })  # fmt: skip
+        return
+    click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot})")
+    for sentence in done.left:
+        click.echo(f"  left: {plain(sentence)}")
+    if done.certificate:
+        click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
+
+
 def show_plan(found: RetentionPlan) -> None:
     """A plan for people: the days that change, and everything that somebody should know before."""
     table(("day", "becomes", "events", "due", "held", "pseudonymised", "stay for"), (
-        (each.day, _BECOMES[each.action], each.events, each.deleted,
-         each.held, each.pseudonymised, ", ".join([*each.kept, *each.held_by, *(["nobody"] if each.ungoverned else [])]))
+        (each.day, _BECOMES[each.action], each.events, each.deleted, each.held, each.pseudonymised, _keepers(each))
         for each in found.changes
     ), right=(2, 3, 4, 5))  # fmt: skip
     click.echo(
@@ -144,6 +206,11 @@ def show_plan(found: RetentionPlan) -> None:
     click.echo(f"plan {found.digest}")
 
 
+def _keepers(each: PartitionPlan) -> str:
+    """For whom events of a day stay."""
+    return ", ".join([*each.kept, *each.held_by, *(["nobody"] if each.ungoverned else [])])
+
+
 def hold_dict(found: Hold) -> dict[str, Any]:
     """A hold for machines."""
     times: dict[str, datetime | None] = {name: getattr(found, name) for name in ("since", "until", "released")}
@@ -166,4 +233,4 @@ def covers(found: Hold) -> str:
     return "; ".join(parts) or "everything"
 
 
-COMMANDS = (hold, retention)
+COMMANDS = (hold, retention, erase)

@@ -13,6 +13,8 @@ from auditlake.store.layout import Layout
 if TYPE_CHECKING:
     from auditlake.landing.flush import FlushSummary
     from auditlake.policies.model import Hold
+    from auditlake.retention.apply import Applied
+    from auditlake.retention.erase import Erased
     from auditlake.retention.plan import RetentionPlan
 
 
@@ -88,15 +90,63 @@ class RetentionVerbs:
         self.flush()
         return plan(self.layout, self.config, self._clock() if as_of is None else as_instant(as_of))
 
+    def retention_apply(
+        self,
+        *,
+        as_of: Instant | None = None,
+        plan: str | None = None,
+        accept_weaker: str | None = None,
+        operator: str | None = None,
+    ) -> Applied:
+        """Delete what is due, and nothing else: one commit, a certificate, and the files go after the grace.
+
+        Args:
+            as_of: The instant to judge at; now if None, and never after now.
+            plan: The digest of the plan that was looked at; refused if there is another one by now.
+            accept_weaker: Why policies or holds that have become weaker since they were recorded are right.
+            operator: Who does this; as the system knows them if None.
+
+        Raises:
+            RetentionError: The plan has changed, or the rules have become weaker; nothing was deleted.
+            CommitError: The commit was refused; nothing was deleted.
+        """
+        from auditlake.retention.apply import apply
+
+        self.flush()
+        return apply(
+            self.layout, self.config, as_of=self._clock() if as_of is None else as_instant(as_of), digest=plan,
+            accept_weaker=accept_weaker, **self._acting(operator),
+        )  # fmt: skip
+
+    def erase(
+        self, user_id: str, *, reason: str, ticket: str, paths: Sequence[str] = (), operator: str | None = None
+    ) -> Erased:
+        """Replace the personal data in a person's events by pseudonyms; the events stay, and holds win.
+
+        Args:
+            user_id: Who.
+            reason, ticket: Why, and where it is written down.
+            paths: Places in details and metadata beside those that lake.toml names, e.g. ``$.details.email``.
+            operator: Who does this; as the system knows them if None.
+
+        Raises:
+            RetentionError: Something is missing, or a hold has gone or changed; nothing was changed.
+        """
+        from auditlake.retention.erase import Person, erase
+
+        self.flush()
+        return erase(self.layout, self.config, Person(user_id, reason, ticket, tuple(paths)), **self._acting(operator))
+
     def flush(self) -> FlushSummary:
         """Bring what was logged into the table."""
         raise NotImplementedError
 
     def _keeping(self, operator: str | None) -> dict[str, Any]:
+        known = {"event_types": self.config.event_types, "default_retention": self.config.default_retention}
+        return known | self._acting(operator)
+
+    def _acting(self, operator: str | None) -> dict[str, Any]:
         from auditlake.retention.record import operator_or_user
 
         now: datetime = self._clock()
-        return {
-            "event_types": self.config.event_types, "default_retention": self.config.default_retention,
-            "operator": operator_or_user(operator), "now": now, "wait_seconds": self._wait,
-        }  # fmt: skip
+        return {"operator": operator_or_user(operator), "now": now, "wait_seconds": self._wait}

@@ -103,13 +103,23 @@ def changed_rows(layout: Layout, newest: int, *, since: int) -> int | None:
 
     Of ours only those after ``since`` count; of other programs' any, since their rows may belong to no batch.
     """
-    others = history(layout, newest).others.items()
-    return min((version for version, kind in others if version and (kind is None or version > since)), default=None)
+    for version, kind in sorted(history(layout, newest).others.items()):
+        if version and (kind is None or version > since):
+            own = commit_metadata(layout, version)
+            if own is None or not own.get("rows_stay"):
+                return version
+    return None
 
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
     """Whether this quarantine file is there and a commit up to ``newest`` names it."""
     return file.exists() and file.name in history(layout, newest).quarantine
+
+
+def removals(layout: Layout, version: int) -> tuple[str, ...]:
+    """The paths of the files that a version removed."""
+    entries = (json.loads(line) for line in layout.commit(version).read_bytes().splitlines())
+    return tuple(unquote(entry["remove"]["path"]) for entry in entries if "remove" in entry)
 
 
 def removal_times(layout: Layout) -> dict[str, float]:
