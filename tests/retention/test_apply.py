@@ -49,7 +49,7 @@ LEFT = sorted([f"e{2 * n}" for n in range(3)] + [f"e{2 * n + 1}" for n in range(
 
 
 def test_exactly_what_is_due_goes(full: AuditLake) -> None:
-    """Whole days leave by metadata alone, mixed days are rewritten, everything else stays as it is, also on the disk."""
+    """Whole days leave by metadata alone, mixed days are rewritten, all else stays as it is, on the disk too."""
     before = {file.path for file in full.snapshot().files}
     plan = full.retention_plan()
     done = full.retention_apply(plan=plan.digest)

@@ -44,7 +44,7 @@ def rows(lake: AuditLake) -> dict[str, tuple[str | None, ...]]:
 
 
 def test_a_person_becomes_a_pseudonym(lake: AuditLake) -> None:
-    """All events of the person have one pseudonym, which is a keyed HMAC; others' events and all counts stay as they were."""
+    """All events of the person have one pseudonym, which is a keyed HMAC; the others' stay as they were."""
     before = rows(lake)
     done = lake.erase("ann", **WHY, paths=["$.details.to.email"])
     after = rows(lake)
@@ -120,7 +120,7 @@ def test_a_hold_that_has_gone_stops_it(lake: AuditLake) -> None:
 
 
 def test_landing_and_quarantine(lake: AuditLake) -> None:
-    """What was logged is covered, a quarantined record that names the person loses its bytes, a report is named as left."""
+    """What was logged is covered, a quarantined record loses its bytes, a report is named as left."""
     with lake.trail() as trail:
         trail.log(AuditEvent("login", NOW, user_id="ann", event_id="logged"))
     bad = lake.layout.root.parent / "bad.jsonl"
