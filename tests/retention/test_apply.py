@@ -15,7 +15,7 @@ from pyarrow.parquet import ParquetFile
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import AuditLakeError, RetentionError, SnapshotError
 from auditlake.retention import apply as applying
-from auditlake.retention.finish import certificate_paths
+from auditlake.retention.finish import certificate_paths, finish
 from auditlake.store.history import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
@@ -272,6 +272,61 @@ def test_quarantine_and_reports(full: AuditLake) -> None:
     assert full.ingest(bad).quarantined == 1
     full.retention_apply()
     assert kept.exists()
+
+
+def test_what_a_dead_apply_left_is_done(full: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An apply that died after its commit is finished by the next: certificate, leftovers, files and all."""
+    from auditlake.retention import apply as applying
+
+    bad = full.layout.root.parent / "bad.jsonl"
+    bad.write_text('{"event_type": "nothing", "timestamp": "2026-03-01T00:00:00Z"}\n')
+    clock = full._clock
+    assert isinstance(clock, Clock)
+    clock.now = NOW - 11 * DAY
+    full.ingest(bad)
+    clock.now = NOW
+    calls = iter([0])
+
+    def dying(*arguments: Any) -> int:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return finish(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(applying, "finish", dying)
+        full.retention_apply()
+    assert ids(full) == LEFT
+    assert len(list(full.layout.quarantine.iterdir())) == 1
+    before = sorted(full.layout.certificates.iterdir())
+
+    done = full.retention_apply()
+
+    assert (done.certificate, done.plan.due) == (None, 0)
+    assert done.unlinked > 0
+    assert data_files(full) == {file.path for file in full.snapshot().files}
+    assert not list(full.layout.quarantine.iterdir())
+    assert len(sorted(full.layout.certificates.iterdir())) == len(before) + 2
+
+
+def test_a_reader_under_way_is_told(full: AuditLake) -> None:
+    """A reader whose files go under it gets an error that says so, not fewer rows."""
+    reader = full.sql("select event_id from events")
+    full.retention_apply()
+
+    with pytest.raises(SnapshotError, match="retention has taken files from under it"):
+        reader.fetchall()
+
+
+def test_hostile_text_in_a_certificate(full: AuditLake) -> None:
+    """Text of others is escaped in a certificate's page, and what would act on a terminal is not in its JSON."""
+    full.layout.policy("two").write_text(policy_text(["login"], "2d").replace("a policy", "'<script>x</script>'"))
+    done = full.retention_apply(accept_weaker="\u202e<b>", operator="<i>\x1b[31m")
+    assert done.certificate is not None
+    made, page = certificate_paths(full.layout, done.certificate)
+
+    assert not re.search("<script|<b>|<i>|\u202e|\x1b", page.read_text())
+    assert "\u202e" not in made.read_text()
+    assert json.loads(made.read_bytes())["operator"] == "<i>\x1b[31m"
 
 
 def test_the_landing_is_flushed_first(full: AuditLake) -> None:
