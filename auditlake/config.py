@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
+from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
 from auditlake.store.layout import POLICY_ID, Layout
@@ -20,9 +22,24 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
-_KEYS = {"format_version", "id", "created", "event_types", "default_retention", "max_record", "retention"}
-_RETENTION_KEYS = {"grace", "personal"}
 _GRACE_SECONDS = 86_400.0
+_REQUIRED = {"id", "created"}
+_MOST_RECORD = 1 << 30
+_ABSENT = object()
+_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
+_LATENESS = Duration("10min", 600 * _SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
+
+    webhook: str | None = None
+    """A URL that each alert is posted to."""
+    jsonl: str | None = None
+    """A file that each alert is appended to; if relative, in the lake's folder."""
+    lateness: Duration = _LATENESS
+    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,8 @@ class LakeConfig:
     """How long files stay on the disk whose events were deleted, for readers under way."""
     personal: tuple[str, ...] = ()
     """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """Alerts as it happens."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -60,7 +79,7 @@ def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retent
         if not POLICY_ID.match(name):
             message = f"{name!r} cannot be an event type: expected lower-case letters, digits, _ and -, at most 64"
             raise ValueError(message)
-    retention = parse_duration(default_retention, "retention_period") if default_retention else None
+    retention = parse_duration(default_retention, "retention_period") if default_retention is not None else None
     return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
 
 
@@ -85,7 +104,12 @@ def dump_config(config: LakeConfig) -> bytes:
         f'grace = "24h"\n'
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
-        f"personal = []\n"
+        f"personal = []\n\n"
+        f"# Alerts as it happens.\n"
+        f"[alerts]\n"
+        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
+        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
     ).encode()
 
 
@@ -101,7 +125,7 @@ def read_config(layout: Layout) -> LakeConfig:
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"there is no lake at {layout.root}"
         raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, numbers of thousands of digits
         raise _unreadable(layout, str(error)) from error
     except OSError as error:
         raise LakeError(f"{layout.config} cannot be read: {error.strerror}") from error
@@ -109,49 +133,143 @@ def read_config(layout: Layout) -> LakeConfig:
 
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
-    version = raw.get("format_version")
+    version = raw.get("format_version", _ABSENT)
     if type(version) is int and version > FORMAT_VERSION:
         message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {FORMAT_VERSION}"
         raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
     if type(version) is not int or version != FORMAT_VERSION:
-        raise _unreadable(layout, f"format_version {FORMAT_VERSION} expected, got {version!r}")
-    if unknown := sorted(set(raw) - _KEYS):
-        raise _unreadable(layout, f"unknown key {unknown[0]!r}")
-    for key in ("id", "created"):
-        if key not in raw:
-            raise _unreadable(layout, f"{key} is missing")
-        if not isinstance(raw[key], str):
-            raise _unreadable(layout, f"{key} must be a text, got {raw[key]!r}")
-    types, max_record = raw.get("event_types", []), raw.get("max_record", MAX_RECORD)
-    if not isinstance(types, list) or not all(isinstance(name, str) and POLICY_ID.match(name) for name in types):
-        raise _unreadable(layout, f"event_types must be a list of names, got {types!r}")
-    if type(max_record) is not int or max_record < 1:
-        raise _unreadable(layout, f"max_record must be a positive number of bytes, got {max_record!r}")
-    try:
-        retention = parse_duration(raw["default_retention"], "retention_period") if "default_retention" in raw else None
-    except (ValueError, TypeError) as error:
-        raise _unreadable(layout, f"default_retention: {error}") from error
-    return LakeConfig(
-        raw["id"], raw["created"], tuple(types), retention, max_record, *_retention(layout, raw.get("retention", {}))
-    )
+        raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
+    known = {key: value for key, value in raw.items() if key != "format_version"}
+    alerts = known.pop("alerts", {})
+    if not isinstance(alerts, dict):
+        raise _wrong(layout, "alerts", "a section [alerts]", alerts)
+    retention = known.pop("retention", {})
+    if not isinstance(retention, dict):
+        raise _wrong(layout, "retention", "a section [retention]", retention)
+    settings = _settings(layout, known, _READERS) | _settings(layout, retention, _RETENTION_READERS, "retention.")
+    return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
 
 
-def _retention(layout: Layout, raw: Any) -> tuple[float, tuple[str, ...]]:
-    """The grace and the personal paths of the table ``[retention]``."""
-    if not isinstance(raw, dict) or set(raw) - _RETENTION_KEYS:
-        raise _unreadable(layout, f"[retention] has the keys {' and '.join(sorted(_RETENTION_KEYS))}, got {raw!r}")
-    grace, paths = raw.get("grace", "24h"), raw.get("personal", [])
+_Readers = Mapping[str, tuple[str, str, Callable[[Any], Any]]]
+"""Each key: the setting's name, what is expected, and how it is read."""
+
+
+def _settings(layout: Layout, raw: Mapping[str, Any], readers: _Readers, section: str = "") -> dict[str, Any]:
+    if unknown := sorted(set(raw) - set(readers)):
+        raise _unreadable(layout, f"unknown key {section + unknown[0]!r}; expected some of {', '.join(readers)}")
+    settings = {}
+    for key, (field_name, expected, read) in readers.items():
+        if key in raw or key in _REQUIRED:
+            value = raw.get(key, _ABSENT)
+            try:
+                settings[field_name] = read(value)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise _wrong(layout, section + key, expected, value) from error
+    return settings
+
+
+def _id(value: Any) -> str:
+    return str(uuid.UUID(value))
+
+
+def _created(value: Any) -> str:
+    parse_instant(value)
+    return str(value)
+
+
+def _event_types(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(POLICY_ID.match(name) for name in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _max_record(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_RECORD:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError
+    return value
+
+
+def checked_webhook(url: str) -> str:
+    """The URL, if it is one that alerts can be posted to.
+
+    Raises:
+        ValueError: It is not.
+    """
+    from urllib.parse import urlsplit  # slow to import, and most commands need none
+
     try:
-        none = re.fullmatch(r"0(s|min|h|d)?", grace) is not None
-        seconds = 0.0 if none else parse_duration(grace, "grace").microseconds / 1e6
-    except (ValueError, TypeError) as error:
-        raise _unreadable(layout, f"retention.grace: {error}") from error
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise _unreadable(layout, f"retention.personal must be a list of paths, got {paths!r}")
-    for path in paths:
-        if personal_path(path) is None:
-            raise _unreadable(layout, f"retention.personal: expected e.g. $.details.email, got {path!r}")
-    return seconds, tuple(paths)
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^\x21-\x7e]", url):
+        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
+    if parts.username is not None:
+        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
+    return url
+
+
+def parse_lateness(text: str) -> Duration:
+    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
+
+    Raises:
+        ValueError: It is anything else.
+    """
+    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
+    if not _SECOND <= length.microseconds <= _WEEK:
+        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
+    return Duration(text, length.microseconds)
+
+
+def _grace(value: Any) -> float:
+    if re.fullmatch(r"0(s|min|h|d)?", value):
+        return 0.0
+    return parse_duration(value, "grace").microseconds / _SECOND
+
+
+def _personal(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or None in map(personal_path, value):
+        raise ValueError
+    return tuple(value)
+
+
+_READERS: _Readers = {
+    "id": ("id", "a UUID", _id),
+    "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
+    "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
+    "default_retention": (
+        "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
+    ),
+    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+}  # fmt: skip
+"""lake.toml, but for the format's version and its sections."""
+
+_ALERT_READERS: _Readers = {
+    "webhook": ("webhook", "an http:// or https:// URL without spaces, name or password", checked_webhook),
+    "jsonl": ("jsonl", "a path", _text),
+    "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
+}
+"""The section ``[alerts]``."""
+
+
+_RETENTION_READERS: _Readers = {
+    "grace": ("grace_seconds", "a length of time such as '24h', or '0'", _grace),
+    "personal": ("personal", "a list of places such as '$.details.email'", _personal),
+}
+"""The section ``[retention]``."""
+
+
+def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
+    # A webhook's URL may hold a token or a password: it is not repeated in messages, which end up in logs.
+    secret = key == "alerts.webhook" and isinstance(value, str)
+    got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
+    return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 
 
 def _unreadable(layout: Layout, why: str) -> LakeFormatError:

@@ -52,7 +52,18 @@ class SourceError(AuditLakeError):
 
 
 class UnrecognisedInputError(SourceError):
-    """No source recognises the input; the message lists what was tried."""
+    """No source recognises the input.
+
+    Args:
+        message: One line that lists what was tried.
+        why: What it looks like or lacks, in a few words.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.why = why
+        """What it looks like or lacks, in a few words."""
 
 
 class InputChangedError(SourceError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from auditlake.config import dump_config, new_config
+from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
@@ -17,6 +17,7 @@ from auditlake.retention.terms import terms_of
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
+from auditlake.store.lock import check_file_system, sweep, workspace
 
 
 def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None) -> Layout:
@@ -24,7 +25,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
 
     Raises:
         LakeExistsError: There is something at the path already.
-        LakeError: A setting is not well formed, or the folder cannot be made.
+        LakeError: A setting is not well formed, the folder cannot be made, or a lake cannot lie on its file system.
     """
     path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
     check_path(path)
@@ -34,22 +35,31 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         config = new_config(now, extra_types=event_types, default_retention=default_retention)
     except (ValueError, OSError) as error:
         raise LakeError(f"the lake at {path} cannot be made: {error}") from error
-    draft = path.with_name(f".{secrets.token_hex(6)}.draft")
+    # Named after the path, so that the next to make a lake there finds what one that was killed left behind.
+    staging = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.draft")
     try:
         make_folders(path.parent, below=Path(path.anchor))
-        draft.mkdir(mode=FOLDER_MODE)
-        layout = Layout(draft)
-        for folder in layout.folders:
-            folder.mkdir(mode=FOLDER_MODE)
-        write_built_in(layout)
-        write_whole(layout.config, dump_config(config))
-        terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
-        create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
-        sync_folder(draft)
-        os.replace(draft, path)  # refused where another process was quicker
+        sweep(staging)
+        staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        check_file_system(staging, path)
+        with workspace(staging) as folder:
+            _make(Layout(folder / "lake"), config, now)
+            os.replace(folder / "lake", path)  # refused where another process was quicker
         sync_folder(path.parent)
     except OSError as error:
         raise LakeError(f"the lake at {path} cannot be made: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            staging.rmdir()
     return Layout(path)
+
+
+def _make(layout: Layout, config: LakeConfig, now: datetime) -> None:
+    layout.root.mkdir(mode=FOLDER_MODE)
+    for folder in layout.folders:
+        folder.mkdir(mode=FOLDER_MODE)
+    write_built_in(layout)
+    write_whole(layout.config, dump_config(config))
+    terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
+    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
+    sync_folder(layout.root)

@@ -227,7 +227,7 @@ class AuditLake(RetentionVerbs):
         return check_policies(named_policies(self.layout, self.config.event_types, named))
 
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
-        """Exactly what a report of the policy runs, with the values it binds."""
+        """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)

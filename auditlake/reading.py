@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import connect, shared
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, given
 from auditlake.landing.overlay import view_newest
@@ -64,8 +64,8 @@ def ask(
     values: Mapping[str, Any] | None,
 ) -> Rows:
     """A query over what readers may see; its DuckDB lives as long as the rows that use it."""
-    connection = connect()
     with explained(layout, "the query"):
+        connection = shared()
         _view(connection, layout, options, now, version, PUBLIC_COLUMNS)
     return Rows(connection, query, values, partial(failure, layout, "the query"))
 

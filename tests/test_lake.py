@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ WRONG: dict[str, Callable[[AuditLake], object]] = {
     "paths in a list": lambda lake: lake.ingest(["a.jsonl"]),  # type: ignore[list-item]
     "a number for an input": lambda lake: lake.ingest(5),  # type: ignore[arg-type]
     "parameters by position": lambda lake: lake.sql("select $1", [1]),  # type: ignore[arg-type]
+    "a grace period that is no number": lambda lake: lake.compact(grace_seconds=float("nan")),
     "no such column": lambda lake: lake.sql("select nothing from events").fetchall(),
     "no such policy": lambda lake: lake.report("nothing"),
     "no such policy to remove": lambda lake: lake.remove_policy("../lake"),
@@ -68,3 +70,23 @@ def test_a_period_begins_with_1970_at_the_earliest(lake: AuditLake) -> None:
 
     assert days[0] == date(1970, 1, 1)
     assert tuple(days) == report.coverage.silent_days
+
+
+def test_rows_share_one_engine_that_spills(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows at a time use one DuckDB and one folder to spill into; it goes away when the last of them does."""
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spill))
+    rows = [lake.events(snapshot=version) for version in (0, 1)]
+    assert [len(each.fetchall()) for each in rows] == [0, 1]
+    assert len(list(spill.iterdir())) == 1
+
+    large = lake.sql("select count(distinct (hash(i), hash(i + 1))) from range(3_000_000) t(i)")
+    large._connection.execute("set memory_limit = '120MB'")
+    large._connection.execute("set threads = 1")
+    relation = large.relation()
+    del rows, large
+    assert relation.fetchall() == [(3_000_000,)]
+    del relation
+    gc.collect()
+    assert list(spill.iterdir()) == []

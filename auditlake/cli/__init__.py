@@ -1,18 +1,20 @@
 """The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
 
 Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error.
+:class:`auditlake.AuditLakeError`, told in one line on standard error. A reader who goes away changes none.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, policies, reporting, retention
+from auditlake.cli import data, lakes, live, policies, reporting, retention, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -31,51 +33,76 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for command in (*lakes.COMMANDS, *data.COMMANDS, *reporting.COMMANDS, *policies.COMMANDS, *retention.COMMANDS):
-    cli.add_command(command)
+for group in (lakes, data, live, watch, reporting, policies, retention):
+    for command in group.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line and exit."""
+    _open_closed_streams()
+    code = 0
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # click turns one into the other
+        # Whoever read our output has gone, as head does: not our mistake, and nothing more to say.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = _interrupted()
+        return _interrupted()
     except RuntimeError as error:
         # What Ctrl-C becomes where DuckDB is at work.
         if str(error) != "Query interrupted":
             raise
-        code = _interrupted()
+        return _interrupted()
     except AuditLakeError as error:
-        _complain(error)
-        code = EXIT_ERROR
+        return _complain(error)
     except BrokenPipeError:
-        # Whoever read our output has gone, as head does: not our mistake, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        raise
     except OSError as error:
         # What the disk or the system refused outside of the verbs that say it better.
         where = f": {error.filename}" if error.filename else ""
-        _complain(AuditLakeError(f"{error.strerror or error}{where}"))
-        code = EXIT_ERROR
-    sys.exit(code if isinstance(code, int) else 0)
+        return _complain(AuditLakeError(f"{error.strerror or error}{where}"))
+
+
+def _open_closed_streams() -> None:
+    """Open on nothing what was closed for us, so that no file of a lake gets its number and is printed into."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we run
 
 
 def _interrupted() -> int:
-    click.echo("interrupted; nothing is half done", err=True)
+    with suppress(OSError):
+        click.echo("interrupted; nothing is half done", err=True)
     return EXIT_INTERRUPTED
 
 
-def _complain(error: AuditLakeError) -> None:
+def _complain(error: AuditLakeError) -> int:
     from auditlake.cli.output import plain
     from auditlake.errors import PolicyError
 
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
-    for line in lines:
-        click.echo(f"auditlake: {plain(line)}", err=True)
-    if error.hint:
-        click.echo(f"  {plain(error.hint)}", err=True)
+    with suppress(OSError):  # nobody may be there to read it
+        for line in lines:
+            click.echo(f"auditlake: {plain(line)}", err=True)
+        if error.hint:
+            click.echo(f"  {plain(error.hint)}", err=True)
+    return EXIT_ERROR

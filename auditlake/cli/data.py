@@ -35,7 +35,7 @@ class Instant(click.ParamType[datetime]):
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
-@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined.")
+@click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:
@@ -141,7 +141,7 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
 
 
 def _events_table(rows: Rows, most: int | None) -> None:
-    columns = ("timestamp", "event_type", "user_id", "action", "resource", "status", "ip_address", "source")
+    columns = ("timestamp", "event_type", "user_id", "action", "status", "ip_address", "resource", "source")
     names = rows.columns
     found = [_named(names, row) for row in rows.fetchall()]
     table(columns, ([row[name] for name in columns] for row in found))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,8 +28,17 @@ def init(path: str, event_types: tuple[str, ...], default_retention: str | None,
         click.echo(f"made a lake at {lake.layout.root}")
 
 
+class Hours(click.FloatRange):
+    """A number of hours: not negative, and none that is not a number or has no end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or tell what was expected."""
+        hours: float = super().convert(value, param, ctx)
+        return hours if math.isfinite(hours) else self.fail(f"expected a number of hours, got {hours}", param, ctx)
+
+
 @click.command()
-@click.option("--grace", "grace_hours", type=click.FloatRange(min=0), default=24.0, show_default=True, metavar="HOURS",
+@click.option("--grace", "grace_hours", type=Hours(min=0), default=24.0, show_default=True, metavar="HOURS",
               help="How long replaced files stay on the disk for readers under way.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj

@@ -7,11 +7,13 @@ visible before anything reaches a terminal.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from auditlake.lake import AuditLake
     from auditlake.store.ingest import Listener
 
-_CELL = 60
+_CELL = 200
+_GAP = "  "
 _QUIET_SECONDS = 5.0
 
 
@@ -39,18 +42,37 @@ def plain(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
-    """Print a table; every cell is made harmless, and long ones are cut."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table, the most telling columns first: on a terminal, those that do not fit in go below each row.
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(headings):
-        shown.add_column(heading, justify="right" if i in right else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(cell(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(shown)
+    Every cell is made harmless, none is broken, and only very long ones are cut.
+    """
+    from rich.cells import cell_len
+
+    shown = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
+    ends = [sum(widths[: i + 1]) + i * len(_GAP) for i in range(len(widths))]
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else ends[-1]
+    beside = max(sum(end <= most for end in ends), 1)
+
+    fold = TextWrapper(
+        most, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    ).wrap
+
+    def line(cells: Sequence[str]) -> str:
+        parts = []
+        for i, (text, width) in enumerate(zip(cells[:beside], widths, strict=False)):
+            blank = " " * (width - cell_len(text))
+            parts.append(blank + text if i in right else text + blank)
+        return _GAP.join(parts).rstrip()
+
+    click.secho(line(headings), bold=True)
+    click.echo("-" * ends[beside - 1])
+    for row in shown:
+        click.echo(line(row))
+        rest = zip(headings[beside:], row[beside:], strict=True)
+        for each in fold(_GAP.join(f"{heading}: {text}" for heading, text in rest if text)):
+            click.echo(each)
+    click.echo()
 
 
 def cell(value: Any) -> str:
@@ -63,6 +85,8 @@ def cell(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, tuple):  # names of ours
+        return ", ".join(value)
     text = plain(str(value))
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 

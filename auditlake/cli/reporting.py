@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,20 @@ def _listed(allowed: tuple[str, ...]) -> Any:
     """A callback for options that take several words with commas between."""
 
     def split(_context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in (value or "").split(",") if word.strip())
-        if wrong := [word for word in words if word not in allowed]:
+        words = () if value is None else tuple(word.strip() for word in value.split(","))
+        if wrong := [word or "nothing" for word in words if word not in allowed]:
             raise click.BadParameter(f"expected some of {', '.join(allowed)}, got {wrong[0]}", param=param)
         return words
 
     return split
+
+
+class Folder(click.Path):
+    """A folder, there or not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; the text of a variable that is not set is none, and would be taken for the folder one is in."""
+        return super().convert(value, param, ctx) if value else self.fail("expected a folder, got nothing", param, ctx)
 
 
 @click.command()
@@ -42,9 +51,7 @@ def _listed(allowed: tuple[str, ...]) -> Any:
 @click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given."
-)
+@click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
 @click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
 @click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -59,11 +66,13 @@ def report(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
     )
     written, index = write_reports(lake, made, out, formats)
-    if as_json:
-        machine({"reports": [_summary(each, files) for each, files in zip(made, written, strict=True)], "index": index})
-    else:
-        show_verdicts(made)
-        click.echo(f"reports in {index.parent}; begin with {index.name}")
+    with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
+        if as_json:
+            found = [_summary(each, files) for each, files in zip(made, written, strict=True)]
+            machine({"reports": found, "index": index})
+        else:
+            show_verdicts(made)
+            click.echo(f"reports in {index.parent}; begin with {index.name}")
     if any(each.status in fail_on for each in made):
         raise click.exceptions.Exit(EXIT_FINDINGS)
 
@@ -72,11 +81,10 @@ def write_reports(
     lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the list of what lies in the folder; give both."""
-    from auditlake.reports.produce import write_index
+    from auditlake.reports import produce
 
     folder = out or lake.layout.reports
-    written = [each.write(folder, formats) for each in made]
-    return written, write_index(folder)
+    return produce.write_reports(made, folder, formats), produce.write_index(folder)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:
@@ -89,9 +97,7 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
             said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
         ))  # fmt: skip
-    table(
-        ("policy", "verdict", "events", "episodes", "missing types", "gaps", "silent days"), rows, right=(2, 3, 4, 5, 6)
-    )
+    table(("policy", "verdict", "events", "episodes", "missing", "gaps", "silent"), rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):
         day = f"{newest:%Y-%m-%d}"

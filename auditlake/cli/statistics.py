@@ -43,6 +43,7 @@ def show_statistics(found: Statistics) -> None:
     if found.foreign_versions:
         listed = ", ".join(str(version) for version in found.foreign_versions)
         click.echo(f"versions that another program committed, of which auditlake cannot vouch: {listed}")
+    click.echo()
     table(("type", "events"), found.events_by_type.items(), right=(1,))
     table(("user", "events"), found.events_by_user.items(), right=(1,))
     table(

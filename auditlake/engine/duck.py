@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 import duckdb
@@ -22,6 +25,8 @@ _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    # What is in memory is gone at the end: compressing it in between ("checkpoint") took a third of an ingest's time.
+    "checkpoint_threshold": "1TB",
 }
 
 
@@ -42,13 +47,42 @@ def connect(
         config["memory_limit"] = memory
     if threads is not None:
         config["threads"] = threads
-    connection = duckdb.connect(":memory:", config=config)
+    return _settled(duckdb.connect(":memory:", config=config), exact_try=exact_try)
+
+
+def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -> duckdb.DuckDBPyConnection:
+    """The connection, with what each has to be told by itself."""
     connection.execute("set TimeZone = 'UTC'")
     # Data files never change, and a report asks the same ones many times.
     connection.execute("set parquet_metadata_cache = true")
     if exact_try:
         connection.execute("set disabled_optimizers = 'common_subexpressions'")
     connection.execute("set enable_progress_bar = false")
+    return connection
+
+
+_shared: weakref.WeakValueDictionary[str, duckdb.DuckDBPyConnection] = weakref.WeakValueDictionary()
+"""The DuckDB that rows share, by the folder below which it spills."""
+
+
+def shared() -> duckdb.DuckDBPyConnection:
+    """A connection for rows that live as long as somebody holds them: views of its own, but one DuckDB for all.
+
+    That DuckDB may spill, into a folder that goes away with the last of them.
+    """
+    place = gettempdir()
+    try:
+        return _beside(_shared[place])
+    except (KeyError, duckdb.FatalException):  # there is none, or damage has left it of no use
+        folder = mkdtemp(prefix="auditlake-", dir=place)
+        database = _shared[place] = connect(temp=Path(folder))
+        weakref.finalize(database, shutil.rmtree, folder, ignore_errors=True)
+        return _beside(database)
+
+
+def _beside(database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    connection = _settled(database.cursor())
+    weakref.finalize(connection, id, database)  # holds the DuckDB as long as the connection is held
     return connection
 
 

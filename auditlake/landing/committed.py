@@ -35,7 +35,13 @@ def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
 
 
 def read_unflushed(layout: Layout) -> tuple[Snapshot, list[HeldLines]]:
-    """The newest snapshot and the lines of the landing that it does not have: together, everything exactly once.
+    """The newest snapshot and the lines of the landing that it does not have: together, everything exactly once."""
+    committed, left = unflushed(layout)
+    return committed.snapshot, [held(piece, line=1) for piece in left]
+
+
+def unflushed(layout: Layout) -> tuple[Committed, list[Piece]]:
+    """How far the table has come, and the pieces of the landing that lie behind that.
 
     The bytes are read before the snapshot that counts. So a line that a flush takes away meanwhile is in the snapshot,
     and one that it brings in is cut off here.
@@ -45,9 +51,8 @@ def read_unflushed(layout: Layout) -> tuple[Snapshot, list[HeldLines]]:
     behind = list(pieces(layout, before.positions))
     found = {piece.segment.slot for piece in behind}
     moved = layout.commit(before.snapshot.version + 1).exists()
-    after = read_committed(layout, found) if moved or not found <= set(asked) else before
-    left = [rest for piece in behind if (rest := _behind(piece, after.positions)) is not None]
-    return after.snapshot, [held(piece, line=1) for piece in left]
+    after = read_committed(layout, found | set(asked)) if moved or not found <= set(asked) else before
+    return after, [rest for piece in behind if (rest := _behind(piece, after.positions)) is not None]
 
 
 def _behind(piece: Piece, positions: Mapping[int, Position]) -> Piece | None:

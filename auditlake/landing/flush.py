@@ -21,7 +21,7 @@ from auditlake.store.lock import exclusive
 from auditlake.store.table import IngestOptions
 from auditlake.store.transactions import transaction_version
 
-ROUND = 64 * 1024 * 1024
+ROUND = 128 * 1024 * 1024
 """About how many bytes of the landing become one commit: more may lie there than fits into memory."""
 
 

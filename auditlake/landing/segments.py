@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from auditlake.store.layout import Layout
 
@@ -24,7 +25,7 @@ OFFSET_BITS = 36
 
 _CHUNK = 8 * 1024 * 1024
 """About how many bytes of lines a piece has, so that what a reader holds at once is bounded."""
-_SLOT = re.compile(r"\d{2,}\Z", re.ASCII)
+_SLOT = re.compile(r"(\d{2}|[1-9]\d{2,})\Z", re.ASCII)
 _SEGMENT = re.compile(r"(\d{10})\.jsonl\Z", re.ASCII)
 
 
@@ -90,8 +91,9 @@ def application(slot: int) -> str:
 
 def slots(layout: Layout) -> list[int]:
     """The slots there are, in order."""
-    with suppress(FileNotFoundError):  # what copies a lake may leave out empty folders
-        return sorted(int(name) for name in os.listdir(layout.landing) if _SLOT.match(name))  # noqa: PTH208
+    # What copies a lake may leave out empty folders.
+    with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
+        return sorted(int(entry.name) for entry in entries if _SLOT.match(entry.name) and entry.is_dir())
     return []
 
 
@@ -114,7 +116,8 @@ def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
     for number in found:
         path = layout.segment(slot, number)
         with suppress(FileNotFoundError):  # a flush has brought it into the table and removed it
-            yield Segment(slot, number, path, path.stat().st_size, held and number == found[-1])
+            if S_ISREG((status := path.stat()).st_mode):
+                yield Segment(slot, number, path, status.st_size, held and number == found[-1])
 
 
 def _held(layout: Layout, slot: int) -> bool:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from io import FileIO
-from itertools import count
 from pathlib import Path
 from threading import Lock
 
@@ -157,13 +156,13 @@ def claim(layout: Layout) -> Slot:
                 return slot
         if not attempt:
             time.sleep(_LOOK_SECONDS)  # somebody may only have been looking
-    taken = set(slots(layout))
-    free = (number for number in count() if number not in taken)
+    taken, number = set(slots(layout)), 0
     while True:
-        number = next(free)
-        layout.slot(number).mkdir(mode=FOLDER_MODE, exist_ok=True)
-        if slot := _try(layout, number):
-            return slot
+        if number not in taken:
+            layout.slot(number).mkdir(mode=FOLDER_MODE, exist_ok=True)
+            if slot := _try(layout, number):
+                return slot
+        number += 1
 
 
 def _try(layout: Layout, number: int) -> Slot | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -142,6 +142,17 @@ class Trail:
         if checked:
             self._append(b"".join([line for _, line in checked]))
         return [event_id for event_id, _ in checked]
+
+    def append_lines(self, lines: Sequence[bytes]) -> None:
+        """Record lines of another log as they came, together, each without its newline; as durable as :meth:`log`.
+
+        Nothing is checked: what cannot be an event is quarantined with its bytes when it is flushed.
+
+        Raises:
+            LandingError: The disk refused, or the trail is closed.
+        """
+        if lines:
+            self._append(b"".join([line + b"\n" for line in lines]))
 
     def sync(self) -> None:
         """Return once everything logged so far is on the disk, whatever the trail promises.

@@ -304,6 +304,11 @@ def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
     return exp.Array(expressions=numbers or [exp.cast(exp.null(), "int")])
 
 
+def filled(part: Statement, policy: Policy) -> str:
+    """A statement with a policy's condition and groups in its slots."""
+    return _fill(part, policy.where, policy.group_by, ())
+
+
 def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:
     """A few of the events behind the first ``shown`` episodes; only after the rolling counts, on one connection."""
     values = _values(policy, [policy], question) | {"shown": shown}

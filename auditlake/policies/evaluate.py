@@ -70,16 +70,39 @@ def _evaluate(
     holds: Sequence[Hold],
     question: Question,
 ) -> Answers:
+    queries, given = _asked(connection, policy, policies, question, holds=holds)
+    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+
+
+def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
+    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold."""
+    run_step(connection, moments_of([policy]))
+    return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
+
+
+def _asked(
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    policies: Sequence[Policy],
+    question: Question,
+    only: str | None = None,
+    *,
+    holds: Sequence[Hold] = (),
+) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
+    """The queries of a policy, or one of them, and what they give."""
     import duckdb  # slow to import
 
+    def queries(*, wide: bool) -> list[CompiledQuery]:
+        found = compile_policy(policy, policies, question, holds=holds, wide=wide)
+        return [query for query in found if only in {None, query.name}]
+
     try:
-        queries = compile_policy(policy, policies, question, holds=holds)
-        given = _run(connection, queries)
+        asked = queries(wide=False)
+        return asked, _run(connection, asked)
     except duckdb.OutOfRangeException:
         # More groups than 63 bits have room for, each with the policy's span of time to itself.
-        queries = compile_policy(policy, policies, question, holds=holds, wide=True)
-        given = _run(connection, queries)
-    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+        asked = queries(wide=True)
+        return asked, _run(connection, asked)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:

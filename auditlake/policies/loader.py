@@ -121,7 +121,8 @@ class _Reader(Reader):
         if text is None:
             return None
         try:
-            return check_condition(text)
+            check_condition(text)
+            return text.strip()
         except ConditionError as error:
             line, column = self.inside(node, error.offset)
             self.mistakes.append((line, column, f"{key}: {error}"))

@@ -64,7 +64,7 @@ class Policy:
     group_by: tuple[str, ...] = ()
     """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""
     where: str | None = None
-    """A SQL condition that narrows the threshold question, in DuckDB's own normalised spelling."""
+    """A SQL condition that narrows the threshold question, as it was written; what runs is DuckDB's spelling of it."""
     coverage: Coverage = "required"
     max_gap: Duration | None = None
     max_retention: Duration | None = None

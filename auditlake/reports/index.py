@@ -28,6 +28,10 @@ class IndexEntry:
     """How bad a violation is."""
     as_of: datetime
     """The instant it is judged at."""
+    since: datetime
+    """Where its period begins, exclusive."""
+    until: datetime
+    """Where its period ends, inclusive."""
     snapshot: int
     """The version of the lake it was read from."""
     findings: int
@@ -56,6 +60,10 @@ class IndexRow:
     """The answer in a word or two."""
     severity: str
     """How bad a violation is."""
+    since: str
+    """Where its period begins."""
+    until: str
+    """Where its period ends."""
     findings: str
     """How many findings."""
     findings_words: str
@@ -77,7 +85,7 @@ class IndexRun:
     words: str
     """How many reports, and how they came out."""
     rows: tuple[IndexRow, ...]
-    """Violations first, then by severity and policy."""
+    """Violations first, then by severity, policy and period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,16 @@ def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
     Raises:
         ReportError: A file's name is not a plain file name.
     """
-    ordered = sorted(entries, key=lambda entry: (_RANK[entry.status], _RANK.get(entry.severity, 9), entry.policy_id))
+    ordered = sorted(
+        entries,
+        key=lambda entry: (
+            _RANK[entry.status],
+            _RANK.get(entry.severity, 9),
+            entry.policy_id,
+            entry.since,
+            entry.until,
+        ),
+    )
     ordered.sort(key=lambda entry: (entry.as_of, entry.snapshot), reverse=True)
     runs = [_index_run(list(run)) for _, run in groupby(ordered, key=lambda entry: (entry.as_of, entry.snapshot))]
     said = (
@@ -132,6 +149,8 @@ def _index_row(entry: IndexEntry) -> IndexRow:
         status=entry.status,
         word=VERDICTS[entry.status],
         severity=visible(entry.severity).capitalize(),
+        since=moment(entry.since, zone=False),
+        until=moment(entry.until, zone=False),
         findings=f"{entry.findings:,}",
         findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
         html_file=file_name(entry.html_file),

@@ -290,7 +290,7 @@ def _question(report: Report) -> tuple[Fact, ...]:
     return (
         Fact(
             "Counted",
-            shown(answer.where, limit=2000) if answer.where else Text("every governed event"),
+            shown(answer.where, limit=2000, keep="\n") if answer.where else Text("every governed event"),
             code=bool(answer.where),
         ),
         Fact(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
 from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import evaluate, samples
+from auditlake.policies.evaluate import default_since, evaluate, samples
 from auditlake.policies.model import Hold, Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.model import Detail, Report
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from auditlake.reports.index import IndexEntry
 
 FORMATS = ("json", "html")
-_OTHER_PERIOD = "a name has the policy, as_of and the snapshot: for another period, write to another folder with --out"
+_NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class ComplianceReport:
     """What it says."""
     detail: Detail | None
     """What only its page shows; None where no page was asked for."""
+    usual_period: bool = True
+    """Whether its period is the one that the policy is judged on unless another is asked for."""
     _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -55,7 +57,9 @@ class ComplianceReport:
     @property
     def stem(self) -> str:
         """Its files' name without their ending."""
-        return report_stem(self.report.policy_id, self.report.as_of, self.report.evidence.snapshot)
+        said = self.report
+        period = None if self.usual_period else (said.since, said.until)
+        return report_stem(said.policy_id, said.as_of, said.evidence.snapshot, period)
 
     def json(self) -> bytes:
         """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
@@ -65,18 +69,20 @@ class ComplianceReport:
         """The page: one self-contained file."""
         return self._rendered("html")
 
+    def files(self, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+        """What :meth:`write` writes, by file name."""
+        return {f"{self.stem}.{each}": self._rendered(each, linked="json" in formats) for each in formats}
+
     def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all.
 
         Raises:
-            ReportError: There is a file of that name with other bytes.
+            ReportError: There is a file of that name with other bytes, or the folder cannot be written to.
         """
-        paths = []
-        for each in formats:
-            path = folder / f"{self.stem}.{each}"
-            write_once(path, self._rendered(each, linked="json" in formats))
-            paths.append(path)
-        return tuple(paths)
+        files = self.files(formats)
+        for name, data in files.items():
+            write_once(folder / name, data)
+        return tuple(folder / name for name in files)
 
     def _rendered(self, form: str, *, linked: bool = True) -> bytes:
         from auditlake.reports.page import SiblingFiles
@@ -130,8 +136,29 @@ def produce(
         if pages:
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
             detail = build_detail(answers, report, shown)
-        yield ComplianceReport(report, detail)
+        usual = (default_since(policy, question.as_of), question.as_of)
+        yield ComplianceReport(report, detail, usual_period=(question.since, question.until) == usual)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
+
+
+def write_reports(
+    made: Sequence[ComplianceReport], folder: Path, formats: Sequence[str] = FORMATS
+) -> list[tuple[Path, ...]]:
+    """Write reports into a folder; all of them are rendered before the first is written.
+
+    Raises:
+        ReportError: One cannot be rendered or written; the hint names those that were written before it.
+    """
+    for each in made:
+        each.files(formats)
+    written: dict[str, tuple[Path, ...]] = {}
+    try:
+        for each in made:
+            written[each.policy_id] = each.write(folder, formats)
+    except ReportError as error:
+        hints = (error.hint, f"written before it: {', '.join(written)}" if written else "")
+        raise ReportError(str(error), hint="; ".join(filter(None, hints))) from error
+    return list(written.values())
 
 
 def write_once(path: Path, data: bytes) -> None:
@@ -140,9 +167,14 @@ def write_once(path: Path, data: bytes) -> None:
     Raises:
         ReportError: There is one with other bytes, or the folder cannot be written to.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    except FileExistsError as error:  # a file, or a link to nothing
+        raise ReportError(f"{path.parent} is there and no folder", hint="name another with --out") from error
+    except OSError as error:
+        raise ReportError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from error
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
+    try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
             file.write(data)
             file.flush()
@@ -153,10 +185,7 @@ def write_once(path: Path, data: bytes) -> None:
     except FileExistsError:
         if path.read_bytes() != data:
             message = f"{path} exists with other bytes, and a report is never overwritten"
-            raise ReportError(
-                message,
-                hint=_OTHER_PERIOD,
-            ) from None
+            raise ReportError(message, hint=_NAMED_ALIKE) from None
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -165,12 +194,20 @@ def write_once(path: Path, data: bytes) -> None:
 
 
 def write_index(folder: Path) -> Path:
-    """Write ``index.html`` over all reports that lie in a folder; what is no report of ours is left out."""
+    """Write ``index.html`` over all reports that lie in a folder; what is no report of ours is left out.
+
+    Raises:
+        ReportError: It cannot be written.
+    """
     from auditlake.reports.render import render_index  # Jinja is slow to import
 
     path = folder / "index.html"
     entries = (_entry(found) for found in sorted(folder.glob("compliance_*_v*.json")))
-    write_whole(path, render_index(entry for entry in entries if entry is not None))
+    page = render_index(entry for entry in entries if entry is not None)
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 
@@ -191,6 +228,8 @@ def _entry(path: Path) -> IndexEntry | None:
             status=report["status"],
             severity=report["severity"],
             as_of=parse_instant(report["as_of"]),
+            since=datetime.fromisoformat(report["period"]["since"]),
+            until=datetime.fromisoformat(report["period"]["until"]),
             snapshot=int(report["evidence"]["snapshot"]),
             findings=len(kinds),
             html_file=page.name if page.exists() else None,

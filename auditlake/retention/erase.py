@@ -179,6 +179,11 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
             f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "
             f"found, and goes when all its events are due: {_listed(reports)}."
         )
+    if alerts := [path for path in sorted(layout.alerts.rglob("*")) if path.is_file() and names.search(_text(path))]:
+        left.append(
+            f"{count(len(alerts), 'file')} of the alerts may name the person and {'stays' if len(alerts) == 1 else 'stay'}"
+            f": what was sent cannot be called back: {_listed(alerts)}."
+        )
     left.append("Records of the person that are ingested again from an old input are quarantined as id_conflict.")
     return found, left
 

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from auditlake.sources.model import Batch, Damage, empty_batch, reject
-from auditlake.sources.split import split_lines
+if TYPE_CHECKING:
+    from auditlake.sources.model import Batch, Damage
 
 TORN = "torn line"
+ID_ROOM = 128
+"""Bytes by which a record that came without an id may have grown since its length was checked, by having got one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,11 @@ class HeldStream:
 
     def records(self, max_record: int) -> Iterator[Batch]:
         """The lines as records; the torn one is rejected."""
+        from auditlake.sources.model import empty_batch, reject  # with Arrow, which is slow to import
+        from auditlake.sources.split import split_lines
+
         given, number = self._given, 0
-        for batch in split_lines(self, max_record):
+        for batch in split_lines(self, max_record + ID_ROOM):
             number += len(batch) + len(batch.rejected)
             moved = [
                 replace(each, line=each.line + given.line - 1, offset=each.offset + given.offset)

@@ -44,10 +44,12 @@ class InputFile:
     Args:
         name: What to call it in messages and in the chain of custody; always printable, ``-`` for standard input.
         path: Where it lies; None for standard input.
+        within: The folder or pattern that it was found by; empty where it was named itself.
     """
 
     name: str
     path: Path | None
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from auditlake.errors import EventError, SourceError
+from auditlake.errors import EventError, SourceError, UnrecognisedInputError
 from auditlake.events.event import AuditEvent
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, expand_inputs, open_stream
+
+UNRECOGNISED = "unrecognised"
+"""The format of a file that is left out of a folder or pattern since no source knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class Opened:
     """Its records; to be taken to the end."""
 
 
-def open_records(given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path) -> Opened:
+def open_records(
+    given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
+) -> Opened:
     """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
 
     Args:
@@ -39,10 +45,11 @@ def open_records(given: InputFile | HeldLines, source: str | None, max_record: i
         source: The source that the user named; None to recognise it.
         max_record: Bytes; longer records are refused.
         spool: Where to keep what comes from a pipe.
+        strict: Leave out nothing that no source knows, also where it was not named itself.
 
     Raises:
         SourceError: It cannot be read, or there is no such source.
-        UnrecognisedInputError: No source knows it.
+        UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
     """
     if isinstance(given, HeldLines):
         held = HeldStream(given)
@@ -54,7 +61,15 @@ def open_records(given: InputFile | HeldLines, source: str | None, max_record: i
         found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES))
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
-        return Opened(found.source, found.format, "", stream, _cut(stream, found, max_record))
+        batches = _cut(stream, found, max_record)
+        if given.within:
+            batches = _begun(batches)
+        return Opened(found.source, found.format, "", stream, batches)
+    except UnrecognisedInputError as error:
+        if strict or not given.within:
+            stream.close()
+            raise
+        return Opened(None, UNRECOGNISED, f"not recognised ({error.why})", stream, _nothing(stream))
     except BaseException:
         stream.close()
         raise
@@ -68,6 +83,11 @@ def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
     from auditlake.sources.tabular import read_parquet, split_csv
 
     return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+
+
+def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the first of them made: by then it is known whether a table has the columns of events."""
+    return chain([first] if (first := next(batches, None)) is not None else [], batches)
 
 
 def _nothing(stream: Stream) -> Iterator[Batch]:

@@ -122,9 +122,11 @@ def recognise(peeked: bytes, name: str, sources: Sequence[str] = tuple(SOURCES))
         empty = _EMPTY_WRAPPER.match(head) and SOURCES[source].wrappers
         if named or empty or any(SOURCES[source].fits(keys) for keys in found):
             return Recognised(source, form)
+    why = _impression(head)
     raise UnrecognisedInputError(
-        f"{name} is not recognised ({_impression(head)}); tried "
+        f"{name} is not recognised ({why}); tried "
         + "; ".join(f"{source}: {SOURCES[source].looks_for}" for source in sources),
+        why=why,
         hint="Name the source with --source if you know what it is; its records are then checked one by one.",
     )
 

@@ -53,63 +53,49 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
             pending.append(chunk)
             continue
         start = 0
-        if pending.over:
+        if len(pending):
+            # What began in an earlier chunk is a batch by itself: the rest need not be copied behind it.
             start = chunk.index(b"\n") + 1
             pending.append(memoryview(chunk)[: start - 1])
-            yield empty_batch((pending.rejected(number, "", ""),))
-            number, line, at = number + 1, line + 1, at + start
-            body: bytes | memoryview = memoryview(chunk)[start : last + 1]
-        elif len(pending):
-            at -= len(pending)
-            body = pending.take() + memoryview(chunk)[: last + 1]
-        else:
-            body = memoryview(chunk)[: last + 1]
-        for part in _parts(body):
-            batch, lines = _lines(part, at, line, number, max_record)
-            at, line, number = at + len(part), line + lines, number + len(batch) + len(batch.rejected)
-            if len(batch) or batch.rejected:
-                yield batch
+            batch = _line(pending, line, number, max_record)
+            line, number = line + 1, number + len(batch) + len(batch.rejected)
+            yield batch
+        for part, ends in _parts(memoryview(chunk)[start : last + 1]):
+            batch = _lines(part, ends, at + start, line, number, max_record)
+            start, line, number = start + len(part), line + len(ends), number + len(batch) + len(batch.rejected)
+            yield batch
         pending = Pending(end - (len(chunk) - last - 1), line, max_record)
         pending.append(memoryview(chunk)[last + 1 :])
-    yield from _last_line(stream, pending, number, line, end, max_record)
-
-
-def _last_line(stream: Chunks, pending: Pending, number: int, line: int, end: int, max_record: int) -> Iterator[Batch]:
-    if pending.over:
-        yield empty_batch((pending.rejected(number, "", ""),))
-        number += 1
-    elif len(pending):
-        batch, _ = _lines(pending.take() + b"\n", pending.offset, line, number, max_record)
-        if len(batch) or batch.rejected:
-            yield batch
+    if len(pending):
+        batch = _line(pending, line, number, max_record)
         number += len(batch) + len(batch.rejected)
+        yield batch
     if stream.damage:
         yield empty_batch((broken(stream, number, line, end),))
 
 
-def _parts(body: bytes | memoryview) -> Iterator[memoryview]:
-    """Whole lines, cut where there are so many that the columns would take more than the bytes do."""
-    view = memoryview(body)
-    count = int(np.count_nonzero(np.frombuffer(view, np.uint8) == _NEWLINE)) if view else 0
-    if count <= BATCH_RECORDS:
-        if count:
-            yield view
-        return
-    step = max(len(view) * BATCH_RECORDS // count, 1)
+def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
+    """The batch of one line that was collected, without its terminator."""
+    if pending.over:
+        return empty_batch((pending.rejected(number, "", ""),))
+    data = np.frombuffer(pending.take() + b"\n", np.uint8)
+    return _lines(data, np.array([len(data) - 1]), pending.offset, line, number, max_record)
+
+
+def _parts(body: memoryview) -> Iterator[tuple[Bytes, Ints]]:
+    """Whole lines and where they end, in parts small enough that the columns do not take more than the bytes."""
+    data = np.frombuffer(body, np.uint8)
+    ends = places(data, _NEWLINE)
     start = 0
-    whole = bytes(view) if not isinstance(body, bytes) else body
-    while start < len(view):
-        stop = whole.find(b"\n", start + step - 1) + 1
-        if not stop:
-            stop = len(view)
-        yield view[start:stop]
+    for i in range(0, len(ends), BATCH_RECORDS):
+        some = ends[i : i + BATCH_RECORDS]
+        stop = int(some[-1]) + 1
+        yield data[start:stop], some - start
         start = stop
 
 
-def _lines(body: bytes | memoryview, at: int, line: int, number: int, max_record: int) -> tuple[Batch, int]:
-    """The batch of some whole lines, and how many lines they were."""
-    data = np.frombuffer(body, np.uint8)
-    ends = places(data, _NEWLINE)
+def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record: int) -> Batch:
+    """The batch of some whole lines."""
     starts = np.empty_like(ends)
     starts[0], starts[1:] = 0, ends[:-1] + 1
     lengths = ends - starts
@@ -121,7 +107,7 @@ def _lines(body: bytes | memoryview, at: int, line: int, number: int, max_record
     if not full.all():
         starts, lengths, lines = starts[full], lengths[full], lines[full]
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record), len(ends)
+    return seal(data, starts, lengths, lines, numbers, at, max_record)
 
 
 def split_documents(

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -242,9 +243,7 @@ class Stream:
             return path.open("rb", buffering=0)
         except OSError as error:
             message = f"{self.input.name} cannot be read again: {error.strerror}"
-            raise InputChangedError(
-                message, hint="Nothing of it was landed; read it again once it is there."
-            ) from error
+            raise InputChangedError(message, hint="Nothing was landed; read it again once it is there.") from error
 
     def verify(self) -> None:
         """Check that the bytes read before are still the same.
@@ -304,7 +303,7 @@ class Stream:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         with suppress(OSError):
-            if self._file is not sys.stdin.buffer:
+            if self.input.path is not None:
                 self._file.close()
         if self._spool is not None:
             self._spool.close()
@@ -412,6 +411,8 @@ def open_stream(
     Raises:
         SourceError: It cannot be opened.
     """
+    if source.path is None and sys.stdin is None:
+        raise SourceError("- cannot be read: standard input is closed", hint="Give a file, or something to read.")
     try:
         file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
     except (OSError, ValueError, AttributeError) as error:
@@ -445,9 +446,11 @@ def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
                 raise SourceError(f"no file matches {printable(path)}", hint="Check the pattern.")
         else:
             raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
-        for item in paths:
-            for file in _files(item):
-                found.setdefault(os.path.realpath(file), InputFile(printable(file), file))
+        within = "" if paths == [path] and not path.is_dir() else printable(path)
+        for file in chain.from_iterable(map(_files, paths)):
+            known = found.get(key := os.path.realpath(file))
+            if known is None or (known.within and not within):
+                found[key] = InputFile(printable(file), file, within)
     return list(found.values())
 
 
@@ -486,10 +489,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(at, name)
-            if name.startswith("."):
-                continue
+        for path in (Path(at, name) for name in sorted(names) if not name.startswith(".")):
             if stat.S_ISREG(path.stat().st_mode):
                 yield from _files(path)
 

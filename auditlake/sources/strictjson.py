@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from auditlake.sources.model import MAX_DEPTH, TOO_DEEP, Bytes, Ints
+from auditlake.sources.model import MAX_DEPTH, NOT_JSON, TOO_DEEP, Bytes, Ints
 
 WINDOW = 512 * 1024
 """How many bytes are scanned at a time: the columns of a window fit into the processor's cache, and stay small."""
@@ -173,4 +173,19 @@ def repeated_key(data: bytes) -> str | None:
         if key in seen:
             return str(key)
         seen.add(key)
+    return None
+
+
+def why_not_an_object(data: bytes) -> tuple[str, str] | None:
+    """The reason and detail why a record cannot be an event's JSON object; None if it can.
+
+    >>> why_not_an_object(b"[]")
+    ('not a JSON object', '')
+    """
+    if (problem := why_not_json(data)) is not None:
+        return NOT_JSON, problem
+    if not data.lstrip().startswith(b"{"):
+        return "not a JSON object", ""
+    if (key := repeated_key(data)) is not None:
+        return "repeated key", key
     return None

@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from auditlake.errors import SourceError
+from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.model import (
+    MAX_DEPTH,
     MAX_RECORD,
     NOT_A_ROW,
     NOT_CSV,
     NOT_UTF8,
+    TOO_DEEP,
     TOO_LONG,
     WRONG_FIELDS,
     Batch,
@@ -36,7 +38,7 @@ from auditlake.sources.model import (
 from auditlake.sources.recognise import delimiter
 from auditlake.sources.seal import broken, chunks_at, places
 from auditlake.sources.stream import Stream
-from auditlake.sources.strictjson import why_not_json
+from auditlake.sources.strictjson import nesting, why_not_json
 from auditlake.sqlfiles import statement
 
 JSON_COLUMNS = frozenset({"details", "metadata"})
@@ -50,6 +52,8 @@ REQUIRED = ("event_type", "timestamp")
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 """The Parquet compressions that are read."""
 
+_Refusal = tuple[str, str, bytes]
+"""Why a row of a Parquet file is no record: reason, detail, and what there is of its bytes."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -179,7 +183,7 @@ class _Rows:
         _, offset, line = self._open[0]
         row = b"\n".join(text for text, _, _ in self._open)
         try:
-            self._json(row.removesuffix(b"\r"))
+            self._values(row.removesuffix(b"\r"))
         except _RefusedError:
             self._give_up(found)
         else:
@@ -205,7 +209,7 @@ class _Rows:
         if not row:
             return
         try:
-            text = self._json(row)
+            text = orjson.dumps(_event(self._values(row)))
         except _RefusedError as error:
             reason, detail = error.args
             found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
@@ -215,14 +219,14 @@ class _Rows:
             found.originals.append(row)
         self.number += 1
 
-    def _json(self, row: bytes) -> bytes:
+    def _values(self, row: bytes) -> dict[str, str | None]:
         if len(row) > self._max:
             raise _RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
         fields = self._fields(row)
         header = self._header or []
         if len(fields) != len(header):
             raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
-        return orjson.dumps(_event({name: field or None for name, field in zip(header, fields, strict=True)}))
+        return {name: field or None for name, field in zip(header, fields, strict=True)}
 
     def _fields(self, row: bytes) -> list[str]:
         try:
@@ -247,7 +251,11 @@ class _Rows:
 
 
 def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON."""
+    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON.
+
+    Raises:
+        _RefusedError: With that JSON in it, the record would be nested too deeply.
+    """
     internal = ADDED if row.keys() >= OWN else frozenset()
     return {
         name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in internal
@@ -258,6 +266,10 @@ def _as_json(value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
         return value
     data = value.encode("utf-8", "surrogatepass")
+    if data.count(b"[") + data.count(b"{") >= MAX_DEPTH:
+        levels, closed = nesting(data)
+        if closed and levels >= MAX_DEPTH:  # the record itself is one more
+            raise _RefusedError(TOO_DEEP, f"{levels + 1} levels, at most {MAX_DEPTH} are allowed")
     return value if why_not_json(data) else orjson.Fragment(data)
 
 
@@ -268,8 +280,9 @@ class _RefusedError(Exception):
 def _check_columns(name: str, columns: Sequence[str]) -> None:
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
-        message = f"{name}: no column {' and no column '.join(missing)}; it has {', '.join(columns[:20])}"
-        raise SourceError(message, hint="Rename the columns to those of an event.")
+        why = f"no column {' and no column '.join(missing)}"
+        message = f"{name}: {why}; it has {', '.join(columns[:20])}"
+        raise UnrecognisedInputError(message, why=why, hint="Rename the columns to those of an event.")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise SourceError(f"{name}: column {twice[0]} is there twice", hint="Which one counts cannot be told.")
@@ -351,14 +364,13 @@ def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch
     kept: list[int] = []
     rejected: list[Rejected] = []
     for i, text in enumerate(_texts(table)):
-        if isinstance(text, bytes) and len(text) <= max_record:
+        if isinstance(text, bytes) and len(text) > max_record:
+            text = (TOO_LONG, f"{len(text)} bytes as JSON, at most {max_record} are allowed", text)
+        if isinstance(text, bytes):
             texts.append(text)
             kept.append(number + i)
-        elif isinstance(text, bytes):
-            why = f"{len(text)} bytes as JSON, at most {max_record} are allowed"
-            rejected.append(reject(number + i, number + i + 1, -1, TOO_LONG, why, text, max_record))
         else:
-            rejected.append(Rejected(number + i, number + i + 1, -1, 0, NOT_A_ROW, text, b""))
+            rejected.append(reject(number + i, number + i + 1, -1, *text, max_record))
     records: Ints = np.array(kept, np.int64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     column = pa.array(texts, pa.large_binary()).cast(pa.large_string())
@@ -375,8 +387,8 @@ def _readable(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T", max_replacements=1), "Z", "")
 
 
-def _texts(table: pa.RecordBatch) -> Iterator[bytes | str]:
-    """Each row's JSON text, or why it has none."""
+def _texts(table: pa.RecordBatch) -> Iterator[bytes | _Refusal]:
+    """Each row's JSON text, or why it is refused."""
     try:
         rows = table.to_pylist()
     except (ValueError, OverflowError, pa.ArrowException):
@@ -384,18 +396,25 @@ def _texts(table: pa.RecordBatch) -> Iterator[bytes | str]:
             try:
                 rows = table.slice(i, 1).to_pylist()
             except (ValueError, OverflowError, pa.ArrowException) as error:
-                yield str(error)[:200]
+                yield NOT_A_ROW, str(error)[:200], b""
             else:
                 yield _json(rows[0])
         return
     yield from map(_json, rows)
 
 
-def _json(row: dict[str, Any]) -> bytes | str:
+def _json(row: dict[str, Any]) -> bytes | _Refusal:
     try:
-        return orjson.dumps(_event(row), default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+        return _dumped(_event(row))
+    except _RefusedError as error:
+        reason, detail = error.args
+        return reason, detail, _dumped(row)
     except (TypeError, ValueError) as error:
-        return str(error)[:200]
+        return NOT_A_ROW, str(error)[:200], b""
+
+
+def _dumped(row: dict[str, Any]) -> bytes:
+    return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
 
 
 def _plain(value: object) -> str:

@@ -6,6 +6,7 @@ replaced files are gone (semantics.md, Snapshots). Those are unlinked only after
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Collection
@@ -15,7 +16,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from auditlake.engine.duck import connect, rows, view_events
-from auditlake.errors import LakeFormatError
+from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
@@ -59,10 +60,14 @@ def compact(
         wait_seconds: How long to wait while another process writes.
 
     Raises:
+        LakeError: The grace period is no length of time; nothing changed.
         LakeBusyError: Another process wrote for all of ``wait_seconds``.
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """
+    grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
+    if not 0 <= grace < math.inf:
+        raise LakeError(f"grace: expected a number of seconds, not negative, got {grace_seconds}")
     with (
         explained(layout, "the compaction"),
         exclusive(layout.lock, wait_seconds=wait_seconds),
@@ -85,7 +90,7 @@ def compact(
             adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
-        unlinked = unlink_unused(layout, after, GRACE_SECONDS if grace_seconds is None else grace_seconds)
+        unlinked = unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 

@@ -11,6 +11,7 @@
       ledger/  reports/
       certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
+      alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .history                  what the versions of the table were, so that not every log entry has to be read
@@ -55,6 +56,11 @@ class Layout:
     def landing(self) -> Path:
         """Live events that are not in the table yet."""
         return self.root / "landing"
+
+    @property
+    def alerts(self) -> Path:
+        """What the evaluator of alerts keeps; made when there is one."""
+        return self.root / "alerts"
 
     @property
     def quarantine(self) -> Path:
@@ -154,6 +160,7 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
     return (date.fromisoformat(match["day"]), match["digest"]) if match else None
 
 
-def report_stem(policy_id: str, as_of: datetime, snapshot: int) -> str:
-    """A report's file name without its ending."""
-    return f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:
+    """A report's file name without its ending; it names the period only where that is not the policy's usual one."""
+    stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
+    return stem + "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())

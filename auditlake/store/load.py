@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,13 +60,20 @@ class Load:
         """The seq of every record."""
         return np.concatenate([batch.records + base for batch, base in zip(self.batches, self._bases, strict=True)])
 
-    def table(self, without: AbstractSet[int] = frozenset()) -> Any:
-        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work."""
+    def __len__(self) -> int:
+        return self._records
+
+    def table(self, only: Sequence[int] | None = None) -> Any:
+        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work.
+
+        Args:
+            only: The seqs of the records that are wanted; all if None.
+        """
         seqs = self.seqs()
         texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
         table = pa.table({"record": seqs, "text": texts})
-        if without:
-            table = table.filter(pa.array(~np.isin(seqs, sorted(without))))
+        if only is not None:
+            table = table.filter(pa.array(np.isin(seqs, only)))
         return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
 
     def raws(self) -> Any:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -13,11 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from auditlake.errors import LakeBusyError
+from auditlake.errors import LakeBusyError, LakeError
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE
 
 _POLL_SECONDS = 0.05
+_NOT_KNOWN = {errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+"""How file systems say that they do not know a call at all."""
 
 
 @contextmanager
@@ -101,3 +105,27 @@ def _is_dead(process: str) -> bool:
     except (ValueError, OverflowError, PermissionError):
         return False
     return False
+
+
+def check_file_system(staging: Path, lake: Path) -> None:
+    """Refuse a file system without ``flock``, on which the writers' lock rests, or hard links, on which commits do.
+
+    Args:
+        staging: A folder on it.
+        lake: Where the lake is to lie.
+
+    Raises:
+        LakeError: It has not both.
+    """
+    with TemporaryDirectory(dir=staging, prefix=f"{os.getpid()}-") as folder:
+        file = Path(folder, "file")
+        what = "flock"
+        try:
+            with exclusive(file, wait_seconds=0):
+                what = "hard links"
+                os.link(file, Path(folder, "link"))
+        except OSError as error:
+            if error.errno not in _NOT_KNOWN:
+                raise
+            message = f"a lake cannot lie at {lake}: the file system there has no {what} ({error.strerror})"
+            raise LakeError(message, hint="choose a folder on a local disk, with a file system such as ext4") from error

@@ -35,23 +35,52 @@ create or replace temp table digests (
   digest varchar
 );
 
--- name: suspects($check_keys)
--- Records that are not JSON objects, or perhaps not: DuckDB takes trailing commas, NaN and Infinity. A stricter parser
--- judges these again. Each expression begins with a byte that is quick to find. With $check_keys also those with a key
--- that comes twice, of which DuckDB takes one.
+-- name: objects()
+-- Of what is `loaded`, the records that are JSON objects beyond doubt, with their keys. DuckDB also takes trailing
+-- commas, NaN and Infinity, so what may hold one is left out, for a stricter parser to judge. Each pattern begins with a
+-- byte that is quick to find.
+create or replace temp view objects as
+select record, "text", present
+from (
+  select record, "text", try(json_keys("text")) as present
+  from loaded
+)
+where present is not null
+  and "text" like '{%'
+  and not regexp_matches("text", ':\s*-?(?i:nan|inf)')
+  and not regexp_matches("text", '\[\s*-?(?i:nan|inf)')
+  and not regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])');
+
+-- name: records()
+-- What a mapping reads that looks for repeated keys by itself.
+create or replace temp view records as
+select record, "text", present
+from objects;
+
+-- name: records_with_distinct_keys()
+-- What every other mapping reads: of a key that comes twice DuckDB would take one.
+create or replace temp view records as
+select record, "text", present
+from objects
+where list_unique(present) = len(present);
+
+-- name: cleared_records()
+-- The same of records that a stricter parser has cleared.
+create or replace temp view records as
+select record, "text", json_keys("text") as present
+from loaded;
+
+-- name: unstaged($first)
+-- Records of what is `loaded`, its first being $first, that were not staged.
 -- returns: record
 select record
-from records
-where not coalesce(json_valid("text"), false)
-  or not starts_with("text", '{')
-  or regexp_matches("text", ':\s*-?(?i:nan|inf)')
-  or regexp_matches("text", '\[\s*-?(?i:nan|inf)')
-  or regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])')
-  or case
-    when $check_keys and json_valid("text")
-    then list_unique(json_keys("text")) <> len(json_keys("text"))
-    else false
-  end;
+from loaded
+where record not in (
+  select seq
+  from staged
+  where seq >= $first
+)
+order by record;
 
 -- name: stage($source, $event_types, $verbatim)
 -- One batch of mapped records into `staged`, with the time read and everything judged; `mapped` is the source's mapping.

@@ -15,7 +15,7 @@ with fields as (
       || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
       || '"ip_address":"VARCHAR"}'
     ) as f,
-    json_keys("text") as present
+    present
   from records
 ),
 
@@ -26,15 +26,15 @@ judged as (
     "text",
     f,
     case
-      when starts_with(f.event_id, '{') or starts_with(f.event_id, '[')
-        or starts_with(f.event_type, '{') or starts_with(f.event_type, '[')
-        or starts_with(f."timestamp", '{') or starts_with(f."timestamp", '[')
-        or starts_with(f.user_id, '{') or starts_with(f.user_id, '[')
-        or starts_with(f.action, '{') or starts_with(f.action, '[')
-        or starts_with(f.resource, '{') or starts_with(f.resource, '[')
-        or starts_with(f.status, '{') or starts_with(f.status, '[')
-        or starts_with(f.session_id, '{') or starts_with(f.session_id, '[')
-        or starts_with(f.ip_address, '{') or starts_with(f.ip_address, '[')
+      when f.event_id like '{%' or f.event_id like '[%'
+        or f.event_type like '{%' or f.event_type like '[%'
+        or f."timestamp" like '{%' or f."timestamp" like '[%'
+        or f.user_id like '{%' or f.user_id like '[%'
+        or f.action like '{%' or f.action like '[%'
+        or f.resource like '{%' or f.resource like '[%'
+        or f.status like '{%' or f.status like '[%'
+        or f.session_id like '{%' or f.session_id like '[%'
+        or f.ip_address like '{%' or f.ip_address like '[%'
       then list_filter(
         [
           'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'session_id', 'ip_address'
@@ -44,11 +44,11 @@ judged as (
     end as misplaced,
     -- As many keys as fields with a value: then each is one of the fields, and none comes twice.
     case
-      when len(present) = (f.event_id is not null)::integer + (f.event_type is not null)::integer
-        + (f."timestamp" is not null)::integer + (f.user_id is not null)::integer + (f.action is not null)::integer
-        + (f.resource is not null)::integer + (f.status is not null)::integer + (f.details is not null)::integer
-        + (f.metadata is not null)::integer + (f.session_id is not null)::integer
-        + (f.ip_address is not null)::integer
+      when len(present) = 11
+        - (f.event_id is null)::tinyint - (f.event_type is null)::tinyint - (f."timestamp" is null)::tinyint
+        - (f.user_id is null)::tinyint - (f.action is null)::tinyint - (f.resource is null)::tinyint
+        - (f.status is null)::tinyint - (f.details is null)::tinyint - (f.metadata is null)::tinyint
+        - (f.session_id is null)::tinyint - (f.ip_address is null)::tinyint
       then null
       when present = [
         'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',

@@ -10,9 +10,11 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from auditlake.errors import ReportError
 from tests.cli.conftest import Run
 
 AS_OF = "2026-11-24T12:00:00Z"
@@ -77,6 +79,25 @@ def test_quarantine_is_no_failure_unless_strict(run: Run, events: Path) -> None:
     assert plain.json["reasons"] == {"not valid JSON": 1}
 
 
+def test_strangers_in_a_folder_are_named(run: Run, events: Path) -> None:
+    """A file of a folder that is no log is left out, and the summary says so."""
+    folder = events.parent / "logs"
+    folder.mkdir()
+    events.rename(folder / events.name)
+    (folder / "README").write_text("\x1b[31mNotes\n")
+    run("init")
+    done = run("ingest", "logs")
+    strict = run("ingest", "logs", "--strict")
+    told = [each["notice"] for each in run("ingest", "logs", "--json").json["inputs"]]
+
+    assert done.code == 0
+    assert r"left out logs/README: not recognised (it begins with '\x1b[31mNotes')" in done.out
+    assert "10 records of 2 inputs: 10 landed" in done.out
+    assert told == [r"not recognised (it begins with '\x1b[31mNotes')", ""]
+    assert strict.code == 3
+    assert "logs/README is not recognised" in strict.err
+
+
 @pytest.mark.parametrize(
     ("fail_on", "code"), [("violation", 1), ("no_data", 0), ("violation,no_data", 1), ("compliant", 0)]
 )
@@ -111,16 +132,27 @@ ERRORS = {
     "odd length": (("report", "--last", "soon"), 3, "last:"),
     "odd time": (("report", "--as-of", "yesterday"), 2, "not a time"),
     "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
+    "no format": (("report", "--format", ""), 2, "expected some of json, html, got nothing"),
+    "half a format": (("report", "--format", "json,"), 2, "expected some of json, html, got nothing"),
+    "no status": (("report", "--fail-on", ""), 2, "expected some of violation, no_data, compliant, got nothing"),
+    "no folder": (("report", "--out", ""), 2, "expected a folder, got nothing"),
+    "a file for a folder": (("report", "--out", "lake/lake.toml"), 2, "'lake/lake.toml' is a file"),
+    "a folder below a file": (("report", "--out", "lake/lake.toml/x"), 3, "cannot be made: Not a directory"),
+    "a link to nothing": (("report", "--out", "dangling"), 3, "dangling is there and no folder"),
     "odd status": (("report", "--fail-on", "bad"), 2, "expected some of violation"),
+    "grace without end": (("compact", "--grace", "inf"), 2, "expected a number of hours, got inf"),
+    "grace that is no number": (("compact", "--grace", "nan"), 2, "expected a number of hours, got nan"),
+    "negative grace": (("compact", "--grace", "-1"), 2, "-1.0 is not in the range x>=0"),
     "no verb": (("frobnicate",), 2, "No such command"),
     "lake is there": (("init",), 3, "there is something at"),
 }
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_one_clear_line(run: Run, name: str) -> None:
+def test_errors_are_one_clear_line(run: Run, name: str, tmp_path: Path) -> None:
     """What cannot be done is told in a line on standard error, with its exit code and no traceback."""
     arguments, code, message = ERRORS[name]
+    (tmp_path / "dangling").symlink_to("nothing")
     if name != "no lake":
         run("init")
     done = run(*arguments)
@@ -238,6 +270,94 @@ def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Pa
     assert refused.code == 3
     assert "never overwritten" in refused.err
     assert file.read_bytes() == b"{}"
+
+
+def test_periods_lie_side_by_side(run: Run, events: Path, tmp_path: Path) -> None:
+    """A report over another period than the usual one has it in its name, and the list says the period of each."""
+    run("init")
+    run("ingest", events)
+    arguments = ("report", "failed_logins", "--as-of", AS_OF, "--format", "json", "--out", tmp_path / "out")
+    for period in ((), ("--last", "30d"), ("--last", "1d"), ("--period", "2026-11"), ("--last", "150y")):
+        assert run(*arguments, *period).code == 0
+    names = sorted(file.name for file in (tmp_path / "out").iterdir())
+    listed = (tmp_path / "out" / "index.html").read_text()
+
+    stem = "compliance_failed_logins_20261124T120000Z_v1"
+    assert names == [
+        f"{stem}.json", f"{stem}_19691231T235959Z_20261124T120000Z.json",
+        f"{stem}_20261031T235959Z_20261124T120000Z.json", f"{stem}_20261123T120000Z_20261124T120000Z.json",
+        "index.html",
+    ]  # fmt: skip
+    assert "4 reports in 1 run" in listed
+    assert "2026-11-23 12:00:00<br>to 2026-11-24 12:00:00" in listed
+    assert "1969-12-31 23:59:59.999999<br>to 2026-11-24 12:00:00" in listed
+
+
+def test_a_report_that_cannot_be_written(
+    run: Run, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All reports are rendered before one is written; where the disk then refuses one, those before it are named."""
+    run("init")
+    run("ingest", events)
+    out, seen = tmp_path / "out", []
+
+    def refuse(path: Path) -> None:
+        seen.append(path)
+        if len(seen) == 5:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("auditlake.reports.produce.sync_folder", refuse)
+        refused = run("report", "--as-of", AS_OF, "--out", out)
+
+    assert refused.code == 3
+    assert len(refused.err.splitlines()) == 2
+    assert "compliance_failed_logins_20261124T120000Z_v1.json cannot be written: No space left" in refused.err
+    assert "written before it: authentication_monitoring, data_access_tracking" in refused.err
+
+    def check(document: dict[str, Any]) -> None:
+        if document["policy_id"] == "security_compliance":
+            raise ReportError("it has no form")
+
+    monkeypatch.setattr("auditlake.reports.render.check", check)
+    assert run("report", "--as-of", AS_OF, "--out", tmp_path / "other").code == 3
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_condition_is_shown_as_it_was_written(run: Run, events: Path, tmp_path: Path) -> None:
+    """Reports and `policy show` have the condition that the author wrote; what runs is what DuckDB makes of it."""
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(
+        "name: Mine\ndescription: d\nrequired_events: [auth_failure]\nretention_period: 30d\nalert_threshold: 5\n"
+        "where: |\n  status='failure'\n    and user_id<>'x'\n"
+    )
+    run("init")
+    run("ingest", events)
+    run("policy", "add", policy)
+    (report,) = run("report", "mine", "--as-of", AS_OF, "--json").json["reports"]
+    data, page = (Path(file).read_text() for file in report["files"])
+    said = json.loads(data)
+
+    written = "status='failure'\n  and user_id<>'x'"
+    assert (said["threshold"]["where"], said["threshold"]["episodes"]) == (written, 1)
+    assert run("policy", "show", "mine", "--json").json["where"] == written
+    assert "status = 'failure'" in said["evidence"]["queries"][0]["sql"]
+    assert "status=&#39;failure&#39;\n  and" in page
+
+
+def test_policy_sql_is_what_a_report_runs(run: Run, events: Path) -> None:
+    """`policy sql` prints what the evidence of a report of that policy alone holds, and says of what else it is not."""
+    run("init")
+    run("ingest", events)
+    (report,) = run("report", "failed_logins", "--as-of", AS_OF, "--json").json["reports"]
+    evidence = json.loads(Path(report["files"][0]).read_text())["evidence"]["queries"]
+    arguments = ("policy", "sql", "failed_logins", "--as-of", AS_OF)
+    first, *_ = run(*arguments).out.splitlines()
+
+    assert run(*arguments, "--json").json["queries"] == [
+        {name: value for name, value in each.items() if name != "rows"} for each in evidence
+    ]
+    assert first.startswith("-- a report of this policy alone runs this; ")
 
 
 def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:

@@ -67,6 +67,22 @@ def test_rows_without_ids(tmp_path: Path) -> None:
         assert checked(lake, lake.ingest(path), 2).duplicates == 2
 
 
+def test_too_deep_in_a_cell(tmp_path: Path) -> None:
+    """JSON in a cell counts with the level of the record around it: what lands as JSON lines lands as a table."""
+    whole, deep = ("[" * n + "]" * n for n in (511, 512))
+    row = {"event_type": "login", "timestamp": "2026-11-24T09:00:00Z"}
+    rows = [row | {"event_id": "a", "details": whole}, row | {"event_id": "b", "details": deep}]
+    lines = [json.dumps({**each, "details": json.loads(each["details"])}) for each in rows]
+    for path in (put(tmp_path / "a.jsonl", *lines), as_csv(tmp_path / "b.csv", rows),
+                 as_parquet(tmp_path / "c.parquet", rows)):  # fmt: skip
+        lake = made(tmp_path / f"lake-{path.name}")
+        summary = checked(lake, lake.ingest(path))
+        assert (summary.landed, dict(summary.reasons)) == (1, {"nested too deeply": 1})
+        assert [event["details"] for event in events(lake)] == [whole]
+        (refused,) = kept(summary)
+        assert refused.detail == "513 levels, at most 512 are allowed"
+
+
 AT = datetime(2026, 11, 24, 9, 0, 0, 123_456, UTC)
 UNITS = {
     "s": datetime(2026, 11, 24, 9, tzinfo=UTC), "ms": datetime(2026, 11, 24, 9, 0, 0, 123_000, UTC),

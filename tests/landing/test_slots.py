@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -92,16 +94,24 @@ def test_the_folder_is_read_before_the_table(layout: Layout, monkeypatch: pytest
     """A segment that a flush commits and removes while a writer looks is seen in one place or the other."""
     layout.slot(0).mkdir()
     layout.segment(0, 4).write_bytes(b"x\n")
-    real = room.transaction_version
+    flushed = []
 
-    def flush_meanwhile(layout: Layout, name: str) -> int | None:
-        commit(layout, 0, Position(4, 2))
-        layout.segment(0, 4).unlink()
-        return real(layout, name)
+    def flushes_after(real: Callable[[Layout, Any], Any]) -> Callable[[Layout, Any], Any]:
+        def look(layout: Layout, what: Any) -> Any:
+            found = real(layout, what)
+            if not flushed:
+                flushed.append(what)
+                commit(layout, 0, Position(4, 2))
+                layout.segment(0, 4).unlink()
+            return found
 
-    monkeypatch.setattr(room, "transaction_version", flush_meanwhile)
+        return look
+
+    for name in ("numbers", "transaction_version"):
+        monkeypatch.setattr(room, name, flushes_after(getattr(room, name)))
     slot = claim(layout)
     assert begin(slot) == layout.segment(0, 5)
+    assert flushed == [0]
     slot.release()
 
 

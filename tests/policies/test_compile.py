@@ -33,7 +33,7 @@ POLICIES = {
     "narrowed": policy(
         "narrowed",
         group_by=("user_id", "ip_address"),
-        where="((status = 'failure') AND (action IS NOT NULL))",
+        where="status='failure'\n  AND action IS NOT null",
         max_gap=Duration("6h", DAY // 4),
     ),  # fmt: skip
 }

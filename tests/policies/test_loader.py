@@ -109,7 +109,7 @@ def test_full() -> None:
     assert policy.retention_period == Duration("1y", 366 * 86_400_000_000)
     assert policy.max_retention == Duration("P1Y", 365 * 86_400_000_000)
     assert (policy.window.text, policy.max_gap) == ("PT12H", Duration("3d", 3 * 86_400_000_000))
-    assert (policy.group_by, policy.where) == (("ip_address", "user_id"), "(status = 'failure')")
+    assert (policy.group_by, policy.where) == (("ip_address", "user_id"), "status='failure'")
     assert (policy.coverage, policy.severity) == ("optional", "critical")
     assert policy.controls == {"PCI DSS 4.0.1": ("10.2.1.4", "10.10"), "SOC": ("CC6.1",)}
 

@@ -316,6 +316,7 @@ def entries() -> tuple[IndexEntry, ...]:
     return tuple(
         IndexEntry(
             policy_id=policy, policy_name=name, status=status, severity=severity, as_of=moment, snapshot=snapshot,
+            since=moment - timedelta(days=31), until=moment,
             findings=findings, html_file=f"compliance_{policy}_v{snapshot}.html",
             json_file=f"compliance_{policy}_v{snapshot}.json", missing=missing, episodes=episodes,
         )

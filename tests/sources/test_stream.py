@@ -202,7 +202,7 @@ def test_a_pipe_is_a_file(tmp_path: Path) -> None:
 def test_no_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without standard input gets an error it can read."""
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(SourceError, match="- cannot be read"):
+    with pytest.raises(SourceError, match="- cannot be read: standard input is closed"):
         open_stream(InputFile("-", None))
 
 

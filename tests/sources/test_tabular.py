@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.errors import SourceError
-from auditlake.sources.model import NOT_CSV, NOT_JSON, NOT_UTF8, TOO_LONG, WRONG_FIELDS, InputFile
+from auditlake.sources.model import NOT_CSV, NOT_JSON, NOT_UTF8, TOO_DEEP, TOO_LONG, WRONG_FIELDS, InputFile
 from auditlake.sources.stream import Stream, open_stream
 from auditlake.sources.tabular import read_parquet, split_csv
 from tests.sources.pieces import Pieces, Seen, seen
@@ -242,6 +242,13 @@ def test_gzipped_parquet(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(SourceError, match="Parquet inside gzip"):
         read(path)
+
+
+def test_too_deep_over_several_lines() -> None:
+    """A row whose quoted cell goes over several lines is one row, also where what is in it is refused."""
+    header = b"event_type,timestamp,details\n"
+    found = rows(header + b'a,t,"' + b"[\n" * 512 + b"]" * 512 + b'"\nz,t,\n')
+    assert [item.reason for item in found] == [TOO_DEEP, ""]
 
 
 def test_reasons_of_csv_are_its_own() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from auditlake import AuditLake
+from auditlake.engine import duck
 from auditlake.errors import AuditLakeError, LakeError, QueryError
 from tests.store.lakes import cli, made, write_events
 
@@ -103,6 +106,21 @@ def test_mistakes_in_queries_are_told_as_such(lake: AuditLake) -> None:
                   "select timestamptz '20000-01-01'"):  # fmt: skip
         with pytest.raises(QueryError, match="the query failed: "):
             lake.sql(query).fetchall()
+
+
+def test_an_engine_that_gave_up_is_replaced(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some damage leaves a DuckDB of no use to anybody; the rows that are asked for next have another."""
+
+    class GaveUp:
+        def cursor(self) -> None:
+            raise duckdb.FatalException("database has been invalidated because of a previous fatal error")
+
+    gave_up = GaveUp()
+    monkeypatch.setitem(duck._shared, tempfile.gettempdir(), gave_up)
+    rows = lake.events()
+
+    assert len(rows.fetchall()) == len(lake.events().fetchall()) == 12
+    assert duck._shared[tempfile.gettempdir()] is not gave_up
 
 
 @pytest.mark.soak

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from deltalake import DeltaTable
 from pyarrow.parquet import ParquetFile
 
 import auditlake
+import auditlake.init
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
@@ -231,12 +234,60 @@ def test_a_failed_create_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [{"event_types": ["Not A Name"]}, {"default_retention": "soon"}])
+@pytest.mark.parametrize(
+    "options", [{"event_types": ["Not A Name"]}, {"default_retention": "soon"}, {"default_retention": ""}]
+)
 def test_create_with_wrong_settings(options: dict[str, Any], tmp_path: Path) -> None:
     """A setting that is not well formed is told, and nothing is made."""
     with pytest.raises(LakeError, match="cannot be made"):
         auditlake.create(tmp_path / "lake", **options)
 
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_create_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed create left beside the lake goes when one is made there; what a living one makes there stays."""
+    code = (
+        "import os, sys, auditlake, auditlake.init as init; init.create_table = lambda *_: os.kill(os.getpid(), 9);"
+        "auditlake.create(sys.argv[1])"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "lake"], check=False).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "other"], check=False).returncode == -9
+    _, others = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_ctime)
+    made(tmp_path / "lake")
+    assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake"])
+    assert list(others.iterdir()) != []
+
+    real = auditlake.init.create_table
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr("auditlake.init.create_table", real)
+        with pytest.raises(LakeError):
+            auditlake.create(tmp_path / "third", default_retention="soon")
+        made(tmp_path / "third")
+        real(*arguments)
+
+    monkeypatch.setattr("auditlake.init.create_table", meanwhile)
+    with pytest.raises(LakeError, match="cannot be made: Directory not empty"):
+        auditlake.create(tmp_path / "third")
+    assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake", tmp_path / "third"])
+    assert check(opened(tmp_path / "third")) == []
+
+
+@pytest.mark.parametrize("call", ["os.link", "fcntl.flock"])
+def test_create_where_the_file_system_will_not_do(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without flock or hard links, as on some network drives, no lake is made, and it is said why."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(call, refuse)
+    what = {"os.link": "hard links", "fcntl.flock": "flock"}[call]
+    with pytest.raises(LakeError, match=f"has no {what} ") as caught:
+        auditlake.create(tmp_path / "lake")
+
+    assert str(tmp_path / "lake") in str(caught.value)
+    assert caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -252,25 +303,37 @@ def test_open_what_is_no_lake(tmp_path: Path) -> None:
             auditlake.open(path)
 
 
+IDENTIFIED = "format_version = 1\nid = '00000000-0000-4000-8000-000000000000'\n"
+HEAD = f"{IDENTIFIED}created = '2026-01-01T00:00:00Z'\n"
 BROKEN = {
-    "": "format_version 1 expected, got None",
-    "format_version = 0": "format_version 1 expected, got 0",
-    "format_version = true": "format_version 1 expected, got True",
-    "format_version = 1.0": "format_version 1 expected, got 1.0",
-    "format_version = '1'": "format_version 1 expected, got '1'",
+    "": "format_version: expected 1, got nothing",
+    "format_version = 0": "format_version: expected 1, got 0",
+    "format_version = true": "format_version: expected 1, got True",
+    "format_version = 1.0": "format_version: expected 1, got 1.0",
+    "format_version = '1'": "format_version: expected 1, got '1'",
     "format_version = 2": "has format version 2, this auditlake knows up to 1",
-    "format_version = 1": "id is missing",
-    "format_version = 1\nid = 'x'": "created is missing",
-    "format_version = 1\nid = 5\ncreated = 'x'": "id must be a text, got 5",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_recrod = 5": "unknown key 'max_recrod'",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = 0": "max_record must be a positive number",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nmax_record = true": "max_record must be a positive number",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = 'login'": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = ['No Name']": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\nevent_types = [1]": "event_types must be a list of names",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 'soon'": "default_retention: .*soon",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = 5": "default_retention: ",
-    "format_version = 1\nid = 'x'\ncreated = 'x'\ndefault_retention = ''": "default_retention: ",
+    "format_version = 1": "id: expected a UUID, got nothing",
+    "format_version = 1\nid = 'x'": "id: expected a UUID, got 'x'",
+    "format_version = 1\nid = 5": "id: expected a UUID, got 5",
+    IDENTIFIED: "created: expected a time such as .*, got nothing",
+    f"{IDENTIFIED}created = 'soon'": "created: expected a time such as .*, got 'soon'",
+    f"{IDENTIFIED}created = 2026-01-01": "created: expected a time such as .*, got datetime",
+    f"{HEAD}max_recrod = 5": "unknown key 'max_recrod'; expected some of id, created, event_types, ",
+    f"{HEAD}max_record = 0": "max_record: expected a whole number of bytes from 1 to 1073741824, got 0",
+    f"{HEAD}max_record = true": "max_record: expected .*, got True",
+    f"{HEAD}max_record = 1_073_741_825": "max_record: expected .*, got 1073741825",
+    f"{HEAD}max_record = {'9' * 5000}": "cannot be understood: ",
+    f"{HEAD}max_record = inf": "max_record: expected .*, got inf",
+    f"{HEAD}event_types = 'login'": "event_types: expected a list of names .*, got 'login'",
+    f"{HEAD}event_types = ['No Name']": r"event_types: expected a list of names .*, got \['No Name'\]",
+    f"{HEAD}event_types = [1]": r"event_types: expected a list of names .*, got \[1\]",
+    f"{HEAD}[event_types]": "event_types: expected a list of names .*, got {}",
+    f"{HEAD}default_retention = 'soon'": "default_retention: expected a length of time such as '365d', got 'soon'",
+    f"{HEAD}default_retention = 5": "default_retention: expected .*, got 5",
+    f"{HEAD}default_retention = ''": "default_retention: expected .*, got ''",
+    f"{HEAD}default_retention = [1]": r"default_retention: expected .*, got \[1\]",
+    f"{HEAD}default_retention = 2026-01-01": "default_retention: expected .*, got datetime",
+    f"{HEAD}default_retention = '300y'": "default_retention: expected .*, got '300y'",
     "format_version = 1\nformat_version = 1": "cannot be understood",
     "format_version": "cannot be understood",
     f"x = {'[' * 9999}": "cannot be understood",
@@ -278,7 +341,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:60])
+@pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[-40:])
 def test_broken_settings(text: str, tmp_path: Path) -> None:
     """Each mistake in lake.toml is told in one line that names the file or the lake."""
     root = made(tmp_path / "lake").layout.root

@@ -1,0 +1,353 @@
+"""The evaluator: follows the landing in micro-batches, counts, and raises an alert for each episode.
+
+One of them works on a lake at a time (see :mod:`auditlake.alerts.watch`). What it knows comes from the lake; what the
+lake does not hold is in ``LAKE/alerts/state.json``. Should anything fail, it is thrown away, and the next one begins
+from there: an alert may then be given again, under the same id, and none is missed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from auditlake.alerts.counting import GRACE_US, Tally
+from auditlake.alerts.lakeside import Lakeside, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.late import Lot, Stretch, Waiting, clusters
+from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
+from auditlake.alerts.policies import Rules, judged_by
+from auditlake.alerts.reading import Batches, Counted
+from auditlake.alerts.sinks import Dispatch
+from auditlake.alerts.state import PolicyState, State, read_state, write_state
+from auditlake.clock import Clock
+from auditlake.config import LakeConfig
+from auditlake.landing.segments import START, Position, numbers, pieces
+from auditlake.policies.model import Policy
+from auditlake.reports.words import visible
+from auditlake.store.durable import make_folders
+from auditlake.store.layout import Layout
+from auditlake.store.table import IngestOptions
+
+HISTORY_US = 7 * 86_400_000_000
+"""How far back one looks that was not there for a while: for what was logged meanwhile, and the episodes of then."""
+_BATCH_BYTES = 4 * 1024 * 1024
+_CYCLE_BYTES = 32 * 1024 * 1024
+_SAVE_SECONDS = 10.0
+_LATE_SECONDS = 0.5
+_LOG = logging.getLogger("auditlake.alerts.watch")
+
+
+class Evaluator:
+    """Evaluates the policies of a lake as its events come. To be used by one thread of one process at a time.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        clock: Where the present comes from.
+        dispatch: Who brings alerts to their sinks.
+        lateness: Microseconds; that of the settings if None.
+        threads: As many as DuckDB may use; as many as there are cores if None.
+    """
+
+    def __init__(
+        self, layout: Layout, config: LakeConfig, clock: Clock, dispatch: Dispatch, *, lateness: int | None = None,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
+        self._layout, self._config, self._clock, self._dispatch = layout, config, clock, dispatch
+        self._lateness = config.alerts.lateness.microseconds if lateness is None else lateness
+        make_folders(layout.alerts, below=layout.root)
+        self._state = layout.alerts / "state.json"
+        self._before = read_state(self._state)
+        dispatch.take_up(self._before.outbox if self._before else ())
+        self._rules = Rules(layout, config.event_types)
+        self._batches = Batches(config.event_types, config.max_record, threads)
+        self._tallies: dict[str, Tally] = {}
+        self._waiting = Waiting(self._before.lots if self._before else ())
+        self._judging: deque[list[Stretch]] = deque()
+        self._positions: dict[int, Position] = dict(self._before.positions) if self._before else {}
+        self._committed: dict[int, Position] = {}
+        self._seen = self._accounted = self._before.version if self._before else -1
+        self._uncounted: list[int] = []
+        self._now = self._passed = self._before.judged if self._before else 0
+        self._is_cold, self._was_warm = True, False
+        self._ahead: int | None = None
+        self._saved = time.monotonic()
+        self._unsaved = self._urgent = False
+
+    @property
+    def kept(self) -> int:
+        """How many events are kept to count with, over all policies and groups."""
+        return sum(tally.kept for tally in self._tallies.values())
+
+    def cycle(self) -> bool:
+        """Do everything that there is to do now; whether there is more to read already.
+
+        Raises:
+            AuditLakeError: The lake cannot be read. Nothing more may be asked of this evaluator then.
+        """
+        self._look_at_clock()
+        if self._rules.changed() or self._is_cold or self._is_ahead_near():
+            self._warm_up()
+        before = dict(self._positions)
+        is_behind = self._follow()
+        self._look_at_table(before)
+        self._judge_late()
+        self._judge()
+        self._save_if_due()
+        return is_behind or bool(self._judging)
+
+    def save(self) -> None:
+        """Write down where it stands; where the disk refuses, that is logged, and the next time may do."""
+        for tally in self._tallies.values():
+            tally.forget_past(self._now)
+        lots = [Lot.of(self._judging), *self._waiting.lots] if self._judging else self._waiting.lots
+        outbox = self._dispatch.outbox()
+        policies = {
+            policy_id: PolicyState(judged_by(tally.policy), tally.breaches)
+            for policy_id, tally in self._tallies.items()
+        }
+        state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox)
+        try:
+            write_state(self._state, state)
+        except OSError as error:
+            _LOG.error("%s cannot be written, so alerts may come again: %s", self._state, error)
+        self._saved = time.monotonic()
+        self._unsaved, self._urgent = bool(outbox), False
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        self._batches.close()
+
+    # Time
+
+    def _look_at_clock(self) -> None:
+        """The present never goes back a little; where it goes back far, everything is counted anew."""
+        now = micros(self._clock())
+        if now < self._now - self._lateness:
+            self._is_cold = True
+            self._passed = now - GRACE_US
+            self._now = now
+        self._now = max(now, self._now)
+
+    def _is_ahead_near(self) -> bool:
+        """Whether events that were dated too far ahead to be kept are about to count."""
+        return self._ahead is not None and self._ahead - self._lateness // 2 <= self._now
+
+    def _note_ahead(self, at: int | None) -> None:
+        if at is not None:
+            self._ahead = at if self._ahead is None else min(at, self._ahead)
+
+    # The landing
+
+    def _follow(self) -> bool:
+        """Count what is new in the landing; whether there is more."""
+        began, total, lines = self._now, 0, list[bytes]()
+        for piece in pieces(self._layout, self._positions):
+            self._positions[piece.segment.slot] = piece.end
+            lines.append(piece.data)
+            if sum(map(len, lines)) >= _BATCH_BYTES:
+                total += sum(map(len, lines))
+                self._count(lines)
+                lines.clear()
+            if total >= _CYCLE_BYTES:
+                return True
+        if lines:
+            self._count(lines)
+        # Nobody lags: whatever happened up to a moment ago has been read.
+        self._passed = max(self._passed, began - GRACE_US)
+        return False
+
+    def _count(self, lines: Sequence[bytes]) -> None:
+        self._look_at_clock()
+        self._batches.take(lines, instant(self._now))
+        for tally in self._tallies.values():
+            late = list(self._see(tally, self._batches.counted(tally.policy)))
+            self._wait_for_table(late, self._positions)
+        self._judge()
+        self._unsaved = True
+
+    def _see(self, tally: Tally, found: Iterable[Counted]) -> Iterator[Stretch]:
+        """Let a tally see events; give the stretches of those that are too late, or not certain to land."""
+        judged, ahead = self._now - self._lateness, self._now + self._lateness
+        for each in found:
+            beyond = bisect_right(each.moments, ahead)
+            if beyond:
+                tally.see(each.group, zip(each.moments[:beyond], each.identities, strict=False))
+            for at in each.moments[beyond : beyond + 1]:
+                self._note_ahead(at)
+            for at in (*each.moments[: bisect_right(each.moments, judged)], *each.doubtful):
+                yield Stretch(tally.policy.id, each.group, at, at)
+
+    def _judge(self) -> None:
+        for tally in self._tallies.values():
+            self._raise(tally.policy, tally.judge(self._now, self._passed))
+
+    # The table
+
+    def _look_at_table(self, before: dict[int, Position]) -> None:
+        """Take note of commits: of events that came another way, and of what was removed before it was read."""
+        other: list[int] = []
+        if newest_version(self._layout, self._seen) != self._seen:
+            now = reached(self._layout)
+            commits = brought(self._layout, self._seen, now.snapshot.version)
+            other = [commit.batch for commit in commits if not commit.live]
+            self._uncounted += [commit.batch for commit in commits if commit.live]
+            self._seen, self._committed = now.snapshot.version, dict(now.positions)
+        lost = self._is_something_lost(before)
+        if other or lost:
+            self._count_from_table(self._uncounted if lost else [], other)
+        if lost:
+            for slot, position in self._committed.items():
+                self._positions[slot] = max(position, self._positions.get(slot, START))
+        if all(self._positions.get(slot, START) >= position for slot, position in self._committed.items()):
+            self._accounted = self._seen
+            self._uncounted = []
+
+    def _is_something_lost(self, before: dict[int, Position]) -> bool:
+        """Whether a flush may have removed lines that were not read."""
+        for slot, committed in self._committed.items():
+            known = before.get(slot, START)
+            if committed > known:
+                last = max(committed.number, self._positions.get(slot, START).number)
+                if not set(range(max(known.number, 1), last + 1)) <= set(numbers(self._layout, slot)):
+                    return True
+        return False
+
+    def _count_from_table(self, live: Sequence[int], other: Sequence[int]) -> None:
+        """Count events from the table: it has each of them once, and what was seen before changes nothing."""
+        judged, ahead = self._now - self._lateness, self._now + self._lateness
+        with the_table(self._layout) as table:
+            for tally in self._tallies.values():
+                policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
+                found = table.counted(
+                    "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
+                )  # fmt: skip
+                for _ in self._see(tally, found):
+                    pass
+                self._wait_for_table(table.latecomers(policy, live, judged), {})
+            self._note_ahead(table.next_ahead(ahead))
+        self._unsaved = True
+
+    def _wait_for_table(self, late: Iterable[Stretch], needs: dict[int, Position]) -> None:
+        self._waiting.add(late, {slot: position.packed for slot, position in needs.items()}, self._reach())
+
+    def _reach(self) -> dict[str, int]:
+        """Of each policy, how far apart late events may be and still be judged together."""
+        return {policy_id: 2 * tally.policy.window.microseconds for policy_id, tally in self._tallies.items()}
+
+    def _judge_late(self) -> None:
+        """Judge what came late and is in the table now; for a moment, and the rest the next time."""
+        if not self._judging:
+            committed = {slot: position.packed for slot, position in self._committed.items()}
+            lot = self._waiting.take_ready(committed)
+            if lot is None:
+                return
+            self._judging.extend(clusters(lot.stretches(), self._reach()))
+        until = time.monotonic() + _LATE_SECONDS
+        with the_table(self._layout) as table:
+            while self._judging and time.monotonic() < until:
+                near = self._judging.popleft()
+                if (tally := self._tallies.get(near[0].policy_id)) is not None:
+                    self._raise(tally.policy, self._settle_late(table, tally, near))
+        self._unsaved = True
+
+    def _settle_late(self, table: Lakeside, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
+        window = tally.policy.window.microseconds
+        groups = {each.group for each in near}
+        return table.settle(
+            tally, min(each.first for each in near) - window, self._now, self._passed,
+            until=max(each.last for each in near) + window,
+            groups=None if None in groups else frozenset(group for group in groups if group is not None),
+        )  # fmt: skip
+
+    # Beginning
+
+    def _warm_up(self) -> None:
+        """Count everything anew from the lake; what was alerted stays alerted."""
+        past = self._past()
+        first = past is None
+        since = instant(max(self._now - HISTORY_US, 0)) if first else None
+        previous, self._passed = self._passed, max(self._passed, self._now - GRACE_US)
+        judged = self._now - self._lateness
+        options = IngestOptions(self._config.event_types, self._config.max_record)
+        with the_lake(self._layout, options, instant(self._now)) as lake:
+            version = lake.committed.snapshot.version
+            live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
+            before, self._tallies = self._tallies, {}
+            for policy_id, policy in self._rules.policies.items():
+                tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)
+                known = (past or {}).get(policy_id)
+                begin = judged
+                if known is not None and known.judged_by == judged_by(policy):
+                    tally.carry(known.breaches)
+                    begin = max(min(previous, self._now) - self._lateness, self._now - HISTORY_US)
+                self._begin(lake, tally, begin, live if known is not None or first else None)
+            self._retire(before)
+            self._batches.forget()
+            self._batches.remember(lake.seen(max(judged, 0)))
+            self._ahead = None
+            self._note_ahead(lake.next_ahead(self._now + self._lateness))
+            self._positions, self._committed = dict(lake.ends), dict(lake.committed.positions)
+        self._seen = self._accounted = version
+        self._uncounted, self._before = [], None
+        self._is_cold, self._was_warm = False, True
+        self._unsaved = self._urgent = True
+
+    def _past(self) -> Mapping[str, PolicyState] | None:
+        """What was alerted before; None if nobody evaluated this lake before."""
+        if self._before is not None:
+            return self._before.policies
+        if not self._was_warm:
+            return None
+        return {key: PolicyState(judged_by(each.policy), each.breaches) for key, each in self._tallies.items()}
+
+    def _begin(self, lake: Lakeside, tally: Tally, since: int, live: Sequence[int] | None) -> None:
+        """Judge all that has happened since an instant, and keep what later judgements need.
+
+        Args:
+            lake: The lake.
+            tally: The policy's counts, with nothing but what was alerted.
+            since: Up to then everything was judged.
+            live: Of the events before, judge those of these batches and of the landing; none if None.
+        """
+        policy, window, judged = tally.policy, tally.policy.window.microseconds, self._now - self._lateness
+        turns = lake.settle(tally, since - window, self._now, self._passed, ends_after=since)
+        found = lake.counted(
+            "recent", policy, after=instant(max(judged - window, 0)), judged=instant(max(judged, 0)),
+            until=instant(self._now + self._lateness),
+        )  # fmt: skip
+        for each in found:
+            tally.see(each.group, zip(each.moments, each.identities, strict=True))
+        self._raise(policy, [*turns, *tally.judge(self._now, self._passed)])
+        if live is not None:
+            self._wait_for_table(lake.latecomers(policy, live, since), {})
+            self._wait_for_table(lake.latecomers(policy, None, since), lake.ends)
+
+    def _retire(self, before: Mapping[str, Tally]) -> None:
+        """Close what is open of policies that are gone, or count something else now."""
+        for policy_id, old in before.items():
+            new = self._tallies.get(policy_id)
+            if new is not None and judged_by(new.policy) == judged_by(old.policy):
+                continue
+            for turn in old.give_up(self._now):
+                what = "removed" if new is None else "changed"
+                alert = alert_of(old.policy, turn, now=self._now, lateness=self._lateness)
+                self._send(replace(alert, message=f"{visible(old.policy.name)}: the policy was {what}"))
+
+    # What comes of it
+
+    def _raise(self, policy: Policy, turns: Iterable[Turn]) -> None:
+        for turn in turns:
+            self._send(alert_of(policy, turn, now=self._now, lateness=self._lateness))
+
+    def _send(self, alert: Alert) -> None:
+        self._dispatch.send(alert)
+        self._unsaved = self._urgent = True
+
+    def _save_if_due(self) -> None:
+        since = time.monotonic() - self._saved
+        if self._urgent or (self._unsaved and since > _SAVE_SECONDS):
+            self.save()

@@ -1,0 +1,289 @@
+"""Who evaluates a lake: one process of those that could, and another as soon as it dies.
+
+The one that holds the flock on ``LAKE/alerts/watch.lock`` evaluates, in a thread of its own; the others ask for the
+lock now and then. Nothing here is slow to import or to start: whoever logs does not wait for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import logging
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from auditlake.clock import Clock
+from auditlake.config import LakeConfig
+from auditlake.errors import AuditLakeError, LakeBusyError
+from auditlake.store.durable import FILE_MODE, make_folders
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from auditlake.alerts.evaluator import Evaluator
+    from auditlake.alerts.model import Alert
+    from auditlake.alerts.sinks import Dispatch, Sink
+
+    Alerts = Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None
+
+POLL_SECONDS = 0.25
+"""How long the evaluator sleeps where there is nothing to do: an alert comes within about twice that."""
+_ASK_SECONDS = 1.0
+_LONGEST_WAIT = 30.0
+_END_SECONDS = 3.0
+_LOG = logging.getLogger("auditlake.alerts.watch")
+_PANIC = "PanicException"
+"""What delta-rs raises in a forked child of a process that has used it."""
+_FORKING = threading.Lock()
+"""Held where a lock's descriptor is opened, so that no child inherits one that nobody has noted."""
+_HELD: set[int] = set()
+"""Descriptors of held locks: a child that kept one would keep the lock from everybody after its parent's death."""
+
+
+_WATCHES: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+@contextmanager
+def elected(layout: Layout) -> Iterator[bool]:
+    """Try to become the one that evaluates a lake, until the end of the context; whether it worked."""
+    make_folders(layout.alerts, below=layout.root)
+    with _FORKING:
+        descriptor = os.open(layout.alerts / "watch.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+        _HELD.add(descriptor)
+    try:
+        yield _lock(descriptor)
+    finally:
+        with _FORKING:
+            if descriptor in _HELD:
+                _HELD.discard(descriptor)
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Session:
+    """The time in which one process evaluates a lake."""
+
+    def __init__(
+        self, layout: Layout, config: LakeConfig, clock: Clock, sinks: Sequence[Sink], lateness: int | None,
+        threads: int | None,
+    ) -> None:  # fmt: skip
+        from auditlake.alerts.sinks import Dispatch, Place
+
+        self._dispatch = Dispatch(sinks, Place(layout.root, layout.alerts, clock))
+        self._evaluator: Evaluator | None = None
+        self._make: Callable[[], Evaluator] = lambda: _evaluator(
+            layout, config, clock, self._dispatch, lateness, threads
+        )
+
+    def round(self) -> bool:
+        """Evaluate what there is now; whether there is more. After a failure, the next round begins anew."""
+        if self._evaluator is None:
+            self._evaluator = self._make()
+        try:
+            return self._evaluator.cycle()
+        except BaseException:
+            self._evaluator.close()
+            self._evaluator = None
+            raise
+
+    def end(self, wait_seconds: float) -> None:
+        """Deliver, as far as that is possible in so many seconds, and write down where it stands."""
+        self._dispatch.close(wait_seconds)
+        if self._evaluator is not None:
+            self._evaluator.save()
+            self._evaluator.close()
+
+
+def _evaluator(
+    layout: Layout, config: LakeConfig, clock: Clock, dispatch: Dispatch, lateness: int | None, threads: int | None
+) -> Evaluator:
+    from auditlake.alerts.evaluator import Evaluator  # slow to import
+
+    return Evaluator(layout, config, clock, dispatch, lateness=lateness, threads=threads)
+
+
+class Watch:
+    """Evaluates a lake in a thread, whenever no other process does. Made by :func:`start_watching`.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        clock: Where the present comes from.
+        sinks: Where alerts go.
+        lateness: Microseconds; that of the settings if None.
+        threads: As many as DuckDB may use; as many as there are cores if None.
+    """
+
+    def __init__(
+        self, layout: Layout, config: LakeConfig, clock: Clock, sinks: Sequence[Sink], *, lateness: int | None = None,
+        threads: int | None = 1,
+    ) -> None:  # fmt: skip
+        self._layout = layout
+        self._session: Callable[[], _Session] = lambda: _Session(layout, config, clock, sinks, lateness, threads)
+        self._process = 0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.is_evaluating = False
+        """Whether it is this process that evaluates the lake."""
+
+    def start(self) -> None:
+        """Begin, if it has not: also in a child of the process that began, which has no threads yet. Cheap."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._stopping, self.is_evaluating = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="auditlake-watch", daemon=True)
+        self._thread.start()
+        _WATCHES.add(self)
+
+    def stop(self, *, wait_seconds: float = 5.0) -> None:
+        """Evaluate what was logged until now, deliver, write down where it stands, and let another process go on.
+
+        Args:
+            wait_seconds: How long to wait for that; the thread ends with the process in any case.
+        """
+        self.ask_to_stop()
+        if self._process == os.getpid() and self._thread is not None:
+            self._thread.join(wait_seconds)
+            self._process, self._thread = 0, None
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop, without waiting."""
+        if self._process == os.getpid():
+            self._stopping.set()
+
+    def _run(self) -> None:
+        while self._layout.config.exists():
+            is_last = self._stopping.is_set()
+            try:
+                with elected(self._layout) as is_elected:
+                    if is_elected:
+                        self._evaluate()
+                        return
+            except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+                _complain(error)
+            except BaseException as error:
+                if type(error).__name__ != _PANIC:
+                    raise
+                _LOG.error("alerts cannot be evaluated in this process, a forked child of one that has read the lake; "
+                           "auditlake watch can, or another process that logs")  # fmt: skip
+                return
+            if is_last:
+                return
+            # Not all that wait are to ask at once.
+            self._stopping.wait(_ASK_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _evaluate(self) -> None:
+        """Evaluate until told to stop; after a failure from the beginning, each time a little later."""
+        session, wait = self._session(), POLL_SECONDS
+        try:
+            while True:
+                is_last = self._stopping.is_set()
+                try:
+                    has_more, wait = session.round(), POLL_SECONDS
+                    self.is_evaluating = True
+                except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+                    if not threading.main_thread().is_alive():
+                        return  # the interpreter ends, and some of it has; the next process goes on from here
+                    _complain(error)
+                    has_more, wait = False, min(2 * wait, _LONGEST_WAIT)
+                if is_last or not self._layout.config.exists():
+                    return
+                if not has_more:
+                    self._stopping.wait(wait)
+        finally:
+            self.is_evaluating = False
+            session.end(_END_SECONDS)
+
+
+def start_watching(
+    layout: Layout, config: LakeConfig, clock: Clock, sinks: Alerts = None, *, lateness: int | None = None,
+    threads: int | None = 1,
+) -> Watch:  # fmt: skip
+    """Evaluate the lake's policies in a thread of this process whenever no other one does.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        clock: Where the present comes from.
+        sinks: Where alerts go beside ``logging`` and the sinks of lake.toml: a callable, a sink, several of these. A
+            callable is called in this process only while this process evaluates.
+        lateness: Microseconds; that of the settings if None.
+        threads: As many as DuckDB may use: one, so that it takes little from who logs; of the cores if None.
+    """
+    watch = Watch(layout, config, clock, all_sinks(config, sinks), lateness=lateness, threads=threads)
+    watch.start()
+    return watch
+
+
+def evaluate_once(
+    layout: Layout, config: LakeConfig, clock: Clock, sinks: Alerts = None, *, lateness: int | None = None
+) -> None:
+    """Evaluate all that was logged until now, deliver, and return.
+
+    Raises:
+        LakeBusyError: Another process evaluates this lake.
+        AuditLakeError: The lake cannot be read.
+    """
+    with elected(layout) as is_elected:
+        if not is_elected:
+            raise LakeBusyError("another process evaluates the alerts of this lake", hint="it raises them as well")
+        session = _Session(layout, config, clock, all_sinks(config, sinks), lateness, None)
+        try:
+            while session.round():
+                pass
+        finally:
+            session.end(_LONGEST_WAIT)
+
+
+def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
+    """``logging``, what lake.toml says, and what a caller gives."""
+    from auditlake.alerts.sinks import JsonlSink, LogSink, as_sinks
+
+    sinks: list[Sink] = [LogSink()]
+    if config.alerts.jsonl is not None:
+        sinks.append(JsonlSink(config.alerts.jsonl))
+    if config.alerts.webhook is not None:
+        from auditlake.alerts.webhook import Webhook
+
+        sinks.append(Webhook(config.alerts.webhook))
+    return [*sinks, *as_sinks(given)]
+
+
+def _complain(error: Exception) -> None:
+    """One line for what is an error on purpose, and a traceback for what is not."""
+    if isinstance(error, AuditLakeError | OSError):
+        _LOG.error("alerts cannot be evaluated, it is tried again: %s", error)
+    else:
+        _LOG.error("alerts cannot be evaluated, it is tried again", exc_info=error)
+
+
+def _in_child() -> None:
+    """In a child of this process: let go of its locks, and of its threads, which are not there."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+    _FORKING.release()
+
+
+def _at_exit() -> None:
+    watches = list(_WATCHES)
+    for watch in watches:
+        watch.ask_to_stop()
+    for watch in watches:
+        watch.stop()
+
+
+os.register_at_fork(before=_FORKING.acquire, after_in_parent=_FORKING.release, after_in_child=_in_child)
+atexit.register(_at_exit)

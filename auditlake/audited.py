@@ -1,0 +1,199 @@
+"""Whether a call succeeded or failed, as an event: a decorator, or a ``with`` block.
+
+>>> @audited(lake, action="export", resource=lambda table: table, event_type="data_export")     # doctest: +SKIP
+... def export(table): ...
+>>> with audited(lake, action="rotate keys", user_id="root") as details:                        # doctest: +SKIP
+...     details["keys"] = rotate()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from auditlake.clock import Clock, system_clock
+from auditlake.errors import EventError
+from auditlake.events.event import AuditEvent
+from auditlake.events.schema import EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from auditlake.lake import AuditLake
+    from auditlake.landing.trail import Trail
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Told = str | Callable[..., str | None] | None
+"""A field of the event: a text, or a function of the call's arguments that gives one."""
+Facts = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None] | None
+"""The same for what is no text but a mapping."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def audited(
+    lake: AuditLake | Trail,
+    *,
+    action: Told,
+    event_type: str = EventType.API_CALL,
+    resource: Told = None,
+    user_id: Told = None,
+    session_id: Told = None,
+    ip_address: Told = None,
+    details: Facts = None,
+    metadata: Facts = None,
+    clock: Clock = system_clock,
+) -> Audited:
+    """Log an event for each call of a function, or for each time a ``with`` block is left.
+
+    Its ``status`` is ``success``, or ``failure`` where an exception left the call; that one is raised again unchanged.
+    Its ``timestamp`` is when the call ended. Its ``details`` have ``duration_ms``, and ``exception``, the name of its
+    type, where there was one: neither its message nor any argument is recorded unless a function given here tells it.
+
+    What is given as a function is called with the call's arguments before it begins (with none for a ``with`` block);
+    what goes wrong there, or an event that cannot be, is raised before the call. If the event of a call that succeeded
+    cannot be logged, that error is raised, so that nothing goes on unrecorded in silence; of one that failed, the
+    call's own exception is, with a note, and the loss is told to the logger ``auditlake.audited``.
+
+    Args:
+        lake: Where events go.
+        action: What is done.
+        event_type: One of :class:`~auditlake.EventType`, or a type that the lake declares.
+        resource: What it is done to.
+        user_id: Who does it.
+        session_id: In which session.
+        ip_address: From where.
+        details: More about it, beside what is recorded anyway.
+        metadata: As in :class:`~auditlake.AuditEvent`.
+        clock: Where the present comes from.
+    """
+    told = {"action": action, "resource": resource, "user_id": user_id, "session_id": session_id,
+            "ip_address": ip_address, "metadata": metadata}  # fmt: skip
+    return Audited(lake, event_type, told, details, clock)
+
+
+class Audited:
+    """What :func:`audited` gives. As a decorator it serves any number of calls; each ``with`` needs one of its own."""
+
+    def __init__(
+        self, lake: AuditLake | Trail, event_type: str, told: Mapping[str, Any], details: Facts, clock: Clock
+    ) -> None:
+        self._lake = lake
+        self._event_type = event_type
+        self._told = told
+        self._details = details
+        self._clock = clock
+        self._entered: _Call | None = None
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The same function, its calls logged.
+
+        Raises:
+            EventError: It is a generator, whose call says nothing about what it will do.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            message = f"{function.__qualname__} yields: expected a function that returns"
+            raise EventError(message, hint="use `with audited(...)` inside of it")
+        return self._awaited(function) if inspect.iscoroutinefunction(function) else self._called(function)
+
+    def _called(self, function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._recorded(*args, **kwargs):
+                return function(*args, **kwargs)
+
+        return call
+
+    def _awaited(self, function: Callable[P, Any]) -> Callable[P, Any]:
+        @wraps(function)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            begun = self._begin(*args, **kwargs)
+            try:
+                result = await function(*args, **kwargs)
+            except GeneratorExit as error:
+                begun.end(error)  # a coroutine that is thrown away may not wait for anything
+                raise
+            except BaseException as error:
+                await _aside(begun, error)
+                raise
+            await _aside(begun, None)
+            return result
+
+        return call
+
+    def __enter__(self) -> dict[str, Any]:
+        """Begin; what is put into the mapping that this gives becomes part of the event's details."""
+        if self._entered is not None:
+            raise EventError("this is entered already", hint="call audited(...) for each `with`")
+        self._entered = self._begin()
+        return self._entered.details
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        entered, self._entered = self._entered, None
+        assert entered is not None
+        entered.end(error)
+
+    @contextmanager
+    def _recorded(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        begun = self._begin(*args, **kwargs)
+        try:
+            yield
+        except BaseException as error:
+            begun.end(error)
+            raise
+        begun.end(None)
+
+    def _begin(self, *args: Any, **kwargs: Any) -> _Call:
+        def asked(value: Any) -> Any:
+            return value(*args, **kwargs) if callable(value) else value
+
+        fields = {"event_type": self._event_type} | {name: asked(value) for name, value in self._told.items()}
+        details = asked(self._details)
+        AuditEvent(timestamp=self._clock(), details=details, **fields)  # whatever is wrong with it is told now
+        return _Call(self._lake, fields, dict(details or {}), self._clock)
+
+
+class _Call:
+    """One call under way."""
+
+    def __init__(
+        self, lake: AuditLake | Trail, fields: Mapping[str, Any], details: dict[str, Any], clock: Clock
+    ) -> None:
+        self.details = details
+        self._lake = lake
+        self._fields = fields
+        self._clock = clock
+        self._began = perf_counter()
+
+    def end(self, error: BaseException | None) -> None:
+        """Log how it ended."""
+        self.details["duration_ms"] = round((perf_counter() - self._began) * 1000, 3)
+        if error is not None:
+            self.details["exception"] = _name(type(error))
+        status = "success" if error is None else "failure"
+        try:
+            self._lake.log(AuditEvent(timestamp=self._clock(), status=status, details=self.details, **self._fields))
+        except Exception as lost:
+            if error is None:
+                raise
+            # The call's own exception is what its caller has to know first.
+            error.add_note(f"auditlake could not record this failure: {lost}")
+            _LOGGER.exception("a failed call could not be recorded")
+
+
+async def _aside(call: _Call, error: BaseException | None) -> None:
+    """Log in a thread, so that the event loop does not wait for the disk; done even if the task is cancelled."""
+    await asyncio.shield(asyncio.to_thread(call.end, error))
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

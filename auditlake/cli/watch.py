@@ -1,0 +1,101 @@
+"""``watch``: alerts as it happens, on a terminal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.output import opened, plain
+
+if TYPE_CHECKING:
+    from auditlake.alerts.model import Alert
+    from auditlake.policies.model import Duration
+
+
+_LOOK_SECONDS = 1.0
+_END_SECONDS = 30.0
+
+
+class Lateness(click.ParamType["Duration"]):
+    """A length of time such as 10m."""
+
+    name = "length"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
+        """Read it, or tell what was expected."""
+        from auditlake.config import parse_lateness
+
+        try:
+            return parse_lateness(value)
+        except ValueError as error:
+            self.fail(str(error).removeprefix("lateness: "), param, ctx)
+
+
+@click.command()
+@click.option("--webhook", metavar="URL", help="Post each alert there as JSON too.")
+@click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Append each alert to this file too.")
+@click.option("--once", is_flag=True, help="Evaluate what was logged until now, and end.")
+@click.option("--lateness", type=Lateness(), metavar="LENGTH",
+              help="What comes later than this is judged once it is flushed; lake.toml says, or 10m.")  # fmt: skip
+@click.pass_obj
+def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None) -> None:
+    """Evaluate the policies as events are logged, and print a line for each alert and its resolution.
+
+    One process at a time evaluates a lake: while another one does, this one waits for it to end.
+    """
+    from auditlake.alerts.sinks import JsonlSink
+    from auditlake.alerts.watch import evaluate_once, start_watching
+    from auditlake.alerts.webhook import Webhook
+    from auditlake.clock import system_clock
+
+    lake = opened(path)
+    _show_troubles()
+    sinks: list[Any] = [show]
+    try:
+        sinks += [Webhook(webhook)] if webhook else []
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("webhook: "), param_hint="--webhook") from error
+    sinks += [JsonlSink(Path(jsonl).absolute())] if jsonl else []
+    late = lateness.microseconds if lateness else None
+    if once:
+        evaluate_once(lake.layout, lake.config, system_clock, sinks, lateness=late)
+        return
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    watching = start_watching(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
+    told = None
+    while not ended.wait(_LOOK_SECONDS):
+        if told != watching.is_evaluating:
+            told = watching.is_evaluating
+            click.echo("evaluating" if told else "another process evaluates this lake; waiting for it to end", err=True)
+    watching.stop(wait_seconds=_END_SECONDS)
+
+
+def _show_troubles() -> None:
+    """What goes wrong is said on standard error; alerts themselves are printed, so their log is for nobody."""
+    import logging
+
+    class Troubles(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"auditlake: {plain(record.getMessage())}", err=True)
+
+    log = logging.getLogger("auditlake.alerts.watch")
+    log.handlers = [Troubles()]
+    log.propagate = False
+    logging.getLogger("auditlake.alerts").addHandler(logging.NullHandler())
+
+
+def show(alert: Alert) -> None:
+    """Print an alert as one line that a terminal can only show."""
+    from auditlake.cli.output import cell
+
+    word = "resolved" if alert.kind == "resolved" else "LATE ALERT" if alert.late else "ALERT"
+    click.echo(plain(f"{cell(alert.at)}  {word}  {alert.severity}  {alert.policy_id}  {alert.message}"))
+
+
+COMMANDS = (watch,)

@@ -1,0 +1,416 @@
+"""LLMGuardian's AuditMonitor, on top of a lake."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from auditlake.clock import Clock, system_clock
+from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
+from auditlake.events.ids import uuid7
+from auditlake.events.times import Instant, given, utc
+from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
+from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
+
+if TYPE_CHECKING:
+    from auditlake.alerts.model import Alert
+    from auditlake.alerts.watch import Watch
+    from auditlake.lake import AuditLake
+    from auditlake.reports.produce import ComplianceReport
+
+_LOGGER = logging.getLogger("auditlake.llmguardian")
+_EVERY_USER = 2**31 - 1
+
+
+class SecurityLogger(Protocol):
+    """What the monitor needs of LLMGuardian's SecurityLogger."""
+
+    def log_security_event(self, event_type: str, **details: Any) -> object:
+        """Take a line."""
+
+
+class AuditMonitor:
+    """Logs audit events, durably, into a lake, and judges them by compliance policies.
+
+    The lake is the folder ``lake`` in ``audit_dir``; the attribute :attr:`lake` gives it, for everything that the
+    monitor has no method for: SQL, HTML reports, groups, periods, snapshots. Any number of threads and processes may
+    use one directory at once. Different from LLMGuardian, for everybody:
+
+    - Events are in the lake, not in ``events/audit_YYYYMMDD.jsonl`` and not in memory. What lies in ``events/`` is
+      brought into the lake when a monitor is made, each line once; it is not written to. A restart loses nothing.
+    - Reports, statistics and alerts count by the time at which events happened, over all that the lake has. A policy
+      that is added later sees them too. Beside the three policies of LLMGuardian the lake has ``failed_logins``, which
+      counts only failures, of each user by itself.
+    - What cannot be recorded (no known type, not JSON, ``NaN``, no time) raises and leaves nothing behind.
+    - The security logger gets one ``compliance_threshold_exceeded`` for each time that a count reaches its threshold,
+      not one for each event from then on; within about two seconds, and not from within ``log_event``. Whatever it
+      raises is logged to ``auditlake.llmguardian`` and changes nothing.
+    - Folders and files are for their owner only. A file's name is the SHA-256 of its bytes.
+
+    Args:
+        security_logger: Told what happens, if it is given.
+        audit_dir: Where everything lies; ``~/.llmguardian/audit`` if None.
+        clock: Where the present comes from.
+
+    Raises:
+        MonitoringError: The directory cannot be made or read, or what lies in it is no lake.
+    """
+
+    def __init__(
+        self,
+        security_logger: SecurityLogger | None = None,
+        audit_dir: str | os.PathLike[str] | None = None,
+        *,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.security_logger = security_logger
+        """Who is told what happens."""
+        self.audit_dir = Path(audit_dir).expanduser() if audit_dir else Path.home() / ".llmguardian" / "audit"
+        """Where everything lies."""
+        self._clock = clock
+        try:
+            self.lake: AuditLake = self._opened()
+            """The lake itself."""
+            self._import()
+        except (AuditLakeError, OSError) as error:
+            raise MonitoringError(f"Failed to setup audit directory: {error}") from error
+        self._trail = self.lake.trail()
+        self._watch = self._watching() if security_logger is not None else None
+
+    def __repr__(self) -> str:
+        return f"<AuditMonitor {self.audit_dir}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Raise what alerts are due and let go of the lake; done by itself at the exit of the interpreter."""
+        self._trail.close()
+        if self._watch is not None:
+            self._watch.stop()
+
+    # Events
+
+    def log_event(self, event: AuditEvent) -> str:
+        """Record an event as it is now, and give its id; once this returns, it is on the disk.
+
+        LLMGuardian gives nothing. An event that has an ``event_id`` can be logged again without being counted again;
+        an error has the id under which it can be tried again in its ``context``. The security logger's
+        ``audit_event_logged`` has the type under ``type``, since ``event_type`` is the line's own name, which is why
+        LLMGuardian's call cannot work with LLMGuardian's logger.
+
+        Raises:
+            MonitoringError: It cannot be recorded; nothing of it is kept.
+        """
+        event_id = uuid7()
+        if self._watch is not None:
+            self._watch.start()  # does nothing but in a process that was forked
+        try:
+            made = recorded(event, event_id)
+            event_id = self._trail.log(made)
+        except Exception as error:
+            self._tell("audit_logging_error", error=str(error))
+            raise MonitoringError(f"Failed to log audit event: {error}", {"event_id": event_id}) from error
+        self._tell("audit_event_logged", type=made.event_type, user_id=made.user_id, action=made.action)
+        return event_id
+
+    def get_events(
+        self,
+        event_type: str | None = None,
+        start_time: Instant | None = None,
+        end_time: Instant | None = None,
+        user_id: str | None = None,
+        *,
+        action: str | None = None,
+        resource: str | None = None,
+        status: str | None = None,
+        session_id: str | None = None,
+        ip_address: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Events that match everything that is given, in the order of their time; both times are inclusive.
+
+        LLMGuardian gives them in the order in which they were logged, without ``metadata``, ``session_id``,
+        ``ip_address``, ``event_id`` and ``source``, and has only the first four filters and no pages. ``timestamp``
+        is as before: ISO 8601, UTC, without an offset.
+
+        Raises:
+            MonitoringError: The lake cannot be read, or a filter makes no sense.
+        """
+        from auditlake.sqlfiles import statement
+
+        try:
+            filters: dict[str, Any] = {
+                "types": event_type and type_name(event_type), "users": user_id, "actions": action,
+                "resources": resource, "statuses": status, "sessions": session_id, "addresses": ip_address,
+            }  # fmt: skip
+            values: dict[str, Any] = {name: None if each is None else [each] for name, each in filters.items()}
+            values |= {"start": given(start_time), "end": given(end_time), "limit": limit, "offset": offset}
+            rows = self.lake.sql(statement("queries/monitor.sql", "monitored").text, values)
+            return [_shown(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
+        except AuditLakeError as error:
+            raise MonitoringError(f"Failed to get audit events: {error}") from error
+
+    def clear_old_events(self) -> dict[str, Any]:
+        """Say what is due for deletion; nothing is deleted yet.
+
+        LLMGuardian deletes every event that is older than the shortest retention period of any policy, from memory
+        only. Here an event is due once every policy that governs its type lets it go, and not if none does. Until
+        auditlake deletes by plan and with a certificate, this only counts: what is kept too long can still be
+        deleted, what is deleted too early is gone.
+
+        Returns:
+            ``deleted``: 0. ``due``: for each policy, how many of its events no policy needs any more.
+
+        Raises:
+            MonitoringError: The lake cannot be read.
+        """
+        try:
+            reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
+        except AuditLakeError as error:
+            raise MonitoringError(f"Failed to clear old events: {error}") from error
+        due = {keys.get(each.policy_id, each.policy_id): each.report.retention.due for each in reports}
+        _LOGGER.info("due for deletion, and kept until auditlake deletes by plan: %s", due)
+        return {"deleted": 0, "due": due}
+
+    # Policies
+
+    @property
+    def policies(self) -> dict[str, CompliancePolicy]:
+        """The policies by their keys, as they are in the lake: changing what this gives changes nothing.
+
+        Raises:
+            MonitoringError: A policy's file cannot be used.
+        """
+        from auditlake.llmguardian.policies import key_of, shown
+
+        try:
+            return {key_of(each): shown(each) for each in self.lake.policies()}
+        except AuditLakeError as error:
+            raise MonitoringError(f"Failed to read the policies: {error}") from error
+
+    def add_policy(self, name: str, policy: CompliancePolicy) -> None:
+        """Put a policy into the lake, or another one in its place; it stays there, and holds for every process.
+
+        LLMGuardian takes any policy, and forgets it at the end of the process. A name that cannot be a file's gets an
+        id of its own in the lake and stays the policy's key here.
+
+        Raises:
+            MonitoringError: It cannot be used: a threshold below 1, no required event, an unknown type…
+        """
+        from auditlake.llmguardian.policies import add
+
+        try:
+            add(self.lake, name, policy)
+        except (AuditLakeError, AttributeError, TypeError) as error:
+            raise MonitoringError(f"Failed to add policy {name!r}: {error}") from error
+
+    def remove_policy(self, name: str) -> None:
+        """Take a policy out of the lake; nothing happens if it has none of that name. No event goes with it.
+
+        Raises:
+            MonitoringError: The disk refused.
+        """
+        from auditlake.llmguardian.policies import id_of
+
+        try:
+            with suppress(PolicyNotFoundError):
+                self.lake.remove_policy(id_of(name))
+        except (AuditLakeError, OSError) as error:
+            raise MonitoringError(f"Failed to remove policy {name!r}: {error}") from error
+
+    # Answers
+
+    def generate_compliance_report(
+        self,
+        policy_name: str,
+        *,
+        as_of: Instant | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        last: str | None = None,
+        period: str | None = None,
+    ) -> dict[str, Any]:
+        """Judge one policy, write the report into ``reports/``, and give what it says.
+
+        The keys of LLMGuardian's report are there as they were: ``violations`` are sentences, those about missing
+        types as before and one for each time the threshold was reached, always in the same order; ``generated_at`` is
+        in UTC without an offset. What the sentences are about is in ``findings``. Everything is about a period, by
+        default the policy's retention period until now; what else the lake's report says is there under its name.
+
+        The file is the lake's own report (its ``violations`` are the findings), written whole or not at all. Its name
+        begins as in LLMGuardian, ``compliance_<policy>_YYYYMMDD``, and goes on with the time, the snapshot and a
+        digest, so that no report replaces another.
+
+        Args:
+            policy_name: The policy's key.
+            as_of: Events after it do not exist for the report; now if None.
+            since: Where the period begins.
+            until: Where it ends.
+            last: Instead of ``since``: a length back, e.g. ``30d``.
+            period: Instead of both: ``2026``, ``2026-Q3`` or ``2026-10``.
+
+        Raises:
+            MonitoringError: There is no such policy, the period makes no sense, or the report cannot be written.
+        """
+        from auditlake.llmguardian.policies import id_of
+
+        try:
+            made = self.lake.report(
+                id_of(policy_name), as_of=as_of or self._clock(), since=since, until=until, last=last, period=period,
+                pages=False,
+            )  # fmt: skip
+            path = self._write(made)
+        except PolicyNotFoundError as error:
+            raise MonitoringError(f"Unknown policy: {policy_name}") from error
+        except (AuditLakeError, OSError) as error:
+            raise MonitoringError(f"Failed to report on {policy_name}: {error}") from error
+        report: dict[str, Any] = json.loads(made.json())
+        findings = report.pop("violations")
+        return report | {
+            "generated_at": _naive(made.report.generated_at),
+            "events_by_type": Counter(report["events_by_type"]),
+            "violations": [each["message"] for each in findings],
+            "findings": findings,
+            "report_path": str(path),
+        }
+
+    def get_audit_statistics(self) -> dict[str, Any]:
+        """Totals, events by type and by user, and how each policy stands now.
+
+        The keys are LLMGuardian's. ``recent_violations`` has the episodes of each policy's last window, which
+        LLMGuardian never filled; an episode is one entry, however many events it has. ``recent_events`` of a policy
+        are those that count towards its threshold; its ``status`` is ``violation`` if any group is at the threshold.
+
+        Raises:
+            MonitoringError: The lake cannot be read.
+        """
+        from auditlake.reports.jsonform import finding_dict
+
+        try:
+            found, keys = self.lake.statistics(as_of=self._clock(), users=_EVERY_USER), self._keys()
+        except AuditLakeError as error:
+            raise MonitoringError(f"Failed to get audit statistics: {error}") from error
+        return {
+            "total_events": found.total_events,
+            "events_by_type": Counter(found.events_by_type),
+            "events_by_user": Counter(found.events_by_user),
+            "policy_status": {
+                keys.get(each.policy_id, each.policy_id): {
+                    "total_events": each.total_events, "recent_events": each.recent_events,
+                    "violation_threshold": each.threshold, "status": each.status,
+                }
+                for each in found.policies
+            },
+            "recent_violations": [
+                {"policy": keys.get(each.policy_id, each.policy_id)} | finding_dict(each.finding)
+                for each in found.recent_violations
+            ],
+        }  # fmt: skip
+
+    # What these need
+
+    def _opened(self) -> AuditLake:
+        """The lake in the directory, made if there is none; two processes may do this at once."""
+        from auditlake import create
+        from auditlake.lake import AuditLake
+
+        path = self.audit_dir.absolute() / "lake"
+        make_folders(path.parent, below=Path(path.anchor))
+        (path.parent / "reports").mkdir(mode=FOLDER_MODE, exist_ok=True)
+        with suppress(LakeNotFoundError):
+            return AuditLake(path, clock=self._clock)
+        try:
+            return create(path, clock=self._clock)
+        except LakeError:
+            if not (path / "lake.toml").exists():
+                raise
+            return AuditLake(path, clock=self._clock)  # another process was quicker
+
+    def _import(self) -> None:
+        """Bring LLMGuardian's own files into the lake, those that are new or have grown since the last time.
+
+        Lines have an id from their content, so a line that was brought before is known.
+        """
+        known_file = self.audit_dir / "imported.json"
+        known: dict[str, Any] = {}
+        with suppress(OSError, ValueError):
+            known = json.loads(known_file.read_bytes())
+        found = {each.name: each for each in sorted((self.audit_dir / "events").glob("audit_*.jsonl"))}
+        marks = {name: [(status := path.stat()).st_size, status.st_mtime_ns] for name, path in found.items()}
+        new = [found[name] for name in found if marks[name] != known.get(name)]
+        if not new:
+            return
+        summary = self.lake.ingest(*new, source="auditlake")
+        _LOGGER.info("brought %d events of LLMGuardian from %d files", summary.landed, len(new))
+        if summary.quarantined:
+            _LOGGER.warning("%d lines of LLMGuardian cannot be events: %s", summary.quarantined, summary.quarantine)
+        write_whole(known_file, json.dumps(marks, indent=1).encode())
+
+    def _watching(self) -> Watch:
+        """Alerts to the security logger, from this process or, while another one evaluates the lake, from that."""
+        from auditlake.alerts.watch import start_watching
+
+        return start_watching(self.lake.layout, self.lake.config, self._clock, self._alert)
+
+    def _alert(self, alert: Alert) -> None:
+        if alert.kind == "threshold_exceeded":
+            key = self._keys().get(alert.policy_id, alert.policy_id)
+            more = {"group": dict(alert.group)} if alert.group else {}
+            self._tell("compliance_threshold_exceeded", policy=key, events_count=alert.count, **more)
+
+    def _tell(self, line: str, **details: Any) -> None:
+        """Tell the security logger; what it raises is not the caller's business."""
+        if self.security_logger is None:
+            return
+        try:
+            self.security_logger.log_security_event(line, **details)
+        except Exception:
+            _LOGGER.exception("the security logger failed at %s", line)
+
+    def _keys(self) -> dict[str, str]:
+        """The key of each policy by its id."""
+        from auditlake.llmguardian.policies import key_of
+
+        return {each.id: key_of(each) for each in self.lake.policies()}
+
+    def _write(self, made: ComplianceReport) -> Path:
+        from auditlake.reports.produce import write_once
+
+        data = made.json()
+        path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
+        write_once(path, data)
+        return path
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as LLMGuardian gives an event, with what it leaves out behind it."""
+    metadata = _read(row["metadata"])
+    if isinstance(metadata, Mapping) and ODD_ADDRESS in metadata:
+        metadata = {key: value for key, value in metadata.items() if key != ODD_ADDRESS} or None
+    return {
+        "event_type": row["event_type"], "timestamp": _naive(row["timestamp"]), "user_id": row["user_id"],
+        "action": row["action"], "resource": row["resource"], "status": row["status"],
+        "details": _read(row["details"]), "metadata": metadata, "session_id": row["session_id"],
+        "ip_address": row["ip_address"], "event_id": row["event_id"], "source": row["source"],
+    }  # fmt: skip
+
+
+def _read(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _naive(instant: datetime) -> str:
+    return utc(instant).replace(tzinfo=None).isoformat()

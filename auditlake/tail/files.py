@@ -1,0 +1,184 @@
+"""The files behind one followed path: the one that has the name now, those that had it before, and copies of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditlake.errors import SourceError
+from auditlake.sources.model import Rejected
+from auditlake.tail.identify import Occurrences
+from auditlake.tail.lines import Lines
+from auditlake.tail.place import EDGE, Place, edges, fingerprint
+
+CHUNK = 1024 * 1024
+"""How many bytes are read, landed and synced at a time."""
+LOOK_BACK = 256 * 1024 * 1024
+"""How many bytes before a place are read again to know how often their records came."""
+
+
+class Input:
+    """One open file and how far it is read. At a place other than the beginning, what stands before it is counted.
+
+    Args:
+        descriptor: The file, open for reading; closed with the input.
+        max_record: Bytes of the longest record.
+        position: Where to go on, at the beginning of a line.
+        line: The number of that line.
+        occurrences: Of the records before it, where they are known already.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        max_record: int,
+        position: int = 0,
+        line: int = 1,
+        occurrences: Occurrences | None = None,
+    ) -> None:
+        self.descriptor = descriptor
+        self.changed = os.fstat(descriptor).st_mtime_ns
+        """The file's time of change when somebody last looked, in ns."""
+        self.occurrences = occurrences or Occurrences()
+        self._lines = Lines(position, line, max_record)
+        self._first, self._last = edges(descriptor, position)
+        if occurrences is None:
+            self._count_back(position, max_record)
+
+    def _count_back(self, position: int, max_record: int) -> None:
+        start = max(position - LOOK_BACK, 0)
+        lines = Lines(start, 1, max_record)
+        cut = start > 0  # then the first record is perhaps the end of one
+        for at in range(start, position, CHUNK):
+            records = lines.feed(os.pread(self.descriptor, min(CHUNK, position - at), at))
+            for record in records[1:] if cut else records:
+                if isinstance(record, bytes):
+                    self.occurrences.count(record)
+            cut = cut and not records
+
+    def read(self) -> list[bytes | Rejected] | None:
+        """The records that the next bytes complete; None where there are none, or the file is not what it was."""
+        if not self.intact():
+            return None
+        chunk = os.pread(self.descriptor, CHUNK, self._seen)
+        self._first = (self._first + chunk[:EDGE])[:EDGE]
+        self._last = (self._last + chunk[-EDGE:])[-EDGE:]
+        return self._lines.feed(chunk) if chunk else None
+
+    @property
+    def _seen(self) -> int:
+        return self._lines.position + self._lines.unfinished
+
+    def rest(self) -> list[bytes | Rejected]:
+        """What stands behind the last newline, of a file that will not get another."""
+        return self._lines.rest()
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes that have been read of a line whose newline has not come."""
+        return self._lines.unfinished
+
+    def place(self) -> Place:
+        """Where it is now."""
+        status, edge = os.fstat(self.descriptor), fingerprint(self._first, self._last)
+        where = (self._lines.position, self._lines.line, self._seen)
+        return Place(*where, status.st_size, self.changed, status.st_dev, status.st_ino, edge)
+
+    def untouched(self) -> bool:
+        """Whether nothing can have happened to the file that one would not see: one of which nothing was read yet can
+        have been written, copied and cut.
+        """
+        return self.intact() and (self._seen > 0 or self.changed == os.fstat(self.descriptor).st_mtime_ns)
+
+    def intact(self) -> bool:
+        """Whether the file still has what was read of it: not once it has been cut and perhaps written anew."""
+        return edges(self.descriptor, self._seen) == (self._first, self._last)
+
+    def is_at(self, descriptor: int) -> bool:
+        """Whether another descriptor is of the same file."""
+        return os.path.sameopenfile(self.descriptor, descriptor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self.descriptor)
+
+
+class Family:
+    """A path and the names that its file gets when it is rotated: in the same folder, the same name with a number or a
+    date behind it or before its suffix; for a file that was renamed, any name there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+        number = r"[.-]\d[\d.:T_-]*"
+        self._rotated = re.compile(rf"(?:{stem}{suffix}{number}|{stem}{number}{suffix})\Z")
+
+    def current(self) -> int | None:
+        """The file that has the name now, open; None where there is none.
+
+        Raises:
+            SourceError: It cannot be read, or is no file.
+        """
+        try:
+            return self._opened(self.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
+
+    def find(self, known: Place) -> int | None:
+        """The file in which the place is, open: the very file if it is there, else a copy of it."""
+        copies: list[int] = []
+        for path, inode in self._siblings():
+            named = path == self.path or self._rotated.match(path.name)
+            if (inode != known.inode and not named) or (found := self._tried(path)) is None:
+                continue
+            if known.fits(found):
+                if known.is_at(os.fstat(found)):
+                    copies.insert(0, found)
+                    continue
+                if known.seen and named:
+                    copies.append(found)
+                    continue
+            os.close(found)
+        for each in copies[1:]:
+            os.close(each)
+        return copies[0] if copies else None
+
+    def since(self, changed: int, known: Sequence[int]) -> list[int]:
+        """The files that had the name before and were changed then or later, open, the oldest first; but not those
+        known.
+        """
+        found = []
+        for path, _ in self._siblings():
+            descriptor = self._tried(path) if self._rotated.match(path.name) else None
+            if descriptor is None:
+                continue
+            last = os.fstat(descriptor).st_mtime_ns
+            if last >= changed and not any(os.path.sameopenfile(descriptor, each) for each in known):
+                found.append((last, descriptor))
+            else:
+                os.close(descriptor)
+        return [descriptor for _, descriptor in sorted(found)]
+
+    def _siblings(self) -> list[tuple[Path, int]]:
+        """The files of the folder with their inodes, by name."""
+        with os.scandir(self.path.parent) as entries:
+            return sorted((Path(each.path), each.inode()) for each in entries if each.is_file())
+
+    def _tried(self, path: Path) -> int | None:
+        try:
+            return self._opened(path)
+        except OSError:
+            return None
+
+    def _opened(self, path: Path) -> int:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(None, "it is no file; a pipe is followed as standard input: auditlake tail - < PIPE")
+        return descriptor

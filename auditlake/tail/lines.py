@@ -1,0 +1,90 @@
+"""What arrives of an input, cut into the records that an ingest of the same input would find."""
+
+from __future__ import annotations
+
+from auditlake.sources.model import TOO_LONG, Pending, Rejected, reject
+
+_BOM = b"\xef\xbb\xbf"
+_WHITE = b" \t\r\n"
+
+
+class Lines:
+    """Takes bytes as they come and gives whole lines; no more is held than the longest record.
+
+    A record is a line without its terminator and without the byte order mark before the first one; blank lines are
+    none (sources.split.split_lines).
+
+    Args:
+        offset: Where in the input the first byte to come stands, which begins a line.
+        line: The number of that line, from 1.
+        max_record: Bytes of the longest record.
+    """
+
+    def __init__(self, offset: int, line: int, max_record: int) -> None:
+        self._max = max_record
+        self._pending = Pending(offset, line, max_record)
+        self._mark: bytes | None = None if offset else b""  # what may become a byte order mark; None once that is known
+
+    @property
+    def position(self) -> int:
+        """Where the line begins whose end has not come yet: everything before it was given out."""
+        return self._pending.offset
+
+    @property
+    def line(self) -> int:
+        """The number of that line."""
+        return self._pending.line
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of it have come."""
+        return len(self._pending) + len(self._mark or b"")
+
+    def feed(self, chunk: bytes) -> list[bytes | Rejected]:
+        """Take what comes next; give the records that it completes, those that are too long as rejected."""
+        if self._mark is not None:
+            chunk, self._mark = self._mark + chunk, None
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                self._mark = chunk
+                return []
+            if chunk.startswith(_BOM):
+                chunk, self._pending = chunk[len(_BOM) :], Pending(len(_BOM), 1, self._max)
+        head, newline, rest = chunk.partition(b"\n")
+        self._pending.append(head)
+        if not newline:
+            return []
+        end = self.position + self.unfinished + len(newline) + len(rest)
+        first = self._end()
+        *middle, tail = rest.split(b"\n")
+        offset, line = end - len(rest), self.line + 1
+        found = [first] if first is not None else []
+        for each in middle:
+            record = self._record(each, offset, line)
+            if record is not None:
+                found.append(record)
+            offset, line = offset + len(each) + 1, line + 1
+        self._pending = Pending(end - len(tail), line, self._max)
+        self._pending.append(tail)
+        return found
+
+    def rest(self) -> list[bytes | Rejected]:
+        """The last line, which will get no newline any more."""
+        end, line = self.position + self.unfinished, self.line
+        self._pending.append(self._mark or b"")
+        self._mark = None
+        record = self._end()
+        self._pending = Pending(end, line, self._max)
+        return [] if record is None else [record]
+
+    def _end(self) -> bytes | Rejected | None:
+        """The line that has been collected."""
+        if self._pending.over:
+            return self._pending.rejected(0, "", "")
+        return self._record(self._pending.take(), self.position, self.line)
+
+    def _record(self, line: bytes, offset: int, number: int) -> bytes | Rejected | None:
+        record = line.removesuffix(b"\r")
+        if len(record) > self._max:
+            why = f"{len(record)} bytes, at most {self._max} are allowed"
+            return reject(0, number, offset, TOO_LONG, why, record, self._max)
+        return record if record.strip(_WHITE) else None

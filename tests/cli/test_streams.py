@@ -1,0 +1,72 @@
+"""Standard streams that are closed, full, or have nobody at their other end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import auditlake
+
+BASH = shutil.which("bash")
+pytestmark = pytest.mark.skipif(BASH is None, reason="pipes are tried with bash")
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake whose events are more than a pipe holds, with a policy whose own tests fail."""
+    folder = tmp_path_factory.mktemp("streams")
+    event = {"event_type": "auth_failure", "timestamp": "2026-11-24T09:00:00Z", "user_id": "mallory"}
+    (folder / "many.jsonl").write_text("".join(json.dumps(event | {"event_id": f"{i}"}) + "\n" for i in range(5_000)))
+    lake = auditlake.create(folder / "lake")
+    lake.ingest(folder / "many.jsonl")
+    (folder / "failing.yaml").write_text(
+        "name: Failing\ndescription: d\nrequired_events: [login]\nretention_period: 30d\nalert_threshold: 9\n"
+        "tests: [{name: wrong, events: [{type: login, at: 2026-11-24T09:00:00Z}], expect: {status: violation}}]\n"
+    )
+    lake.add_policy(folder / "failing.yaml")
+    return folder
+
+
+CASES = {
+    "stats >&-": 0,
+    "events --format csv >&-": 0,
+    "report --as-of 2026-11-25 --out closed <&- >&- 2>&-": 0,
+    "report nothing 2>&-": 3,
+    "frobnicate 2>&-": 2,
+    "ingest many.jsonl <&-": 0,
+    "ingest many.jsonl 2>&-": 0,
+    "ingest - <&-": 3,
+    "policy remove failing <&-": 2,
+    "events | head -1": 0,
+    "events --format csv | head -1": 0,
+    "events --format jsonl | head -1": 0,
+    "events --json | head -1": 0,
+    "stats | true": 0,
+    "--help | true": 0,
+    "report nothing 2>&1 | true": 3,
+    "report --as-of 2026-11-25 --out gone --fail-on violation | true": 1,
+    "report --as-of 2026-11-25 --out gone --fail-on compliant failed_logins | true": 0,
+    "policy check failing | true": 1,
+}
+if Path("/dev/full").exists():
+    CASES["stats > /dev/full"] = 3
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_streams(words: str, lake: Path) -> None:
+    """Whatever becomes of its streams, a verb does its work, says what it can, and leaves with its usual code."""
+    command = f"set -o pipefail; {sys.executable} -m auditlake {words}"
+    done = subprocess.run([str(BASH), "-c", command], cwd=lake, env=os.environ | {"AUDITLAKE_LAKE": "lake"},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+
+    assert (done.returncode, "Traceback" in done.stderr, "Exception ignored" in done.stderr) == (
+        CASES[words], False, False
+    )  # fmt: skip
+    assert "head -1" not in words or done.stdout.count("\n") == 1
+    assert "--out closed" not in words or (lake / "closed" / "index.html").exists()

@@ -1,0 +1,126 @@
+"""``auditlake watch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake import AuditEvent, AuditLake
+from auditlake.alerts.watch import elected
+from auditlake.clock import system_clock
+from tests.cli.conftest import Run
+
+POLICY = """
+name: "Watched \\e[31m"
+description: d
+required_events: [login]
+retention_period: 30d
+alert_threshold: 3
+window: 1h
+group_by: [user_id]
+severity: high
+"""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake in which three logins of a hostile user, and three of three hours ago, were logged."""
+    lake = auditlake.create(tmp_path / "lake")
+    for file in lake.layout.policies.iterdir():
+        file.unlink()
+    lake.layout.policy("watched").write_text(POLICY)
+    now = system_clock()
+    with lake.trail(flush_seconds=None) as trail:
+        for _ in range(3):
+            trail.log(AuditEvent("login", now, user_id="mal\x1b]0;x\x07\u202e\nory"))
+        for _ in range(3):
+            trail.log(AuditEvent("login", now - timedelta(hours=3), user_id="ann"))
+    return lake
+
+
+def test_once(run: Run, lake: AuditLake, tmp_path: Path) -> None:
+    """One line for each alert, which a terminal can only show; the second time there is nothing new."""
+    done = run("watch", "--once", "--jsonl", "alerts.jsonl")
+
+    (line,) = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert "  ALERT  high  watched  " in line
+    assert line.isprintable()
+    assert json.loads((tmp_path / "alerts.jsonl").read_text())["group"]["user_id"].startswith("mal\x1b")
+
+    lake.flush()
+    late, ended = run("watch", "--once", "--jsonl", "alerts.jsonl").out.splitlines()
+    assert "  LATE ALERT  high  watched  " in late
+    assert "  resolved  high  watched  " in ended
+    assert "user_id ann" in late
+    assert run("watch", "--once", "--jsonl", "alerts.jsonl").out == ""
+    assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 3
+
+
+def test_lateness(run: Run, lake: AuditLake) -> None:
+    """With a longer lateness the same events are in time."""
+    done = run("watch", "--once", "--lateness", "200m")
+
+    assert sorted(line.split("  ")[1] for line in done.out.splitlines()) == ["ALERT", "ALERT", "resolved"]
+
+
+def test_while_another_one_evaluates(run: Run, lake: AuditLake) -> None:
+    """--once does not wait for another process that evaluates the lake."""
+    with elected(lake.layout) as is_elected:
+        assert is_elected
+        done = run("watch", "--once")
+
+    assert done.code == 3
+    assert "another process evaluates" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--webhook", "ftp://x"], "http://"),
+        (["--lateness", "10"], "no unit"),
+        (["--lateness", "30d"], "1s to 7d"),
+        (["--jsonl", "."], "is a directory"),
+    ],
+)
+def test_wrong_usage(run: Run, lake: AuditLake, words: list[str], message: str) -> None:
+    """What cannot be meant is told before anything is done."""
+    done = run("watch", *words)
+
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_no_lake(run: Run) -> None:
+    """Without a lake there is nothing to watch."""
+    assert run("watch").code == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_until_it_is_told_to_end(lake: AuditLake, number: signal.Signals) -> None:
+    """It prints alerts as they come, until Ctrl-C or a terminate, which is no failure."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditlake", "--lake", str(lake.layout.root), "watch"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    with lake.trail(flush_seconds=None) as trail:
+        for _ in range(3):
+            trail.log(AuditEvent("login", system_clock(), user_id="ben"))
+    second = process.stdout.readline()
+    process.send_signal(number)
+    rest, err = process.communicate(timeout=60)
+
+    assert "user_id mal" in first
+    assert "user_id ben" in second
+    assert (rest, process.returncode) == ("", 0)
+    assert "Traceback" not in err

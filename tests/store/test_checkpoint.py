@@ -1,0 +1,386 @@
+"""Checkpoints of the log: they change no answer, they are never torn, and nobody reads the whole log again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from auditlake import AuditLake
+from auditlake.store import checkpoint, delta
+from auditlake.store.history import commit_metadata, foreign_versions, history, keeps_quarantine
+from auditlake.store.layout import Layout
+from auditlake.store.transactions import transaction_version
+from tests.store import strace
+from tests.store.lakes import check, cli, copied, expected, ids, made, opened, write_events
+
+EVERY = 3
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints come sooner than they do in earnest."""
+    monkeypatch.setattr(checkpoint, "EVERY", EVERY)
+
+
+def grown(folder: Path, commits: int, *, bad: int = 0) -> AuditLake:
+    """A lake with so many ingests of one event each; the first one brings bad lines too."""
+    lake = made(folder / "lake")
+    for number in range(commits):
+        lake.ingest(write_events(folder / "events.jsonl", [number], bad=0 if number else bad))
+    return lake
+
+
+def checkpoints(layout: Layout) -> list[int]:
+    return sorted(int(path.name[:20]) for path in layout.log.glob("*.checkpoint.parquet"))
+
+
+def program(every: int, mutation: str = "") -> tuple[str, ...]:
+    """The command line with checkpoints so often, and perhaps a change to it."""
+    return (sys.executable, "-c", "import auditlake.store.checkpoint as c, auditlake.store.durable as d\n"
+            f"c.EVERY = {every}\n{mutation}\nfrom auditlake.cli import main; main()")  # fmt: skip
+
+
+# --- What there is ---
+
+
+def test_no_answer_changes(tmp_path: Path) -> None:
+    """With checkpoints, each snapshot holds what it held, every log entry stays, and only the pointer's is named."""
+    lake = grown(tmp_path, 8)
+
+    assert checkpoints(lake.layout) == [3, 6]
+    assert json.loads((lake.layout.log / "_last_checkpoint").read_bytes())["version"] == 6
+    assert [lake.layout.commit(n).exists() for n in range(9)] == [True] * 9
+    for version in range(9):
+        assert ids(lake, version) == expected(range(version))
+    assert check(lake) == expected(range(8))
+    assert lake.compact(grace_seconds=0).snapshot == 9
+    assert checkpoints(lake.layout) == [3, 6, 9]
+    assert [ids(lake, version) for version in (2, 3, 7, 9)] == [expected(range(n)) for n in (2, 3, 7, 8)]
+
+
+def test_a_checkpoint_is_what_readers_use(tmp_path: Path) -> None:
+    """A table without the entries before its checkpoint has the same files, sizes, counts and bounds."""
+    lake = grown(tmp_path, 7)
+    snapshot = lake.snapshot()
+
+    for version in range(6):
+        lake.layout.commit(version).unlink()
+
+    assert lake.snapshot() == snapshot
+    assert ids(lake) == expected(range(7))
+
+
+def test_transactions_survive(tmp_path: Path) -> None:
+    """How far applications have come is the same before and after checkpoints and compactions, at every version."""
+    lake = made(tmp_path / "lake")
+    asked = ("one", "two", "three")
+    reached: dict[str, int] = {}
+    then = [dict(reached)]
+    for step, name in enumerate(("one", "two", "one", "", "two", "", "")):
+        seen = delta.read_snapshot(lake.layout, applications=asked)
+        assert seen.transactions == reached
+        reached |= {name: 10 * step + 1} if name else {}
+        moves = {name: reached[name]} if name else {}
+        delta.commit(lake.layout, seen, delta.Change((), (), {"kind": "ingest", "step": step}, transactions=moves))
+        then.append(dict(reached))
+        if step == 4:
+            lake.ingest(write_events(tmp_path / "a.jsonl", [1]))
+            lake.ingest(write_events(tmp_path / "b.jsonl", [1, 0, 2]))
+            assert lake.compact(grace_seconds=0).days == 1
+            then += [dict(reached)] * 3
+
+    assert checkpoints(lake.layout) == [3, 6, 9]
+    for version, was in enumerate(then):
+        assert delta.read_snapshot(lake.layout, version, applications=asked).transactions == was
+    for name in asked:
+        assert transaction_version(lake.layout, name) == reached.get(name)
+
+
+def test_a_long_log_without_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lake that has none gets one with its next commit, however long its log is."""
+    monkeypatch.setattr(checkpoint, "EVERY", 1000)
+    lake = grown(tmp_path, 8)
+    assert checkpoints(lake.layout) == []
+    monkeypatch.setattr(checkpoint, "EVERY", EVERY)
+
+    lake.ingest(write_events(tmp_path / "more.jsonl", range(9)))
+
+    assert checkpoints(lake.layout) == [9]
+    assert check(lake) == expected(range(9))
+
+
+def test_a_lost_checkpoint(tmp_path: Path) -> None:
+    """Where the last checkpoint and its pointer are gone, the entries are all there is, and the next one is made of
+    them."""
+    lake = grown(tmp_path, 5)
+    for path in lake.layout.log.glob("*checkpoint*"):
+        path.unlink()
+
+    assert check(lake) == expected(range(5))
+    lake.ingest(write_events(tmp_path / "more.jsonl", range(6)))
+    assert checkpoints(lake.layout) == [6]
+    assert check(lake) == expected(range(6))
+
+
+# --- What cannot be done ---
+
+
+def test_a_checkpoint_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a checkpoint fails, the commit stands, the lake is as without it, and the next commit makes it."""
+    lake = grown(tmp_path, 2)
+
+    def fail(path: Path) -> None:
+        raise OSError(5, "Input/output error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "sync_file", fail)
+        assert lake.ingest(write_events(tmp_path / "third.jsonl", range(3))).snapshot == 3
+    assert checkpoints(lake.layout) == []
+    assert check(lake) == expected(range(3))
+
+    lake.ingest(write_events(tmp_path / "fourth.jsonl", range(4)))
+    assert checkpoints(lake.layout) == [4]
+    assert check(lake) == expected(range(4))
+
+
+def test_a_checkpoint_that_says_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that has other files than the log entries say is thrown away."""
+    real = DeltaTable.create_checkpoint
+
+    def lose_a_file(self: DeltaTable) -> None:
+        real(self)
+        (made,) = Path(self.table_uri.removeprefix("file://")).glob("_delta_log/*.checkpoint.parquet")
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(made)
+        last = [row for row, add in enumerate(table["add"].to_pylist()) if add][-1]
+        pq.write_table(table.take([row for row in range(table.num_rows) if row != last]), made)
+
+    monkeypatch.setattr(DeltaTable, "create_checkpoint", lose_a_file)
+
+    lake = grown(tmp_path, 4)
+
+    assert checkpoints(lake.layout) == []
+    assert check(lake) == expected(range(4))
+
+
+def test_what_another_program_left(tmp_path: Path) -> None:
+    """A pointer that cannot be read, or to a checkpoint that is not there in one file, is passed over."""
+    lake = grown(tmp_path, 2)
+    pointer = lake.layout.log / "_last_checkpoint"
+    for data in (b"", b"{", b"[]", b'{"version": "x"}', b'{"version": null}', b'{"size": 3}', b'{"version": 1}'):
+        pointer.write_bytes(data)
+        assert checkpoint.last_checkpoint(lake.layout) == 0
+    pointer.unlink()
+
+    lake.ingest(write_events(tmp_path / "third.jsonl", range(3)))
+    assert checkpoint.last_checkpoint(lake.layout) == 3
+
+
+# --- Kills, and the order of what is done ---
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of five commits and one checkpoint, and an input that brings the next one."""
+    folder = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checkpoint, "EVERY", EVERY)
+        grown(folder, 5)
+    write_events(folder / "new.jsonl", range(8))
+    return folder
+
+
+def points_after_the_commit(template: Path, tmp_path: Path) -> list[tuple[str, int]]:
+    """Every call that changes the disk from the commit's link on, as strace counts them by thread."""
+    log = tmp_path / "trace"
+    root = copied(template / "lake", tmp_path / "counted")
+    calls = (*strace.CALLS, "openat")
+    done = cli(root, "ingest", template / "new.jsonl", prefix=strace.traced(log, calls), program=program(EVERY))
+    assert done.returncode == 0, done.stderr
+    assert checkpoints(Layout(root)) == [3, 6]
+    every = [call for call in strace.listing(log) if call.begins]
+    linked = next(i for i, call in enumerate(every) if call.name == "linkat" and f"{6:020d}.json" in call.text)
+    before = strace.Counter((call.pid, call.name) for call in every[:linked])
+    points: dict[tuple[str, int], None] = {}
+    for call in every[linked:]:
+        before[call.pid, call.name] += 1
+        if call.name != "openat" or "O_CREAT" in call.text:
+            points[call.name, before[call.pid, call.name]] = None
+    return list(points)
+
+
+def kill_at_calls(template: Path, tmp_path: Path, most: int) -> None:
+    points = strace.evenly(points_after_the_commit(template, tmp_path), most)
+    assert {"fsync", "rename", "linkat", "mkdir"} <= {call for call, _ in points} or most < 30
+
+    def work(run: int) -> tuple[Path, int]:
+        call, number = points[run]
+        root = copied(template / "lake", tmp_path / f"lake{run}")
+        prefix = strace.spoilt(call, number, "signal=SIGKILL")
+        return root, cli(root, "ingest", template / "new.jsonl", prefix=prefix, program=program(EVERY)).returncode
+
+    died = 0
+    with ThreadPoolExecutor(2) as pool:
+        for root, code in pool.map(work, range(len(points))):
+            died += code != 0
+            lake = opened(root)
+            assert check(lake) in (expected(range(5)), expected(range(8)))
+            assert ids(lake, 4) == expected(range(4))
+            lake.ingest(template / "new.jsonl")
+            lake.ingest(write_events(tmp_path / "last.jsonl", range(9)))
+            assert checkpoints(lake.layout)[-1] >= 6
+            assert check(lake) == ids(lake) == expected(range(9))
+    assert died >= len(points) * 2 // 3  # threads share work as they like, so some calls come under another count
+
+
+@strace.needed
+def test_killed_at_chosen_calls(template: Path, tmp_path: Path) -> None:
+    """Killed at a call of the checkpoint, it leaves a lake that opens, with every event once."""
+    kill_at_calls(template, tmp_path, 16)
+
+
+@strace.needed
+@pytest.mark.soak
+def test_killed_at_every_call(template: Path, tmp_path: Path) -> None:
+    """The same at every call."""
+    kill_at_calls(template, tmp_path, 10_000)
+
+
+def missing_syncs(template: Path, tmp_path: Path, mutation: str = "") -> list[str]:
+    """What a checkpoint builds on before it is on the disk."""
+    log, root = tmp_path / "trace", copied(template / "lake", tmp_path / "lake")
+    watched = ("fsync", "fdatasync", "rename", "renameat2", "linkat")
+    done = cli(root, "ingest", template / "new.jsonl", prefix=strace.traced(log, watched),
+               program=program(EVERY, mutation))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    synced: dict[str, list[int]] = {}
+    moves: dict[str, tuple[int, str]] = {}
+    for at, call in enumerate(strace.listing(log)):
+        if call.name in {"fsync", "fdatasync"} and call.ends and (path := re.match(r"\(\d+<([^>]*)>", call.text)):
+            synced.setdefault(path[1], []).append(at)
+        elif call.name.startswith("rename") and call.begins:
+            origin, target = re.findall(r'"([^"]*)"', call.text)
+            moves[Path(target).name] = (at, origin)
+    made, from_draft = moves[f"{6:020d}.checkpoint.parquet"]
+    named, from_pointer = moves["_last_checkpoint"]
+    folder, entry = str(root / "events" / "_delta_log"), str(Layout(root).commit(6))
+    needed = {
+        "the checkpoint before it gets its name": (from_draft, 0, made),
+        "the pointer before it gets its name": (from_pointer, 0, named),
+        "the checkpoint's name before the pointer's": (folder, made, named),
+        "the log entry before the checkpoint": (entry, 0, made),
+    }
+    return [what for what, (path, after, before) in needed.items()
+            if not any(after < at < before for at in synced.get(path, ()))]  # fmt: skip
+
+
+@strace.needed
+def test_all_is_synced_in_order(template: Path, tmp_path: Path) -> None:
+    """A checkpoint is synced before it gets its name, and its name before the pointer to it."""
+    assert missing_syncs(template, tmp_path) == []
+
+
+MUTANTS = {
+    "c.sync_file = lambda _: None": [
+        "the checkpoint before it gets its name", "the pointer before it gets its name",
+    ],
+    "d.sync_folder = lambda _: None": ["the checkpoint's name before the pointer's"],
+    "import auditlake.store.delta as m; m.sync_file = lambda _: None": ["the log entry before the checkpoint"],
+}  # fmt: skip
+
+
+@strace.needed
+@pytest.mark.parametrize("mutation", MUTANTS)
+def test_a_missing_sync_is_noticed(mutation: str, template: Path, tmp_path: Path) -> None:
+    """A program without one of its syncs fails the test above."""
+    assert missing_syncs(template, tmp_path, mutation) == MUTANTS[mutation]
+
+
+@pytest.mark.parametrize("torn", [lambda data: data[: len(data) // 2], lambda data: bytes(len(data))])
+def test_a_torn_checkpoint_is_what_we_must_not_leave(torn: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Under its final name a torn checkpoint makes the table unreadable even without its pointer; in staging it is
+    nothing."""
+    lake = grown(tmp_path, 4)
+    (made,) = lake.layout.log.glob("*.checkpoint.parquet")
+    data = made.read_bytes()
+    (lake.layout.log / "_last_checkpoint").unlink()
+    draft = lake.layout.staging / "1-dead" / made.name
+    draft.parent.mkdir()
+    (draft.parent / "alive").touch()
+    shutil.move(made, draft)
+    draft.write_bytes(torn(data))
+    assert check(opened(lake.layout.root)) == expected(range(4))
+
+    made.write_bytes(torn(data))
+
+    with pytest.raises(delta.LakeFormatError, match="cannot be read"):
+        lake.snapshot()
+
+
+# --- The summary of the log ---
+
+
+def without_summary(lake: AuditLake, newest: int) -> object:
+    aside = lake.layout.history.rename(lake.layout.root / "aside")
+    try:
+        return history(lake.layout, newest)
+    finally:
+        aside.rename(lake.layout.history)
+
+
+def test_the_summary_says_what_the_entries_say(tmp_path: Path) -> None:
+    """What old versions were is the same with the summary and without, for every version."""
+    lake = grown(tmp_path, 4, bad=1)
+    lake.layout.commit(5).write_text('{"commitInfo":{}}\n')
+    for number in range(6, 10):
+        lake.ingest(write_events(tmp_path / "more.jsonl", [number], bad=2 if number == 7 else 0))
+
+    assert json.loads(lake.layout.history.read_bytes())["version"] == 9
+    for version in range(10):
+        assert history(lake.layout, version) == without_summary(lake, version)
+    assert foreign_versions(lake.layout, 9) == [5]
+    for file in lake.layout.quarantine.iterdir():
+        assert keeps_quarantine(lake.layout, 9, file)
+    assert keeps_quarantine(lake.layout, 4, lake.layout.quarantine / commit_metadata(lake.layout, 1)["quarantine"])
+    assert not keeps_quarantine(lake.layout, 4, lake.layout.quarantine / commit_metadata(lake.layout, 7)["quarantine"])
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"", b"{", b"[]", b"null", b'{"version": 3}', b'{"version": 99, "entry": "", "others": [], "quarantine": []}',
+     b'{"version": 3, "entry": "0", "others": [[2, null]], "quarantine": []}'],
+)  # fmt: skip
+def test_a_summary_that_is_not_of_this_log(spoilt: bytes, tmp_path: Path) -> None:
+    """A summary that is damaged, or of another log, is passed over and written again with the next checkpoint."""
+    lake = grown(tmp_path, 5)
+    lake.layout.history.write_bytes(spoilt)
+
+    assert foreign_versions(lake.layout, 5) == []
+    lake.ingest(write_events(tmp_path / "more.jsonl", range(6)))
+    assert json.loads(lake.layout.history.read_bytes())["version"] == 6
+    assert foreign_versions(lake.layout, 6) == []
+
+
+@strace.needed
+@pytest.mark.parametrize("words", [("ingest", "new.jsonl"), ("ingest", "bad.jsonl"), ("stats",), ("flush",)])
+def test_old_entries_are_not_read(words: tuple[str, ...], template: Path, tmp_path: Path) -> None:
+    """No verb opens log entries before the checkpoint, but for the one that the summary is compared with."""
+    root = copied(template / "lake", tmp_path / "lake")
+    files = {"new.jsonl": template / "new.jsonl", "bad.jsonl": write_events(tmp_path / "bad.jsonl", [], bad=1)}
+
+    done = cli(root, *(files.get(word, word) for word in words),
+               prefix=strace.traced(tmp_path / "trace", ["openat", "open"]), program=program(1000))  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    read = {int(found[1]) for call in strace.listing(tmp_path / "trace")
+            if (found := re.search(r"_delta_log/(\d{20})\.json\"", call.text))}  # fmt: skip
+    assert min(read, default=3) >= 3
