@@ -181,8 +181,8 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
         )
     if alerts := [path for path in sorted(layout.alerts.rglob("*")) if path.is_file() and names.search(_text(path))]:
         left.append(
-            f"{count(len(alerts), 'file')} of the alerts may name the person and {'stays' if len(alerts) == 1 else 'stay'}"
-            f": what was sent cannot be called back: {_listed(alerts)}."
+            f"{count(len(alerts), 'file')} of the alerts may name the person, and nothing is changed there, since what "
+            f"was sent cannot be called back: {_listed(alerts)}."
         )
     left.append("Records of the person that are ingested again from an old input are quarantined as id_conflict.")
     return found, left
