@@ -99,17 +99,17 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n\n"
+        f"# Alerts as it happens.\n"
+        f"[alerts]\n"
+        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
+        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
+        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
         f"[retention]\n"
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
-        f"personal = []\n\n"
-        f"# Alerts as it happens.\n"
-        f"[alerts]\n"
-        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
-        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n'
+        f"personal = []\n"
     ).encode()
 
 
