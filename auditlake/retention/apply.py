@@ -16,13 +16,13 @@ from auditlake.retention.judge import DEFAULT, Judge
 from auditlake.retention.leftovers import quarantine_files, report_files
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
 from auditlake.retention.planning import Settings, judge_of, plan_snapshot
-from auditlake.retention.pseudonyms import pseudonyms
 from auditlake.retention.rewrite import DayRewrite
 from auditlake.retention.terms import terms_of
 from auditlake.store import delta
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
+from auditlake.store.pseudonyms import pseudonyms
 
 
 @dataclass(frozen=True, slots=True)

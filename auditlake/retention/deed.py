@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.events.times import print_instant
-from auditlake.landing.segments import segments
+from auditlake.landing.blank import copied
 from auditlake.policies.compile import Step
 from auditlake.policies.model import Hold
 from auditlake.reports.certificate import CERTIFICATE_VERSION, certificate_id
 from auditlake.reports.render import render_certificate_json
 from auditlake.reports.words import count
+from auditlake.retention.alertfiles import followed
 from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover
 from auditlake.retention.record import Kind, Record
@@ -119,10 +120,12 @@ def left_everywhere(layout: Layout, grace_seconds: float, *, removes: bool) -> l
         left.append(
             "The removed files stay on the disk for the grace, and go with the next apply, erasure or compaction."
         )
-    if open_segments := sum(each.open and each.size > 0 for each in segments(layout)):
+    read = followed(layout)
+    if behind := sum(each.blank_to < each.copied_to for each in copied(layout, read)):
         left.append(
-            f"{count(open_segments, 'segment')} of the landing that a process still writes to keeps its lines, which "
-            f"are in the table too, until that process begins another one and they are flushed."
+            f"{count(behind, 'segment')} of the landing that a process still writes to keeps lines, which are in the "
+            f"table too, since the evaluator of alerts has not written down that it has read them; the next apply or "
+            f"erasure, or the flush after that process has begun another one, takes them."
         )
     return left
 

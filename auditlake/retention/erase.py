@@ -19,14 +19,14 @@ from typing import Any
 from auditlake.engine.duck import connect, rows
 from auditlake.errors import RetentionError
 from auditlake.events.paths import PersonalPath, personal_path
-from auditlake.reports.words import count
+from auditlake.reports.words import count, visible
+from auditlake.retention.alertfiles import NewContent, alert_files, renamed, unwatched, write_anew
 from auditlake.retention.deed import Day, Deed, carry_out, holds_of, left_everywhere
 from auditlake.retention.finish import finish
 from auditlake.retention.holds import load_holds
 from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover, quarantine_files, report_files
 from auditlake.retention.planning import Settings, judge_of
-from auditlake.retention.pseudonyms import Pseudonyms, pseudonyms
 from auditlake.retention.rewrite import DayRewrite
 from auditlake.retention.terms import last_recorded, terms_of, weakened
 from auditlake.store import delta
@@ -34,6 +34,7 @@ from auditlake.store.durable import write_whole
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EPOCH_DAY = date(1970, 1, 1)
 
@@ -100,16 +101,22 @@ def erase(
         held = sum(day.held for day in days)
         days = tuple(day for day in days if day.rewrite.changed)
         leftovers, left = _beside(layout, judge, person, settings)
-        if not days and not leftovers:
-            return Erased(names.of(person.user_id), 0, held, snapshot.version, None, tuple(left))
-        said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id), "held": held,
-                "left": left}  # fmt: skip
-        mark = judge.step("of_person", who=_who(names, person))
-        deed = Deed("erase", days, mark, terms, tuple(leftovers), said, None)
-        version, name = carry_out(
-            layout, folder, snapshot, judge, deed, lake_id=settings.id, operator=operator, now=now,
-            grace_seconds=settings.grace_seconds,
-        )  # fmt: skip
+        with unwatched(layout) as is_unwatched:
+            anew, left_alerts = _alerts(layout, settings, person, names, free=is_unwatched, held=bool(judge.holds))
+            leftovers += [_replaced(layout, each) for each in anew]
+            left += left_alerts
+            if not days and not leftovers:
+                return Erased(names.of(person.user_id), 0, held, snapshot.version, None, tuple(left))
+            said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id), "held": held,
+                    "left": left}  # fmt: skip
+            mark = judge.step("of_person", who=_who(names, person))
+            deed = Deed("erase", days, mark, terms, tuple(leftovers), said, None)
+            version, name = carry_out(
+                layout, folder, snapshot, judge, deed, lake_id=settings.id, operator=operator, now=now,
+                grace_seconds=settings.grace_seconds,
+            )  # fmt: skip
+            for each in anew:
+                write_anew(each)
         finish(layout, delta.read_snapshot(layout), settings.grace_seconds)
     events = sum(day.rewrite.changed for day in days)
     return Erased(names.of(person.user_id), events, held, version, name, tuple(left))
@@ -179,18 +186,40 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
             f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "
             f"found, and goes when all its events are due: {_listed(reports)}."
         )
-    if alerts := [path for path in sorted(layout.alerts.rglob("*")) if path.is_file() and names.search(_text(path))]:
-        left.append(
-            f"{count(len(alerts), 'file')} of the alerts may name the person, and nothing is changed there, since what "
-            f"was sent cannot be called back: {_listed(alerts)}."
-        )
-    left.append("Records of the person that are ingested again from an old input are quarantined as id_conflict.")
     return found, left
+
+
+def _alerts(
+    layout: Layout, settings: Settings, person: Person, names: Pseudonyms, *, free: bool, held: bool
+) -> tuple[list[NewContent], list[str]]:
+    """Files of the alerts to be written anew with the pseudonym, and what is left, in sentences."""
+    mentions, jsonl = _mentions(person.user_id), settings.alerts.jsonl
+    found = [path for path in alert_files(layout, jsonl) if mentions.search(_text(path))]
+    if found and (held or not free):
+        why = "and stay, since a legal hold is active" if held else (
+            "and the process that evaluates them goes on writing them; end it and erase again"
+        )  # fmt: skip
+        return [], [f"{count(len(found), 'file')} of the alerts may name the person, {why}: {_listed(found)}."]
+    anew = [renamed(path, mentions, names.of(person.user_id)) for path in found]
+    left = ["Alerts that were sent cannot be called back."] if found or settings.alerts.webhook else []
+    if odd := [path for path, new in zip(found, anew, strict=True) if new is None]:
+        left.append(f"{count(len(odd), 'file')} of the alerts may name the person and cannot be read: {_listed(odd)}.")
+    return [new for new in anew if new is not None], left
+
+
+def _replaced(layout: Layout, new: NewContent) -> Leftover:
+    path = new.path.relative_to(layout.root) if new.path.is_relative_to(layout.root) else new.path
+    return Leftover(path.as_posix(), "alert", new.size, "where it named the person, it has the pseudonym now")
 
 
 def _mentions(user_id: str) -> re.Pattern[str]:
     """The name as JSON, HTML or plain text has it, and not as a part of a longer one."""
-    spelled = {user_id, json.dumps(user_id)[1:-1], json.dumps(user_id, ensure_ascii=False)[1:-1], html.escape(user_id)}
+    plain = {user_id, visible(user_id)}
+    plain |= {f"{each[:79]}…" for each in tuple(plain) if len(each) > 80}  # as messages of alerts shorten it
+    spelled = {
+        way for each in plain
+        for way in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1], html.escape(each))
+    }  # fmt: skip
     # In a quarantine file the record is JSON text in JSON text.
     spelled |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(spelled)}
     return re.compile(rf"(?<![\w.@-])(?:{'|'.join(map(re.escape, sorted(spelled, key=len, reverse=True)))})(?![\w.@-])")

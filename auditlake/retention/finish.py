@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.errors import RetentionError
+from auditlake.landing.blank import blank
 from auditlake.reports.certificate import certificate_id
 from auditlake.reports.render import render_certificate_json, render_certificate_page
+from auditlake.retention.alertfiles import followed
 from auditlake.store.compact import unlink_unused
 from auditlake.store.delta import Snapshot
 from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
@@ -36,6 +38,7 @@ def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
             _write_certificate(layout, own["certificate"])
     for version, own in done:
         _remove_leftovers(layout, version, own)
+    blank(layout, followed(layout))
     return unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
 
 
@@ -67,6 +70,8 @@ def _remove_leftovers(layout: Layout, version: int, own: Mapping[str, Any]) -> N
     folders = set()
     decided = layout.commit(version).stat().st_mtime
     for each in own.get("certificate", {}).get("leftovers", ()):
+        if each["kind"] == "alert":  # written anew
+            continue
         path = layout.root / each["path"]
         if path.parent not in (layout.quarantine, layout.reports):
             message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"

@@ -10,8 +10,8 @@ from functools import cached_property
 from auditlake.events.paths import PersonalPath
 from auditlake.policies.compile import Step, earlier, fill_holds, longest_retention
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.retention.pseudonyms import Pseudonyms
 from auditlake.sqlfiles import statement
+from auditlake.store.pseudonyms import Pseudonyms
 
 _DAY = timedelta(days=1)
 

@@ -17,7 +17,6 @@ from auditlake.retention.holds import (
     new_hold,
     released_hold,
 )
-from auditlake.retention.pseudonyms import Pseudonyms
 from auditlake.retention.record import Record
 from auditlake.retention.terms import last_recorded, terms_of, with_hold
 from auditlake.store import delta
@@ -25,6 +24,7 @@ from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
+from auditlake.store.pseudonyms import Pseudonyms
 
 
 def add_hold(

@@ -34,10 +34,10 @@ class Leftover:
 
     path: str
     """Below the lake."""
-    kind: Literal["quarantine", "report"]
+    kind: Literal["quarantine", "report", "alert"]
     size: int
     because: str
-    """Why it goes, or why it stays."""
+    """Why it goes, or what becomes of it."""
 
 
 def quarantine_files(layout: Layout) -> list[Path]:

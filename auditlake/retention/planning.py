@@ -16,11 +16,23 @@ from auditlake.retention.judge import Judge
 from auditlake.retention.keeping import widened
 from auditlake.retention.leftovers import due_leftovers
 from auditlake.retention.plan import RetentionPlan, make_plan
-from auditlake.retention.pseudonyms import pseudonyms
 from auditlake.retention.terms import last_recorded, terms_of, weakened
 from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
+from auditlake.store.pseudonyms import pseudonyms
+
+
+class AlertsTo(Protocol):
+    """What of the section ``[alerts]`` retention needs."""
+
+    @property
+    def webhook(self) -> str | None:
+        """A URL that each alert is posted to."""
+
+    @property
+    def jsonl(self) -> str | None:
+        """A file that alerts are appended to; if relative, in the lake's folder."""
 
 
 class Settings(Protocol):
@@ -49,6 +61,10 @@ class Settings(Protocol):
     @property
     def personal(self) -> tuple[str, ...]:
         """Where in details and metadata personal data lies."""
+
+    @property
+    def alerts(self) -> AlertsTo:
+        """Where alerts go."""
 
 
 def judge_of(layout: Layout, settings: Settings, as_of: datetime) -> Judge:

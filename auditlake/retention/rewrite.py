@@ -17,11 +17,11 @@ from auditlake.errors import LakeFormatError
 from auditlake.events.paths import PersonalPath, replaced
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.policies.compile import Step
-from auditlake.retention.pseudonyms import Pseudonyms
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import DataFile, file_paths
 from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout
+from auditlake.store.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
     import duckdb

@@ -39,7 +39,7 @@ class RetentionVerbs:
     def binding_holds(self) -> tuple[Hold, ...]:
         """The holds as they count: whom they name is also found by the pseudonym that has taken the name's place."""
         from auditlake.retention.keeping import widened
-        from auditlake.retention.pseudonyms import pseudonyms
+        from auditlake.store.pseudonyms import pseudonyms
 
         return widened(self.holds(), pseudonyms(self.layout, make=False))
 

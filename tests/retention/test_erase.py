@@ -15,8 +15,8 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.errors import LakeFormatError, RetentionError
 from auditlake.events.paths import personal_path, replaced
 from auditlake.retention.finish import certificate_paths
-from auditlake.retention.pseudonyms import Pseudonyms, pseudonyms
 from auditlake.store.history import commit_metadata
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
 
@@ -144,16 +144,45 @@ def test_landing_and_quarantine(lake: AuditLake) -> None:
     ]
     assert new.name == f"records-{hashlib.sha256(new.read_bytes()).hexdigest()}.jsonl"
     assert any("1 kept report file may name the person" in sentence for sentence in done.left)
-    assert any("id_conflict" in sentence for sentence in done.left)
 
 
 def test_the_old_input_again(lake: AuditLake) -> None:
-    """An erased event that is ingested again does not come back: it is another event of a known id."""
-    lake.erase("ann", **WHY)
+    """An erased event that is ingested again is the one that is there: nothing of it is kept anywhere."""
+    lake.erase("ann", **WHY, paths=["$.details.to.email"])
+    before = rows(lake)
     again = lake.ingest(lake.layout.root.parent / "events.jsonl")
 
-    assert (again.landed, again.duplicates, again.quarantined) == (0, 8, 4)
-    assert dict(again.reasons) == {"id_conflict": 4}
+    assert (again.landed, again.duplicates, again.quarantined) == (0, 12, 0)
+    assert rows(lake) == before
+    assert not list(lake.layout.quarantine.iterdir())
+
+
+def test_the_old_input_again_after_max_retention(tmp_path: Path) -> None:
+    """The same where the limit of a policy took the personal data, at a place in JSON too."""
+    lake = made(tmp_path / "lake", {"keep": policy_text(["login"], "100d", "2d")}, Clock())
+    config = lake.layout.config.read_text().replace("personal = []", 'personal = ["$.metadata.n"]')
+    lake.layout.config.write_text(config)
+    lake = AuditLake(lake.layout.root, clock=Clock())
+    bring(lake, (record(n, NOW - n * DAY, ip_address=f"10.0.0.{n}", metadata={"n": 1.50, "m": "x"}) for n in range(6)))
+    lake.retention_apply(accept_weaker="tests")
+    assert sum((user or "").startswith("pseudonym-") for user, *_ in rows(lake).values()) == 4
+    again = lake.ingest(tmp_path / "events.jsonl")
+
+    assert (again.landed, again.duplicates, again.quarantined) == (0, 6, 0)
+
+
+@pytest.mark.parametrize("change", [
+    {"user_id": "bob"}, {"ip_address": "10.9.9.9"}, {"ip_address": None}, {"session_id": "s"}, {"action": "other"},
+    {"details": {"to": {"email": "other@example.org"}, "n": 1}}, {"details": {"to": {"email": "ann@example.org"}}},
+    {"details": None}, {"metadata": {"more": 1}},
+])  # fmt: skip
+def test_another_event_of_an_erased_id(lake: AuditLake, change: dict[str, object]) -> None:
+    """What says anything else than the erased event said is another event of its id, and stays a conflict."""
+    lake.erase("ann", **WHY, paths=["$.details.to.email"])
+    erased = record(0, NOW, user_id="ann", ip_address="10.0.0.0",
+                    details={"to": {"email": "ann@example.org"}, "n": 1})  # fmt: skip
+    assert bring(lake, [erased], "same.jsonl").duplicates == 1
+    assert dict(bring(lake, [erased | change], "other.jsonl").reasons) == {"id_conflict": 1}
 
 
 def test_what_is_refused(lake: AuditLake) -> None:
