@@ -107,7 +107,7 @@ def carry_out(
     events = certificate["deleted"] + certificate["pseudonymised"]
     record = Record(
         deed.kind, now, operator, f"{verb} {count(events, 'event')} (certificate {name})", deed.terms,
-        weaker=deed.weaker, certificate=certificate, rows_stay=not deed.days,
+        weaker=deed.weaker, certificate=certificate,
     )  # fmt: skip
     change = delta.Change(adds, removes, record.metadata())
     return delta.commit(layout, snapshot, change), name

@@ -33,18 +33,12 @@ class Record:
     certificate: Mapping[str, Any] = field(default_factory=dict)
     """What the certificate says, whole: its files are made of it, now or by the next who comes this way."""
 
-    rows_stay: bool = False
-    """Whether no row of the table was touched."""
-
     def metadata(self) -> dict[str, Any]:
         """As the Delta log keeps it."""
         said = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.said,
                 "terms": dict(self.terms)}  # fmt: skip
-        more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
-                "rows_stay": self.rows_stay}  # fmt: skip
-        return said | {
-            name: dict(value) if isinstance(value, Mapping) else value for name, value in more.items() if value
-        }
+        more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate}
+        return said | {name: dict(value) for name, value in more.items() if value}
 
 
 def operator_or_user(operator: str | None) -> str:

@@ -187,6 +187,32 @@ def test_old_snapshots_say_what_was_taken(full: AuditLake) -> None:
     assert ids(full, newer) == sorted([*LEFT, "e100"])
 
 
+def test_whole_snapshots_are_read(tmp_path: Path) -> None:
+    """A deletion refuses no snapshot that lost none of its rows, whatever compaction did to its files."""
+    clock = Clock(NOW - 11 * DAY)
+    lake = grace(made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, clock), "0h")
+    lake.retention_apply(accept_weaker="a lake of tests")
+    for n in range(3):
+        bring(lake, [record(n, NOW - n * DAY / 2)])
+    old = lake.snapshot().version
+    bring(lake, [record(10, NOW - DAY), record(11, NOW - 9 * DAY), record(12, NOW - 8 * DAY)])
+    all_of_them = lake.snapshot().version
+    lake.compact(grace_seconds=0)
+    compacted = lake.snapshot().version
+    clock.now = NOW
+    done = lake.retention_apply()
+    assert [each.action for each in done.plan.changes] == ["drop", "drop"]
+
+    assert ids(lake, old) == ["e0", "e1", "e2"]
+    assert ids(lake, done.snapshot) == ["e0", "e1", "e10", "e2"]
+    for version in (all_of_them, compacted):
+        with pytest.raises(SnapshotError, match=f"version {done.snapshot} deleted or pseudonymised 2 events"):
+            ids(lake, version)
+    lake.erase("user 1", reason="r", ticket="t")
+    with pytest.raises(SnapshotError, match="replaced the personal data in 2 events"):
+        lake.sql("select user_id from events", snapshot=old).fetchall()
+
+
 def test_files_stay_for_the_grace(full: AuditLake) -> None:
     """Within the grace an old snapshot is read as it was; after it, the next apply removes exactly what went."""
     lake = grace(full, "24h")

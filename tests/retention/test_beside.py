@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def mentions(lake: AuditLake, name: bytes) -> set[str]:
 
 
 def test_nothing_names_the_person(lake: AuditLake) -> None:
-    """Of what was logged, alerted and flushed nothing in the lake names the person afterwards, nor an alert comes twice."""
+    """Nothing of what was logged and alerted names the person afterwards, and no alert comes twice."""
     with lake.trail() as trail:
         log(lake, 0, "ann", "ann", "annette", "annette", trail=trail)
         lake.flush()
@@ -110,7 +109,7 @@ def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
 
 
 def test_interrupted_before_the_alerts(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An erasure that dies once it is committed, before its files of the alerts are written, is finished by the next."""
+    """An erasure that dies between its commit and the files of the alerts is finished by the next one."""
     log(lake, 0, "ann", "ann")
     evaluate_once(lake.layout, lake.config, Clock())
 
@@ -142,4 +141,4 @@ def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:
     assert lake.flush().landed == 1
     assert ids(lake) == ["e1"]
     assert len(data_files(lake)) == 1
-    assert not os.path.exists(lake.layout.segment(0, 1))
+    assert not lake.layout.segment(0, 1).exists()
