@@ -136,15 +136,16 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
     done = lake.retention_apply(plan=digest, **options)
     if as_json:
         machine({
-            "deleted": done.plan.due, "pseudonymised": done.plan.pseudonymise, "held": done.plan.held,
+            "was_done": done.was_done, "deleted": 0 if done.was_done else done.plan.due,
+            "pseudonymised": 0 if done.was_done else done.plan.pseudonymise, "held": done.plan.held,
             "plan": done.plan.digest, "snapshot": done.snapshot, "certificate": done.certificate,
             "unlinked": done.unlinked,
         })  # fmt: skip
         return
-    click.echo(
-        f"{done.plan.due:,} events deleted, {done.plan.pseudonymise:,} pseudonymised, {done.unlinked:,} files "
-        f"removed (snapshot {done.snapshot})"
-    )
+    what = "this plan was carried out before" if done.was_done else (
+        f"{done.plan.due:,} events deleted, {done.plan.pseudonymise:,} pseudonymised"
+    )  # fmt: skip
+    click.echo(f"{what}, {done.unlinked:,} files removed (snapshot {done.snapshot})")
     if done.certificate:
         click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
 

@@ -10,7 +10,7 @@ from typing import Any
 from auditlake.errors import RetentionError
 from auditlake.reports.words import count
 from auditlake.retention.deed import Day, Deed, carry_out, left_everywhere
-from auditlake.retention.finish import finish
+from auditlake.retention.finish import carried_out, finish
 from auditlake.retention.holds import load_holds
 from auditlake.retention.judge import DEFAULT, Judge
 from auditlake.retention.leftovers import quarantine_files, report_files
@@ -30,13 +30,15 @@ class Applied:
     """What an apply did."""
 
     plan: RetentionPlan
-    """The plan that was carried out."""
+    """The plan that was carried out; where that was done before, what the plan is now."""
     snapshot: int
     """The newest version after it."""
     certificate: str | None
     """The certificate's id; None where there was nothing to do."""
     unlinked: int
     """Data files that were removed from the disk, those of earlier applies among them."""
+    was_done: bool = False
+    """Whether the plan that was asked for had been carried out before, so that only files were left to be removed."""
 
 
 def apply(
@@ -56,7 +58,8 @@ def apply(
         layout: The lake.
         settings: What lake.toml says.
         as_of: The instant to judge at, not after now.
-        digest: The plan that was seen; nothing is done if there is another one by now.
+        digest: The plan that was seen; nothing is done if there is another one by now. One that was carried out, by
+            an apply that was interrupted perhaps, is finished.
         accept_weaker: Why weaker rules than recorded are right; refused without.
         operator: Who does it.
         now: The present.
@@ -78,6 +81,8 @@ def apply(
         unlinked = finish(layout, snapshot, settings.grace_seconds)
         judge = judge_of(layout, settings, as_of)
         plan = plan_snapshot(layout, settings, judge, snapshot)
+        if digest not in (None, plan.digest) and (before := carried_out(layout, snapshot.version, digest)):
+            return Applied(plan, snapshot.version, before, unlinked, was_done=True)
         _check(plan, digest, accept_weaker)
         if not plan.changes and not plan.leftovers and not plan.weaker:
             return Applied(plan, snapshot.version, None, unlinked)

@@ -42,6 +42,15 @@ def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
     return unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
 
 
+def carried_out(layout: Layout, newest: int, plan: str) -> str | None:
+    """The certificate's id of the commit that carried out a plan, by the plan's digest; None if none has."""
+    for _, own in _commits(layout, newest):
+        said = own.get("certificate")
+        if said and said["plan_digest"] == plan:
+            return certificate_id(render_certificate_json(said))
+    return None
+
+
 def certificate_paths(layout: Layout, name: str) -> tuple[Path, Path]:
     """The JSON and the page of a certificate."""
     return layout.certificates / f"{name}.json", layout.certificates / f"{name}.html"

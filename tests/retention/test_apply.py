@@ -103,6 +103,19 @@ def test_holds_win(full: AuditLake) -> None:
     assert ids(full) == LEFT
 
 
+def test_a_plan_that_was_carried_out_is_finished(full: AuditLake) -> None:
+    """The same plan again does nothing and says so, whatever is due by now: an apply may have died before it ended."""
+    digest = full.retention_plan().digest
+    done = full.retention_apply(plan=digest)
+    bring(full, [record(100, NOW - 20 * DAY)])
+    again = full.retention_apply(plan=digest)
+
+    assert (again.was_done, again.certificate, again.plan.due) == (True, done.certificate, 1)
+    assert (done.was_done, len(ids(full))) == (False, len(LEFT) + 1)
+    shown = cli(full.layout.root, "retention", "apply", "--yes", "--plan", digest)
+    assert "this plan was carried out before, 0 files removed" in shown.stdout
+
+
 def test_another_plan_is_refused(full: AuditLake) -> None:
     """A plan that is not the one that was shown is refused, and so is an instant that lies ahead."""
     digest = full.retention_plan().digest

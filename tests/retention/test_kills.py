@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def words(verb: str) -> list[str]:
+def words(verb: str, root: Path) -> list[str]:
     if verb == "apply":
-        return ["retention", "apply", "--yes", "--as-of", NOW.isoformat()]
+        return ["retention", "apply", "--yes", "--as-of", NOW.isoformat(), "--plan", seen(root)]
     return ["erase", "--yes", "--user-id", "ann", "--reason", "r", "--ticket", "t"]
+
+
+@cache
+def seen(root: Path) -> str:
+    """The digest of what a lake's plan was when it was first asked for."""
+    return AuditLake(root, clock=Clock()).retention_plan(NOW).digest
 
 
 def check_certificates(lake: AuditLake) -> None:
@@ -76,7 +83,7 @@ def check_survived(root: Path, verb: str) -> None:
     lake = AuditLake(root, clock=Clock())
     before = ids(lake)
     assert before in ((ALL, STAY) if verb == "apply" else (ALL,))
-    again = cli(root, *words(verb))
+    again = cli(root, *words(verb, root))
     assert again.returncode == 0, again.stderr
     lake = AuditLake(root, clock=Clock())
     assert not list(lake.layout.staging.iterdir())
@@ -100,7 +107,7 @@ def in_parallel(work: object, runs: int) -> Iterable[tuple[Path, int]]:
 def kill_at_calls(verb: str, template: Path, tmp_path: Path, most: int) -> None:
     log = tmp_path / "trace"
     counted = copied(template, tmp_path / "counted")
-    done = cli(counted, *words(verb), prefix=strace.traced(log, strace.CALLS))
+    done = cli(counted, *words(verb, counted), prefix=strace.traced(log, strace.CALLS))
     assert done.returncode == 0, done.stderr
     check_survived(counted, verb)
     places = strace.places(log)
@@ -110,7 +117,7 @@ def kill_at_calls(verb: str, template: Path, tmp_path: Path, most: int) -> None:
     def work(run: int) -> tuple[Path, int]:
         call, number = points[run]
         root = copied(template, tmp_path / f"lake{run}")
-        return root, cli(root, *words(verb), prefix=strace.spoilt(call, number, KILL)).returncode
+        return root, cli(root, *words(verb, root), prefix=strace.spoilt(call, number, KILL)).returncode
 
     died = 0
     for root, code in in_parallel(work, len(points)):
@@ -140,11 +147,12 @@ def test_killed_at_every_call(verb: str, template: Path, tmp_path: Path) -> None
 def test_the_disk_refuses(verb: str, call: str, template: Path, tmp_path: Path) -> None:
     """Where the disk refuses a call there is one clear error, and the same again ends in the same state."""
     log = tmp_path / "trace"
-    cli(copied(template, tmp_path / "counted"), *words(verb), prefix=strace.traced(log, [call]))
+    counted = copied(template, tmp_path / "counted")
+    cli(counted, *words(verb, counted), prefix=strace.traced(log, [call]))
     points = strace.evenly(strace.places(log, [call]), 4)
     for run, (name, number) in enumerate(points):
         root = copied(template, tmp_path / f"lake{run}")
-        done = cli(root, *words(verb), prefix=strace.spoilt(name, number, "error=EIO"))
+        done = cli(root, *words(verb, root), prefix=strace.spoilt(name, number, "error=EIO"))
         assert "Traceback" not in done.stderr
         assert done.returncode in (0, 3)
         check_survived(root, verb)
@@ -155,13 +163,14 @@ def test_killed_at_random_moments(template: Path, tmp_path: Path) -> None:
     seeded = random.Random(7)
     plans = [(verb, seeded.random()) for verb in VERBS * 4]
     began = time.monotonic()
-    cli(copied(template, tmp_path / "timed"), *words("apply"))
+    timed = copied(template, tmp_path / "timed")
+    cli(timed, *words("apply", timed))
     usual = time.monotonic() - began
 
     def work(run: int) -> tuple[Path, int]:
         verb, share = plans[run]
         root = copied(template, tmp_path / f"lake{run}")
-        command = [*CLI, "--lake", str(root), *words(verb)]
+        command = [*CLI, "--lake", str(root), *words(verb, root)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             time.sleep(usual * (0.3 + 0.8 * share))  # the first third is imports
             process.kill()
