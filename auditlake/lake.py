@@ -20,6 +20,7 @@ from auditlake.store.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from auditlake.alerts.watch import Alerts
     from auditlake.events.event import AuditEvent
     from auditlake.landing.flush import FlushSummary
     from auditlake.landing.trail import Trail
@@ -103,12 +104,11 @@ class AuditLake(RetentionVerbs):
         """:meth:`log` for several together, all or none of them; gives their ids."""
         return self._trail.log_many(events)
 
-    def trail(self, **options: Any) -> Trail:
-        """A trail with settings of its own, those of :class:`TrailOptions`; to be closed, or used with ``with``."""
-        from auditlake.landing.trail import Terms, Trail, TrailOptions
+    def trail(self, *, alerts: Alerts | bool = None, **options: Any) -> Trail:
+        """A trail with settings of its own: ``alerts`` and those of :func:`auditlake.alerts.trail.open_trail`."""
+        from auditlake.alerts.trail import open_trail
 
-        terms = Terms(self.config.event_types, self.config.max_record)
-        return Trail(self.layout, terms, TrailOptions(**options), flush=self.flush)
+        return open_trail(self.layout, self.config, self._clock, self.flush, alerts, **options)
 
     @cached_property
     def _trail(self) -> Trail:

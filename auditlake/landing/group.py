@@ -2,7 +2,8 @@
 
 Callers put their lines into a queue. Whoever finds nobody at work lands all that is there in one write and one sync,
 and wakes the others; one caller alone does just that. Whatever a signal handler raises, and wherever, nobody waits for
-ever and no line is landed twice: there is no lock but the leader's, and each step can be found half done.
+ever: there is no lock but the leader's, each step can be found half done, and what an interrupted leader had taken the
+next one lands.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import RLock as Lock
 
-from auditlake.errors import LakeError, LandingError
+from auditlake.errors import LakeError
 
 Land = Callable[[bytes, list[object]], None]
-"""Writes and syncs lines, or raises LakeError; the list gets an item as soon as they are on the disk."""
+"""Writes and syncs lines, or raises LakeError; the list gets an item as soon as they are on the disk.
+
+Where something else is raised and the list is empty, the same lines come again: what was written of them is left out.
+"""
 
 _PATIENCE_SECONDS = 1.0
 """When a waiting caller looks for itself: only after one was lost that should have woken it."""
@@ -58,6 +62,8 @@ class Group:
         self._lead = lead
         self._queue: deque[_Call] = deque()
         self._taken: list[_Call] = []
+        self._outcome: list[object] = []
+        self._error: LakeError | None = None
         self._expected = 1
         self._pace = 0.0
 
@@ -65,7 +71,7 @@ class Group:
         """Return once the lines are on the disk. Not for whoever holds the lead.
 
         Raises:
-            LakeError: What ``land`` raised, or whoever led was interrupted; the lines are not claimed.
+            LakeError: What ``land`` raised; the lines are not claimed.
         """
         call = _Call(data)
         self._queue.append(call)
@@ -97,32 +103,35 @@ class Group:
 
     def wake(self) -> None:
         """Let somebody who waits see whether it is to lead now."""
-        with suppress(IndexError):
-            self._queue[0].gate.put(None)
+        if self._queue:
+            with suppress(IndexError):  # somebody has landed it just now
+                self._queue[0].gate.put(None)
 
     def _land_all(self) -> None:
-        error: LakeError = LandingError("not recorded: whoever was writing it was interrupted", hint="log it again")
-        self._settle(error)  # of a leader that could not even do this
-        self._gather()
+        self._settle()  # for a leader that could not even do this
+        if len(self._queue) < self._expected:
+            self._gather()
+        self._outcome, self._error = [], None
         self._taken = list(self._queue)
-        outcome: list[object] = []
         began = time.monotonic()
         try:
-            self._land(b"".join([call.data for call in self._taken]), outcome)
+            self._land(b"".join([call.data for call in self._taken]), self._outcome)
         except LakeError as refusal:
-            error = refusal
+            self._error = refusal
         finally:
             landed = len(self._taken)
-            self._settle(None if outcome else error)  # an interrupt after the sync is nothing to the others
+            self._settle()
         self._pace = time.monotonic() - began
         self._expected = landed + len(self._queue)
 
-    def _settle(self, error: LakeError | None) -> None:
-        for call in self._taken:
-            if not call.done:
-                call.settle(error)
-        while self._queue and self._queue[0].done:
-            self._queue.popleft()
+    def _settle(self) -> None:
+        """Tell those who were taken how it went. After an interrupt nobody is: they are still queued for the next."""
+        if self._outcome or self._error is not None:
+            for call in self._taken:
+                if not call.done:
+                    call.settle(None if self._outcome else self._error)
+            while self._queue and self._queue[0].done:
+                self._queue.popleft()
         self._taken = []
 
     def _gather(self) -> None:
@@ -130,7 +139,6 @@ class Group:
 
         For no longer than the last landing took, so that it pays where it succeeds and costs little where it does not.
         """
-        if len(self._queue) < self._expected:
-            until = time.monotonic() + self._pace
-            while len(self._queue) < self._expected and time.monotonic() < until:
-                time.sleep(_STEP_SECONDS)
+        until = time.monotonic() + self._pace
+        while len(self._queue) < self._expected and time.monotonic() < until:
+            time.sleep(_STEP_SECONDS)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from threading import RLock
-from typing import Literal, Self, get_args
+from typing import Literal, Protocol, Self, get_args
 from weakref import WeakMethod, WeakSet
 
 from auditlake.errors import EventError, LakeError, LandingError
@@ -74,6 +74,16 @@ class TrailOptions:
                 raise LakeError(f"{name}: expected more than 0, got {value!r}")
 
 
+class Companion(Protocol):
+    """What works in this process for as long as a trail is open."""
+
+    def start(self) -> None:
+        """Begin, if it has not: called with the first event, and with the first in a forked child."""
+
+    def stop(self) -> None:
+        """End; called once the trail is closed."""
+
+
 class Trail:
     """Logs events into a lake, from any number of threads; each process has trails of its own.
 
@@ -85,6 +95,7 @@ class Trail:
         terms: What the lake takes.
         options: How the trail is kept.
         flush: Brings what has landed into the table; called every ``flush_seconds`` by a thread of its own.
+        beside: Begins with the first event and ends with the trail.
         sync: How bytes get to the disk.
     """
 
@@ -95,6 +106,7 @@ class Trail:
         options: TrailOptions | None = None,
         *,
         flush: Callable[[], object] | None = None,
+        beside: Companion | None = None,
         sync: Sync = sync_data,
     ) -> None:
         self.options = options or TrailOptions()
@@ -104,6 +116,7 @@ class Trail:
         self._max_record = terms.max_record
         self._terms = terms
         self._flush = flush
+        self._companion = beside
         self._sync = sync
         self._closed = False
         self._renew()
@@ -184,6 +197,8 @@ class Trail:
                 thread.stop(_FLUSH_WAIT_SECONDS)
             if aside is not None:
                 aside.close()
+            if self._companion is not None:
+                self._companion.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -239,6 +254,8 @@ class Trail:
         self._aside._append(lines)  # noqa: SLF001 - its own kind
 
     def _started(self) -> list[Background]:
+        if self._companion is not None:
+            self._companion.start()
         threads = []
         if self.options.durability == "interval":
             seconds = self.options.interval_ms / 1000
@@ -262,8 +279,12 @@ class Trail:
             return
         try:
             self._flush()
-        except BaseException:  # noqa: BLE001 - a panic of delta-rs is no Exception, and logging goes on
+        except Exception:  # noqa: BLE001 - whatever it is, logging goes on
             _log.exception("the flush failed; it is tried again in %g s", self.options.flush_seconds)
+        except BaseException:  # noqa: BLE001 - see above
+            # delta-rs panics, which is no Exception, in a forked child of a process that has used it.
+            self._flush = None
+            _log.exception("this process cannot flush; what it logs is safe, and is for another process to flush")
 
     def _forget(self) -> None:
         """In a forked child: the files, the lines and the threads are the parent's."""

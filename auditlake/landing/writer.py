@@ -30,6 +30,7 @@ class Writer:
         """What is being written; None before the first line and after a segment was given up."""
         self._slot: Slot | None = None
         self._doubt = False
+        self._outcome: list[object] | None = None
         self._layout = layout
         self._bytes = segment_bytes
         self._seconds = segment_seconds
@@ -56,6 +57,7 @@ class Writer:
         ):
             segment = self._begin(segment)
         # Until it is known how it went: whatever a signal handler raises leaves this behind.
+        self._outcome = outcome
         self._doubt = True
         try:
             written = segment.file.write(data)
@@ -76,6 +78,10 @@ class Writer:
             LandingError: The disk refused, now or in the background before.
         """
         if segment is not None:
+            if self._doubt and self._outcome == []:
+                # Lines of a call that was interrupted before their sync: unclaimed, or about to be written again.
+                with suppress(OSError):
+                    segment.file.truncate(segment.length)
             self._retire(segment)
         try:
             if self._slot is None:

@@ -22,7 +22,6 @@ from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
 
 if TYPE_CHECKING:
     from auditlake.alerts.model import Alert
-    from auditlake.alerts.watch import Watch
     from auditlake.lake import AuditLake
     from auditlake.reports.produce import ComplianceReport
 
@@ -82,8 +81,8 @@ class AuditMonitor:
             self._import()
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to setup audit directory: {error}") from error
-        self._trail = self.lake.trail()
-        self._watch = self._watching() if security_logger is not None else None
+        # The security logger hears of alerts while this process is the one that evaluates the lake.
+        self._trail = self.lake.trail(alerts=self._alert if security_logger is not None else None)
 
     def __repr__(self) -> str:
         return f"<AuditMonitor {self.audit_dir}>"
@@ -97,8 +96,6 @@ class AuditMonitor:
     def close(self) -> None:
         """Raise what alerts are due and let go of the lake; done by itself at the exit of the interpreter."""
         self._trail.close()
-        if self._watch is not None:
-            self._watch.stop()
 
     # Events
 
@@ -114,8 +111,6 @@ class AuditMonitor:
             MonitoringError: It cannot be recorded; nothing of it is kept.
         """
         event_id = uuid7()
-        if self._watch is not None:
-            self._watch.start()  # does nothing but in a process that was forked
         try:
             made = recorded(event, event_id)
             event_id = self._trail.log(made)
@@ -358,12 +353,6 @@ class AuditMonitor:
         if summary.quarantined:
             _LOGGER.warning("%d lines of LLMGuardian cannot be events: %s", summary.quarantined, summary.quarantine)
         write_whole(known_file, json.dumps(marks, indent=1).encode())
-
-    def _watching(self) -> Watch:
-        """Alerts to the security logger, from this process or, while another one evaluates the lake, from that."""
-        from auditlake.alerts.watch import start_watching
-
-        return start_watching(self.lake.layout, self.lake.config, self._clock, self._alert)
 
     def _alert(self, alert: Alert) -> None:
         if alert.kind == "threshold_exceeded":

@@ -81,7 +81,7 @@ def cases(draw: st.DrawFn, delays: Sequence[int]) -> Case:
 def play_out(template: Path, folder: Path, case: Case) -> Play:
     """Log, evaluate, flush and restart as the case says; at the end everything is in the table, and long past."""
     file = policy(case.threshold, group_by=case.grouping, where=WHERES[case.where][0])
-    play = Play(folder / f"lake{next(_numbers)}", template, {"watched": file}, LATENESS)
+    play = Play(folder / f"law{next(_numbers)}", template, {"watched": file}, LATENESS)
     absent = 0
     play.now = BASE - SECOND
     play.evaluate()

@@ -22,6 +22,7 @@ from auditlake.alerts.model import Alert
 from auditlake.alerts.watch import Watch, elected, evaluate_once, start_watching
 from auditlake.clock import system_clock
 from auditlake.errors import LakeBusyError
+from auditlake.landing.trail import Trail
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import policy
 from tests.alerts.waiting import until
@@ -37,6 +38,13 @@ def lake(make: Make) -> AuditLake:
     text = layout.config.read_text()
     layout.config.write_text(text[: text.index("[alerts]")] + JSONL)
     return AuditLake(layout.root)
+
+
+@pytest.fixture
+def trail(lake: AuditLake) -> Iterator[Trail]:
+    """Logs, and leaves the evaluation to what the test starts."""
+    with lake.trail(alerts=False) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -94,12 +102,12 @@ class Worker:
         self.process.wait(60)
 
 
-def test_alerts_come_as_it_happens(lake: AuditLake, watch: Callable[..., Watch]) -> None:
+def test_alerts_come_as_it_happens(lake: AuditLake, trail: Trail, watch: Callable[..., Watch]) -> None:
     """A callable, the log and the file of lake.toml get an alert while the process logs on."""
     got: list[Alert] = []
     watch(got.append)
     for _ in range(3):
-        lake.log(login("ann"))
+        trail.log(login("ann"))
     until(lambda: got and alerted(lake))
 
     assert [(alert.policy_id, dict(alert.group), alert.count) for alert in got] == [("watched", {"user_id": "ann"}, 3)]
@@ -117,19 +125,19 @@ def test_starting_is_idempotent(lake: AuditLake, watch: Callable[..., Watch]) ->
     until(lambda: one.is_evaluating)
 
 
-def test_one_evaluates(lake: AuditLake, watch: Callable[..., Watch]) -> None:
+def test_one_evaluates(lake: AuditLake, trail: Trail, watch: Callable[..., Watch]) -> None:
     """Of two, one evaluates, and the other when that one stops; each alert comes once."""
     one = watch()
     until(lambda: one.is_evaluating)
     two = watch()
     for _ in range(3):
-        lake.log(login("ann"))
+        trail.log(login("ann"))
     until(lambda: alerted(lake))
     assert not two.is_evaluating
     one.stop(wait_seconds=60)
     until(lambda: two.is_evaluating)
     for _ in range(3):
-        lake.log(login("ben"))
+        trail.log(login("ben"))
     until(lambda: len(alerted(lake)) == 2)
 
     assert alerted(lake) == ["ann", "ben"]
@@ -201,7 +209,7 @@ def test_stopping_in_a_child_leaves_the_parent_alone(lake: AuditLake, watch: Cal
 
 
 def test_nobody_waits_for_the_evaluator(
-    lake: AuditLake, watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+    lake: AuditLake, trail: Trail, watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Logging goes on while the evaluator and a sink hang."""
     release, hung = threading.Event(), threading.Event()
@@ -216,17 +224,21 @@ def test_nobody_waits_for_the_evaluator(
     got: list[Alert] = []
     watch([lambda _: release.wait(), got.append])
     for _ in range(100):
-        lake.log(login("ann"))
+        trail.log(login("ann"))
     assert hung.wait(60)
     for _ in range(100):
-        lake.log(login("ann"))
+        trail.log(login("ann"))
     assert not got
     release.set()
     until(lambda: len(got) == 1)
 
 
 def test_a_failure_is_no_end(
-    lake: AuditLake, watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    lake: AuditLake,
+    trail: Trail,
+    watch: Callable[..., Watch],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An evaluator that fails is logged and replaced, and misses nothing."""
     from auditlake.alerts.reading import Batches
@@ -243,7 +255,7 @@ def test_a_failure_is_no_end(
     one = watch()
     until(lambda: one.is_evaluating)
     for number in range(6):
-        lake.log(login(f"user {number % 2}"))
+        trail.log(login(f"user {number % 2}"))
     until(lambda: len(alerted(lake)) == 2)
 
     assert sorted(alerted(lake)) == ["user 0", "user 1"]
@@ -263,12 +275,12 @@ def test_a_lake_that_goes_away_is_left_alone(make: Make) -> None:
 # Once
 
 
-def test_once(lake: AuditLake) -> None:
+def test_once(lake: AuditLake, trail: Trail) -> None:
     """Evaluating once alerts what was logged until now, and the next time only what is new."""
     got: list[Alert] = []
     for _ in range(2):
         for _ in range(3):
-            lake.log(login("ann"))
+            trail.log(login("ann"))
         evaluate_once(lake.layout, lake.config, system_clock, got.append)
 
     assert [dict(alert.group) for alert in got] == [{"user_id": "ann"}]
@@ -283,12 +295,12 @@ def test_once_while_another_one_evaluates(lake: AuditLake) -> None:
             evaluate_once(lake.layout, lake.config, system_clock)
 
 
-def test_an_outbox_is_taken_up_by_the_next_process(lake: AuditLake) -> None:
+def test_an_outbox_is_taken_up_by_the_next_process(lake: AuditLake, trail: Trail) -> None:
     """An alert that a file could not take is delivered by the evaluator that comes next."""
     (lake.layout.alerts).mkdir(exist_ok=True)
     (lake.layout.alerts / "alerts.jsonl").mkdir()
     for _ in range(3):
-        lake.log(login("ann"))
+        trail.log(login("ann"))
     one = start_watching(lake.layout, lake.config, system_clock)
     until(lambda: b"outbox" in state(lake) and b"jsonl" in state(lake))
     one.stop(wait_seconds=60)

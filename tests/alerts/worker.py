@@ -26,7 +26,7 @@ def main() -> None:
         print("evaluating", flush=True)
 
     threading.Thread(target=tell, daemon=True).start()
-    with lake.trail(flush_seconds=None) as trail:
+    with lake.trail(flush_seconds=None, alerts=False) as trail:
         for line in sys.stdin:
             trail.log(AuditEvent("login", system_clock(), user_id=line.strip()))
 

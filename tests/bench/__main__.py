@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.bench.child import WORKS
 from tests.bench.data import EVENTS, LINES, small_place
+from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.measure import Asked, Bench, Row, table
 
 COMMANDS = ("auditlake --help", "auditlake stats", 'python -c "import duckdb"')
@@ -30,6 +31,22 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
+        *_logging_rows(scale),
+    )
+
+
+def _logging_rows(scale: float) -> tuple[Asked, ...]:
+    synced, unsynced, crowded, followed = (f"{n * scale:,.0f} events" for n in (SYNCED, UNSYNCED, CROWDED, FOLLOWED))
+    per_second, per_sync = "events/s", "events a sync"
+    threads = f"log, sync, {THREADS} threads, {crowded}"
+    return (
+        Asked("log-sync", f"log, sync, one thread, {synced}", 1.3, figure=per_second),
+        Asked("log-interval", f"log, interval, one thread, {unsynced}", figure=per_second, least=100_000),
+        Asked("log-os", f"log, os, one thread, {unsynced}", figure=per_second, least=100_000),
+        Asked("log-threads", threads, rate=True, figure=per_sync, least=15),
+        Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
+        Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
+        Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
     )
 
 

@@ -1,6 +1,6 @@
 """One run of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER SCALE [ANSWER_FILE]``.
 
-Prints its seconds and this process's peak memory as JSON. With no row, it makes the data instead.
+Prints its seconds, this process's peak memory and perhaps another figure as JSON. With no row, it makes the data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import ingest, report, rolling
+from tests.bench import ingest, landing, report, rolling
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -26,6 +26,13 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
     "everything": lambda: rolling.works(by_user=False, everything=True),
     "everything-by-user": lambda: rolling.works(by_user=True, everything=True),
+    "log-sync": lambda: landing.one_thread("sync"),
+    "log-interval": lambda: landing.one_thread("interval"),
+    "log-os": lambda: landing.one_thread("os"),
+    "log-threads": lambda: landing.crowd(slow=False),
+    "log-threads-slow-disk": lambda: landing.crowd(slow=True),
+    "log-full-lake": landing.full_lake,
+    "log-predecessor": landing.predecessor,
 }
 """Every row that has a rival: its sides, ours first."""
 
@@ -40,11 +47,12 @@ def run(row: str, side: str, folder: Path, scale: float, answer: Path | None) ->
         work.run(small_place(folder), warm)
         start = time.perf_counter()
         found = work.run(place(folder, scale), real)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start if work.seconds is None else work.seconds(found)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if answer is not None:
             answer.write_bytes(pickle.dumps(work.answer(found)))
-    print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024}))
+        figure = {} if work.figure is None else {"figure": work.figure(found)}
+    print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, **figure}))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class Asked:
     """The most memory ours may take."""
     beside: str | None = None
     """Another side that is timed beside the rival and gets a row of its own."""
+    figure: str = ""
+    """What the other figure of its sides is, e.g. events/s."""
+    least: float | None = None
+    """The least that ours may have of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class Row:
     ratios: Sequence[float] = ()
     reach: str = ""
     met: bool | None = None
+    figure: str = ""
+    ours_figure: float | None = None
+    rival_figure: float | None = None
     ours_peak_mb: float | None = None
     rival_peak_mb: float | None = None
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -136,6 +143,7 @@ def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, floa
     ratios = [b / a if asked.rate else a / b for a, b in zip(ours, theirs, strict=True)]
     ratio = median(ratios)
     peak = max(run["peak_mb"] for run in runs[_OURS])
+    figures = [median(run["figure"] for run in runs[side]) if asked.figure else None for side in (_OURS, rival)]
     bounds, met = [], []
     if asked.reach is not None:
         bounds.append(f"rate >= {asked.reach:g} x" if asked.rate else f"<= {asked.reach:g} x")
@@ -143,9 +151,13 @@ def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, floa
     if asked.memory_mb is not None:
         bounds.append(f"<= {asked.memory_mb:.0f} MB")
         met.append(peak <= asked.memory_mb)
+    if asked.least is not None and figures[0] is not None:
+        bounds.append(f">= {asked.least:,g} {asked.figure}")
+        met.append(figures[0] >= asked.least)
     return Row(
         asked.name, asked.title, median(ours), median(theirs), rival, ratio, ratios, ", ".join(bounds),
-        all(met) if met else None, peak, max(run["peak_mb"] for run in runs[rival]), {_OURS: ours, rival: theirs},
+        all(met) if met else None, asked.figure, *figures, peak, max(run["peak_mb"] for run in runs[rival]),
+        {_OURS: ours, rival: theirs},
     )  # fmt: skip
 
 
@@ -166,14 +178,19 @@ def table(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        rival = "–" if row.rival is None else f"{_seconds(row.rival)} ({row.rival_is})"
+        ours, theirs = (_figure(row.figure, each) for each in (row.ours_figure, row.rival_figure))
+        rival = "–" if row.rival is None else f"{_seconds(row.rival)}{theirs} ({row.rival_is})"
         ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
         met = "–" if row.met is None else ("yes" if row.met else "**no**")
         peak = "–" if row.ours_peak_mb is None else f"{row.ours_peak_mb:.0f} MB / {row.rival_peak_mb:.0f} MB"
         lines.append(
-            f"| {row.title} | {_seconds(row.ours)} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
+            f"| {row.title} | {_seconds(row.ours)}{ours} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
         )
     return "\n".join(lines)
+
+
+def _figure(what: str, figure: float | None) -> str:
+    return "" if figure is None else f", {figure:,.{0 if figure >= 100 else 1}f} {what}"
 
 
 def _seconds(seconds: float) -> str:

@@ -18,3 +18,7 @@ class Work:
     """What is timed; the path is an empty folder for what it writes."""
     answer: Callable[[Any], Any]
     """From what it gave to what must be the same on all sides; not timed."""
+    seconds: Callable[[Any], float] | None = None
+    """What it took by its own account, where not all of ``run`` is to count."""
+    figure: Callable[[Any], float] | None = None
+    """Another number that is of interest, such as events a second."""

@@ -159,11 +159,12 @@ FLOATS = (
     | st.decimals(allow_nan=False, allow_infinity=False, places=3).map(float)
 )
 NUMBERS = st.integers() | st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**30]) | FLOATS
-ODD = st.sampled_from([
+ODDITIES = (
     Word("w"), Colour.RED, Odd.ONE, Plain.RED, Number.ONE, Whole(3), Real(2.5), Row([1]), b"x", NOON, date(2026, 1, 1),
     NOON.time(), UUID(int=5), Decimal(1), {1}, object(), OrderedDict(a=1), MappingProxyType({"a": (1,)}), range(2), 1j,
     {1: 2}, {None: 1}, {True: 1}, {Word("k"): 1}, {Colour.RED: 1}, timedelta(1), EventType.LOGIN,
-])  # fmt: skip
+)  # fmt: skip
+ODD = st.sampled_from(ODDITIES)
 LEAVES = st.none() | st.booleans() | NUMBERS | WORDS
 VALUES = st.recursive(
     LEAVES | LEAVES | LEAVES | ODD,
@@ -210,6 +211,16 @@ def test_the_line_is_canonical(fields: dict[str, Any]) -> None:
 def test_details_are_canonical(details: dict[str, Any]) -> None:
     """The same for the details of an event that is plain otherwise."""
     agree({"event_type": "login", "timestamp": NOON, "details": details})
+
+
+@pytest.mark.parametrize("number", range(len(ODDITIES)))
+def test_oddities_are_canonical(number: int) -> None:
+    """The same for what is nearly, or not at all, what JSON can say."""
+    odd = ODDITIES[number]
+    for details in ({"a": odd}, {"a": [odd]}, {"a": {"b": odd}}, odd):
+        agree({"event_type": "login", "timestamp": NOON, "details": details})
+        agree({"event_type": "login", "timestamp": NOON, "metadata": details})
+    agree({"event_type": "login", "timestamp": NOON, "user_id": odd})
 
 
 @given(FLOATS)

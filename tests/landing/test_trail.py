@@ -334,7 +334,7 @@ def test_a_trail_that_nobody_holds_is_closed(layout: Layout) -> None:
 def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     """At the exit of the interpreter everything logged is synced and the slot is free, though nobody closed it."""
     code = f"""
-import os, sys
+import os, sys, threading, time
 from tests.landing.lakes import event, trail
 from auditlake.store.layout import Layout
 from pathlib import Path
@@ -345,6 +345,7 @@ def sync(descriptor):
     sys.stdout.write(f"{{syncs[-1]}}\\n")
 log = trail(Layout(Path({str(layout.root)!r})), durability={durability!r}, interval_ms=60_000, sync=sync)
 log.log_many([event(n) for n in range(100)])
+threading.Thread(target=lambda held: time.sleep(3600), args=(log,), daemon=True).start()  # it never becomes garbage
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -390,6 +391,29 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
     assert "no flush today" in caplog.text
     time.sleep(0.02)
     assert count[0] == done
+
+
+def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a flush fails for good, as in a forked child of a process that has used delta-rs, it is told once."""
+
+    class PanicError(BaseException):
+        pass
+
+    count = [0]
+
+    def flush() -> None:
+        count[0] += 1
+        raise PanicError
+
+    with trail(layout, flush=flush, flush_seconds=0.001) as log:
+        log.log(event())
+        while log._flush is not None:
+            time.sleep(0.001)
+        log._flush_behind()
+        log.log(event())
+    assert count == [1]
+    assert [record.name for record in caplog.records] == ["auditlake.landing"]
+    assert "another process" in caplog.text
 
 
 def test_a_slow_flush_holds_nobody_up(layout: Layout) -> None:
