@@ -27,6 +27,7 @@ def create(
     *,
     event_types: Sequence[str] = (),
     default_retention: str | None = None,
+    unsigned: bool = False,
     clock: Clock = system_clock,
 ) -> AuditLake:
     """Make a lake, with the built-in policies in it.
@@ -35,6 +36,8 @@ def create(
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy governs, e.g. ``365d``; for ever if None.
+        unsigned: Make no key: the ledger's checkpoints are then not signed, and whoever can write the lake can make new
+            ones.
         clock: Where the present comes from.
 
     Raises:
@@ -43,7 +46,9 @@ def create(
     """
     from auditlake.init import create_lake
 
-    create_lake(Path(path), now=clock(), event_types=event_types, default_retention=default_retention)
+    create_lake(
+        Path(path), now=clock(), event_types=event_types, default_retention=default_retention, unsigned=unsigned
+    )
     return AuditLake(path, clock=clock)
 
 

@@ -109,7 +109,9 @@ def dump_config(config: LakeConfig) -> bytes:
         f'grace = "24h"\n'
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
-        f"personal = []\n"
+        f"personal = []\n\n"
+        f"[ledger]\n"
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
 
 
@@ -143,6 +145,10 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     alerts = known.pop("alerts", {})
     if not isinstance(alerts, dict):
         raise _wrong(layout, "alerts", "a section [alerts]", alerts)
+    ledger = known.pop("ledger", {})
+    if not isinstance(ledger, dict):
+        raise _wrong(layout, "ledger", "a section [ledger]", ledger)
+    _settings(layout, ledger, _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
     retention = known.pop("retention", {})
     if not isinstance(retention, dict):
         raise _wrong(layout, "retention", "a section [retention]", retention)
@@ -256,6 +262,9 @@ _ALERT_READERS: _Readers = {
     "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
 }
 """The section ``[alerts]``."""
+
+_LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
+"""The section ``[ledger]``."""
 
 
 _RETENTION_READERS: _Readers = {

@@ -18,6 +18,7 @@
     │   ├── LakeBusyError            another process holds the lock
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
+    │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
     ├── RetentionError          a deletion that was refused; nothing was deleted
     ├── ReportError             a report that cannot be built or written
@@ -122,6 +123,10 @@ class LandingError(LakeError):
 
 class CommitError(LakeError):
     """A commit was refused, or could not be made durable; nothing of it is claimed."""
+
+
+class LedgerError(LakeError):
+    """The ledger, or a key, a note, a checkpoint or a proof, that cannot be read or used."""
 
 
 class SnapshotError(LakeError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
+from auditlake.ledger.book import Record, begin
 from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
 from auditlake.retention.terms import terms_of
@@ -20,8 +21,10 @@ from auditlake.store.layout import Layout
 from auditlake.store.lock import check_file_system, sweep, workspace
 
 
-def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None) -> Layout:
-    """Make the folders, the empty table, lake.toml and the built-in policies.
+def create_lake(
+    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+) -> Layout:
+    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -43,7 +46,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            _make(Layout(folder / "lake"), config, now)
+            _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
             os.replace(folder / "lake", path)  # refused where another process was quicker
         sync_folder(path.parent)
     except OSError as error:
@@ -54,7 +57,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
     return Layout(path)
 
 
-def _make(layout: Layout, config: LakeConfig, now: datetime) -> None:
+def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
     layout.root.mkdir(mode=FOLDER_MODE)
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
@@ -62,4 +65,5 @@ def _make(layout: Layout, config: LakeConfig, now: datetime) -> None:
     write_whole(layout.config, dump_config(config))
     terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
     create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
+    begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
     sync_folder(layout.root)

@@ -14,6 +14,7 @@ from auditlake.config import LakeConfig, read_config
 from auditlake.events.times import Instant, as_instant, given
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
+from auditlake.provable import Provable
 from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake(RetentionVerbs):
+class AuditLake(RetentionVerbs, Provable):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
@@ -198,11 +199,7 @@ class AuditLake(RetentionVerbs):
         return load_policies(self.layout.policies, self.config.event_types)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id.
-
-        Raises:
-            PolicyNotFoundError: The lake has no such policy.
-        """
+        """One policy by its id; raises PolicyNotFoundError where the lake has none of it."""
         from auditlake.policies.store import chosen
 
         return chosen(self.policies(), [policy_id])[0]
@@ -211,13 +208,16 @@ class AuditLake(RetentionVerbs):
         """Check a policy file and copy it into the lake; its name is the policy's id."""
         from auditlake.policies.store import add_policy
 
-        return add_policy(self.layout, Path(file), self.config.event_types, replace=replace)
+        return add_policy(
+            self.layout, Path(file), self.config.event_types, replace=replace,
+            now=self._clock(), wait_seconds=self._wait,
+        )  # fmt: skip
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
         from auditlake.policies import store
 
-        store.remove_policy(self.layout, policy_id)
+        store.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
 
     def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""

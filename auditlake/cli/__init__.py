@@ -1,7 +1,8 @@
 """The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
 
 Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error. A reader who goes away changes none.
+:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong. A reader
+who goes away changes none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, live, policies, reporting, retention, watch
+from auditlake.cli import data, lakes, live, policies, proof, reporting, retention, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -33,7 +34,7 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for group in (lakes, data, live, watch, reporting, policies, retention):
+for group in (lakes, data, live, watch, reporting, policies, retention, proof):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -89,7 +89,7 @@ def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
 
 
 def _checkpoint(log: Path, version: int) -> Path:
-    return log / f"{version:020d}.checkpoint.parquet"
+    return log / f"{version:020d}.checkpoint.parquet"  # also in a copy of the log
 
 
 def _pointer(log: Path) -> Path:

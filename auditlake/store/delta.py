@@ -20,10 +20,13 @@ from urllib.parse import unquote
 
 from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
+from auditlake.ledger.book import LEAF_KEY, Prepared, complete
+from auditlake.ledger.entry import Taken
 from auditlake.store.checkpoint import keep_checkpoint
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
 from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
+from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -98,6 +101,10 @@ class Change:
     """False for compaction only: the same rows in other files."""
     transactions: Mapping[str, int] = field(default_factory=dict)
     """How far applications have come with it, each further than the snapshot that it is planned on says."""
+    taken: tuple[Taken, ...] = ()
+    """What of the batches before it deletes or changes, for the ledger."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the ledger is to say of it; whole numbers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +210,9 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     version = seen.version + 1
     sync_log(layout, seen.version)
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    entry = prepare_entry(layout, seen, change)
     properties = CommitProperties(
-        custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0,
+        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: entry.leaf.hex()}, max_commit_retries=0,
         app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
     )  # fmt: skip
     try:
@@ -218,6 +226,7 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
             message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
             raise CommitError(message, hint="nothing was landed; run it again") from error
     _settle(layout, version, change.metadata)
+    _count(layout, entry)
     keep_checkpoint(layout, version)
     return version
 
@@ -287,6 +296,15 @@ def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
         sync_folder(layout.log)
     except OSError as error:
         message = f"version {version} could not be made durable: {_one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+
+
+def _count(layout: Layout, entry: Prepared) -> None:
+    """Count the entry of a durable commit in the ledger; if that fails, the next writer does it."""
+    try:
+        complete(layout, entry)
+    except OSError as error:
+        message = f"version {entry.version} could not be recorded in the ledger: {_one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake.ledger.book import LEAF_KEY
 from auditlake.store.durable import write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
 
@@ -40,12 +41,23 @@ class History:
 
 def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
     """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
+    own = _commit_info(layout, version).get(METADATA_KEY)
+    return own if isinstance(own, dict) else None
+
+
+def commit_leaf(layout: Layout, version: int) -> str | None:
+    """The leaf of the ledger's entry about a version that its commit names, in hexadecimal; None if it names none."""
+    leaf = _commit_info(layout, version).get(LEAF_KEY)
+    return leaf if isinstance(leaf, str) else None
+
+
+def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
     with suppress(FileNotFoundError):
         for line in layout.commit(version).read_bytes().splitlines():
             if "commitInfo" in (entry := json.loads(line)):
-                own = entry["commitInfo"].get(METADATA_KEY)
-                return own if isinstance(own, dict) else None
-    return None
+                info: dict[str, Any] = entry["commitInfo"]
+                return info
+    return {}
 
 
 def history(layout: Layout, newest: int) -> History:

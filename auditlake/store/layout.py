@@ -20,6 +20,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -132,6 +133,25 @@ class Layout:
         """The log entry of a version."""
         return self.log / f"{version:020d}.json"
 
+    def delta_checkpoint(self, version: int) -> Path:
+        """The checkpoint of the log at a version, if one was made."""
+        return self.log / f"{version:020d}.checkpoint.parquet"
+
+    @property
+    def delta_pointer(self) -> Path:
+        """The file that names the newest checkpoint of the log."""
+        return self.log / "_last_checkpoint"
+
+    @property
+    def ledger(self) -> Path:
+        """Entries, tree, checkpoint and keys of the ledger."""
+        return self.root / "ledger"
+
+    @property
+    def certificates(self) -> Path:
+        """What was deleted or erased, named by digest."""
+        return self.root / "certificates"
+
     def slot(self, slot: int) -> Path:
         """The folder of a slot of the landing."""
         return self.landing / f"{slot:02d}"
@@ -157,7 +177,9 @@ def part_path(day: date, digest: str) -> str:
 def part_day_and_digest(path: str) -> tuple[date, str] | None:
     """The inverse of :func:`part_path`; None for a file that auditlake did not name."""
     match = _PART.match(unquote(path))
-    return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    with suppress(ValueError):  # a day that there is not
+        return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    return None
 
 
 def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:

@@ -22,6 +22,7 @@ import auditlake.init
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
+from auditlake.ledger.book import checkpoint_path
 from auditlake.store import delta
 from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
 
@@ -128,8 +129,11 @@ def test_again_changes_nothing(lake: AuditLake, tmp_path: Path) -> None:
 def test_quarantine_without_a_commit(tmp_path: Path) -> None:
     """Where a killed ingest left its quarantine file without a commit, the same ingest again records it."""
     lake = made(tmp_path / "lake")
+    checkpoint = checkpoint_path(lake.layout)
+    before = checkpoint.read_bytes()
     lake.ingest(write_events(tmp_path / "bad.jsonl", [], bad=1))
     lake.layout.commit(1).unlink()
+    checkpoint.write_bytes(before)
 
     assert lake.ingest(tmp_path / "bad.jsonl").snapshot == 1
     assert delta.commit_metadata(lake.layout, 1)["quarantine"] is not None

@@ -1,0 +1,52 @@
+"""What makes a lake one that can be checked: ``verify``, ``checkpoint`` and ``prove``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auditlake.clock import Clock
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from auditlake.verify.model import VerifyReport
+
+
+class Provable:
+    """The verbs of a lake that a third party's trust rests on."""
+
+    layout: Layout
+    _clock: Clock
+    _wait: float
+
+    def verify(self, **options: Any) -> VerifyReport:
+        """Compare everything with the ledger, by public data alone; ``report.ok`` says whether all is as recorded.
+
+        Args:
+            **options: ``full`` (False: files and tree only), ``checkpoint`` (the bytes of one that was kept elsewhere),
+                ``public_key`` (text, kept elsewhere).
+
+        Raises:
+            LedgerError: The kept checkpoint or public key is not one.
+        """
+        from auditlake.verify.check import verify
+
+        return verify(self.layout, now=self._clock(), **options)
+
+    def checkpoint(self) -> bytes:
+        """The ledger's newest checkpoint, a signed note to be kept elsewhere."""
+        from auditlake.store.recorded import newest_checkpoint
+
+        return newest_checkpoint(self.layout, wait_seconds=self._wait)
+
+    def prove(self, event_id: str, *, source: str | None = None) -> bytes:
+        """A proof that an event is in the ledger, a JSON object that ``auditlake verify-proof`` checks by itself.
+
+        Raises:
+            LedgerError: There is no such event, or it is not what was recorded.
+            LakeFormatError: A file of the lake is damaged.
+        """
+        from auditlake.store.failures import explained
+        from auditlake.verify.prove import prove
+
+        with explained(self.layout, "the proof"):
+            return prove(self.layout, event_id, source=source)
