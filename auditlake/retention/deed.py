@@ -20,6 +20,7 @@ from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover
 from auditlake.retention.record import Kind, Record
 from auditlake.retention.rewrite import DayRewrite, rewrite_day
+from auditlake.retention.taking import taken_with_days
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.layout import Layout
@@ -69,10 +70,12 @@ def carry_out(
         for day in deed.days
         if not day.whole
     }
-    for _, file in drafts.values():
-        make_folders((layout.events / file.path).parent, below=layout.events)
-    rename_synced((draft, layout.events / file.path) for draft, file in drafts.values())
-    added = {day: file for day, (_, file) in drafts.items()}
+    taken = [*taken_with_days(layout, [file for day in deed.days if day.whole for file in day.rewrite.files], folder),
+             *(each for new in drafts.values() for each in new.taken)]  # fmt: skip
+    for new in drafts.values():
+        make_folders((layout.events / new.file.path).parent, below=layout.events)
+    rename_synced((new.draft, layout.events / new.file.path) for new in drafts.values())
+    added = {day: new.file for day, new in drafts.items()}
     had = {file.path: file for day in deed.days for file in day.rewrite.files}
     # Names are made of content: a day that lost all of one file's rows may be another file that it had.
     stays = {file.path for file in added.values()} & had.keys()
@@ -107,10 +110,19 @@ def carry_out(
     events = certificate["deleted"] + certificate["pseudonymised"]
     record = Record(
         deed.kind, now, operator, f"{verb} {count(events, 'event')} (certificate {name})", deed.terms,
-        weaker=deed.weaker, certificate=certificate,
+        weaker=deed.weaker, certificate=certificate, quarantine=_quarantined(deed.leftovers),
     )  # fmt: skip
-    change = delta.Change(adds, removes, record.metadata())
+    details = record.details() | {
+        "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
+        "grace_seconds": int(grace_seconds),
+    }  # fmt: skip
+    change = delta.Change(adds, removes, record.metadata(), taken=tuple(taken), details=details)
     return delta.commit(layout, snapshot, change), name
+
+
+def _quarantined(leftovers: Sequence[Leftover]) -> dict[str, str]:
+    """The quarantine files that go, and the ones that are in their places, if any: all others are still to be there."""
+    return {Path(each.path).name: each.becomes for each in leftovers if each.kind == "quarantine"}
 
 
 def left_everywhere(layout: Layout, grace_seconds: float, *, removes: bool) -> list[str]:

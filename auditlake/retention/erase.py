@@ -28,7 +28,7 @@ from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover, quarantine_files, report_files
 from auditlake.retention.planning import Settings, judge_of
 from auditlake.retention.rewrite import DayRewrite
-from auditlake.retention.terms import last_recorded, terms_of, weakened
+from auditlake.retention.terms import last_recorded, since_last_entry, terms_of, weakened
 from auditlake.store import delta
 from auditlake.store.durable import write_whole
 from auditlake.store.failures import explained
@@ -144,7 +144,10 @@ def _terms(layout: Layout, settings: Settings, judge: Judge, newest: int) -> dic
     holds = load_holds(layout, settings.event_types)
     recorded = last_recorded(layout, newest) or terms_of(judge.policies, holds, judge.default_retention)
     terms = holds_of(recorded, holds)
-    if weaker := weakened(recorded, terms):
+    if weaker := [
+        *weakened(recorded, terms),
+        *(each for each in since_last_entry(layout, recorded) if "holds" in each),
+    ]:
         message = f"nothing was erased: {'; '.join(weaker)}"
         raise RetentionError(message, hint="put the hold's file back; auditlake hold release ends a hold")
     return terms
@@ -181,6 +184,8 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
         left.append(f"{many} may name the person and stay, since a legal hold is active: {_listed(quarantine)}.")
     else:
         found = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
+    if found:
+        left.append("Records that cannot become events come back into the quarantine if they are ingested again.")
     if reports := [path for path in report_files(layout) if names.search(_text(path))]:
         left.append(
             f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "
@@ -253,7 +258,7 @@ def _erase_records(path: Path, names: re.Pattern[str]) -> Leftover | None:
     new = path.with_name(f"records-{hashlib.sha256(content).hexdigest()}.jsonl")
     write_whole(new, content)
     because = f"{count(changed, 'record')} that may name the person lost the bytes; the rest is in {new.name}"
-    return Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because)
+    return Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because, new.name)
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -115,4 +115,4 @@ def _record(
         recorded = terms_of(policies, holds, default_retention)
     terms = with_hold(recorded, hold)
     record = Record("hold", now, operator, said, terms, hold={"id": hold.id, "what": what, "digest": hold.digest})
-    delta.commit(layout, snapshot, delta.Change((), (), record.metadata(), data_change=False))
+    delta.commit(layout, snapshot, delta.Change((), (), record.metadata(), data_change=False, details=record.details()))

@@ -38,6 +38,8 @@ class Leftover:
     size: int
     because: str
     """Why it goes, or what becomes of it."""
+    becomes: str = ""
+    """The name of what takes its place under another name; empty where nothing does."""
 
 
 def quarantine_files(layout: Layout) -> list[Path]:
@@ -74,12 +76,15 @@ def _before(judge: Judge, length: Duration) -> datetime:
 
 
 def _brought(layout: Layout, newest: int) -> dict[str, datetime]:
-    """When each quarantine file was last brought."""
+    """When each quarantine file, or the one that it was made of, was last brought."""
     found: dict[str, datetime] = {}
     for version in range(newest + 1):
         own = commit_metadata(layout, version) or {}
         if own.get("quarantine") and own.get("at"):
             found[own["quarantine"]] = datetime.fromisoformat(own["at"])
+        for name, becomes in own.get("quarantine_after", {}).items():
+            if becomes and name in found:
+                found[becomes] = max(found[name], found.get(becomes, found[name]))
     return found
 
 

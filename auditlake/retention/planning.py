@@ -16,7 +16,7 @@ from auditlake.retention.judge import Judge
 from auditlake.retention.keeping import widened
 from auditlake.retention.leftovers import due_leftovers
 from auditlake.retention.plan import RetentionPlan, make_plan
-from auditlake.retention.terms import last_recorded, terms_of, weakened
+from auditlake.retention.terms import terms_of, weaker
 from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
@@ -107,5 +107,5 @@ def plan_snapshot(layout: Layout, settings: Settings, judge: Judge, snapshot: Sn
             lake_id=settings.id,
             created=date.fromisoformat(settings.created[:10]),
             leftovers=tuple(due_leftovers(layout, judge, snapshot.version)),
-            weaker=weakened(last_recorded(layout, snapshot.version), now),
+            weaker=weaker(layout, snapshot.version, now),
         )

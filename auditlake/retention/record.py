@@ -33,12 +33,21 @@ class Record:
     certificate: Mapping[str, Any] = field(default_factory=dict)
     """What the certificate says, whole: its files are made of it, now or by the next who comes this way."""
 
+    quarantine: Mapping[str, str] = field(default_factory=dict)
+    """The quarantine files that go, each with the name of what takes its place, if anything does: all others stay."""
+
     def metadata(self) -> dict[str, Any]:
         """As the Delta log keeps it."""
         said = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.said,
                 "terms": dict(self.terms)}  # fmt: skip
-        more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate}
+        more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
+                "quarantine_after": self.quarantine}  # fmt: skip
         return said | {name: dict(value) for name, value in more.items() if value}
+
+    def details(self) -> dict[str, Any]:
+        """As the ledger keeps it, beside the certificate's digest: the commit is what it covers, and has the rest."""
+        more = {"hold": self.hold, "weaker": self.weaker, "quarantine": self.quarantine}
+        return {"operator": self.operator} | {name: dict(value) for name, value in more.items() if value}
 
 
 def operator_or_user(operator: str | None) -> str:

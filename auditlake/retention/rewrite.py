@@ -16,7 +16,9 @@ from auditlake.engine.duck import connect, keep_rows, rows, view_events
 from auditlake.errors import LakeFormatError
 from auditlake.events.paths import PersonalPath, replaced
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger.entry import Taken
 from auditlake.policies.compile import Step
+from auditlake.retention.taking import keep_leaves
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import DataFile, file_paths
 from auditlake.store.ingest import data_file, write_parquet
@@ -41,6 +43,17 @@ class DayRewrite:
     """How many rows get pseudonyms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A day's new file."""
+
+    draft: Path
+    file: DataFile
+    """What it will be."""
+    taken: tuple[Taken, ...]
+    """What of the batches of the day it has no longer or otherwise, its leaves kept."""
+
+
 def rewrite_day(
     layout: Layout,
     folder: Path,
@@ -48,8 +61,8 @@ def rewrite_day(
     mark: Step,
     personal: Sequence[PersonalPath],
     names: Pseudonyms | None,
-) -> tuple[Path, DataFile]:
-    """Write a day's new file into a workspace, synced; give it with what it will be.
+) -> Rewritten:
+    """Write a day's new file into a workspace, synced.
 
     Args:
         layout: The lake.
@@ -74,6 +87,7 @@ def rewrite_day(
         write_parquet(connection, part.text, part.bind(dict(keys)), draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)
         found = rows(connection, statement("retention/day.sql", "differences").text)
+        taken = keep_leaves(connection, layout, asked.day, draft)
     ((count, first, last, gone, changed),) = found
     before = sum(file.rows for file in asked.files)
     if (count, gone, changed) != (before - asked.deleted, asked.deleted + asked.changed, asked.changed):
@@ -82,7 +96,7 @@ def rewrite_day(
             f"{asked.deleted} and {asked.changed} were planned"
         )
         raise LakeFormatError(message, hint="nothing was changed; check the files of that day")
-    return draft, data_file(draft, asked.day, count, first, last)
+    return Rewritten(draft, data_file(draft, asked.day, count, first, last), taken)
 
 
 def _keep_new_texts(

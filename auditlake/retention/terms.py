@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auditlake.ledger.book import holds_digest, policy_digests, read_entry, read_head
 from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
@@ -41,6 +42,22 @@ def last_recorded(layout: Layout, newest: int) -> Terms | None:
     return None
 
 
+def weaker(layout: Layout, newest: int, now: Terms) -> tuple[str, ...]:
+    """What may have become weaker since the last commit of retention or the last entry of the ledger, in sentences."""
+    recorded = last_recorded(layout, newest)
+    found = weakened(recorded, now)
+    named = {" ".join(sentence.split()[:3]) for sentence in found}  # "the policy logins"
+    return found + tuple(
+        sentence
+        for sentence in since_last_entry(layout, recorded)
+        if " ".join(sentence.split()[:3]) not in named and not (sentence.startswith("the holds") and _of_holds(found))
+    )
+
+
+def _of_holds(found: Sequence[str]) -> bool:
+    return any(sentence.startswith("the hold ") for sentence in found)
+
+
 def weakened(recorded: Terms | None, now: Terms) -> tuple[str, ...]:
     """What may have become weaker since the terms were recorded, one sentence each, in order."""
     if recorded is None:
@@ -57,6 +74,26 @@ def weakened(recorded: Terms | None, now: Terms) -> tuple[str, ...]:
     if after is not None and (before is None or after < before):
         was = recorded["default_retention"] or "for ever"
         found.append(f"default_retention was {was} and is {now['default_retention']}")
+    return tuple(found)
+
+
+def since_last_entry(layout: Layout, recorded: Terms | None) -> tuple[str, ...]:
+    """What is not as the last entry of the ledger has it, one sentence each, in order: files changed or gone by hand.
+
+    A hold that is there and not recorded yet only keeps more.
+    """
+    if (head := read_head(layout)) is None:
+        return ()
+    last, now = read_entry(layout, head.size - 1), policy_digests(layout)
+    found = [
+        f"the policy {name} has {'changed' if name in now else 'gone'} since the last entry of the ledger"
+        for name, digest in sorted(last.policies.items())
+        if now.get(name) != digest
+    ]
+    holds = sorted(layout.root.glob("holds/*.yaml"))
+    known = [path for path in holds if recorded is not None and path.stem in recorded["holds"]]
+    if last.holds and last.holds not in (holds_digest(holds), holds_digest(known)):
+        found.append("the holds are not those of the last entry of the ledger: one has gone or changed")
     return tuple(found)
 
 

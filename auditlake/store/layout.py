@@ -147,11 +147,6 @@ class Layout:
         """Entries, tree, checkpoint and keys of the ledger."""
         return self.root / "ledger"
 
-    @property
-    def certificates(self) -> Path:
-        """What was deleted or erased, named by digest."""
-        return self.root / "certificates"
-
     def slot(self, slot: int) -> Path:
         """The folder of a slot of the landing."""
         return self.landing / f"{slot:02d}"

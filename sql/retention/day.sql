@@ -117,6 +117,32 @@ select
   (select count(*) from (from events except all from rewritten)) as gone,
   (select count(*) from (from rewritten except all from events)) as changed;
 
+-- name: other_leaves()
+-- Of the leaves before (sql/ledger/leaves.sql) those that are not there any more, and what is in their place.
+-- returns: batch, seq, leaf_before, leaf_after (null where the row is gone)
+select
+  leaves_before.batch,
+  leaves_before.seq,
+  leaves_before.leaf as leaf_before,
+  leaves_after.leaf as leaf_after
+from leaves_before
+left join leaves_after
+  on leaves_before.batch = leaves_after.batch and leaves_before.seq = leaves_after.seq
+where leaves_before.leaf is distinct from leaves_after.leaf
+order by leaves_before.batch, leaves_before.seq;
+
+-- name: batches()
+-- How many rows of which batches days that go whole have. What another program wrote is of no batch.
+-- returns: batch, event_date, rows
+select
+  batch,
+  event_date,
+  count(*) as events
+from events
+where batch is not null
+group by batch, event_date
+order by batch, event_date;
+
 -- name: person_days($who, $in_details, $in_metadata, $check_key)
 -- A person's events by day: those under a hold, and those that still have a personal field which is no pseudonym.
 -- returns: day, events, held, named

@@ -9,6 +9,7 @@ import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
+from auditlake.landing.trail import Trail
 from auditlake.retention import erase as erasing
 from auditlake.retention.finish import certificate_paths
 from auditlake.store.lock import exclusive
@@ -28,12 +29,16 @@ def lake(tmp_path: Path) -> AuditLake:
     return AuditLake(lake.layout.root, clock=Clock())
 
 
-def log(lake: AuditLake, first: int, *people: str, trail: object = None) -> None:
+def log(lake: AuditLake, first: int, *people: str, trail: Trail | None = None) -> None:
     events = [
         AuditEvent("login", NOW, user_id=user, event_id=f"e{first + n}", ip_address="10.0.0.1")
         for n, user in enumerate(people)
     ]
-    (trail or lake).log_many(events)  # type: ignore[attr-defined]
+    if trail is not None:
+        trail.log_many(events)
+        return
+    with lake.trail(alerts=False) as short:
+        short.log_many(events)
 
 
 def mentions(lake: AuditLake, name: bytes) -> set[str]:
@@ -44,7 +49,7 @@ def mentions(lake: AuditLake, name: bytes) -> set[str]:
 
 def test_nothing_names_the_person(lake: AuditLake) -> None:
     """Nothing of what was logged and alerted names the person afterwards, and no alert comes twice."""
-    with lake.trail() as trail:
+    with lake.trail(alerts=False) as trail:
         log(lake, 0, "ann", "ann", "annette", "annette", trail=trail)
         lake.flush()
         log(lake, 10, "ann", trail=trail)
@@ -78,7 +83,7 @@ def test_nothing_names_the_person(lake: AuditLake) -> None:
 
 def test_who_evaluates_is_left_alone(lake: AuditLake) -> None:
     """While a process evaluates, its files are named as left, and of segments only what it has read is blanked."""
-    with lake.trail() as trail:
+    with lake.trail(alerts=False) as trail:
         log(lake, 0, "ann", "ann", trail=trail)
         lake.flush()
         evaluate_once(lake.layout, lake.config, Clock())
@@ -130,7 +135,7 @@ def test_interrupted_before_the_alerts(lake: AuditLake, monkeypatch: pytest.Monk
 
 def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:
     """Due events that a live writer's segment still has are blanked there; those not yet flushed stay."""
-    with lake.trail() as trail:
+    with lake.trail(alerts=False) as trail:
         trail.log(AuditEvent("login", NOW - 200 * DAY, user_id="ann", event_id="old"))
         lake.retention_apply(accept_weaker="tests")
         log(lake, 1, "bob", trail=trail)

@@ -178,6 +178,8 @@ class World:
         assert sorted(found) == sorted(expected)
         assert {file.path for file in self.lake.snapshot().files} <= data_files(self.lake)
         assert not list(self.lake.layout.quarantine.iterdir())
+        report = self.lake.verify()
+        assert report.ok, report.problems
 
     def check_versions(self) -> None:
         """Every version has what it had, or says that it cannot be read exactly any more."""
