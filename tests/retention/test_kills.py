@@ -97,6 +97,8 @@ def check_survived(root: Path, verb: str) -> None:
     assert data_files(lake) == {file.path for file in lake.snapshot().files}
     assert len(list(lake.layout.quarantine.glob("records-*"))) == 1  # the hold keeps it
     check_certificates(lake)
+    report = lake.verify()
+    assert report.ok, report.problems
 
 
 def in_parallel(work: object, runs: int) -> Iterable[tuple[Path, int]]:
