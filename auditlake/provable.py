@@ -8,6 +8,7 @@ from auditlake.clock import Clock
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
+    from auditlake.verify.anchors import Anchor
     from auditlake.verify.model import VerifyReport
 
 
@@ -23,7 +24,7 @@ class Provable:
 
         Args:
             **options: ``full`` (False: files and tree only), ``checkpoint`` (the bytes of one that was kept elsewhere),
-                ``public_key`` (text, kept elsewhere).
+                ``public_key`` (text, kept elsewhere), ``tsa_roots`` (certificates of time stamp authorities, PEM).
 
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
@@ -37,6 +38,32 @@ class Provable:
         from auditlake.store.recorded import newest_checkpoint
 
         return newest_checkpoint(self.layout, wait_seconds=self._wait)
+
+    def rotate_key(self) -> str:
+        """Let a new key sign the ledger's checkpoints, and give its public half, to be kept elsewhere; the old is gone.
+
+        A verification with the old public key still holds: the old key vouches for the new one in the ledger.
+
+        Raises:
+            LedgerError: The lake is unsigned, or its key may be that of other lakes too.
+        """
+        from auditlake.store.recorded import rotate_key
+
+        return rotate_key(self.layout, now=self._clock(), wait_seconds=self._wait)
+
+    def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
+        """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.
+
+        Args:
+            url: The authority; http or https.
+            tsa_roots: Certificates that its signature must lead to, PEM; it is not checked if None.
+
+        Raises:
+            LedgerError: It gave no stamp of this checkpoint, or ``auditlake[anchor]`` is not installed.
+        """
+        from auditlake.anchor import anchor
+
+        return anchor(self.layout, self.checkpoint(), url, roots=tsa_roots)
 
     def prove(self, event_id: str, *, source: str | None = None) -> bytes:
         """A proof that an event is in the ledger, a JSON object that ``auditlake verify-proof`` checks by itself.

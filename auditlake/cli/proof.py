@@ -22,17 +22,21 @@ _OUT = click.Path(dir_okay=False, path_type=Path)
 @click.option("--quick/--full", default=False, help="Files and tree only, or every row.  [default: full]")
 @click.option("--checkpoint", type=_FILE, metavar="FILE", help="A checkpoint that was kept elsewhere.")
 @click.option("--public-key", type=_FILE, metavar="FILE", help="The public key that was kept elsewhere.")
+@click.option("--tsa-root", type=_FILE, metavar="FILE", help="Certificates of time stamp authorities, PEM.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def verify(path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, as_json: bool) -> None:
+def verify(
+    path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None, as_json: bool
+) -> None:
     """Recompute everything, and say what is not as the ledger recorded it; exit with 4 if anything is wrong."""
     report = opened(path).verify(
         full=not quick,
         checkpoint=checkpoint.read_bytes() if checkpoint else None,
         public_key=public_key.read_text(encoding="utf-8", errors="replace") if public_key else None,
+        tsa_roots=tsa_root.read_bytes() if tsa_root else None,
     )
     if as_json:
-        machine({**asdict(report), "ok": report.ok})
+        machine({**asdict(report), "unanchored": report.unanchored, "ok": report.ok})
     else:
         _show(report)
     if not report.ok:
@@ -59,11 +63,17 @@ def _show(report: VerifyReport) -> None:
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
     what = "every row" if report.full else "files and tree, not the rows"
     signed = f"signed by {plain(report.signed_by)}" if report.signed_by else "unsigned"
-    since = f"only this lake vouches for what came since {report.unanchored_since}" if report.unanchored_since else (
-        "all of it is covered by the checkpoint that was kept"
-    )  # fmt: skip
+    since = (
+        f"only this lake vouches for the last {report.unanchored}, since {plain(report.unanchored_since)} "
+        f"({report.unanchored_seconds / 3600:,.1f} hours)"
+        if report.unanchored_since
+        else "all of it is covered by what was kept elsewhere"
+    )
     click.echo(f"checked {what}: {report.rows:,} events in {len(report.batches)} batches: {told}")
     click.echo(f"checkpoint of {report.size} entries, version {report.version}, {signed}; {since}")
+    if report.stamped_at:
+        trust = "" if report.stamp_trusted else ", whose signature was not checked: --tsa-root says against what"
+        click.echo(f"newest time stamp of {report.stamped_at}, over {report.stamped} entries{trust}")
     click.echo("all is as it was recorded" if report.ok else "SOMETHING IS WRONG")
 
 
@@ -118,4 +128,33 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
     click.echo(f"in the ledger {plain(shown.origin)}, checkpoint of {shown.size} entries, {signed}")
 
 
-COMMANDS = (verify, checkpoint, prove, verify_proof)
+@click.command()
+@click.argument("url")
+@click.option("--tsa-root", type=_FILE, metavar="FILE", help="Certificates that the stamp must lead to, PEM.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
+    """Have a time stamp authority (RFC 3161) at URL stamp the newest checkpoint."""
+    made = opened(path).anchor(url, tsa_roots=tsa_root.read_bytes() if tsa_root else None)
+    if as_json:
+        machine({"at": made.at.isoformat(), "size": made.size, "trusted": made.trusted})
+        return
+    click.echo(f"stamped {made.size} entries at {made.at.isoformat()}")
+    if not made.trusted:
+        click.echo("whose stamp it is was not checked: --tsa-root says against what")
+
+
+@click.group()
+def key() -> None:
+    """The key that signs the ledger's checkpoints."""
+
+
+@key.command()
+@click.option("--out", type=_OUT, metavar="FILE", help="Where to write the new public key; it is printed if not given.")
+@click.pass_obj
+def rotate(path: str, out: Path | None) -> None:
+    """Let a new key sign from now on; print its public half, which is to be kept elsewhere. The old key is gone."""
+    _put(f"{opened(path).rotate_key()}\n".encode(), out)
+
+
+COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

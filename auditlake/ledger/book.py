@@ -14,23 +14,35 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
-from auditlake.ledger.keys import LedgerSettings, make_key, read_public_key, read_settings, read_signer
+from auditlake.ledger.keys import (
+    LedgerSettings,
+    adopt_next,
+    drop_next,
+    make_key,
+    put_next,
+    read_next,
+    read_public_key,
+    read_settings,
+    read_signer,
+)  # fmt: skip
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
-from auditlake.ledger.note import Checkpoint, Note, Signer, parse_checkpoint, parse_note, sign
+from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
 from auditlake.ledger.tiles import Tiles
 from auditlake.store.durable import make_folders, write_whole
 from auditlake.store.layout import Layout
 
 LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
+_NEW_KEY = "auditlake/new-key"
+"""Begins the line of a checkpoint by which a key names the one that follows it."""
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
 
@@ -75,7 +87,8 @@ class Prepared:
     leaf: bytes
     version: int
     """The version after it."""
-    signer: Signer | None
+    signers: tuple[Signer, ...]
+    """Who signs the checkpoint that counts it."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -136,6 +149,11 @@ def _parse(layout: Layout, data: bytes) -> Entry:
     return parse(data, lambda digest: (layout.ledger / "aside" / digest).read_bytes())
 
 
+def _signers(layout: Layout) -> tuple[Signer, ...]:
+    signer = read_signer(layout)
+    return () if signer is None else (signer,)
+
+
 # Writing, under the lake's lock
 
 
@@ -145,8 +163,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     make_folders(ledger, below=layout.root)
     if signed:
         make_key(layout)
-    signer = read_signer(layout)
-    return _complete(layout, _put(layout, 0, existing, version, version, signer))
+    return _complete(layout, _put(layout, 0, existing, version, version))
 
 
 def settle(layout: Layout, version: int, committed: Committed, existing: Existing) -> Head:
@@ -161,6 +178,7 @@ def settle(layout: Layout, version: int, committed: Committed, existing: Existin
     Raises:
         LedgerError: The ledger is damaged, or is not the one of this log: nothing must be built on it.
     """
+    _finish_rotation(layout)
     head = read_head(layout)
     if head is None:
         if any(committed(each) for each in range(version, -1, -1)):
@@ -183,7 +201,7 @@ def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
     if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head
-    return _complete(layout, Prepared(head.size, leaf, entry.version, read_signer(layout)))
+    return _complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout)))
 
 
 def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -> None:
@@ -204,7 +222,7 @@ def prepare(layout: Layout, version: int, record: Record, committed: Committed, 
         LedgerError: The ledger cannot take it; nothing was changed.
     """
     head = _notice(layout, settle(layout, version - 1, committed, existing), version - 1, record.at)
-    return _put(layout, head.size, record, version, version, read_signer(layout))
+    return _put(layout, head.size, record, version, version)
 
 
 def complete(layout: Layout, prepared: Prepared) -> None:
@@ -215,7 +233,7 @@ def complete(layout: Layout, prepared: Prepared) -> None:
 def record(layout: Layout, version: int, said: Record, committed: Committed, existing: Existing) -> int:
     """Add an entry that is about no commit, while the lake is at this version; give its index."""
     head = _notice(layout, settle(layout, version, committed, existing), version, said.at)
-    return _complete(layout, _put(layout, head.size, said, None, version, read_signer(layout))).size - 1
+    return _complete(layout, _put(layout, head.size, said, None, version)).size - 1
 
 
 def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
@@ -245,15 +263,15 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand")
         "removed": {name: before[name] for name in sorted(before.keys() - now.keys())},
     }
     said = Record("policy-change", at, details=details)
-    return _complete(layout, _put(layout, head.size, said, None, version, read_signer(layout)))
+    return _complete(layout, _put(layout, head.size, said, None, version))
 
 
-def _put(layout: Layout, index: int, said: Record, about: int | None, version: int, signer: Signer | None) -> Prepared:
+def _put(layout: Layout, index: int, said: Record, about: int | None, version: int) -> Prepared:
     settings = read_settings(layout)
     dumped = dump(_entry(layout, settings, said, about))
     _put_aside(layout, dumped)
     tiles(layout).put_entry(index, dumped.data)
-    return Prepared(index, leaf_hash(dumped.data), version, signer)
+    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout))
 
 
 def _put_aside(layout: Layout, dumped: Dumped) -> None:
@@ -290,13 +308,55 @@ def _log_digest(layout: Layout, version: int) -> str | None:
         return None
 
 
+def _checkpoint(layout: Layout, head: Head, *more: str) -> Checkpoint:
+    lines = (f"{_VERSION} {head.version} {head.log}", *more)
+    return Checkpoint(read_settings(layout).origin, head.size, head.root, lines)
+
+
+# Keys, under the lake's lock
+
+
+def rotate(layout: Layout, version: int, at: str, committed: Committed, existing: Existing) -> Verifier:
+    """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
+
+    The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
+    checkpoint that counts it has both signatures. Whoever writes next finishes what a dead writer left.
+
+    Raises:
+        LedgerError: The lake is unsigned, or its key may be that of other lakes too.
+    """
+    head = _notice(layout, settle(layout, version, committed, existing), version, at)
+    old, settings = read_signer(layout), read_settings(layout)
+    if old is None:
+        raise LedgerError("the lake is unsigned: it has no key to be followed by another")
+    if old.name != settings.origin:
+        message = f"the key {settings.key} is that of {old.name}, and may sign for other lakes too"
+        raise LedgerError(message, hint="give the lake a key of its own")
+    new = new_signer(settings.origin)
+    put_next(layout, new)
+    note = sign(_checkpoint(layout, head, f"{_NEW_KEY} {new.verifier}").text, [old])
+    details = {"old": str(old.verifier), "new": str(new.verifier), "note": bytes(note).decode()}
+    prepared = _put(layout, head.size, Record("key-rotate", at, details=details), None, version)
+    _complete(layout, replace(prepared, signers=(old, new)))
+    adopt_next(layout, new)
+    return new.verifier
+
+
+def _finish_rotation(layout: Layout) -> None:
+    """A key that was to follow does so if a checkpoint has its signature, and is forgotten if none has."""
+    if (new := read_next(layout)) is None:
+        return
+    if parse_note(checkpoint_path(layout).read_bytes()).signed_by(new.verifier):
+        adopt_next(layout, new)
+    else:
+        drop_next(layout)
+
+
 def _complete(layout: Layout, prepared: Prepared) -> Head:
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
     head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "")
-    lines = (f"{_VERSION} {head.version} {head.log}",)
-    checkpoint = Checkpoint(read_settings(layout).origin, head.size, head.root, lines)
-    note = sign(checkpoint.text, [prepared.signer] if prepared.signer else [])
-    write_whole(checkpoint_path(layout), bytes(note))
+    checkpoint = _checkpoint(layout, head)
+    write_whole(checkpoint_path(layout), bytes(sign(checkpoint.text, prepared.signers)))
     tree.tidy(size)
     return head

@@ -70,6 +70,14 @@ def keep(layout: Layout, kept: Iterable[Kept]) -> str:
     return digest
 
 
+def keep_marks(layout: Layout, marks: bytes) -> str:
+    """Write the marks of appended events to ``ledger/marks/<SHA-256>``, durably, and give that name."""
+    path = layout.ledger / "marks" / sha256(marks).hexdigest()
+    make_folders(path.parent, below=layout.root)
+    write_whole(path, marks)
+    return path.name
+
+
 def kept_path(layout: Layout, digest: str) -> Path:
     """Where a file of kept leaves lies."""
     return layout.ledger / "kept" / digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
-from auditlake.store.durable import write_whole
+from auditlake.store.durable import sync_folder, write_whole
 from auditlake.store.layout import Layout
 
 
@@ -83,6 +84,38 @@ def read_signer(layout: Layout) -> Signer | None:
     if signer.verifier != verifier:
         raise LedgerError(f"{path} is not the private key of {public_key_path(layout)}")
     return signer
+
+
+def put_next(layout: Layout, signer: Signer) -> None:
+    """Write down the key that is to follow the lake's, durably; it signs nothing alone until :func:`adopt_next`."""
+    write_whole(_next_path(layout), f"{signer.secret()}\n".encode())
+
+
+def read_next(layout: Layout) -> Signer | None:
+    """The key that was to follow the lake's; None if none was.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    return _read_signer(_next_path(layout)) if _next_path(layout).exists() else None
+
+
+def adopt_next(layout: Layout, signer: Signer) -> None:
+    """Put the key that follows in the place of the lake's, which is gone then."""
+    write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+    path = read_settings(layout).key
+    os.replace(_next_path(layout), path)
+    sync_folder(path.parent)
+
+
+def drop_next(layout: Layout) -> None:
+    """Forget a key that was to follow."""
+    _next_path(layout).unlink()
+
+
+def _next_path(layout: Layout) -> Path:
+    key = read_settings(layout).key
+    return key.with_name(f"{key.name}.next")
 
 
 def _read_signer(path: Path) -> Signer:

@@ -34,6 +34,8 @@ COLUMNS = (
     "session_id", "ip_address", "source", "ingested_at", "batch", "seq", "salt",
 )  # fmt: skip
 """The columns that are hashed, in this order: all but the day, which follows from the time."""
+MARK = 2
+"""How many bytes of each leaf are kept, so that a verification can say which row of a part is another one."""
 _ROWS = 122_880
 _EPOCH = date(1970, 1, 1)
 
@@ -58,17 +60,17 @@ def batch_root(parts: Iterable[Part]) -> bytes:
     return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
 
 
-def parts(connection: duckdb.DuckDBPyConnection) -> list[Part]:
-    """The parts of the view ``events`` of a connection, by batch and day.
+def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
+    """The parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each event.
 
     DuckDB sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow with them.
     """
     relation = connection.sql(statement("ledger/leaves.sql", "leaves").text)
-    return roots(relation.to_arrow_reader(_ROWS))
+    return roots(relation.to_arrow_reader(_ROWS), marks)
 
 
-def roots(leaves: Iterable[pa.RecordBatch]) -> list[Part]:
-    """The parts of leaves that come as the statement gives them."""
+def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:
+    """The parts of leaves that come as the statement gives them; ``marks`` takes the mark of each, in this order."""
     found: list[Part] = []
     tree = GrowingTree()
     batch, day = None, 0
@@ -79,9 +81,17 @@ def roots(leaves: Iterable[pa.RecordBatch]) -> list[Part]:
                     found.append(_part(batch, day, tree))
                 tree, batch, day = GrowingTree(), next_batch, next_day
             tree.extend(hashes)
+            if marks is not None:
+                marks += _marks(hashes)
     if batch is not None:
         found.append(_part(batch, day, tree))
     return found
+
+
+def _marks(hashes: bytes) -> bytes:
+    import numpy as np
+
+    return np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
 
 
 def _part(batch: int, day: int, tree: GrowingTree) -> Part:

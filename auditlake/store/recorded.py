@@ -12,6 +12,7 @@ from auditlake.errors import CommitError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
+from auditlake.ledger.kept import keep_marks
 from auditlake.store.history import commit_leaf
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive, workspace
@@ -40,12 +41,12 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepar
         raise CommitError(
             f"the ledger has no word for a commit of kind {said!r}", hint="that is a mistake in auditlake"
         )
+    # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
+    parts, marks = parts_of(layout, change.adds) if kind == "append" else ((), {})
     record = book.Record(
-        kind, str(change.metadata.get("at", "")),
-        # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
-        parts_of(layout, change.adds) if kind == "append" else (),
+        kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
-        change.taken, {**change.details, **_new_checkpoint(layout, seen.version)},
+        change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
     )  # fmt: skip
     committed = partial(commit_leaf, layout)
     return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
@@ -72,6 +73,17 @@ def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> 
         book.notice(layout, *said, by="auditlake")
 
 
+def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
+    """Let a new key sign the ledger's checkpoints, and give its public half (``NAME+ID+BASE64``)."""
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        known = partial(commit_leaf, layout), lambda: existing(layout, seen)
+        return str(book.rotate(layout, seen.version, now.isoformat(), *known))
+
+
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
     """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
     from auditlake.store import delta
@@ -94,20 +106,22 @@ def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
 def existing(layout: Layout, seen: Snapshot) -> book.Record:
     """What a ledger says that begins with a snapshot. Files of other programs are not vouched for."""
     ours = [file for file in seen.files if part_day_and_digest(file.path)]
-    return book.Record("begin", "", parts_of(layout, ours), tuple(_file(file) for file in ours))
+    parts, marks = parts_of(layout, ours)
+    return book.Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
 
 
-def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[Part, ...]:
-    """The parts of the rows of data files."""
+def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, str]]:
+    """The parts of the rows of data files, and what an entry says of their marks, which are kept."""
     if not files:
-        return ()
+        return (), {}
     from auditlake.engine.duck import connect, view_events
     from auditlake.ledger.leaves import parts
 
     paths = [layout.events / file.path for file in files]
     with workspace(layout.staging) as spill, connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
         view_events(connection, paths, columns=FILE_COLUMNS)
-        return tuple(parts(connection))
+        found = tuple(parts(connection, marks := bytearray()))
+    return found, {"marks": keep_marks(layout, bytes(marks))} if marks else {}
 
 
 def _file(file: DataFile) -> EntryFile:

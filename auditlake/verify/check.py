@@ -19,10 +19,12 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.deltalog import DeltaLog, read_log
+from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, read_key
+from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 
@@ -30,6 +32,7 @@ T = TypeVar("T")
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
 _SIGNING_SECONDS = 1.0
+_LONG = timedelta(days=36_500)
 _UNSIGNED = "is not signed yet"
 GRACE = timedelta(hours=24)
 """How long files may still lie there that a deletion removed, unless the caller says otherwise."""
@@ -42,6 +45,7 @@ def verify(
     full: bool = True,
     checkpoint: bytes | None = None,
     public_key: str | None = None,
+    tsa_roots: bytes | None = None,
     grace: timedelta = GRACE,
 ) -> VerifyReport:
     """Compare everything in a lake with its ledger.
@@ -52,6 +56,7 @@ def verify(
         full: Hash every row; otherwise the files, whose names hold their digests, and the tree.
         checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
+        tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
         grace: How long files may lie there that a deletion removed.
 
     Raises:
@@ -59,7 +64,7 @@ def verify(
     """
     for _ in range(_TRIES):
         before = _state(layout)
-        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key)
+        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key, tsa_roots)
         if report.ok or _stays(layout, before, report):
             break
     return report
@@ -99,7 +104,7 @@ class _Check:
         self._damaged: dict[str, str] = {}
         """Data files that are not what their names say, and how."""
 
-    def run(self, kept: bytes | None, public_key: str | None) -> VerifyReport:
+    def run(self, kept: bytes | None, public_key: str | None, tsa_roots: bytes | None) -> VerifyReport:
         """Everything."""
         if public_key is not None:
             read_key(public_key)
@@ -112,20 +117,25 @@ class _Check:
         tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
+        keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
         if older is not None:
-            self._older(older, key, tree, log)
+            self._older(older, keys, tree, log)
         files = self._part_of("the files", self._files, tree.entries, log) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log)
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
-        anchored = older.size if older is not None else 0
+        anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
+        newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
+        anchored = max(older.size if older is not None else 0, anchors.covered())
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
         return VerifyReport(
-            str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, key, self._full,
+            str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
             str(behind[0].said["at"]) if behind else "",
+            *((int(min(self._age(behind[0]), _LONG).total_seconds()),) if behind else (0,)),
+            *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
         )  # fmt: skip
 
     def _no_ledger(self, log: DeltaLog) -> VerifyReport:
@@ -165,19 +175,39 @@ class _Check:
         except (LedgerError, OSError) as error:
             self._wrong("ledger/checkpoint", str(error))
             return SignedCheckpoint("", "", 0, root(b""), -1, "", ()), key
-        self._signature("ledger/checkpoint", newest, key, given=public_key is not None)
         return newest, key
 
-    def _signature(self, where: str, checkpoint: SignedCheckpoint, key: str, *, given: bool) -> None:
-        try:
-            if key and not checkpoint.is_signed_by(key):
-                self._wrong(where, f"is not signed by {key}")
-            elif not key and checkpoint.signatures:
+    def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, given: bool) -> tuple[str, ...]:
+        """The keys that signed this ledger one after the other, the one that was asked for among them.
+
+        The newest checkpoint is signed by the last of them.
+        """
+        hashes = tree.hashes
+        rotations = [
+            Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
+            for entry in tree.entries
+            if entry.said["kind"] == "key-rotate"
+        ]
+        keys, what = key_chain(rotations)
+        if what:
+            self._wrong("ledger", what)
+        if not key:
+            if newest.signatures:
                 self._wrong("ledger/key.pub", "is not there, and the checkpoint is signed")
+            return ("",)
+        if key in keys:
+            if not given and key != keys[-1]:
+                self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
+            key = keys[-1]
+        elif keys:
+            self._wrong("ledger", f"its checkpoints are signed by other keys than {key}")
+            return (key,)
+        try:
+            if not newest.is_signed_by(key):
+                self._wrong("ledger/checkpoint", f"is not signed by {key}")
         except LedgerError as error:
-            if given:
-                raise
             self._wrong("ledger/key.pub", str(error))
+        return keys or (key,)
 
     def _tree(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
         """The entries are those of the checkpoint, and the log is the one that they tell of."""
@@ -220,10 +250,10 @@ class _Check:
         if waiting is not None and waiting not in log.leaves.values():
             self._notices.append(Problem("ledger", "a writer died before it committed; the next one tidies up"))
 
-    def _older(self, older: SignedCheckpoint, key: str, tree: Tree, log: DeltaLog) -> None:
+    def _older(self, older: SignedCheckpoint, keys: Sequence[str], tree: Tree, log: DeltaLog) -> None:
         """The lake is the continuation of what the kept checkpoint says."""
-        if key:
-            self._signature("the kept checkpoint", older, key, given=True)
+        if keys[-1] and not any(older.is_signed_by(key) for key in keys):
+            self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
@@ -231,6 +261,16 @@ class _Check:
             self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")
         if log.digests.get(older.version) != older.log:
             self._wrong(f"version {older.version}", "its log entry is not the one that the kept checkpoint covers")
+
+    def _anchors(self, tree: Tree, keys: Sequence[str], roots: bytes | None) -> Anchors:
+        """The time stamps; the lake is the continuation of every checkpoint that was stamped, by a key of its own."""
+        anchors = read_anchors(self._layout, tree.hashes, roots)
+        self._problems += anchors.problems
+        self._notices += anchors.notices
+        for anchor in anchors.found:
+            if keys[-1] and not any(anchor.checkpoint.is_signed_by(key) for key in keys):
+                self._wrong("ledger/anchors", f"the checkpoint of {anchor.size} entries has another signature")
+        return anchors
 
     # Files
 
@@ -274,14 +314,15 @@ class _Check:
 
     def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry]) -> None:
         """Files below events/ that are not part of the lake."""
-        for file in sorted(self._layout.events.glob("event_date=*/*")):
+        for file in sorted(self._layout.events.rglob("*")):
             path = file.relative_to(self._layout.events).as_posix()
-            if path in live or unquote(path) in live:
+            if path in live or unquote(path) in live or path.startswith("_delta_log/") or not file.is_file():
                 continue
             entry = removed.get(path)
             if entry is None:
                 # A writer that died before its commit leaves such files, and a compaction takes them.
-                self._notices.append(Problem(f"events/{path}", "is no part of the lake and unknown to the ledger"))
+                what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
+                self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
             elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace_of(entry):
                 self._wrong(f"events/{path}", f"was deleted by entry {entry.index}, and is there again or still")
             else:
@@ -338,6 +379,8 @@ class _Check:
             if isinstance(certificate, str):
                 path = self._layout.certificates / f"{Path(certificate).name}.json"
                 self._named(path, certificate, f"entry {entry.index} names it")
+            if isinstance(marks := entry.said["details"].get("marks"), str):
+                self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         policies = _texts(entries[-1].said["policies"]) if entries else {}
         now = {path.stem: _try_digest(path) for path in sorted(self._layout.policies.glob("*.yaml"))}
         for name in sorted(policies.keys() | now.keys()):
@@ -361,26 +404,24 @@ class _Check:
         takings: Mapping[Key, Taking],
     ) -> tuple[BatchVerdict, ...]:
         expected = {(part.batch, part.day): part for entry in entries for part in entry.parts}
-        found = Found()
+        found, rows = Found(), Rows(self._layout, entries, days)
         if self._full:
             found = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
             for file, why in sorted(found.problems.items()):
                 self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
         for (batch, day), parts in sorted(found.parts.items()):
             if (batch, day) not in expected:
-                rows = sum(part.rows for part in parts)
-                self._wrong(
-                    f"events/event_date={day}", f"has {rows} rows of batch {batch} that the ledger does not know"
-                )
+                what = f"has {sum(part.rows for part in parts)} rows of batch {batch} that the ledger does not know"
+                self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day)}")
         verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
         for key, part in sorted(expected.items()):
-            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key)))
+            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key), rows))
         return tuple(
             BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
             for batch, parts in sorted(verdicts.items())
         )
 
-    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None) -> PartVerdict:
+    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
         good = PartVerdict(part.batch, part.day, part.rows, *(told(taking) if taking else ("verified", "")))
         if taking is not None and taking.whole:
@@ -402,7 +443,14 @@ class _Check:
             return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
         rows = sum(each.rows for each in found)
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
-        return PartVerdict(part.batch, part.day, part.rows, "CHANGED", "; ".join([counted, *damaged]))
+        which = there.explained(part, taking.replaced if taking else {})
+        return PartVerdict(
+            part.batch, part.day, part.rows, "CHANGED", "; ".join(filter(None, [counted, which, *damaged]))
+        )
+
+
+def _strings(entry: LedgerEntry, *names: str) -> list[str]:
+    return [str(entry.said["details"].get(name, "")) for name in names]
 
 
 def _digest(path: Path) -> str:

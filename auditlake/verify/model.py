@@ -69,14 +69,27 @@ class VerifyReport:
     notices: tuple[Problem, ...]
     """What is worth knowing and not wrong."""
     anchored: int
-    """Entries that the older checkpoint counts that was given; 0 without one."""
+    """Entries that the older checkpoint counts that was given, or the newest time stamp covers; 0 without one."""
     unanchored_since: str
-    """Since when only this lake vouches for its history, RFC 3339; empty if the older checkpoint is the newest."""
+    """Since when only this lake vouches for its history, RFC 3339; empty if that covers the newest checkpoint."""
+    unanchored_seconds: int = 0
+    """How long ago that was."""
+    stamped_at: str = ""
+    """When the newest time stamp was made, by its authority's clock; empty if there is none."""
+    stamped: int = 0
+    """Entries that it covers."""
+    stamp_trusted: bool = False
+    """Whether it was checked against certificates that were given; only then it anchors anything."""
 
     @property
     def rows(self) -> int:
         """Events in the ledger, whatever became of them."""
         return sum(batch.rows for batch in self.batches)
+
+    @property
+    def unanchored(self) -> int:
+        """Entries that only this lake vouches for."""
+        return max(self.size - self.anchored, 0)
 
     @property
     def ok(self) -> bool:

@@ -108,6 +108,18 @@ def _leaves(connection: duckdb.DuckDBPyConnection) -> Any:
     return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
+def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
+    """``seq`` and leaf of the rows of one part that a file holds, in order; none if it cannot be read."""
+    try:
+        with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
+            view_events(connection, [file], columns=FILE_COLUMNS)
+            return part_leaves(connection, batch, day)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - see above
+        return []
+
+
 def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) -> list[tuple[int, bytes]]:
     """``seq`` and leaf of the rows of one part of the view ``events``, in order."""
     number = (day - _EPOCH).days
@@ -122,6 +134,8 @@ def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[t
         ValueError: What is there now is not what the ledger says is there instead.
     """
     now = dict(rows)
+    if len(now) != len(rows):
+        raise ValueError("there are rows of the same number")
     for seq, (_, present) in replaced.items():
         if now.get(seq) != present:
             raise ValueError(f"row {seq} is not what the ledger says became of it")

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from auditlake.errors import LedgerError
 
 _SIGNATURE = re.compile(r"— (\S+) ([A-Za-z0-9+/=]+)\Z")
+_NEW_KEY = "auditlake/new-key"
 _VERSION = re.compile(r"auditlake/version (\d{1,18}) ([0-9a-f]{64})\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What an entry says by which one key followed another."""
+
+    index: int
+    """Of the entry."""
+    root: bytes
+    """Of the tree before it."""
+    old: str
+    new: str
+    note: str
+    """Signed by the old key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,30 @@ class SignedCheckpoint:
                     continue
                 return True
         return False
+
+
+def key_chain(rotations: Sequence[Rotation]) -> tuple[tuple[str, ...], str]:
+    """The keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
+
+    Each key but the first was named by the one before it, in a checkpoint of the tree at that time.
+    """
+    keys: list[str] = []
+    for each in rotations:
+        try:
+            note = read_checkpoint(each.note.encode())
+            holds = (
+                (not keys or keys[-1] == each.old)
+                and (note.size, note.root) == (each.index, each.root)
+                and f"{_NEW_KEY} {each.new}" in note.text.split("\n")
+                and note.is_signed_by(each.old)
+            )
+            read_key(each.new)
+        except LedgerError:
+            holds = False
+        if not holds:
+            return tuple(keys), f"entry {each.index} names a new key, and the old one does not vouch for it"
+        keys += [each.new] if keys else [each.old, each.new]
+    return tuple(keys), ""
 
 
 def read_key(key: str) -> tuple[str, bytes, bytes]:

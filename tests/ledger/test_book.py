@@ -63,7 +63,7 @@ def test_unsigned(tmp_path: Path, template: Path) -> None:
     check_ledger(lake)
     note = book.read_note(lake.layout)
     assert note is not None and note.signatures == ()
-    assert sorted(path.name for path in (lake.layout.root / "ledger").iterdir()) == ["checkpoint", "tile"]
+    assert sorted(path.name for path in (lake.layout.root / "ledger").iterdir()) == ["checkpoint", "marks", "tile"]
 
 
 def test_a_key_elsewhere(tmp_path: Path, template: Path) -> None:
@@ -136,7 +136,7 @@ def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
     said = book.Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
     leaf = lambda version: commit_leaf(lake.layout, version)  # noqa: E731
     assert book.record(lake.layout, 2, said, leaf, lambda: said) == 3
-    book._put(lake.layout, 4, said, None, 2, None)
+    book._put(lake.layout, 4, said, None, 2)
     lake.ingest(template / "2.jsonl")
 
     check_ledger(lake)

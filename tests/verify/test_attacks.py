@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,7 @@ from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.store.layout import part_day_and_digest
 from auditlake.verify.model import VerifyReport
 from tests.store.lakes import copied, made, opened, write_events
-from tests.verify.lakes import DELETED, checked, delete_day, full_lake, rows_of, write_day
+from tests.verify.lakes import DELETED, ERASED, checked, delete_day, full_lake, rows_of, write_day
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +105,9 @@ def test_damaged_files(how: str, lake: AuditLake) -> None:
 Rows = list[dict[str, object]]
 
 
-def forge(lake: AuditLake, change: Callable[[Rows], Rows]) -> str:
+def forge(lake: AuditLake, change: Callable[[Rows], Rows], day: date | None = None) -> str:
     """Change the rows of a day as somebody does who knows the format: new file, its name, and the log entries."""
-    old = max(lake.snapshot().files, key=lambda file: file.rows)
+    old = max((file for file in lake.snapshot().files if day in {None, file.day}), key=lambda file: file.rows)
     new = write_day(lake, old.day, change(rows_of(lake, old.day)))
     (lake.layout.events / old.path).unlink()
     for path in [*lake.layout.log.glob("*.json")]:
@@ -118,24 +119,45 @@ def forge(lake: AuditLake, change: Callable[[Rows], Rows]) -> str:
 
 def test_rows_removed(lake: AuditLake) -> None:
     """A row that was removed is found: its part has one too few."""
-    assert "rows instead of" in forge(lake, lambda rows: rows[1:])
+    told = forge(lake, lambda rows: rows[1:])
+
+    assert "rows instead of" in told
+    assert re.search(r"1 row (at the beginning|after row \d+) is gone", told)
 
 
 def test_rows_added(lake: AuditLake) -> None:
     """A row that was added is found, in a batch that there is or in one that there is not."""
-    assert "rows instead of" in forge(lake, lambda rows: [*rows, {**rows[0], "seq": 999}])
+    told = forge(lake, lambda rows: [*rows, {**rows[0], "seq": 999}])
+
+    assert "rows instead of" in told
+    assert re.search(r"row 999 of events/event_date=\S+\.parquet is added", told)
+
+
+def test_rows_twice(lake: AuditLake) -> None:
+    """A row that is there twice is named, with its file."""
+    assert re.search(r"row \d+ of events/event_date=\S+\.parquet is there twice", forge(
+        lake, lambda rows: [*rows, rows[0]]
+    ))  # fmt: skip
 
 
 def test_rows_of_a_new_batch(lake: AuditLake) -> None:
     """A row of a batch that never was is unknown to the ledger."""
-    assert "rows of batch 99 that the ledger does not know" in forge(
-        lake, lambda rows: [*rows, {**rows[0], "batch": 99}]
-    )
+    told = forge(lake, lambda rows: [*rows, {**rows[0], "batch": 99}])
+
+    assert re.search(r"rows of batch 99 that the ledger does not know: row \d+ of events/event_date=\S+\.parquet", told)
 
 
 def test_rows_changed(lake: AuditLake) -> None:
     """A changed field is found, also one that became empty instead of null."""
-    assert "other rows than were appended" in forge(lake, lambda rows: [{**rows[0], "resource": ""}, *rows[1:]])
+    seqs: list[object] = []
+
+    def change(rows: Rows) -> Rows:
+        seqs.append(rows[-1]["seq"])
+        return [*rows[:-1], {**rows[-1], "resource": ""}]
+
+    told = forge(lake, change)
+    assert "other rows than were appended" in told
+    assert re.search(rf"; row {seqs[0]} of events/event_date=\S+\.parquet is not what was appended", told)
 
 
 def test_rows_swapped(lake: AuditLake) -> None:
@@ -167,7 +189,30 @@ def test_the_order_of_rows_in_a_file_means_nothing(lake: AuditLake) -> None:
     assert "is part of the lake and unknown to the ledger" in told
 
 
+def test_rows_changed_beside_erased_ones(lake: AuditLake) -> None:
+    """Of a day with erased events, only the row that somebody changed is named."""
+    told = forge(lake, lambda rows: [{**rows[0], "action": "other"}, *rows[1:]], day=ERASED)
+
+    assert re.search(r"; row \d+ of events/event_date=2026-03-03/\S+\.parquet is not what was appended", told)
+
+
 # --- Files and versions ---
+
+
+def test_a_file_that_nobody_knows(lake: AuditLake) -> None:
+    """A stray file in a partition, or beside them, changes no answer, and is named."""
+    (known, *_) = [file for file in lake.snapshot().files if file.day == ERASED]
+    strays = [lake.layout.events / "event_date=2026-03-03" / "stray.parquet", lake.layout.events / "stray.parquet"]
+    for stray in strays:
+        shutil.copy(lake.layout.events / known.path, stray)
+    report = checked(lake)
+
+    assert report.ok
+    assert [notice.where for notice in report.notices] == [
+        "events/event_date=2026-03-03/stray.parquet", "events/stray.parquet",
+    ]  # fmt: skip
+    assert all("no answer reads it" in notice.what for notice in report.notices)
+    assert lake.sql("select count(*) from events").fetchall() == [(lake.snapshot().rows,)]
 
 
 def test_a_partition_copied_back(tmp_path: Path) -> None:
