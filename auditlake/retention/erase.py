@@ -19,6 +19,7 @@ from typing import Any
 from auditlake.engine.duck import connect, rows
 from auditlake.errors import RetentionError
 from auditlake.events.paths import PersonalPath, personal_path
+from auditlake.landing.committed import unflushed
 from auditlake.reports.words import count, visible
 from auditlake.retention.alertfiles import NewContent, alert_files, renamed, unwatched, write_anew
 from auditlake.retention.deed import Day, Deed, carry_out, holds_of, left_everywhere
@@ -186,6 +187,8 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
         found = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
     if found:
         left.append("Records that cannot become events come back into the quarantine if they are ingested again.")
+    if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
+        left.append("Events that may name the person were logged while this was done: erase again for those.")
     if reports := [path for path in report_files(layout) if names.search(_text(path))]:
         left.append(
             f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "

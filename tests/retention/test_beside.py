@@ -102,6 +102,17 @@ def test_who_evaluates_is_left_alone(lake: AuditLake) -> None:
         assert not any("segment" in sentence or "evaluates" in sentence for sentence in again.left)
 
 
+def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged of the person between the flush and the erasure is named as left."""
+    log(lake, 0, "ann", "annette")
+    assert not any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    flush = lake.flush
+    monkeypatch.setattr(lake, "flush", lambda: (flush(), log(lake, 10, "ann")))
+    assert any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    monkeypatch.undo()
+    assert lake.erase("ann", **WHY).events == 1
+
+
 def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
     """While a hold is active, what alerts say stays as it is, and is named as left."""
     log(lake, 0, "ann", "ann")
