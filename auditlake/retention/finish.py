@@ -21,15 +21,17 @@ from auditlake.store.delta import Snapshot
 from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.history import commit_metadata, history, removals
 from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.recorded import settle_ledger
 
 _KINDS = ("retention", "erase")
 
 
 def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
-    """Write the certificates that are missing, and remove what went with commits of retention once the grace is over.
+    """Finish what writers committed and died over, and remove what went with commits of retention after the grace.
 
     To be called with the lake's lock held, the log being durable. Gives how many data files were removed.
     """
+    settle_ledger(layout, live)
     done = list(_commits(layout, live.version))
     if not done:
         return 0

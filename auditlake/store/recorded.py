@@ -84,6 +84,15 @@ def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
         return str(book.rotate(layout, seen.version, now.isoformat(), *known))
 
 
+def settle_ledger(layout: Layout, seen: Snapshot) -> None:
+    """Count in the ledger what a writer committed and died over, if there is a ledger.
+
+    To be called with the lake's lock held, ``seen`` being the newest version and durable.
+    """
+    if book.checkpoint_path(layout).exists():
+        book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
+
+
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
     """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
     from auditlake.store import delta
