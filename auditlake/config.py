@@ -110,7 +110,7 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
         f"personal = []\n\n"
-        f"[ledger]\n"
+        f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, writ
 from auditlake.store.layout import Layout
 from auditlake.store.lock import check_file_system, sweep, workspace
 
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
+"""What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
+
 
 def create_lake(
     path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
@@ -33,8 +37,7 @@ def create_lake(
     path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
     check_path(path)
     try:
-        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-            raise LakeExistsError(f"there is something at {path} already", hint="name an empty or a new folder")
+        _check_free(path)
         config = new_config(now, extra_types=event_types, default_retention=default_retention)
     except (ValueError, OSError) as error:
         raise LakeError(f"the lake at {path} cannot be made: {error}") from error
@@ -47,14 +50,23 @@ def create_lake(
         check_file_system(staging, path)
         with workspace(staging) as folder:
             _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
-            os.replace(folder / "lake", path)  # refused where another process was quicker
+            os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
+        if error.errno in _TAKEN:
+            with suppress(OSError):
+                _check_free(path)
         raise LakeError(f"the lake at {path} cannot be made: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             staging.rmdir()
     return Layout(path)
+
+
+def _check_free(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        what = "a lake" if Layout(path).config.exists() else "something"
+        raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
 
 
 def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
+    from auditlake.backup import BackupSummary
     from auditlake.verify.anchors import Anchor
     from auditlake.verify.model import VerifyReport
 
@@ -64,6 +66,22 @@ class Provable:
         from auditlake.anchor import anchor
 
         return anchor(self.layout, self.checkpoint(), url, roots=tsa_roots)
+
+    def backup(self, destination: str | Path, *, key: bool = True) -> BackupSummary:
+        """Copy the lake to a new folder, consistently while others write; restoring it is copying it back.
+
+        Args:
+            destination: The folder; it is there whole or not at all.
+            key: Whether to copy the private key of the ledger too, if it lies in the lake.
+
+        Raises:
+            LakeError: There is something at the destination, or the disk refused.
+            LakeFormatError: The lake lost a file.
+            LedgerError: The ledger is damaged.
+        """
+        from auditlake.backup import backup
+
+        return backup(self.layout, Path(destination), key=key, wait_seconds=self._wait)
 
     def prove(self, event_id: str, *, source: str | None = None) -> bytes:
         """A proof that an event is in the ledger, a JSON object that ``auditlake verify-proof`` checks by itself.

@@ -6,6 +6,7 @@ its object, and the lock it held is free again.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -77,6 +78,8 @@ class OpenSegment:
                 return
             self._unclear = True
             try:
+                if not os.fstat(self.file.fileno()).st_nlink:
+                    raise OSError(errno.ENOENT, "somebody has removed it")
                 # All in one call of C: no signal handler runs between the sync and its outcome.
                 outcome.extend(map(self._sync, (self.file.fileno(),)))
             except OSError as error:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 """The identifiers that are filled in."""
 
-_LONG_US = 2 * 86_400_000_000
+_DAY_US = 86_400_000_000
+_LONG_US = 2 * _DAY_US
 """From which window on levels are carried over midnights instead of arrivals."""
 
 MOMENTS = "moments"
@@ -157,6 +158,7 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
     window = timedelta(microseconds=policy.window.microseconds)
     keepers = [longest_retention(name, policies) or policy for name in policy.required_events]
     look_back = earlier(question.since, window)
+    origin = look_back.replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "types": list(policy.required_events),
         "alert_threshold": policy.alert_threshold,
@@ -165,7 +167,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "since": question.since,
         "until": question.until,
         "look_back": look_back,
-        "span_us": (question.until - look_back + window) // timedelta(microseconds=1) + 1,
+        "origin": origin,
+        "span_us": ((question.until - origin + window) // timedelta(days=1) + 1) * _DAY_US,
         "window_start": earlier(question.as_of, window),
         "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
         "cutoff": earlier(question.midnight, timedelta(microseconds=policy.retention_period.microseconds)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
+from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
 from auditlake.policies.model import Hold, Policy
@@ -59,7 +60,8 @@ class ComplianceReport:
         """Its files' name without their ending."""
         said = self.report
         period = None if self.usual_period else (said.since, said.until)
-        return report_stem(said.policy_id, said.as_of, said.evidence.snapshot, period)
+        evidence = said.evidence
+        return report_stem(said.policy_id, said.as_of, evidence.snapshot, period, evidence.journal.entries)
 
     def json(self) -> bytes:
         """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
@@ -72,6 +74,13 @@ class ComplianceReport:
     def files(self, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
         """What :meth:`write` writes, by file name."""
         return {f"{self.stem}.{each}": self._rendered(each, linked="json" in formats) for each in formats}
+
+    def page(self, json_file: str) -> bytes:
+        """The page, for a place where only its JSON lies beside it, under that name."""
+        from auditlake.reports.page import SiblingFiles
+        from auditlake.reports.render import render_page  # Jinja is slow to import
+
+        return render_page(self.report, self._shown(), SiblingFiles(json_file))
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all.
@@ -93,12 +102,15 @@ class ComplianceReport:
             if form == "json":
                 self._cache[form_key] = render_json(self.report)
             else:
-                if self.detail is None:
-                    message = f"the report of {self.policy_id} was made without what its page shows"
-                    raise ReportError(message, hint="make it with pages=True")
                 siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
-                self._cache[form_key] = render_page(self.report, self.detail, siblings)
+                self._cache[form_key] = render_page(self.report, self._shown(), siblings)
         return self._cache[form_key]
+
+    def _shown(self) -> Detail:
+        if self.detail is None:
+            message = f"the report of {self.policy_id} was made without what its page shows"
+            raise ReportError(message, hint="make it with pages=True")
+        return self.detail
 
 
 def produce(
@@ -111,6 +123,7 @@ def produce(
     lake_id: str,
     snapshot: Mapping[str, Any],
     pages: bool,
+    journal: Callable[[str], Journal] = lambda _: NOTHING,
     listen: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Iterator[ComplianceReport]:
     """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
@@ -124,14 +137,16 @@ def produce(
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
         pages: Gather also what only the page shows.
+        journal: What people decided about findings of a policy, by its id.
         listen: Told how many are done, of how many, and which is next.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
     for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
         policy, question = answers.policy, answers.question
         report = build_report(
-            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot
-        )
+            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,
+            journal=journal(policy.id),
+        )  # fmt: skip
         detail = None
         if pages:
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}

@@ -194,6 +194,8 @@ def _beside(layout: Layout, judge: Judge, person: Person, settings: Settings) ->
             f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "
             f"found, and goes when all its events are due: {_listed(reports)}."
         )
+    if layout.journal.exists() and names.search(_text(layout.journal)):
+        left.append("The journal of findings may name the person and stays as it is: it is chained, and is evidence.")
     return found, left
 
 

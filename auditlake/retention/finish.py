@@ -31,7 +31,7 @@ def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
 
     To be called with the lake's lock held, the log being durable. Gives how many data files were removed.
     """
-    settle_ledger(layout, live)
+    settle_ledger(layout)
     done = list(_commits(layout, live.version))
     if not done:
         return 0

@@ -1,7 +1,8 @@
 """The Delta table under ``events/``: snapshots of it, and the one way to change it.
 
-delta-rs neither syncs what it writes nor checks such commits for conflicts, so both are done here, under the lake's
-lock. Other Delta writers are not bound by the lock; a commit that is not ours is named, never ignored.
+delta-rs neither syncs what it writes, before or after it has its name, nor checks such commits for conflicts, so both
+are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named,
+never ignored.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotEr
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import LEAF_KEY, Prepared, complete
 from auditlake.ledger.entry import Taken
-from auditlake.store.checkpoint import keep_checkpoint
+from auditlake.store.checkpoint import copied_log, keep_checkpoint
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
 from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
+from auditlake.store.lock import workspace
 from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
@@ -202,26 +204,17 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     Raises:
         CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
     """
-    from deltalake import CommitProperties, PostCommitHookProperties, Transaction
     from deltalake.exceptions import DeltaError
 
     table = _open(layout, None)
     _check(layout, table, seen, change)
     version = seen.version + 1
     sync_log(layout, seen.version)
-    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     entry = prepare_entry(layout, seen, change)
-    properties = CommitProperties(
-        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: entry.leaf.hex()}, max_commit_retries=0,
-        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
-    )  # fmt: skip
     try:
-        table.create_write_transaction(
-            _actions(change), "append", table.schema(), partition_by=["event_date"],
-            commit_properties=properties, post_commithook_properties=hooks,
-        )  # fmt: skip
+        _write_entry(layout, version, change, entry)
     except (DeltaError, OSError) as error:
-        # It may be there all the same: the entry is linked to its name before delta-rs is done.
+        # It may be there all the same, where only the tidying up failed.
         if commit_metadata(layout, version) != dict(change.metadata):
             message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
             raise CommitError(message, hint="nothing was landed; run it again") from error
@@ -229,6 +222,33 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     _count(layout, entry)
     keep_checkpoint(layout, version)
     return version
+
+
+def _write_entry(layout: Layout, version: int, change: Change, recorded: Prepared) -> None:
+    """Put the log entry of a version into its place, whole.
+
+    delta-rs gives an entry its name before the bytes are on the disk. A power cut just then, after something else had
+    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a copy
+    of the log, and the entry gets its name here, once it is synced and if nobody else has taken the name.
+    """
+    from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+
+    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    properties = CommitProperties(
+        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: recorded.leaf.hex()}, max_commit_retries=0,
+        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
+    )  # fmt: skip
+    with workspace(layout.staging) as folder:
+        log = copied_log(layout, folder / "copy", version - 1)
+        table = DeltaTable(str(log.parent))
+        table.create_write_transaction(
+            _actions(change), "append", table.schema(), partition_by=["event_date"],
+            commit_properties=properties, post_commithook_properties=hooks,
+        )  # fmt: skip
+        entry = log / layout.commit(version).name
+        entry.chmod(FILE_MODE)
+        sync_file(entry)
+        os.link(entry, layout.commit(version))
 
 
 def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
@@ -291,7 +311,6 @@ def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
         message = f"version {version} of the table was written by somebody else"
         raise CommitError(message, hint="run it again")
     try:
-        layout.commit(version).chmod(FILE_MODE)
         sync_file(layout.commit(version))
         sync_folder(layout.log)
     except OSError as error:

@@ -11,6 +11,7 @@
       ledger/  reports/
       certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
+      findings/journal.jsonl    what people decided about findings, and who reviewed reports
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
@@ -92,6 +93,11 @@ class Layout:
     def reports(self) -> Path:
         """Where reports go unless told otherwise."""
         return self.root / "reports"
+
+    @property
+    def journal(self) -> Path:
+        """What people decided about findings; made when there is something."""
+        return self.root / "findings" / "journal.jsonl"
 
     @property
     def staging(self) -> Path:
@@ -177,7 +183,18 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
     return None
 
 
-def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:
-    """A report's file name without its ending; it names the period only where that is not the policy's usual one."""
+def report_stem(
+    policy_id: str,
+    as_of: datetime,
+    snapshot: int,
+    period: tuple[datetime, datetime] | None = None,
+    entries: int = 0,
+) -> str:
+    """A report's file name without its ending.
+
+    It names the period only where that is not the policy's usual one, and the last entry of the journal of findings
+    that concerns the policy only where there is one.
+    """
     stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
-    return stem + "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
+    stem += "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
+    return f"{stem}_j{entries}" if entries else stem

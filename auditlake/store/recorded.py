@@ -84,24 +84,21 @@ def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
         return str(book.rotate(layout, seen.version, now.isoformat(), *known))
 
 
-def settle_ledger(layout: Layout, seen: Snapshot) -> None:
-    """Count in the ledger what a writer committed and died over, if there is a ledger.
+def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
+    """Finish what a dead writer left in the ledger, and give the newest snapshot; the lake's lock is held.
 
-    To be called with the lake's lock held, ``seen`` being the newest version and durable.
+    Args:
+        layout: The lake.
+        begin: Begin a ledger if there is none.
     """
-    if book.checkpoint_path(layout).exists():
-        book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
-
-
-def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
-    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
     from auditlake.store import delta
 
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        seen = delta.read_snapshot(layout)
-        delta.sync_log(layout, seen.version)
-        book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
-        return bytes(book.read_note(layout) or b"")
+    seen = delta.read_snapshot(layout)
+    delta.sync_log(layout, seen.version)
+    committed = partial(commit_leaf, layout)
+    if begin or book.checkpoint_path(layout).exists():
+        book.settle(layout, seen.version, committed, lambda: existing(layout, seen))
+    return seen
 
 
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import shutil
 import stat
 import subprocess
 import sys
@@ -371,14 +372,19 @@ def test_one_trail_for_a_lake(lake: AuditLake) -> None:
 
 
 def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
-    """A flush runs beside the callers once something was logged; one that fails is told and tried again."""
+    """A flush runs beside the callers once something was logged; one that fails is told, and tried again. Of failures
+    that follow each other, the same one is told once.
+    """
     flushed, count = Event(), [0]
+    today, tomorrow = LakeError("no flush today"), ValueError("nor tomorrow")
+    failures = [today, today, None, today, today, tomorrow, tomorrow, today]
 
     def flush() -> None:
         count[0] += 1
-        if count[0] < 3:
-            raise LakeError("no flush today")
-        flushed.set()
+        if failures and (failure := failures.pop()) is not None:
+            raise failure
+        if not failures:
+            flushed.set()
 
     log = trail(layout, flush=flush, flush_seconds=0.001)
     assert log._threads is None
@@ -387,10 +393,41 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
         assert flushed.wait(30)
     log.close()
     done = count[0]
-    assert [record.name for record in caplog.records] == ["auditlake.landing"] * 2
-    assert "no flush today" in caplog.text
+    told = [record.getMessage() + str(record.exc_info or "") for record in caplog.records]
+    assert [("today" in each, "nor tomorrow" in each) for each in told] == [
+        (True, False), (False, True), (True, False), (True, False),
+    ]  # fmt: skip
+    assert told[0] == f"{layout.root} cannot be flushed, it is tried again and again: no flush today"
     time.sleep(0.02)
     assert count[0] == done
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where somebody removes the lake, logging says so, what goes on beside it says so once, and closing ends."""
+    lake, rounds = auditlake.create(tmp_path / "lake"), [0]
+
+    def flush() -> None:
+        rounds[0] += 1
+        lake.flush()
+
+    log = trail(lake.layout, flush=flush, durability=durability, interval_ms=1, flush_seconds=0.01)
+    log.log(event())
+    shutil.rmtree(lake.layout.root)
+    with pytest.raises(LandingError, match="somebody has removed it"):
+        for _ in range(10_000):
+            log.log(event())
+            if durability == "os":
+                log.sync()
+            time.sleep(0.001)
+    with pytest.raises(LandingError, match="a new segment could not be made: No such file"):
+        log.log(event())
+    done = rounds[0]
+    while rounds[0] < done + 5:
+        time.sleep(0.01)
+    log.close()
+    assert [record.name for record in caplog.records] == ["auditlake.landing"]
+    assert not lake.layout.root.exists()
 
 
 def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
