@@ -84,6 +84,13 @@ def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
         return str(book.rotate(layout, seen.version, now.isoformat(), *known))
 
 
+def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
+    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        settle_ledger(layout, begin=True)
+        return bytes(book.read_note(layout) or b"")
+
+
 def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
     """Finish what a dead writer left in the ledger, and give the newest snapshot; the lake's lock is held.
 
