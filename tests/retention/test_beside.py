@@ -113,6 +113,17 @@ def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> N
     assert lake.erase("ann", **WHY).events == 1
 
 
+def test_the_journal_is_left(lake: AuditLake) -> None:
+    """What people decided about findings of the person stays, and is named as left."""
+    log(lake, 0, "ann", "ann")
+    finding = next(each.finding for each in lake.findings.list() if each.finding.kind == "threshold_exceeded")
+    lake.findings.accept(finding.id, reason="ann was travelling", owner="bob", until=NOW + DAY)
+    before = lake.layout.journal.read_bytes()
+
+    assert any("The journal of findings may name" in sentence for sentence in lake.erase("ann", **WHY).left)
+    assert lake.layout.journal.read_bytes() == before
+
+
 def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
     """While a hold is active, what alerts say stays as it is, and is named as left."""
     log(lake, 0, "ann", "ann")
