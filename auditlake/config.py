@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
+from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
@@ -21,6 +22,7 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
+_GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
 _ABSENT = object()
@@ -54,6 +56,10 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    grace_seconds: float = _GRACE_SECONDS
+    """How long files stay on the disk whose events were deleted, for readers under way."""
+    personal: tuple[str, ...] = ()
+    """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """Alerts as it happens."""
 
@@ -98,6 +104,12 @@ def dump_config(config: LakeConfig) -> bytes:
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
         f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
+        f"[retention]\n"
+        f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
+        f'grace = "24h"\n'
+        f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
+        f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
+        f"personal = []\n\n"
         f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
     ).encode()
@@ -137,7 +149,10 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if not isinstance(ledger, dict):
         raise _wrong(layout, "ledger", "a section [ledger]", ledger)
     _settings(layout, ledger, _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
-    settings = _settings(layout, known, _READERS)
+    retention = known.pop("retention", {})
+    if not isinstance(retention, dict):
+        raise _wrong(layout, "retention", "a section [retention]", retention)
+    settings = _settings(layout, known, _READERS) | _settings(layout, retention, _RETENTION_READERS, "retention.")
     return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
 
 
@@ -218,6 +233,18 @@ def parse_lateness(text: str) -> Duration:
     return Duration(text, length.microseconds)
 
 
+def _grace(value: Any) -> float:
+    if re.fullmatch(r"0(s|min|h|d)?", value):
+        return 0.0
+    return parse_duration(value, "grace").microseconds / _SECOND
+
+
+def _personal(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or None in map(personal_path, value):
+        raise ValueError
+    return tuple(value)
+
+
 _READERS: _Readers = {
     "id": ("id", "a UUID", _id),
     "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
@@ -238,6 +265,13 @@ _ALERT_READERS: _Readers = {
 
 _LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
 """The section ``[ledger]``."""
+
+
+_RETENTION_READERS: _Readers = {
+    "grace": ("grace_seconds", "a length of time such as '24h', or '0'", _grace),
+    "personal": ("personal", "a list of places such as '$.details.email'", _personal),
+}
+"""The section ``[retention]``."""
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:

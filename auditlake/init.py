@@ -13,7 +13,9 @@ from pathlib import Path
 from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.ledger.book import Record, begin
+from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
+from auditlake.retention.terms import terms_of
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
@@ -73,6 +75,7 @@ def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) 
         folder.mkdir(mode=FOLDER_MODE)
     write_built_in(layout)
     write_whole(layout.config, dump_config(config))
-    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat()})
+    terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
+    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
     begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
     sync_folder(layout.root)

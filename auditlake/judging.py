@@ -15,7 +15,7 @@ from auditlake.events.times import Instant, as_instant, given
 from auditlake.findings.journal import concerning, read
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 from auditlake.policies.store import chosen
 from auditlake.reading import engine
 from auditlake.reports.produce import ComplianceReport, produce
@@ -45,6 +45,7 @@ def judged(
     policy_ids: Sequence[str],
     *,
     now: datetime,
+    holds: Sequence[Hold],
     flush: Callable[[], int],
     as_of: Instant | None = None,
     since: Instant | None = None,
@@ -66,6 +67,7 @@ def judged(
         landing: How what lies in the landing becomes events.
         policy_ids: Which policies; all of them if none is named.
         now: The present.
+        holds: Every legal hold of the lake.
         flush: Brings what was logged into the table, and gives the newest snapshot.
     """
     folder = layout.policies if policies is None else Path(policies)
@@ -77,7 +79,7 @@ def judged(
     journal = partial(concerning, read(layout), entries=entries)
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
-            connection, asked, known, lake_id=config.id, snapshot=seen.evidence, generated_at=given(generated_at),
-            pages=pages, journal=journal, listen=listen,
+            connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
+            generated_at=given(generated_at), pages=pages, journal=journal, listen=listen,
         ))  # fmt: skip
         yield Judged(connection, known, made)

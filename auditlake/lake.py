@@ -15,6 +15,7 @@ from auditlake.events.times import Instant, as_instant
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.provable import Provable
+from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -41,17 +42,16 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake(Provable):
+class AuditLake(RetentionVerbs, Provable):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
         path: The lake's folder.
         clock: Where the present comes from.
-        wait_seconds: How long a verb that writes waits while another process does.
+        wait_seconds: How long a verb that writes waits for others.
 
     Raises:
-        LakeNotFoundError: There is no lake at that path.
-        LakeFormatError: Its settings cannot be understood.
+        LakeNotFoundError, LakeFormatError: There is no lake at that path, or its settings cannot be understood.
     """
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
@@ -220,9 +220,9 @@ class AuditLake(Provable):
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies.store import remove_policy
+        from auditlake.policies import store
 
-        remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
+        store.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
 
     def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
@@ -236,7 +236,8 @@ class AuditLake(Provable):
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        return compile_policy(policy, policies, question(policy, PeriodRequest(), self._instant(as_of)))
+        asked = question(policy, PeriodRequest(), self._instant(as_of))
+        return compile_policy(policy, policies, asked, holds=self.binding_holds())
 
     # Reports
 
@@ -328,7 +329,7 @@ class AuditLake(Provable):
 
         return judged(
             self.layout, self.config, self._options(), policy_ids, now=self._clock(),
-            flush=lambda: self.flush().snapshot, **options,
+            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, **options,
         )  # fmt: skip
 
     def _instant(self, as_of: Instant | None) -> datetime:

@@ -13,7 +13,7 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -251,7 +251,7 @@ def notice(layout: Layout, version: int, at: str, committed: Committed, existing
 
 
 def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
-    before, now = read_entry(layout, head.size - 1).policies, _policies(layout)
+    before, now = read_entry(layout, head.size - 1).policies, policy_digests(layout)
     if before == now:
         return head
     details = {
@@ -282,18 +282,22 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
 
 
 def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int | None) -> Entry:
-    holds = [
-        f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in sorted(layout.root.glob("holds/*.yaml"))
-    ]
     return Entry(
         said.kind, settings.lake_id, said.at, version,
         _log_digest(layout, version - 1) if version else None,
-        said.parts, said.adds, said.removes, said.taken, _policies(layout),
-        sha256("".join(holds).encode()).hexdigest() if holds else "", said.details,
+        said.parts, said.adds, said.removes, said.taken, policy_digests(layout),
+        holds_digest(sorted(layout.root.glob("holds/*.yaml"))), said.details,
     )  # fmt: skip
 
 
-def _policies(layout: Layout) -> dict[str, str]:
+def holds_digest(files: Sequence[Path]) -> str:
+    """What an entry says of holds, given their files in order of their names."""
+    listed = [f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in files]
+    return sha256("".join(listed).encode()).hexdigest() if listed else ""
+
+
+def policy_digests(layout: Layout) -> dict[str, str]:
+    """What an entry says of policies: the SHA-256 of every policy's file, by id."""
     return {path.stem: sha256(path.read_bytes()).hexdigest() for path in sorted(layout.policies.glob("*.yaml"))}
 
 

@@ -18,7 +18,7 @@ from auditlake.policies.compile import (
     moments_of,
     samples_of,
 )
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +43,10 @@ class Answers:
 
 
 def evaluate(
-    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], policies: Sequence[Policy]
+    connection: duckdb.DuckDBPyConnection,
+    asked: Sequence[tuple[Policy, Question]],
+    policies: Sequence[Policy],
+    holds: Sequence[Hold] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other.
 
@@ -53,16 +56,21 @@ def evaluate(
         connection: The engine, with the view ``events``.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
     """
     run_step(connection, moments_of([policy for policy, _ in asked]))
     for policy, question in asked:
-        yield _evaluate(connection, policy, policies, question)
+        yield _evaluate(connection, policy, policies, holds, question)
 
 
 def _evaluate(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    policies: Sequence[Policy],
+    holds: Sequence[Hold],
+    question: Question,
 ) -> Answers:
-    queries, given = _asked(connection, policy, policies, question)
+    queries, given = _asked(connection, policy, policies, question, holds=holds)
     return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
 
 
@@ -78,12 +86,15 @@ def _asked(
     policies: Sequence[Policy],
     question: Question,
     only: str | None = None,
+    *,
+    holds: Sequence[Hold] = (),
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
     """The queries of a policy, or one of them, and what they give."""
     import duckdb  # slow to import
 
     def queries(*, wide: bool) -> list[CompiledQuery]:
-        return [q for q in compile_policy(policy, policies, question, wide=wide) if only in {None, q.name}]
+        found = compile_policy(policy, policies, question, holds=holds, wide=wide)
+        return [query for query in found if only in {None, query.name}]
 
     try:
         asked = queries(wide=False)

@@ -229,6 +229,11 @@ def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retention
                     )
 
 
+def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
+    """Every such conflict between policies, once."""
+    return tuple(dict.fromkeys(each for policy in policies for each in _conflicts(policy, policies)))
+
+
 def _first_day(answers: Answers) -> date | None:
     _, first = answers.one("presence")
     return first.date() if first else None

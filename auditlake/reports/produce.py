@@ -17,7 +17,7 @@ from auditlake.events.times import parse_instant
 from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.words import SHOWN_EPISODES
@@ -117,6 +117,7 @@ def produce(
     connection: duckdb.DuckDBPyConnection,
     asked: Sequence[tuple[Policy, Question]],
     policies: Sequence[Policy],
+    holds: Sequence[Hold] = (),
     *,
     generated_at: datetime | None,
     lake_id: str,
@@ -131,6 +132,7 @@ def produce(
         connection: The engine.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
         generated_at: What the reports say about when they were made; as_of if None.
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
@@ -139,7 +141,7 @@ def produce(
         listen: Told how many are done, of how many, and which is next.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
-    for done, answers in enumerate(evaluate(connection, asked, policies), 1):
+    for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
         policy, question = answers.policy, answers.question
         report = build_report(
             answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,

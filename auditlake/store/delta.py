@@ -421,33 +421,39 @@ class Readable:
 
 
 def readable(layout: Layout, snapshot: Snapshot) -> Readable:
-    """The files to read a snapshot from: its own, or where compaction has replaced those, the newest ones.
+    """The files to read a snapshot from: its own, or of days of which compaction has replaced those, the newest ones.
 
     Raises:
-        SnapshotError: Its files are gone, and not only through compaction.
+        SnapshotError: Files of it are gone, and not only through compaction.
     """
-    if not lost_file(layout, snapshot):
+    lost = {file.day for file in snapshot.files if _wrong(layout, file)}
+    if not lost:
         return Readable(snapshot.files, None)
     newest = read_snapshot(layout)
-    if lost := lost_file(layout, newest):
-        message = f"the lake lost a file of version {newest.version}: {lost}"
+    there = [file for file in newest.files if file.day in lost]
+    if wrong := next(filter(None, (_wrong(layout, file) for file in there)), None):
+        message = f"the lake lost a file of version {newest.version}: {wrong}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
-    if (version := changed_rows(layout, newest.version)) is not None:
-        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
+    if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
+        what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
+        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
-    return Readable(newest.files, last_batch(layout, snapshot.version))
+    files = [*(file for file in snapshot.files if file.day not in lost), *there]
+    return Readable(tuple(sorted(files, key=lambda file: file.path)), last_batch(layout, snapshot.version))
+
+
+def _wrong(layout: Layout, file: DataFile) -> str | None:
+    """What is wrong with a file that is not there whole."""
+    try:
+        size = (layout.events / file.path).stat().st_size
+    except OSError as error:
+        return f"{file.path}: {error.strerror}"
+    return None if size == file.size else f"{file.path}: {size} bytes instead of {file.size}"
 
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     """What is wrong with the first file of a snapshot that is not there whole; None if all are."""
-    for file in snapshot.files:
-        try:
-            size = (layout.events / file.path).stat().st_size
-        except OSError as error:
-            return f"{file.path}: {error.strerror}"
-        if size != file.size:
-            return f"{file.path}: {size} bytes instead of {file.size}"
-    return None
+    return next(filter(None, (_wrong(layout, file) for file in snapshot.files)), None)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:

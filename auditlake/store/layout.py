@@ -9,6 +9,8 @@
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
+      certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
+      pseudonyms.key            the secret that pseudonyms are made with
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
@@ -73,6 +75,21 @@ class Layout:
         return self.root / "policies"
 
     @property
+    def holds(self) -> Path:
+        """The legal holds of the lake."""
+        return self.root / "holds"
+
+    @property
+    def certificates(self) -> Path:
+        """Certificates of deletions and erasures."""
+        return self.root / "certificates"
+
+    @property
+    def pseudonyms(self) -> Path:
+        """The secret that pseudonyms are made with."""
+        return self.root / "pseudonyms.key"
+
+    @property
     def reports(self) -> Path:
         """Where reports go unless told otherwise."""
         return self.root / "reports"
@@ -105,7 +122,17 @@ class Layout:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that ``init`` makes."""
-        names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", ".staging")
+        names = (
+            "events",
+            "landing",
+            "quarantine",
+            "policies",
+            "holds",
+            "ledger",
+            "reports",
+            "certificates",
+            ".staging",
+        )
         return tuple(self.root / name for name in names)
 
     def commit(self, version: int) -> Path:
@@ -126,11 +153,6 @@ class Layout:
         """Entries, tree, checkpoint and keys of the ledger."""
         return self.root / "ledger"
 
-    @property
-    def certificates(self) -> Path:
-        """What was deleted or erased, named by digest."""
-        return self.root / "certificates"
-
     def slot(self, slot: int) -> Path:
         """The folder of a slot of the landing."""
         return self.landing / f"{slot:02d}"
@@ -142,6 +164,10 @@ class Layout:
     def policy(self, policy_id: str) -> Path:
         """The file of a policy."""
         return self.policies / f"{policy_id}.yaml"
+
+    def hold(self, hold_id: str) -> Path:
+        """The file of a hold."""
+        return self.holds / f"{hold_id}.yaml"
 
 
 def part_path(day: date, digest: str) -> str:

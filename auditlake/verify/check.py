@@ -25,7 +25,7 @@ from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
-from auditlake.verify.taken import Taking, read_takings, told
+from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 
 T = TypeVar("T")
@@ -323,10 +323,15 @@ class _Check:
                 # A writer that died before its commit leaves such files, and a compaction takes them.
                 what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
                 self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
-            elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace:
+            elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace_of(entry):
                 self._wrong(f"events/{path}", f"was deleted by entry {entry.index}, and is there again or still")
             else:
                 self._notices.append(Problem(f"events/{path}", f"was replaced by entry {entry.index}, not removed yet"))
+
+    def _grace_of(self, entry: LedgerEntry) -> timedelta:
+        """How long what an entry removed may still lie there: as long as the entry says, if it does."""
+        said = entry.said["details"].get("grace_seconds")
+        return timedelta(seconds=said) if isinstance(said, int) else self._grace
 
     def _age(self, entry: LedgerEntry) -> timedelta:
         try:
@@ -366,7 +371,7 @@ class _Check:
 
     def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
         """Quarantine, certificates and policies."""
-        for name, version in sorted(log.quarantine.items()):
+        for name, version in sorted(quarantined(entries, log.quarantine).items()):
             digest = name.removeprefix("records-").removesuffix(".jsonl")
             self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
         for entry in entries:

@@ -1,4 +1,4 @@
-"""VERIFYING.md tells a third party the truth: its commands, run as they stand, pass a good lake and no other."""
+"""The page on verification tells a third party the truth: its commands, run as they stand, pass a good lake and no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auditlake import AuditLake
 from tests.store.lakes import copied, opened, write_events
 from tests.verify.lakes import full_lake, rows_of, write_day
 
-PAGE = (Path(__file__).resolve().parents[2] / "VERIFYING.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "auditlake" / "verify" / "README.md").read_text(encoding="utf-8")
 _BLOCK = r"(?ms)^```%s\n(.*?)^```"
 SH, PYTHON, SQL = (re.findall(_BLOCK % language, PAGE) for language in ("sh", "python", "sql"))
 pytestmark = pytest.mark.skipif(
