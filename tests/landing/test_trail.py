@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -436,6 +438,26 @@ def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.
     assert len(caplog.records) == told >= 1
     assert "cannot be flushed" in caplog.records[-1].getMessage()
     assert not lake.layout.root.exists()
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+def test_another_lake_in_its_place(how: str, tmp_path: Path) -> None:
+    """Where another lake is put in the place of one, logging goes on in it, in a slot that nobody else holds there."""
+    layout = made(tmp_path / "lake").layout
+    with trail(layout, segment_bytes=1000) as log:
+        log.log(event())
+        layout.root.rename(tmp_path / "old")
+        if how == "removed":
+            shutil.rmtree(tmp_path / "old")
+        made(layout.root)
+        with trail(layout) as other:
+            given = [other.log(event(1))]
+            while len(names(layout)) < 2:
+                with suppress(LandingError):  # told once, where the segment was removed
+                    found = log.log(event(2))
+            given += [found, other.log(event(3)), log.log(event(4))]
+            assert names(layout) == ["0/1", "1/1"]
+            assert check(layout, given) == Counter()
 
 
 def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
