@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
+_MOST_SECONDS = 86_400
 _ABSENT = object()
 _SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
 _LATENESS = Duration("10min", 600 * _SECOND)
@@ -40,6 +41,22 @@ class AlertSettings:
     """A file that each alert is appended to; if relative, in the lake's folder."""
     lateness: Duration = _LATENESS
     """How much later than it happened an event may come and still be judged at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """How much an auditor's query may take: the section ``[desk]`` of lake.toml."""
+
+    seconds: float = 30.0
+    """Of wall-clock time; then the query is stopped."""
+    memory_mb: int = 2_000
+    """Megabytes."""
+    rows: int = 100_000
+    """The most rows of an answer; the rest is cut off, and the answer says so."""
+    output_mb: int = 32
+    """Megabytes of an answer, as Arrow has it; the rest is cut off, and the answer says so."""
+    threads: int = 0
+    """Of the engine; as many as there are cores if 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,8 @@ class LakeConfig:
     """How long files stay on the disk whose events were deleted, for readers under way."""
     personal: tuple[str, ...] = ()
     """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
+    desk: DeskSettings = field(default_factory=DeskSettings)
+    """What auditors' queries may take."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """Alerts as it happens."""
 
@@ -99,6 +118,13 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n\n"
+        f"# What an auditor's query may take before it is stopped or cut off.\n"
+        f"[desk]\n"
+        f"# seconds = 30\n"
+        f"# memory_mb = 2000\n"
+        f"# rows = 100000\n"
+        f"# output_mb = 32\n"
+        f"# threads = 0              # as many as there are cores\n\n"
         f"# Alerts as it happens.\n"
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
@@ -142,18 +168,18 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
-    alerts = known.pop("alerts", {})
-    if not isinstance(alerts, dict):
-        raise _wrong(layout, "alerts", "a section [alerts]", alerts)
-    ledger = known.pop("ledger", {})
-    if not isinstance(ledger, dict):
-        raise _wrong(layout, "ledger", "a section [ledger]", ledger)
-    _settings(layout, ledger, _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
-    retention = known.pop("retention", {})
-    if not isinstance(retention, dict):
-        raise _wrong(layout, "retention", "a section [retention]", retention)
-    settings = _settings(layout, known, _READERS) | _settings(layout, retention, _RETENTION_READERS, "retention.")
-    return LakeConfig(**settings, alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")))
+    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "retention")}
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            raise _wrong(layout, name, f"a section [{name}]", section)
+    settings = _settings(layout, known, _READERS)
+    settings |= _settings(layout, sections["retention"], _RETENTION_READERS, "retention.")
+    _settings(layout, sections["ledger"], _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
+    return LakeConfig(
+        **settings,
+        alerts=AlertSettings(**_settings(layout, sections["alerts"], _ALERT_READERS, "alerts.")),
+        desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
+    )
 
 
 _Readers = Mapping[str, tuple[str, str, Callable[[Any], Any]]]
@@ -193,6 +219,23 @@ def _max_record(value: Any) -> int:
     if type(value) is not int or not 1 <= value <= _MOST_RECORD:
         raise ValueError
     return value
+
+
+def _whole(least: int, most: int) -> Callable[[Any], int]:
+    """Reads a whole number within bounds."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError
+        return value
+
+    return read
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in {int, float} or not 0 < value <= _MOST_SECONDS:
+        raise ValueError
+    return float(value)
 
 
 def _text(value: Any) -> str:
@@ -272,6 +315,15 @@ _RETENTION_READERS: _Readers = {
     "personal": ("personal", "a list of places such as '$.details.email'", _personal),
 }
 """The section ``[retention]``."""
+
+_DESK_READERS: _Readers = {
+    "seconds": ("seconds", f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "memory_mb": ("memory_mb", "a whole number of megabytes from 256 to 1000000", _whole(256, 1_000_000)),
+    "rows": ("rows", "a whole number from 1 to 100000000", _whole(1, 100_000_000)),
+    "output_mb": ("output_mb", "a whole number of megabytes from 1 to 100000", _whole(1, 100_000)),
+    "threads": ("threads", "a whole number from 0 to 1024", _whole(0, 1024)),
+}
+"""The section ``[desk]``."""
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:

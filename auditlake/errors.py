@@ -23,6 +23,9 @@
     ├── RetentionError          a deletion that was refused; nothing was deleted
     ├── ReportError             a report that cannot be built or written
     └── QueryError              SQL that could not be run
+        ├── RefusedError             SQL that an auditor may not run
+        ├── StoppedError             a query that came to a limit and was stopped
+        └── SandboxError             no sandbox can be had here, so nothing of it runs
 
 ``str(error)`` is one line for logs: what failed, what was expected and got, where. ``error.hint`` says what to do next.
 """
@@ -143,3 +146,15 @@ class ReportError(AuditLakeError):
 
 class QueryError(AuditLakeError):
     """SQL that could not be run."""
+
+
+class RefusedError(QueryError):
+    """SQL that an auditor may not run; nothing of it ran."""
+
+
+class StoppedError(QueryError):
+    """A query that came to a limit of time, memory or output, or whose process died, and was stopped."""
+
+
+class SandboxError(QueryError):
+    """No sandbox can be had here, so nothing is run in it."""

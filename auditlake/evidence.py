@@ -24,7 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake import assets
-from auditlake.engine.duck import keep_rows, rows, table_rows
+from auditlake.engine.duck import keep_rows, rows
+from auditlake.engine.values import table_rows
 from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant

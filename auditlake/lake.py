@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from auditlake.alerts.watch import Alerts
+    from auditlake.desk.session import AuditSession
     from auditlake.events.event import AuditEvent
     from auditlake.evidence import EvidencePack
     from auditlake.judging import Judged
@@ -156,6 +157,12 @@ class AuditLake(RetentionVerbs, Provable):
         """
         return self._rows(query, params, snapshot)
 
+    def audit_session(self, **options: Any) -> AuditSession:
+        """A sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
+        from auditlake.desk.opening import open_session
+
+        return open_session(self.layout, self.config, self._clock, self._options(), **options)
+
     def events(
         self,
         *,
@@ -194,17 +201,13 @@ class AuditLake(RetentionVerbs, Provable):
     # Policies
 
     def policies(self) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id.
-
-        Raises:
-            PolicyError: A file cannot be used; every mistake of every file is listed.
-        """
+        """Every policy of the lake, by id; a PolicyError lists every mistake of every file."""
         from auditlake.policies.loader import load_policies
 
         return load_policies(self.layout.policies, self.config.event_types)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id; raises PolicyNotFoundError where the lake has none of it."""
+        """One policy by its id, or PolicyNotFoundError."""
         from auditlake.policies.store import chosen
 
         return chosen(self.policies(), [policy_id])[0]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.duck import rows, table_rows
+from auditlake.engine.duck import rows
+from auditlake.engine.values import table_rows
 from auditlake.errors import AuditLakeError, QueryError
 from auditlake.store.failures import FAILURES
 

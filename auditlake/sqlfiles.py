@@ -51,10 +51,14 @@ def statements(file: str) -> dict[str, Statement]:
     Args:
         file: Path below ``sql/``, e.g. ``policies/retention.sql``.
     """
-    text = (folder("sql") / file).read_text(encoding="utf-8")
+    return parsed((folder("sql") / file).read_text(encoding="utf-8"), file)
+
+
+def parsed(text: str, file: str) -> dict[str, Statement]:
+    """The statements of a file's text, by name, in file order."""
     headers = list(_HEADER.finditer(text))
     found: dict[str, Statement] = {}
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
+    for header, following in zip(headers, [*headers[1:], None][: len(headers)], strict=True):
         body = text[header.start() : following.start() if following else len(text)].strip().removesuffix(";")
         names = tuple(part.strip().removeprefix("$") for part in header["parameters"].split(",") if part.strip())
         line = text.count("\n", 0, header.start()) + 1

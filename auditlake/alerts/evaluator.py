@@ -24,7 +24,7 @@ from auditlake.alerts.sinks import Dispatch
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
-from auditlake.landing.segments import START, Position, numbers, pieces
+from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces
 from auditlake.policies.model import Policy
 from auditlake.reports.words import visible
 from auditlake.store.durable import make_folders
@@ -144,25 +144,29 @@ class Evaluator:
 
     def _follow(self) -> bool:
         """Count what is new in the landing; whether there is more."""
-        began, total, lines = self._now, 0, list[bytes]()
+        began, total, size, read = self._now, 0, 0, list[Piece]()
         for piece in pieces(self._layout, self._positions):
             self._positions[piece.segment.slot] = piece.end
-            lines.append(piece.data)
-            if sum(map(len, lines)) >= _BATCH_BYTES:
-                total += sum(map(len, lines))
-                self._count(lines)
-                lines.clear()
+            read.append(piece)
+            size += len(piece.data)
+            if size >= _BATCH_BYTES:
+                total += size
+                self._count(read)
+                read.clear()
+                size = 0
             if total >= _CYCLE_BYTES:
                 return True
-        if lines:
-            self._count(lines)
+        if read:
+            self._count(read)
         # Nobody lags: whatever happened up to a moment ago has been read.
         self._passed = max(self._passed, began - GRACE_US)
         return False
 
-    def _count(self, lines: Sequence[bytes]) -> None:
+    def _count(self, read: Sequence[Piece]) -> None:
         self._look_at_clock()
-        self._batches.take(lines, instant(self._now))
+        lines = [piece.data for piece in read if piece.segment.slot < OWN]
+        own = [piece.data for piece in read if piece.segment.slot >= OWN]
+        self._batches.take(lines, instant(self._now), own)
         for tally in self._tallies.values():
             late = list(self._see(tally, self._batches.counted(tally.policy)))
             self._wait_for_table(late, self._positions)

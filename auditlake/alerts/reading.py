@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
+from auditlake.events.schema import CANONICAL, SELF
 from auditlake.policies.compile import filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
@@ -21,8 +22,6 @@ from auditlake.store.staging import stage
 if TYPE_CHECKING:
     import duckdb
 
-SOURCE = "auditlake"
-"""The mapping of everything in the landing."""
 _GENERATION = 250_000
 """So many events are remembered before the memory grows old; two generations are kept."""
 
@@ -68,15 +67,24 @@ class Mapper:
         self._base = 0
         connection.execute(statement("ingest/stage.sql", "staged").text)
 
-    def stage(self, lines: Sequence[bytes]) -> None:
-        """Replace what is staged by these lines; each record of the mapper's life has its own ``seq``."""
+    def stage(self, lines: Sequence[bytes], own: Sequence[bytes] = ()) -> None:
+        """Replace what is staged by these lines; each record of the mapper's life has its own ``seq``.
+
+        Args:
+            lines: What applications logged.
+            own: What auditlake says about itself.
+        """
         self._connection.execute(statement("ingest/stage.sql", "staged").text)
+        self._add(lines, CANONICAL)
+        self._add(own, SELF)
+
+    def _add(self, lines: Sequence[bytes], source: str) -> None:
         load = Load()
         read = 0
         for batch in split_lines(_Bytes(lines), self._max):
             read += len(batch) + len(batch.rejected)
             if len(batch):
-                load.add(0, batch, self._base, SOURCE)
+                load.add(0, batch, self._base, source)
             if load.full:
                 stage(self._connection, load, self._event_types)
                 load = Load()
@@ -114,9 +122,9 @@ class Batches:
         self._run("remember_these")
         self._connection.unregister("seen_elsewhere")
 
-    def take(self, lines: Sequence[bytes], now: datetime) -> None:
+    def take(self, lines: Sequence[bytes], now: datetime, own: Sequence[bytes] = ()) -> None:
         """Read a micro-batch: :meth:`counted` is about it from then on."""
-        self._mapper.stage(lines)
+        self._mapper.stage(lines, own)
         self._run("fresh", {"now": now})
         self._run("remember")
         ((size,),) = rows(self._connection, statement("alerts/batch.sql", "seen_size").text)

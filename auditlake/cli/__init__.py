@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, findings, lakes, live, policies, proof, reporting, retention, upkeep, watch
+from auditlake.cli import data, desk, findings, lakes, live, policies, proof, reporting, retention, shell, upkeep, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -34,7 +34,7 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for group in (lakes, data, live, watch, reporting, findings, policies, retention, proof, upkeep):
+for group in (lakes, data, live, watch, reporting, findings, policies, retention, proof, upkeep, desk, shell):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditlake.cli.desk_doctor import examine_sandbox
 from auditlake.cli.output import machine, opened, plain
 from auditlake.cli.proof import EXIT_WRONG
 
@@ -37,10 +38,17 @@ def backup(path: str, destination: Path, without_key: bool, as_json: bool) -> No
 @click.command()
 @click.option("--repair", is_flag=True, help="Do what loses nothing; each change is listed first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--sandbox", is_flag=True, help="Only: which layers of the sandbox for auditors' SQL hold here; 1 if none."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def doctor(path: str, repair: bool, yes: bool, as_json: bool) -> None:
+def doctor(path: str, repair: bool, yes: bool, sandbox: bool, as_json: bool) -> None:
     """Say what is wrong with a lake, also with one that cannot be opened; exit with 4 if anything is."""
+    if sandbox:
+        if not examine_sandbox(as_json=as_json):
+            raise click.exceptions.Exit(1)
+        return
     from auditlake import doctor as room
     from auditlake.clock import system_clock
     from auditlake.store.layout import Layout

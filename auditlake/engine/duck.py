@@ -5,22 +5,16 @@ from __future__ import annotations
 import shutil
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 import duckdb
 
+from auditlake.engine.text import identifier, select_events
+from auditlake.engine.values import table_rows
 from auditlake.events.schema import COLUMNS
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_DAY = "cast(regexp_extract(filename, '/event_date=([0-9-]{10})/[^/]*$', 1) as date) as event_date"
-"""A file's day, from the folder it lies in. Files of other days are skipped as with DuckDB's own Hive partitions, which
-would also take a folder far above the lake, say ``source=web``, for a column of every event."""
-
-_NO_PATTERN = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -86,21 +80,6 @@ def _beside(database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def literal(text: str) -> str:
-    """A SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own making."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def path_literal(path: Path) -> str:
-    """A SQL string literal that names exactly this file: DuckDB would take ``[``, ``*`` and ``?`` for a pattern."""
-    return literal(str(path).translate(_NO_PATTERN))
-
-
-def identifier(name: str) -> str:
-    """A quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def view_events(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
@@ -120,18 +99,8 @@ def view_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
     """
-    listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
-    if files:
-        listed = ", ".join(path_literal(file) for file in files)
-        origin = f"read_parquet([{listed}], hive_partitioning = false)"
-        if last_batch is not None:
-            origin += f" where batch <= {last_batch:d}"
-    else:
-        typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in COLUMNS.items())
-        origin = f"(select {typed}) where false"
-    if beside is not None:
-        origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
-    connection.execute(f"create or replace temp view {identifier(name)} as select {listed_columns} from {origin}")
+    shown = select_events(files, columns, last_batch, beside)
+    connection.execute(f"create or replace temp view {identifier(name)} as {shown}")
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:
@@ -152,19 +121,3 @@ def rows(
     if relation is None:
         return []
     return table_rows(relation.to_arrow_table())
-
-
-def table_rows(table: Any) -> list[tuple[Any, ...]]:
-    """The rows of an Arrow table or batch as tuples; instants are aware, in UTC."""
-    columns = [_values(column) for column in table.columns]
-    return list(zip(*columns, strict=True)) if columns else []
-
-
-def _values(column: Any) -> list[Any]:
-    import pyarrow as pa
-
-    if not pa.types.is_timestamp(column.type):
-        values: list[Any] = column.to_pylist()
-        return values
-    micros = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
-    return [None if value is None else EPOCH + timedelta(microseconds=value) for value in micros]

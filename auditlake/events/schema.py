@@ -48,6 +48,12 @@ MAX_RECORD = 16 * 1024 * 1024
 """Bytes of the longest input record that becomes an event, unless lake.toml sets another limit."""
 
 
+CANONICAL = "auditlake"
+"""The source of canonical events: what applications logged, and files of such events."""
+SELF = "auditlake.self"
+"""The source of events that auditlake writes about itself."""
+
+
 class EventType(StrEnum):
     """The built-in event types; lake.toml may declare more."""
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditlake.landing.segments import START, Piece, Position, application, pieces, slots
+from auditlake.events.schema import CANONICAL, SELF
+from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.held import HeldLines
 from auditlake.store.delta import Snapshot, read_snapshot
 from auditlake.store.layout import Layout
@@ -69,7 +70,8 @@ def held(piece: Piece, *, line: int) -> HeldLines:
     """A piece as an input of an ingest, whose first line has this number in its segment."""
     segment = piece.segment
     name = f"landing/{segment.slot:02d}/{segment.path.name}"
-    return HeldLines(name, piece.offset, line, piece.data, piece.torn)
+    source = SELF if segment.slot >= OWN else CANONICAL
+    return HeldLines(name, piece.offset, line, piece.data, piece.torn, source)
 
 
 def numbered(found: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:

@@ -23,6 +23,9 @@ LOCK = "lock"
 OFFSET_BITS = 36
 """A segment is shorter than 64 GiB, so that a position is one integer of 63 bits."""
 
+OWN = 1000
+"""The slots from here on hold what auditlake says about itself: nothing that comes from outside gets into them."""
+
 _CHUNK = 8 * 1024 * 1024
 """About how many bytes of lines a piece has, so that what a reader holds at once is bounded."""
 _SLOT = re.compile(r"(\d{2}|[1-9]\d{2,})\Z", re.ASCII)

@@ -17,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 from threading import Lock
 
-from auditlake.landing.segments import LOCK, Position, application, numbers, slots
+from auditlake.landing.segments import LOCK, OWN, Position, application, numbers, slots
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder
 from auditlake.store.layout import Layout
 from auditlake.store.transactions import transaction_version
@@ -154,20 +154,24 @@ class Slot:
         self._lock.close()
 
 
-def claim(layout: Layout) -> Slot:
+def claim(layout: Layout, *, own: bool = False) -> Slot:
     """Take the lowest slot that nobody holds, or make a new one.
+
+    Args:
+        layout: The lake.
+        own: Take one of those for what auditlake says about itself.
 
     Raises:
         OSError: The disk refused.
     """
     layout.landing.mkdir(mode=FOLDER_MODE, exist_ok=True)  # what copies a lake may leave out empty folders
     for attempt in range(2):
-        for number in slots(layout):
+        for number in (each for each in slots(layout) if (each >= OWN) is own):
             if slot := _try(layout, number):
                 return slot
         if not attempt:
             time.sleep(_LOOK_SECONDS)  # somebody may only have been looking
-    taken, number = set(slots(layout)), 0
+    taken, number = set(slots(layout)), OWN if own else 0
     while True:
         if number not in taken:
             layout.slot(number).mkdir(mode=FOLDER_MODE, exist_ok=True)

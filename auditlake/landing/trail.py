@@ -97,6 +97,7 @@ class Trail:
         flush: Brings what has landed into the table; called every ``flush_seconds`` by a thread of its own.
         beside: Begins with the first event and ends with the trail.
         sync: How bytes get to the disk.
+        own: Whether these are auditlake's own events: their source is ``auditlake.self``, which no other trail can say.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Trail:
         flush: Callable[[], object] | None = None,
         beside: Companion | None = None,
         sync: Sync = sync_data,
+        own: bool = False,
     ) -> None:
         self.options = options or TrailOptions()
         """How it is kept."""
@@ -118,6 +120,7 @@ class Trail:
         self._flush = flush
         self._companion = beside
         self._sync = sync
+        self._own = own
         self._closed = False
         self._renew()
         _trails.add(self)
@@ -125,7 +128,10 @@ class Trail:
     def _renew(self) -> None:
         """Begin with nothing open and nobody waiting."""
         self._lock = RLock()
-        self._writer = Writer(self._layout, self.options.segment_bytes, self.options.segment_seconds, self._sync)
+        options = self.options
+        self._writer = Writer(
+            self._layout, options.segment_bytes, options.segment_seconds, self._sync, own=self._own
+        )  # fmt: skip
         self._group = Group(self._land, self._lock) if self.options.durability == "sync" else None
         self._threads: list[Background] | None = None
         self._aside: Trail | None = None
@@ -251,7 +257,7 @@ class Trail:
     def _beside(self, lines: bytes) -> None:
         """What a signal handler logs while the call that it interrupts is at work: it goes to a slot of its own."""
         if self._aside is None:
-            self._aside = Trail(self._layout, self._terms, self.options, sync=self._sync)
+            self._aside = Trail(self._layout, self._terms, self.options, sync=self._sync, own=self._own)
         self._aside._append(lines)  # noqa: SLF001 - its own kind
 
     def _started(self) -> list[Background]:

@@ -23,9 +23,12 @@ class Writer:
         segment_bytes: The next segment begins when one would become longer.
         segment_seconds: The next segment begins with the first line after one is so old.
         sync: How bytes get to the disk.
+        own: Whether these are auditlake's own events.
     """
 
-    def __init__(self, layout: Layout, segment_bytes: int, segment_seconds: float, sync: Sync) -> None:
+    def __init__(
+        self, layout: Layout, segment_bytes: int, segment_seconds: float, sync: Sync, *, own: bool = False
+    ) -> None:
         self.segment: OpenSegment | None = None
         """What is being written; None before the first line and after a segment was given up."""
         self._slot: Slot | None = None
@@ -35,6 +38,7 @@ class Writer:
         self._bytes = segment_bytes
         self._seconds = segment_seconds
         self._sync = sync
+        self._own = own
 
     def append(self, data: bytes, outcome: list[object] | None = None) -> None:
         """Write whole lines at the end, and sync them too if ``outcome`` is given.
@@ -88,7 +92,7 @@ class Writer:
                 self._slot.release()
                 self._slot = None
             if self._slot is None:
-                self._slot = claim(self._layout)
+                self._slot = claim(self._layout, own=self._own)
             self.segment = self._slot.begin(self._sync, self._seconds)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.events.schema import CANONICAL
+
 if TYPE_CHECKING:
     from auditlake.sources.model import Batch, Damage
 
@@ -26,6 +28,7 @@ class HeldLines:
         line: The number of the line that begins there, from 1.
         data: Whole lines.
         torn: What follows them where the file ends in the middle of a line for good.
+        source: Whose canonical events they are.
     """
 
     name: str
@@ -33,6 +36,7 @@ class HeldLines:
     line: int
     data: bytes
     torn: bytes
+    source: str = CANONICAL
 
     @property
     def size(self) -> int:

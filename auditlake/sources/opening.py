@@ -53,7 +53,7 @@ def open_records(
     """
     if isinstance(given, HeldLines):
         held = HeldStream(given)
-        return Opened("auditlake", "lines", "", held, held.records(max_record))
+        return Opened(given.source, "lines", "", held, held.records(max_record))
     if source is not None and source not in SOURCES:
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)

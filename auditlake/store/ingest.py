@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from auditlake.engine.duck import connect, literal, rows, view_events
+from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.text import literal
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject

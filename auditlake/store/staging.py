@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
+from auditlake.events.schema import CANONICAL, SELF
 from auditlake.sources.strictjson import why_not_an_object
 from auditlake.sqlfiles import statement
 from auditlake.store.load import Load
@@ -29,11 +30,12 @@ def stage(
     Returns:
         The records that are not strictly JSON objects, and so are not staged: seq, reason and detail of each.
     """
-    mapping = statement(f"sources/{load.source}.sql", load.source)
+    mapped = CANONICAL if load.source == SELF else load.source
+    mapping = statement(f"sources/{mapped}.sql", mapped)
     connection.register("loaded", load.table())
     _run(connection, "objects")
     # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-    _run(connection, "records" if load.source == "auditlake" else "records_with_distinct_keys")
+    _run(connection, "records" if mapped == CANONICAL else "records_with_distinct_keys")
     connection.execute(f"create or replace temp view mapped as {mapping.text}")
     refused = _judge(connection, load, event_types) if _map(connection, load, event_types) < len(load) else []
     connection.unregister("loaded")
@@ -42,7 +44,11 @@ def stage(
 
 def _map(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> int:
     """Stage the events of the view ``records``, and say how many there were."""
-    values = {"source": load.source, "event_types": sorted(event_types), "verbatim": load.source != "auditlake"}
+    values = {
+        "source": load.source,
+        "event_types": sorted(event_types),
+        "verbatim": load.source not in {CANONICAL, SELF},
+    }
     part = statement(_FILE, "stage")
     ((count,),) = connection.execute(part.text, part.bind(values)).fetchall()
     return int(count)

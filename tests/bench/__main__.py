@@ -32,6 +32,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
         *_logging_rows(scale),
+        Asked("desk-command", 'auditlake sql "select 1" from start to end', 3),
+        Asked("desk-group-by", f"a group-by through the sandbox, {events}", 1.3),
     )
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import ingest, landing, report, rolling
+from tests.bench import desk, ingest, landing, report, rolling
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -33,6 +33,8 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "log-threads-slow-disk": lambda: landing.crowd(slow=True),
     "log-full-lake": landing.full_lake,
     "log-predecessor": landing.predecessor,
+    "desk-command": desk.command,
+    "desk-group-by": desk.group_by,
 }
 """Every row that has a rival: its sides, ours first."""
 

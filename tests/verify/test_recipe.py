@@ -1,4 +1,4 @@
-"""The page on verification tells a third party the truth: its commands, run as they stand, pass a good lake and no other."""
+"""The page on verification tells the truth: its commands, run as they stand, pass a good lake and no other."""
 
 from __future__ import annotations
 

@@ -1,0 +1,191 @@
+"""``sql`` and ``query``: questions in a sandbox, each of them on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.data import Instant
+from auditlake.cli.export import FORMATS, Form, give
+from auditlake.cli.output import machine, opened, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from auditlake.desk.questions import Question
+    from auditlake.desk.session import AuditSession
+
+_LONGEST = 1_000_000
+
+
+def session_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that opens a session."""
+    for option in (
+        click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", metavar="NAME",
+                     help="Who asks: on record with each question; the name you are logged in with if not given."),
+        click.option("--as-of", type=Instant(), help="Events after it do not exist."),
+        click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def form_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that gives rows."""
+    for option in (
+        click.option("--raw", is_flag=True, help="CSV as it is, without an apostrophe before formulas."),
+        click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A file."),
+        click.option("--format", "form", type=click.Choice(FORMATS), help="table on a terminal or pipe, or by --out."),
+    ):
+        command = option(command)
+    return command
+
+
+class Pair(click.ParamType[tuple[str, Any]]):
+    """``name=text``, or ``name:=JSON`` for a number, a truth value, null or a list."""
+
+    name = "pair"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """Read it, or tell what was expected."""
+        if isinstance(value, tuple):
+            return value
+        name, found, text = str(value).partition("=")
+        if not found or not name.rstrip(":"):
+            self.fail(f"expected name=value, got {value!r}", param, ctx)
+        if not name.endswith(":"):
+            return name, text
+        try:
+            return name[:-1], json.loads(text)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{name[:-1]}: not JSON: {error}", param, ctx)
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--file", type=click.File(encoding="utf-8"), metavar="FILE", help="Read the query from it; - is stdin.")
+@click.option("--param", "params", type=Pair(), multiple=True, metavar="K=V", help="For $K: text; K:=5 for a number.")
+@form_options
+@session_options
+@click.pass_obj
+def sql(
+    path: str, /, query: str | None, file: Any, params: tuple[tuple[str, Any], ...], form: str | None,
+    out: Path | None, raw: bool, **who: Any,
+) -> None:  # fmt: skip
+    """Ask in SQL, in a sandbox: everything can be read, nothing changed, and the question is put on record.
+
+    The views: events, policies, findings, retention_status, ingests, quarantine, queries, dictionary.
+    """
+    if (query is None) == (file is None):
+        raise click.UsageError("expected a query, or --file")
+    text = query if query is not None else file.read(_LONGEST)
+    with opened_session(path, **who) as session:
+        give(session.sql(text, dict(params)), chosen_form(form, out, raw=raw))
+
+
+@click.group()
+def query() -> None:
+    """Questions that auditors ask, with their parameters: list, show and run them."""
+
+
+@query.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def list_(path: str, as_json: bool) -> None:
+    """All questions; those in LAKE/queries are the lake's own."""
+    from auditlake.desk.questions import questions
+
+    found = list(questions(opened(path).layout).values())
+    if as_json:
+        machine({"queries": [_summary(each) for each in found]})
+        return
+    rows = [(each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in found]
+    table(("query", "parameters", "what it answers"), rows)
+
+
+@query.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def show(path: str, name: str, as_json: bool) -> None:
+    """One question: what it answers, its parameters, its SQL."""
+    from auditlake.cli.policies import plain_lines
+    from auditlake.desk.questions import chosen
+
+    found = chosen(opened(path).layout, name)
+    machine(_summary(found)) if as_json else click.echo(plain_lines(found.sql))
+
+
+@query.command()
+@click.argument("name")
+@click.option("--param", "params", type=Pair(), multiple=True, metavar="K=V", help="A value; query show says which.")
+@form_options
+@session_options
+@click.pass_obj
+def run(
+    path: str, /, name: str, params: tuple[tuple[str, Any], ...], form: str | None, out: Path | None, raw: bool,
+    **who: Any,
+) -> None:  # fmt: skip
+    """Ask one of them."""
+    from auditlake.desk.questions import chosen
+
+    lake = opened(path)
+    found = chosen(lake.layout, name)
+    values = found.values(dict(params), who["as_of"] or _now())
+    with opened_session(path, **who) as session:
+        give(session.sql(found.sql, values), chosen_form(form, out, raw=raw))
+
+
+@contextmanager
+def opened_session(
+    path: str, *, principal: str | None, as_of: datetime | None, snapshot: int | None
+) -> Iterator[AuditSession]:
+    """A session of whoever runs the command."""
+    lake = opened(path)
+    with lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot) as session:
+        yield session
+
+
+def login_name() -> str:
+    """The name that the system has for whoever runs this, whatever the environment says."""
+    import os
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def chosen_form(form: str | None, out: Path | None, *, raw: bool) -> Form:
+    """The form that is asked for: by its name, or by the file's."""
+    endings = {".md": "markdown", ".ndjson": "jsonl", ".txt": "table"}
+    if form is None and out is not None:
+        ending = out.suffix.lower()
+        form = endings.get(ending) or (ending[1:] if ending[1:] in FORMATS else "csv")
+    return Form(form or "table", out, raw)
+
+
+def _now() -> datetime:
+    from auditlake.clock import system_clock
+
+    return system_clock()
+
+
+def _summary(found: Question) -> dict[str, Any]:
+    return {
+        "name": found.name, "what": found.what, "own": found.own, "sql": found.sql,
+        "parameters": [
+            {"name": each.name, "kind": each.kind, "default": each.default, "what": each.what}
+            for each in found.parameters
+        ],
+    }  # fmt: skip
+
+
+COMMANDS = (sql, query)

@@ -1,0 +1,203 @@
+"""The process that runs an auditor's statements and can do nothing else: a fresh one for each session.
+
+It is told once what to open, puts the sandbox on before DuckDB has started, tries it out, and then answers one
+statement after the other over its pipes. It ends with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from io import BufferedReader, BufferedWriter
+from typing import TYPE_CHECKING, Any
+
+from auditlake.desk import kernel
+from auditlake.desk.wire import HEAD, RowsIn, RowsOut, packed, read_exactly, send
+
+if TYPE_CHECKING:
+    import duckdb
+
+_IN = 0
+_OUT = os.dup(1)
+_ENGINE_ROOM = 1_000_000_000
+"""Bytes of address space for threads' stacks and allocators' reserves, which is not memory in use."""
+_OPEN_FILES = 256
+_BATCH = 8_192
+
+
+def main() -> None:
+    """Serve until the parent goes."""
+    # Whatever prints must not print into what the parent reads.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    # Arrow does without numpy, which takes as long to import as all the rest.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    # All that is ever needed, before the right to read it is gone.
+    import socket  # noqa: F401
+
+    import pyarrow.ipc
+
+    from auditlake.desk import engine, gate  # noqa: F401
+
+    try:
+        said = _listen()["open"]
+        if not said["engine_reads"]:
+            import pyarrow.dataset  # noqa: F401
+        Server(said).serve()
+    except EOFError:
+        pass
+    os._exit(0)
+
+
+class Server:
+    """What the child does, once it knows what to open."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self._said = said
+        self._loaded: set[str] = set()
+        holds = self._lock()
+        from auditlake.desk import engine
+        from auditlake.desk.gate import Gate
+
+        try:
+            self._connection = engine.connect(said)
+            engine.try_out(self._connection, holds, os.__file__)
+        except engine.Unsafe as finding:
+            _say({"unsafe": str(finding)})
+            os._exit(1)
+        except Exception as error:  # noqa: BLE001 - the parent tells it
+            _say({"broken": engine.one_line(error)})
+            os._exit(1)
+        tables = frozenset(said["open"])
+        self._gate = Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        _say({"ready": holds})
+
+    def _lock(self) -> list[str]:
+        """Put on the layers of the kernel; give all that hold."""
+        said, holds = self._said, []
+        if "limits" in said["layers"]:
+            kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES)
+            holds.append("limits")
+        if "calls" in said["layers"]:
+            self._try("calls", kernel.filter_calls, holds)
+        if "landlock" in said["layers"]:
+            # What Arrow reads by itself is read with the rights that are left.
+            self._try("landlock", lambda: kernel.landlock(said["files"]), holds)
+        return [*holds, *(each for each in ("engine", "gate") if each in said["layers"])]
+
+    def _try(self, name: str, put_on: Any, holds: list[str]) -> None:
+        try:
+            put_on()
+        except OSError as error:
+            _say({"lacks": name, "why": str(error)})
+        else:
+            holds.append(name)
+
+    def serve(self) -> None:
+        """Answer."""
+        while True:
+            asked = _listen()["ask"]
+            began = time.monotonic()
+            kernel.limit_processor((self._said["seconds"] + 1) * (os.cpu_count() or 1))
+            try:
+                end = self._answer(asked)
+            except EOFError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+                end = _failure(error)
+            _say({"done": end | {"seconds": time.monotonic() - began}})
+
+    def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        from auditlake.desk import engine, gate
+
+        text, values = asked["text"], engine.bound(asked["values"])
+        if self._gate is not None:
+            self._load(gate.check(self._connection, text, self._gate))
+        relation = self._connection.sql(text, params=values or None)
+        if relation is None:
+            return {"status": "success", "rows": 0, "complete": True}
+        return self._stream(relation)
+
+    def _load(self, used: frozenset[str]) -> None:
+        """Get the tables behind the views that are wanted for the first time."""
+        from auditlake.desk import engine
+
+        for name in sorted((used & set(self._said["on_demand"])) - self._loaded):
+            _say({"need": name})
+            _take_table(self._connection, f"_{name}")
+            engine.make_view(self._connection, name, self._said["on_demand"][name])
+            if name not in self._said["growing"]:
+                self._loaded.add(name)
+
+    def _stream(self, relation: duckdb.DuckDBPyRelation) -> dict[str, Any]:
+        """Send rows until there are no more of them, or too many."""
+        import pyarrow as pa
+
+        reader = relation.to_arrow_reader(_BATCH)
+        sent, complete = 0, True
+        out = RowsOut(_OUT)
+        with BufferedWriter(out, 1 << 20) as file, pa.ipc.new_stream(file, reader.schema) as stream:
+            for batch in reader:
+                room = self._said["rows"] - sent
+                if batch.num_rows > room or out.sent + batch.nbytes > self._said["output"]:
+                    complete = False
+                    if out.sent + batch.nbytes > self._said["output"]:
+                        break
+                    batch = batch.slice(0, room)
+                stream.write_batch(batch)
+                sent += batch.num_rows
+                if not complete:
+                    break
+        return {"status": "success", "rows": sent, "complete": complete}
+
+
+def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    import pyarrow as pa
+
+    from auditlake.engine.text import identifier
+
+    source = RowsIn(_IN)
+    table = pa.ipc.open_stream(BufferedReader(source, 1 << 20)).read_all()
+    source.rest()
+    connection.register("arriving", table)
+    connection.execute(f"create or replace temp table {identifier(name)} as from arriving")
+    connection.unregister("arriving")
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    import duckdb
+
+    from auditlake.desk.engine import one_line
+    from auditlake.desk.gate import Refusal
+
+    if isinstance(error, Refusal):
+        return {"status": "refused", "reason": str(error)}
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+        return {"status": "stopped", "reason": "it needed more memory than it may have"}
+    if isinstance(error, duckdb.InterruptException):
+        return {"status": "stopped", "reason": "it took longer than it may"}
+    return {"status": "failed", "reason": one_line(error) if isinstance(error, Exception) else type(error).__name__}
+
+
+def _say(said: Mapping[str, Any]) -> None:
+    send(_OUT, packed(said))
+
+
+def _listen() -> dict[str, Any]:
+    _, length = HEAD.unpack(read_exactly(_IN, HEAD.size))
+    said: dict[str, Any] = json.loads(read_exactly(_IN, length))
+    return said
+
+
+def _end_with_parent() -> None:
+    """End as soon as nobody holds the other end of our input, whatever DuckDB is doing."""
+    poll = select.poll()
+    poll.register(_IN, 0)
+    poll.poll()
+    os._exit(1)

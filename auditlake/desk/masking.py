@@ -1,0 +1,161 @@
+"""What a principal may see: ``auditor.yaml`` of the lake, enforced inside the view ``events``.
+
+::
+
+    default:                      # whoever is not named; without it, only those who are named may ask
+      columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
+      rows: source = 'cloudtrail'
+    principals:
+      erika: {}                   # everything
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from auditlake.engine.text import identifier, literal
+from auditlake.errors import LakeFormatError, RefusedError
+from auditlake.events.schema import PUBLIC_COLUMNS, TEXT_COLUMNS
+from auditlake.store.durable import write_whole
+from auditlake.store.layout import Layout
+
+MASKABLE = ("event_id", *TEXT_COLUMNS, "details", "metadata")
+"""The columns that can be masked; without the others no policy could be judged."""
+_FILE = "auditor.yaml"
+_KEY = ".pseudonyms"
+_LONGEST = 1_000_000
+_DIGITS = 16
+"""Hexadecimal digits of a pseudonym."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """What one principal may see."""
+
+    columns: Mapping[str, str | int] = field(default_factory=dict)
+    """Of each masked column: ``hide``, ``hash``, or how many characters are left of it."""
+    rows: str | None = None
+    """The condition that a row must meet, as DuckDB spells it; all rows if None."""
+    key: str = ""
+    """What pseudonyms are made with."""
+
+    def __bool__(self) -> bool:
+        return bool(self.columns) or self.rows is not None
+
+    def shown(self, column: str) -> str:
+        """The expression that stands in the place of a column."""
+        how, name = self.columns.get(column), identifier(column)
+        if how is None:
+            return name
+        if how == "hide":
+            return f"cast(null as varchar) as {name}"
+        if how == "hash":
+            return f"left(sha256({literal(self.key)} || {name}), {_DIGITS}) as {name}"
+        return f"left({name}, {int(how):d}) as {name}"
+
+    def query(self, events: str, as_of: str | None = None) -> str:
+        """The query behind the view ``events``.
+
+        Args:
+            events: The query for all events.
+            as_of: Events after this instant do not exist; RFC 3339.
+        """
+        conditions = [f"({self.rows})"] if self.rows is not None else []
+        if as_of is not None:
+            conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
+        shown = ", ".join(self.shown(column) for column in PUBLIC_COLUMNS)
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        return f"select {shown} from ({events}) as events{where}"
+
+
+def masking_of(layout: Layout, principal: str) -> Masking:
+    """What a principal may see; everything where the lake has no ``auditor.yaml``.
+
+    Raises:
+        RefusedError: The file names neither the principal nor a default.
+        LakeFormatError: The file cannot be understood.
+    """
+    file = layout.root / _FILE
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return Masking()
+    raw = _parsed(file, text)
+    principals = raw.get("principals") or {}
+    if principal in principals:
+        chosen = principals[principal]
+    elif "default" in raw:
+        chosen = raw["default"]
+    else:
+        raise RefusedError(
+            f"{principal[:80]!r} may not ask: auditor.yaml names nobody of that name and has no default",
+            hint="the lake's owner can name them there",
+        )
+    masking = _masking(file, chosen or {})
+    if "hash" in masking.columns.values():
+        return Masking(masking.columns, masking.rows, _key(layout))
+    return masking
+
+
+def _parsed(file: Path, text: bytes) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST} bytes")
+        raw = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _wrong(file, " ".join(str(error).split())) from error
+    if not isinstance(raw, dict) or not set(raw) <= {"default", "principals"}:
+        raise _wrong(file, "expected the keys default and principals")
+    if not isinstance(raw.get("principals") or {}, dict):
+        raise _wrong(file, "principals: expected a name for each, and what it may see")
+    for each in (raw.get("principals") or {}).values():
+        _masking(file, each or {})
+    _masking(file, raw.get("default") or {})
+    return raw
+
+
+def _masking(file: Path, raw: Any) -> Masking:
+    if not isinstance(raw, dict) or not set(raw) <= {"columns", "rows"}:
+        raise _wrong(file, "expected the keys columns and rows for a principal")
+    columns: dict[str, str | int] = {}
+    given = raw.get("columns") or {}
+    if not isinstance(given, dict):
+        raise _wrong(file, "columns: expected a name for each, and how it is masked")
+    for name, how in given.items():
+        if name not in MASKABLE:
+            raise _wrong(file, f"columns: {name!r} cannot be masked; expected some of {', '.join(MASKABLE)}")
+        left = how.get("truncate") if isinstance(how, dict) and len(how) == 1 else None
+        if how not in {"hide", "hash"} if isinstance(how, str) else type(left) is not int or not 0 < left < 1000:
+            raise _wrong(file, f"columns.{name}: expected hide, hash or {{truncate: N}}, got {how!r}")
+        columns[name] = how if isinstance(how, str) else int(left or 0)
+    return Masking(columns, _condition(file, raw.get("rows")))
+
+
+def _condition(file: Path, text: Any) -> str | None:
+    from auditlake.policies.condition import ConditionError, check_condition
+
+    if text is None:
+        return None
+    try:
+        # What fails on a row hides it, and says nothing of it.
+        return f"coalesce(try({check_condition(str(text))}), false)"
+    except ConditionError as error:
+        raise _wrong(file, f"rows: {error}") from error
+
+
+def _key(layout: Layout) -> str:
+    """The lake's key for pseudonyms, made when it is first needed: the same user has the same one in every session."""
+    file = layout.root / _KEY
+    if not file.exists():
+        write_whole(file, secrets.token_hex(32).encode("ascii"))
+    return file.read_text(encoding="ascii").strip()
+
+
+def _wrong(file: Path, why: str) -> LakeFormatError:
+    return LakeFormatError(f"{file} cannot be understood: {why}", hint="the lake's owner has to mend it")

@@ -1,0 +1,62 @@
+"""What a desk is told: its limits, its layers, and what a child is to open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Layer = Literal["landlock", "calls", "limits", "engine", "gate"]
+"""A layer of the sandbox inside the child: the kernel's file and TCP rights, its filter of system calls, its limits of
+memory and files; the engine's own settings; the look at each statement's syntax tree."""
+
+LAYERS: tuple[Layer, ...] = ("landlock", "calls", "limits", "engine", "gate")
+"""Every layer, the outermost first."""
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a child opens, once."""
+
+    layers: Sequence[Layer]
+    """Which layers to put on; tests leave some out, nobody else."""
+    files: Sequence[str]
+    """The Parquet files of the snapshot: all that may be read."""
+    engine_reads: bool
+    """Whether DuckDB reads the files; otherwise Arrow does, and DuckDB has no right over any file."""
+    views: Mapping[str, str]
+    """The queries behind the views, by name, in the order in which they build on each other."""
+    secure: Sequence[str]
+    """The views whose filter must run before anything of the asker's does."""
+    open: Sequence[str]
+    """The views that may be named in a query; the others are what these are made of."""
+    on_demand: Mapping[str, str]
+    """The queries behind views over a table ``_name``, which the parent hands over once somebody asks for it."""
+    growing: Sequence[str]
+    """Those of them that are asked for anew each time."""
+    seconds: float
+    memory: int
+    """Bytes."""
+    threads: int
+    rows: int
+    output: int
+    """Bytes."""
+
+    def as_said(self) -> dict[str, Any]:
+        """For the wire."""
+        return {"open": asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a query ended."""
+
+    status: Literal["success", "refused", "failed", "stopped", "interrupted"]
+    reason: str = ""
+    """One line; empty for a success."""
+    rows: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+    """Whether nothing was cut off."""

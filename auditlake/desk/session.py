@@ -1,0 +1,379 @@
+"""An auditor's session: one snapshot, one principal, one child at a time, and every question on record."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+from auditlake.clock import Clock
+from auditlake.config import LakeConfig
+from auditlake.desk.accounting import Accounts
+from auditlake.desk.kernel import landlock_version
+from auditlake.desk.masking import Masking, masking_of
+from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
+from auditlake.desk.process import Child, ChildGone, Reply
+from auditlake.desk.tables import SHAPES, Sight, Tables
+from auditlake.engine.text import select_events
+from auditlake.errors import AuditLakeError, QueryError, RefusedError, SandboxError, StoppedError
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import Instant, as_instant, print_instant
+from auditlake.landing.flush import flush
+from auditlake.landing.segments import OWN, segments
+from auditlake.sqlfiles import statement
+from auditlake.store.delta import file_paths, read_snapshot, readable
+from auditlake.store.layout import Layout
+from auditlake.store.table import IngestOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
+"""What an auditor sees, in the order in which it is told."""
+_OWN_BYTES = 1 << 20
+"""From so many bytes of its own events on a session flushes for their sake alone."""
+_LONGEST_VALUES = 1_000_000
+
+
+class Answer:
+    """What a question gave: at most as many rows as the lake's owner allows."""
+
+    def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
+        self._table = table
+        self.outcome = outcome
+        """How it ended: ``complete`` says whether nothing was cut off."""
+        self.snapshot = snapshot
+        """The version of the lake that was read."""
+        self.event_id = event_id
+        """The event that records the question."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all rows."""
+        return self.outcome.complete
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        names: list[str] = self._table.column_names
+        return names
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def arrow(self) -> pa.Table:
+        """The rows as an Arrow table."""
+        return self._table
+
+    def pl(self) -> pl.DataFrame:
+        """The rows as a Polars frame."""
+        import polars  # noqa: ICN001 - slow to import
+
+        frame = polars.from_arrow(self._table)
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def df(self) -> pd.DataFrame:
+        """The rows as a pandas frame; needs pandas installed."""
+        try:
+            return self._table.to_pandas()
+        except ImportError as error:
+            raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows as tuples; instants are aware, in UTC."""
+        from auditlake.engine.values import table_rows
+
+        return table_rows(self._table)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+    def __repr__(self) -> str:
+        cut = "" if self.complete else ", cut off"
+        return (
+            f"<Answer of {len(self):,} rows{cut} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
+        )
+
+
+class AuditSession:
+    """Questions of one principal on one snapshot, run in a sandbox. Close it, or use it in a ``with``.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        clock: Where the present comes from.
+        options: How what was logged becomes events.
+        principal: Who asks: it is on record with every question, and decides what is masked.
+        snapshot: The version to read; the newest if None, once what was logged is flushed.
+        as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
+            findings are judged as of now.
+        layers: For tests: which layers of the sandbox to put on.
+        engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
+        child: One that was started already.
+
+    Raises:
+        SandboxError: No sandbox can be had.
+        RefusedError: The principal may not ask.
+        SnapshotError: The snapshot is not there, or cannot be read exactly.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        config: LakeConfig,
+        clock: Clock,
+        options: IngestOptions,
+        *,
+        principal: str,
+        snapshot: int | None = None,
+        as_of: Instant | None = None,
+        layers: Sequence[Layer] = LAYERS,
+        engine_reads: bool | None = None,
+        child: Child | None = None,
+    ) -> None:
+        self._child: Child | None = child or Child()  # it imports while we look at the lake
+        try:
+            self.principal = _name(principal)
+            """Who asks."""
+            self.id = str(uuid.uuid4())
+            """The session's own id, on record with every question."""
+            self.as_of = None if as_of is None else as_instant(as_of)
+            """Events after it do not exist; None if none is left out."""
+            self.limits = config.desk
+            """How much a question may take."""
+            masking = masking_of(layout, self.principal)
+            self._key = masking.key
+            if snapshot is None:
+                _flush_others(layout, options, clock)
+            found = read_snapshot(layout, snapshot)
+            self.snapshot = found.version
+            """The version of the lake that is read."""
+            can_read = readable(layout, found)
+            files = file_paths(layout, can_read.files)
+            if engine_reads is None:
+                engine_reads = landlock_version() > 0
+            reading = select_events(files, PUBLIC_COLUMNS, can_read.last_batch)
+            self._opening = self._plan(masking, [str(file) for file in files], reading, can_read.last_batch, layers,
+                                       engine_reads=engine_reads)  # fmt: skip
+            judged = self.as_of or clock()
+            sight = Sight(self.snapshot, judged, masking.query(reading, self._printed_as_of), bool(masking))
+            self._tables = Tables(layout, config, sight)
+            self._lock = Lock()
+            self._layers: tuple[str, ...] = ()
+            self._open_child()
+            self._accounts = Accounts(
+                layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
+            )
+        except BaseException:
+            self._end_child()
+            raise
+
+    @property
+    def _printed_as_of(self) -> str | None:
+        return None if self.as_of is None else print_instant(self.as_of)
+
+    def _plan(
+        self, masking: Masking, files: list[str], reading: str, last_batch: int | None, layers: Sequence[Layer], *,
+        engine_reads: bool,
+    ) -> Opening:  # fmt: skip
+        if files and not engine_reads:
+            columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
+            reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
+        events = masking.query(reading, self._printed_as_of)
+        return Opening(
+            layers=layers,
+            files=files,
+            engine_reads=engine_reads or not files,
+            views={"events": events, "dictionary": statement("desk/dictionary.sql", "dictionary").text},
+            secure=("events",) if masking.rows is not None else (),
+            open=VIEWS,
+            on_demand={name: statement("desk/views.sql", name).text for name in SHAPES},
+            growing=("queries",),
+            seconds=self.limits.seconds,
+            memory=self.limits.memory_mb * MEGABYTE,
+            threads=self.limits.threads,
+            rows=self.limits.rows,
+            output=self.limits.output_mb * MEGABYTE,
+        )
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of the sandbox that hold, beside the process of its own."""
+        return self._layers
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Run one query; values bind as ``$name``.
+
+        The question is an event of the lake before this returns or raises; if that cannot be written, there is no
+        answer.
+
+        Raises:
+            RefusedError: It is not one query, or uses what is not allowed; nothing of it ran.
+            StoppedError: It took more time or memory than it may.
+            QueryError: It is wrong, or failed on the data.
+            LandingError: The question could not be put on record.
+        """
+        values = _values(params)
+        with self._lock:
+            reply, error = self._run(query, values)
+            event_id = self._accounts.record(query, values, reply.outcome)
+        if error is not None:
+            raise error
+        if failure := _failure(reply.outcome, self.limits.seconds):
+            raise failure
+        return Answer(_rows(reply), reply.outcome, self.snapshot, event_id)
+
+    def _run(self, query: str, values: Mapping[str, Any]) -> tuple[Reply, BaseException | None]:
+        """How it ended, and what to raise for it where that is more than the outcome says."""
+        if not _is_text(query):
+            return _ended("refused", "a statement is text"), None
+        try:
+            child = self._open_child()
+            reply = child.ask(query, values, self.limits.seconds, self._opening.output, self._tables.make)
+            return self._without_key(reply), None
+        except ChildGone as gone:
+            self._end_child()
+            return _ended("stopped", gone.why), None
+        except KeyboardInterrupt as interrupt:
+            self._end_child()
+            return _ended("interrupted", "the asker stopped it"), interrupt
+        except AuditLakeError as error:
+            self._end_child()
+            return _ended("failed", str(error)), error
+        except BaseException:
+            self._end_child()
+            raise
+
+    def _without_key(self, reply: Reply) -> Reply:
+        """The reply, its reason without what pseudonyms are made with: messages may quote expressions of a view."""
+        reason = reply.outcome.reason
+        if not self._key or self._key not in reason:
+            return reply
+        return replace(reply, outcome=replace(reply.outcome, reason=reason.replace(self._key, "…")))
+
+    def _open_child(self) -> Child:
+        """The child, a new one if the last has ended."""
+        if self._child is None:
+            self._child = Child()
+        if self._child.ready:
+            return self._child
+        try:
+            self._child.open(self._opening)
+        except ChildGone as gone:
+            self._end_child()
+            raise SandboxError(f"the sandbox could not be opened: {gone.why}") from gone
+        self._check(self._child)
+        self._layers = self._child.holds
+        return self._child
+
+    def _check(self, child: Child) -> None:
+        """Whether enough holds for what the engine may do: Landlock, or an engine without a right over any file."""
+        wanted = set(self._opening.layers)
+        if wanted != set(LAYERS):
+            return  # a test knows what it does
+        if not {"engine", "gate"} <= set(child.holds):
+            raise SandboxError("the engine could not be locked", hint="nothing is run without that")
+        if "landlock" not in child.holds and self._opening.engine_reads and self._opening.files:
+            why = child.lacks.get("landlock", "")
+            raise SandboxError(f"Landlock does not hold ({why}), and the engine was to read files by itself")
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+    def close(self) -> None:
+        """End the child, and with it the session."""
+        self._end_child()
+        if hasattr(self, "_accounts"):
+            self._accounts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"
+
+
+def _flush_others(layout: Layout, options: IngestOptions, clock: Clock) -> None:
+    """Flush what applications logged. Auditlake's own events alone are not worth a commit for each question."""
+    found = segments(layout)
+    own = sum(each.size for each in found if each.slot >= OWN)
+    if own > _OWN_BYTES or any(each.size for each in found if each.slot < OWN):
+        flush(layout, options, now=clock())
+
+
+def _is_text(query: object) -> bool:
+    """Whether it can be sent as UTF-8."""
+    return isinstance(query, str) and not any("\ud800" <= each <= "\udfff" for each in query)
+
+
+def _name(principal: Any) -> str:
+    if not isinstance(principal, str) or not principal.strip() or len(principal) > 200 or not principal.isprintable():
+        raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
+    return str(principal)
+
+
+def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parameters as the wire has them.
+
+    Raises:
+        QueryError: One is of a kind that cannot be bound.
+    """
+    if not isinstance(params, Mapping | None):
+        raise QueryError(f"expected parameters by name, got {type(params).__name__}", hint="$name and {'name': …}")
+    values = {str(name): _value(str(name), value) for name, value in (params or {}).items()}
+    if sum(len(str(value)) for value in values.values()) > _LONGEST_VALUES:
+        raise QueryError(f"the parameters have more than {_LONGEST_VALUES:,} characters")
+    return values
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, datetime):
+        return {"kind": "instant", "text": as_instant(value).isoformat()}
+    if isinstance(value, date):
+        return {"kind": "day", "text": value.isoformat()}
+    if isinstance(value, list | tuple) and all(isinstance(each, str | bool | int | float) for each in value):
+        return list(value)
+    raise QueryError(f"${name}: expected text, a number, a truth value, a time, a date, or a list of the first three")
+
+
+def _ended(status: Any, reason: str) -> Reply:
+    return Reply(Outcome(status, reason))
+
+
+def _rows(reply: Reply) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({}) if reply.table is None else reply.table
+
+
+def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
+    """What to raise for an outcome that is none."""
+    if outcome.status == "refused":
+        return RefusedError(f"refused: {outcome.reason}")
+    if outcome.status == "stopped":
+        hint = f"a query has {seconds:g} s and some memory; the lake's owner sets both in lake.toml, section [desk]"
+        return StoppedError(f"stopped: {outcome.reason}", hint=hint)
+    if outcome.status == "failed":
+        return QueryError(f"the query failed: {outcome.reason}")
+    return None
+
+
+__all__ = ["VIEWS", "Answer", "AuditSession"]

@@ -1,0 +1,220 @@
+"""The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
+
+What is judged is the view ``events`` as the principal sees it: whoever may not see a row gets no finding about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake.config import LakeConfig
+from auditlake.landing.committed import unflushed
+from auditlake.landing.segments import OWN
+from auditlake.periods import PeriodRequest, question
+from auditlake.store.history import commit_metadata, history
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from auditlake.policies.model import Policy
+    from auditlake.reports.model import Report
+
+Row = Mapping[str, Any]
+
+_T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
+SHAPES: dict[str, dict[str, str]] = {
+    "policies": {
+        "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _I,
+        "window_length": _T, "group_by": _L, "condition": _T, "coverage": _T, "max_gap": _T, "retention_period": _T,
+        "max_retention": _T, "controls": _T, "digest": _T,
+    },
+    "findings": {
+        "policy_id": _T, "finding_id": _T, "kind": _T, "event_type": _T, "group_values": _T, "started": _W,
+        "ended": _W, "ongoing": _B, "started_before_period": _B, "peak": _I, "peak_at": _W, "message": _T,
+    },
+    "retention_status": {
+        "policy_id": _T, "status": _T, "retention_period": _T, "cutoff": _W, "due": _I, "kept_by_other_policies": _I,
+        "held": _I, "oldest_event": _W, "total_events": _I,
+    },
+    "ingests": {
+        "snapshot": _I, "ingested": _W, "batch": _I, "input": _T, "source": _T, "format": _T, "bytes": _I,
+        "sha256": _T, "read": _I, "landed": _I, "duplicates": _I, "quarantined": _I,
+    },
+    "quarantine": {
+        "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
+        "encoding": _T, "data": _T,
+    },
+    "queries": {
+        "timestamp": _W, "user_id": _T, "status": _T, "details": _T, "session_id": _T, "event_id": _T,
+    },
+}  # fmt: skip
+"""The columns of each view's table. A view of the ledger takes its place here, in sql/desk and in :class:`Tables`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a session sees."""
+
+    version: int
+    """The snapshot."""
+    as_of: datetime
+    """What findings are judged as of."""
+    events: str
+    """The query behind the view ``events``, for an engine that reads the files."""
+    masked: bool
+    """Whether anything is kept from the principal."""
+
+
+class Tables:
+    """Makes the tables of one session.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        sight: What the session sees.
+    """
+
+    def __init__(self, layout: Layout, config: LakeConfig, sight: Sight) -> None:
+        self._layout = layout
+        self._config = config
+        self._sight = sight
+
+    def make(self, name: str) -> pa.Table:
+        """The table behind a view.
+
+        Raises:
+            AuditLakeError: Something that it is made of cannot be read.
+        """
+        makers: dict[str, Callable[[], Iterator[Row]]] = {
+            "policies": self._policies,
+            "findings": self._findings,
+            "retention_status": self._retention,
+            "ingests": self._ingests,
+            "quarantine": self._quarantine,
+            "queries": self._queries,
+        }
+        return _table(makers[name](), SHAPES[name])
+
+    @cached_property
+    def _loaded(self) -> Sequence[Policy]:
+        from auditlake.policies.loader import load_policies
+
+        return load_policies(self._layout.policies, self._config.event_types)
+
+    @cached_property
+    def _reports(self) -> tuple[Report, ...]:
+        from auditlake.engine.duck import connect
+        from auditlake.policies.evaluate import evaluate
+        from auditlake.reports.build import build_report
+        from auditlake.store.failures import explained
+
+        as_of, policies = self._sight.as_of, self._loaded
+        asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in policies]
+        nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
+        with (
+            explained(self._layout, "judging the policies"),
+            TemporaryDirectory(prefix="auditlake-") as spill,
+            connect(temp=Path(spill)) as connection,
+        ):
+            connection.execute(f"create temp view events as {self._sight.events}")
+            return tuple(
+                build_report(answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere)
+                for answers in evaluate(connection, asked, policies)
+            )
+
+    def _policies(self) -> Iterator[Row]:
+        for each in self._loaded:
+            yield {
+                "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
+                "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
+                "window_length": str(each.window), "group_by": list(each.group_by), "condition": each.where,
+                "coverage": each.coverage, "max_gap": _length(each.max_gap),
+                "retention_period": str(each.retention_period), "max_retention": _length(each.max_retention),
+                "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
+                "digest": each.digest,
+            }  # fmt: skip
+
+    def _findings(self) -> Iterator[Row]:
+        for report in self._reports:
+            for each in report.violations:
+                yield {
+                    "policy_id": report.policy_id, "finding_id": each.id, "kind": each.kind,
+                    "event_type": each.event_type, "started": each.start, "ended": each.end, "ongoing": each.ongoing,
+                    "group_values": json.dumps(dict(each.group), ensure_ascii=False) if each.group else None,
+                    "started_before_period": each.started_before_period, "peak": each.peak, "peak_at": each.peak_at,
+                    "message": each.message,
+                }  # fmt: skip
+
+    def _retention(self) -> Iterator[Row]:
+        for report in self._reports:
+            found = report.retention
+            yield {
+                "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
+                "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,
+                "held": found.held, "oldest_event": found.oldest_event, "total_events": report.total_events,
+            }  # fmt: skip
+
+    def _ingests(self) -> Iterator[Row]:
+        for version in range(self._sight.version + 1):
+            own = commit_metadata(self._layout, version)
+            if own is None or own.get("kind") != "ingest":
+                continue
+            for each in own.get("inputs", ()):
+                yield {
+                    "snapshot": version, "ingested": datetime.fromisoformat(own["at"]), "batch": own["batch"],
+                    "input": each["name"], "source": each["source"], "format": each["format"], "bytes": each["size"],
+                    "sha256": each["sha256"], "read": each["read"], "landed": each["landed"],
+                    "duplicates": each["duplicates"], "quarantined": each["quarantined"],
+                }  # fmt: skip
+
+    def _quarantine(self) -> Iterator[Row]:
+        for name in sorted(history(self._layout, self._sight.version).quarantine):
+            file = self._layout.quarantine / name
+            if not file.exists():
+                continue
+            with file.open("rb") as lines:
+                for line in lines:
+                    kept = json.loads(line)
+                    yield {
+                        "file": name, "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
+                        "bytes": kept["length"], "reason": kept["reason"], "encoding": kept["encoding"],
+                        "detail": None if self._sight.masked else kept["detail"],
+                        "data": None if self._sight.masked else kept["data"],
+                    }  # fmt: skip
+
+    def _queries(self) -> Iterator[Row]:
+        """The questions that are not in a partition yet; of one who may not see everything, none."""
+        if self._sight.masked:
+            return
+        for piece in unflushed(self._layout)[1]:
+            if piece.segment.slot < OWN:
+                continue
+            for line in piece.data.splitlines():
+                said = json.loads(line)
+                yield {
+                    "timestamp": datetime.fromisoformat(said["timestamp"]), "user_id": said["user_id"],
+                    "status": said["status"], "session_id": said["session_id"], "event_id": said["event_id"],
+                    "details": json.dumps(said["details"], ensure_ascii=False),
+                }  # fmt: skip
+
+
+def _length(length: object | None) -> str | None:
+    return None if length is None else str(length)
+
+
+def _table(rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
+    import pyarrow as pa
+
+    kinds = {
+        _T: pa.string(), _I: pa.int64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"), _L: pa.list_(pa.string()),
+    }  # fmt: skip
+    schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

@@ -1,0 +1,110 @@
+"""What parent and child say to each other over pipes: frames of a kind, a length and a payload."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+SAID = b"J"
+"""A JSON object."""
+ROWS = b"A"
+"""A stretch of an Arrow IPC stream."""
+
+HEAD = struct.Struct(">cQ")
+"""The kind and the length of what follows."""
+LONGEST_SAID = 64 * 1024 * 1024
+"""Bytes of the longest JSON object that is taken; file lists of large lakes are long."""
+_STRETCH = 1024 * 1024
+
+
+def packed(said: Mapping[str, Any]) -> bytes:
+    """A JSON object as a frame."""
+    text = json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return HEAD.pack(SAID, len(text)) + text
+
+
+def send(descriptor: int, data: Any) -> None:
+    """Write all of it."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def read_exactly(descriptor: int, length: int) -> bytes:
+    """So many bytes.
+
+    Raises:
+        EOFError: The other side has gone.
+    """
+    parts = []
+    while length:
+        part = os.read(descriptor, min(length, _STRETCH))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+class RowsOut(io.RawIOBase):
+    """A file that Arrow writes a stream to: each write becomes a frame."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.sent = 0
+        """Bytes so far."""
+
+    def writable(self) -> bool:
+        """It is for writing."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Send a stretch."""
+        view = memoryview(data).cast("B")
+        send(self._descriptor, HEAD.pack(ROWS, len(view)))
+        send(self._descriptor, view)
+        self.sent += len(view)
+        return len(view)
+
+
+class RowsIn(io.RawIOBase):
+    """A file that Arrow reads a stream from: the payloads of frames of rows, until one that says something."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._left = 0
+        self.said: dict[str, Any] | None = None
+        """What came after the rows."""
+
+    def readable(self) -> bool:
+        """It is for reading."""
+        return True
+
+    def readinto(self, into: Any, /) -> int:
+        """Fill a buffer as far as there is something."""
+        while not self._left:
+            if self.said is not None:
+                return 0
+            kind, length = HEAD.unpack(read_exactly(self._descriptor, HEAD.size))
+            if kind == SAID:
+                self.said = json.loads(read_exactly(self._descriptor, length))
+            else:
+                self._left = length
+        part = os.read(self._descriptor, min(self._left, len(into), _STRETCH))
+        if not part:
+            raise EOFError
+        into[: len(part)] = part
+        self._left -= len(part)
+        return len(part)
+
+    def rest(self) -> dict[str, Any]:
+        """Read to the end, and give what is said there."""
+        waste = bytearray(_STRETCH)
+        while self.readinto(waste):
+            pass
+        assert self.said is not None
+        return self.said

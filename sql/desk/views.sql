@@ -1,0 +1,57 @@
+-- What auditors read beside events. Each is the query behind a view of the desk; "events" is the session's own view.
+
+-- name: queries()
+-- Every question that auditors asked: who, what, on which snapshot, and how it ended. Those that are not in a partition
+-- yet are in "_queries", as events.
+-- returns: asked, principal, query, parameters, snapshot, rows, milliseconds, outcome, reason, session_id, event_id
+with asked as (
+  select "timestamp", user_id, status, details, session_id, event_id
+  from events
+  where source = 'auditlake.self'
+    and event_type = 'audit_log_access'
+    and action = 'query'
+  union all
+  select "timestamp", user_id, status, details, session_id, event_id
+  from _queries
+)
+
+select
+  "timestamp" as asked,
+  user_id as principal,
+  json_extract_string(details, '$.query') as query,
+  json_extract(details, '$.parameters') as parameters,
+  try_cast(json_extract(details, '$.snapshot') as bigint) as snapshot,
+  try_cast(json_extract(details, '$.rows') as bigint) as rows,
+  try_cast(json_extract(details, '$.milliseconds') as bigint) as milliseconds,
+  status as outcome,
+  json_extract_string(details, '$.reason') as reason,
+  session_id,
+  event_id
+from asked;
+
+-- name: policies()
+-- What the lake is judged by.
+-- returns: policy_id, name, description, severity, required_events, alert_threshold, window_length, group_by, condition,
+--          coverage, max_gap, retention_period, max_retention, controls, digest
+from _policies;
+
+-- name: findings()
+-- What every policy finds over its usual period, as of the session's instant.
+-- returns: policy_id, finding_id, kind, event_type, group_values, started, ended, ongoing, started_before_period, peak,
+--          peak_at, message
+from _findings;
+
+-- name: retention_status()
+-- How each policy's events stand against its retention period, as of the session's instant.
+-- returns: policy_id, status, retention_period, cutoff, due, kept_by_other_policies, held, oldest_event, total_events
+from _retention_status;
+
+-- name: ingests()
+-- Every input that was brought in, up to the session's snapshot: its chain of custody.
+-- returns: snapshot, ingested, batch, input, source, format, bytes, sha256, read, landed, duplicates, quarantined
+from _ingests;
+
+-- name: quarantine()
+-- Records that could not become events, with their bytes where the principal may see those.
+-- returns: file, input, line, byte_offset, bytes, reason, detail, encoding, data
+from _quarantine;

@@ -1,0 +1,196 @@
+"""``sql``, ``query`` and ``doctor`` on the command line, in every form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pyarrow.parquet as pq
+import pytest
+
+import auditlake
+from auditlake.cli import main
+from auditlake.cli.export import guarded
+from auditlake.cli.xlsx import workbook
+
+HOSTILE = "=cmd|' /C calc'!A0"
+
+
+@pytest.fixture
+def run(lake: auditlake.AuditLake, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch):
+    """Run a command on the lake; its exit code, output and complaints."""
+
+    def ran(*words: str, stdin: str | None = None) -> tuple[int, bytes, str]:
+        monkeypatch.setattr("sys.argv", ["auditlake", "--lake", str(lake.layout.root), *words])
+        if stdin is not None:
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as left:
+            main()
+        captured = capsysbinary.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err.decode()
+
+    return ran
+
+
+def test_table(run) -> None:
+    """A table, with how many rows on which snapshot told beside it."""
+    code, out, err = run("sql", "select user_id, count(*) as n from events where user_id = 'bob' group by all")
+
+    assert code == 0
+    assert out.decode().split() == ["user_id", "n", "-" * 12, "bob", "100"]
+    assert "1 row on snapshot" in err
+
+
+def test_parameters(run, tmp_path: Path) -> None:
+    """Parameters are text, or JSON after :=; the query can come from a file or standard input."""
+    code, out, _ = run("sql", "select $a as a, $b + 1 as b, $c as c", "--param", "a=x=y", "--param", "b:=41",
+                       "--param", "c:=[1,2]", "--format", "jsonl")  # fmt: skip
+    assert (code, json.loads(out)) == (0, {"a": "x=y", "b": 42, "c": [1, 2]})
+    file = tmp_path / "query.sql"
+    file.write_text("select 1 as one")
+    assert run("sql", "--file", str(file), "--format", "csv")[1] == b"one\n1\n"
+    assert run("sql", "--file", "-", "--format", "csv", stdin="select 2 as two")[1] == b"two\n2\n"
+    assert run("sql")[0] == 2
+    assert run("sql", "select 1", "--file", str(file))[0] == 2
+    assert run("sql", "select $a", "--param", "a")[0] == 2
+    assert run("sql", "select $a", "--param", "a:=x")[0] == 2
+
+
+def test_csv(run) -> None:
+    """CSV has an apostrophe before what a spreadsheet would run, unless it is to be raw."""
+    query = f"select '{HOSTILE.replace(chr(39), chr(39) * 2)}' as \"=head\", -5 as n, null as nothing, '-x' as minus"
+    rows = list(csv.reader(io.StringIO(run("sql", query, "--format", "csv")[1].decode())))
+    raw = list(csv.reader(io.StringIO(run("sql", query, "--format", "csv", "--raw")[1].decode())))
+
+    assert rows == [["'=head", "n", "nothing", "minus"], [f"'{HOSTILE}", "-5", "", "'-x"]]
+    assert raw == [["=head", "n", "nothing", "minus"], [HOSTILE, "-5", "", "-x"]]
+    assert all(guarded(text, raw=False) == f"'{text}" for text in ("=a", "+a", "-a", "@a", "\ta", "\ra", "\na", "＝a"))
+
+
+def test_json(run) -> None:
+    """JSON has the snapshot, whether it is whole, and rows with a name for each value."""
+    query = (
+        "select 1 as a, 2 as a, timestamptz '2026-01-02 03:04:05' as t, 1.50 as d, {'x': [1]} as s, 'nan'::double as f"
+    )
+    said = json.loads(run("sql", query, "--format", "json")[1])
+
+    assert said["complete"] is True
+    assert said["snapshot"] >= 1
+    assert said["columns"] == ["a", "a_2", "t", "d", "s", "f"]
+    assert said["rows"] == [
+        {"a": 1, "a_2": 2, "t": "2026-01-02T03:04:05.000000Z", "d": "1.50", "s": {"x": [1]}, "f": "nan"}
+    ]
+
+
+def test_files(run, tmp_path: Path) -> None:
+    """The form follows the file's name; Parquet keeps types, a workbook has text as text."""
+    text = HOSTILE.replace("'", "''")
+    query = f"select 42 as n, '{text}' as t, 2::hugeint ** 60 as big, true as yes, null as no"
+    for name in ("a.parquet", "a.xlsx", "a.md", "a.json", "a.csv", "a.jsonl", "a.txt"):
+        code, out, _ = run("sql", query, "--out", str(tmp_path / name))
+        assert (code, out) == (0, b"")
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    assert pq.read_table(tmp_path / "a.parquet")["n"].to_pylist() == [42]
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as archive:
+        for part in archive.namelist():
+            ET.fromstring(archive.read(part))
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert "<c><v>42</v></c>" in sheet
+    assert f'<c t="inlineStr"><is><t xml:space="preserve">{HOSTILE}</t></is></c>' in sheet
+    assert "<f>" not in sheet
+    assert (
+        (tmp_path / "a.md").read_text().startswith("| n | t | big | yes | no |\n|---|---|---|---|---|\n| 42 | =cmd\\|")
+    )
+
+
+def test_workbook() -> None:
+    """The same rows give the same bytes; what XML has no room for is replaced."""
+    rows = [["a\x00b", 1.5], ["<&>", None], [True, 7]]
+
+    assert workbook(["x", "y"], rows) == workbook(["x", "y"], rows)
+    with zipfile.ZipFile(io.BytesIO(workbook(["x", "y"], rows))) as archive:
+        text = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert "a\ufffdb" in text
+    assert "&lt;&amp;&gt;" in text
+
+
+def test_terminals_get_no_control_characters(run) -> None:
+    """What a terminal would act on is spelled out, in cells and in headings and in complaints."""
+    out = run("sql", "select chr(27) || '[31mred' as \"\x1b[32mgreen\"")[1]
+    markdown = run("sql", "select chr(27) || '[31mred' as \"\x1b[32mgreen\"", "--format", "markdown")[1]
+    err = run("sql", 'select "\x1b[31m" from events')[2]
+
+    assert b"\x1b" not in out + markdown
+    assert "\x1b" not in err
+
+
+def test_refusals(run) -> None:
+    """What is refused, stopped or wrong is told in a line, and the exit code is 3."""
+    for query, told in (("copy events to 'x'", "refused: COPY"), ("select nothing from events", "nothing")):
+        code, out, err = run("sql", query)
+        assert (code, out) == (3, b"")
+        assert told in err.splitlines()[0]
+
+
+def test_who_asks(run, lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On record is the name that one is logged in with, or the one that is given."""
+    monkeypatch.setenv("LOGNAME", "mallory")
+    monkeypatch.setenv("USER", "mallory")
+    run("sql", "select 'who am i'")
+    run("sql", "select 'who am i'", "--principal", "erika")
+    monkeypatch.setenv("AUDITLAKE_PRINCIPAL", "franz")
+    run("sql", "select 'who am i'")
+
+    import os
+    import pwd
+
+    rows = lake.sql("select user_id from events where details like '%who am i''%' order by timestamp").fetchall()
+    assert {user for (user,) in rows} == {pwd.getpwuid(os.getuid()).pw_name, "erika", "franz"}
+
+
+def test_queries(run) -> None:
+    """Canned questions are listed, shown and run."""
+    code, out, _ = run("query", "list", "--json")
+    assert code == 0
+    assert len(json.loads(out)["queries"]) >= 15
+    assert b"failed_logins" in run("query", "list")[1]
+    assert b"$since (time, -30d): from" in run("query", "show", "failed_logins")[1]
+    assert json.loads(run("query", "show", "session", "--json")[1])["parameters"][0]["name"] == "session"
+    found = run(
+        "query",
+        "run",
+        "deletions",
+        "--param",
+        "since=2026-01-01",
+        "--as-of",
+        "2026-11-24T12:00:00Z",
+        "--format",
+        "jsonl",
+    )
+    assert len(found[1].splitlines()) == 57
+    assert run("query", "run", "nothing")[0] == 3
+    assert run("query", "run", "user_activity")[0] == 3
+
+
+def test_doctor(run) -> None:
+    """doctor --sandbox says which layers hold."""
+    code, out, _ = run("doctor", "--sandbox")
+    assert code == 0
+    assert out.decode().count("ok  ") >= 4
+    said = json.loads(run("doctor", "--sandbox", "--json")[1])
+    assert said["sandbox"] is True
+    assert {each["layer"] for each in said["layers"]} >= {"landlock", "engine", "gate"}
+    assert run("doctor")[0] == 2
+
+
+def test_cut_off(run, lake: auditlake.AuditLake) -> None:
+    """An answer that was cut off says so beside it."""
+    code, out, err = run("sql", "from range(100001)", "--format", "csv")
+
+    assert code == 0
+    assert out.count(b"\n") == 100_001
+    assert "cut off after 100,000 rows" in err

@@ -1,0 +1,175 @@
+"""The views: all of the lake, described column by column, on one snapshot."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake.desk.session import VIEWS, AuditSession
+from auditlake.errors import QueryError, SandboxError, SnapshotError
+from auditlake.events.schema import PUBLIC_COLUMNS
+from tests.desk.lakes import NOW, make_lake, session
+
+
+def test_dictionary(desk: AuditSession) -> None:
+    """Every column of every view is described, with its type and in its order."""
+    described = desk.sql("select view_name, column_name, column_type from dictionary").fetchall()
+    found = []
+    for view in VIEWS:
+        columns = desk.sql(f"describe {view}").fetchall()
+        found += [(view, name, kind.lower()) for name, kind, *_ in columns]
+
+    short = {"timestamp with time zone": "timestamptz"}
+    assert sorted(described) == sorted((view, name, short.get(kind, kind)) for view, name, kind in found)
+    assert desk.sql("select count(*) from dictionary where length(comment) < 3").fetchall() == [(0,)]
+
+
+def test_events(desk: AuditSession, lake: auditlake.AuditLake) -> None:
+    """The view events has what the library's own readers see, without the internal columns."""
+    answer = desk.sql("select * from events order by timestamp, source, event_id")
+
+    assert tuple(answer.columns) == PUBLIC_COLUMNS
+    assert answer.fetchall() == lake.events(source="auditlake").fetchall()
+
+
+def test_findings(desk: AuditSession, lake: auditlake.AuditLake) -> None:
+    """Findings and retention are those of the reports."""
+    reports = lake.reports(as_of=NOW, snapshot=1)
+    found = desk.sql("select policy_id, finding_id, message from findings").fetchall()
+    status = desk.sql("select policy_id, status, due, total_events from retention_status").fetchall()
+
+    assert sorted(found) == sorted(
+        (each.report.policy_id, one.id, one.message) for each in reports for one in each.report.violations
+    )
+    assert sorted(status) == sorted(
+        (each.report.policy_id, each.status, each.report.retention.due, each.report.total_events) for each in reports
+    )
+
+
+def test_ingests_and_quarantine(tmp_path: Path) -> None:
+    """What came in, and what could not become an event, up to the session's snapshot."""
+    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    file = tmp_path / "in.jsonl"
+    good = {"event_id": "a", "event_type": "login", "timestamp": "2026-11-20T00:00:00Z"}
+    file.write_text(
+        json.dumps(good) + "\nnot json\n" + json.dumps(good | {"event_id": "b", "event_type": "odd"}) + "\n"
+    )
+    lake.ingest(file)
+    with session(lake) as opened:
+        (row,) = opened.sql("select snapshot, input, read, landed, quarantined from ingests").fetchall()
+        kept = opened.sql("select line, reason, data from quarantine order by line").fetchall()
+    with session(lake, snapshot=0) as opened:
+        assert opened.sql("select count(*) from ingests, quarantine").fetchall() == [(0,)]
+
+    assert row == (1, str(file), 3, 1, 2)
+    assert [line for line, _, _ in kept] == [2, 3]
+    assert kept[0][2] == "not json"
+
+
+def test_policies(desk: AuditSession, lake: auditlake.AuditLake) -> None:
+    """The view policies has every policy of the lake."""
+    found = desk.sql("select policy_id, required_events, retention_period, digest from policies").fetchall()
+
+    assert found == [
+        (each.id, list(each.required_events), str(each.retention_period), each.digest) for each in lake.policies()
+    ]
+
+
+def test_pinned(tmp_path: Path) -> None:
+    """A session reads one snapshot, whatever comes in meanwhile and whatever is compacted; an old one can be named."""
+    lake = make_lake(tmp_path / "lake")
+    with session(lake) as opened:
+        before = opened.sql("select count(*) from events").fetchall()
+        lake.ingest(auditlake.AuditEvent("login", NOW, event_id="new"))
+        lake.compact()
+        assert opened.sql("select count(*) from events").fetchall() == before
+    with session(lake) as opened:
+        assert opened.sql("select count(*) from events").fetchall() == [(before[0][0] + 1,)]
+    with session(lake, snapshot=1) as opened:
+        assert opened.snapshot == 1
+        assert opened.sql("select count(*) from events").fetchall() == before
+    with pytest.raises(SnapshotError):
+        session(lake, snapshot=99)
+
+
+@pytest.mark.parametrize("engine_reads", [True, False])
+def test_as_of(engine_reads: bool, lake: auditlake.AuditLake) -> None:
+    """As of an instant, later events do not exist; also where Arrow reads the files for an engine without rights."""
+    then = NOW - timedelta(days=5)
+    query = "select event_date, user_id, count(*) from events where status = 'success' group by all order by all"
+    with session(lake, as_of=then, engine_reads=engine_reads) as opened:
+        found = opened.sql(query).fetchall()
+        newest = opened.sql("select max(timestamp) from events").fetchall()
+
+    expected = lake.sql(query.replace("where", "where timestamp <= $then and"), {"then": then}).fetchall()
+    assert found == expected
+    assert newest[0][0] <= then
+
+
+def test_without_landlock(lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel has no Landlock, DuckDB gets no right over any file, and the answers are the same."""
+    query = "select * from events order by event_id"
+    with session(lake) as opened:
+        expected = opened.sql(query).fetchall()
+    monkeypatch.setattr("auditlake.desk.session.landlock_version", lambda: 0)
+    with session(lake) as opened:
+        assert not opened._opening.engine_reads
+        assert opened.sql(query).fetchall() == expected
+
+
+def test_refuses_to_serve(lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Landlock was to hold and does not, or what must fail works, nothing is served."""
+    monkeypatch.setattr("auditlake.desk.session.LAYERS", ("calls", "limits", "engine", "gate"))
+    with pytest.raises(SandboxError, match="Landlock does not hold"):
+        session(lake, layers=("calls", "limits", "engine", "gate"), engine_reads=True)
+    monkeypatch.setattr("auditlake.desk.session.LAYERS", ("landlock", "calls", "limits", "gate"))
+    with pytest.raises(SandboxError, match="could not be locked"):
+        session(lake, layers=("landlock", "calls", "limits", "gate"))
+
+
+def test_canary() -> None:
+    """The canary bites: an engine that is not locked, or a process that can read, is found out."""
+    import os
+
+    import duckdb
+
+    from auditlake.desk.engine import Unsafe, try_out
+
+    with duckdb.connect() as connection, pytest.raises(Unsafe):
+        try_out(connection, ["engine"], os.__file__)
+    with duckdb.connect() as connection, pytest.raises(Unsafe, match="foreign file"):
+        try_out(connection, ["landlock"], os.__file__)
+    with duckdb.connect() as connection, pytest.raises(Unsafe, match="socket"):
+        try_out(connection, ["calls"], os.__file__)
+
+
+def test_errors_name_no_places(lake: auditlake.AuditLake, desk: AuditSession) -> None:
+    """What goes wrong is told in one line without the paths of this machine."""
+    for query in ("select nothing from events", "select cast('/etc/passwd' as integer)", "select 1 / 'x' from events"):
+        with pytest.raises(QueryError) as failure:
+            desk.sql(query)
+        assert str(lake.layout.root) not in str(failure.value)
+        assert "/etc/passwd" not in str(failure.value)
+        assert "\n" not in str(failure.value)
+
+
+def test_parameters_of_odd_kinds(desk: AuditSession) -> None:
+    """Parameters are text, numbers, times, and lists of those; anything else is refused."""
+    for values in ({"a": object()}, {"a": [[1]]}, {"a": "x" * 2_000_000}, [1]):
+        with pytest.raises(QueryError):
+            desk.sql("select $a", values)
+
+
+def test_library(lake: auditlake.AuditLake) -> None:
+    """lake.audit_session opens a session, closes it at the end, and says who and what it is."""
+    with lake.audit_session(principal="erika", snapshot=1) as opened:
+        assert opened.sql("select 1").fetchall() == [(1,)]
+        assert set(opened.layers) >= {"engine", "gate", "limits"}
+        assert "erika" in repr(opened)
+        pid = opened._child.pid
+    with pytest.raises(ProcessLookupError):
+        __import__("os").kill(pid, 0)
