@@ -82,8 +82,7 @@ class Server:
         """Put on the layers of the kernel; give all that hold."""
         said, holds = self._said, []
         if "limits" in said["layers"]:
-            kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES)
-            holds.append("limits")
+            self._try("limits", lambda: kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES), holds)
         if "calls" in said["layers"]:
             self._try("calls", kernel.filter_calls, holds)
         if "landlock" in said["layers"]:
@@ -94,7 +93,7 @@ class Server:
     def _try(self, name: str, put_on: Any, holds: list[str]) -> None:
         try:
             put_on()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _say({"lacks": name, "why": str(error)})
         else:
             holds.append(name)

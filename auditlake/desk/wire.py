@@ -16,8 +16,6 @@ ROWS = b"A"
 
 HEAD = struct.Struct(">cQ")
 """The kind and the length of what follows."""
-LONGEST_SAID = 64 * 1024 * 1024
-"""Bytes of the longest JSON object that is taken; file lists of large lakes are long."""
 _STRETCH = 1024 * 1024
 
 

@@ -120,12 +120,12 @@ def test_workbook() -> None:
 
 def test_terminals_get_no_control_characters(run) -> None:
     """What a terminal would act on is spelled out, in cells and in headings and in complaints."""
-    out = run("sql", "select chr(27) || '[31mred' as \"\x1b[32mgreen\"")[1]
-    markdown = run("sql", "select chr(27) || '[31mred' as \"\x1b[32mgreen\"", "--format", "markdown")[1]
+    query = "select chr(27) || '[31mred' || chr(7) || chr(8238) as \"\x1b[32mgreen\x07\u202e\""
+    out = run("sql", query)[1]
+    markdown = run("sql", query, "--format", "markdown")[1]
     err = run("sql", 'select "\x1b[31m" from events')[2]
 
-    assert b"\x1b" not in out + markdown
-    assert "\x1b" not in err
+    assert not set("\x1b\x07\u202e") & set((out + markdown).decode() + err)
 
 
 def test_refusals(run) -> None:

@@ -95,6 +95,15 @@ def test_no_way_around(statement: str, masked: auditlake.AuditLake) -> None:
     assert "seen" not in said
 
 
+def test_secure_view(masked: auditlake.AuditLake) -> None:
+    """A view that leaves out rows is one below which DuckDB runs nothing of the asker's, whatever it learns on the way;
+    one that does not is not, so that conditions skip whole files."""
+    asked = "select sql like '%SECURE VIEW%' from duckdb_views() where view_name = 'events'"
+    for principal, secure in (("somebody", True), ("hashed", False)):
+        with session(masked, principal=principal, layers=("landlock", "engine")) as opened:
+            assert opened.sql(asked).fetchall() == [(secure,)]
+
+
 def test_key_is_kept(masked: auditlake.AuditLake) -> None:
     """No message quotes what pseudonyms are made with."""
     with session(masked, principal="hashed") as opened:

@@ -91,6 +91,14 @@ def test_opening(opened: str, raised: type[Exception], monkeypatch: pytest.Monke
     assert child._process.wait(5) is not None
 
 
+def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed once it has sent more than an answer may have, and not when it is done."""
+    child = faked(monkeypatch, asked="[frame(b'A', bytes(1 << 20)) for _ in range(64)]")
+    child.open(OPENING)
+    with pytest.raises(ChildGone, match="more than it may"):
+        child.ask("select 1", {}, 60, MEGABYTE, lambda _: None)
+
+
 def test_rows_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it says about its rows is not believed."""
     asked = """

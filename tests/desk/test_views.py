@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import auditlake
+from auditlake.desk.kernel import landlock_version
+from auditlake.desk.process import Child
 from auditlake.desk.session import VIEWS, AuditSession
 from auditlake.errors import QueryError, SandboxError, SnapshotError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from tests.desk.lakes import NOW, make_lake, session
+from tests.desk.test_process import OPENING
 
 
 def test_dictionary(desk: AuditSession) -> None:
@@ -133,8 +138,6 @@ def test_refuses_to_serve(lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyP
 
 def test_canary() -> None:
     """The canary bites: an engine that is not locked, or a process that can read, is found out."""
-    import os
-
     import duckdb
 
     from auditlake.desk.engine import Unsafe, try_out
@@ -145,6 +148,15 @@ def test_canary() -> None:
         try_out(connection, ["landlock"], os.__file__)
     with duckdb.connect() as connection, pytest.raises(Unsafe, match="socket"):
         try_out(connection, ["calls"], os.__file__)
+
+
+def test_canary_sings_in_the_child() -> None:
+    """A child tries itself out before it serves: one that can read what is nobody's business is given up."""
+    if landlock_version() < 1:
+        pytest.skip("the kernel has no Landlock")
+    child = Child()
+    with pytest.raises(SandboxError, match="does not hold: a foreign file"):
+        child.open(replace(OPENING, layers=("landlock",), files=(os.__file__,)))
 
 
 def test_errors_name_no_places(lake: auditlake.AuditLake, desk: AuditSession) -> None:
@@ -172,4 +184,4 @@ def test_library(lake: auditlake.AuditLake) -> None:
         assert "erika" in repr(opened)
         pid = opened._child.pid
     with pytest.raises(ProcessLookupError):
-        __import__("os").kill(pid, 0)
+        os.kill(pid, 0)
