@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.analyst import AnalystVerbs
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
-from auditlake.events.times import Instant, as_instant, given
+from auditlake.events.times import Instant, given
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.store.layout import Layout
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake:
+class AuditLake(AnalystVerbs):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
@@ -280,13 +280,10 @@ class AuditLake:
         with engine(self.layout, self._options(), instant, version) as (connection, read):
             return tuple(produce(
                 connection, asked, policies, lake_id=self.config.id, snapshot=read.evidence,
-                generated_at=given(generated_at), pages=pages, listen=listen,
+                generated_at=given(generated_at), pages=pages, listen=listen, ask=self._rows,
             ))  # fmt: skip
 
     # What all of these need
-
-    def _instant(self, as_of: Instant | None) -> datetime:
-        return self._clock() if as_of is None else as_instant(as_of)
 
     def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
         from auditlake.store.table import IngestOptions

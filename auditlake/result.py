@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows, table_rows
 from auditlake.errors import AuditLakeError, QueryError
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.reports.words import count
 from auditlake.store.failures import FAILURES
 
 if TYPE_CHECKING:
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Rows:
+_SHOWN = 20
+
+
+class Rows(Shown):
     """The rows of a query on one snapshot. Every call runs the query again, on the same snapshot."""
 
     def __init__(
@@ -93,6 +99,17 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"
+
+    def _card(self) -> Card:
+        with self._told():
+            table = self.relation().limit(_SHOWN + 1).to_arrow_table()
+        found = table_rows(table)
+        said = f"{_SHOWN} of more rows" if len(found) > _SHOWN else count(len(found), "row")
+        query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
+        return Card(
+            "rows", said, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
+            rows=cells(found[:_SHOWN]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
+        )  # fmt: skip
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, lakes, live, policies, reporting, watch
+from auditlake.cli import data, exploring, lakes, live, policies, reporting, watch
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -33,7 +33,7 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for group in (lakes, data, live, watch, reporting, policies):
+for group in (lakes, data, live, watch, reporting, policies, exploring):
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -101,6 +101,31 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def select_events(
+    files: Sequence[Path], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
+) -> str:
+    """The query that gives the events of exactly these Parquet files, or no rows at all.
+
+    Args:
+        files: The files, below folders ``event_date=…``.
+        columns: What it gives.
+        last_batch: Leave out rows of later batches.
+        beside: A table with all columns whose rows it gives too.
+    """
+    listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
+    if files:
+        listed = ", ".join(path_literal(file) for file in files)
+        origin = f"read_parquet([{listed}], hive_partitioning = false)"
+        if last_batch is not None:
+            origin += f" where batch <= {last_batch:d}"
+    else:
+        typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in COLUMNS.items())
+        origin = f"(select {typed}) where false"
+    if beside is not None:
+        origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
+    return f"select {listed_columns} from {origin}"
+
+
 def view_events(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
@@ -120,18 +145,8 @@ def view_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
     """
-    listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
-    if files:
-        listed = ", ".join(path_literal(file) for file in files)
-        origin = f"read_parquet([{listed}], hive_partitioning = false)"
-        if last_batch is not None:
-            origin += f" where batch <= {last_batch:d}"
-    else:
-        typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in COLUMNS.items())
-        origin = f"(select {typed}) where false"
-    if beside is not None:
-        origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
-    connection.execute(f"create or replace temp view {identifier(name)} as select {listed_columns} from {origin}")
+    shown = select_events(files, columns, last_batch, beside)
+    connection.execute(f"create or replace temp view {identifier(name)} as {shown}")
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

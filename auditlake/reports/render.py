@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from auditlake import assets
 from auditlake.errors import ReportError
+from auditlake.reports.cards import Card
 from auditlake.reports.index import IndexEntry, IndexPage, index_page
 from auditlake.reports.jsonform import ComplianceDocument, canonical, report_dict
 from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
@@ -30,6 +31,7 @@ TEMPLATES: dict[type, str] = {
     ComplianceDocument: "compliance.json",
     CompliancePage: "compliance.html",
     IndexPage: "index.html",
+    Card: "card.html",
 }
 """The variables of each template, and the template."""
 
@@ -77,6 +79,11 @@ def render_index(entries: Iterable[IndexEntry]) -> bytes:
         ReportError: A file's name is not a plain file name.
     """
     return _encode(_render(index_page(entries)))
+
+
+def render_card(card: Card) -> str:
+    """What a notebook shows of a thing, as HTML."""
+    return _render(card)
 
 
 def check(document: Any) -> None:
@@ -130,7 +137,7 @@ def _json_path(steps: Sequence[str | int]) -> str:
     )
 
 
-def _render(variables: ComplianceDocument | CompliancePage | IndexPage) -> str:
+def _render(variables: ComplianceDocument | CompliancePage | IndexPage | Card) -> str:
     template = environment().get_template(TEMPLATES[type(variables)])
     return template.render({item.name: getattr(variables, item.name) for item in fields(variables)})
 
