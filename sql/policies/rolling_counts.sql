@@ -65,14 +65,21 @@ order by place;
 -- Step 5: the highest count after each rise to the threshold, and where it is first reached.
 create or replace temp table peaks as
 select
-  ups.number,
-  max(counts.events) as peak,
-  arg_max(counts.moment, counts.events::hugeint * 18446744073709551616 - counts.moment) as peak_at
-from (select moment, 2 * rowid + 1 - place as events from rises) as counts
-asof join (select moment, number from crossings where up) as ups
-  on counts.moment >= ups.moment
-where counts.events >= $alert_threshold
-group by ups.number;
+  number,
+  max(events) as peak,
+  arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
+from (
+  select
+    moment,
+    events,
+    count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
+  from (
+    select moment, 2 * rowid + 1 - place as events
+    from rises
+  )
+  where events >= $alert_threshold
+)
+group by number;
 
 -- name: episodes()
 -- Step 6: the maximal stretches at or above the threshold, with their peaks. Two that touch are one.
