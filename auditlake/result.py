@@ -79,9 +79,13 @@ class Rows(Shown):
     def df(self) -> pd.DataFrame:
         """All rows as a pandas frame; needs pandas installed."""
         try:
-            return self.arrow().to_pandas()
+            return self.arrow().to_pandas(split_blocks=True)  # each column by itself: numbers need no copy
         except ImportError as error:
             raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The rows for whatever reads Arrow, such as ``pl.DataFrame(rows)`` or a chart, without copying."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows as tuples; instants are aware, in UTC."""

@@ -97,7 +97,7 @@ def connect(path: str, program: str | None, snapshot: int | None, as_json: bool)
     elif program is None:
         _show_all(found)
     elif texts[program] is None:
-        raise click.UsageError(f"{_gone(found)}: auditlake connect view gives it")
+        raise click.UsageError(f"{_gone(found)}; auditlake connect view and polars give it")
     else:
         click.echo(texts[program], nl=False)
     if found.unflushed and not as_json:
