@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.clock import Clock
@@ -37,13 +38,12 @@ class AnalystVerbs(Shown):
     if TYPE_CHECKING:
 
         def policies(self) -> tuple[Policy, ...]: ...  # noqa: D102 - these are AuditLake's
-        def policy(self, policy_id: str) -> Policy: ...  # noqa: D102
         def snapshot(self, version: int | None = None) -> Snapshot: ...  # noqa: D102
         def _options(self) -> IngestOptions: ...
 
     def backtest(
         self,
-        policy: str | Policy,
+        policy: str | Path | Policy,
         *,
         thresholds: Iterable[int] = THRESHOLDS,
         windows: Sequence[str] | None = None,
@@ -57,7 +57,7 @@ class AnalystVerbs(Shown):
         """How many episodes each threshold of each window would have given: one pass for all thresholds of a window.
 
         Args:
-            policy: Its id, or a policy that need not be the lake's; its threshold plays no part.
+            policy: Its id, a .yaml file, or a policy that need not be the lake's; its threshold plays no part.
             thresholds: Which to try.
             windows: Lengths such as ``1h``; the policy's own if None.
             as_of, since, until, last, period: As for :meth:`reports`.
@@ -68,13 +68,15 @@ class AnalystVerbs(Shown):
             ReportError: The period makes no sense.
         """
         from auditlake.backtest import backtest
+        from auditlake.policies.store import named_policies
         from auditlake.reading import engine
 
-        judged = self.policy(policy) if isinstance(policy, str) else policy
+        if not isinstance(policy, Policy):
+            (policy,) = named_policies(self.layout, self.config.event_types, [str(policy)])
         instant = self._instant(as_of)
         request = PeriodRequest(given(since), given(until), last, period)
         with engine(self.layout, self._options(), self._clock(), snapshot) as (connection, read):
-            return backtest(connection, judged, request, instant, read.version, thresholds=thresholds, windows=windows)
+            return backtest(connection, policy, request, instant, read.version, thresholds=thresholds, windows=windows)
 
     def connect(self, *, snapshot: int | None = None) -> Recipes:
         """How to open a snapshot with DuckDB, Polars and Spark; the newest if None. See :mod:`auditlake.connect`.

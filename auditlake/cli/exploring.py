@@ -47,7 +47,7 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 
 
 @policy.command("backtest")
-@click.argument("name")
+@click.argument("name", metavar="POLICY|FILE")
 @click.option("--thresholds", type=Numbers(), default="1..50", show_default=True, help="Which to try, e.g. 3,5,10..20.")
 @click.option("--windows", metavar="DURATION,...", callback=_words, help="Which to try; the policy's own if not given.")
 @click.option("--as-of", type=Instant(), help="Events after it do not exist; now if not given.")
@@ -59,7 +59,7 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def backtest(path: str, /, name: str, as_json: bool, as_of: datetime | None, **options: Any) -> None:
-    """How many episodes other thresholds and windows of a policy would have given, counted in one pass a window."""
+    """How many episodes other thresholds and windows of a policy (or a .yaml file) would have given."""
     found = opened(path).backtest(name, as_of=as_of, **options)
     if as_json:
         machine({
@@ -76,7 +76,7 @@ def backtest(path: str, /, name: str, as_json: bool, as_of: datetime | None, **o
     headings = ("threshold", *(f"episodes in {window}" for window in found.windows))
     table(headings, rows, right=range(len(headings)))
     now = f"now {found.policy.alert_threshold:,} in {found.policy.window}"
-    click.echo(f"{name}, {now}; period ({found.since.isoformat()}, {found.until.isoformat()}]")
+    click.echo(f"{found.policy.id}, {now}; period ({found.since.isoformat()}, {found.until.isoformat()}]")
 
 
 @click.command()

@@ -35,15 +35,16 @@ _OFFLINE = "auditlake"
 
 
 def altair_here() -> Any:
-    """The module, set to draw what is shown by itself unless the user chose another way.
+    """The module Altair, set to draw what is shown by itself unless the user chose another way.
 
     Raises:
         ReportError: It is not installed.
     """
     try:
         import altair as alt
+        import vl_convert  # noqa: F401 - what draws it
     except ImportError as error:
-        message = "charts need Altair, which is not installed"
+        message = "charts need Altair and vl-convert, which are not installed"
         raise ReportError(message, hint='pip install "auditlake[notebook]"') from error
     if alt.renderers.active == "default":  # which loads its scripts from the network
         alt.renderers.register(_OFFLINE, _drawn)
@@ -51,16 +52,11 @@ def altair_here() -> Any:
     return alt
 
 
-def _drawn(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """What a frontend gets: the specification for those that draw it themselves, and the picture for all others."""
-    from altair.vegalite.v6.display import VEGALITE_MIME_TYPE
+def _drawn(spec: dict[str, Any], **_: Any) -> dict[str, str]:
+    """What a frontend gets: the picture."""
+    import vl_convert
 
-    bundle: dict[str, Any] = {VEGALITE_MIME_TYPE: spec, "text/plain": "a chart"}
-    try:
-        import vl_convert
-    except ImportError:
-        return bundle
-    return bundle | {"image/svg+xml": vl_convert.vegalite_to_svg(spec)}
+    return {"image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "a chart"}
 
 
 def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | None) -> alt.LayerChart:
