@@ -245,9 +245,11 @@ def _span(first: date, last: date) -> dict[str, str]:
 
 def _stretch(since: datetime, until: datetime) -> str:
     """A period by its days, or by its instants where it is not made of whole ones."""
-    first = since + timedelta(microseconds=1)
-    if {each.astimezone(UTC).time() for each in (first, until + timedelta(microseconds=1))} == {time()}:
-        return f"{first:%Y-%m-%d} to {until:%Y-%m-%d}"
+    whole = {each.astimezone(UTC).time() for each in (since, until)}
+    if whole == {time()}:
+        return f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
+    if whole == {time.max}:
+        return f"{since + timedelta(microseconds=1):%Y-%m-%d} to {until:%Y-%m-%d}"
     return f"{moment(since)} to {moment(until)}"
 
 
