@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     | (?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?P=tag)       # text between dollars
     | --[^\n]* | /\*.*?\*/                          # comments
     | ::                                            # a cast
+    | (?P<slice>\[\s*:(?=[^\W\d]))                  # a slice without a beginning, or a list of parameters: who knows
     | (?<![\w\])}"':]):(?P<name>[^\W\d]\w*)         # a parameter, unless it ends a slice or a key's value
     """,
     re.VERBOSE | re.DOTALL,
@@ -81,6 +82,8 @@ def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
     def spelled(match: re.Match[str]) -> str:
         name = match["name"]
+        if match["slice"]:
+            raise QueryError("[:name] may be a slice or a list of a parameter", hint="write [(:name)], or [1:name]")
         if name is None:
             return match[0]
         names[name] = None

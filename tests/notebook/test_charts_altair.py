@@ -6,11 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pytest
 
+import auditlake
 from auditlake import AuditLake
 from auditlake.errors import ReportError
 from auditlake.reports import plots
@@ -48,6 +50,14 @@ def test_shown_offline(report: ComplianceReport, name: str) -> None:
     assert svg.startswith("<svg")
     assert not re.search(r"<(script|image|foreignObject)|href=|\son\w+=\"|url\((?!#)", svg)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", json.dumps(values(report.chart(name)), ensure_ascii=False))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_lake_without_events(tmp_path: Path, name: str) -> None:
+    """There is a chart of nothing, too."""
+    chart = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF).report("failed_logins").chart(name)
+
+    assert "image/svg+xml" in chart._repr_mimebundle_(None, None)
 
 
 def test_a_chosen_renderer_stays(report: ComplianceReport) -> None:

@@ -75,6 +75,8 @@ def test_no_variable_is_seen_by_itself(shell: InteractiveShell) -> None:
         ("%%audit >> kept\nselect absent_column from events", "absent_column"),
         ("%%audit >> kept\nselect $lake", "lake is not one"),
         ("%%audit >> kept\nselect ?", "is not one"),
+        ("%%audit >> kept\nselect [1, 2][:lake]", "may be a slice"),
+        ("%%audit >> kept\nselect /* /* */ :lake */ 1", "lake is not one"),
     ],
 )
 def test_mistakes(shell: InteractiveShell, cell: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +100,7 @@ def test_mistakes(shell: InteractiveShell, cell: str, said: str, capsys: pytest.
         ("select e'it\\' :a', 'it'' :a', :b", "select e'it\\' :a', 'it'' :a', $b"),
         ("select 1 -- :a\n, :b /* :a */", "select 1 -- :a\n, $b /* :a */"),
         ("select l[1:2], l[1:n], l[n:m], {'a':n}, {a:n}", "select l[1:2], l[1:n], l[n:m], {'a':n}, {a:n}"),
-        ("select l[:2], x := 1", "select l[:2], x := 1"),
+        ("select l[:2], x := 1, [(:a), :b], l[1: :a]", "select l[:2], x := 1, [($a), $b], l[1: $a]"),
     ],
 )  # fmt: skip
 def test_what_is_a_parameter(text: str, sql: str) -> None:
