@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from auditlake.clock import Clock, system_clock
 from auditlake.errors import AuditLakeError
@@ -60,3 +61,10 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
         LakeFormatError: Its settings cannot be understood.
     """
     return AuditLake(path, clock=clock)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext auditlake`` calls: cells that begin with ``%%audit`` are SQL."""
+    from auditlake.notebook import register
+
+    register(shell)

@@ -19,6 +19,7 @@ from auditlake.policies.model import Hold, Policy
 from auditlake.policies.store import chosen
 from auditlake.reading import engine
 from auditlake.reports.produce import ComplianceReport, produce
+from auditlake.result import Rows
 from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
 
@@ -47,6 +48,7 @@ def judged(
     now: datetime,
     holds: Sequence[Hold],
     flush: Callable[[], int],
+    ask: Callable[..., Rows],
     as_of: Instant | None = None,
     since: Instant | None = None,
     until: Instant | None = None,
@@ -69,6 +71,7 @@ def judged(
         now: The present.
         holds: Every legal hold of the lake.
         flush: Brings what was logged into the table, and gives the newest snapshot.
+        ask: Runs a query of a report's charts, when one is drawn.
     """
     folder = layout.policies if policies is None else Path(policies)
     known = load_policies(folder, config.event_types)
@@ -80,6 +83,6 @@ def judged(
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
-            generated_at=given(generated_at), pages=pages, journal=journal, listen=listen,
+            generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
         ))  # fmt: skip
         yield Judged(connection, known, made)

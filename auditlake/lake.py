@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.analyst import AnalystVerbs
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
-from auditlake.events.times import Instant, as_instant
+from auditlake.events.times import Instant
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.provable import Provable
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake(RetentionVerbs, Provable):
+class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
@@ -332,11 +332,8 @@ class AuditLake(RetentionVerbs, Provable):
 
         return judged(
             self.layout, self.config, self._options(), policy_ids, now=self._clock(),
-            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, **options,
+            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, ask=self._rows, **options,
         )  # fmt: skip
-
-    def _instant(self, as_of: Instant | None) -> datetime:
-        return self._clock() if as_of is None else as_instant(as_of)
 
     def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
         from auditlake.store.table import IngestOptions

@@ -15,7 +15,21 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, desk, findings, lakes, live, policies, proof, reporting, retention, shell, upkeep, watch
+from auditlake.cli import (
+    data,
+    desk,
+    exploring,
+    findings,
+    lakes,
+    live,
+    policies,
+    proof,
+    reporting,
+    retention,
+    shell,
+    upkeep,
+    watch,
+)  # fmt: skip
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -34,7 +48,10 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for group in (lakes, data, live, watch, reporting, findings, policies, retention, proof, upkeep, desk, shell):
+GROUPS = (
+    lakes, data, live, watch, reporting, findings, policies, exploring, retention, proof, upkeep, desk, shell,
+)  # fmt: skip
+for group in GROUPS:
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -108,15 +108,27 @@ def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | N
     return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
 
 
+def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
+    """How many episodes each threshold would have given: the policy's changes, made once for all of them."""
+    values = _values(policy, [policy], question) | {"thresholds": list(thresholds)}
+    changes = statements("policies/rolling_counts.sql")
+    parts = [*_arrivals(policy), *(changes[name] for name in ("changes", "rises", "falls")), *_all("backtest")]
+    return _query("backtest", parts, policy, values, wide=wide)
+
+
 def _is_plain(policy: Policy) -> bool:
     """Whether the threshold counts every governed event in one group: then type and time are all it needs."""
     return policy.where is None and not policy.group_by
 
 
-def _rolling_counts(policy: Policy) -> Iterator[Statement]:
+def _arrivals(policy: Policy) -> Iterator[Statement]:
     if _is_plain(policy):
         yield _moments()
     yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
+
+
+def _rolling_counts(policy: Policy) -> Iterator[Statement]:
+    yield from _arrivals(policy)
     yield from _all("rolling_counts")
     yield from _all("daily_peaks_long" if policy.window.microseconds > _LONG_US else "daily_peaks")
 

@@ -19,22 +19,27 @@ from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
 from auditlake.policies.model import Hold, Policy
 from auditlake.reports.build import build_detail, build_report
+from auditlake.reports.findings import Findings
 from auditlake.reports.model import Detail, Report
+from auditlake.reports.shown import Shown
 from auditlake.reports.words import SHOWN_EPISODES
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.layout import report_stem
 
 if TYPE_CHECKING:
+    import altair as alt
     import duckdb
 
+    from auditlake.reports.cards import Card
     from auditlake.reports.index import IndexEntry
+    from auditlake.reports.plots import Ask
 
 FORMATS = ("json", "html")
 _NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
-class ComplianceReport:
+class ComplianceReport(Shown):
     """One policy's report, ready to be rendered and written."""
 
     report: Report
@@ -43,6 +48,8 @@ class ComplianceReport:
     """What only its page shows; None where no page was asked for."""
     usual_period: bool = True
     """Whether its period is the one that the policy is judged on unless another is asked for."""
+    _ask: Ask | None = field(default=None, repr=False, compare=False)
+    """Asks the lake on a snapshot, for charts of more than the report says."""
     _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,6 +61,27 @@ class ComplianceReport:
     def status(self) -> str:
         """``compliant``, ``violation`` or ``no_data``."""
         return self.report.status
+
+    @property
+    def findings(self) -> Findings:
+        """What the policy found, in the order of the report."""
+        return Findings(self.report.violations)
+
+    def chart(self, name: str) -> alt.LayerChart:
+        """A chart of the report: ``daily_peaks``, ``coverage``, ``by_user`` or ``retention``.
+
+        Raises:
+            ReportError: There is no such chart, Altair is not installed, or the report was made without what it shows.
+            SnapshotError: The report's snapshot cannot be read any more; only ``by_user`` and ``retention`` read it.
+        """
+        from auditlake.reports.plots import report_chart
+
+        return report_chart(name, self.report, self.detail, self._ask)
+
+    def _card(self) -> Card:
+        from auditlake.reports.findings import report_card
+
+        return report_card(self.report)
 
     @property
     def stem(self) -> str:
@@ -125,6 +153,7 @@ def produce(
     pages: bool,
     journal: Callable[[str], Journal] = lambda _: NOTHING,
     listen: Callable[[int, int, str], None] = lambda *_: None,
+    ask: Ask | None = None,
 ) -> Iterator[ComplianceReport]:
     """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
 
@@ -139,6 +168,7 @@ def produce(
         pages: Gather also what only the page shows.
         journal: What people decided about findings of a policy, by its id.
         listen: Told how many are done, of how many, and which is next.
+        ask: How the reports' charts read more of their snapshot; those charts cannot be had if None.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
     for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
@@ -152,7 +182,7 @@ def produce(
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
             detail = build_detail(answers, report, shown)
         usual = (default_since(policy, question.as_of), question.as_of)
-        yield ComplianceReport(report, detail, usual_period=(question.since, question.until) == usual)
+        yield ComplianceReport(report, detail, (question.since, question.until) == usual, ask)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from auditlake import assets
 from auditlake.errors import ReportError
+from auditlake.reports.cards import Card
 from auditlake.reports.certificate import (
     CertificateDocument,
     CertificatePage,
@@ -38,6 +39,7 @@ TEMPLATES: dict[type, str] = {
     IndexPage: "index.html",
     CertificateDocument: "certificate.json",
     CertificatePage: "certificate.html",
+    Card: "card.html",
 }
 """The variables of each template, and the template."""
 
@@ -108,6 +110,11 @@ def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
     return _encode(_render(certificate_page(said, name)))
 
 
+def render_card(card: Card) -> str:
+    """What a notebook shows of a thing, as HTML."""
+    return _render(card)
+
+
 def check(document: Any, form: str = "compliance") -> None:
     """Checks a parsed report or certificate against ``<form>.schema.json``.
 
@@ -161,7 +168,7 @@ def _json_path(steps: Sequence[str | int]) -> str:
 
 
 def _render(
-    variables: ComplianceDocument | CompliancePage | IndexPage | CertificateDocument | CertificatePage,
+    variables: ComplianceDocument | CompliancePage | IndexPage | CertificateDocument | CertificatePage | Card,
 ) -> str:
     template = environment().get_template(TEMPLATES[type(variables)])
     return template.render({item.name: getattr(variables, item.name) for item in fields(variables)})
