@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from auditlake.clock import Clock, system_clock
 from auditlake.errors import AuditLakeError
@@ -27,6 +28,7 @@ def create(
     *,
     event_types: Sequence[str] = (),
     default_retention: str | None = None,
+    unsigned: bool = False,
     clock: Clock = system_clock,
 ) -> AuditLake:
     """Make a lake, with the built-in policies in it.
@@ -35,6 +37,8 @@ def create(
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy governs, e.g. ``365d``; for ever if None.
+        unsigned: Make no key: the ledger's checkpoints are then not signed, and whoever can write the lake can make new
+            ones.
         clock: Where the present comes from.
 
     Raises:
@@ -43,7 +47,9 @@ def create(
     """
     from auditlake.init import create_lake
 
-    create_lake(Path(path), now=clock(), event_types=event_types, default_retention=default_retention)
+    create_lake(
+        Path(path), now=clock(), event_types=event_types, default_retention=default_retention, unsigned=unsigned
+    )
     return AuditLake(path, clock=clock)
 
 
@@ -55,3 +61,10 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
         LakeFormatError: Its settings cannot be understood.
     """
     return AuditLake(path, clock=clock)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext auditlake`` calls: cells that begin with ``%%audit`` are SQL."""
+    from auditlake.notebook import register
+
+    register(shell)

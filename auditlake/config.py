@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
+from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
@@ -21,6 +22,7 @@ from auditlake.store.layout import POLICY_ID, Layout
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 
+_GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
 _MOST_SECONDS = 86_400
@@ -71,6 +73,10 @@ class LakeConfig:
     """How long events that no policy governs are kept; for ever if None."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    grace_seconds: float = _GRACE_SECONDS
+    """How long files stay on the disk whose events were deleted, for readers under way."""
+    personal: tuple[str, ...] = ()
+    """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
     desk: DeskSettings = field(default_factory=DeskSettings)
     """What auditors' queries may take."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
@@ -117,6 +123,14 @@ def dump_config(config: LakeConfig) -> bytes:
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
         f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
+        f"[retention]\n"
+        f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
+        f'grace = "24h"\n'
+        f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
+        f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
+        f"personal = []\n\n"
+        f"# [ledger]\n"
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n\n'
         f"# What an auditor's query may take before it is stopped or cut off.\n"
         f"# [desk]\n"
         f"# seconds = 30\n"
@@ -154,15 +168,17 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
-    alerts, desk = known.pop("alerts", {}), known.pop("desk", {})
-    for name, section in (("alerts", alerts), ("desk", desk)):
+    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "retention")}
+    for name, section in sections.items():
         if not isinstance(section, dict):
             raise _wrong(layout, name, f"a section [{name}]", section)
     settings = _settings(layout, known, _READERS)
+    settings |= _settings(layout, sections["retention"], _RETENTION_READERS, "retention.")
+    _settings(layout, sections["ledger"], _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
     return LakeConfig(
         **settings,
-        alerts=AlertSettings(**_settings(layout, alerts, _ALERT_READERS, "alerts.")),
-        desk=DeskSettings(**_settings(layout, desk, _DESK_READERS, "desk.")),
+        alerts=AlertSettings(**_settings(layout, sections["alerts"], _ALERT_READERS, "alerts.")),
+        desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
     )
 
 
@@ -260,6 +276,18 @@ def parse_lateness(text: str) -> Duration:
     return Duration(text, length.microseconds)
 
 
+def _grace(value: Any) -> float:
+    if re.fullmatch(r"0(s|min|h|d)?", value):
+        return 0.0
+    return parse_duration(value, "grace").microseconds / _SECOND
+
+
+def _personal(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or None in map(personal_path, value):
+        raise ValueError
+    return tuple(value)
+
+
 _READERS: _Readers = {
     "id": ("id", "a UUID", _id),
     "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
@@ -277,6 +305,16 @@ _ALERT_READERS: _Readers = {
     "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
 }
 """The section ``[alerts]``."""
+
+_LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
+"""The section ``[ledger]``."""
+
+
+_RETENTION_READERS: _Readers = {
+    "grace": ("grace_seconds", "a length of time such as '24h', or '0'", _grace),
+    "personal": ("personal", "a list of places such as '$.details.email'", _personal),
+}
+"""The section ``[retention]``."""
 
 _DESK_READERS: _Readers = {
     "seconds": ("seconds", f"a number of seconds up to {_MOST_SECONDS}", _seconds),

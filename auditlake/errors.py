@@ -9,7 +9,8 @@
     │   ├── InputChangedError        an input changed while it was read
     │   └── StrictIngestError        --strict, and something would be quarantined
     ├── PolicyError             a policy file that cannot be used; lists every mistake
-    │   └── PolicyNotFoundError
+    │   ├── PolicyNotFoundError
+    │   └── HoldError                a legal hold that cannot be used, or is not there
     ├── LakeError               something about the lake itself
     │   ├── LakeNotFoundError
     │   ├── LakeExistsError
@@ -17,7 +18,9 @@
     │   ├── LakeBusyError            another process holds the lock
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
+    │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
+    ├── RetentionError          a deletion that was refused; nothing was deleted
     ├── ReportError             a report that cannot be built or written
     └── QueryError              SQL that could not be run
         ├── RefusedError             SQL that an auditor may not run
@@ -93,6 +96,10 @@ class PolicyNotFoundError(PolicyError):
     """No policy of that id in this lake."""
 
 
+class HoldError(PolicyError):
+    """A legal hold that cannot be used, or is not there."""
+
+
 class LakeError(AuditLakeError):
     """Something about the lake itself."""
 
@@ -121,8 +128,16 @@ class CommitError(LakeError):
     """A commit was refused, or could not be made durable; nothing of it is claimed."""
 
 
+class LedgerError(LakeError):
+    """The ledger, or a key, a note, a checkpoint or a proof, that cannot be read or used."""
+
+
 class SnapshotError(LakeError):
     """The snapshot asked for does not exist, or its files are no longer whole."""
+
+
+class RetentionError(AuditLakeError):
+    """A deletion or an erasure that was refused; nothing was deleted or changed."""
 
 
 class ReportError(AuditLakeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -11,15 +12,23 @@ from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
+from auditlake.ledger.book import Record, begin
+from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
+from auditlake.retention.terms import terms_of
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
 from auditlake.store.lock import check_file_system, sweep, workspace
 
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
+"""What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
 
-def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None) -> Layout:
-    """Make the folders, the empty table, lake.toml and the built-in policies.
+
+def create_lake(
+    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+) -> Layout:
+    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -28,8 +37,7 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
     path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
     check_path(path)
     try:
-        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-            raise LakeExistsError(f"there is something at {path} already", hint="name an empty or a new folder")
+        _check_free(path)
         config = new_config(now, extra_types=event_types, default_retention=default_retention)
     except (ValueError, OSError) as error:
         raise LakeError(f"the lake at {path} cannot be made: {error}") from error
@@ -41,10 +49,13 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
         staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            _make(Layout(folder / "lake"), config, now)
-            os.replace(folder / "lake", path)  # refused where another process was quicker
+            _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
+            os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
+        if error.errno in _TAKEN:
+            with suppress(OSError):
+                _check_free(path)
         raise LakeError(f"the lake at {path} cannot be made: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
@@ -52,11 +63,19 @@ def create_lake(path: Path, *, now: datetime, event_types: Sequence[str], defaul
     return Layout(path)
 
 
-def _make(layout: Layout, config: LakeConfig, now: datetime) -> None:
+def _check_free(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        what = "a lake" if Layout(path).config.exists() else "something"
+        raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
+
+
+def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
     layout.root.mkdir(mode=FOLDER_MODE)
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
     write_built_in(layout)
     write_whole(layout.config, dump_config(config))
-    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat()})
+    terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
+    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
+    begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
     sync_folder(layout.root)

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.analyst import AnalystVerbs
 from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
-from auditlake.events.times import Instant, as_instant, given
+from auditlake.events.times import Instant
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
+from auditlake.provable import Provable
+from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from auditlake.alerts.watch import Alerts
     from auditlake.desk.session import AuditSession
     from auditlake.events.event import AuditEvent
+    from auditlake.evidence import EvidencePack
+    from auditlake.judging import Judged
     from auditlake.landing.flush import FlushSummary
     from auditlake.landing.trail import Trail
     from auditlake.policies.compile import CompiledQuery
+    from auditlake.register import FindingRegister
+    from auditlake.reperform import Reperformance
     from auditlake.reports.produce import ComplianceReport
     from auditlake.result import Rows
     from auditlake.selftest import CheckResult
@@ -36,17 +43,16 @@ if TYPE_CHECKING:
     from auditlake.store.table import IngestOptions
 
 
-class AuditLake:
+class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
         path: The lake's folder.
         clock: Where the present comes from.
-        wait_seconds: How long a verb that writes waits while another process does.
+        wait_seconds: How long a verb that writes waits for others.
 
     Raises:
-        LakeNotFoundError: There is no lake at that path.
-        LakeFormatError: Its settings cannot be understood.
+        LakeNotFoundError, LakeFormatError: There is no lake at that path, or its settings cannot be understood.
     """
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
@@ -210,13 +216,16 @@ class AuditLake:
         """Check a policy file and copy it into the lake; its name is the policy's id."""
         from auditlake.policies.store import add_policy
 
-        return add_policy(self.layout, Path(file), self.config.event_types, replace=replace)
+        return add_policy(
+            self.layout, Path(file), self.config.event_types, replace=replace,
+            now=self._clock(), wait_seconds=self._wait,
+        )  # fmt: skip
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies.store import remove_policy
+        from auditlake.policies import store
 
-        remove_policy(self.layout, policy_id)
+        store.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
 
     def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
@@ -230,7 +239,8 @@ class AuditLake:
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        return compile_policy(policy, policies, question(policy, PeriodRequest(), self._instant(as_of)))
+        asked = question(policy, PeriodRequest(), self._instant(as_of))
+        return compile_policy(policy, policies, asked, holds=self.binding_holds())
 
     # Reports
 
@@ -248,6 +258,8 @@ class AuditLake:
         period: str | None = None,
         snapshot: int | None = None,
         generated_at: Instant | None = None,
+        policies: str | Path | None = None,
+        entries: int | None = None,
         pages: bool = True,
         listen: Callable[[int, int, str], None] = lambda *_: None,
     ) -> tuple[ComplianceReport, ...]:
@@ -260,6 +272,8 @@ class AuditLake:
             last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
+            policies: A folder of policy files to judge by instead of the lake's.
+            entries: How many of the first entries of the journal of findings count; all of them if None.
             pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
             listen: Told how many are done, of how many, and which is next.
 
@@ -268,24 +282,58 @@ class AuditLake:
             ReportError: The period makes no sense, or a report does not meet its own schema.
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
-        from auditlake.policies.store import chosen
-        from auditlake.reading import engine
-        from auditlake.reports.produce import produce
+        with self._judged(
+            policy_ids, as_of=as_of, since=since, until=until, last=last, period=period, snapshot=snapshot,
+            generated_at=generated_at, policies=policies, entries=entries, pages=pages, listen=listen,
+        ) as judged:  # fmt: skip
+            return judged.reports
 
-        policies, instant = self.policies(), self._instant(as_of)
-        request = PeriodRequest(given(since), given(until), last, period)
-        asked = [(policy, question(policy, request, instant)) for policy in chosen(policies, policy_ids)]
-        version = self.flush().snapshot if snapshot is None else snapshot
-        with engine(self.layout, self._options(), instant, version) as (connection, read):
-            return tuple(produce(
-                connection, asked, policies, lake_id=self.config.id, snapshot=read.evidence,
-                generated_at=given(generated_at), pages=pages, listen=listen,
-            ))  # fmt: skip
+    def evidence(self, policy_id: str, out: str | Path, **options: Any) -> EvidencePack:
+        """Write a report with all that somebody needs who checks it without auditlake: see :mod:`auditlake.evidence`.
+
+        Args:
+            policy_id: The policy.
+            out: The ZIP file to write; none of that name may be there.
+            **options: Those of :meth:`reports`.
+
+        Raises:
+            ReportError: The file is there already, or cannot be written.
+        """
+        from auditlake.evidence import write_pack
+
+        with self._judged([policy_id], **options) as judged:
+            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection)
+
+    def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
+        """Do a report again from its JSON: the same policy on the same snapshot, compared number by number.
+
+        Args:
+            report: The JSON file.
+            policies: A folder with the policies as they were then, e.g. of an evidence pack; the lake's if None.
+
+        Raises:
+            ReportError: The file is no report, or one of another lake.
+        """
+        from auditlake.reperform import reperform
+
+        return reperform(Path(report), self.config.id, partial(self.reports, policies=policies))
+
+    @property
+    def findings(self) -> FindingRegister:
+        """What the policies find and what people decided about it: list, accept, reopen, review."""
+        from auditlake.register import FindingRegister
+
+        return FindingRegister(self.layout, self._clock, self.reports)
 
     # What all of these need
 
-    def _instant(self, as_of: Instant | None) -> datetime:
-        return self._clock() if as_of is None else as_instant(as_of)
+    def _judged(self, policy_ids: Sequence[str], **options: Any) -> AbstractContextManager[Judged]:
+        from auditlake.judging import judged
+
+        return judged(
+            self.layout, self.config, self._options(), policy_ids, now=self._clock(),
+            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, ask=self._rows, **options,
+        )  # fmt: skip
 
     def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
         from auditlake.store.table import IngestOptions

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from auditlake.engine.duck import rows
 from auditlake.engine.values import table_rows
 from auditlake.errors import AuditLakeError, QueryError
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.reports.words import count
 from auditlake.store.failures import FAILURES
 
 if TYPE_CHECKING:
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Rows:
+_SHOWN = 20
+
+
+class Rows(Shown):
     """The rows of a query on one snapshot. Every call runs the query again, on the same snapshot."""
 
     def __init__(
@@ -74,9 +80,13 @@ class Rows:
     def df(self) -> pd.DataFrame:
         """All rows as a pandas frame; needs pandas installed."""
         try:
-            return self.arrow().to_pandas()
+            return self.arrow().to_pandas(split_blocks=True)  # each column by itself: numbers need no copy
         except ImportError as error:
             raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The rows for whatever reads Arrow, such as ``pl.DataFrame(rows)`` or a chart, without copying."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows as tuples; instants are aware, in UTC."""
@@ -94,6 +104,17 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"
+
+    def _card(self) -> Card:
+        with self._told():
+            table = self.relation().limit(_SHOWN + 1).to_arrow_table()
+        found = table_rows(table)
+        said = f"{_SHOWN} of more rows" if len(found) > _SHOWN else count(len(found), "row")
+        query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
+        return Card(
+            "rows", said, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
+            rows=cells(found[:_SHOWN]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
+        )  # fmt: skip
 
     @contextmanager
     def _told(self) -> Iterator[None]:

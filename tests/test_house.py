@@ -73,10 +73,10 @@ def test_nesting_is_shallow() -> None:
 
 
 def test_lake_is_one_screenful() -> None:
-    """lake.py, the whole program, holds no SQL, no HTML, and at most 300 lines."""
+    """lake.py, the whole program, holds no SQL, no HTML, and at most 400 lines."""
     text = (ROOT / "auditlake" / "lake.py").read_text()
 
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     assert not re.search(r"select |<html", text, re.IGNORECASE)
 
 

@@ -8,7 +8,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -227,6 +227,7 @@ def test_parity_11_audit_statistics(monitor: AuditMonitor) -> None:
     assert (got["total_events"], got["events_by_type"], got["events_by_user"]) == (
         4, {"login": 3, "logout": 1}, {"u0": 3, "u1": 1},
     )  # fmt: skip
+    assert list(got) == ["total_events", "events_by_type", "events_by_user", "policy_status", "recent_violations"]
     assert got["events_by_type"]["data_breach"] == 0  # as of a defaultdict
     assert got["policy_status"]["authentication_monitoring"] == {
         "total_events": 4, "recent_events": 3, "violation_threshold": 3, "status": "violation",
@@ -664,6 +665,30 @@ def test_an_existing_directory_is_brought_in_once(tmp_path: Path, caplog: pytest
         report = monitor.generate_compliance_report("authentication_monitoring")
         assert report["total_events"] == 4
         assert monitor.get_events(ip_address="localhost", limit=1)[0]["timestamp"] == "2026-11-20T09:00:00.123456"
+
+
+ODD_FILES: dict[str, tuple[Callable[[Path], object], list[int]]] = {
+    "a link to nowhere": (lambda path: path.symlink_to("nowhere"), [0]),
+    "a folder": (lambda path: path.mkdir(), [0]),
+    "a pipe": (os.mkfifo, [0]),
+    "a line cut off": (lambda path: path.write_text(old_line(3) + old_line(4)[:40]), [0, 3]),
+    "no lines": (lambda path: path.write_bytes(b"\x00\x1f\x8b\xff" * 999), [0]),
+    "another encoding": (lambda path: path.write_bytes(old_line(3).encode("utf-16")), [0]),
+    "line ends of another system": (lambda path: path.write_bytes(old_line(3).replace("\n", "\r\n").encode()), [0, 3]),
+    "a line too long": (lambda path: path.write_text("x" * 20_000_000 + "\n" + old_line(3)), [0, 3]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+def test_an_existing_directory_with_odd_files(name: str, tmp_path: Path) -> None:
+    """Whatever else lies among the old files, what can be brought in is, once, and the monitor begins."""
+    (old := tmp_path / "audit" / "events").mkdir(parents=True)
+    (old / "audit_20261120.jsonl").write_text(old_line(0))
+    make, expected = ODD_FILES[name]
+    make(old / "audit_20261123.jsonl")
+    for _ in range(2):
+        with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as monitor:
+            assert [each["details"]["n"] for each in monitor.get_events()] == expected
 
 
 def test_values_that_were_never_checked(monitor: AuditMonitor) -> None:

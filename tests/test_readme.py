@@ -5,13 +5,16 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import auditlake
 from auditlake.cli import cli, main
+from auditlake.config import AlertSettings, parse_lateness
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,6 +35,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             main()
         assert not left.value.code
         yield folder
+
+
+def test_settings(tmp_path: Path) -> None:
+    """The section of lake.toml in the README is one that a lake takes, and has every setting of its kind."""
+    (section,) = blocks("toml")
+    layout = auditlake.create(tmp_path / "lake").layout
+    layout.config.write_text(layout.config.read_text().partition("[alerts]")[0] + section)
+
+    assert set(tomllib.loads(section)["alerts"]) == {each.name for each in fields(AlertSettings)}
+    assert auditlake.open(layout.root).config.alerts == AlertSettings(**{
+        name: parse_lateness(value) if name == "lateness" else value
+        for name, value in tomllib.loads(section)["alerts"].items()
+    })  # fmt: skip
 
 
 def test_python(demo: Path) -> None:

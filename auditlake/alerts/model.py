@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.policies.model import Policy
-from auditlake.reports.words import visible
+from auditlake.reports.words import counted_events, visible
 
 Kind = Literal["threshold_exceeded", "resolved"]
 Group = tuple[str, ...]
@@ -108,8 +108,8 @@ def _message(policy: Policy, turn: Turn) -> str:
     whose = ", ".join(f"{column} {_short(value)}" for column, value in zip(policy.group_by, turn.group, strict=True))
     name, of = visible(policy.name), f" of {whose}" if whose else ""
     if turn.kind == "resolved":
-        return f"{name}: below {policy.alert_threshold} events within {policy.window}{of} again"
-    return f"{name}: {turn.count} events within {policy.window}{of}, the threshold is {policy.alert_threshold}"
+        return f"{name}: below {counted_events(policy.alert_threshold)} within {policy.window}{of} again"
+    return f"{name}: {counted_events(turn.count)} within {policy.window}{of}, the threshold is {policy.alert_threshold}"
 
 
 def _short(value: str) -> str:

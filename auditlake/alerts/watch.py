@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
-from auditlake.errors import AuditLakeError, LakeBusyError
+from auditlake.errors import LakeBusyError
+from auditlake.landing.background import Troubles
 from auditlake.store.durable import FILE_MODE, make_folders
 from auditlake.store.layout import Layout
 
@@ -131,6 +132,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self._layout = layout
         self._session: Callable[[], _Session] = lambda: _Session(layout, config, clock, sinks, lateness, threads)
+        self._troubles = Troubles(_LOG, f"the alerts of {layout.root} cannot be evaluated, it is tried again")
         self._process = 0
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -172,7 +174,7 @@ class Watch:
                         self._evaluate()
                         return
             except Exception as error:  # noqa: BLE001 - nobody looks after this thread
-                _complain(error)
+                self._troubles.tell(error)
             except BaseException as error:
                 if type(error).__name__ != _PANIC:
                     raise
@@ -193,10 +195,11 @@ class Watch:
                 try:
                     has_more, wait = session.round(), POLL_SECONDS
                     self.is_evaluating = True
+                    self._troubles.end()
                 except Exception as error:  # noqa: BLE001 - nobody looks after this thread
                     if not threading.main_thread().is_alive():
                         return  # the interpreter ends, and some of it has; the next process goes on from here
-                    _complain(error)
+                    self._troubles.tell(error)
                     has_more, wait = False, min(2 * wait, _LONGEST_WAIT)
                 if is_last or not self._layout.config.exists():
                     return
@@ -259,14 +262,6 @@ def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
 
         sinks.append(Webhook(config.alerts.webhook))
     return [*sinks, *as_sinks(given)]
-
-
-def _complain(error: Exception) -> None:
-    """One line for what is an error on purpose, and a traceback for what is not."""
-    if isinstance(error, AuditLakeError | OSError):
-        _LOG.error("alerts cannot be evaluated, it is tried again: %s", error)
-    else:
-        _LOG.error("alerts cannot be evaluated, it is tried again", exc_info=error)
 
 
 def _in_child() -> None:

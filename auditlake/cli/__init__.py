@@ -1,7 +1,8 @@
 """The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
 
 Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error. A reader who goes away changes none.
+:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong. A reader
+who goes away changes none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,21 @@ from pathlib import Path
 import click
 
 import auditlake
-from auditlake.cli import data, desk, desk_doctor, lakes, live, policies, reporting, shell, watch
+from auditlake.cli import (
+    data,
+    desk,
+    exploring,
+    findings,
+    lakes,
+    live,
+    policies,
+    proof,
+    reporting,
+    retention,
+    shell,
+    upkeep,
+    watch,
+)  # fmt: skip
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -33,7 +48,10 @@ def cli(context: click.Context, lake_path: str) -> None:
     context.obj = lake_path
 
 
-for group in (lakes, data, live, watch, reporting, policies, desk, shell, desk_doctor):
+GROUPS = (
+    lakes, data, live, watch, reporting, findings, policies, exploring, retention, proof, upkeep, desk, shell,
+)  # fmt: skip
+for group in GROUPS:
     for command in group.COMMANDS:
         cli.add_command(command)
 

@@ -15,13 +15,14 @@ from auditlake.cli.output import machine, opened
 @click.command()
 @click.option("--event-type", "event_types", multiple=True, metavar="NAME", help="A type beside the built-in ones.")
 @click.option("--default-retention", metavar="DURATION", help="How long events are kept that no policy governs.")
+@click.option("--unsigned", is_flag=True, help="Make no key: the ledger is then not signed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def init(path: str, event_types: tuple[str, ...], default_retention: str | None, as_json: bool) -> None:
+def init(path: str, event_types: tuple[str, ...], default_retention: str | None, unsigned: bool, as_json: bool) -> None:
     """Make a lake, with the built-in policies in it."""
     import auditlake
 
-    lake = auditlake.create(path, event_types=event_types, default_retention=default_retention)
+    lake = auditlake.create(path, event_types=event_types, default_retention=default_retention, unsigned=unsigned)
     if as_json:
         machine({"lake": str(lake.layout.root), "id": lake.config.id})
     else:

@@ -80,7 +80,8 @@ class Server:
 
     def _lock(self) -> list[str]:
         """Put on the layers of the kernel; give all that hold."""
-        said, holds = self._said, list[str]()
+        said = self._said
+        holds: list[str] = []
         if "limits" in said["layers"]:
             self._try("limits", lambda: kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES), holds)
         if "calls" in said["layers"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
@@ -51,7 +52,8 @@ def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -
     connection.execute("set parquet_metadata_cache = true")
     if exact_try:
         connection.execute("set disabled_optimizers = 'common_subexpressions'")
-    connection.execute("set enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets it is off and cannot be set
+        connection.execute("set enable_progress_bar = false")
     return connection
 
 

@@ -1,9 +1,12 @@
-"""What goes on beside the callers: a daemon thread that does something every so often."""
+"""What goes on beside the callers: a thread that does something every so often, and what it tells of failures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import Logger
 from threading import Event, Thread, current_thread
+
+from auditlake.errors import AuditLakeError
 
 
 class Background:
@@ -26,6 +29,35 @@ class Background:
         self._stop.set()
         if self._thread is not current_thread():
             self._thread.join(wait_seconds)
+
+
+class Troubles:
+    """Logs what goes wrong again and again once, until something else does or it goes well in between.
+
+    Args:
+        logger: Where to.
+        what: What fails, and what comes of it.
+    """
+
+    def __init__(self, logger: Logger, what: str) -> None:
+        self._logger = logger
+        self._what = what
+        self._told = ""
+
+    def tell(self, error: BaseException) -> None:
+        """It failed: one line for what is an error on purpose, and a traceback for what is not."""
+        said = f"{type(error).__name__}: {error}"
+        if said == self._told:
+            return
+        self._told = said
+        if isinstance(error, AuditLakeError | OSError):
+            self._logger.error("%s: %s", self._what, error)
+        else:
+            self._logger.error(self._what, exc_info=error)
+
+    def end(self) -> None:
+        """It went well."""
+        self._told = ""
 
 
 def _run(stop: Event, seconds: float, act: Callable[[], Callable[[], None] | None]) -> None:

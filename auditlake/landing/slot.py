@@ -6,10 +6,12 @@ its object, and the lock it held is free again.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -77,6 +79,8 @@ class OpenSegment:
                 return
             self._unclear = True
             try:
+                if not os.fstat(self.file.fileno()).st_nlink:
+                    raise OSError(errno.ENOENT, "somebody has removed it")
                 # All in one call of C: no signal handler runs between the sync and its outcome.
                 outcome.extend(map(self._sync, (self.file.fileno(),)))
             except OSError as error:
@@ -137,6 +141,13 @@ class Slot:
         found = max(numbers(self._layout, self.number), default=0)
         committed = transaction_version(self._layout, application(self.number))
         return max(found, Position.unpack(committed or 0).number)
+
+    def is_there(self) -> bool:
+        """Whether the slot is still where it was: somebody may have removed the lake, or put another in its place."""
+        with suppress(OSError):
+            known = os.fstat(self._lock.fileno())
+            return os.path.samestat(known, os.stat(self._layout.slot(self.number) / LOCK))  # noqa: PTH116 - as fstat
+        return False
 
     def release(self) -> None:
         """Let others have the slot. In a forked child this closes the child's copy, and the parent keeps the lock."""

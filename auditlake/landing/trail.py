@@ -16,7 +16,7 @@ from weakref import WeakMethod, WeakSet
 from auditlake.errors import EventError, LakeError, LandingError
 from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
-from auditlake.landing.background import Background
+from auditlake.landing.background import Background, Troubles
 from auditlake.landing.group import Group
 from auditlake.landing.slot import Sync, sync_data
 from auditlake.landing.writer import Writer
@@ -135,6 +135,7 @@ class Trail:
         self._group = Group(self._land, self._lock) if self.options.durability == "sync" else None
         self._threads: list[Background] | None = None
         self._aside: Trail | None = None
+        self._troubles = Troubles(_log, f"{self._layout.root} cannot be flushed, it is tried again and again")
 
     def __repr__(self) -> str:
         return f"<Trail {self.options.durability} {self._layout.root}>"
@@ -285,8 +286,9 @@ class Trail:
             return
         try:
             self._flush()
-        except Exception:  # noqa: BLE001 - whatever it is, logging goes on
-            _log.exception("the flush failed; it is tried again in %g s", self.options.flush_seconds)
+            self._troubles.end()
+        except Exception as error:  # noqa: BLE001 - whatever it is, logging goes on
+            self._troubles.tell(error)
         except BaseException:  # noqa: BLE001 - see above
             # delta-rs panics, which is no Exception, in a forked child of a process that has used it.
             self._flush = None

@@ -88,6 +88,9 @@ class Writer:
                     segment.file.truncate(segment.length)
             self._retire(segment)
         try:
+            if self._slot is not None and not self._slot.is_there():
+                self._slot.release()
+                self._slot = None
             if self._slot is None:
                 self._slot = claim(self._layout, own=self._own)
             self.segment = self._slot.begin(self._sync, self._seconds)

@@ -343,7 +343,9 @@ class AuditMonitor:
         known: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             known = json.loads(known_file.read_bytes())
-        found = {each.name: each for each in sorted((self.audit_dir / "events").glob("audit_*.jsonl"))}
+        found = {
+            each.name: each for each in sorted((self.audit_dir / "events").glob("audit_*.jsonl")) if each.is_file()
+        }
         marks = {name: [(status := path.stat()).st_size, status.st_mtime_ns] for name, path in found.items()}
         new = [found[name] for name in found if marks[name] != known.get(name)]
         if not new:

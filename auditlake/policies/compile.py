@@ -8,13 +8,17 @@ from datetime import datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 from auditlake.sqlfiles import Statement, statement, statements
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_LONG_US = 2 * 86_400_000_000
+_SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
+"""The identifiers that are filled in."""
+
+_DAY_US = 86_400_000_000
+_LONG_US = 2 * _DAY_US
 """From which window on levels are carried over midnights instead of arrivals."""
 
 MOMENTS = "moments"
@@ -66,7 +70,7 @@ class Question:
 
 
 def compile_policy(
-    policy: Policy, policies: Sequence[Policy], question: Question, *, wide: bool = False
+    policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False
 ) -> tuple[CompiledQuery, ...]:
     """All queries of a policy, in the order in which they run.
 
@@ -74,16 +78,18 @@ def compile_policy(
         policy: The policy to judge.
         policies: Every policy of the lake: the longest retention of each type is taken over them.
         question: The instants that the answer depends on.
+        holds: The legal holds of the lake; those that have ended by as_of do not count.
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
     """
     values = _values(policy, policies, question)
+    active = tuple(hold for hold in holds if hold.is_active(question.as_of))
     asked = {
         "rolling_counts": _rolling_counts(policy),
         "threshold_totals": _totals(policy),
         "required_types": _required_types(policy),
-        "retention": _retention(values),
+        "retention": _retention(values, active),
     }
-    return tuple(_query(name, parts, policy, values, wide=wide) for name, parts in asked.items())
+    return tuple(_query(name, parts, policy, values, holds=active, wide=wide) for name, parts in asked.items())
 
 
 def moments_of(policies: Sequence[Policy]) -> Step:
@@ -102,15 +108,27 @@ def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | N
     return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
 
 
+def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
+    """How many episodes each threshold would have given: the policy's changes, made once for all of them."""
+    values = _values(policy, [policy], question) | {"thresholds": list(thresholds)}
+    changes = statements("policies/rolling_counts.sql")
+    parts = [*_arrivals(policy), *(changes[name] for name in ("changes", "rises", "falls")), *_all("backtest")]
+    return _query("backtest", parts, policy, values, wide=wide)
+
+
 def _is_plain(policy: Policy) -> bool:
     """Whether the threshold counts every governed event in one group: then type and time are all it needs."""
     return policy.where is None and not policy.group_by
 
 
-def _rolling_counts(policy: Policy) -> Iterator[Statement]:
+def _arrivals(policy: Policy) -> Iterator[Statement]:
     if _is_plain(policy):
         yield _moments()
     yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
+
+
+def _rolling_counts(policy: Policy) -> Iterator[Statement]:
+    yield from _arrivals(policy)
     yield from _all("rolling_counts")
     yield from _all("daily_peaks_long" if policy.window.microseconds > _LONG_US else "daily_peaks")
 
@@ -129,9 +147,9 @@ def _required_types(policy: Policy) -> Iterator[Statement]:
             yield each
 
 
-def _retention(values: Mapping[str, Any]) -> Iterator[Statement]:
+def _retention(values: Mapping[str, Any], holds: Sequence[Hold]) -> Iterator[Statement]:
     cutoffs = [values["cutoff"], *values["type_cutoffs"]]
-    if all(cutoff.time() == time.min for cutoff in cutoffs):
+    if not holds and all(cutoff.time() == time.min for cutoff in cutoffs):
         yield _moments()
         yield from _all("type_days")
         yield from _all("retention_by_day")
@@ -152,6 +170,7 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
     window = timedelta(microseconds=policy.window.microseconds)
     keepers = [longest_retention(name, policies) or policy for name in policy.required_events]
     look_back = earlier(question.since, window)
+    origin = look_back.replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "types": list(policy.required_events),
         "alert_threshold": policy.alert_threshold,
@@ -160,7 +179,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "since": question.since,
         "until": question.until,
         "look_back": look_back,
-        "span_us": (question.until - look_back + window) // timedelta(microseconds=1) + 1,
+        "origin": origin,
+        "span_us": ((question.until - origin + window) // timedelta(days=1) + 1) * _DAY_US,
         "window_start": earlier(question.as_of, window),
         "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
         "cutoff": earlier(question.midnight, timedelta(microseconds=policy.retention_period.microseconds)),
@@ -177,23 +197,44 @@ def earlier(instant: datetime, length: timedelta) -> datetime:
 
 
 def _query(
-    name: str, parts: Iterable[Statement], policy: Policy, values: dict[str, object], *, wide: bool = False
+    name: str,
+    parts: Iterable[Statement],
+    policy: Policy,
+    values: dict[str, object],
+    *,
+    holds: tuple[Hold, ...] = (),
+    wide: bool = False,
 ) -> CompiledQuery:
     def step(part: Statement) -> Step:
         # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
         widened = wide and part.name == "arrivals"
-        return Step(part.name, _fill(part, policy.where, policy.group_by, wide=widened), part.bind(values))
+        text = _fill(part, policy.where, policy.group_by, holds if "on_hold" in part.text else (), wide=widened)
+        return Step(part.name, text, part.bind(values) | (hold_values(holds) if "on_hold" in part.text else {}))
 
     return CompiledQuery(name, tuple(step(part) for part in parts))
 
 
+def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]) -> Step:
+    """A statement whose only slot is ``on_hold``, ready to run.
+
+    Args:
+        part: The statement.
+        holds: The holds that count.
+        values: Every value that it may bind.
+    """
+    return Step(part.name, _fill(part, None, (), tuple(holds)), part.bind(values) | hold_values(holds))
+
+
 @cache
-def _fill(part: Statement, where: str | None, group_by: tuple[str, ...], *, wide: bool = False) -> str:
+def _fill(
+    part: Statement, where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...], *, wide: bool = False
+) -> str:
     """The statement's text with its slots filled; a statement without slots stays as it is written."""
-    slots = _slots(where, group_by)
-    if not wide and not any(slot in part.text for slot in slots):
+    if not wide and not any(slot in part.text for slot in _SLOTS):
         return part.text
     from sqlglot import exp, parse_one
+
+    slots = _slots(where, group_by, holds)
 
     def filled(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
@@ -206,8 +247,8 @@ def _fill(part: Statement, where: str | None, group_by: tuple[str, ...], *, wide
     return tree.sql(dialect="duckdb", pretty=True)
 
 
-def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expression]:
-    """What fills each slot identifier of ``sql/policies``."""
+def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expression]:
+    """What fills each slot identifier of ``sql/``."""
     from sqlglot import exp
 
     from auditlake.policies.condition import condition_tree
@@ -223,13 +264,64 @@ def _slots(where: str | None, group_by: tuple[str, ...]) -> dict[str, exp.Expres
     return {
         "predicate": exp.paren(condition_tree(where)) if where else exp.true(),
         "key_of_group": key,
-        "on_hold": exp.false(),
+        "on_hold": exp.paren(exp.or_(*map(hold_tree, range(len(holds)), holds))) if holds else exp.false(),
+        "holds_of_event": _holds_of_event(holds),
     }
+
+
+_HOLD_LISTS = {"event_types": "event_type", "user_ids": "user_id", "resources": "resource"}
+"""What a hold may name, and the column that it is compared with."""
+
+
+def hold_values(holds: Sequence[Hold]) -> dict[str, object]:
+    """The values that the conditions of holds bind, by name."""
+    values: dict[str, object] = {}
+    for number, hold in enumerate(holds):
+        lists = {name: list(getattr(hold, name)) for name in _HOLD_LISTS}
+        given = {**lists, "since": hold.since, "until": hold.until}
+        values |= {f"hold_{number}_{name}": value for name, value in given.items() if value}
+    return values
+
+
+def hold_tree(number: int, hold: Hold) -> exp.Expression:
+    """The condition of one hold: everything that it names; its values are those of :func:`hold_values`."""
+    from sqlglot import exp
+
+    def bound(name: str) -> exp.Expression:
+        return exp.Parameter(this=exp.var(f"hold_{number}_{name}"))
+
+    instant = exp.column("timestamp", quoted=True)
+    terms: list[Any] = [
+        exp.func("list_contains", bound(name), exp.column(column), dialect="duckdb")
+        for name, column in _HOLD_LISTS.items()
+        if getattr(hold, name)
+    ]
+    if hold.since is not None:
+        terms.append(exp.GTE(this=instant.copy(), expression=bound("since")))
+    if hold.until is not None:
+        terms.append(exp.LTE(this=instant.copy(), expression=bound("until")))
+    if not terms:
+        return exp.true()
+    # A column that is null matches nothing that is named.
+    known = exp.func("coalesce", exp.and_(*terms), exp.false())
+    assert isinstance(known, exp.Expression)
+    return known
+
+
+def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
+    """A list with the number of every hold that an event is under."""
+    from sqlglot import exp
+
+    numbers = [
+        exp.Case(ifs=[exp.If(this=hold_tree(number, hold), true=exp.Literal.number(number))])
+        for number, hold in enumerate(holds)
+    ]
+    return exp.Array(expressions=numbers or [exp.cast(exp.null(), "int")])
 
 
 def filled(part: Statement, policy: Policy) -> str:
     """A statement with a policy's condition and groups in its slots."""
-    return _fill(part, policy.where, policy.group_by)
+    return _fill(part, policy.where, policy.group_by, ())
 
 
 def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from auditlake.policies.compile import (
     CompiledQuery,
     Question,
     Step,
+    compile_backtest,
     compile_policy,
     earlier,
     moments_of,
     samples_of,
 )
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +44,10 @@ class Answers:
 
 
 def evaluate(
-    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], policies: Sequence[Policy]
+    connection: duckdb.DuckDBPyConnection,
+    asked: Sequence[tuple[Policy, Question]],
+    policies: Sequence[Policy],
+    holds: Sequence[Hold] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other.
 
@@ -53,16 +57,21 @@ def evaluate(
         connection: The engine, with the view ``events``.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
     """
     run_step(connection, moments_of([policy for policy, _ in asked]))
     for policy, question in asked:
-        yield _evaluate(connection, policy, policies, question)
+        yield _evaluate(connection, policy, policies, holds, question)
 
 
 def _evaluate(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, policies: Sequence[Policy], question: Question
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    policies: Sequence[Policy],
+    holds: Sequence[Hold],
+    question: Question,
 ) -> Answers:
-    queries, given = _asked(connection, policy, policies, question)
+    queries, given = _asked(connection, policy, policies, question, holds=holds)
     return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
 
 
@@ -72,18 +81,47 @@ def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Qu
     return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
 
+def backtest(
+    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]
+) -> list[list[Row]]:
+    """For each policy and question, how many episodes each threshold would have given: (threshold, episodes).
+
+    The policies are one policy with several windows: what they have in common is read once.
+    """
+    run_step(connection, moments_of([policy for policy, _ in asked]))
+
+    def counts(policy: Policy, question: Question) -> list[Row]:
+        def queries(*, wide: bool) -> list[CompiledQuery]:
+            return [compile_backtest(policy, question, thresholds, wide=wide)]
+
+        return _narrow_or_wide(connection, queries)[1]["backtest"]
+
+    return [counts(policy, question) for policy, question in asked]
+
+
 def _asked(
     connection: duckdb.DuckDBPyConnection,
     policy: Policy,
     policies: Sequence[Policy],
     question: Question,
     only: str | None = None,
+    *,
+    holds: Sequence[Hold] = (),
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
     """The queries of a policy, or one of them, and what they give."""
-    import duckdb  # slow to import
 
     def queries(*, wide: bool) -> list[CompiledQuery]:
-        return [q for q in compile_policy(policy, policies, question, wide=wide) if only in {None, q.name}]
+        found = compile_policy(policy, policies, question, holds=holds, wide=wide)
+        return [query for query in found if only in {None, query.name}]
+
+    return _narrow_or_wide(connection, queries)
+
+
+def _narrow_or_wide(
+    connection: duckdb.DuckDBPyConnection, queries: Callable[..., Sequence[CompiledQuery]]
+) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
+    """What queries give in 63 bits, or where those do not do, in 128."""
+    import duckdb  # slow to import
 
     try:
         asked = queries(wide=False)

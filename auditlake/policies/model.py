@@ -1,9 +1,10 @@
-"""A policy: what is governed and what is asked of it. Loaded from YAML, never changed afterwards."""
+"""A policy: what is governed and what is asked of it. A hold: what must stay. From YAML, never changed afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -76,3 +77,39 @@ class Policy:
     """``sha256:`` and the hex digest of the policy file's bytes."""
     text: str = ""
     """The policy file as it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: events that match everything it names are never deleted or changed while it is active."""
+
+    id: str
+    """The file's name without ``.yaml``, of the form of a policy's id."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    ticket: str
+    created: datetime
+    event_types: tuple[str, ...] = ()
+    """Only events of these types; of any if empty."""
+    user_ids: tuple[str, ...] = ()
+    """Only events of these users; of anybody if empty."""
+    resources: tuple[str, ...] = ()
+    """Only events about these resources; about anything if empty."""
+    since: datetime | None = None
+    """Only events not before it."""
+    until: datetime | None = None
+    """Only events not after it."""
+    released: datetime | None = None
+    """When it ended; it stays on record."""
+    released_because: str | None = None
+    """Why it ended."""
+    digest: str = ""
+    """``sha256:`` and the hex digest of the hold file's bytes."""
+
+    def is_active(self, as_of: datetime) -> bool:
+        """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
+
+        A hold made after ``as_of`` counts: it is there to keep what is there.
+        """
+        return self.released is None or self.released > as_of

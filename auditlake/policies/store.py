@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from auditlake.policies.loader import load_policies, load_policy
 from auditlake.policies.model import Policy
 from auditlake.store.durable import sync_folder, write_whole
 from auditlake.store.layout import POLICY_ID, Layout
+from auditlake.store.recorded import recorded_policies
 
 BUILT_IN = Path(__file__).resolve().parent / "builtin"
 """Where the policies lie that init writes into a lake."""
@@ -46,8 +48,16 @@ def named_policies(layout: Layout, event_types: frozenset[str], named: Sequence[
     return tuple(found)
 
 
-def add_policy(layout: Layout, file: Path, event_types: frozenset[str], *, replace: bool) -> Policy:
-    """Check a policy file and copy it into the lake, whole or not at all.
+def add_policy(
+    layout: Layout,
+    file: Path,
+    event_types: frozenset[str],
+    *,
+    replace: bool,
+    now: datetime,
+    wait_seconds: float,
+) -> Policy:
+    """Check a policy file and copy it into the lake, whole or not at all; the ledger says so.
 
     Raises:
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
@@ -55,22 +65,24 @@ def add_policy(layout: Layout, file: Path, event_types: frozenset[str], *, repla
     policy = read_policy(file, event_types)
     text = policy.text.encode("utf-8")
     target = layout.policy(policy.id)
-    if target.exists() and target.read_bytes() != text and not replace:
-        raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
-    write_whole(target, text)
+    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
+        if target.exists() and target.read_bytes() != text and not replace:
+            raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
+        write_whole(target, text)
     return policy
 
 
-def remove_policy(layout: Layout, policy_id: str) -> None:
-    """Take a policy's file out of the lake, whether or not it can be used.
+def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds: float) -> None:
+    """Take a policy's file out of the lake, whether or not it can be used; the ledger says so.
 
     Raises:
         PolicyNotFoundError: There is none of that id.
     """
     if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
         raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
-    layout.policy(policy_id).unlink()
-    sync_folder(layout.policies)
+    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
+        layout.policy(policy_id).unlink(missing_ok=True)
+        sync_folder(layout.policies)
 
 
 def read_policy(file: Path, event_types: frozenset[str]) -> Policy:

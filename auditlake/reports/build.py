@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from auditlake.events.times import print_instant
+from auditlake.findings.model import NOTHING, Journal, Subject
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
@@ -26,13 +28,20 @@ from auditlake.reports.model import (
     Status,
     Threshold,
 )
+from auditlake.reports.words import counted_events
 
 _EPOCH_DAY = date(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def build_report(
-    answers: Answers, policies: Sequence[Policy], *, generated_at: datetime, lake_id: str, snapshot: Mapping[str, Any]
+    answers: Answers,
+    policies: Sequence[Policy],
+    *,
+    generated_at: datetime,
+    lake_id: str,
+    snapshot: Mapping[str, Any],
+    journal: Journal = NOTHING,
 ) -> Report:
     """A policy's report.
 
@@ -42,11 +51,13 @@ def build_report(
         generated_at: What the report says about when it was made.
         lake_id: The lake's id.
         snapshot: ``snapshot``, ``files``, ``rows`` and ``inputs_digest`` of the evidence.
+        journal: What people decided about findings of this policy.
     """
     policy, question = answers.policy, answers.question
     received, _ = answers.one("presence")
     types = {name: (events, first, last) for name, events, first, last in answers.rows["required_types"]}
-    findings = tuple(sorted(_findings(answers), key=_place))
+    found = (_dealt_with(finding, policy, journal, question) for finding in _findings(answers))
+    findings = tuple(sorted(found, key=_place))
     return Report(
         policy_id=policy.id,
         policy_name=policy.name,
@@ -72,6 +83,7 @@ def build_report(
             queries=tuple(
                 Query(query.name, query.sql, printable(query.parameters), count) for query, count in answers.queries
             ),
+            journal=journal,
             **snapshot,
         ),
     )
@@ -126,12 +138,24 @@ def _findings(answers: Answers) -> Iterator[Finding]:
         yield Finding(number, "coverage_gap", message, event_type=name, start=start, end=end)
 
 
+def subject_of(policy_id: str, finding: Finding) -> Subject:
+    """What a finding has in common with those that an acceptance of it covers."""
+    return Subject(policy_id, finding.kind, canonical_group(finding.group), finding.event_type or "")
+
+
+def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
+    """The finding, with the acceptance that covers it."""
+    subject = subject_of(policy.id, finding)
+    covering = journal.acceptance(subject, finding.start, finding.end, question.as_of)
+    return finding if covering is None else replace(finding, accepted=covering)
+
+
 def _episode(policy: Policy, row: Row) -> Finding:
     key, start, end, ongoing, before, peak, peak_at = row
     group = dict(zip(policy.group_by, group_values(key), strict=True)) or None
     number = finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", print_instant(start))
     whose = f" for {', '.join(f'{column} {value}' for column, value in group.items())}" if group else ""
-    message = f"{peak} events within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
+    message = f"{counted_events(peak)} within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
     return Finding(
         number, "threshold_exceeded", message, group=group, start=start, end=end, ongoing=ongoing,
         started_before_period=before, peak=peak, peak_at=peak_at,
@@ -147,7 +171,7 @@ def _place(finding: Finding) -> tuple[str, str, str, str]:
 def _status(received: bool, findings: Sequence[Finding]) -> Status:
     if not received:
         return "no_data"
-    return "violation" if findings else "compliant"
+    return "violation" if any(finding.accepted is None for finding in findings) else "compliant"
 
 
 def _threshold(answers: Answers) -> Threshold:
@@ -203,6 +227,11 @@ def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retention
                     yield RetentionConflict(
                         name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
                     )
+
+
+def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
+    """Every such conflict between policies, once."""
+    return tuple(dict.fromkeys(each for policy in policies for each in _conflicts(policy, policies)))
 
 
 def _first_day(answers: Answers) -> date | None:

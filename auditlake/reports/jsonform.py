@@ -14,6 +14,7 @@ from uuid import UUID
 
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
+from auditlake.findings.model import Journal
 from auditlake.reports.model import (
     Evidence,
     Finding,
@@ -115,7 +116,22 @@ def report_dict(report: Report) -> dict[str, Any]:
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
-    """Turns a finding into JSON values: the keys of its kind and no others."""
+    """Turns a finding into JSON values: the keys of its kind and no others, and ``accepted`` where it is."""
+    said = _found(finding)
+    if (accepted := finding.accepted) is not None:
+        said["accepted"] = {
+            "entry": accepted.number,
+            "at": instant(accepted.at),
+            "until": instant(accepted.until),
+            "reason": accepted.reason,
+            "owner": accepted.owner,
+            "by": accepted.by,
+            "ticket": accepted.ticket,
+        }
+    return said
+
+
+def _found(finding: Finding) -> dict[str, Any]:
     head: dict[str, Any] = {"id": finding.id, "kind": finding.kind}
     match finding.kind:
         case "missing_required_type":
@@ -241,7 +257,7 @@ def _conflict(conflict: RetentionConflict) -> dict[str, Any]:
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "lake_id": evidence.lake_id,
         "snapshot": evidence.snapshot,
         "policy_digest": evidence.policy_digest,
@@ -249,6 +265,18 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "rows": evidence.rows,
         "inputs_digest": evidence.inputs_digest,
         "queries": [_query(query) for query in evidence.queries],
+    }
+    if evidence.journal.entries:
+        said["journal"] = _journal(evidence.journal)
+    return said
+
+
+def _journal(journal: Journal) -> dict[str, Any]:
+    review = journal.last_review
+    return {
+        "entries": journal.entries,
+        "digest": journal.digest,
+        "last_review": review and json_value(review.said),
     }
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
+from auditlake.findings.model import NOTHING, Acceptance, Journal
+
 Status = Literal["compliant", "violation", "no_data"]
 FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
 
@@ -30,6 +32,8 @@ class Finding:
     started_before_period: bool | None = None
     peak: int | None = None
     peak_at: datetime | None = None
+    accepted: Acceptance | None = None
+    """Where somebody answers for it: then it does not count for the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Evidence:
     inputs_digest: str
     """``sha256:`` over the names of the snapshot's files, which are made of their own digests."""
     queries: tuple[Query, ...]
+    journal: Journal = NOTHING
+    """What people had decided about findings of the policy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Literal
 
 from auditlake import assets
 from auditlake.errors import ReportError
+from auditlake.findings.model import Acceptance, Journal, Review
 from auditlake.reports import words
 from auditlake.reports.charts import HeatMap, PeakChart, heat_map, peak_chart
 from auditlake.reports.jsonform import json_value
@@ -132,6 +133,8 @@ class CompliancePage:
     """How things stand at ``as_of``."""
     counted_words: str
     """What is counted."""
+    accepted: tuple[tuple[Text, ...], ...]
+    """Findings that somebody answers for: id, what it is, reason, owner, ticket, and until when."""
     figures: tuple[Fact, ...]
     """The handful of numbers that sum it up."""
     question: tuple[Fact, ...]
@@ -198,6 +201,9 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         verdict_words=words.verdict_words(report),
         now_words=words.now_words(report),
         counted_words=words.counted_words(report),
+        accepted=tuple(
+            _accepted(finding, finding.accepted) for finding in report.violations if finding.accepted is not None
+        ),
         figures=_figures(report),
         question=_question(report),
         chart=peak_chart(
@@ -239,8 +245,22 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         Fact("Judged as of", Text(moment(report.as_of))),
         *generated,
         Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
+        *_reviewed(report.evidence.journal.last_review),
         *(Fact(visible(name), shown(", ".join(ids))) for name, ids in report.controls.items()),
     )
+
+
+def _reviewed(review: Review | None) -> tuple[Fact, ...]:
+    """Who last signed a report of the policy off, where somebody has."""
+    if review is None:
+        return ()
+    said = f"{review.status.replace('_', ' ')} as of {moment(review.as_of)}: {review.note}"
+    return (Fact("Last reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said)),)
+
+
+def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:
+    values = (finding.message, acceptance.reason, acceptance.owner, acceptance.ticket)
+    return (shown(finding.id), *(shown(value) for value in values), Text(moment(acceptance.until, zone=False)))
 
 
 def _figures(report: Report) -> tuple[Fact, ...]:
@@ -411,6 +431,20 @@ def _evidence(report: Report) -> tuple[Fact, ...]:
         Fact("Inputs", Text(f"{count(evidence.files, 'data file')}, {count(evidence.rows, 'row')}")),
         Fact("Inputs digest", shown(evidence.inputs_digest), "over the names of those files", code=True),
         Fact("Policy digest", shown(evidence.policy_digest), "over the bytes of the policy file", code=True),
+        *_journal(evidence.journal),
+    )
+
+
+def _journal(journal: Journal) -> tuple[Fact, ...]:
+    if not journal.entries:
+        return ()
+    return (
+        Fact(
+            "Journal digest",
+            shown(journal.digest),
+            f"over the first {count(journal.entries, 'entry', 'entries')} of the journal of findings",
+            code=True,
+        ),
     )
 
 

@@ -14,26 +14,32 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
+from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Hold, Policy
 from auditlake.reports.build import build_detail, build_report
+from auditlake.reports.findings import Findings
 from auditlake.reports.model import Detail, Report
+from auditlake.reports.shown import Shown
 from auditlake.reports.words import SHOWN_EPISODES
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.layout import report_stem
 
 if TYPE_CHECKING:
+    import altair as alt
     import duckdb
 
+    from auditlake.reports.cards import Card
     from auditlake.reports.index import IndexEntry
+    from auditlake.reports.plots import Ask
 
 FORMATS = ("json", "html")
 _NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
-class ComplianceReport:
+class ComplianceReport(Shown):
     """One policy's report, ready to be rendered and written."""
 
     report: Report
@@ -42,6 +48,8 @@ class ComplianceReport:
     """What only its page shows; None where no page was asked for."""
     usual_period: bool = True
     """Whether its period is the one that the policy is judged on unless another is asked for."""
+    _ask: Ask | None = field(default=None, repr=False, compare=False)
+    """Asks the lake on a snapshot, for charts of more than the report says."""
     _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -55,11 +63,33 @@ class ComplianceReport:
         return self.report.status
 
     @property
+    def findings(self) -> Findings:
+        """What the policy found, in the order of the report."""
+        return Findings(self.report.violations)
+
+    def chart(self, name: str) -> alt.LayerChart:
+        """A chart of the report: ``daily_peaks``, ``coverage``, ``by_user`` or ``retention``.
+
+        Raises:
+            ReportError: There is no such chart, Altair is not installed, or the report was made without what it shows.
+            SnapshotError: The report's snapshot cannot be read any more; only ``by_user`` and ``retention`` read it.
+        """
+        from auditlake.reports.plots import report_chart
+
+        return report_chart(name, self.report, self.detail, self._ask)
+
+    def _card(self) -> Card:
+        from auditlake.reports.findings import report_card
+
+        return report_card(self.report)
+
+    @property
     def stem(self) -> str:
         """Its files' name without their ending."""
         said = self.report
         period = None if self.usual_period else (said.since, said.until)
-        return report_stem(said.policy_id, said.as_of, said.evidence.snapshot, period)
+        evidence = said.evidence
+        return report_stem(said.policy_id, said.as_of, evidence.snapshot, period, evidence.journal.entries)
 
     def json(self) -> bytes:
         """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
@@ -72,6 +102,13 @@ class ComplianceReport:
     def files(self, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
         """What :meth:`write` writes, by file name."""
         return {f"{self.stem}.{each}": self._rendered(each, linked="json" in formats) for each in formats}
+
+    def page(self, json_file: str) -> bytes:
+        """The page, for a place where only its JSON lies beside it, under that name."""
+        from auditlake.reports.page import SiblingFiles
+        from auditlake.reports.render import render_page  # Jinja is slow to import
+
+        return render_page(self.report, self._shown(), SiblingFiles(json_file))
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all.
@@ -93,24 +130,30 @@ class ComplianceReport:
             if form == "json":
                 self._cache[form_key] = render_json(self.report)
             else:
-                if self.detail is None:
-                    message = f"the report of {self.policy_id} was made without what its page shows"
-                    raise ReportError(message, hint="make it with pages=True")
                 siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
-                self._cache[form_key] = render_page(self.report, self.detail, siblings)
+                self._cache[form_key] = render_page(self.report, self._shown(), siblings)
         return self._cache[form_key]
+
+    def _shown(self) -> Detail:
+        if self.detail is None:
+            message = f"the report of {self.policy_id} was made without what its page shows"
+            raise ReportError(message, hint="make it with pages=True")
+        return self.detail
 
 
 def produce(
     connection: duckdb.DuckDBPyConnection,
     asked: Sequence[tuple[Policy, Question]],
     policies: Sequence[Policy],
+    holds: Sequence[Hold] = (),
     *,
     generated_at: datetime | None,
     lake_id: str,
     snapshot: Mapping[str, Any],
     pages: bool,
+    journal: Callable[[str], Journal] = lambda _: NOTHING,
     listen: Callable[[int, int, str], None] = lambda *_: None,
+    ask: Ask | None = None,
 ) -> Iterator[ComplianceReport]:
     """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
 
@@ -118,24 +161,28 @@ def produce(
         connection: The engine.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
         generated_at: What the reports say about when they were made; as_of if None.
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
         pages: Gather also what only the page shows.
+        journal: What people decided about findings of a policy, by its id.
         listen: Told how many are done, of how many, and which is next.
+        ask: How the reports' charts read more of their snapshot; those charts cannot be had if None.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
-    for done, answers in enumerate(evaluate(connection, asked, policies), 1):
+    for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
         policy, question = answers.policy, answers.question
         report = build_report(
-            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot
-        )
+            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,
+            journal=journal(policy.id),
+        )  # fmt: skip
         detail = None
         if pages:
             shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
             detail = build_detail(answers, report, shown)
         usual = (default_since(policy, question.as_of), question.as_of)
-        yield ComplianceReport(report, detail, usual_period=(question.since, question.until) == usual)
+        yield ComplianceReport(report, detail, (question.since, question.until) == usual, ask)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 

@@ -12,12 +12,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from auditlake import assets
 from auditlake.errors import ReportError
+from auditlake.reports.cards import Card
+from auditlake.reports.certificate import (
+    CertificateDocument,
+    CertificatePage,
+    certificate_document,
+    certificate_page,
+)
 from auditlake.reports.index import IndexEntry, IndexPage, index_page
 from auditlake.reports.jsonform import ComplianceDocument, canonical, report_dict
 from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jsonschema_rs import Draft202012Validator, ValidationError
 
@@ -30,6 +37,9 @@ TEMPLATES: dict[type, str] = {
     ComplianceDocument: "compliance.json",
     CompliancePage: "compliance.html",
     IndexPage: "index.html",
+    CertificateDocument: "certificate.json",
+    CertificatePage: "certificate.html",
+    Card: "card.html",
 }
 """The variables of each template, and the template."""
 
@@ -79,20 +89,47 @@ def render_index(entries: Iterable[IndexEntry]) -> bytes:
     return _encode(_render(index_page(entries)))
 
 
-def check(document: Any) -> None:
-    """Checks a parsed report against ``compliance.schema.json``.
+def render_certificate_json(said: Mapping[str, Any]) -> bytes:
+    """A certificate as JSON, in the way of reports; its name is the SHA-256 of these bytes.
+
+    Raises:
+        ReportError: It does not fit ``certificate.schema.json``.
+    """
+    document = json.loads(_render(certificate_document(said)), parse_constant=_refuse)
+    check(document, "certificate")
+    return canonical(document)
+
+
+def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
+    """A certificate as a self-contained HTML page.
+
+    Args:
+        said: Its values.
+        name: Its id.
+    """
+    return _encode(_render(certificate_page(said, name)))
+
+
+def render_card(card: Card) -> str:
+    """What a notebook shows of a thing, as HTML."""
+    return _render(card)
+
+
+def check(document: Any, form: str = "compliance") -> None:
+    """Checks a parsed report or certificate against ``<form>.schema.json``.
 
     Raises:
         ReportError: It does not fit; the message names the outermost place that does not.
     """
     try:
-        errors = list(_validator().iter_errors(document))
+        errors = list(_validator(form).iter_errors(document))
     except UnicodeEncodeError:  # half a surrogate pair in a key, which Rust has no word for
         whole = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
-        errors = list(_validator().iter_errors(json.loads(whole)))
+        errors = list(_validator(form).iter_errors(json.loads(whole)))
     if errors:
         first = min(errors, key=_depth)
-        message = f"the JSON report does not fit its schema at {_json_path(first.instance_path)}: {first.message[:500]}"
+        what = "report" if form == "compliance" else form
+        message = f"the JSON {what} does not fit its schema at {_json_path(first.instance_path)}: {first.message[:500]}"
         raise ReportError(message, hint="this is a mistake of auditlake, not of the lake; nothing was written")
 
 
@@ -112,10 +149,10 @@ def environment() -> Environment:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator(form: str) -> Draft202012Validator:
     from jsonschema_rs import Draft202012Validator  # some hundredths of a second that only reports pay
 
-    schema: Any = json.loads((assets.folder("reports_templates") / "compliance.schema.json").read_bytes())
+    schema: Any = json.loads((assets.folder("reports_templates") / f"{form}.schema.json").read_bytes())
     return Draft202012Validator(schema)
 
 
@@ -130,7 +167,9 @@ def _json_path(steps: Sequence[str | int]) -> str:
     )
 
 
-def _render(variables: ComplianceDocument | CompliancePage | IndexPage) -> str:
+def _render(
+    variables: ComplianceDocument | CompliancePage | IndexPage | CertificateDocument | CertificatePage | Card,
+) -> str:
     template = environment().get_template(TEMPLATES[type(variables)])
     return template.render({item.name: getattr(variables, item.name) for item in fields(variables)})
 

@@ -71,6 +71,11 @@ class Fact:
     """Whether it is part of a violation."""
 
 
+def counted_events(number: int) -> str:
+    """``1 event`` or ``2 events``."""
+    return f"{number} event{'' if number == 1 else 's'}"
+
+
 def visible(text: str, *, keep: str = "") -> str:
     r"""Spells out what a reader would not see but a terminal or a browser would act on.
 
@@ -173,8 +178,17 @@ def verdict_words(report: Report) -> str:
         if all(report.events_by_type.values()):
             return f"{held}, and no required event type is missing."
         return f"{held}. The policy does not insist that every event type appears."
-    accepted = " Every finding has been accepted." if report.status == "compliant" else ""
-    return f"The policy found {_listed(found)}.{accepted}"
+    return f"The policy found {_listed(found)}.{_accepted_words(report)}"
+
+
+def _accepted_words(report: Report) -> str:
+    if report.status == "compliant":
+        return " Every finding has been accepted."
+    accepted = sum(finding.accepted is not None for finding in report.violations)
+    if not accepted:
+        return ""
+    have = "finding has" if accepted == 1 else "findings have"
+    return f" {accepted:,} of the {len(report.violations):,} {have} been accepted."
 
 
 def now_words(report: Report) -> str:

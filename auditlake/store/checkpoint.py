@@ -38,7 +38,7 @@ def keep_checkpoint(layout: Layout, version: int) -> None:
     from deltalake.exceptions import DeltaError
 
     with suppress(OSError, DeltaError, AuditLakeError, ValueError), workspace(layout.staging) as folder:
-        _write(layout, folder, last, version)
+        _write(layout, folder, version)
         keep_summary(layout, version)
 
 
@@ -51,10 +51,10 @@ def last_checkpoint(layout: Layout) -> int:
     return 0
 
 
-def _write(layout: Layout, folder: Path, last: int, version: int) -> None:
+def _write(layout: Layout, folder: Path, version: int) -> None:
     from deltalake import DeltaTable
 
-    log = _copy(layout, folder / "copy", last, version)
+    log = copied_log(layout, folder / "copy", version)
     replayed = DeltaTable(str(log.parent))
     replayed.create_checkpoint()
     made, pointer = _checkpoint(log, version), _pointer(log)
@@ -70,13 +70,14 @@ def _write(layout: Layout, folder: Path, last: int, version: int) -> None:
     rename_synced([(pointer, _pointer(layout.log))])
 
 
-def _copy(layout: Layout, table: Path, last: int, version: int) -> Path:
-    """The log of a table that has the last checkpoint and the entries behind it, and no data files."""
+def copied_log(layout: Layout, table: Path, version: int) -> Path:
+    """The log of a table that has the last checkpoint, the entries from there to a version, and no data files."""
+    last = last_checkpoint(layout)
     log = table / layout.log.name
     log.mkdir(parents=True)
     if last:
         shutil.copyfile(_checkpoint(layout.log, last), _checkpoint(log, last))
-    for number in range(last + 1 if last else 0, version + 1):
+    for number in range(last, version + 1):
         shutil.copyfile(layout.commit(number), log / layout.commit(number).name)
     return log
 
@@ -89,7 +90,7 @@ def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
 
 
 def _checkpoint(log: Path, version: int) -> Path:
-    return log / f"{version:020d}.checkpoint.parquet"
+    return log / f"{version:020d}.checkpoint.parquet"  # also in a copy of the log
 
 
 def _pointer(log: Path) -> Path:

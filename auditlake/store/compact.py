@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -89,7 +90,7 @@ def compact(
             adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
-        unlinked = _unlink_unused(layout, after, grace)
+        unlinked = unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
 
@@ -109,34 +110,51 @@ def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile
     return draft, data_file(draft, day, count, first, last)
 
 
-def _unlink_unused(layout: Layout, live: delta.Snapshot, grace_seconds: float) -> int:
+def unlink_unused(
+    layout: Layout, live: delta.Snapshot, grace_seconds: float, *, only: Collection[str] | None = None
+) -> int:
     """Remove files named by auditlake that the newest snapshot does not have: replaced ones, and a dead writer's.
 
     Under the lock nobody is between renaming a file and committing it.
+
+    Args:
+        layout: The lake.
+        live: Its newest snapshot.
+        grace_seconds: How long they stay after they were removed.
+        only: Only these, by path; all if None.
     """
     keep = {file.path for file in live.files}
     unused = [
-        path
-        for path in sorted(layout.events.glob("event_date=*/part-*.parquet"))
+        name
+        for path in layout.events.glob("event_date=*/part-*.parquet")
         if (name := path.relative_to(layout.events).as_posix()) not in keep and part_day_and_digest(name)
     ]
-    removed = removal_times(layout) if unused else {}
-    unlinked = 0
-    for path in unused:
-        since = removed.get(path.relative_to(layout.events).as_posix(), path.stat().st_mtime)
-        if time.time() - since < grace_seconds:
-            continue
-        path.unlink()
-        sync_folder(path.parent)
-        unlinked += 1
-        with suppress(OSError):
-            path.parent.rmdir()
-    return unlinked
+    chosen = sorted(name for name in unused if only is None or name in only)
+    removed = removal_times(layout) if chosen else {}
+    gone = []
+    for name in chosen:
+        path = layout.events / name
+        if time.time() - removed.get(name, path.stat().st_mtime) >= grace_seconds:
+            path.unlink()
+            gone.append(path)
+    _sync_after_unlinks(layout, {path.parent for path in gone})
+    return len(gone)
+
+
+def _sync_after_unlinks(layout: Layout, folders: Collection[Path]) -> None:
+    """Remove the folders that are empty now, and make all of it durable."""
+    for folder in sorted(folders):
+        try:
+            folder.rmdir()
+        except OSError:
+            sync_folder(folder)
+    if folders:
+        sync_folder(layout.events)
 
 
 def _unlink_drafts(layout: Layout) -> None:
     """Remove what writers left that were killed while they wrote a small file or a log entry."""
-    folders = (layout.root, layout.policies, layout.reports)
+    folders = (layout.root, layout.policies, layout.reports, layout.holds, layout.certificates)
     drafts = [path for folder in folders for path in folder.glob(".*.draft")]
     for path in [*drafts, *layout.log.glob("*.json#*")]:
         with suppress(OSError):

@@ -1,7 +1,8 @@
 """The Delta table under ``events/``: snapshots of it, and the one way to change it.
 
-delta-rs neither syncs what it writes nor checks such commits for conflicts, so both are done here, under the lake's
-lock. Other Delta writers are not bound by the lock; a commit that is not ours is named, never ignored.
+delta-rs neither syncs what it writes, before or after it has its name, nor checks such commits for conflicts, so both
+are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named,
+never ignored.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from urllib.parse import unquote
 
 from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
-from auditlake.store.checkpoint import keep_checkpoint
+from auditlake.ledger.book import LEAF_KEY, Prepared, complete
+from auditlake.ledger.entry import Taken
+from auditlake.store.checkpoint import copied_log, keep_checkpoint
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
 from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
+from auditlake.store.lock import workspace
+from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -98,6 +103,10 @@ class Change:
     """False for compaction only: the same rows in other files."""
     transactions: Mapping[str, int] = field(default_factory=dict)
     """How far applications have come with it, each further than the snapshot that it is planned on says."""
+    taken: tuple[Taken, ...] = ()
+    """What of the batches before it deletes or changes, for the ledger."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the ledger is to say of it; whole numbers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,31 +204,51 @@ def commit(layout: Layout, seen: Snapshot, change: Change) -> int:
     Raises:
         CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
     """
-    from deltalake import CommitProperties, PostCommitHookProperties, Transaction
     from deltalake.exceptions import DeltaError
 
     table = _open(layout, None)
     _check(layout, table, seen, change)
     version = seen.version + 1
     sync_log(layout, seen.version)
-    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-    properties = CommitProperties(
-        custom_metadata={METADATA_KEY: dict(change.metadata)}, max_commit_retries=0,
-        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
-    )  # fmt: skip
+    entry = prepare_entry(layout, seen, change)
     try:
-        table.create_write_transaction(
-            _actions(change), "append", table.schema(), partition_by=["event_date"],
-            commit_properties=properties, post_commithook_properties=hooks,
-        )  # fmt: skip
+        _write_entry(layout, version, change, entry)
     except (DeltaError, OSError) as error:
-        # It may be there all the same: the entry is linked to its name before delta-rs is done.
+        # It may be there all the same, where only the tidying up failed.
         if commit_metadata(layout, version) != dict(change.metadata):
             message = f"the commit on top of version {seen.version} was refused: {_one_line(error)}"
             raise CommitError(message, hint="nothing was landed; run it again") from error
     _settle(layout, version, change.metadata)
+    _count(layout, entry)
     keep_checkpoint(layout, version)
     return version
+
+
+def _write_entry(layout: Layout, version: int, change: Change, recorded: Prepared) -> None:
+    """Put the log entry of a version into its place, whole.
+
+    delta-rs gives an entry its name before the bytes are on the disk. A power cut just then, after something else had
+    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a copy
+    of the log, and the entry gets its name here, once it is synced and if nobody else has taken the name.
+    """
+    from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+
+    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    properties = CommitProperties(
+        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: recorded.leaf.hex()}, max_commit_retries=0,
+        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
+    )  # fmt: skip
+    with workspace(layout.staging) as folder:
+        log = copied_log(layout, folder / "copy", version - 1)
+        table = DeltaTable(str(log.parent))
+        table.create_write_transaction(
+            _actions(change), "append", table.schema(), partition_by=["event_date"],
+            commit_properties=properties, post_commithook_properties=hooks,
+        )  # fmt: skip
+        entry = log / layout.commit(version).name
+        entry.chmod(FILE_MODE)
+        sync_file(entry)
+        os.link(entry, layout.commit(version))
 
 
 def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
@@ -282,11 +311,19 @@ def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
         message = f"version {version} of the table was written by somebody else"
         raise CommitError(message, hint="run it again")
     try:
-        layout.commit(version).chmod(FILE_MODE)
         sync_file(layout.commit(version))
         sync_folder(layout.log)
     except OSError as error:
         message = f"version {version} could not be made durable: {_one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+
+
+def _count(layout: Layout, entry: Prepared) -> None:
+    """Count the entry of a durable commit in the ledger; if that fails, the next writer does it."""
+    try:
+        complete(layout, entry)
+    except OSError as error:
+        message = f"version {entry.version} could not be recorded in the ledger: {_one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
 
 
@@ -384,33 +421,39 @@ class Readable:
 
 
 def readable(layout: Layout, snapshot: Snapshot) -> Readable:
-    """The files to read a snapshot from: its own, or where compaction has replaced those, the newest ones.
+    """The files to read a snapshot from: its own, or of days of which compaction has replaced those, the newest ones.
 
     Raises:
-        SnapshotError: Its files are gone, and not only through compaction.
+        SnapshotError: Files of it are gone, and not only through compaction.
     """
-    if not lost_file(layout, snapshot):
+    lost = {file.day for file in snapshot.files if _wrong(layout, file)}
+    if not lost:
         return Readable(snapshot.files, None)
     newest = read_snapshot(layout)
-    if lost := lost_file(layout, newest):
-        message = f"the lake lost a file of version {newest.version}: {lost}"
+    there = [file for file in newest.files if file.day in lost]
+    if wrong := next(filter(None, (_wrong(layout, file) for file in there)), None):
+        message = f"the lake lost a file of version {newest.version}: {wrong}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
-    if (version := changed_rows(layout, newest.version)) is not None:
-        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} changed its rows"
+    if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
+        what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
+        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
-    return Readable(newest.files, last_batch(layout, snapshot.version))
+    files = [*(file for file in snapshot.files if file.day not in lost), *there]
+    return Readable(tuple(sorted(files, key=lambda file: file.path)), last_batch(layout, snapshot.version))
+
+
+def _wrong(layout: Layout, file: DataFile) -> str | None:
+    """What is wrong with a file that is not there whole."""
+    try:
+        size = (layout.events / file.path).stat().st_size
+    except OSError as error:
+        return f"{file.path}: {error.strerror}"
+    return None if size == file.size else f"{file.path}: {size} bytes instead of {file.size}"
 
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     """What is wrong with the first file of a snapshot that is not there whole; None if all are."""
-    for file in snapshot.files:
-        try:
-            size = (layout.events / file.path).stat().st_size
-        except OSError as error:
-            return f"{file.path}: {error.strerror}"
-        if size != file.size:
-            return f"{file.path}: {size} bytes instead of {file.size}"
-    return None
+    return next(filter(None, (_wrong(layout, file) for file in snapshot.files)), None)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:

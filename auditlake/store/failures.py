@@ -51,8 +51,10 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
     unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
     files = named or ([file.path for file in delta.read_snapshot(layout).files] if unnamed else [])
     if named and not {*named} <= {file.path for file in delta.read_snapshot(layout).files}:
-        message = f"{what} failed: compaction has replaced files under it"
-        return SnapshotError(message, hint="ask again: the same snapshot is then read from the newest files")
+        message = f"{what} failed: compaction or retention has taken files from under it"
+        return SnapshotError(
+            message, hint="ask again: the same snapshot is then read from the newest files, where it still can be"
+        )
     if damage := _first_damage(layout, files):
         message = f"{what} failed: {damage}"
         return LakeFormatError(message, hint="restore the file from a backup; its name is the SHA-256 of its bytes")

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake.ledger.book import LEAF_KEY
 from auditlake.store.durable import write_whole
-from auditlake.store.layout import Layout
+from auditlake.store.layout import Layout, part_day_and_digest
 
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
 
-_ROWS_STAY = frozenset({"ingest", "compact"})
-"""Commits that only bring rows, or put the same rows into other files."""
+_ROWS_STAY = frozenset({"ingest", "compact", "hold"})
+"""Commits that only bring rows, put the same rows into other files, or touch none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,23 @@ class History:
 
 def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
     """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
+    own = _commit_info(layout, version).get(METADATA_KEY)
+    return own if isinstance(own, dict) else None
+
+
+def commit_leaf(layout: Layout, version: int) -> str | None:
+    """The leaf of the ledger's entry about a version that its commit names, in hexadecimal; None if it names none."""
+    leaf = _commit_info(layout, version).get(LEAF_KEY)
+    return leaf if isinstance(leaf, str) else None
+
+
+def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
     with suppress(FileNotFoundError):
         for line in layout.commit(version).read_bytes().splitlines():
             if "commitInfo" in (entry := json.loads(line)):
-                own = entry["commitInfo"].get(METADATA_KEY)
-                return own if isinstance(own, dict) else None
-    return None
+                info: dict[str, Any] = entry["commitInfo"]
+                return info
+    return {}
 
 
 def history(layout: Layout, newest: int) -> History:
@@ -98,14 +111,33 @@ def foreign_versions(layout: Layout, newest: int) -> list[int]:
     return [version for version, kind in sorted(history(layout, newest).others.items()) if kind is None]
 
 
-def changed_rows(layout: Layout, newest: int) -> int | None:
-    """The first version after the empty one that may have changed or removed rows; None if there is none."""
-    return min((version for version in history(layout, newest).others if version), default=None)
+def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[date]) -> int | None:
+    """The first version that may have changed or removed rows that an earlier one had on some days; None if none.
+
+    Of ours only those after ``since`` count, and only where they removed a file of these days; of other programs' any,
+    since their rows may belong to no batch.
+    """
+    for version, kind in sorted(history(layout, newest).others.items()):
+        if version and (kind is None or (version > since and _removes_of(layout, version, days))):
+            return version
+    return None
+
+
+def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
+    """Whether a version removed files of some days; a file whose name tells no day may be of any."""
+    named = map(part_day_and_digest, removals(layout, version))
+    return any(each is None or each[0] in days for each in named)
 
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
     """Whether this quarantine file is there and a commit up to ``newest`` names it."""
     return file.exists() and file.name in history(layout, newest).quarantine
+
+
+def removals(layout: Layout, version: int) -> tuple[str, ...]:
+    """The paths of the files that a version removed."""
+    entries = (json.loads(line) for line in layout.commit(version).read_bytes().splitlines())
+    return tuple(unquote(entry["remove"]["path"]) for entry in entries if "remove" in entry)
 
 
 def removal_times(layout: Layout) -> dict[str, float]:

@@ -31,6 +31,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.durable import make_folders, rename_synced, sync_file
+from auditlake.store.erased import excuse_erased
 from auditlake.store.history import keeps_quarantine
 from auditlake.store.layout import Layout, part_path
 from auditlake.store.load import Load
@@ -290,8 +291,10 @@ class _Run:
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
         view_events(self._connection, delta.file_paths(self._layout, known))
-        for name in ("repeated", "known", "losers"):
+        for name in ("repeated", "known"):
             self._run("ingest/land.sql", name)
+        excuse_erased(self._connection, self._layout)
+        self._run("ingest/land.sql", "losers")
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """How many records of each input do not land, as conflicts and as duplicates."""

@@ -9,6 +9,9 @@
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
       ledger/  reports/
+      certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
+      pseudonyms.key            the secret that pseudonyms are made with
+      findings/journal.jsonl    what people decided about findings, and who reviewed reports
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
@@ -18,6 +21,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -71,9 +75,29 @@ class Layout:
         return self.root / "policies"
 
     @property
+    def holds(self) -> Path:
+        """The legal holds of the lake."""
+        return self.root / "holds"
+
+    @property
+    def certificates(self) -> Path:
+        """Certificates of deletions and erasures."""
+        return self.root / "certificates"
+
+    @property
+    def pseudonyms(self) -> Path:
+        """The secret that pseudonyms are made with."""
+        return self.root / "pseudonyms.key"
+
+    @property
     def reports(self) -> Path:
         """Where reports go unless told otherwise."""
         return self.root / "reports"
+
+    @property
+    def journal(self) -> Path:
+        """What people decided about findings; made when there is something."""
+        return self.root / "findings" / "journal.jsonl"
 
     @property
     def staging(self) -> Path:
@@ -98,12 +122,36 @@ class Layout:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that ``init`` makes."""
-        names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", ".staging")
+        names = (
+            "events",
+            "landing",
+            "quarantine",
+            "policies",
+            "holds",
+            "ledger",
+            "reports",
+            "certificates",
+            ".staging",
+        )
         return tuple(self.root / name for name in names)
 
     def commit(self, version: int) -> Path:
         """The log entry of a version."""
         return self.log / f"{version:020d}.json"
+
+    def delta_checkpoint(self, version: int) -> Path:
+        """The checkpoint of the log at a version, if one was made."""
+        return self.log / f"{version:020d}.checkpoint.parquet"
+
+    @property
+    def delta_pointer(self) -> Path:
+        """The file that names the newest checkpoint of the log."""
+        return self.log / "_last_checkpoint"
+
+    @property
+    def ledger(self) -> Path:
+        """Entries, tree, checkpoint and keys of the ledger."""
+        return self.root / "ledger"
 
     def slot(self, slot: int) -> Path:
         """The folder of a slot of the landing."""
@@ -117,6 +165,10 @@ class Layout:
         """The file of a policy."""
         return self.policies / f"{policy_id}.yaml"
 
+    def hold(self, hold_id: str) -> Path:
+        """The file of a hold."""
+        return self.holds / f"{hold_id}.yaml"
+
 
 def part_path(day: date, digest: str) -> str:
     """The path below ``events/`` of a data file: its day and the hex SHA-256 of its bytes."""
@@ -126,10 +178,23 @@ def part_path(day: date, digest: str) -> str:
 def part_day_and_digest(path: str) -> tuple[date, str] | None:
     """The inverse of :func:`part_path`; None for a file that auditlake did not name."""
     match = _PART.match(unquote(path))
-    return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    with suppress(ValueError):  # a day that there is not
+        return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    return None
 
 
-def report_stem(policy_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None) -> str:
-    """A report's file name without its ending; it names the period only where that is not the policy's usual one."""
+def report_stem(
+    policy_id: str,
+    as_of: datetime,
+    snapshot: int,
+    period: tuple[datetime, datetime] | None = None,
+    entries: int = 0,
+) -> str:
+    """A report's file name without its ending.
+
+    It names the period only where that is not the policy's usual one, and the last entry of the journal of findings
+    that concerns the policy only where there is one.
+    """
     stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
-    return stem + "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
+    stem += "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
+    return f"{stem}_j{entries}" if entries else stem

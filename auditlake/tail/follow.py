@@ -68,8 +68,9 @@ def tail(
     ingest of its file gives it, so what is followed and ingested besides counts once. Of records that are identical
     the last 131,072 different ones are counted, and 256 MiB of them where a file is gone on with; one that comes again
     after that is taken for the same as before. Lines that cannot be events land as they are, and are quarantined by
-    the next flush with exactly their bytes. A line without a newline is waited for, unless nothing can follow: at the
-    end of standard input, or of a file that was rotated away twice.
+    the next flush with exactly their bytes; after a crash between their landing and the keeping of the place, the last
+    of them perhaps twice. A line without a newline is waited for, unless nothing can follow: at the end of standard
+    input, or of a file that was rotated away twice.
 
     Args:
         lake: Where they go.

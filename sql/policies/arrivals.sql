@@ -1,14 +1,13 @@
--- name: arrivals($types, $look_back, $since, $until, $window_us)
--- Question 1, step 1 for a policy without group_by and without a condition: when each governed event begins to count, and
--- when it no longer does. Times are microseconds since $look_back. What began before the period counts from its start.
+-- name: arrivals($types, $look_back, $until, $origin)
+-- Question 1, step 1 for a policy without group_by and without a condition: when each governed event begins to count, in
+-- order, in microseconds since $origin.
 create or replace temp table arrivals as
-select
-  epoch_us(greatest("timestamp", $since)) - epoch_us($look_back) as opens,
-  epoch_us("timestamp") - epoch_us($look_back) + $window_us as closes
+select epoch_us("timestamp") - epoch_us($origin) as moment
 from moments
-where list_contains($types, event_type)
+where list_position($types, event_type) > 0
   and "timestamp" > $look_back
-  and "timestamp" <= $until;
+  and "timestamp" <= $until
+order by moment;
 
 -- name: groups()
 -- The one group there is.

@@ -1,37 +1,42 @@
--- name: governed($types, $look_back, $until)
--- Question 1, step 1a for any other policy: the governed events of every group, unordered.
--- Two slots are filled in the syntax tree: `predicate` with the policy's `where` (an error in it is no match), and
--- `key_of_group` with its group_by column, or a list of several that is null where any of them is. Events without a
--- group are never pooled.
-create or replace temp table governed as
-select
-  key_of_group as group_key,
-  epoch_us("timestamp") as t
-from events
-where list_contains($types, event_type)
-  and "timestamp" > $look_back
-  and "timestamp" <= $until
-  and coalesce(try(predicate), false)
-  and key_of_group is not null;
-
 -- name: groups()
--- Step 1b: every group, numbered from 0.
+-- Question 1, step 1a for any other policy: a table for its groups; step 1b fills it.
+-- The slot `key_of_group` is filled in the syntax tree with the policy's group_by column, or with a list of several that
+-- is null where any of them is.
 create or replace temp table groups as
 select
-  row_number() over (order by group_key) - 1 as g,
-  group_key
-from (
-  select distinct group_key
-  from governed
-);
+  cast(0 as bigint) as g,
+  key_of_group as group_key
+from events
+limit 0;
 
--- name: arrivals($look_back, $since, $window_us, $span_us)
--- Step 1c: when each event begins to count in its group, and when it no longer does. Group and time are one number: a
--- group has $span_us microseconds to itself, more than lie between $look_back and the last close. What began before the
--- period counts from its start.
+-- name: arrivals($types, $look_back, $until, $origin, $span_us)
+-- Step 1b: when each governed event begins to count in its group, in order. Group and time are one number: a group has
+-- $span_us microseconds since $origin to itself, more than until its last event is one window old.
+-- The slot `predicate` is filled with the policy's `where`; an error in it is no match. Events without a group are never
+-- pooled. The files are read once: what they give is kept until the groups are known, numbered from 0.
 create or replace temp table arrivals as
-select
-  cast(groups.g as bigint) * $span_us + greatest(governed.t, epoch_us($since)) - epoch_us($look_back) as opens,
-  cast(groups.g as bigint) * $span_us + governed.t - epoch_us($look_back) + $window_us as closes
+with governed as materialized (
+  select
+    key_of_group as group_key,
+    epoch_us("timestamp") - epoch_us($origin) as t
+  from events
+  where list_position($types, event_type) > 0
+    and "timestamp" > $look_back
+    and "timestamp" <= $until
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+),
+
+numbered as (
+  insert into groups
+  select
+    row_number() over (order by group_key) - 1 as g,
+    group_key
+  from (select distinct group_key from governed)
+  returning g, group_key
+)
+
+select cast(numbered.g as bigint) * $span_us + governed.t as moment
 from governed
-join groups on governed.group_key = groups.group_key;
+join numbered on governed.group_key = numbered.group_key
+order by moment;

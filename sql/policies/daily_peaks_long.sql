@@ -1,4 +1,4 @@
--- name: daily_peaks($look_back, $since, $until, $span_us)
+-- name: daily_peaks($origin, $since, $until, $span_us)
 -- For each UTC day with an instant in (since, until]: the largest rolling count of any group at any moment of it.
 -- What is carried over midnight counts, so the count at each midnight is taken beside those at the rises.
 -- For long windows: an arrival counts at many midnights, so levels are carried instead of arrivals. The answer is the
@@ -6,7 +6,7 @@
 -- returns: day (days since 1970), peak
 with at_rises as (
   select
-    (epoch_us($look_back) + moment % $span_us) // 86400000000 as day,
+    greatest(epoch_us($origin) + moment % $span_us, epoch_us($since)) // 86400000000 as day,
     max(2 * rowid + 1 - place) as peak
   from rises
   group by day
@@ -31,8 +31,8 @@ stretches as (
 
 spans as (
   select
-    (epoch_us($look_back) + moment % $span_us + 86399999999) // 86400000000 as first_day,
-    (epoch_us($look_back) + next_at % $span_us + 86399999999) // 86400000000 as end_day,
+    (epoch_us($origin) + moment % $span_us + 86399999999) // 86400000000 as first_day,
+    (epoch_us($origin) + next_at % $span_us + 86399999999) // 86400000000 as end_day,
     max(events) as events
   from stretches
   where events > 0

@@ -4,13 +4,13 @@
 -- The slot `on_hold` is filled in the syntax tree with the condition of the active holds.
 -- returns: held, kept_by_other_policies, due
 select
-  count(*) filter (on_hold) as held,
-  count(*) filter (not on_hold and not expired) as kept_by_other_policies,
-  count(*) filter (not on_hold and expired) as due
+  count(*) filter (is_held) as held,
+  count(*) filter (not is_held and not expired) as kept_by_other_policies,
+  count(*) filter (not is_held and expired) as due
 from (
   select
     "timestamp" < list_extract($type_cutoffs, list_position($types, event_type)) as expired,
-    coalesce(on_hold, false) as on_hold
+    on_hold as is_held
   from events
   where list_contains($types, event_type)
     and "timestamp" < $cutoff

@@ -1,12 +1,12 @@
--- name: changes()
+-- name: changes($window_us)
 -- Question 1, step 2: every moment at which a rolling count changes, in order. The last bit is 1 where it rises by one
 -- and 0 where it falls by one, so that at one instant what leaves is counted out before what arrives is counted in: an
 -- event exactly one window old is out.
 create or replace temp table changes as
-select opens * 2 + 1 as change
+select moment * 2 + 1 as change
 from arrivals
 union all
-select closes * 2 as change
+select (moment + $window_us) * 2 as change
 from arrivals
 order by change;
 
@@ -122,20 +122,26 @@ select
 from highest
 join endings on highest.episode = endings.episode;
 
--- name: rolling_counts($look_back, $since, $until, $span_us)
--- The episodes of the period (since, until], clipped to it; "end" is null where the count is still high at its end.
+-- name: rolling_counts($origin, $since, $until, $span_us)
+-- The episodes of the period (since, until], clipped to it: none ends before it, since what counts at its start is less
+-- than a window old; "end" is null where the count is still high at its end.
 -- returns: group_key, start, end, ongoing, started_before_period, peak, peak_at
 select
   groups.group_key,
-  make_timestamptz(cast(epoch_us($look_back) + starts % $span_us as bigint)) as "start",
-  case
-    when epoch_us($look_back) + ends % $span_us <= epoch_us($until)
-    then make_timestamptz(cast(epoch_us($look_back) + ends % $span_us as bigint))
-  end as "end",
-  epoch_us($look_back) + ends % $span_us > epoch_us($until) as ongoing,
-  epoch_us($look_back) + starts % $span_us <= epoch_us($since) as started_before_period,
+  make_timestamptz(cast(greatest(starts_at, epoch_us($since)) as bigint)) as "start",
+  case when ends_at <= epoch_us($until) then make_timestamptz(cast(ends_at as bigint)) end as "end",
+  ends_at > epoch_us($until) as ongoing,
+  starts_at <= epoch_us($since) as started_before_period,
   cast(peak as bigint) as peak,
-  make_timestamptz(cast(epoch_us($look_back) + peak_at % $span_us as bigint)) as peak_at
-from episodes
-join groups on episodes.starts // $span_us = groups.g
+  make_timestamptz(cast(greatest(peaks_at, epoch_us($since)) as bigint)) as peak_at
+from (
+  select
+    starts // $span_us as g,
+    epoch_us($origin) + starts % $span_us as starts_at,
+    epoch_us($origin) + ends % $span_us as ends_at,
+    epoch_us($origin) + peak_at % $span_us as peaks_at,
+    peak
+  from episodes
+) as found
+join groups on found.g = groups.g
 order by "start", groups.group_key;

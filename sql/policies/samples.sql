@@ -1,40 +1,43 @@
--- name: shown($shown, $look_back, $since, $span_us)
--- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak (where that is one of those
--- that began before the period: the whole look-back). To be run after rolling_counts, whose temporary tables it reads.
+-- name: shown($shown, $look_back, $origin, $since, $span_us)
+-- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak (where its group has fewer:
+-- the whole look-back). To be run after rolling_counts, whose temporary tables it reads.
 create or replace temp table shown as
 with first_episodes as (
   select
     groups.g,
     groups.group_key,
-    episodes.starts,
+    greatest(epoch_us($origin) + episodes.starts % $span_us, epoch_us($since)) as starts,
     episodes.peak_at
   from episodes
   join groups on episodes.starts // $span_us = groups.g
-  order by episodes.starts % $span_us, groups.group_key
+  order by starts, groups.group_key
   limit $shown
 ),
 
 reached as (
   select
+    first_episodes.g,
     first_episodes.starts,
     max(rises.rowid) as row
   from first_episodes
   join rises on first_episodes.peak_at = rises.moment
-  group by first_episodes.starts
+  group by first_episodes.g, first_episodes.starts
 )
 
 select
-  row_number() over (order by first_episodes.starts % $span_us, first_episodes.group_key) as episode,
+  row_number() over (order by first_episodes.starts, first_episodes.group_key) as episode,
   first_episodes.group_key,
-  epoch_us($look_back) + first_episodes.starts % $span_us as starts,
+  first_episodes.starts,
   case
-    when rises.moment // $span_us = first_episodes.g and epoch_us($look_back) + rises.moment % $span_us > epoch_us($since)
-    then epoch_us($look_back) + rises.moment % $span_us
-    else epoch_us($look_back)
+    when rises.moment // $span_us = first_episodes.g
+    then epoch_us($origin) + rises.moment % $span_us
+    else epoch_us($look_back) + 1
   end as from_t,
-  epoch_us($look_back) + first_episodes.peak_at % $span_us as peak_at
+  epoch_us($origin) + first_episodes.peak_at % $span_us as peak_at
 from first_episodes
-join reached on first_episodes.starts = reached.starts
+join reached
+  on first_episodes.g = reached.g
+    and first_episodes.starts = reached.starts
 join rises on greatest(reached.row - 4, 0) = rises.rowid;
 
 -- name: samples($types)

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,20 @@ def test_messages_are_harmless() -> None:
     assert made.message.isprintable()
     assert len(made.message) < 250
     assert made.group["user_id"].startswith("\u202e\r\nFAKE")
+
+
+@pytest.mark.parametrize(("number", "told", "resolved"), [
+    (1, "P: 1 event within 1h of user_id ann, the threshold is 1", "P: below 1 event within 1h of user_id ann again"),
+    (2, "P: 2 events within 1h of user_id ann, the threshold is 2", "P: below 2 events within 1h of user_id ann again"),
+])  # fmt: skip
+def test_messages_count(number: int, told: str, resolved: str) -> None:
+    """One event is an event, and more are events."""
+    policy = Policy("p", "P", "", ("login",), Duration("1d", 86_400 * SECOND), number,
+                    window=Duration("1h", 3600 * SECOND), group_by=("user_id",))  # fmt: skip
+    turn = Turn("threshold_exceeded", ("ann",), BASE, BASE, number)
+
+    assert alert_of(policy, turn, now=BASE, lateness=SECOND).message == told
+    assert alert_of(policy, replace(turn, kind="resolved"), now=BASE, lateness=SECOND).message == resolved
 
 
 def test_logging(place: Place, caplog: pytest.LogCaptureFixture) -> None:

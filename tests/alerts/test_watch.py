@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -260,6 +260,27 @@ def test_a_failure_is_no_end(
 
     assert sorted(alerted(lake)) == ["user 0", "user 1"]
     assert "it is tried again" in caplog.text
+
+
+def test_a_failure_that_lasts_is_told_once(
+    lake: AuditLake, watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same failure again and again, of the election or of the evaluation, is one line."""
+    tries = [0]
+
+    @contextmanager
+    def fail(_: object) -> Iterator[bool]:
+        tries[0] += 1
+        raise PermissionError("not here")
+        yield
+
+    monkeypatch.setattr(room, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(room, "elected", fail)
+    watch()
+    until(lambda: tries[0] > 5)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the alerts of {lake.layout.root} cannot be evaluated, it is tried again: not here"
+    ]
 
 
 def test_a_lake_that_goes_away_is_left_alone(make: Make) -> None:

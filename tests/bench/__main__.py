@@ -31,6 +31,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
+        Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
+        Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         *_logging_rows(scale),
         Asked("desk-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("desk-group-by", f"a group-by through the sandbox, {events}", 1.3),

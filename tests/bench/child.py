@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import desk, ingest, landing, report, rolling
+from tests.bench import backtest, desk, ingest, landing, report, rolling
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -26,6 +26,8 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
     "everything": lambda: rolling.works(by_user=False, everything=True),
     "everything-by-user": lambda: rolling.works(by_user=True, everything=True),
+    "backtest": lambda: backtest.works(by_user=False),
+    "backtest-by-user": lambda: backtest.works(by_user=True),
     "log-sync": lambda: landing.one_thread("sync"),
     "log-interval": lambda: landing.one_thread("interval"),
     "log-os": lambda: landing.one_thread("os"),

@@ -89,8 +89,8 @@ def _our_breaches(place: Place, _: Path, *, by_user: bool) -> int:
         ((count,),) = connection.execute(
             """
             select count(*)
-            from (select closes, lag(closes, $k - 1) over () as kth from (select closes from arrivals order by closes))
-            where closes - kth < $window_us""",
+            from (select moment, lag(moment, $k - 1) over () as kth from arrivals)
+            where moment - kth < $window_us""",
             {"k": asked.threshold, "window_us": _W},
         ).fetchall()
     return int(count)

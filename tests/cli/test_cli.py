@@ -144,7 +144,7 @@ ERRORS = {
     "grace that is no number": (("compact", "--grace", "nan"), 2, "expected a number of hours, got nan"),
     "negative grace": (("compact", "--grace", "-1"), 2, "-1.0 is not in the range x>=0"),
     "no verb": (("frobnicate",), 2, "No such command"),
-    "lake is there": (("init",), 3, "there is something at"),
+    "lake is there": (("init",), 3, "there is a lake at"),
 }
 
 

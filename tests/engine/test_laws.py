@@ -36,7 +36,8 @@ def answer(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
                "ip_address", "source")  # fmt: skip
     kinds = {name: pa.timestamp("us", tz="UTC") if name == "timestamp" else pa.string() for name in columns}
     table = pa.table({name: pa.array([getattr(event, name) for event in case.events], kinds[name]) for name in columns})
-    connection.register("events", table)
+    days = pa.array([event.timestamp.date() for event in case.events], pa.date32())
+    connection.register("events", table.append_column("event_date", days))
     question = Question(case.as_of, case.since, case.until)
     (answers,) = evaluate(connection, [(case.policy, question)], case.policies)
     report = build_report(answers, case.policies, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
@@ -90,6 +91,7 @@ def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnect
         "event_id": [str(i) for i in range(3 * groups)],
         "event_type": ["login"] * 3 * groups,
         "timestamp": pa.array([until] * 3 * groups, pa.timestamp("us", tz="UTC")),
+        "event_date": [until.date()] * 3 * groups,
         "user_id": [f"user-{i % groups}" for i in range(3 * groups)],
         "source": ["auditlake"] * 3 * groups,
     }))  # fmt: skip

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import shutil
 import stat
 import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -371,14 +374,19 @@ def test_one_trail_for_a_lake(lake: AuditLake) -> None:
 
 
 def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
-    """A flush runs beside the callers once something was logged; one that fails is told and tried again."""
+    """A flush runs beside the callers once something was logged; one that fails is told, and tried again. Of failures
+    that follow each other, the same one is told once.
+    """
     flushed, count = Event(), [0]
+    today, tomorrow = LakeError("no flush today"), ValueError("nor tomorrow")
+    failures = [today, today, None, today, today, tomorrow, tomorrow, today]
 
     def flush() -> None:
         count[0] += 1
-        if count[0] < 3:
-            raise LakeError("no flush today")
-        flushed.set()
+        if failures and (failure := failures.pop()) is not None:
+            raise failure
+        if not failures:
+            flushed.set()
 
     log = trail(layout, flush=flush, flush_seconds=0.001)
     assert log._threads is None
@@ -387,10 +395,69 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
         assert flushed.wait(30)
     log.close()
     done = count[0]
-    assert [record.name for record in caplog.records] == ["auditlake.landing"] * 2
-    assert "no flush today" in caplog.text
+    told = [record.getMessage() + str(record.exc_info or "") for record in caplog.records]
+    assert [("today" in each, "nor tomorrow" in each) for each in told] == [
+        (True, False), (False, True), (True, False), (True, False),
+    ]  # fmt: skip
+    assert told[0] == f"{layout.root} cannot be flushed, it is tried again and again: no flush today"
     time.sleep(0.02)
     assert count[0] == done
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where somebody removes the lake, logging says so, what goes on beside it says so once, and closing ends."""
+    lake, rounds = auditlake.create(tmp_path / "lake"), [0]
+
+    def flush() -> None:
+        rounds[0] += 1
+        lake.flush()
+
+    log = trail(lake.layout, flush=flush, durability=durability, interval_ms=1, flush_seconds=0.01)
+    log.log(event())
+    while lake.layout.root.exists():
+        shutil.rmtree(lake.layout.root, ignore_errors=True)  # a flush may be at work in it
+    with pytest.raises(LandingError, match="somebody has removed it"):
+        for _ in range(10_000):
+            log.log(event())
+            if durability == "os":
+                log.sync()
+            time.sleep(0.001)
+    with pytest.raises(LandingError, match="a new segment could not be made: No such file"):
+        log.log(event())
+
+    def wait_for_rounds(number: int) -> None:
+        until = rounds[0] + number
+        while rounds[0] < until:
+            time.sleep(0.01)
+
+    wait_for_rounds(3)
+    told = len(caplog.records)
+    wait_for_rounds(5)
+    log.close()
+    assert len(caplog.records) == told >= 1
+    assert "cannot be flushed" in caplog.records[-1].getMessage()
+    assert not lake.layout.root.exists()
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+def test_another_lake_in_its_place(how: str, tmp_path: Path) -> None:
+    """Where another lake is put in the place of one, logging goes on in it, in a slot that nobody else holds there."""
+    layout = made(tmp_path / "lake").layout
+    with trail(layout, segment_bytes=1000) as log:
+        log.log(event())
+        layout.root.rename(tmp_path / "old")
+        if how == "removed":
+            shutil.rmtree(tmp_path / "old")
+        made(layout.root)
+        with trail(layout) as other:
+            given = [other.log(event(1))]
+            while len(names(layout)) < 2:
+                with suppress(LandingError):  # told once, where the segment was removed
+                    found = log.log(event(2))
+            given += [found, other.log(event(3)), log.log(event(4))]
+            assert names(layout) == ["0/1", "1/1"]
+            assert check(layout, given) == Counter()
 
 
 def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:

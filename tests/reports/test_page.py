@@ -17,7 +17,7 @@ from jinja2 import meta
 
 from auditlake import assets
 from auditlake.errors import ReportError
-from auditlake.reports import charts, index, jsonform, page, words
+from auditlake.reports import cards, charts, index, jsonform, page, words
 from auditlake.reports.index import index_page
 from auditlake.reports.model import CoverageAnswer, Detail, Report
 from auditlake.reports.page import SiblingFiles, compliance_page
@@ -26,7 +26,7 @@ from auditlake.reports.words import SHOWN_EPISODES
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
-MODULES = (charts, index, jsonform, page, words)
+MODULES = (cards, charts, index, jsonform, page, words)
 
 
 class Words(HTMLParser):

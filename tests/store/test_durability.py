@@ -53,7 +53,7 @@ def order_of(log: Path) -> Order:
 def missing_syncs(order: Order, lake: Path) -> list[str]:
     """What was not yet on the disk when something was built on it."""
     events, log = lake / "events", lake / "events" / "_delta_log"
-    ((committed, _, entry),) = [each for each in order.moved if each[2].startswith(f"{log}/")]
+    ((committed, draft, entry),) = [each for each in order.moved if each[2].startswith(f"{log}/")]
     missing = []
     files = [each for each in order.moved if each[2].startswith(f"{events}/event_date=")]
     kept = [each for each in order.moved if each[2].startswith(f"{lake}/quarantine/")]
@@ -72,6 +72,8 @@ def missing_syncs(order: Order, lake: Path) -> list[str]:
         missing.append("the batch number before its files")
     if not order.synced_between(log / f"{int(Path(entry).stem) - 1:020d}.json", 0, committed):
         missing.append("the entry before, before the commit")
+    if not order.synced_between(draft, 0, committed):
+        missing.append("the log entry before it gets its name")
     if not order.synced_between(entry, committed, order.told):
         missing.append("the log entry before the summary")
     if not order.synced_between(log, committed, order.told):
@@ -94,7 +96,9 @@ def run(tmp_path: Path, mutation: str = "") -> list[str]:
 
 @strace.needed
 def test_all_is_synced_in_order(tmp_path: Path) -> None:
-    """Each file is synced before it gets its name, its folders before the commit, and the commit before the summary."""
+    """Each file is synced before it gets its name, the log entry too, folders before the commit, and all before the
+    summary.
+    """
     assert run(tmp_path) == []
 
 
@@ -153,7 +157,8 @@ def test_files_are_unlinked_after_the_log_is_synced(tmp_path: Path) -> None:
 MUTANTS = {
     "import auditlake.store.ingest as m; m.sync_file = lambda _: None": ["a file before it gets its name"],
     "import auditlake.store.delta as m; m.sync_file = lambda _: None": [
-        "the entry before, before the commit", "the log entry before the summary",
+        "the entry before, before the commit", "the log entry before it gets its name",
+        "the log entry before the summary",
     ],
     "import auditlake.store.delta as m; m.sync_folder = lambda _: None": ["the log's folder before the summary"],
     "import auditlake.store.durable as m; m.sync_folder = lambda _: None": [
@@ -163,7 +168,8 @@ MUTANTS = {
     "import auditlake.store.quarantine as m; m.os.fsync = lambda _: None": [
         "a file before it gets its name", "a file's folder before the commit",
         "events/ after a new folder in it, before the commit", "the batch number before its files",
-        "the entry before, before the commit", "the log entry before the summary",
+        "the entry before, before the commit", "the log entry before it gets its name",
+        "the log entry before the summary",
         "the log's folder before the summary",
     ],
 }  # fmt: skip

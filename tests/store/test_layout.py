@@ -22,6 +22,7 @@ import auditlake.init
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
+from auditlake.ledger.book import checkpoint_path
 from auditlake.store import delta
 from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
 
@@ -128,8 +129,11 @@ def test_again_changes_nothing(lake: AuditLake, tmp_path: Path) -> None:
 def test_quarantine_without_a_commit(tmp_path: Path) -> None:
     """Where a killed ingest left its quarantine file without a commit, the same ingest again records it."""
     lake = made(tmp_path / "lake")
+    checkpoint = checkpoint_path(lake.layout)
+    before = checkpoint.read_bytes()
     lake.ingest(write_events(tmp_path / "bad.jsonl", [], bad=1))
     lake.layout.commit(1).unlink()
+    checkpoint.write_bytes(before)
 
     assert lake.ingest(tmp_path / "bad.jsonl").snapshot == 1
     assert delta.commit_metadata(lake.layout, 1)["quarantine"] is not None
@@ -211,6 +215,43 @@ def test_create_where_something_is(occupy: Callable[[Path], object], tmp_path: P
     assert sorted(tmp_path.rglob("*")) == before
 
 
+CREATE = """
+import sys, auditlake
+from auditlake.errors import LakeExistsError
+print(flush=True)  # what is slow is done
+sys.stdin.readline()
+for number in range(12):
+    try:
+        auditlake.create(f"{sys.argv[1]}/lake{number}")
+        print("made")
+    except LakeExistsError as error:
+        print(error)
+"""
+
+
+def test_create_by_several_at_once(tmp_path: Path) -> None:
+    """Of processes that make the same lake at once, one does, and the others are told that there is one; all of it."""
+    command = [sys.executable, "-c", CREATE, str(tmp_path)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout and process.stdout.readline() == "\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=120) for process in processes]
+
+    assert {errors for _, errors in told} == {""}
+    for number, said in enumerate(zip(*(output.splitlines() for output, _ in told), strict=True)):
+        path = tmp_path / f"lake{number}"
+        assert sorted(said) == ["made", *[f"there is a lake at {path} already"] * 3]
+        assert auditlake.open(path).statistics().total_events == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(f"lake{number}" for number in range(12))
+
+
 def test_create_below_a_file(tmp_path: Path) -> None:
     """A lake below a file is refused in a sentence."""
     (tmp_path / "file").write_text("x")
@@ -268,7 +309,7 @@ def test_a_killed_create_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         real(*arguments)
 
     monkeypatch.setattr("auditlake.init.create_table", meanwhile)
-    with pytest.raises(LakeError, match="cannot be made: Directory not empty"):
+    with pytest.raises(LakeError, match="there is a lake at"):
         auditlake.create(tmp_path / "third")
     assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake", tmp_path / "third"])
     assert check(opened(tmp_path / "third")) == []

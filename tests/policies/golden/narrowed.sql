@@ -1,41 +1,72 @@
--- rolling_counts {'alert_threshold': 3, 'look_back': datetime.datetime(2026, 10, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'span_us': 2764800000001, 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_us': 86400000000}
-/* name: governed($types, $look_back, $until) */
-/* Question 1, step 1a for any other policy: the governed events of every group, unordered. */
-/* Two slots are filled in the syntax tree: `predicate` with the policy's `where` (an error in it is no match), and */
-/* `key_of_group` with its group_by column, or a list of several that is null where any of them is. Events without a */
-/* group are never pooled. */
-CREATE OR REPLACE TEMPORARY TABLE governed AS
+-- rolling_counts {'alert_threshold': 3, 'look_back': datetime.datetime(2026, 10, 24, 12, 0, tzinfo=datetime.timezone.utc), 'origin': datetime.datetime(2026, 10, 24, 0, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'span_us': 2851200000000, 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_us': 86400000000}
+/* name: groups() */
+/* Question 1, step 1a for any other policy: a table for its groups; step 1b fills it. */
+/* The slot `key_of_group` is filled in the syntax tree with the policy's group_by column, or with a list of several that */
+/* is null where any of them is. */
+CREATE OR REPLACE TEMPORARY TABLE groups AS
 SELECT
+  CAST(0 AS BIGINT) AS g,
   CASE
     WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
     THEN ["user_id", "ip_address"]
-  END AS group_key,
-  EPOCH_US("timestamp") AS t
+  END AS group_key
 FROM events
-WHERE
-  ARRAY_CONTAINS($types, event_type)
-  AND "timestamp" > $look_back
-  AND "timestamp" <= $until
-  AND COALESCE(
-    TRY(
-      (
+LIMIT 0;
+/* name: arrivals($types, $look_back, $until, $origin, $span_us) */
+/* Step 1b: when each governed event begins to count in its group, in order. Group and time are one number: a group has */
+/* $span_us microseconds since $origin to itself, more than until its last event is one window old. */
+/* The slot `predicate` is filled with the policy's `where`; an error in it is no match. Events without a group are never */
+/* pooled. The files are read once: what they give is kept until the groups are known, numbered from 0. */
+CREATE OR REPLACE TEMPORARY TABLE arrivals AS
+WITH governed AS MATERIALIZED (
+  SELECT
+    CASE
+      WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
+      THEN ["user_id", "ip_address"]
+    END AS group_key,
+    EPOCH_US("timestamp") - EPOCH_US($origin) AS t
+  FROM events
+  WHERE
+    LIST_POSITION($types, event_type) > 0
+    AND "timestamp" > $look_back
+    AND "timestamp" <= $until
+    AND COALESCE(
+      TRY(
         (
           (
-            status = 'failure'
-          ) AND (
-            NOT "action" IS NULL
+            (
+              status = 'failure'
+            ) AND (
+              NOT "action" IS NULL
+            )
           )
         )
-      )
-    ),
-    FALSE
+      ),
+      FALSE
+    )
+    AND NOT CASE
+      WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
+      THEN ["user_id", "ip_address"]
+    END IS NULL
+), numbered AS (
+  INSERT INTO groups
+  SELECT
+    ROW_NUMBER() OVER (ORDER BY group_key) - 1 AS g,
+    group_key
+  FROM (
+    SELECT DISTINCT
+      group_key
+    FROM governed
   )
-  AND NOT CASE
-    WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
-    THEN ["user_id", "ip_address"]
-  END IS NULL;
--- policies/arrivals_by_group.sql: groups
--- policies/arrivals_by_group.sql: arrivals
+  RETURNING g, group_key
+)
+SELECT
+  CAST(numbered.g AS BIGINT) * $span_us + governed.t AS moment
+FROM governed
+JOIN numbered
+  ON governed.group_key = numbered.group_key
+ORDER BY
+  moment;
 -- policies/rolling_counts.sql: changes
 -- policies/rolling_counts.sql: rises
 -- policies/rolling_counts.sql: falls

@@ -1,0 +1,114 @@
+"""The verbs of a lake that are for people who explore it; :class:`auditlake.AuditLake` has them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlake.clock import Clock
+from auditlake.config import LakeConfig
+from auditlake.errors import AuditLakeError
+from auditlake.events.times import Instant, as_instant, given
+from auditlake.periods import PeriodRequest
+from auditlake.policies.model import Policy
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from auditlake.backtest import Backtest
+    from auditlake.connect import Recipes
+    from auditlake.store.delta import Snapshot
+    from auditlake.store.table import IngestOptions
+
+
+THRESHOLDS = range(1, 51)
+"""The thresholds that a backtest tries unless others are named."""
+
+
+class AnalystVerbs(Shown):
+    """Backtests, ways to open the lake with other programs, and what a notebook shows of it."""
+
+    layout: Layout
+    config: LakeConfig
+    _clock: Clock
+
+    if TYPE_CHECKING:
+
+        def policies(self) -> tuple[Policy, ...]: ...  # noqa: D102 - these are AuditLake's
+        def snapshot(self, version: int | None = None) -> Snapshot: ...  # noqa: D102
+        def _options(self) -> IngestOptions: ...
+
+    def backtest(
+        self,
+        policy: str | Path | Policy,
+        *,
+        thresholds: Iterable[int] = THRESHOLDS,
+        windows: Sequence[str] | None = None,
+        as_of: Instant | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        last: str | None = None,
+        period: str | None = None,
+        snapshot: int | None = None,
+    ) -> Backtest:
+        """How many episodes each threshold of each window would have given: one pass for all thresholds of a window.
+
+        Args:
+            policy: Its id, a .yaml file, or a policy that need not be the lake's; its threshold plays no part.
+            thresholds: Which to try.
+            windows: Lengths such as ``1h``; the policy's own if None.
+            as_of, since, until, last, period: As for :meth:`reports`.
+            snapshot: The version of the lake to read; if None the newest, and what was logged and is not flushed.
+
+        Raises:
+            PolicyError: The policy is not there, or a threshold or a window makes no sense.
+            ReportError: The period makes no sense.
+        """
+        from auditlake.backtest import backtest
+        from auditlake.policies.store import named_policies
+        from auditlake.reading import engine
+
+        if not isinstance(policy, Policy):
+            (policy,) = named_policies(self.layout, self.config.event_types, [str(policy)])
+        instant = self._instant(as_of)
+        request = PeriodRequest(given(since), given(until), last, period)
+        with engine(self.layout, self._options(), self._clock(), snapshot) as (connection, read):
+            return backtest(connection, policy, request, instant, read.version, thresholds=thresholds, windows=windows)
+
+    def connect(self, *, snapshot: int | None = None) -> Recipes:
+        """How to open a snapshot with DuckDB, Polars and Spark; the newest if None. See :mod:`auditlake.connect`.
+
+        Raises:
+            SnapshotError: The snapshot does not exist or cannot be read exactly any more.
+        """
+        from auditlake.connect import recipes
+
+        return recipes(self.layout, snapshot)
+
+    def _instant(self, as_of: Instant | None) -> datetime:
+        return self._clock() if as_of is None else as_instant(as_of)
+
+    def _card(self) -> Card:
+        snapshot = self.snapshot()
+        days = {file.day for file in snapshot.files}
+        facts = [
+            Fact("events", f"{snapshot.rows:,}"),
+            Fact("days", f"{len(days):,}" + (f", {min(days)} to {max(days)}" if days else "")),
+            Fact("snapshot", str(snapshot.version)),
+        ]
+        found: Sequence[Policy] = ()
+        note = ".sql(), .events(), .report(), .backtest(); what is logged is in every answer"
+        try:
+            found = self.policies()
+        except AuditLakeError as error:
+            note = cut(f"its policies cannot be used: {error}")
+        rows = [
+            (each.id, each.alert_threshold, str(each.window), ", ".join(each.group_by) or None,
+             str(each.retention_period), each.severity, ", ".join(each.required_events))
+            for each in found
+        ]  # fmt: skip
+        headings = ("policy", "threshold", "window", "by", "keeps", "severity", "governs") if rows else ()
+        return Card("lake", cut(str(self.layout.root)), "", tuple(facts), headings, cells(rows), note)

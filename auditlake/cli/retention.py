@@ -1,0 +1,237 @@
+"""``hold``, ``retention`` and ``erase``: what must stay, what must go, and whose name must go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.data import Instant
+from auditlake.cli.output import cell, machine, opened, plain, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from auditlake.policies.model import Hold
+    from auditlake.retention.plan import PartitionPlan, RetentionPlan
+
+_BECOMES = {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}
+OPERATOR = click.option("--operator", metavar="NAME", help="Who does this; as the system knows you if not given.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: events that are under one are never deleted or changed."""
+
+
+@hold.command()
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the events must stay.")
+@click.option("--owner", required=True, metavar="NAME", help="Who answers for the hold.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is written down.")
+@click.option(
+    "--event-type", "event_types", multiple=True, metavar="TYPE", help="Only these; repeatable, as all three."
+)
+@click.option("--user-id", "user_ids", multiple=True, metavar="USER", help="Only events of these users.")
+@click.option("--resource", "resources", multiple=True, metavar="RESOURCE", help="Only events about these.")
+@click.option("--since", type=Instant(), help="Only events from then on; inclusive.")
+@click.option("--until", type=Instant(), help="Only events up to then; inclusive.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
+    """Begin a hold over the events that match everything it names; over all events if it names nothing."""
+    made = opened(path).add_hold(name, **options)
+    machine(hold_dict(made)) if as_json else click.echo(f"holding: {made.id}")
+
+
+@hold.command("list")
+@JSON
+@click.pass_obj
+def list_(path: str, as_json: bool) -> None:
+    """All holds, those that have ended among them."""
+    found = opened(path).holds()
+    if as_json:
+        machine({"holds": [hold_dict(each) for each in found]})
+        return
+    headings = ("hold", "state", "covers", "owner", "ticket", "created", "released")
+    table(headings, (
+        (each.id, "released" if each.released else "active", covers(each), each.owner, each.ticket, each.created,
+         each.released)
+        for each in found
+    ))  # fmt: skip
+
+
+@hold.command()
+@click.argument("name")
+@JSON
+@click.pass_obj
+def show(path: str, name: str, as_json: bool) -> None:
+    """One hold, as its file has it."""
+    from auditlake.cli.policies import plain_lines
+    from auditlake.retention.holds import chosen_hold, hold_text
+
+    lake = opened(path)
+    found = chosen_hold(lake.holds(), name)
+    if as_json:
+        machine(hold_dict(found))
+    else:
+        click.echo(plain_lines(hold_text(lake.layout, name)), nl=False)
+
+
+@hold.command()
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the events need not stay any more.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def release(path: str, name: str, reason: str, yes: bool, operator: str | None, as_json: bool) -> None:
+    """End a hold; it stays on record, and what it kept may be due for deletion."""
+    lake = opened(path)
+    if not yes:
+        click.confirm(f"release {name}? what only it keeps may then be due for deletion", abort=True)
+    ended = lake.release_hold(name, reason=reason, operator=operator)
+    machine(hold_dict(ended)) if as_json else click.echo(f"released: {ended.id}")
+
+
+@click.group()
+def retention() -> None:
+    """Delete what is due, and nothing else."""
+
+
+@retention.command()
+@click.option("--as-of", type=Instant(), help="The instant to judge at; now if not given.")
+@JSON
+@click.pass_obj
+def plan(path: str, as_of: datetime | None, as_json: bool) -> None:
+    """What is due, what stays and why; nothing is changed."""
+    found = opened(path).retention_plan(as_of)
+    if as_json:
+        machine(found.as_dict())
+    else:
+        show_plan(found)
+
+
+@retention.command()
+@click.option("--as-of", type=Instant(), help="The instant to judge at; now if not given, and never later.")
+@click.option("--plan", "digest", metavar="DIGEST", help="Only if the plan is still this one.")
+@click.option("--accept-weaker", metavar="REASON", help="Go on although rules or holds have become weaker; recorded.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+    """Delete what is due, in one commit, and leave a certificate."""
+    lake = opened(path)
+    if dry_run or not yes:
+        seen = lake.retention_plan(options["as_of"])
+        machine(seen.as_dict()) if as_json and dry_run else show_plan(seen)
+        if dry_run:
+            return
+        digest = digest or seen.digest  # what is confirmed is what is done
+        click.confirm(f"delete {seen.due:,} events, pseudonymise {seen.pseudonymise:,}?", abort=True)
+    done = lake.retention_apply(plan=digest, **options)
+    if as_json:
+        machine({
+            "was_done": done.was_done, "deleted": 0 if done.was_done else done.plan.due,
+            "pseudonymised": 0 if done.was_done else done.plan.pseudonymise, "held": done.plan.held,
+            "plan": done.plan.digest, "snapshot": done.snapshot, "certificate": done.certificate,
+            "unlinked": done.unlinked,
+        })  # fmt: skip
+        return
+    what = "this plan was carried out before" if done.was_done else (
+        f"{done.plan.due:,} events deleted, {done.plan.pseudonymise:,} pseudonymised"
+    )  # fmt: skip
+    click.echo(f"{what}, {done.unlinked:,} files removed (snapshot {done.snapshot})")
+    if done.certificate:
+        click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
+
+
+@click.command()
+@click.option("--user-id", required=True, metavar="USER", help="Whose personal data goes.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is written down.")
+@click.option("--path", "paths", multiple=True, metavar="PLACE", help="Also e.g. $.details.email; repeatable.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@OPERATOR
+@JSON
+@click.pass_obj
+def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Replace a person's name, addresses and sessions by pseudonyms; the events stay, and holds win."""
+    lake = opened(path)
+    if not yes:
+        click.confirm(f"replace the personal data of {plain(user_id)}? it cannot be brought back", abort=True)
+    done = lake.erase(user_id, **options)
+    if as_json:
+        machine({
+            "pseudonym": done.pseudonym, "events": done.events, "held": done.held, "snapshot": done.snapshot,
+            "certificate": done.certificate, "left": list(done.left),
+        })  # fmt: skip
+        return
+    click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot})")
+    for sentence in done.left:
+        click.echo(f"  left: {plain(sentence)}")
+    if done.certificate:
+        click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
+
+
+def show_plan(found: RetentionPlan) -> None:
+    """A plan for people: the days that change, and everything that somebody should know before."""
+    table(("day", "becomes", "events", "due", "held", "pseudonymised", "stay for"), (
+        (each.day, _BECOMES[each.action], each.events, each.deleted, each.held, each.pseudonymised, _keepers(each))
+        for each in found.changes
+    ), right=(2, 3, 4, 5))  # fmt: skip
+    click.echo(
+        f"as of {cell(found.as_of)}: {found.due:,} events due on {sum(bool(each.due) for each in found.changes):,} "
+        f"days, {found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
+    )
+    if found.never_expire:
+        click.echo(
+            f"{found.never_expire:,} events never expire: no policy governs them, and no default_retention is set"
+        )
+    for each in found.conflicts:
+        click.echo(
+            f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {each.max_retention}, "
+            f"{each.keep_policy} needs the event for {each.retention_period}: it is pseudonymised and stays"
+        )
+    for policy, days in found.silent.items():
+        if days:
+            click.echo(f"{policy}: {len(days):,} days of its retention period have no event, the last {days[-1]}")
+    for left in found.leftovers:
+        click.echo(f"{left.path} goes too: {left.because}")
+    for sentence in found.weaker:
+        click.echo(f"weaker than recorded: {plain(sentence)}")
+    click.echo(f"plan {found.digest}")
+
+
+def _keepers(each: PartitionPlan) -> str:
+    """For whom events of a day stay."""
+    return ", ".join([*each.kept, *each.held_by, *(["nobody"] if each.ungoverned else [])])
+
+
+def hold_dict(found: Hold) -> dict[str, Any]:
+    """A hold for machines."""
+    times: dict[str, datetime | None] = {name: getattr(found, name) for name in ("since", "until", "released")}
+    return {
+        "id": found.id, "reason": found.reason, "owner": found.owner, "ticket": found.ticket,
+        "created": found.created, "event_types": list(found.event_types), "user_ids": list(found.user_ids),
+        "resources": list(found.resources), **times, "released_because": found.released_because,
+        "digest": found.digest,
+    }  # fmt: skip
+
+
+def covers(found: Hold) -> str:
+    """What a hold names, in a line."""
+    parts = [
+        f"{name} {', '.join(map(plain, values))}"
+        for name, values in (("type", found.event_types), ("user", found.user_ids), ("resource", found.resources))
+        if values
+    ]
+    parts += [f"{name} {cell(value)}" for name, value in (("since", found.since), ("until", found.until)) if value]
+    return "; ".join(parts) or "everything"
+
+
+COMMANDS = (hold, retention, erase)

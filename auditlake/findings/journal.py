@@ -1,0 +1,185 @@
+"""The journal ``LAKE/findings/journal.jsonl``: one line of JSON for each decision, appended and never changed.
+
+The digest of an entry is SHA-256 over the digest before it (32 bytes, zeros before the first) and the line's bytes
+without its line break. Whoever knows the digest of one entry can tell whether any up to it was changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from auditlake.errors import LakeError, LakeFormatError
+from auditlake.events.times import parse_instant, print_instant
+from auditlake.findings.model import Acceptance, Entry, Journal, Reopening, Review, Subject
+from auditlake.store.durable import FILE_MODE, make_folders, sync_folder
+from auditlake.store.layout import Layout
+
+_KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
+    "accept": Acceptance, "reopen": Reopening, "review": Review,
+}  # fmt: skip
+_INSTANTS = ("at", "start", "until", "as_of")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry with the digest of the journal up to it."""
+
+    entry: Entry
+    digest: str
+    """``sha256:`` and hex digits."""
+
+
+def read(layout: Layout) -> tuple[Line, ...]:
+    """All entries, in order. A last line without its line break was never acknowledged, and is not there.
+
+    Raises:
+        LakeFormatError: A line is none of ours.
+    """
+    try:
+        data = layout.journal.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise LakeError(f"the journal of findings cannot be read: {error.strerror or error}") from error
+    return tuple(_lines(layout, data[: data.rfind(b"\n") + 1]))
+
+
+def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = None) -> Journal:
+    """What the journal says about a policy.
+
+    Args:
+        lines: All entries.
+        policy_id: The policy.
+        entries: Only so many of the first; all of them if None.
+
+    Raises:
+        LakeFormatError: There are fewer.
+    """
+    if entries is not None and entries > len(lines):
+        message = f"the journal of findings has {len(lines)} entries, expected {entries} at least"
+        raise LakeFormatError(message, hint="entries are missing: restore it from a backup")
+    mine = [line for line in lines[:entries] if _policy(line.entry) == policy_id]
+    if not mine:
+        return Journal()
+    said = [line.entry for line in mine]
+    taken_back = {entry.acceptance for entry in said if isinstance(entry, Reopening)}
+    accepted = (entry for entry in said if isinstance(entry, Acceptance))
+    reviews = [entry for entry in said if isinstance(entry, Review)]
+    return Journal(
+        entries=mine[-1].entry.number,
+        digest=mine[-1].digest,
+        acceptances=tuple(entry for entry in accepted if entry.number not in taken_back),
+        last_review=reviews[-1] if reviews else None,
+    )
+
+
+def append(layout: Layout, entry: Entry) -> Line:
+    """Write an entry down, durably; it gets the next number, whatever number it has.
+
+    Raises:
+        LakeError: The disk refused it; nothing is written down.
+    """
+    try:
+        make_folders(layout.journal.parent, below=layout.root)
+        with _opened(layout) as descriptor:
+            whole = _whole_lines(descriptor)
+            before = tuple(_lines(layout, whole))
+            entry = replace(entry, number=len(before) + 1)
+            line = _printed(entry)
+            _write(descriptor, line, len(whole))
+        return Line(entry, _digest(before[-1].digest if before else "", line))
+    except OSError as error:
+        raise LakeError(f"the journal of findings cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _opened(layout: Layout) -> Iterator[int]:
+    """The journal's file, for one writer at a time."""
+    is_new = not layout.journal.exists()
+    descriptor = os.open(layout.journal, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if is_new:
+            sync_folder(layout.journal.parent)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _whole_lines(descriptor: int) -> bytes:
+    """What is written; a writer's last line without its line break is taken away, since nobody was told of it."""
+    data = bytearray()
+    while chunk := os.pread(descriptor, 1 << 20, len(data)):
+        data += chunk
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.ftruncate(descriptor, whole)
+    return bytes(data[:whole])
+
+
+def _write(descriptor: int, line: bytes, at: int) -> None:
+    """Append a line, or leave nothing of it."""
+    text = line + b"\n"
+    try:
+        written = 0
+        while written < len(text):
+            written += os.pwrite(descriptor, text[written:], at + written)
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, at)
+        raise
+
+
+def _policy(entry: Entry) -> str:
+    return entry.subject.policy_id if isinstance(entry, Acceptance) else entry.policy_id
+
+
+def _digest(before: str, line: bytes) -> str:
+    start = bytes.fromhex(before.removeprefix("sha256:")) if before else bytes(32)
+    return "sha256:" + hashlib.sha256(start + line).hexdigest()
+
+
+def entry_dict(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON values, its kind first."""
+    (kind,) = (name for name, each in _KINDS.items() if isinstance(entry, each))
+    said = asdict(entry).items()
+    return {"kind": kind} | {key: print_instant(value) if isinstance(value, datetime) else value for key, value in said}
+
+
+def _printed(entry: Entry) -> bytes:
+    return json.dumps(entry_dict(entry), ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
+    digest = ""
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            entry = _parsed(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            message = f"{layout.journal}:{number}: expected an entry of the journal of findings, got {line[:60]!r}"
+            raise LakeFormatError(message, hint="restore it from a backup; it is only ever appended to") from error
+        if entry.number != number:
+            message = f"{layout.journal}:{number}: expected entry {number}, got entry {entry.number}"
+            raise LakeFormatError(message, hint="lines are missing: restore it from a backup")
+        digest = _digest(digest, line)
+        yield Line(entry, digest)
+
+
+def _parsed(said: dict[str, Any]) -> Entry:
+    kind = _KINDS[said.pop("kind")]
+    if set(said) != {field.name for field in fields(kind)}:
+        raise ValueError("unknown or missing keys")
+    for name in _INSTANTS:
+        if said.get(name) is not None:
+            said[name] = parse_instant(said[name])
+    if "subject" in said:
+        said["subject"] = Subject(**said["subject"])
+    return kind(**said)

@@ -1,0 +1,121 @@
+"""What people decided about findings, and that they looked: acceptances and reviews. All instants are aware, in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What findings have in common that one acceptance covers."""
+
+    policy_id: str
+    kind: str
+    """``threshold_exceeded``, ``missing_required_type`` or ``coverage_gap``."""
+    group: str = ""
+    """The group as compact JSON text, its columns in the order of the policy's group_by; empty where there is none."""
+    event_type: str = ""
+    """The required type that it is about; empty where it is about none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A finding that somebody answers for, and those like it, until an instant."""
+
+    number: int
+    """The journal's entry, from 1."""
+    at: datetime
+    finding_id: str
+    """The finding that was looked at."""
+    subject: Subject
+    start: datetime | None
+    """Where that finding starts; None for a missing type."""
+    until: datetime
+    """It covers nothing that starts later, and nothing at all as of a later instant."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    by: str
+    """Who wrote it down."""
+    ticket: str | None = None
+
+    def covers(self, subject: Subject, start: datetime | None, end: datetime | None, as_of: datetime) -> bool:
+        """Whether it covers a finding of a report as of an instant.
+
+        Args:
+            subject: What the finding is about.
+            start: Where the finding starts, if it has a start.
+            end: Where it ends; None where it runs on.
+            as_of: The report's.
+        """
+        if subject != self.subject or as_of > self.until:
+            return False
+        if start is None or self.start is None:
+            return True
+        # A report over a longer period sees the same stretch begin earlier: it is covered as well.
+        return start <= self.until and (end is None or end > self.start or start == self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """An acceptance that counts no more."""
+
+    number: int
+    at: datetime
+    policy_id: str
+    acceptance: int
+    """The number of the entry that it takes back."""
+    finding_id: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Somebody has looked at a policy's report and signed it off (PCI DSS 4.0.1, 10.4)."""
+
+    number: int
+    at: datetime
+    policy_id: str
+    as_of: datetime
+    snapshot: int
+    status: str
+    """What the report said."""
+    report: str
+    """``sha256:`` of the report's JSON."""
+    by: str
+    note: str
+    ticket: str | None = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a later report says about it."""
+        return {"at": self.at, "by": self.by, "note": self.note, "status": self.status, "as_of": self.as_of}
+
+
+Entry = Acceptance | Reopening | Review
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the journal says about one policy, up to an entry. Nothing, where no entry concerns it."""
+
+    entries: int = 0
+    """The number of the last entry that concerns the policy; 0 if none does."""
+    digest: str = ""
+    """``sha256:`` over all entries up to that one; see :mod:`auditlake.findings.journal`."""
+    acceptances: tuple[Acceptance, ...] = ()
+    """Those that were not taken back, by number."""
+    last_review: Review | None = None
+
+    def acceptance(
+        self, subject: Subject, start: datetime | None, end: datetime | None, as_of: datetime
+    ) -> Acceptance | None:
+        """The newest acceptance that covers a finding; see :meth:`Acceptance.covers`."""
+        return next((each for each in reversed(self.acceptances) if each.covers(subject, start, end, as_of)), None)
+
+
+NOTHING = Journal()
+"""The journal of a policy that nobody has written about."""

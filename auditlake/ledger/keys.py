@@ -1,0 +1,126 @@
+"""The key that signs a lake's checkpoints: where it lies, and whether there is one."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditlake.errors import LedgerError
+from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
+from auditlake.store.durable import sync_folder, write_whole
+from auditlake.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What lake.toml says that the ledger needs to know."""
+
+    lake_id: str
+    key: Path
+    """Where the private key lies."""
+
+    @property
+    def origin(self) -> str:
+        """The first line of every checkpoint."""
+        return f"auditlake/{self.lake_id}"
+
+
+def read_settings(layout: Layout) -> LedgerSettings:
+    """What lake.toml says.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    try:
+        said = tomllib.loads(layout.config.read_text(encoding="utf-8"))
+        lake_id, key = said["id"], said.get("ledger", {}).get("key")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
+    return LedgerSettings(str(lake_id), Path(key) if key else layout.ledger / "key")
+
+
+def public_key_path(layout: Layout) -> Path:
+    """Where the public key lies: a lake without one is unsigned."""
+    return layout.ledger / "key.pub"
+
+
+def make_key(layout: Layout) -> None:
+    """Give a lake a key: a new one, or the one that lies where lake.toml says. Durable.
+
+    The private key comes first: from the public one on, every checkpoint is signed.
+    """
+    settings = read_settings(layout)
+    if settings.key.exists():
+        signer = _read_signer(settings.key)
+    else:
+        signer = new_signer(settings.origin)
+        write_whole(settings.key, f"{signer.secret()}\n".encode())
+    write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+
+
+def read_public_key(layout: Layout) -> Verifier | None:
+    """The lake's public key; None if it is unsigned.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    with suppress(FileNotFoundError):
+        return parse_verifier(public_key_path(layout).read_text(encoding="utf-8", errors="replace"))
+    return None
+
+
+def read_signer(layout: Layout) -> Signer | None:
+    """The lake's private key; None if it is unsigned.
+
+    Raises:
+        LedgerError: It is not there, damaged, or not the one of the public key.
+    """
+    if (verifier := read_public_key(layout)) is None:
+        return None
+    signer = _read_signer(path := read_settings(layout).key)
+    if signer.verifier != verifier:
+        raise LedgerError(f"{path} is not the private key of {public_key_path(layout)}")
+    return signer
+
+
+def put_next(layout: Layout, signer: Signer) -> None:
+    """Write down the key that is to follow the lake's, durably; it signs nothing alone until :func:`adopt_next`."""
+    write_whole(_next_path(layout), f"{signer.secret()}\n".encode())
+
+
+def read_next(layout: Layout) -> Signer | None:
+    """The key that was to follow the lake's; None if none was.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    return _read_signer(_next_path(layout)) if _next_path(layout).exists() else None
+
+
+def adopt_next(layout: Layout, signer: Signer) -> None:
+    """Put the key that follows in the place of the lake's, which is gone then."""
+    write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+    path = read_settings(layout).key
+    os.replace(_next_path(layout), path)
+    sync_folder(path.parent)
+
+
+def drop_next(layout: Layout) -> None:
+    """Forget a key that was to follow."""
+    _next_path(layout).unlink()
+
+
+def _next_path(layout: Layout) -> Path:
+    key = read_settings(layout).key
+    return key.with_name(f"{key.name}.next")
+
+
+def _read_signer(path: Path) -> Signer:
+    try:
+        return parse_signer(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        message = f"the ledger's key {path} cannot be read: {error.strerror}"
+        raise LedgerError(message, hint="nothing was changed; restore it, or name its place in lake.toml") from error

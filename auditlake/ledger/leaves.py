@@ -1,0 +1,113 @@
+"""What of an event is hashed, and the roots over the events of a batch.
+
+An event's canonical bytes are those of its columns (:data:`COLUMNS`), one after the other:
+
+- text: its length in bytes in decimal digits, a colon, and its UTF-8; a null is the colon alone, an empty text ``0:``;
+- a blob: the same of its hexadecimal digits, in capitals;
+- a time or a number: its decimal digits (a time's: microseconds since 1970), a semicolon; a null is that alone.
+
+So they do not depend on Parquet, no two events have the same, and one call of ``concat`` makes them in DuckDB. The leaf
+is the SHA-256 of a zero byte and these bytes.
+
+A *part* is the events of one batch on one day, in the order of ``seq``; its root is that of RFC 6962 over their leaves.
+A batch's root is that of RFC 6962 over its parts in the order of their days, the data of each being its day, its number
+of events and its root: where the events of a day have gone, all others still verify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from auditlake.ledger.merkle import HASH_SIZE, GrowingTree, leaf_hash, root
+from auditlake.sqlfiles import statement
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+COLUMNS = (
+    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
+    "session_id", "ip_address", "source", "ingested_at", "batch", "seq", "salt",
+)  # fmt: skip
+"""The columns that are hashed, in this order: all but the day, which follows from the time."""
+MARK = 2
+"""How many bytes of each leaf are kept, so that a verification can say which row of a part is another one."""
+_ROWS = 122_880
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """The events of one batch on one day."""
+
+    batch: int
+    day: date
+    rows: int
+    root: bytes
+
+    @property
+    def data(self) -> bytes:
+        """What the batch's tree has of it as a leaf."""
+        return f"{self.day.isoformat()} {self.rows} ".encode() + self.root
+
+
+def batch_root(parts: Iterable[Part]) -> bytes:
+    """The root over the parts of one batch."""
+    return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
+
+
+def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
+    """The parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each event.
+
+    DuckDB sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow with them.
+    """
+    relation = connection.sql(statement("ledger/leaves.sql", "leaves").text)
+    return roots(relation.to_arrow_reader(_ROWS), marks)
+
+
+def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:
+    """The parts of leaves that come as the statement gives them; ``marks`` takes the mark of each, in this order."""
+    found: list[Part] = []
+    tree = GrowingTree()
+    batch, day = None, 0
+    for rows in leaves:
+        for next_batch, next_day, hashes in _stretches(rows):
+            if (next_batch, next_day) != (batch, day):
+                if batch is not None:
+                    found.append(_part(batch, day, tree))
+                tree, batch, day = GrowingTree(), next_batch, next_day
+            tree.extend(hashes)
+            if marks is not None:
+                marks += _marks(hashes)
+    if batch is not None:
+        found.append(_part(batch, day, tree))
+    return found
+
+
+def _marks(hashes: bytes) -> bytes:
+    import numpy as np
+
+    return np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
+
+
+def _part(batch: int, day: int, tree: GrowingTree) -> Part:
+    return Part(batch, _EPOCH + timedelta(days=day), tree.size, tree.root())
+
+
+def _stretches(rows: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:
+    """Batch, day and the leaves of every stretch of rows that have the same."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not rows.num_rows:
+        return
+    batches, days = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("batch", "day"))
+    fixed = rows.column("leaf").cast(pa.binary(HASH_SIZE))
+    hashes = memoryview(fixed.buffers()[1])[fixed.offset * HASH_SIZE :]
+    changes = np.flatnonzero((np.diff(batches) != 0) | (np.diff(days) != 0)) + 1
+    for begin, end in pairwise([0, *changes.tolist(), len(batches)]):
+        yield int(batches[begin]), int(days[begin]), bytes(hashes[begin * HASH_SIZE : end * HASH_SIZE])

@@ -1,0 +1,195 @@
+"""Merkle trees of RFC 6962 (section 2.1): their roots, and the proofs that something is in one or that one grew.
+
+A hash is 32 bytes. Many of them are one ``bytes``, so that a tree of a million leaves is neither a million objects nor
+a recursion. Proofs are made through a function that gives the root over a stretch of leaves, so that it does not matter
+whether the leaves are in memory or in files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+HASH_SIZE = 32
+"""Bytes of a hash."""
+EMPTY_ROOT = sha256(b"").digest()
+"""The root of the tree without leaves."""
+_FOLD_LEVEL = 14
+"""A growing tree folds its leaves whenever it has so many (a power of two) of them."""
+_FOLD_BYTES = HASH_SIZE << _FOLD_LEVEL
+
+Subtree = Callable[[int, int], bytes]
+"""Gives the root over the leaves from the first index to before the second."""
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """The hash of a leaf."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of a node over those of its children."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def next_level(hashes: bytes) -> bytes:
+    """The nodes over these hashes, two by two; an odd one at the end goes up as it is."""
+    even = len(hashes) - len(hashes) % (2 * HASH_SIZE)
+    pairs = range(0, even, 2 * HASH_SIZE)
+    nodes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_SIZE]).digest() for at in pairs])
+    return nodes + hashes[even:]
+
+
+def root(hashes: bytes) -> bytes:
+    """The root over the leaves with these hashes."""
+    if not hashes:
+        return EMPTY_ROOT
+    while len(hashes) > HASH_SIZE:
+        hashes = next_level(hashes)
+    return hashes
+
+
+class GrowingTree:
+    """A tree whose leaves come one after the other; it keeps some thousands of them, however many there are."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """How many leaves it has."""
+        self._whole: list[tuple[int, bytes]] = []
+        """Roots of its perfect subtrees, from the left, with their levels, which fall."""
+        self._rest = bytearray()
+
+    def extend(self, hashes: bytes) -> None:
+        """Add the leaves with these hashes."""
+        self.size += len(hashes) // HASH_SIZE
+        self._rest += hashes
+        folded = 0
+        while len(self._rest) - folded >= _FOLD_BYTES:
+            self._add(_FOLD_LEVEL, root(bytes(self._rest[folded : folded + _FOLD_BYTES])))
+            folded += _FOLD_BYTES
+        del self._rest[:folded]
+
+    def _add(self, level: int, subtree: bytes) -> None:
+        while self._whole and self._whole[-1][0] == level:
+            subtree = node_hash(self._whole.pop()[1], subtree)
+            level += 1
+        self._whole.append((level, subtree))
+
+    def root(self) -> bytes:
+        """The root over all leaves so far."""
+        roots = [subtree for _, subtree in self._whole]
+        if self._rest or not roots:
+            roots.append(root(bytes(self._rest)))
+        return join(roots)
+
+
+def join(roots: Sequence[bytes]) -> bytes:
+    """The root of a tree out of those of the perfect subtrees, from the left, of which it is made."""
+    *others, last = roots
+    for left in reversed(others):
+        last = node_hash(left, last)
+    return last
+
+
+def subtrees(hashes: bytes) -> Subtree:
+    """The roots over stretches of leaves that are in memory."""
+    return lambda begin, end: root(hashes[begin * HASH_SIZE : end * HASH_SIZE])
+
+
+# Proofs
+
+
+def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
+    """What shows that a leaf is in the tree of the first ``size`` leaves.
+
+    Raises:
+        ValueError: That tree has no such leaf.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"a tree of {size} leaves has no leaf {index}")
+    begin, end, proof = 0, size, []
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            proof.append(subtree(middle, end))
+            end = middle
+        else:
+            proof.append(subtree(begin, middle))
+            begin = middle
+    return proof[::-1]
+
+
+def consistency_proof(old: int, size: int, subtree: Subtree) -> list[bytes]:
+    """What shows that the tree of the first ``old`` leaves is the beginning of that of the first ``size``.
+
+    Raises:
+        ValueError: The old tree is the larger one, or empty.
+    """
+    if not 0 < old <= size:
+        raise ValueError(f"a tree of {size} leaves does not begin with one of {old}")
+    begin, end, proof = 0, size, []
+    while old != end:
+        middle = begin + _split(end - begin)
+        if old <= middle:
+            proof.append(subtree(middle, end))
+            end = middle
+        else:
+            proof.append(subtree(begin, middle))
+            begin = middle
+    if begin:  # the old tree is not itself a subtree of the new one
+        proof.append(subtree(begin, end))
+    return proof[::-1]
+
+
+def _split(size: int) -> int:
+    """How many leaves the left subtree has: the largest power of two below the size."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
+    """The root that a proof leads to from a leaf (RFC 9162, 2.1.3.2); None if it is not one for that place."""
+    if not 0 <= index < size:
+        return None
+    place, last, node = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            node = node_hash(sibling, node)
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            node = node_hash(node, sibling)
+        place, last = place >> 1, last >> 1
+    return node if last == 0 else None
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], tree: bytes) -> bool:
+    """Whether a proof shows that a leaf is in the tree with this size and root."""
+    return root_from_inclusion(leaf, index, size, proof) == tree
+
+
+def verify_consistency(old: int, old_root: bytes, size: int, tree: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether a proof shows that one tree is the beginning of another (RFC 9162, 2.1.4.2)."""
+    if not 0 < old <= size:
+        return old == 0 and old_root == EMPTY_ROOT and not proof
+    if old == size:
+        return not proof and old_root == tree
+    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if not path:
+        return False
+    place, last = old - 1, size - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    older = newer = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            older, newer = node_hash(sibling, older), node_hash(sibling, newer)
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            newer = node_hash(newer, sibling)
+        place, last = place >> 1, last >> 1
+    return last == 0 and older == old_root and newer == tree

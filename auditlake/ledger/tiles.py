@@ -1,0 +1,201 @@
+"""A tree on the disk as C2SP ``tlog-tiles`` lays it down, so that any program for such logs can read it.
+
+::
+
+    tile/<level>/<index>             256 hashes: of leaves on level 0, above it the roots of whole tiles below
+    tile/entries/<index>             256 entries, each behind its length in two bytes
+    tile/<level>/<index>.p/<width>   the same, as far as there are any yet
+
+An index is written in groups of three digits, all but the last behind an ``x``: 1234067 is ``x001/x234/067``.
+
+A leaf is added in two steps, each durable: its entry, then its hash; both are whole before a checkpoint counts them. So
+an entry that no checkpoint counts is one whose writer died. It may be replaced; what a checkpoint counts never changes.
+A partial tile goes once there is a longer one, which begins with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from auditlake.errors import LedgerError
+from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, node_hash, root
+from auditlake.store.durable import make_folders, sync_folder, write_whole
+
+WIDTH = 256
+"""Hashes or entries in a whole tile."""
+_HEIGHT = 8
+LONGEST = 65_535
+"""Bytes of the longest entry."""
+
+
+def tile_name(kind: int | str, index: int, width: int = WIDTH) -> str:
+    """Where a tile lies: below the tree's folder.
+
+    Args:
+        kind: Its level, or ``entries``.
+        index: Which tile of its kind.
+        width: How many hashes or entries it has.
+    """
+    groups = [f"{index % 1000:03d}"]
+    while index := index // 1000:
+        groups.insert(0, f"x{index % 1000:03d}")
+    return f"tile/{kind}/{'/'.join(groups)}" + (f".p/{width}" if width < WIDTH else "")
+
+
+class Tiles:
+    """The tree in a folder; how many of its leaves count is for a checkpoint to say.
+
+    Every method that reads raises :class:`LedgerError` for a tile that is not there or not whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    # Reading
+
+    def entry(self, index: int) -> bytes:
+        """One entry."""
+        (found,) = self.entries(index, index + 1)
+        return found
+
+    def entries(self, begin: int, end: int) -> Iterator[bytes]:
+        """The entries from the first index to before the second."""
+        for tile in range(begin // WIDTH, -(-end // WIDTH)):
+            width = min(end - tile * WIDTH, WIDTH)
+            yield from self._bundle(tile, width)[max(begin - tile * WIDTH, 0) :]
+
+    def has_entry(self, index: int) -> bool:
+        """Whether there is an entry of this index, counted or not."""
+        try:
+            self._bundle(index // WIDTH, index % WIDTH + 1)
+        except LedgerError:
+            return False
+        return True
+
+    def root(self, size: int) -> bytes:
+        """The root over the first leaves."""
+        return self.subtree(0, size) if size else root(b"")
+
+    def subtree(self, begin: int, end: int) -> bytes:
+        """The root over the leaves from the first index to before the second, as proofs need it."""
+        level = (end - begin - 1).bit_length()
+        if end - begin == 1 << level and begin % (end - begin) == 0:
+            return self._node(level, begin >> level)
+        middle = begin + (1 << level - 1)
+        return node_hash(self.subtree(begin, middle), self.subtree(middle, end))
+
+    def _node(self, level: int, index: int) -> bytes:
+        """The root of a perfect subtree, from the hashes of a tile."""
+        stored, above = divmod(level, _HEIGHT)
+        first, count = index << above, 1 << above
+        tile, at = divmod(first, WIDTH)
+        hashes = self._hashes(stored, tile, at + count)
+        return root(hashes[at * HASH_SIZE :])
+
+    def _hashes(self, level: int, tile: int, width: int) -> bytes:
+        path, data = self._read(level, tile, width)
+        if len(data) % HASH_SIZE or len(data) < width * HASH_SIZE:
+            raise LedgerError(f"the tile {path} is damaged: {len(data)} bytes")
+        return data[: width * HASH_SIZE]
+
+    def _bundle(self, tile: int, width: int) -> list[bytes]:
+        path, data = self._read("entries", tile, width)
+        found, at = [], 0
+        while at < len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            if end > len(data) or at + 2 > len(data):
+                break
+            found.append(data[at + 2 : end])
+            at = end
+        if at < len(data) or len(found) < width:
+            raise LedgerError(f"the entries in {path} are damaged")
+        return found[:width]
+
+    def _read(self, kind: int | str, tile: int, width: int) -> tuple[Path, bytes]:
+        """A tile of at least this width: another writer may have put a longer one in its place."""
+        path = self._folder / tile_name(kind, tile, width)
+        whole = self._folder / tile_name(kind, tile)
+        with suppress(OSError):
+            return path, path.read_bytes()
+        longer = (found for found in self._partial(kind, tile) if int(found.name) > width)
+        for candidate in (*longer, whole):
+            with suppress(OSError):
+                return candidate, candidate.read_bytes()
+        raise LedgerError(f"the ledger has no tile {path}", hint="restore it from a backup")
+
+    def _partial(self, kind: int | str, tile: int) -> list[Path]:
+        """The partial tiles that there are, the longest first."""
+        folder = (self._folder / tile_name(kind, tile, 1)).parent
+        with suppress(OSError):
+            return sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda p: -int(p.name))
+        return []
+
+    # Writing
+
+    def put_entry(self, index: int, data: bytes) -> None:
+        """Write the entry of an index that no checkpoint counts yet, behind those before it; durable."""
+        if len(data) > LONGEST:
+            raise LedgerError(f"an entry of {len(data)} bytes cannot be in the ledger, the longest has {LONGEST}")
+        tile, at = divmod(index, WIDTH)
+        entries = [*(self._bundle(tile, at) if at else ()), data]
+        self._write("entries", tile, at + 1, _pack(entries))
+
+    def put_hash(self, index: int, leaf: bytes) -> None:
+        """Write the hash of a leaf behind those before it, and of every tile that it makes whole; durable."""
+        level = 0
+        while True:
+            tile, at = divmod(index, WIDTH)
+            hashes = (self._hashes(level, tile, at) if at else b"") + leaf
+            self._write(level, tile, at + 1, hashes)
+            if at + 1 < WIDTH:
+                return
+            level, index, leaf = level + 1, tile, root(hashes)
+
+    def drop_entry(self, index: int) -> None:
+        """Remove an entry that no checkpoint counts: its writer died before anything was claimed."""
+        tile, at = divmod(index, WIDTH)
+        before = self._folder / tile_name("entries", tile, at)
+        if at and not before.exists():
+            self._write("entries", tile, at, _pack(self._bundle(tile, at)))
+        longer = [path for path in self._partial("entries", tile) if int(path.name) > at]
+        for path in (*longer, self._folder / tile_name("entries", tile)):
+            path.unlink(missing_ok=True)
+
+    def tidy(self, size: int) -> None:
+        """Remove partial tiles that have longer ones, of a tree whose checkpoint counts this many leaves.
+
+        Not durable, and no failure where it cannot be done: what is left behind goes another time.
+        """
+        counted: list[tuple[int | str, int]] = [("entries", size)]
+        while size:
+            counted.append((len(counted) - 1, size))
+            size //= WIDTH
+        for kind, count in counted:
+            tile, width = divmod(count, WIDTH)
+            shorter = [path for path in self._partial(kind, tile) if int(path.name) < width]
+            for path in shorter + (self._partial(kind, tile - 1) if tile else []):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _write(self, kind: int | str, tile: int, width: int, data: bytes) -> None:
+        path = self._folder / tile_name(kind, tile, width)
+        make_folders(path.parent, below=self._folder)
+        write_whole(path, data)
+        if width == 1:  # whoever made these folders may have died before they were durable
+            folder = path.parent
+            while folder != self._folder:
+                folder = folder.parent
+                sync_folder(folder)
+
+
+def _pack(entries: Sequence[bytes]) -> bytes:
+    return b"".join(len(each).to_bytes(2, "big") + each for each in entries)
+
+
+def append(tiles: Tiles, size: int, data: bytes) -> int:
+    """Add an entry to a tree of so many leaves in both steps; gives its new size."""
+    tiles.put_entry(size, data)
+    tiles.put_hash(size, leaf_hash(data))
+    return size + 1

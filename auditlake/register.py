@@ -1,0 +1,184 @@
+"""Dealing with findings: who answers for one until when, and who looked at a report and signed it off."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from auditlake.clock import Clock
+from auditlake.errors import ReportError
+from auditlake.events.times import Instant, as_instant
+from auditlake.findings.journal import append, concerning, read
+from auditlake.findings.model import Acceptance, Entry, Reopening, Review
+from auditlake.reports.build import subject_of
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from auditlake.reports.model import Finding
+    from auditlake.reports.produce import ComplianceReport
+
+_LONGEST = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A finding with the policy that found it."""
+
+    policy_id: str
+    severity: str
+    as_of: datetime
+    finding: Finding
+
+    @property
+    def state(self) -> str:
+        """``open`` or ``accepted``."""
+        return "open" if self.finding.accepted is None else "accepted"
+
+
+class FindingRegister:
+    """The findings of a lake and what people decided about them. Made by :attr:`auditlake.AuditLake.findings`.
+
+    Args:
+        layout: The lake.
+        clock: Where the present comes from.
+        judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+    """
+
+    def __init__(self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]]) -> None:
+        self._layout = layout
+        self._clock = clock
+        self._judge = judge
+
+    def list(self, *policy_ids: str, **options: Any) -> tuple[Listed, ...]:
+        """What the policies find; of every policy if none is named. The options are those of ``reports``."""
+        return tuple(
+            Listed(each.policy_id, each.report.severity, each.report.as_of, finding)
+            for each in self._judge(*policy_ids, pages=False, **options)
+            for finding in each.report.violations
+        )
+
+    def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
+        """A finding, and every entry of the journal about it or those that an acceptance of it covers.
+
+        Raises:
+            ReportError: No policy finds it in the period asked for.
+        """
+        found = self._find(finding_id, **options)
+        subject = subject_of(found.policy_id, found.finding)
+        entries = [line.entry for line in read(self._layout)]
+        mine = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
+        about = [
+            each for each in entries if each.number in mine or (isinstance(each, Reopening) and each.acceptance in mine)
+        ]
+        return found, tuple(about)
+
+    def accept(
+        self, finding_id: str, *, reason: str, owner: str, until: Instant, ticket: str | None = None,
+        by: str | None = None, **options: Any,
+    ) -> Acceptance:  # fmt: skip
+        """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
+
+        They are still shown, and do not count for the status. As of later instants they are open again.
+
+        Args:
+            finding_id: The finding's id.
+            reason: Why.
+            owner: Who answers for it.
+            until: When it is to be looked at again.
+            ticket: Where more is said.
+            by: Who writes it down; the user that this process runs as if None.
+            **options: Those of ``reports``, where the finding is not of the usual period as of now.
+
+        Raises:
+            ReportError: No policy finds it, it is accepted already, or something is missing.
+            LakeError: It could not be written down.
+        """
+        now, limit = self._clock(), as_instant(until)
+        if limit <= now:
+            message = f"an acceptance must end in the future, got {limit.isoformat()}"
+            raise ReportError(message, hint="look at it again by then: give a later --until")
+        texts = {"reason": reason, "owner": owner, "by": by or _user()}
+        for name, text in texts.items():
+            _check(name, text)
+        found = self._find(finding_id, **options)
+        if (standing := found.finding.accepted) is not None:
+            message = f"finding {finding_id} is accepted already, until {standing.until.isoformat()}"
+            raise ReportError(message, hint="auditlake finding reopen takes that back")
+        finding = found.finding
+        entry = Acceptance(
+            0, now, finding.id, subject_of(found.policy_id, finding), finding.start, limit, **texts, ticket=ticket
+        )
+        written = append(self._layout, entry).entry
+        assert isinstance(written, Acceptance)
+        return written
+
+    def reopen(self, finding_id: str, *, reason: str, by: str | None = None) -> Reopening:
+        """Take back the acceptance that was given on a finding.
+
+        Raises:
+            ReportError: No acceptance that was given on it stands.
+            LakeError: It could not be written down.
+        """
+        by = by or _user()
+        _check("reason", reason)
+        _check("by", by)
+        lines = read(self._layout)
+        given = [
+            line.entry for line in lines if isinstance(line.entry, Acceptance) and line.entry.finding_id == finding_id
+        ]
+        for each in reversed(given):
+            if each in concerning(lines, each.subject.policy_id).acceptances:
+                policy_id = each.subject.policy_id
+                entry = Reopening(0, self._clock(), policy_id, each.number, finding_id, reason, by)
+                written = append(self._layout, entry).entry
+                assert isinstance(written, Reopening)
+                return written
+        message = f"no acceptance was given on finding {finding_id}, or it was taken back"
+        raise ReportError(message, hint="auditlake finding list --accepted names those that stand, with their ids")
+
+    def review(
+        self, policy_id: str, *, note: str, by: str | None = None, ticket: str | None = None, **options: Any
+    ) -> tuple[Review, ComplianceReport]:
+        """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
+
+        Raises:
+            ReportError: The note is missing.
+            LakeError: It could not be written down.
+        """
+        by = by or _user()
+        _check("note", note)
+        _check("by", by)
+        (made,) = self._judge(policy_id, pages=False, **options)
+        said = made.report
+        digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
+        entry = Review(
+            0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, note, ticket
+        )
+        written = append(self._layout, entry).entry
+        assert isinstance(written, Review)
+        return written, made
+
+    def _find(self, finding_id: str, **options: Any) -> Listed:
+        found = self.list(**options)
+        for each in found:
+            if each.finding.id == finding_id:
+                return each
+        message = f"no policy finds {finding_id!r} in this period"
+        raise ReportError(message, hint="auditlake finding list names them; --as-of and --period say when to look")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def _check(name: str, text: str) -> None:
+    if not text.strip() or len(text) > _LONGEST:
+        got = "nothing" if not text.strip() else f"{len(text):,} characters"
+        raise ReportError(f"{name}: expected 1 to {_LONGEST:,} characters, got {got}")

@@ -1,0 +1,130 @@
+"""A report done again: the same policy on the same snapshot, compared number by number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
+
+if TYPE_CHECKING:
+    from auditlake.reports.produce import ComplianceReport
+
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value that is not what it was."""
+
+    where: str
+    """Its place in the report, e.g. ``threshold.episodes``; findings are named by their ids."""
+    then: Any
+    """What the report says; the text ``nothing`` where it does not have that place."""
+    now: Any
+    """What it would say now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reperformance:
+    """What doing a report again gave."""
+
+    policy_id: str
+    as_of: str
+    snapshot: int
+    identical: bool
+    """Whether every number is the same."""
+    differences: tuple[Difference, ...]
+    reasons: tuple[str, ...]
+    """Why, as far as the report and the lake tell."""
+
+
+def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[ComplianceReport]]) -> Reperformance:
+    """Do a report again.
+
+    Args:
+        path: Its JSON.
+        lake_id: The lake's id.
+        judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+
+    Raises:
+        ReportError: The file is no report, or one of another lake.
+    """
+    then = read_report(path)
+    evidence = then["evidence"]
+    if evidence["lake_id"] != lake_id:
+        message = f"{path} is a report of lake {evidence['lake_id']}, not of this one, {lake_id}"
+        raise ReportError(message, hint="name the lake that it was made from with --lake")
+    said = (then["policy_id"], then["as_of"], evidence["snapshot"])
+    try:
+        (made,) = judge(
+            then["policy_id"], as_of=then["as_of"], **then["period"], snapshot=evidence["snapshot"],
+            generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
+        )  # fmt: skip
+    except (PolicyNotFoundError, SnapshotError) as error:
+        return Reperformance(*said, identical=False, differences=(), reasons=(str(error),))
+    now = json.loads(made.json())
+    differences = tuple(_differences(then, now))
+    return Reperformance(*said, not differences, differences, tuple(_reasons(differences)))
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report's JSON.
+
+    Raises:
+        ReportError: It cannot be read, or is none.
+    """
+    from auditlake.reports.render import check
+
+    try:
+        report = json.loads(path.read_bytes())
+        check(report)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError, ReportError) as error:
+        message = f"{path} is no report of auditlake: {' '.join(str(error).split())[:300]}"
+        raise ReportError(message, hint="expected the JSON that auditlake report writes") from error
+    assert isinstance(report, dict)
+    return report
+
+
+def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in dict.fromkeys((*then, *now)):
+            place = f"{where}.{key}" if where else str(key)
+            yield from _differences(then.get(key, _ABSENT), now.get(key, _ABSENT), place)
+    elif isinstance(then, list) and isinstance(now, list) and then != now:
+        names = [_named(then), _named(now)]
+        for key in dict.fromkeys((*names[0], *names[1])):
+            yield from _differences(names[0].get(key, _ABSENT), names[1].get(key, _ABSENT), f"{where}[{key}]")
+    elif then != now or type(then) is not type(now):
+        yield Difference(where, then, now)
+
+
+def _named(listed: list[Any]) -> dict[str, Any]:
+    """The items of a list by what names them: findings by id, days by date, queries by name, others by place."""
+    for name in ("id", "date", "name"):
+        keys = [item.get(name) for item in listed if isinstance(item, dict)]
+        if len(keys) == len(listed) and None not in keys and len(set(keys)) == len(keys):
+            return {str(key): item for key, item in zip(keys, listed, strict=True)}
+    return {str(place): item for place, item in enumerate(listed)}
+
+
+def _reasons(differences: Sequence[Difference]) -> Iterator[str]:
+    by_place = {each.where: each for each in differences}
+    if changed := by_place.get("evidence.policy_digest"):
+        yield f"the policy has changed: it was {changed.then}, and is {changed.now}"
+    if changed := by_place.get("evidence.rows"):
+        yield f"the rows of the snapshot have changed: there were {changed.then:,}, and are {changed.now:,}"
+    if "evidence.journal.digest" in by_place:
+        yield "the journal of findings has changed before the entry that the report names"
+    if any(place.startswith("evidence.queries") and place.endswith((".sql", "]")) for place in by_place):
+        yield "the statements have changed: another version of auditlake made the report, or the policy has changed"
+    if any(place.startswith("retention.") for place in by_place):
+        yield "retention depends on the lake's other policies and holds, which are those of now"
+    if differences and not {"evidence.policy_digest", "evidence.rows"} & set(by_place):
+        same = "the policy file and the number of rows are the same"
+        yield f"{same}: what no other reason explains was changed in the report or in the data"

@@ -1,0 +1,58 @@
+"""What a notebook shows of a report and of its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.model import Finding, Report
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.reports.words import count, moment, verdict_words
+
+_SHOWN = 20
+_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "said")
+_KINDS = {
+    "threshold_exceeded": "episode",
+    "missing_required_type": "missing type",
+    "coverage_gap": "gap",
+}
+
+
+class Findings(tuple[Finding, ...], Shown):
+    """Findings in the order of their report."""
+
+    __slots__ = ()
+
+    def _card(self) -> Card:
+        headings, rows = (_HEADINGS, cells(map(_row, self[:_SHOWN]))) if self else ((), ())
+        return Card("findings", count(len(self), "finding"), headings=headings, rows=rows, note=_more(self))
+
+
+def report_card(report: Report) -> Card:
+    """A report in short; the page says all."""
+    answer, kept = report.threshold, report.retention
+    facts = (
+        Fact("period", f"{moment(report.since)} to {moment(report.until)}"),
+        Fact("as of", moment(report.as_of)),
+        Fact("snapshot", str(report.evidence.snapshot)),
+        Fact("events", f"{report.total_events:,}"),
+        Fact(
+            "threshold", f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
+        ),
+        Fact("due for deletion", f"{kept.due:,}"),
+        Fact("why", verdict_words(report)),
+    )
+    found = Findings(report.violations)
+    headings, rows = (_HEADINGS, cells(map(_row, found[:_SHOWN]))) if found else ((), ())
+    note = "; ".join(filter(None, [_more(found), '.chart("daily_peaks"), .findings, .html(), .json()']))
+    return Card("report", cut(report.policy_name), report.status, facts, headings, rows, note)
+
+
+def _row(finding: Finding) -> Sequence[object]:
+    about = finding.event_type or ", ".join((finding.group or {}).values()) or None
+    end = "goes on" if finding.start is not None and finding.end is None else finding.end
+    return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, finding.message)
+
+
+def _more(found: Sequence[Finding]) -> str:
+    return f"the first {_SHOWN} of {count(len(found), 'finding')}" if len(found) > _SHOWN else ""

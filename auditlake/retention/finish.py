@@ -1,0 +1,115 @@
+"""What follows a commit of retention, now or, should its writer have died, when the next one comes this way.
+
+Everything here is told by the Delta log: the certificate is in the commit, whole, and so are the names of the files
+that go. So it can be done again at any time and ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from auditlake.errors import RetentionError
+from auditlake.landing.blank import blank
+from auditlake.reports.certificate import certificate_id
+from auditlake.reports.render import render_certificate_json, render_certificate_page
+from auditlake.retention.alertfiles import followed
+from auditlake.store.compact import unlink_unused
+from auditlake.store.delta import Snapshot
+from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.store.history import commit_metadata, history, removals
+from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.recorded import settle_ledger
+
+_KINDS = ("retention", "erase")
+
+
+def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
+    """Finish what writers committed and died over, and remove what went with commits of retention after the grace.
+
+    To be called with the lake's lock held, the log being durable. Gives how many data files were removed.
+    """
+    settle_ledger(layout)
+    done = list(_commits(layout, live.version))
+    if not done:
+        return 0
+    for _, own in done:
+        if own.get("certificate"):
+            _write_certificate(layout, own["certificate"])
+    for version, own in done:
+        _remove_leftovers(layout, version, own)
+    blank(layout, followed(layout))
+    return unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
+
+
+def carried_out(layout: Layout, newest: int, plan: str) -> str | None:
+    """The certificate's id of the commit that carried out a plan, by the plan's digest; None if none has."""
+    for _, own in _commits(layout, newest):
+        said = own.get("certificate")
+        if said and said["plan_digest"] == plan:
+            return certificate_id(render_certificate_json(said))
+    return None
+
+
+def certificate_paths(layout: Layout, name: str) -> tuple[Path, Path]:
+    """The JSON and the page of a certificate."""
+    return layout.certificates / f"{name}.json", layout.certificates / f"{name}.html"
+
+
+def _commits(layout: Layout, newest: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for version, kind in sorted(history(layout, newest).others.items()):
+        if kind in _KINDS and (own := commit_metadata(layout, version)):
+            yield version, own
+
+
+def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
+    data = render_certificate_json(said)
+    name = certificate_id(data)
+    made, page = certificate_paths(layout, name)
+    if made.exists() and page.exists():
+        return
+    layout.certificates.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sync_folder(layout.root)
+    write_whole(page, render_certificate_page(said, name))
+    write_whole(made, data)  # last: where it is, the page is too
+
+
+def _remove_leftovers(layout: Layout, version: int, own: Mapping[str, Any]) -> None:
+    """Remove the files beside the table that a commit says go, but not one that has come again since."""
+    folders = set()
+    decided = layout.commit(version).stat().st_mtime
+    for each in own.get("certificate", {}).get("leftovers", ()):
+        if each["kind"] == "alert":  # written anew
+            continue
+        path = layout.root / each["path"]
+        if path.parent not in (layout.quarantine, layout.reports):
+            message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"
+            raise RetentionError(message, hint="the log has been changed; nothing was removed")
+        if path.exists() and path.stat().st_mtime <= decided:
+            path.unlink()
+            folders.add(path.parent)
+    for folder in sorted(folders):
+        sync_folder(folder)
+
+
+def _removed(layout: Layout, versions: list[int]) -> frozenset[str]:
+    """The files that commits of retention removed, and older ones of the same days that compaction had replaced.
+
+    Those hold the same rows. Of each day only what was removed before its last such commit: what comes later does not
+    hold them any more.
+    """
+    gone: set[str] = set()
+    last_of: dict[date, int] = {}
+    for version in versions:
+        for path in removals(layout, version):
+            gone.add(path)
+            if named := part_day_and_digest(path):
+                last_of[named[0]] = version
+    for version in range(1, max(last_of.values(), default=0)):
+        own = commit_metadata(layout, version) or {}
+        if own.get("kind") == "compact":
+            replaced = ((path, part_day_and_digest(path)) for path in removals(layout, version))
+            gone.update(path for path, named in replaced if named and version < last_of.get(named[0], 0))
+    return frozenset(gone)

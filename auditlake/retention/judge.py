@@ -1,0 +1,104 @@
+"""What is judged by which instants: policies, holds and settings as the values that ``sql/retention`` binds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from auditlake.events.paths import PersonalPath
+from auditlake.policies.compile import Step, earlier, fill_holds, longest_retention
+from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.sqlfiles import statement
+from auditlake.store.pseudonyms import Pseudonyms
+
+_DAY = timedelta(days=1)
+
+DEFAULT = "default_retention"
+"""The name of the rule for events that no policy governs; no policy has it, since it is no policy's file."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The rules at an instant."""
+
+    policies: tuple[Policy, ...]
+    holds: tuple[Hold, ...]
+    """Those that are active, with the pseudonyms of whom they name."""
+    default_retention: Duration | None
+    personal: tuple[PersonalPath, ...]
+    """Where personal data lies beside the columns."""
+    names: Pseudonyms | None
+    as_of: datetime
+
+    @property
+    def midnight(self) -> datetime:
+        """00:00 UTC of the day of as_of: what is kept until before then is due."""
+        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @cached_property
+    def keepers(self) -> dict[str, Policy]:
+        """The policy that keeps each governed type the longest."""
+        types = sorted({name for policy in self.policies for name in policy.required_events})
+        found = {name: longest_retention(name, self.policies) for name in types}
+        return {name: policy for name, policy in found.items() if policy is not None}
+
+    @cached_property
+    def limits(self) -> dict[str, Policy]:
+        """The policy with the shortest max_retention for each type that has one, the first by id among equals."""
+        found: dict[str, tuple[int, Policy]] = {}
+        for policy in sorted(self.policies, key=lambda each: each.id):
+            for name in policy.required_events if policy.max_retention else ():
+                length = policy.max_retention.microseconds if policy.max_retention else 0
+                if name not in found or length < found[name][0]:
+                    found[name] = (length, policy)
+        return {name: policy for name, (_, policy) in sorted(found.items())}
+
+    def rule(self, event_type: str) -> str | None:
+        """What keeps events of a type the longest: a policy's id, :data:`DEFAULT`, or None: nothing ends it."""
+        if event_type in self.keepers:
+            return self.keepers[event_type].id
+        return DEFAULT if self.default_retention else None
+
+    def cutoff(self, event_type: str) -> datetime | None:
+        """Events of a type before it are due; None: never."""
+        keeper = self.keepers.get(event_type)
+        length = keeper.retention_period if keeper else self.default_retention
+        return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
+
+    def limit(self, event_type: str) -> datetime | None:
+        """Personal data before it must not stay: the limit ends by the end of the day of as_of, so it is never late."""
+        policy = self.limits.get(event_type)
+        length = policy.max_retention if policy else None
+        return earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds)) if length else None
+
+    def step(self, name: str, **more: object) -> Step:
+        """A statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
+        file = (
+            "retention/judge.sql" if name in {"judged", "whole_days", "held_by", "over_limit"} else "retention/day.sql"
+        )
+        return fill_holds(statement(file, name), self.holds, self._values | more)
+
+    @cached_property
+    def _values(self) -> dict[str, object]:
+        types, limited = list(self.keepers), list(self.limits)
+        keys: dict[str, object] = {"inner_key": b"", "outer_key": b"", "check_key": None}
+        return {
+            "types": types,
+            "cutoffs": [self.cutoff(name) for name in types],
+            "default_cutoff": self.default_retention
+            and earlier(self.midnight, timedelta(microseconds=self.default_retention.microseconds)),
+            "limited_types": limited,
+            "limits": [self.limit(name) for name in limited],
+            "as_of": self.as_of,
+            "in_details": [path.below for path in self.personal if path.column == "details"],
+            "in_metadata": [path.below for path in self.personal if path.column == "metadata"],
+            **(self.names.values if self.names else keys),
+        }
+
+
+def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:
+    """The longest that anything is kept; None where nothing ends."""
+    lengths = [policy.retention_period for policy in policies] + ([default_retention] if default_retention else [])
+    return max(lengths, key=lambda each: each.microseconds, default=None)

@@ -1,0 +1,118 @@
+"""Holds begin and end: the file is written, and the Delta log records it, so that neither goes unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from auditlake.errors import HoldError
+from auditlake.policies.loader import load_policies
+from auditlake.policies.model import Duration, Hold
+from auditlake.retention.holds import (
+    HoldRequest,
+    check_hold_id,
+    chosen_hold,
+    load_holds,
+    new_hold,
+    released_hold,
+)
+from auditlake.retention.record import Record
+from auditlake.retention.terms import last_recorded, terms_of, with_hold
+from auditlake.store import delta
+from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.store.failures import explained
+from auditlake.store.layout import Layout
+from auditlake.store.lock import exclusive
+from auditlake.store.pseudonyms import Pseudonyms
+
+
+def add_hold(
+    layout: Layout,
+    hold_id: str,
+    request: HoldRequest,
+    event_types: frozenset[str],
+    default_retention: Duration | None,
+    *,
+    operator: str,
+    now: datetime,
+    wait_seconds: float,
+) -> Hold:
+    """Begin a hold. It counts from the moment its file is there.
+
+    Raises:
+        HoldError: It says something that a hold cannot, or there is one of that name.
+    """
+    check_hold_id(hold_id)
+    hold, data = new_hold(hold_id, request, now, event_types)
+    with explained(layout, "the hold"), exclusive(layout.lock, wait_seconds=wait_seconds):
+        layout.holds.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        sync_folder(layout.root)
+        if layout.hold(hold_id).exists():
+            raise HoldError(f"the lake has a hold {hold_id!r} already", hint="choose another name; none is used twice")
+        write_whole(layout.hold(hold_id), data)
+        said = f"recorded the hold {hold_id}"
+        _record(layout, hold, "added", said, event_types, default_retention, operator=operator, now=now)
+    return hold
+
+
+def release_hold(
+    layout: Layout,
+    hold_id: str,
+    reason: str,
+    event_types: frozenset[str],
+    default_retention: Duration | None,
+    *,
+    operator: str,
+    now: datetime,
+    wait_seconds: float,
+) -> Hold:
+    """End a hold; its file stays.
+
+    Should a release have been interrupted before it was recorded, it is recorded now.
+
+    Raises:
+        HoldError: There is none of that name, it has ended, or there is no reason.
+    """
+    check_hold_id(hold_id)
+    with explained(layout, "the release"), exclusive(layout.lock, wait_seconds=wait_seconds):
+        hold = chosen_hold(load_holds(layout, event_types), hold_id)
+        recorded = last_recorded(layout, delta.newest_version(layout)) or {"holds": {}}
+        if hold.released is None or recorded["holds"].get(hold_id) == hold.digest:
+            hold, data = released_hold(hold, reason, now, event_types)
+            write_whole(layout.hold(hold_id), data)
+        said = f"recorded the release of the hold {hold_id}"
+        _record(layout, hold, "released", said, event_types, default_retention, operator=operator, now=now)
+    return hold
+
+
+def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
+    """Holds that also find what has become a pseudonym of those whom they name."""
+    if names is None:
+        return tuple(holds)
+    return tuple(
+        replace(hold, user_ids=(*hold.user_ids, *map(names.of, hold.user_ids))) if hold.user_ids else hold
+        for hold in holds
+    )
+
+
+def _record(
+    layout: Layout,
+    hold: Hold,
+    what: str,
+    said: str,
+    event_types: frozenset[str],
+    default_retention: Duration | None,
+    *,
+    operator: str,
+    now: datetime,
+) -> None:
+    """Only the hold's own part of the recorded terms moves on: a weaker policy is still noticed by the next apply."""
+    snapshot = delta.read_snapshot(layout)
+    recorded = last_recorded(layout, snapshot.version)
+    if recorded is None:
+        policies, holds = load_policies(layout.policies, event_types), load_holds(layout, event_types)
+        recorded = terms_of(policies, holds, default_retention)
+    terms = with_hold(recorded, hold)
+    record = Record("hold", now, operator, said, terms, hold={"id": hold.id, "what": what, "digest": hold.digest})
+    delta.commit(layout, snapshot, delta.Change((), (), record.metadata(), data_change=False, details=record.details()))

@@ -1,0 +1,152 @@
+"""The verbs of a lake that are about keeping and deleting; :class:`auditlake.AuditLake` has them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from auditlake.clock import Clock
+from auditlake.events.times import Instant, as_instant, given
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    from auditlake.landing.flush import FlushSummary
+    from auditlake.policies.model import Hold
+    from auditlake.retention.apply import Applied
+    from auditlake.retention.erase import Erased
+    from auditlake.retention.plan import RetentionPlan
+
+
+class RetentionVerbs:
+    """Holds, retention and erasure of a lake."""
+
+    layout: Layout
+    config: Any
+    _clock: Clock
+    _wait: float
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every legal hold of the lake by id; those that have ended are on record too.
+
+        Raises:
+            HoldError: A file cannot be used; every mistake of every file is listed.
+        """
+        from auditlake.retention.holds import load_holds
+
+        return load_holds(self.layout, self.config.event_types)
+
+    def binding_holds(self) -> tuple[Hold, ...]:
+        """The holds as they count: whom they name is also found by the pseudonym that has taken the name's place."""
+        from auditlake.retention.keeping import widened
+        from auditlake.store.pseudonyms import pseudonyms
+
+        return widened(self.holds(), pseudonyms(self.layout, make=False))
+
+    def add_hold(
+        self,
+        hold_id: str,
+        *,
+        reason: str,
+        owner: str,
+        ticket: str,
+        event_types: Sequence[str] = (),
+        user_ids: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        since: Instant | None = None,
+        until: Instant | None = None,
+        operator: str | None = None,
+    ) -> Hold:
+        """Keep events from deletion and change until the hold is released: those that match everything it names.
+
+        Args:
+            hold_id: Its name: small letters, digits, ``_`` and ``-``.
+            reason, owner, ticket: Why, who answers for it, and where it is written down.
+            event_types, user_ids, resources: Only events with one of each that is given.
+            since, until: Only events from then, and up to then; both inclusive.
+            operator: Who does this; as the system knows them if None.
+
+        Raises:
+            HoldError: There is one of that name, or it says something that a hold cannot.
+        """
+        from auditlake.retention.holds import HoldRequest
+        from auditlake.retention.keeping import add_hold
+
+        request = HoldRequest(
+            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given(until)
+        )
+        return add_hold(self.layout, hold_id, request, **self._keeping(operator))
+
+    def release_hold(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
+        """End a hold. What it kept may then be due; the hold itself stays on record."""
+        from auditlake.retention.keeping import release_hold
+
+        return release_hold(self.layout, hold_id, reason, **self._keeping(operator))
+
+    def retention_plan(self, as_of: Instant | None = None) -> RetentionPlan:
+        """What is due at an instant (now if None), what stays and why; what was logged is flushed first."""
+        from auditlake.retention.planning import plan
+
+        self.flush()
+        return plan(self.layout, self.config, self._clock() if as_of is None else as_instant(as_of))
+
+    def retention_apply(
+        self,
+        *,
+        as_of: Instant | None = None,
+        plan: str | None = None,
+        accept_weaker: str | None = None,
+        operator: str | None = None,
+    ) -> Applied:
+        """Delete what is due, and nothing else: one commit, a certificate, and the files go after the grace.
+
+        Args:
+            as_of: The instant to judge at; now if None, and never after now.
+            plan: The digest of the plan that was looked at; refused if there is another one by now.
+            accept_weaker: Why policies or holds that have become weaker since they were recorded are right.
+            operator: Who does this; as the system knows them if None.
+
+        Raises:
+            RetentionError: The plan has changed, or the rules have become weaker; nothing was deleted.
+            CommitError: The commit was refused; nothing was deleted.
+        """
+        from auditlake.retention.apply import apply
+
+        self.flush()
+        return apply(
+            self.layout, self.config, as_of=self._clock() if as_of is None else as_instant(as_of), digest=plan,
+            accept_weaker=accept_weaker, **self._acting(operator),
+        )  # fmt: skip
+
+    def erase(
+        self, user_id: str, *, reason: str, ticket: str, paths: Sequence[str] = (), operator: str | None = None
+    ) -> Erased:
+        """Replace the personal data in a person's events by pseudonyms; the events stay, and holds win.
+
+        Args:
+            user_id: Who.
+            reason, ticket: Why, and where it is written down.
+            paths: Places in details and metadata beside those that lake.toml names, e.g. ``$.details.email``.
+            operator: Who does this; as the system knows them if None.
+
+        Raises:
+            RetentionError: Something is missing, or a hold has gone or changed; nothing was changed.
+        """
+        from auditlake.retention.erase import Person, erase
+
+        self.flush()
+        return erase(self.layout, self.config, Person(user_id, reason, ticket, tuple(paths)), **self._acting(operator))
+
+    def flush(self) -> FlushSummary:
+        """Bring what was logged into the table."""
+        raise NotImplementedError
+
+    def _keeping(self, operator: str | None) -> dict[str, Any]:
+        known = {"event_types": self.config.event_types, "default_retention": self.config.default_retention}
+        return known | self._acting(operator)
+
+    def _acting(self, operator: str | None) -> dict[str, Any]:
+        from auditlake.retention.record import operator_or_user
+
+        now: datetime = self._clock()
+        return {"operator": operator_or_user(operator), "now": now, "wait_seconds": self._wait}

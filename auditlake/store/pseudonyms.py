@@ -1,0 +1,88 @@
+"""What stands in the place of a person: the same for the same value in one lake, and not to be guessed.
+
+A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
+text that only looks like one. The key never leaves the lake; without it nobody can try values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditlake.errors import LakeError, LakeFormatError
+from auditlake.store.durable import write_whole
+from auditlake.store.layout import Layout
+
+PREFIX = "pseudonym-"
+_SHAPE = re.compile(rf"{PREFIX}[0-9a-f]{{40}}\Z", re.ASCII)
+_BLOCK = 64
+"""Bytes of a block of SHA-256."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Pseudonyms:
+    """The pseudonyms of one lake."""
+
+    key: bytes
+
+    def of(self, value: str) -> str:
+        """The pseudonym of a value; one of this lake stays what it is."""
+        if self.knows(value):
+            return value
+        body = hmac.new(self._name_key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+        return f"{PREFIX}{body}{self._check(body)}"
+
+    def knows(self, value: str) -> bool:
+        """Whether a text is a pseudonym of this lake."""
+        body = value[len(PREFIX) : -8]
+        return _SHAPE.match(value) is not None and hmac.compare_digest(value[-8:], self._check(body))
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What the statements of ``sql/retention`` bind to make the same pseudonyms."""
+        return {"inner_key": _padded(self._name_key, 0x36), "outer_key": _padded(self._name_key, 0x5C),
+                "check_key": self._check_key}  # fmt: skip
+
+    @property
+    def _name_key(self) -> bytes:
+        return hmac.digest(self.key, b"auditlake pseudonym name", "sha256")
+
+    @property
+    def _check_key(self) -> str:
+        return hmac.digest(self.key, b"auditlake pseudonym check", "sha256").hex()
+
+    def _check(self, body: str) -> str:
+        return hashlib.sha256((self._check_key + body).encode()).hexdigest()[:8]
+
+
+def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
+    """The pseudonyms of a lake; None where it has no key yet and none is to be made.
+
+    Raises:
+        LakeFormatError: The key's file does not hold a key.
+        LakeError: It cannot be read or made.
+    """
+    try:
+        if make and not layout.pseudonyms.exists():
+            write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode())
+        return Pseudonyms(_key(layout.pseudonyms))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LakeError(f"the key of the pseudonyms, {layout.pseudonyms}: {error.strerror or error}") from error
+
+
+def _key(path: Path) -> bytes:
+    text = path.read_bytes()
+    if re.fullmatch(rb"[0-9a-f]{64}\n?", text) is None:
+        message = f"{path} does not hold a key of 64 hexadecimal digits"
+        raise LakeFormatError(message, hint="restore it from a backup: another key makes other pseudonyms")
+    return bytes.fromhex(text.decode())
+
+
+def _padded(key: bytes, pad: int) -> bytes:
+    return bytes(byte ^ pad for byte in key.ljust(_BLOCK, b"\0"))

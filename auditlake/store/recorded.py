@@ -1,0 +1,141 @@
+"""What the ledger says of a commit: the roots of what it brought, read back from its files, and which these are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from auditlake.errors import CommitError
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger import book
+from auditlake.ledger.entry import KINDS, EntryFile
+from auditlake.ledger.kept import keep_marks
+from auditlake.store.history import commit_leaf
+from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.lock import exclusive, workspace
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from auditlake.ledger.leaves import Part
+    from auditlake.store.delta import Change, DataFile, Snapshot
+
+_KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
+"""What the ledger calls kinds of commits, where it has a word of its own."""
+_MEMORY = "256MB"
+"""What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
+
+
+def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepared:
+    """Write the ledger's entry of a commit on top of ``seen``, which is durable; the lake's lock is held.
+
+    Raises:
+        CommitError: The ledger has no word for such a commit.
+        LedgerError: The ledger is damaged, or is not the one of this log; nothing was changed.
+    """
+    said = change.metadata.get("kind")
+    if (kind := _KINDS.get(str(said), said)) not in KINDS:
+        raise CommitError(
+            f"the ledger has no word for a commit of kind {said!r}", hint="that is a mistake in auditlake"
+        )
+    # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
+    parts, marks = parts_of(layout, change.adds) if kind == "append" else ((), {})
+    record = book.Record(
+        kind, str(change.metadata.get("at", "")), parts,
+        tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
+        change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
+    )  # fmt: skip
+    committed = partial(commit_leaf, layout)
+    return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
+
+
+@contextmanager
+def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> Iterator[None]:
+    """Change policies within this, under the lake's lock; the ledger then says so.
+
+    What somebody changed by hand before is recorded as such first. Should the writer die in between, the next commit
+    notices. A lake without a ledger begins one with its next commit, which says what its policies are.
+    """
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        if not book.checkpoint_path(layout).exists():
+            yield
+            return
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        said = seen.version, now.isoformat(), partial(commit_leaf, layout), lambda: existing(layout, seen)
+        book.notice(layout, *said)
+        yield
+        book.notice(layout, *said, by="auditlake")
+
+
+def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
+    """Let a new key sign the ledger's checkpoints, and give its public half (``NAME+ID+BASE64``)."""
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        known = partial(commit_leaf, layout), lambda: existing(layout, seen)
+        return str(book.rotate(layout, seen.version, now.isoformat(), *known))
+
+
+def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
+    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        settle_ledger(layout, begin=True)
+        return bytes(book.read_note(layout) or b"")
+
+
+def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
+    """Finish what a dead writer left in the ledger, and give the newest snapshot; the lake's lock is held.
+
+    Args:
+        layout: The lake.
+        begin: Begin a ledger if there is none.
+    """
+    from auditlake.store import delta
+
+    seen = delta.read_snapshot(layout)
+    delta.sync_log(layout, seen.version)
+    committed = partial(commit_leaf, layout)
+    if begin or book.checkpoint_path(layout).exists():
+        book.settle(layout, seen.version, committed, lambda: existing(layout, seen))
+    return seen
+
+
+def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
+    """The digests of the checkpoint of the Delta log, where the commit before made one: readers begin with it."""
+    paths = [layout.delta_checkpoint(version), layout.delta_pointer]
+    if not all(path.is_file() for path in paths):
+        return {}
+    return {"delta_checkpoint": {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}}
+
+
+def existing(layout: Layout, seen: Snapshot) -> book.Record:
+    """What a ledger says that begins with a snapshot. Files of other programs are not vouched for."""
+    ours = [file for file in seen.files if part_day_and_digest(file.path)]
+    parts, marks = parts_of(layout, ours)
+    return book.Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
+
+
+def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, str]]:
+    """The parts of the rows of data files, and what an entry says of their marks, which are kept."""
+    if not files:
+        return (), {}
+    from auditlake.engine.duck import connect, view_events
+    from auditlake.ledger.leaves import parts
+
+    paths = [layout.events / file.path for file in files]
+    with workspace(layout.staging) as spill, connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
+        view_events(connection, paths, columns=FILE_COLUMNS)
+        found = tuple(parts(connection, marks := bytearray()))
+    return found, {"marks": keep_marks(layout, bytes(marks))} if marks else {}
+
+
+def _file(file: DataFile) -> EntryFile:
+    return EntryFile(file.path, file.size, file.rows)

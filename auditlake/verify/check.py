@@ -1,0 +1,469 @@
+"""Whether a lake is what its ledger says, by public data alone: ``verify``.
+
+It shares with the writer the paths and the hashing, and nothing else: log, entries, tree, signature and files are read
+here by the words of their formats. No damage makes it fail; whatever it cannot read is a problem that it names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from auditlake.errors import LedgerError
+from auditlake.ledger.leaves import Part
+from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
+from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.verify.anchors import Anchors, read_anchors
+from auditlake.verify.deltalog import DeltaLog, read_log
+from auditlake.verify.marks import Rows, marks_path
+from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
+from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
+from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
+from auditlake.verify.taken import Taking, quarantined, read_takings, told
+from auditlake.verify.tree import LedgerEntry, Tree, read_tree
+
+T = TypeVar("T")
+_TRIES = 5
+"""How often to look again where writers were at work meanwhile."""
+_SIGNING_SECONDS = 1.0
+_LONG = timedelta(days=36_500)
+_UNSIGNED = "is not signed yet"
+GRACE = timedelta(hours=24)
+"""How long files may still lie there that a deletion removed, unless the caller says otherwise."""
+
+
+def verify(
+    layout: Layout,
+    *,
+    now: datetime,
+    full: bool = True,
+    checkpoint: bytes | None = None,
+    public_key: str | None = None,
+    tsa_roots: bytes | None = None,
+    grace: timedelta = GRACE,
+) -> VerifyReport:
+    """Compare everything in a lake with its ledger.
+
+    Args:
+        layout: The lake; it is only read.
+        now: The present.
+        full: Hash every row; otherwise the files, whose names hold their digests, and the tree.
+        checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
+        public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
+        tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
+        grace: How long files may lie there that a deletion removed.
+
+    Raises:
+        LedgerError: The kept checkpoint or public key is not one.
+    """
+    for _ in range(_TRIES):
+        before = _state(layout)
+        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key, tsa_roots)
+        if report.ok or _stays(layout, before, report):
+            break
+    return report
+
+
+def _state(layout: Layout) -> tuple[bytes, int]:
+    """What changes with every commit."""
+    try:
+        data = (layout.ledger / "checkpoint").read_bytes()
+    except OSError:
+        data = b""
+    return data, sum(1 for _ in layout.log.glob("*.json"))
+
+
+def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> bool:
+    """Whether what was found is not due to a writer at work meanwhile; one that is just signing is waited for."""
+    deadline = time.monotonic() + (_SIGNING_SECONDS if any(_UNSIGNED in each.what for each in report.problems) else 0)
+    while (same := _state(layout) == before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return same
+
+
+def _has_no_ledger(layout: Layout) -> bool:
+    return not any((layout.ledger / name).exists() for name in ("checkpoint", "key.pub", "tile"))
+
+
+class _Check:
+    """One verification on its way."""
+
+    def __init__(self, layout: Layout, now: datetime, grace: timedelta, *, full: bool) -> None:
+        self._layout = layout
+        self._now = now
+        self._grace = grace
+        self._full = full
+        self._problems: list[Problem] = []
+        self._notices: list[Problem] = []
+        self._damaged: dict[str, str] = {}
+        """Data files that are not what their names say, and how."""
+
+    def run(self, kept: bytes | None, public_key: str | None, tsa_roots: bytes | None) -> VerifyReport:
+        """Everything."""
+        if public_key is not None:
+            read_key(public_key)
+        older = read_checkpoint(kept) if kept is not None else None
+        log = self._part_of("the log", read_log, self._layout) or DeltaLog()
+        self._problems += log.problems
+        if public_key is None and older is None and not log.leaves and _has_no_ledger(self._layout):
+            return self._no_ledger(log)
+        newest, key = self._checkpoint(public_key)
+        tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
+        self._problems += tree.problems
+        self._part_of("the ledger", self._tree, tree, newest, log)
+        keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
+        if older is not None:
+            self._older(older, keys, tree, log)
+        files = self._part_of("the files", self._files, tree.entries, log) or {}
+        self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
+        self._part_of("what lies beside", self._beside, tree.entries, log)
+        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
+        self._problems += problems
+        batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
+        anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
+        newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
+        anchored = max(older.size if older is not None else 0, anchors.covered())
+        behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
+        return VerifyReport(
+            str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
+            batches, tuple(self._problems), tuple(self._notices), anchored,
+            str(behind[0].said["at"]) if behind else "",
+            *((int(min(self._age(behind[0]), _LONG).total_seconds()),) if behind else (0,)),
+            *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
+        )  # fmt: skip
+
+    def _no_ledger(self, log: DeltaLog) -> VerifyReport:
+        self._wrong("ledger", "there is none: the lake is older than ledgers, and nothing vouches for what it holds; "
+                    "its next commit, or auditlake checkpoint, begins one")  # fmt: skip
+        return VerifyReport(
+            str(self._layout.root), "", 0, root(b"").hex(), log.newest, "", self._full, (), tuple(self._problems),
+            tuple(self._notices), 0, "",
+        )  # fmt: skip
+
+    def _wrong(self, where: str, what: str) -> None:
+        self._problems.append(Problem(where, what))
+
+    def _part_of(self, where: str, work: Callable[..., T], *arguments: Any) -> T | None:
+        """Do a part of the work; should anything be thrown that nobody thought of, that part is wrong, and told."""
+        try:
+            return work(*arguments)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - damage may make anything throw anything
+            self._wrong(where, f"cannot be checked: {type(error).__name__}: {error}")
+            return None
+
+    # The ledger
+
+    def _checkpoint(self, public_key: str | None) -> tuple[SignedCheckpoint, str]:
+        """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
+        key = public_key or ""
+        try:
+            key = key or (self._layout.ledger / "key.pub").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            self._notices.append(Problem("ledger", "is unsigned: whoever can write the lake can make another history"))
+        except (OSError, ValueError) as error:
+            self._wrong("ledger/key.pub", f"cannot be read: {error}")
+        try:
+            newest = read_checkpoint((self._layout.ledger / "checkpoint").read_bytes())
+        except (LedgerError, OSError) as error:
+            self._wrong("ledger/checkpoint", str(error))
+            return SignedCheckpoint("", "", 0, root(b""), -1, "", ()), key
+        return newest, key
+
+    def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, given: bool) -> tuple[str, ...]:
+        """The keys that signed this ledger one after the other, the one that was asked for among them.
+
+        The newest checkpoint is signed by the last of them.
+        """
+        hashes = tree.hashes
+        rotations = [
+            Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
+            for entry in tree.entries
+            if entry.said["kind"] == "key-rotate"
+        ]
+        keys, what = key_chain(rotations)
+        if what:
+            self._wrong("ledger", what)
+        if not key:
+            if newest.signatures:
+                self._wrong("ledger/key.pub", "is not there, and the checkpoint is signed")
+            return ("",)
+        if key in keys:
+            if not given and key != keys[-1]:
+                self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
+            key = keys[-1]
+        elif keys:
+            self._wrong("ledger", f"its checkpoints are signed by other keys than {key}")
+            return (key,)
+        try:
+            if not newest.is_signed_by(key):
+                self._wrong("ledger/checkpoint", f"is not signed by {key}")
+        except LedgerError as error:
+            self._wrong("ledger/key.pub", str(error))
+        return keys or (key,)
+
+    def _tree(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
+        """The entries are those of the checkpoint, and the log is the one that they tell of."""
+        if root(tree.hashes) != newest.root:
+            self._wrong("ledger", "the entries are not those of the checkpoint")
+        if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
+            self._wrong(f"version {newest.version}", "its log entry is not the one that the checkpoint covers")
+        lake = newest.origin.removeprefix("auditlake/")
+        expected: int | None = None
+        for entry in tree.entries:
+            if entry.said.get("lake_id") != lake:
+                self._wrong(f"entry {entry.index}", f"is one of the lake {entry.said.get('lake_id')}")
+            version = entry.said["version"]
+            if version is None:
+                continue
+            self._version(entry, version, expected, log)
+            expected = version + 1
+        if newest.version >= 0 and expected != newest.version + 1:
+            self._wrong(f"version {newest.version}", "the ledger's last entry is about another one")
+        self._newer(tree, newest, log)
+
+    def _version(self, entry: LedgerEntry, version: int, expected: int | None, log: DeltaLog) -> None:
+        for unknown in range(version if expected is None else expected, version):
+            self._wrong(f"version {unknown}", "is unknown to the ledger: another program made it")
+        if expected is not None and version < expected:
+            self._wrong(f"entry {entry.index}", f"is about version {version}, which has one already")
+        if version and log.digests.get(version - 1) != entry.said.get("previous_log"):
+            self._wrong(f"version {version - 1}", "its log entry is not the one that the ledger recorded")
+        if entry.said["kind"] != "begin" and log.leaves.get(version) != leaf_hash(entry.data).hex():
+            self._wrong(f"version {version}", "its commit names another entry of the ledger")
+
+    def _newer(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
+        """Versions behind the checkpoint."""
+        waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
+        for version in range(newest.version + 1, log.newest + 1):
+            if waiting is not None and log.leaves.get(version) == waiting:
+                self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
+            else:
+                self._wrong(f"version {version}", "is unknown to the ledger")
+        if waiting is not None and waiting not in log.leaves.values():
+            self._notices.append(Problem("ledger", "a writer died before it committed; the next one tidies up"))
+
+    def _older(self, older: SignedCheckpoint, keys: Sequence[str], tree: Tree, log: DeltaLog) -> None:
+        """The lake is the continuation of what the kept checkpoint says."""
+        if keys[-1] and not any(older.is_signed_by(key) for key in keys):
+            self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
+        first = tree.hashes[: older.size * HASH_SIZE]
+        if len(tree.bundle) < older.size:
+            self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
+        elif root(first) != older.root:
+            self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")
+        if log.digests.get(older.version) != older.log:
+            self._wrong(f"version {older.version}", "its log entry is not the one that the kept checkpoint covers")
+
+    def _anchors(self, tree: Tree, keys: Sequence[str], roots: bytes | None) -> Anchors:
+        """The time stamps; the lake is the continuation of every checkpoint that was stamped, by a key of its own."""
+        anchors = read_anchors(self._layout, tree.hashes, roots)
+        self._problems += anchors.problems
+        self._notices += anchors.notices
+        for anchor in anchors.found:
+            if keys[-1] and not any(anchor.checkpoint.is_signed_by(key) for key in keys):
+                self._wrong("ledger/anchors", f"the checkpoint of {anchor.size} entries has another signature")
+        return anchors
+
+    # Files
+
+    def _files(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> dict[date, list[tuple[Path, int]]]:
+        """Compare files on the disk, in the log and in the ledger; give those that are part of the lake, by day."""
+        recorded: dict[str, tuple[int, int]] = {}
+        removed: dict[str, LedgerEntry] = {}
+        for entry in entries:
+            for path in entry.said["removes"]:
+                recorded.pop(path, None)
+                removed[path] = entry
+            for path, size, rows in entry.said["adds"]:
+                recorded[path] = (size, rows)
+                removed.pop(path, None)
+        for path in sorted(log.live.keys() - recorded.keys()):
+            self._wrong(f"events/{path}", "is part of the lake and unknown to the ledger")
+        for path in sorted(recorded.keys() - log.live.keys()):
+            self._wrong(f"events/{path}", "is in the ledger and not part of the lake")
+        days: dict[date, list[tuple[Path, int]]] = defaultdict(list)
+        for path in sorted({*recorded, *log.live}):
+            size, rows = recorded.get(path, (log.live.get(path, 0), 0))
+            self._file(path, size)
+            named, file = part_day_and_digest(path), self._layout.events / path
+            if named is not None and file.is_file():
+                days[named[0]].append((file, rows))
+        self._left_behind({*recorded, *log.live}, removed)
+        return days
+
+    def _file(self, path: str, size: int) -> None:
+        """A data file has the size and the digest that its name says."""
+        file, named = self._layout.events / path, part_day_and_digest(path)
+        try:
+            if file.stat().st_size != size:
+                self._damaged[path] = f"has {file.stat().st_size} bytes instead of {size}"
+            elif named is None or (digest := _digest(file)) != named[1]:
+                self._damaged[path] = f"was changed: its bytes have the SHA-256 {digest}" if named else "has no digest"
+        except (OSError, ValueError) as error:
+            self._damaged[path] = f"is missing: {getattr(error, 'strerror', error)}"
+        if path in self._damaged:
+            self._wrong(f"events/{path}", self._damaged[path])
+
+    def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry]) -> None:
+        """Files below events/ that are not part of the lake."""
+        for file in sorted(self._layout.events.rglob("*")):
+            path = file.relative_to(self._layout.events).as_posix()
+            if path in live or unquote(path) in live or path.startswith("_delta_log/") or not file.is_file():
+                continue
+            entry = removed.get(path)
+            if entry is None:
+                # A writer that died before its commit leaves such files, and a compaction takes them.
+                what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
+                self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
+            elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace_of(entry):
+                self._wrong(f"events/{path}", f"was deleted by entry {entry.index}, and is there again or still")
+            else:
+                self._notices.append(Problem(f"events/{path}", f"was replaced by entry {entry.index}, not removed yet"))
+
+    def _grace_of(self, entry: LedgerEntry) -> timedelta:
+        """How long what an entry removed may still lie there: as long as the entry says, if it does."""
+        said = entry.said["details"].get("grace_seconds")
+        return timedelta(seconds=said) if isinstance(said, int) else self._grace
+
+    def _age(self, entry: LedgerEntry) -> timedelta:
+        try:
+            return self._now - datetime.fromisoformat(str(entry.said["at"]))
+        except (ValueError, TypeError):
+            return timedelta.max
+
+    def _log_checkpoints(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
+        """Checkpoints of the Delta log are those that the ledger recorded, and list the files of their version."""
+        recorded: dict[str, str] = {}
+        for entry in entries:
+            recorded |= _texts(entry.said["details"].get("delta_checkpoint"))
+        for name in sorted(recorded):
+            if not (self._layout.log / name).exists():
+                what = "is gone: nothing is lost with it, and opening the lake takes longer"
+                self._notices.append(Problem(f"events/_delta_log/{name}", what))
+        for version, files in sorted(log.at.items()):
+            path = self._layout.delta_checkpoint(version)
+            self._recorded(path, recorded.get(path.name))
+            listed = checkpoint_files(path)
+            if listed is None or {unquote(each) for each in listed} != files:
+                self._wrong(f"events/_delta_log/{path.name}", f"does not list the files of version {version}")
+        pointer = self._layout.delta_pointer
+        newest = max(log.at, default=None)
+        if pointer.exists() and newest is not None and self._layout.delta_checkpoint(newest).name in recorded:
+            self._recorded(pointer, recorded.get(pointer.name))
+
+    def _recorded(self, path: Path, digest: str | None) -> None:
+        where = path.relative_to(self._layout.root).as_posix()
+        try:
+            if digest is None:
+                self._notices.append(Problem(where, "is not recorded yet: the next commit records it"))
+            elif _digest(path) != digest:
+                self._wrong(where, "is not what the ledger recorded")
+        except (OSError, ValueError) as error:
+            self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
+
+    def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
+        """Quarantine, certificates and policies."""
+        for name, version in sorted(quarantined(entries, log.quarantine).items()):
+            digest = name.removeprefix("records-").removesuffix(".jsonl")
+            self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
+        for entry in entries:
+            certificate = entry.said["details"].get("certificate")
+            if isinstance(certificate, str):
+                path = self._layout.certificates / f"{Path(certificate).name}.json"
+                self._named(path, certificate, f"entry {entry.index} names it")
+            if isinstance(marks := entry.said["details"].get("marks"), str):
+                self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
+        policies = _texts(entries[-1].said["policies"]) if entries else {}
+        now = {path.stem: _try_digest(path) for path in sorted(self._layout.policies.glob("*.yaml"))}
+        for name in sorted(policies.keys() | now.keys()):
+            if policies.get(name) != now.get(name):
+                self._notices.append(Problem(f"policies/{name}.yaml", "was changed after the last entry"))
+
+    def _named(self, path: Path, digest: str, why: str) -> None:
+        where = path.relative_to(self._layout.root).as_posix()
+        try:
+            if _digest(path) != digest:
+                self._wrong(where, f"was changed: its bytes are not those that its name says; {why}")
+        except (OSError, ValueError) as error:
+            self._wrong(where, f"is missing: {getattr(error, 'strerror', error)}; {why}")
+
+    # Rows
+
+    def _rows(
+        self,
+        entries: Sequence[LedgerEntry],
+        days: Mapping[date, Sequence[tuple[Path, int]]],
+        takings: Mapping[Key, Taking],
+    ) -> tuple[BatchVerdict, ...]:
+        expected = {(part.batch, part.day): part for entry in entries for part in entry.parts}
+        found, rows = Found(), Rows(self._layout, entries, days)
+        if self._full:
+            found = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
+            for file, why in sorted(found.problems.items()):
+                self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
+        for (batch, day), parts in sorted(found.parts.items()):
+            if (batch, day) not in expected:
+                what = f"has {sum(part.rows for part in parts)} rows of batch {batch} that the ledger does not know"
+                self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day)}")
+        verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
+        for key, part in sorted(expected.items()):
+            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key), rows))
+        return tuple(
+            BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
+            for batch, parts in sorted(verdicts.items())
+        )
+
+    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
+        damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
+        good = PartVerdict(part.batch, part.day, part.rows, *(told(taking) if taking else ("verified", "")))
+        if taking is not None and taking.whole:
+            if found:
+                return PartVerdict(part.batch, part.day, part.rows, "CHANGED", "it was deleted, and has rows again")
+            return good
+        if not self._full:
+            missing = all(" is missing: " in each for each in damaged)
+            wrong = PartVerdict(
+                part.batch, part.day, part.rows, "MISSING" if missing else "CHANGED", "; ".join(damaged)
+            )
+            return wrong if damaged else good
+        if not found and taking is not None:  # one after the other, all of its events went
+            found = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
+        if [*found] == [part]:
+            return good
+        if not found or not found[0].rows:
+            detail = "; ".join(damaged) or "no file has its rows"
+            return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
+        rows = sum(each.rows for each in found)
+        counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
+        which = there.explained(part, taking.replaced if taking else {})
+        return PartVerdict(
+            part.batch, part.day, part.rows, "CHANGED", "; ".join(filter(None, [counted, which, *damaged]))
+        )
+
+
+def _strings(entry: LedgerEntry, *names: str) -> list[str]:
+    return [str(entry.said["details"].get(name, "")) for name in names]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _try_digest(path: Path) -> str | None:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(key): str(each) for key, each in value.items()} if isinstance(value, Mapping) else {}

@@ -1,0 +1,74 @@
+"""The Delta log, read entry by entry as the JSON that it is: which files are part of the lake, what commits say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+from urllib.parse import unquote
+
+from auditlake.store.layout import Layout
+from auditlake.verify.model import Problem
+
+
+@dataclass(slots=True)
+class DeltaLog:
+    """What the log says, as far as it can be read."""
+
+    newest: int = -1
+    digests: dict[int, str] = field(default_factory=dict)
+    """The SHA-256 of each log entry."""
+    leaves: dict[int, str] = field(default_factory=dict)
+    """The leaf of the ledger that each commit names."""
+    quarantine: dict[str, int] = field(default_factory=dict)
+    """Files in quarantine/ that commits name, and which version does."""
+    live: dict[str, int] = field(default_factory=dict)
+    """The files that are part of the newest version, with their sizes."""
+    removed: set[str] = field(default_factory=set)
+    """Files that were part of it once."""
+    at: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The files that were part of the versions that have a checkpoint of the log."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_log(layout: Layout) -> DeltaLog:
+    """Read every entry of the log from the first one on; nothing in it makes this fail."""
+    log = DeltaLog()
+    named = [path.name for path in layout.log.glob("*.json") if path.stem.isdecimal() and len(path.stem) == 20]
+    log.newest = max((int(name[:20]) for name in named), default=-1)
+    for version in range(log.newest + 1):
+        path = layout.commit(version)
+        try:
+            data = path.read_bytes()
+            log.digests[version] = sha256(data).hexdigest()
+            for line in data.splitlines():
+                _apply(log, version, json.loads(line))
+        except OSError as error:
+            log.problems.append(Problem(_name(layout, version), f"cannot be read: {error.strerror}"))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            log.problems.append(Problem(_name(layout, version), f"is not a log entry: {error}"))
+        if layout.delta_checkpoint(version).exists():
+            log.at[version] = frozenset(log.live)
+    if log.newest < 0:
+        log.problems.append(Problem("events/_delta_log", "there is no log entry"))
+    return log
+
+
+def _name(layout: Layout, version: int) -> str:
+    return layout.commit(version).relative_to(layout.root).as_posix()
+
+
+def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
+    if added := action.get("add"):
+        log.live[unquote(str(added["path"]))] = int(added["size"])
+    if removed := action.get("remove"):
+        log.live.pop(path := unquote(str(removed["path"])), None)
+        log.removed.add(path)
+    if info := action.get("commitInfo"):
+        if isinstance(leaf := info.get("auditlake.ledger"), str):
+            log.leaves[version] = leaf
+        own = info.get("auditlake")
+        if isinstance(own, dict) and isinstance(own.get("quarantine"), str):
+            log.quarantine[own["quarantine"]] = version

@@ -1,0 +1,216 @@
+"""Proofs that one event is in the ledger, and their check without the lake.
+
+A proof is a JSON object that leads from the event's canonical bytes to a signed checkpoint, each step by an inclusion
+proof of RFC 6962: the event in its part, the part in its batch, the batch's root in the text of an entry, the entry in
+the tree of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from auditlake.engine.duck import connect, view_events
+from auditlake.errors import LedgerError
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger.leaves import COLUMNS, Part
+from auditlake.ledger.merkle import (
+    HASH_SIZE,
+    inclusion_proof,
+    leaf_hash,
+    root,
+    root_from_inclusion,
+    subtrees,
+)
+from auditlake.sqlfiles import statement
+from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.verify.deltalog import read_log
+from auditlake.verify.rows import as_appended, part_leaves
+from auditlake.verify.signed import read_checkpoint
+from auditlake.verify.taken import read_takings
+from auditlake.verify.tree import LedgerEntry, read_tree
+
+FORMAT = "auditlake-proof/1"
+_NUMBERS = {"timestamp", "ingested_at", "batch", "seq"}
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a proof shows."""
+
+    event: Mapping[str, Any]
+    """Its columns; times in microseconds since 1970, ``salt`` in hexadecimal."""
+    origin: str
+    size: int
+    """Entries that the checkpoint counts."""
+    recorded: str
+    """When the ledger took the event in, RFC 3339."""
+    signed_by: str
+    """The key; empty if it was not asked for."""
+
+
+def canonical(event: Mapping[str, Any]) -> bytes:
+    """The bytes of an event that are hashed (ledger/leaves.py), once more and without SQL.
+
+    Raises:
+        LedgerError: A column is not there, or of another type.
+    """
+    found = []
+    for name in COLUMNS:
+        value = event.get(name)
+        if name not in event or (value is not None and type(value) is not (int if name in _NUMBERS else str)):
+            raise LedgerError(f"the event's {name} is not what an event has: {value!r}")
+        if name in _NUMBERS:
+            found.append("" if value is None else str(value))
+            found.append(";")
+        else:
+            found.append("" if value is None else str(len(str(value).encode())))
+            found.append(f":{'' if value is None else value}")
+    return "".join(found).encode()
+
+
+# Making one
+
+
+def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
+    """A proof that an event is in the ledger, as a JSON object.
+
+    Args:
+        layout: The lake.
+        event_id: Which event.
+        source: Its source, where several have an event of this id.
+
+    Raises:
+        LedgerError: There is no such event, or it is not the one that was recorded.
+    """
+    log = read_log(layout)
+    files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
+    try:
+        note = (layout.ledger / "checkpoint").read_bytes()
+    except OSError as error:
+        raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
+    tree = read_tree(layout, (checkpoint := read_checkpoint(note)).size)
+    if tree.problems or root(tree.hashes) != checkpoint.root:
+        raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
+    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
+        view_events(connection, files, columns=FILE_COLUMNS)
+        part = statement("ledger/leaves.sql", "event")
+        result = connection.execute(part.text, {"event_id": event_id}).fetchall()
+        event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
+        mine = [file for file in files if file.parent.name == f"event_date={day}"]
+        view_events(connection, mine, columns=FILE_COLUMNS)
+        leaves = part_leaves(connection, event["batch"], day)
+    takings, _ = read_takings(layout, tree.entries)
+    if taking := takings.get((event["batch"], day)):
+        leaves = as_appended(leaves, taking.replaced)
+    entry, parts = _entry(tree.entries, event["batch"], event_id)
+    return _spelled(event, day, leaves, entry, parts, tree.hashes, note)
+
+
+def _chosen(found: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
+    if source is not None:
+        found = [event for event in found if event["source"] == source]
+    if len(found) != 1:
+        sources = ", ".join(sorted(str(event["source"]) for event in found))
+        what = f"{len(found)} events have the id {event_id!r}, of the sources {sources}" if found else ""
+        hint = "say which source" if found else "auditlake flush brings what was logged into the table"
+        raise LedgerError(what or f"the lake has no event with the id {event_id!r}", hint=hint)
+    return found[0], _EPOCH + timedelta(days=found[0].pop("day"))
+
+
+def _entry(entries: Sequence[LedgerEntry], batch: int, event_id: str) -> tuple[LedgerEntry, list[Part]]:
+    for entry in entries:
+        if parts := sorted(part for part in entry.parts if part.batch == batch):
+            return entry, parts
+    raise LedgerError(f"the ledger does not know the batch {batch} of event {event_id!r}")
+
+
+def _spelled(
+    event: Mapping[str, Any],
+    day: date,
+    leaves: Sequence[tuple[int, bytes]],
+    entry: LedgerEntry,
+    parts: Sequence[Part],
+    tree: bytes,
+    note: bytes,
+) -> bytes:
+    hashes = b"".join(leaf for _, leaf in leaves)
+    place = [seq for seq, _ in leaves].index(event["seq"])
+    which = [part.day for part in parts].index(day) if day in {part.day for part in parts} else -1
+    if hashes[place * HASH_SIZE :][:HASH_SIZE] != leaf_hash(canonical(event)) or parts[which].root != root(hashes):
+        raise LedgerError("the event, or one of its part, is not what was recorded", hint="auditlake verify says which")
+    above = b"".join(leaf_hash(part.data) for part in parts)
+    size = len(tree) // HASH_SIZE
+    return json.dumps({
+        "format": FORMAT,
+        "event": event,
+        "canonical": canonical(event).decode(),
+        "part": {"batch": event["batch"], "day": day.isoformat(), **_path(place, len(leaves), hashes)},
+        "batch": _path(which, len(parts), above),
+        "entry": {"text": entry.data.decode(), **_path(entry.index, size, tree)},
+        "checkpoint": note.decode(),
+    }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip
+
+
+def _path(index: int, size: int, hashes: bytes) -> dict[str, Any]:
+    path = [each.hex() for each in inclusion_proof(index, size, subtrees(hashes))]
+    return {"index": index, "size": size, "path": path, "root": root(hashes).hex()}
+
+
+# Checking one
+
+
+def verify_proof(data: bytes, public_key: str | None) -> Proven:
+    """Check a proof, without the lake.
+
+    Args:
+        data: The JSON object.
+        public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``); nobody if None.
+
+    Raises:
+        LedgerError: It does not hold, or is not a proof.
+    """
+    try:
+        return _check(json.loads(data), public_key)
+    except LedgerError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise LedgerError(f"that is not a proof: {type(error).__name__}: {error}") from error
+
+
+def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
+    if proof["format"] != FORMAT:
+        raise LedgerError(f"that is not a proof of the format {FORMAT}")
+    event, part, entry = proof["event"], proof["part"], proof["entry"]
+    if canonical(event).decode() != proof["canonical"]:
+        raise LedgerError("the canonical bytes are not those of the event")
+    day = _EPOCH + timedelta(microseconds=event["timestamp"])
+    if (part["batch"], part["day"]) != (event["batch"], day.isoformat()):
+        raise LedgerError("the event is not of this batch and day")
+    above = _root(leaf_hash(canonical(event)), part, "the event is not in the part")
+    shown = Part(part["batch"], day, part["size"], above)
+    top = _root(leaf_hash(shown.data), proof["batch"], "the part is not in the batch")
+    text = entry["text"].encode("ascii")
+    if [part["batch"], proof["batch"]["size"], top.hex()] not in json.loads(text)["roots"]:
+        raise LedgerError("the entry does not have the root of the batch")
+    checkpoint = read_checkpoint(proof["checkpoint"].encode())
+    whole = _root(leaf_hash(text), entry, wrong := "the entry is not in the tree of the checkpoint")
+    if (entry["size"], whole) != (checkpoint.size, checkpoint.root):
+        raise LedgerError(wrong)
+    if public_key is not None and not checkpoint.is_signed_by(public_key):
+        raise LedgerError(f"the checkpoint is not signed by {public_key.strip()}")
+    return Proven(event, checkpoint.origin, checkpoint.size, json.loads(text)["at"], (public_key or "").strip())
+
+
+def _root(leaf: bytes, step: Mapping[str, Any], wrong: str) -> bytes:
+    path = [bytes.fromhex(each) for each in step["path"]]
+    found = root_from_inclusion(leaf, step["index"], step["size"], path)
+    if found is None or found.hex() != step["root"]:
+        raise LedgerError(wrong)
+    return found

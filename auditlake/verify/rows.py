@@ -1,0 +1,169 @@
+"""Every row hashed again: what is in the files, by batch and day, whatever state they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.duck import connect, view_events
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger.leaves import Part, roots
+from auditlake.ledger.merkle import root
+from auditlake.sqlfiles import statement
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MEMORY = "700MB"
+_BATCH_ROWS = 122_880
+_ROWS = 1_000_000
+"""About how many rows are hashed by one statement: many small days together."""
+_EPOCH = date(1970, 1, 1)
+
+Key = tuple[int, date]
+"""A batch and a day."""
+Replaced = Mapping[int, tuple[bytes, bytes | None]]
+"""By seq: the leaf that an event was appended with, and the one that it has now; None if it went."""
+
+
+@dataclass(slots=True)
+class Found:
+    """The parts that the files hold, with their roots as they were appended."""
+
+    parts: dict[Key, list[Part]] = field(default_factory=dict)
+    """More than one of a key where files of several days hold rows of it, which is wrong."""
+    problems: dict[Path, str] = field(default_factory=dict)
+    """Files that cannot be read, and why."""
+
+
+def hash_rows(days: Mapping[date, Sequence[tuple[Path, int]]], replaced: Mapping[Key, Replaced]) -> Found:
+    """Hash every row of the files of these days.
+
+    A file that cannot be read is named, and the others are read without it, whatever is thrown on the way.
+
+    Args:
+        days: The files of each day, with about how many rows they have.
+        replaced: The events of parts that were removed or changed.
+    """
+    found = Found()
+    for group in _groups(days):
+        parts = _attempt([file for day in group for file, _ in days[day]], replaced)
+        if isinstance(parts, str):
+            parts = [part for day in group for part in _salvage(found, [file for file, _ in days[day]], replaced)]
+        for part in parts:
+            found.parts.setdefault((part.batch, part.day), []).append(part)
+    return found
+
+
+def _groups(days: Mapping[date, Sequence[tuple[Path, int]]]) -> Iterator[list[date]]:
+    group: list[date] = []
+    rows = 0
+    for day in sorted(days):
+        mine = sum(count for _, count in days[day])
+        if group and rows + mine > _ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(day)
+        rows += mine
+    if group:
+        yield group
+
+
+def _salvage(found: Found, files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part]:
+    """The parts of a day without the files that cannot be read."""
+    whole = []
+    for file in files:
+        if isinstance(why := _attempt([file], {}), str):
+            found.problems[file] = why
+        else:
+            whole.append(file)
+    parts = _attempt(whole, replaced) if whole else []
+    if isinstance(parts, str):
+        found.problems |= dict.fromkeys(whole, parts)
+        return []
+    return parts
+
+
+def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part] | str:
+    """The parts of files, or why they cannot be read. On a connection of its own: an error may leave it of no use."""
+    try:
+        with (
+            TemporaryDirectory(prefix="auditlake-") as spill,
+            connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
+        ):
+            view_events(connection, files, columns=FILE_COLUMNS)
+            parts = roots(_leaves(connection).to_arrow_reader(_BATCH_ROWS))
+            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in parts]
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
+        return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
+def _leaves(connection: duckdb.DuckDBPyConnection) -> Any:
+    return connection.sql(statement("ledger/leaves.sql", "leaves").text)
+
+
+def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
+    """``seq`` and leaf of the rows of one part that a file holds, in order; none if it cannot be read."""
+    try:
+        with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
+            view_events(connection, [file], columns=FILE_COLUMNS)
+            return part_leaves(connection, batch, day)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - see above
+        return []
+
+
+def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) -> list[tuple[int, bytes]]:
+    """``seq`` and leaf of the rows of one part of the view ``events``, in order."""
+    number = (day - _EPOCH).days
+    rows = _leaves(connection).filter(f"batch = {batch:d} and day = {number:d}").to_arrow_table()
+    return sorted(zip(rows["seq"].to_pylist(), rows["leaf"].to_pylist(), strict=True))
+
+
+def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[tuple[int, bytes]]:
+    """The leaves that a part was appended with, from those that it has now.
+
+    Raises:
+        ValueError: What is there now is not what the ledger says is there instead.
+    """
+    now = dict(rows)
+    if len(now) != len(rows):
+        raise ValueError("there are rows of the same number")
+    for seq, (_, present) in replaced.items():
+        if now.get(seq) != present:
+            raise ValueError(f"row {seq} is not what the ledger says became of it")
+    return sorted({**now, **{seq: original for seq, (original, _) in replaced.items()}}.items())
+
+
+def _as_appended(connection: duckdb.DuckDBPyConnection, part: Part, replaced: Replaced | None) -> Part:
+    if replaced is None:
+        return part
+    return appended_part(part, part_leaves(connection, part.batch, part.day), replaced)
+
+
+def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> Part:
+    """A part as it was appended, from the leaves that it has now; as it is where they are not what they should be."""
+    try:
+        leaves = as_appended(rows, replaced)
+    except ValueError:
+        return part
+    return Part(part.batch, part.day, len(leaves), root(b"".join(leaf for _, leaf in leaves)))
+
+
+def checkpoint_files(path: Path) -> frozenset[str] | None:
+    """The files that a checkpoint of the Delta log lists; None if it cannot be read."""
+    try:
+        with connect(exact_try=False) as connection:
+            part = statement("ledger/leaves.sql", "delta_checkpoint")
+            return frozenset(row[0] for row in connection.execute(part.text, {"path": str(path)}).fetchall())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - see above
+        return None

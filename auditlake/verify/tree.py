@@ -1,0 +1,189 @@
+"""The ledger's entries, and whether every file of its tree holds exactly what follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from auditlake.ledger.leaves import Part, batch_root
+from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
+from auditlake.store.layout import Layout
+from auditlake.verify.model import Problem
+
+_WIDTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """An entry as a verifier reads it."""
+
+    index: int
+    data: bytes
+    said: Mapping[str, Any]
+    """Its JSON, with the lists that lie aside."""
+    parts: tuple[Part, ...]
+
+
+@dataclass(slots=True)
+class Tree:
+    """The entries of a ledger, as far as they can be read."""
+
+    bundle: list[bytes] = field(default_factory=list)
+    """Each entry's bytes."""
+    entries: list[LedgerEntry] = field(default_factory=list)
+    uncounted: bytes | None = None
+    """An entry behind those that are counted: its writer died."""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def hashes(self) -> bytes:
+        """The leaves of the tree."""
+        return b"".join(map(leaf_hash, self.bundle))
+
+
+def read_tree(layout: Layout, size: int) -> Tree:
+    """Read as many entries as a checkpoint counts, and compare every file of the tree with them."""
+    tree = Tree()
+    ledger = layout.ledger
+    files = {path.relative_to(ledger).as_posix(): path for path in _files(ledger / "tile")}
+    for tile in range(-(-size // _WIDTH)):
+        width = min(size - tile * _WIDTH, _WIDTH)
+        _read_bundle(tree, files, tile, width)
+    more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
+    if more is not None and len(found := _split(more.read_bytes()) or []) == size % _WIDTH + 1:
+        tree.uncounted = found[-1]
+    _compare(tree, files, size)
+    for index, data in enumerate(tree.bundle):
+        try:
+            tree.entries.append(read_entry(layout, index, data))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+            tree.problems.append(Problem(f"entry {index}", f"cannot be read: {error}"))
+    return tree
+
+
+def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
+    """Read an entry, and the file of its lists if it has one.
+
+    Raises:
+        ValueError: It, or that file, is not what it should be; so do the errors of a type.
+        OSError: That file is not there.
+    """
+    said = json.loads(data)
+    if "aside" in said:
+        digest = str(said["aside"])
+        aside = (layout.ledger / "aside" / Path(digest).name).read_bytes()
+        if sha256(aside).hexdigest() != digest:
+            raise ValueError(f"ledger/aside/{digest} is damaged")
+        said |= json.loads(aside)
+    parts = tuple(
+        Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
+    )
+    batches: dict[int, list[Part]] = {}
+    for part in parts:
+        batches.setdefault(part.batch, []).append(part)
+    if said["roots"] != [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]:
+        raise ValueError("the roots of its batches are not those of their parts")
+    _check_types(said)
+    return LedgerEntry(index, data, said, parts)
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "kind": str, "at": str, "lake_id": str, "version": (int, type(None)), "previous_log": (str, type(None)),
+    "policies": dict, "details": dict, "adds": list, "removes": list, "taken": list,
+}  # fmt: skip
+_ROWS = {"adds": (str, int, int), "removes": (str,), "taken": (int, str, int, str)}
+
+
+def _check_types(said: Mapping[str, Any]) -> None:
+    """Refuse an entry that would only be found odd later on."""
+    for name, wanted in _TYPES.items():
+        if not isinstance(said[name], wanted):
+            raise TypeError(f"{name} is {said[name]!r}")
+    for name, types in _ROWS.items():
+        for row in said[name]:
+            values = row if isinstance(row, list) else [row]
+            if len(values) != len(types) or not all(map(isinstance, values, types)):
+                raise TypeError(f"{name} has {row!r}")
+    for _, day, _, _ in said["taken"]:
+        date.fromisoformat(day)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".draft"))
+
+
+def _tile(kind: int | str, index: int, width: int) -> str:
+    name = f"{index % 1000:03d}"
+    while index := index // 1000:
+        name = f"x{index % 1000:03d}/{name}"
+    return f"tile/{kind}/{name}" + (f".p/{width}" if width < _WIDTH else "")
+
+
+def _read_bundle(tree: Tree, files: Mapping[str, Path], tile: int, width: int) -> None:
+    name = _tile("entries", tile, width)
+    path = files.get(name)
+    entries = _split(path.read_bytes()) if path else None
+    if path is None:
+        tree.problems.append(Problem(f"ledger/{name}", "is not there"))
+    elif entries is None or len(entries) < width:
+        tree.problems.append(Problem(f"ledger/{name}", "is damaged: it does not hold whole entries"))
+    tree.bundle += (entries or [])[:width]
+
+
+def _split(data: bytes) -> list[bytes] | None:
+    found, at = [], 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        found.append(data[at + 2 : end])
+        if end > len(data):
+            return None
+        at = end
+    return found
+
+
+def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
+    """Every file that the tree of these entries has."""
+    expected: dict[str, bytes] = {}
+    for tile in range(-(-len(bundle) // _WIDTH)):
+        entries = bundle[tile * _WIDTH : (tile + 1) * _WIDTH]
+        expected[_tile("entries", tile, len(entries))] = _pack(entries)
+    level, hashes, step = 0, b"".join(map(leaf_hash, bundle)), _WIDTH * HASH_SIZE
+    while hashes:
+        tiles = [hashes[at : at + step] for at in range(0, len(hashes), step)]
+        expected |= {_tile(level, i, len(tile) // HASH_SIZE): tile for i, tile in enumerate(tiles)}
+        level, hashes = level + 1, b"".join(root(tile) for tile in tiles if len(tile) == step)
+    return expected
+
+
+def _compare(tree: Tree, files: Mapping[str, Path], size: int) -> None:
+    """Every file of the tree is as it follows from the entries."""
+    if len(tree.bundle) < size:
+        return  # said already
+    expected = tile_files(tree.bundle)
+    ahead = tile_files([*tree.bundle, tree.uncounted]) if tree.uncounted is not None else {}
+    for name in expected.keys() - files.keys():
+        tree.problems.append(Problem(f"ledger/{name}", "is not there"))
+    for name, path in files.items():
+        right = expected.get(name) or ahead.get(name) or _shorter(name, expected)
+        if right is None or path.read_bytes() != right:
+            tree.problems.append(Problem(f"ledger/{name}", "does not hold what follows from the entries"))
+
+
+def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:
+    """What a shorter partial tile holds that was not tidied away; None if there is none of that name."""
+    stem, partial, width = name.rpartition(".p/")
+    longer = [data for each, data in expected.items() if each == stem or each.startswith(f"{stem}.p/")]
+    if not partial or not width.isdecimal() or not longer:
+        return None
+    if not stem.startswith("tile/entries/"):
+        return longer[0][: int(width) * HASH_SIZE]
+    return _pack((_split(longer[0]) or [])[: int(width)])
+
+
+def _pack(entries: Sequence[bytes]) -> bytes:
+    return b"".join(len(each).to_bytes(2, "big") + each for each in entries)

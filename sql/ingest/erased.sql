@@ -1,0 +1,74 @@
+-- Which of the conflicts that sql/ingest/land.sql found in `known` are events whose personal data was replaced meanwhile.
+
+-- name: conflicts()
+-- How many candidates bring a known id with other content.
+-- returns: records
+select count(*) as records
+from known
+where conflicts;
+
+-- name: renamed($inner_key, $outer_key, $check_key)
+-- Those that are the event in the lake but perhaps for the JSON: each personal field is the same, or what is there is its
+-- pseudonym (see sql/retention/day.sql). `events` shows the days on which the ids are known.
+create or replace temp table renamed as
+with pairs as (
+  select
+    candidates.seq,
+    candidates.details,
+    events.details as known_details,
+    candidates.metadata,
+    events.metadata as known_metadata,
+    [candidates.user_id, candidates.ip_address, candidates.session_id] as fields,
+    [events.user_id, events.ip_address, events.session_id] as known_fields
+  from known
+  join candidates on known.seq = candidates.seq
+  join events
+    on candidates.source = events.source and candidates.event_id = events.event_id
+  where known.conflicts
+    and candidates.event_type is not distinct from events.event_type
+    and candidates."timestamp" is not distinct from events."timestamp"
+    and candidates.action is not distinct from events.action
+    and candidates.resource is not distinct from events.resource
+    and candidates.status is not distinct from events.status
+),
+
+bodies as (
+  select
+    *,
+    list_transform(fields, lambda text: left(sha256($outer_key || unhex(sha256($inner_key || encode(text)))), 32)) as body
+  from pairs
+),
+
+named as (
+  select
+    *,
+    list_transform(
+      body, lambda text: 'pseudonym-' || text || left(sha256(cast($check_key as varchar) || text), 8)
+    ) as pseudonym
+  from bodies
+)
+
+select seq, details, known_details, metadata, known_metadata
+from named
+where len(list_filter(
+  [1, 2, 3],
+  lambda i: fields[i] is distinct from known_fields[i] and pseudonym[i] is distinct from known_fields[i]
+)) = 0;
+
+-- name: renamed_texts()
+-- Those of them whose JSON differs, for a parser to judge.
+-- returns: seq, details, known_details, metadata, known_metadata
+select seq, details, known_details, metadata, known_metadata
+from renamed
+where details is distinct from known_details
+  or metadata is distinct from known_metadata;
+
+-- name: excused($others)
+-- What is the event that is there is no conflict but a duplicate; $others are those that the parser judged otherwise.
+update known
+set conflicts = false
+where seq in (
+  select seq
+  from renamed
+  where not list_contains(cast($others as bigint[]), seq)
+);

@@ -1,0 +1,62 @@
+-- name: leaves()
+-- The Merkle leaf of every event, by batch, UTC day and place in the batch: the SHA-256 of a zero byte and of the event's
+-- canonical bytes (auditlake/ledger/leaves.py). `concat` passes over nulls, so a null text is a colon alone and an empty
+-- one `0:`. A text of a column is never cast: it may be a megabyte.
+-- returns: batch, day (since 1970), seq, leaf
+select
+  batch,
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day,
+  seq,
+  unhex(sha256(concat(
+    chr(0),
+    strlen(event_id), ':', event_id,
+    strlen(event_type), ':', event_type,
+    epoch_us("timestamp"), ';',
+    strlen(user_id), ':', user_id,
+    strlen(action), ':', action,
+    strlen(resource), ':', resource,
+    strlen(status), ':', status,
+    strlen(details), ':', details,
+    strlen(metadata), ':', metadata,
+    strlen(session_id), ':', session_id,
+    strlen(ip_address), ':', ip_address,
+    strlen(source), ':', source,
+    epoch_us(ingested_at), ';',
+    batch, ';',
+    seq, ';',
+    strlen(hex(salt)), ':', hex(salt)
+  ))) as leaf
+from events
+order by batch, day, seq;
+
+-- name: event($event_id)
+-- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.
+-- returns: the columns of an event, in the order in which they are hashed, and its day (since 1970)
+select
+  event_id,
+  event_type,
+  epoch_us("timestamp") as "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  source,
+  epoch_us(ingested_at) as ingested_at,
+  batch,
+  seq,
+  hex(salt) as salt,
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day
+from events
+where event_id = $event_id
+order by batch, seq;
+
+-- name: delta_checkpoint($path)
+-- The files of a checkpoint of the Delta log.
+-- returns: path
+select "add".path as path
+from read_parquet($path)
+where "add" is not null;

@@ -1,0 +1,75 @@
+"""The commands that deal with findings and prove them, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake import AuditEvent
+from auditlake.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command on a lake with one burst of failed logins; gives the exit code and both outputs."""
+    lake = auditlake.create(tmp_path / "lake")
+    lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="\x1b[31mann") for i in range(7)])
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["auditlake", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        done = capsys.readouterr()
+        return int(left.value.code or 0), done.out, done.err
+
+    return command
+
+
+PERIOD = ("--period", "2026")
+
+
+def test_a_finding_is_accepted_and_opened_again(run: Run) -> None:
+    """List, accept, list, show, reopen: the words of the journal come back, and no control character does."""
+    code, out, _ = run("finding", "list", "failed_logins", *PERIOD)
+    assert (code, "\x1b" in out, "1 found, 1 of them open" in out) == (0, False, True)
+    (found,) = json.loads(run("finding", "list", "failed_logins", *PERIOD, "--json")[1])["findings"]
+    words = ("--reason", "a drill", "--owner", "ops", "--until", "2099-01-01", "--by", "me")
+    assert "ops answers for it: a drill" in run("finding", "accept", found["id"], *words, *PERIOD)[1]
+    assert "accepted already" in run("finding", "accept", found["id"], *words, *PERIOD)[2]
+    assert "0 of them open" in run("finding", "list", "failed_logins", "--accepted", *PERIOD)[1]
+    assert run("report", "failed_logins", *PERIOD, "--fail-on", "violation", "--out", "o")[0] == 0
+    assert "a drill" in run("finding", "show", found["id"], *PERIOD)[1]
+    assert "opened again by me: over" in run("finding", "reopen", found["id"], "--reason", "over", "--by", "me")[1]
+    assert run("report", "failed_logins", *PERIOD, "--fail-on", "violation", "--out", "o")[0] == 1
+    entries = json.loads(run("finding", "show", found["id"], *PERIOD, "--json")[1])["journal"]
+    assert [each["kind"] for each in entries] == ["accept", "reopen"]
+
+
+def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) -> None:
+    """Review, evidence, reperform; a report that was tampered with is exit code 1, and what is none is 3."""
+    assert "reviewed by eve: fine" in run("review", "failed_logins", "--note", "fine", "--by", "eve", *PERIOD)[1]
+    assert "7 events behind 1 finding\n" in run("evidence", "failed_logins", *PERIOD, "--out", "p.zip")[1]
+    assert (tmp_path / "p.zip").exists()
+    run("report", "failed_logins", "--as-of", "2026-11-25", "--out", "o")
+    (report,) = (tmp_path / "o").glob("compliance*.json")
+    assert run("reperform", str(report))[:2] == (
+        0, "identical: failed_logins as of 2026-11-25T00:00:00.000000Z on snapshot 1\n"
+    )  # fmt: skip
+    report.write_text(report.read_text().replace('"total_events": 7', '"total_events": 6'))
+    code, out, _ = run("reperform", str(report))
+    assert code == 1
+    assert "total_events" in out
+    assert json.loads(run("reperform", str(report), "--json")[1])["differences"] == [
+        {"where": "total_events", "then": 6, "now": 7}
+    ]
+    assert run("reperform", "p.zip")[0] == 3

@@ -1,0 +1,204 @@
+"""The ledger of a lake: an entry for every commit, whatever becomes of its writers; nothing is built on a false one."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.errors import AuditLakeError, LedgerError
+from auditlake.ledger import book, kept
+from auditlake.ledger.keys import read_public_key
+from auditlake.store import delta
+from auditlake.store.history import commit_leaf
+from tests.ledger.lakes import check_ledger, entries, make_old
+from tests.store.lakes import NOW, copied, made, opened, write_events
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of two ingests, and a third input."""
+    folder = tmp_path_factory.mktemp("template")
+    lake = made(folder / "lake")
+    for number in range(3):
+        write_events(folder / f"{number}.jsonl", range(4 * number, 4 * number + 6))
+    lake.ingest(folder / "0.jsonl")
+    lake.ingest(folder / "1.jsonl")
+    return folder
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of that lake."""
+    return opened(copied(template / "lake", tmp_path / "lake"))
+
+
+def test_every_commit_has_an_entry(lake: AuditLake) -> None:
+    """An ingest and a compaction are entries, with the roots of what came, and the checkpoint is signed."""
+    lake.compact(grace_seconds=0)
+    check_ledger(lake)
+
+    found = entries(lake)
+    assert [(entry.kind, entry.version) for entry in found] == [
+        ("begin", 0), ("append", 1), ("append", 2), ("rewrite", 3),
+    ]  # fmt: skip
+    assert all(entry.lake_id == lake.config.id and "failed_logins" in entry.policies for entry in found)
+    assert found[3].parts == ()
+    assert {file.path for file in found[3].adds} <= {file.path for file in lake.snapshot().files}
+    assert set(found[3].removes) <= {file.path for entry in found for file in entry.adds}
+    verifier, note = read_public_key(lake.layout), book.read_note(lake.layout)
+    assert verifier is not None and note is not None and note.signed_by(verifier)
+    assert stat.S_IMODE((lake.layout.root / "ledger" / "key").stat().st_mode) == 0o600
+
+
+def test_unsigned(tmp_path: Path, template: Path) -> None:
+    """A lake without a key has the same ledger, and nobody's signature."""
+    lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
+    lake.ingest(template / "0.jsonl")
+
+    check_ledger(lake)
+    note = book.read_note(lake.layout)
+    assert note is not None and note.signatures == ()
+    assert sorted(path.name for path in (lake.layout.root / "ledger").iterdir()) == ["checkpoint", "marks", "tile"]
+
+
+def test_a_key_elsewhere(tmp_path: Path, template: Path) -> None:
+    """The key lies where lake.toml says; without it nothing is committed."""
+    lake = made(tmp_path / "lake")
+    key, moved = lake.layout.root / "ledger" / "key", tmp_path / "key"
+    key.rename(moved)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        lake.ingest(template / "0.jsonl")
+    lake.layout.config.write_text(lake.layout.config.read_text() + f'[ledger]\nkey = "{moved}"\n')
+
+    lake = opened(lake.layout.root)
+    lake.ingest(template / "0.jsonl")
+    check_ledger(lake)
+
+
+def test_an_old_lake_begins_a_ledger(lake: AuditLake, template: Path) -> None:
+    """The next commit of a lake without a ledger begins one, whose first entry says what was there, and signs it."""
+    make_old(lake)
+    lake.ingest(template / "2.jsonl")
+
+    check_ledger(lake)
+    assert [(entry.kind, entry.version) for entry in entries(lake)] == [("begin", 2), ("append", 3)]
+    assert read_public_key(lake.layout) is not None
+
+
+class Killed(BaseException):
+    """What a writer dies of."""
+
+
+STEPS = {
+    "the entry": "auditlake.ledger.tiles.Tiles.put_entry",
+    "the commit": "auditlake.store.delta._settle",
+    "the tree": "auditlake.ledger.tiles.Tiles.put_hash",
+    "the checkpoint": "auditlake.ledger.book.sign",
+    "tidying up": "auditlake.ledger.tiles.Tiles.tidy",
+}
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", STEPS)
+def test_what_a_dead_writer_left_is_finished(
+    step: str, after: bool, lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever step a writer dies before or after, the next counts its entry if it was committed, else drops it."""
+    folder, name = STEPS[step].rsplit(".", 1)
+    with monkeypatch.context() as patch:
+        module = delta if "delta" in folder else book if "book" in folder else book.Tiles
+        original = getattr(module, name)
+
+        def dying(*arguments: object) -> object:
+            if after:
+                original(*arguments)
+            raise Killed
+
+        patch.setattr(module, name, dying)
+        with pytest.raises(Killed):
+            lake.ingest(template / "2.jsonl")
+
+    committed = step != "the entry"
+    assert lake.snapshot().version == 2 + committed
+    lake.ingest(template / "2.jsonl")  # duplicates alone make no commit
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    assert lake.snapshot().version == 4
+    check_ledger(lake)
+
+
+def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
+    """An entry that is about no commit lies between those of commits; one whose writer died is dropped."""
+    said = book.Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
+    leaf = lambda version: commit_leaf(lake.layout, version)  # noqa: E731
+    assert book.record(lake.layout, 2, said, leaf, lambda: said) == 3
+    book._put(lake.layout, 4, said, None, 2)
+    lake.ingest(template / "2.jsonl")
+
+    check_ledger(lake)
+    assert [entry.kind for entry in entries(lake)] == ["begin", "append", "append", "hold", "append"]
+    assert entries(lake)[3].details == {"reason": "lawsuit"}
+
+
+def refused(lake: AuditLake, file: Path, match: str) -> None:
+    version = delta.newest_version(lake.layout)
+    with pytest.raises(AuditLakeError, match=match):
+        lake.ingest(file)
+    assert delta.newest_version(lake.layout) == version
+
+
+def test_nothing_is_built_on_a_ledger_that_is_gone(lake: AuditLake, template: Path) -> None:
+    """A lake whose ledger is gone begins no other one."""
+    shutil.rmtree(lake.layout.root / "ledger")
+
+    refused(lake, template / "2.jsonl", "is gone")
+
+
+def test_nothing_is_built_on_a_ledger_that_was_set_back(lake: AuditLake, template: Path, tmp_path: Path) -> None:
+    """A ledger that is older than the log is refused, and so is a log that is older than the ledger."""
+    old = copied(lake.layout.root, tmp_path / "old")
+    lake.ingest(template / "2.jsonl")
+    newer = copied(lake.layout.root, tmp_path / "newer")
+    shutil.rmtree(lake.layout.root / "ledger")
+    shutil.copytree(old / "ledger", lake.layout.root / "ledger")
+    more = write_events(tmp_path / "more.jsonl", range(30, 33))
+    refused(lake, more, "no entry of version 3")
+
+    shutil.rmtree(lake.layout.root)
+    shutil.copytree(old, lake.layout.root)
+    shutil.rmtree(lake.layout.root / "ledger")
+    shutil.copytree(newer / "ledger", lake.layout.root / "ledger")
+    refused(lake, more, "not the one that the ledger recorded")
+
+
+@pytest.mark.parametrize(("name", "old", "new", "match"), [
+    ("checkpoint", b"\n3\n", b"\n2\n", "not signed by the key"),
+    ("checkpoint", b"auditlake", b"auditlate", "not signed by the key"),
+    ("tile/0/000.p/3", b"", b"x", "not that of its checkpoint|damaged"),
+    ("key.pub", b"auditlake", b"auditlate", "damaged"),
+    ("key", b"auditlake", b"auditlate", "damaged"),
+])  # fmt: skip
+def test_nothing_is_built_on_a_damaged_ledger(
+    name: str, old: bytes, new: bytes, match: str, lake: AuditLake, template: Path
+) -> None:
+    """Where the checkpoint, the tree or a key is not what it was, nothing is committed."""
+    path = lake.layout.root / "ledger" / name
+    data = path.read_bytes()
+    path.write_bytes(data.replace(old, new, 1) if old else new + data[1:])
+
+    refused(lake, template / "2.jsonl", match)
+
+
+def test_kept_leaves(lake: AuditLake) -> None:
+    """Leaves of removed events are kept in a file named by its content, in the order of seq."""
+    some = [kept.Kept(5, b"a" * 32), kept.Kept(-1, b"b" * 32, b"c" * 32)]
+    path = kept.kept_path(lake.layout, kept.keep(lake.layout, some))
+
+    assert kept.unpack(path.read_bytes()) == sorted(some)
+    for data in (path.read_bytes()[:-1], kept.pack(some[:1]) * 2):
+        with pytest.raises(LedgerError):
+            kept.unpack(data)

@@ -1,0 +1,140 @@
+"""One key follows another, and whoever kept an old public key can still verify; nobody else's key gets in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.errors import LedgerError
+from auditlake.ledger import book, keys
+from auditlake.ledger.note import Checkpoint, new_signer, sign
+from auditlake.store.history import commit_leaf
+from tests.ledger.lakes import check_ledger, entries
+from tests.store.lakes import NOW, copied, made, opened, write_events
+from tests.verify.lakes import checked
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of one ingest."""
+    folder = tmp_path_factory.mktemp("template")
+    lake = made(folder / "lake")
+    lake.ingest(write_events(folder / "a.jsonl", range(4)))
+    return lake.layout.root
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of it."""
+    return opened(copied(template, tmp_path / "lake"))
+
+
+def public(lake: AuditLake) -> str:
+    """The lake's public key."""
+    return (lake.layout.ledger / "key.pub").read_text().strip()
+
+
+def test_a_new_key_signs(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """After two rotations every public key that was kept verifies the lake, and so does every kept checkpoint."""
+    kept, notes = [public(lake)], [lake.checkpoint()]
+    assert run("--lake", lake.layout.root, "key", "rotate", "--out", tmp_path / "new").code == 0
+    kept.append(public(lake))
+    assert (tmp_path / "new").read_text().strip() == kept[1] != kept[0]
+    notes.append(lake.checkpoint())
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 8)))
+    kept.append(lake.rotate_key())
+    lake.ingest(write_events(tmp_path / "c.jsonl", range(8, 12)))
+
+    check_ledger(lake)
+    assert [entry.kind for entry in entries(lake)] == [
+        "begin", "append", "key-rotate", "append", "key-rotate", "append",
+    ]  # fmt: skip
+    assert not (lake.layout.ledger / "key.next").exists()
+    for key in kept:
+        for note in notes:
+            report = checked(lake, public_key=key, checkpoint=note)
+            assert report.ok, report.problems
+            assert report.signed_by == kept[-1] == public(lake)
+    assert checked(lake).notices == ()
+
+
+def test_an_unsigned_lake_has_no_key_to_follow(tmp_path: Path) -> None:
+    """A lake without a key gets none by rotation."""
+    lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
+
+    with pytest.raises(LedgerError, match="is unsigned"):
+        lake.rotate_key()
+
+
+def test_a_key_of_other_lakes(lake: AuditLake) -> None:
+    """A key with another name than the lake's may sign for others: it is not replaced."""
+    other = new_signer("department")
+    (lake.layout.ledger / "key").write_text(other.secret())
+    (lake.layout.ledger / "key.pub").write_text(str(other.verifier))
+    (lake.layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [other])))
+
+    with pytest.raises(LedgerError, match="may sign for other lakes"):
+        lake.rotate_key()
+
+
+def _text(lake: AuditLake) -> str:
+    return (lake.layout.ledger / "checkpoint").read_text().partition("\n\n")[0] + "\n"
+
+
+@pytest.mark.parametrize("where", ["put_next", "_put", "_complete", "adopt_next", "half"])
+def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a rotation dies, the lake verifies with the old key, and the next commit finishes or forgets it."""
+    old = public(lake)
+
+    def die(*arguments: Any) -> None:
+        if where == "half":
+            (lake.layout.ledger / "key.pub").write_text(f"{arguments[1].verifier}\n")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(book, "adopt_next" if where == "half" else where, die)
+        lake.rotate_key()
+    assert checked(lake, public_key=old).ok
+    assert checked(lake).ok
+
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 8)))
+    rotated = where in {"adopt_next", "half"}
+    assert (public(lake) != old) is rotated
+    assert ("key-rotate" in {entry.kind for entry in entries(lake)}) is rotated
+    assert not (lake.layout.ledger / "key.next").exists()
+    report = checked(lake, public_key=old)
+    assert (report.problems, report.signed_by) == ((), public(lake))
+
+
+@pytest.mark.parametrize("how", ["signed by itself", "of another tree", "another name", "no note"])
+def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) -> None:
+    """An entry that names a new key is worth what the old key signed: anything else is found."""
+    old, layout = public(lake), lake.layout
+    mine, theirs, head = keys.read_signer(layout), new_signer(keys.read_settings(layout).origin), book.read_head(layout)
+    assert mine is not None and head is not None
+    line = f"auditlake/new-key {mine.verifier if how == 'another name' else theirs.verifier}"
+    root = bytes(32) if how == "of another tree" else head.root
+    text = Checkpoint(theirs.name, head.size, root, (f"auditlake/version {head.version} {head.log}", line)).text
+    note = bytes(sign(text, [theirs if how == "signed by itself" else mine])).decode() if how != "no note" else "x"
+    details = {"old": old, "new": str(theirs.verifier), "note": note}
+    (layout.ledger / "key").write_text(theirs.secret())
+    (layout.ledger / "key.pub").write_text(str(theirs.verifier))
+    (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
+    book.record(layout, 1, book.Record("key-rotate", NOW.isoformat(), details=details),
+                lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))  # fmt: skip
+
+    for key in (None, old):
+        assert "does not vouch for it" in str(checked(lake, public_key=key).problems[0])
+
+
+def test_a_history_of_other_keys(lake: AuditLake) -> None:
+    """A key that was kept and that no rotation names did not sign this ledger."""
+    lake.rotate_key()
+    stranger = str(new_signer(keys.read_settings(lake.layout).origin).verifier)
+
+    assert "signed by other keys" in str(checked(lake, public_key=stranger).problems[0])

@@ -1,0 +1,136 @@
+"""Charts of reports and backtests: what they hold, and that nothing is needed from anywhere to see them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.errors import ReportError
+from auditlake.reports import plots
+from auditlake.reports.produce import ComplianceReport
+from tests.notebook.conftest import AS_OF
+from tests.reports import samples
+
+CHARTS = ("daily_peaks", "coverage", "by_user", "retention")
+
+
+@pytest.fixture(autouse=True)
+def renderer() -> Iterator[None]:
+    with alt.renderers.enable("default"):
+        yield
+
+
+@pytest.fixture
+def report(lake: AuditLake) -> ComplianceReport:
+    return lake.report("authentication_monitoring", as_of=AS_OF)
+
+
+def values(chart: alt.LayerChart) -> list[dict[str, Any]]:
+    spec = chart.to_dict()
+    return [row for layer in spec["layer"] for row in layer.get("data", spec.get("data"))["values"]]
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_shown_offline(report: ComplianceReport, name: str) -> None:
+    """A chart is a picture by itself; nothing in it is loaded, and hostile names stay text."""
+    bundle = report.chart(name)._repr_mimebundle_(None, None)
+    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
+
+    assert set(bundle) == {"image/svg+xml", "text/plain"}
+    svg = bundle["image/svg+xml"]
+    assert svg.startswith("<svg")
+    assert not re.search(r"<(script|image|foreignObject)|href=|\son\w+=\"|url\((?!#)", svg)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", json.dumps(values(report.chart(name)), ensure_ascii=False))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_lake_without_events(tmp_path: Path, name: str) -> None:
+    """There is a chart of nothing, too."""
+    chart = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF).report("failed_logins").chart(name)
+
+    assert "image/svg+xml" in chart._repr_mimebundle_(None, None)
+
+
+def test_a_chosen_renderer_stays(report: ComplianceReport) -> None:
+    """Whoever chose how charts are shown keeps that."""
+    with alt.renderers.enable("json"):
+        report.chart("daily_peaks")
+        assert alt.renderers.active == "json"
+
+
+def test_daily_peaks(report: ComplianceReport) -> None:
+    """The bars are the report's daily peaks, days before the first event apart."""
+    bars = [row for row in values(report.chart("daily_peaks")) if "peak" in row]
+    known = [each for each in report.report.threshold.daily_peaks if each.peak is not None]
+
+    assert [row["peak"] for row in bars] == [each.peak for each in known]
+    assert all((row["peak"] >= 3) == (row["state"] == "at or above the threshold") for row in bars)
+    assert bars[0]["start"] == f"{known[0].date}T00:00:00.000000Z"
+
+
+def test_coverage(report: ComplianceReport) -> None:
+    """The cells are the report's events by type."""
+    cells = values(report.chart("coverage"))
+    for name, events in report.report.events_by_type.items():
+        assert sum(row["events"] for row in cells if row["type"] == name) == events
+
+
+def test_by_user(report: ComplianceReport) -> None:
+    """The bars are the period's governed events; who has no name is one bar."""
+    bars = values(report.chart("by_user"))
+
+    assert sum(row["events"] for row in bars) == report.report.total_events
+    assert {"ana", "eve", "nobody named"} < {row["user"] for row in bars}
+
+
+def test_retention(lake: AuditLake, report: ComplianceReport) -> None:
+    """What is older than the cutoff stands apart, and the cutoff is drawn where it is among the events."""
+    later = lake.report("authentication_monitoring", as_of="2026-12-24T12:00:00Z")
+    for each, old in ((report, 0), (later, 20)):
+        bars = [row for row in values(each.chart("retention")) if "state" in row]
+        counted = sum(row["events"] - row["base"] for row in bars if row["state"].startswith("older"))
+        assert counted == each.report.retention.due + each.report.retention.kept_by_other_policies == old
+    assert "cutoff 2026-11-24" in json.dumps(later.chart("retention").to_dict())
+    assert "is before all of them" in json.dumps(report.chart("retention").to_dict())
+
+
+def test_backtest(lake: AuditLake) -> None:
+    """One point for each threshold and window, and the policy's own threshold where it is among them."""
+    found = lake.backtest("failed_logins", thresholds=range(1, 11), windows=["1h", "24h"])
+    rows = values(found.chart())
+
+    assert len([row for row in rows if "episodes" in row]) == 20
+    assert [row["at"] for row in rows if "at" in row] == [5, 5]
+    high = lake.backtest("failed_logins", thresholds=[100])
+    assert [row for row in values(high.chart()) if "at" in row] == []
+
+
+def test_long_periods_stay_small(renderer: None) -> None:
+    """Seven years of days are drawn by weeks, months or quarters."""
+    made = samples.violation(2562, threshold=100_000, unknown=300)
+    for name in CHARTS[:2]:
+        assert len(values(plots.report_chart(name, *made, None))) < 3000
+
+
+def test_what_cannot_be_drawn(lake: AuditLake, report: ComplianceReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chart that is none, a report without what it shows, and Altair not installed: each is told in a line."""
+    with pytest.raises(ReportError, match="there is no chart 'pie'") as error:
+        report.chart("pie")
+    assert error.value.hint == "there are: daily_peaks, coverage, by_user, retention"
+    with pytest.raises(ReportError, match="was made without"):
+        lake.report("failed_logins", as_of=AS_OF, pages=False).chart("coverage")
+    with pytest.raises(ReportError, match="was made without its lake"):
+        plots.report_chart("by_user", *samples.violation(), None)
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(ReportError, match="charts need Altair and vl-convert, which are not installed") as error:
+        report.chart("daily_peaks")
+    assert error.value.hint == 'pip install "auditlake[notebook]"'

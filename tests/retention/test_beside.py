@@ -1,0 +1,171 @@
+"""Erasure beside the table: what was logged, what alerts keep, and what is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from auditlake import AuditEvent, AuditLake
+from auditlake.alerts.watch import elected, evaluate_once
+from auditlake.landing.trail import Trail
+from auditlake.retention import erase as erasing
+from auditlake.retention.finish import certificate_paths
+from auditlake.store.lock import exclusive
+from tests.retention.lakes import DAY, NOW, Clock, ids, made, policy_text
+from tests.store.lakes import data_files
+
+WHY = {"reason": "Article 17", "ticket": "G-1"}
+ALERTING = policy_text(["login"], "100d").replace("1000", "2").replace("controls", "group_by: [user_id]\ncontrols")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake whose policy alerts by user, without grace."""
+    lake = made(tmp_path / "lake", {"keep": ALERTING}, Clock())
+    config = lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0h"')
+    lake.layout.config.write_text(config.replace("[alerts]", '[alerts]\njsonl = "alerts/alerts.jsonl"'))
+    return AuditLake(lake.layout.root, clock=Clock())
+
+
+def log(lake: AuditLake, first: int, *people: str, trail: Trail | None = None) -> None:
+    events = [
+        AuditEvent("login", NOW, user_id=user, event_id=f"e{first + n}", ip_address="10.0.0.1")
+        for n, user in enumerate(people)
+    ]
+    if trail is not None:
+        trail.log_many(events)
+        return
+    with lake.trail(alerts=False) as short:
+        short.log_many(events)
+
+
+def mentions(lake: AuditLake, name: bytes) -> set[str]:
+    """The files that have a name in them."""
+    folders = (path for path in lake.layout.root.rglob("*") if path.is_file() and "_delta_log" not in path.parts)
+    return {path.relative_to(lake.layout.root).as_posix() for path in folders if name in path.read_bytes()}
+
+
+def test_nothing_names_the_person(lake: AuditLake) -> None:
+    """Nothing of what was logged and alerted names the person afterwards, and no alert comes twice."""
+    with lake.trail(alerts=False) as trail:
+        log(lake, 0, "ann", "ann", "annette", "annette", trail=trail)
+        lake.flush()
+        log(lake, 10, "ann", trail=trail)
+        evaluate_once(lake.layout, lake.config, Clock())
+        file = lake.layout.alerts / "alerts.jsonl"
+        (lake.layout.alerts / "alerts.jsonl.1").write_bytes(file.read_bytes() + b'{"torn')
+        assert file.read_text().count('"ann"') == 1
+        size = lake.layout.segment(0, 1).stat().st_size
+        before = ids(lake)
+        done = lake.erase("ann", **WHY)
+
+        assert mentions(lake, b'ann"') == set()
+        assert mentions(lake, b"ann ") | mentions(lake, b"ann,") == set()
+        assert (lake.layout.segment(0, 1).stat().st_size, ids(lake)) == (size, before)
+        log(lake, 20, "bob", trail=trail)
+    assert len(ids(lake)) == 6
+    lake.flush()
+    assert len(ids(lake)) == 6
+    alerts = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {each["group"]["user_id"] for each in alerts} == {done.pseudonym, "annette"}
+    assert all(each["message"].count(each["group"]["user_id"][:70]) == 1 for each in alerts)
+    evaluate_once(lake.layout, lake.config, Clock())
+    assert len(file.read_text().splitlines()) == len(alerts)
+    assert done.certificate is not None
+    said = json.loads(certificate_paths(lake.layout, done.certificate)[0].read_bytes())
+    assert [(each["path"], each["kind"]) for each in said["leftovers"]] == [
+        (f"alerts/{name}", "alert") for name in ("alerts.jsonl", "alerts.jsonl.1", "state.json")
+    ]
+    assert any("Alerts that were sent" in sentence for sentence in done.left)
+
+
+def test_who_evaluates_is_left_alone(lake: AuditLake) -> None:
+    """While a process evaluates, its files are named as left, and of segments only what it has read is blanked."""
+    with lake.trail(alerts=False) as trail:
+        log(lake, 0, "ann", "ann", trail=trail)
+        lake.flush()
+        evaluate_once(lake.layout, lake.config, Clock())
+        log(lake, 10, "ann", trail=trail)
+        with elected(lake.layout) as is_elected:
+            assert is_elected
+            done = lake.erase("ann", **WHY)
+        assert any("the process that evaluates them" in sentence for sentence in done.left)
+        assert any("1 segment of the landing" in sentence for sentence in done.left)
+        lines = lake.layout.segment(0, 1).read_bytes().splitlines()
+        assert [line.strip() == b"" for line in lines] == [True, True, False]
+        again = lake.erase("ann", **WHY)
+
+        assert again.certificate is not None
+        assert mentions(lake, b'ann"') == set()
+        assert not any("segment" in sentence or "evaluates" in sentence for sentence in again.left)
+
+
+def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged of the person between the flush and the erasure is named as left."""
+    log(lake, 0, "ann", "annette")
+    assert not any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    flush = lake.flush
+    monkeypatch.setattr(lake, "flush", lambda: (flush(), log(lake, 10, "ann")))
+    assert any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    monkeypatch.undo()
+    assert lake.erase("ann", **WHY).events == 1
+
+
+def test_the_journal_is_left(lake: AuditLake) -> None:
+    """What people decided about findings of the person stays, and is named as left."""
+    log(lake, 0, "ann", "ann")
+    finding = next(each.finding for each in lake.findings.list() if each.finding.kind == "threshold_exceeded")
+    lake.findings.accept(finding.id, reason="ann was travelling", owner="bob", until=NOW + DAY)
+    before = lake.layout.journal.read_bytes()
+
+    assert any("The journal of findings may name" in sentence for sentence in lake.erase("ann", **WHY).left)
+    assert lake.layout.journal.read_bytes() == before
+
+
+def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
+    """While a hold is active, what alerts say stays as it is, and is named as left."""
+    log(lake, 0, "ann", "ann")
+    evaluate_once(lake.layout, lake.config, Clock())
+    lake.add_hold("h", reason="r", owner="o", ticket="t", user_ids=["bob"])
+    done = lake.erase("ann", **WHY)
+
+    assert "alerts/alerts.jsonl" in mentions(lake, b'"ann"')
+    assert any("of the alerts may name the person, and stay, since a legal hold" in each for each in done.left)
+
+
+def test_interrupted_before_the_alerts(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure that dies between its commit and the files of the alerts is finished by the next one."""
+    log(lake, 0, "ann", "ann")
+    evaluate_once(lake.layout, lake.config, Clock())
+
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, "write_anew", die)
+        with pytest.raises(KeyboardInterrupt):
+            lake.erase("ann", **WHY)
+    assert mentions(lake, b'"ann"')
+    again = lake.erase("ann", **WHY)
+
+    assert (again.events, again.certificate is not None, mentions(lake, b'"ann"')) == (0, True, set())
+    with exclusive(lake.layout.alerts / "watch.lock", wait_seconds=0):
+        pass
+
+
+def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:
+    """Due events that a live writer's segment still has are blanked there; those not yet flushed stay."""
+    with lake.trail(alerts=False) as trail:
+        trail.log(AuditEvent("login", NOW - 200 * DAY, user_id="ann", event_id="old"))
+        lake.retention_apply(accept_weaker="tests")
+        log(lake, 1, "bob", trail=trail)
+
+        (first, second) = lake.layout.segment(0, 1).read_bytes().splitlines()
+        assert (first.strip(), b"bob" in second) == (b"", True)
+        assert ids(lake) == ["e1"]
+    assert lake.flush().landed == 1
+    assert ids(lake) == ["e1"]
+    assert len(data_files(lake)) == 1
+    assert not lake.layout.segment(0, 1).exists()

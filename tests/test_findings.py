@@ -1,0 +1,261 @@
+"""Dealing with findings: who answers for one until when, and who looked at a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake import AuditEvent, AuditLake, AuditLakeError
+from auditlake.errors import LakeFormatError, ReportError
+from auditlake.findings.journal import append, concerning, read
+from auditlake.findings.model import Review
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+POLICY = """\
+name: Watched
+description: What is watched.
+required_events: [login, logout]
+retention_period: 90d
+alert_threshold: 2
+window: 1h
+group_by: [user_id]
+"""
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, clock: Clock) -> AuditLake:
+    """Two bursts of ann on different days, one of ben, and no logout: four findings."""
+    lake = auditlake.create(tmp_path / "lake", clock=clock)
+    (tmp_path / "watched.yaml").write_text(POLICY)
+    lake.add_policy(tmp_path / "watched.yaml")
+    burst(lake, "ann", NOON - 9 * DAY)
+    burst(lake, "ann", NOON - 5 * DAY)
+    burst(lake, "ben", NOON - 7 * DAY)
+    return lake
+
+
+def burst(lake: AuditLake, user: str, at: datetime) -> None:
+    lake.ingest([AuditEvent("login", at + timedelta(seconds=i), user_id=user) for i in range(3)])
+
+
+def found(lake: AuditLake, user: str | None, **options: object) -> list[tuple[str, str]]:
+    """The ids and states of a user's episodes, or of the missing type, in order."""
+    return [
+        (each.finding.id, each.state)
+        for each in lake.findings.list("watched", **options)
+        if (each.finding.group or {}).get("user_id") == user
+    ]
+
+
+def accept(lake: AuditLake, finding_id: str, days: int = 30, **options: object) -> None:
+    until = NOON + days * DAY
+    lake.findings.accept(finding_id, reason="known", owner="ops", until=until, by="me", **options)
+
+
+def states(lake: AuditLake, user: str | None, **options: object) -> list[str]:
+    return [state for _, state in found(lake, user, **options)]
+
+
+def test_an_acceptance_covers_what_is_like_it_and_later(lake: AuditLake) -> None:
+    """The finding and later ones of its group are accepted; earlier ones and those of other groups stay open."""
+    first, second = (number for number, _ in found(lake, "ann"))
+    accept(lake, second)
+    assert states(lake, "ann") == ["open", "accepted"]
+    assert states(lake, "ben") == ["open"]
+    assert states(lake, None) == ["open"]
+
+    accept(lake, first)
+    burst(lake, "ann", NOON - 2 * DAY)
+    assert states(lake, "ann") == ["accepted", "accepted", "accepted"]
+
+
+def test_the_status_counts_what_is_open(lake: AuditLake) -> None:
+    """A report is a violation until every finding is accepted, and shows each all the same."""
+    ids = [each.finding.id for each in lake.findings.list("watched")]
+    for number in ids[:3]:  # the last, ann's second, is covered by her first
+        assert lake.report("watched").status == "violation"
+        accept(lake, number)
+    made = lake.report("watched")
+
+    assert made.status == "compliant"
+    assert [each["accepted"]["owner"] for each in json.loads(made.json())["violations"]] == ["ops"] * 4
+    assert b"Every finding has been accepted" in made.html()
+
+
+def test_it_is_open_again_when_the_acceptance_ends(lake: AuditLake, clock: Clock) -> None:
+    """As of an instant after its end an acceptance covers nothing, and up to its end it does."""
+    accept(lake, found(lake, "ben")[0][0], days=3)
+    clock.now = NOON + 3 * DAY
+    assert states(lake, "ben") == ["accepted"]
+    clock.now += timedelta(microseconds=1)
+    assert states(lake, "ben") == ["open"]
+    assert states(lake, "ben", as_of=NOON) == ["accepted"]
+
+
+def test_reopening_takes_an_acceptance_back(lake: AuditLake) -> None:
+    """What was accepted is open again, the reason is kept, and there is nothing more to take back."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number)
+    lake.findings.reopen(number, reason="not so known", by="me")
+    assert states(lake, "ben") == ["open"]
+    with pytest.raises(ReportError, match="no acceptance was given"):
+        lake.findings.reopen(number, reason="again")
+    accept(lake, number)
+
+    listed, entries = lake.findings.show(number)
+    assert listed.state == "accepted"
+    assert [type(each).__name__ for each in entries] == ["Acceptance", "Reopening", "Acceptance"]
+
+
+def test_a_missing_type_can_be_accepted(lake: AuditLake) -> None:
+    """A finding without a time is covered until the acceptance ends."""
+    accept(lake, found(lake, None)[0][0])
+    assert states(lake, None) == ["accepted"]
+    assert states(lake, None, as_of=NOON + 31 * DAY) == ["open"]
+
+
+def test_a_longer_period_shows_the_same_stretch_as_accepted(lake: AuditLake) -> None:
+    """An episode that was accepted where a period cut it is accepted where the period does not."""
+    middle = NOON - 7 * DAY + timedelta(seconds=2)
+    cut = found(lake, "ben", since=middle)[0][0]
+    assert cut != found(lake, "ben")[0][0]
+    accept(lake, cut, since=middle)
+    assert states(lake, "ben") == ["accepted"]
+
+
+def test_a_review_is_told_by_later_reports(lake: AuditLake) -> None:
+    """Reports say who last looked at the policy, and what the report said then; those of other policies do not."""
+    before = lake.report("watched").json()
+    review, made = lake.findings.review("watched", note="looked at ann", by="eve")
+    said = json.loads(lake.report("watched").json())["evidence"]["journal"]
+
+    assert made.json() == before
+    assert review.report.startswith("sha256:")
+    assert {key: said["last_review"][key] for key in ("by", "note", "status")} == {
+        "by": "eve", "note": "looked at ann", "status": "violation"
+    }  # fmt: skip
+    assert "journal" not in json.loads(lake.report("failed_logins").json())["evidence"]
+    assert b"looked at ann" in lake.report("watched").html()
+
+
+def test_reports_before_and_after_a_decision_have_names_of_their_own(lake: AuditLake, tmp_path: Path) -> None:
+    """Both can lie in one folder."""
+    lake.report("watched").write(tmp_path / "reports")
+    accept(lake, found(lake, "ben")[0][0])
+    lake.report("watched").write(tmp_path / "reports")
+    assert len(list((tmp_path / "reports").glob("*.json"))) == 2
+
+
+WRONG: dict[str, Callable[[AuditLake, str], object]] = {
+    "unknown": lambda lake, _: accept(lake, "0" * 16),
+    "in the past": lambda lake, number: accept(lake, number, days=-1),
+    "no reason": lambda lake, number: lake.findings.accept(number, reason=" ", owner="ops", until=NOON + DAY),
+    "no owner": lambda lake, number: lake.findings.accept(number, reason="known", owner="", until=NOON + DAY),
+    "no note": lambda lake, _: lake.findings.review("watched", note=""),
+    "too long": lambda lake, _: lake.findings.review("watched", note="x" * 5000),
+    "not accepted": lambda lake, number: lake.findings.reopen(number, reason="why not"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_makes_no_sense_is_told_and_not_written(lake: AuditLake, name: str) -> None:
+    """One of auditlake's own errors, and no entry."""
+    number = found(lake, "ben")[0][0]
+    with pytest.raises(AuditLakeError):
+        WRONG[name](lake, number)
+    assert read(lake.layout) == ()
+
+
+def test_accepting_twice_is_told(lake: AuditLake) -> None:
+    """Who accepts what is accepted is told until when it is."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number)
+    with pytest.raises(ReportError, match="accepted already"):
+        accept(lake, number)
+
+
+# The journal
+
+
+def review(number: int) -> Review:
+    return Review(0, NOON, f"p{number % 3}", NOON, 1, "compliant", "sha256:00", "me", f"note {number} \u2028 \ud800")
+
+
+def test_many_write_at_once(lake: AuditLake) -> None:
+    """Every entry is there once, with numbers from 1."""
+    with ThreadPoolExecutor(8) as pool:
+        lines = list(pool.map(lambda number: append(lake.layout, review(number)), range(40)))
+    there = read(lake.layout)
+    assert [line.entry.number for line in there] == list(range(1, 41))
+    assert sorted(there, key=lambda line: line.entry.number) == sorted(lines, key=lambda line: line.entry.number)
+
+
+def test_a_line_that_was_not_finished_is_not_there(lake: AuditLake) -> None:
+    """A writer that died left a piece of a line: nobody reads it, and the next entry takes its place."""
+    first = append(lake.layout, review(1))
+    whole = lake.layout.journal.read_bytes()
+    for size in range(1, len(whole)):
+        lake.layout.journal.write_bytes(whole + whole[:size])
+        if size < len(whole):
+            assert read(lake.layout) == (first,)
+    append(lake.layout, review(2))
+    assert [line.entry.number for line in read(lake.layout)] == [1, 2]
+
+
+def test_every_change_to_an_entry_changes_the_digest_or_is_told(lake: AuditLake) -> None:
+    """No byte of the journal can be changed unseen by whoever has the digest of a later entry."""
+    for number in range(3):
+        append(lake.layout, review(number))
+    whole = lake.layout.journal.read_bytes()
+    digest = read(lake.layout)[-1].digest
+    for place in range(len(whole)):
+        lake.layout.journal.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            lines = read(lake.layout)
+        except LakeFormatError:
+            continue
+        assert not lines or len(lines) < 3 or lines[-1].digest != digest
+
+
+def test_missing_entries_are_told(lake: AuditLake) -> None:
+    """A journal that is shorter than a report says is refused."""
+    append(lake.layout, review(1))
+    assert concerning(read(lake.layout), "p1", entries=1).entries == 1
+    with pytest.raises(LakeFormatError, match="1 entries, expected 2"):
+        concerning(read(lake.layout), "p1", entries=2)
+
+
+def test_a_refused_write_leaves_nothing(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk refuses an entry the journal is as before, and the next entry has its number."""
+    append(lake.layout, review(1))
+
+    def refuse(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", refuse)
+        with pytest.raises(AuditLakeError, match="cannot be written"):
+            append(lake.layout, review(2))
+    assert len(read(lake.layout)) == 1
+    assert append(lake.layout, review(3)).entry.number == 2

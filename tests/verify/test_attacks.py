@@ -1,0 +1,355 @@
+"""Whatever somebody does to a lake behind its back is found: each attack is a test of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from auditlake import AuditLake
+from auditlake.ledger import book, keys
+from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
+from auditlake.store.layout import part_day_and_digest
+from auditlake.verify.model import VerifyReport
+from tests.store.lakes import copied, made, opened, write_events
+from tests.verify.lakes import DELETED, ERASED, checked, delete_day, full_lake, rows_of, write_day
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake with everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of it."""
+    return opened(copied(template, tmp_path / "lake"))
+
+
+def wrong(report: VerifyReport) -> str:
+    """All that is wrong, as one text."""
+    parts = [part for batch in report.batches for part in batch.parts if part.verdict in {"MISSING", "CHANGED"}]
+    assert not report.ok
+    return "\n".join([*map(str, report.problems), *(f"{part.day} {part.verdict}: {part.detail}" for part in parts)])
+
+
+# --- Bytes ---
+
+
+def guarded(root: Path) -> list[Path]:
+    """Every file of the lake that the ledger answers for."""
+    folders = [root / name for name in ("events", "ledger", "quarantine", "certificates")]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in files if path.name != "key"]
+
+
+def change_bytes(lake: AuditLake, times: int) -> None:
+    """Change one byte of any file, and see that it is found; each kind of file gets its share."""
+    seeded = Random(times)
+    files = guarded(lake.layout.root)
+    kinds = {path.parent.name if path.suffix != ".parquet" else path.suffix + path.parent.name[:5] for path in files}
+    assert len(kinds) >= 8
+    for number in range(times):
+        path = files[number % len(files)]
+        data = path.read_bytes()
+        at = seeded.randrange(len(data))
+        changed = bytearray(data)
+        changed[at] ^= 1 << seeded.randrange(8)
+        path.write_bytes(changed)
+        report = checked(lake)
+        path.write_bytes(data)
+        assert not report.ok, (path, at)
+    assert checked(lake).ok
+
+
+def test_changed_bytes(lake: AuditLake) -> None:
+    """A single changed byte in data, log, tiles, checkpoints, keys, certificates or quarantine is found."""
+    change_bytes(lake, 150)
+
+
+@pytest.mark.soak
+def test_a_thousand_changed_bytes(lake: AuditLake) -> None:
+    """The same, a thousand times."""
+    change_bytes(lake, 1000)
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "half", "zeros", "noise", "twice"])
+def test_damaged_files(how: str, lake: AuditLake) -> None:
+    """Any file that is gone, cut, zeroed, replaced by noise or longer than it was is found; none stops the search."""
+    for path in guarded(lake.layout.root):
+        data = path.read_bytes()
+        if how == "gone":
+            path.unlink()
+        else:
+            half = data[: len(data) // 2]
+            new = {"empty": b"", "half": half, "zeros": bytes(len(data)), "noise": Random(1).randbytes(len(data))}
+            path.write_bytes(new.get(how, data + data))
+        report = checked(lake)
+        path.write_bytes(data)
+        if how == "gone" and "checkpoint" in path.name and path.parent == lake.layout.log:
+            assert "is gone" in report.notices[0].what  # readers do without it
+        else:
+            assert not report.ok, path
+
+
+# --- Rows ---
+
+Rows = list[dict[str, object]]
+
+
+def forge(lake: AuditLake, change: Callable[[Rows], Rows], day: date | None = None) -> str:
+    """Change the rows of a day as somebody does who knows the format: new file, its name, and the log entries."""
+    old = max((file for file in lake.snapshot().files if day in {None, file.day}), key=lambda file: file.rows)
+    new = write_day(lake, old.day, change(rows_of(lake, old.day)))
+    (lake.layout.events / old.path).unlink()
+    for path in [*lake.layout.log.glob("*.json")]:
+        text = path.read_text()
+        if old.path in text:
+            path.write_text(text.replace(old.path, new.path).replace(f'"size":{old.size}', f'"size":{new.size}'))
+    return wrong(checked(lake))
+
+
+def test_rows_removed(lake: AuditLake) -> None:
+    """A row that was removed is found: its part has one too few."""
+    told = forge(lake, lambda rows: rows[1:])
+
+    assert "rows instead of" in told
+    assert re.search(r"1 row (at the beginning|after row \d+) is gone", told)
+
+
+def test_rows_added(lake: AuditLake) -> None:
+    """A row that was added is found, in a batch that there is or in one that there is not."""
+    told = forge(lake, lambda rows: [*rows, {**rows[0], "seq": 999}])
+
+    assert "rows instead of" in told
+    assert re.search(r"row 999 of events/event_date=\S+\.parquet is added", told)
+
+
+def test_rows_twice(lake: AuditLake) -> None:
+    """A row that is there twice is named, with its file."""
+    assert re.search(r"row \d+ of events/event_date=\S+\.parquet is there twice", forge(
+        lake, lambda rows: [*rows, rows[0]]
+    ))  # fmt: skip
+
+
+def test_rows_of_a_new_batch(lake: AuditLake) -> None:
+    """A row of a batch that never was is unknown to the ledger."""
+    told = forge(lake, lambda rows: [*rows, {**rows[0], "batch": 99}])
+
+    assert re.search(r"rows of batch 99 that the ledger does not know: row \d+ of events/event_date=\S+\.parquet", told)
+
+
+def test_rows_changed(lake: AuditLake) -> None:
+    """A changed field is found, also one that became empty instead of null."""
+    seqs: list[object] = []
+
+    def change(rows: Rows) -> Rows:
+        seqs.append(rows[-1]["seq"])
+        return [*rows[:-1], {**rows[-1], "resource": ""}]
+
+    told = forge(lake, change)
+    assert "other rows than were appended" in told
+    assert re.search(rf"; row {seqs[0]} of events/event_date=\S+\.parquet is not what was appended", told)
+
+
+def test_rows_swapped(lake: AuditLake) -> None:
+    """Two rows that changed places in their batch are found."""
+    assert "other rows than were appended" in forge(lake, lambda rows: [
+        {**rows[0], "seq": rows[1]["seq"]}, {**rows[1], "seq": rows[0]["seq"]}, *rows[2:],
+    ])  # fmt: skip
+
+
+def test_rows_re_dated(lake: AuditLake) -> None:
+    """A row that was moved to another day, or only to another second, is found."""
+    assert "rows instead of" in forge(
+        lake, lambda rows: [{**rows[0], "timestamp": rows[0]["timestamp"] + timedelta(days=1)}, *rows[1:]]
+    )
+
+
+def test_rows_re_dated_by_a_second(lake: AuditLake) -> None:
+    """The same within the day."""
+    assert "other rows than were appended" in forge(
+        lake, lambda rows: [{**rows[0], "timestamp": rows[0]["timestamp"] + timedelta(seconds=1)}, *rows[1:]]
+    )
+
+
+def test_the_order_of_rows_in_a_file_means_nothing(lake: AuditLake) -> None:
+    """The same rows in another order in the file are the same rows; that the file is another one is found."""
+    told = forge(lake, lambda rows: rows[::-1])
+
+    assert "CHANGED" not in told
+    assert "is part of the lake and unknown to the ledger" in told
+
+
+def test_rows_changed_beside_erased_ones(lake: AuditLake) -> None:
+    """Of a day with erased events, only the row that somebody changed is named."""
+    told = forge(lake, lambda rows: [{**rows[0], "action": "other"}, *rows[1:]], day=ERASED)
+
+    assert re.search(r"; row \d+ of events/event_date=2026-03-03/\S+\.parquet is not what was appended", told)
+
+
+# --- Files and versions ---
+
+
+def test_a_file_that_nobody_knows(lake: AuditLake) -> None:
+    """A stray file in a partition, or beside them, changes no answer, and is named."""
+    (known, *_) = [file for file in lake.snapshot().files if file.day == ERASED]
+    strays = [lake.layout.events / "event_date=2026-03-03" / "stray.parquet", lake.layout.events / "stray.parquet"]
+    for stray in strays:
+        shutil.copy(lake.layout.events / known.path, stray)
+    report = checked(lake)
+
+    assert report.ok
+    assert [notice.where for notice in report.notices] == [
+        "events/event_date=2026-03-03/stray.parquet", "events/stray.parquet",
+    ]  # fmt: skip
+    assert all("no answer reads it" in notice.what for notice in report.notices)
+    assert lake.sql("select count(*) from events").fetchall() == [(lake.snapshot().rows,)]
+
+
+def test_a_partition_copied_back(tmp_path: Path) -> None:
+    """A partition that is there again after its deletion is found, whether or not the log has it again."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "a.jsonl", range(9)))
+    files = [file for file in lake.snapshot().files if file.day == DELETED]
+    kept = {file.path: (lake.layout.events / file.path).read_bytes() for file in files}
+    delete_day(lake, DELETED)
+    assert checked(lake).ok
+    for path, data in kept.items():
+        (lake.layout.events / path).parent.mkdir(exist_ok=True)
+        (lake.layout.events / path).write_bytes(data)
+    assert "is there again" in wrong(checked(lake))
+
+    entry = {"add": {"path": files[0].path, "size": files[0].size, "partitionValues": {"event_date": str(DELETED)}}}
+    lake.layout.commit(lake.snapshot().version + 1).write_text(json.dumps(entry))
+    told = wrong(checked(lake))
+    assert "is unknown to the ledger" in told
+    assert "it was deleted, and has rows again" in told
+
+
+def test_a_version_of_another_program(lake: AuditLake, tmp_path: Path) -> None:
+    """A commit that is not ours is unknown to the ledger, also once ours lie behind it."""
+    version = lake.snapshot().version + 1
+    lake.layout.commit(version).write_text('{"commitInfo":{"operation":"WRITE"}}\n')
+    assert f"version {version}: is unknown to the ledger" in wrong(checked(lake))
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+
+    assert f"version {version}: is unknown to the ledger: another program made it" in wrong(checked(lake))
+
+
+def test_a_whole_lake_rolled_back(lake: AuditLake, tmp_path: Path) -> None:
+    """A lake that was replaced by its backup of last week verifies by itself, and not against a kept checkpoint."""
+    backup = copied(lake.layout.root, tmp_path / "backup")
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+    kept = book.checkpoint_path(lake.layout).read_bytes()
+    shutil.rmtree(lake.layout.root)
+    shutil.copytree(backup, lake.layout.root)
+
+    assert checked(lake).ok
+    assert "was set back" in wrong(checked(lake, checkpoint=kept))
+    lake.ingest(write_events(tmp_path / "c.jsonl", range(70, 75)))
+    assert "was rewritten" in wrong(checked(lake, checkpoint=kept))
+
+
+def test_the_end_of_the_log_cut_off(lake: AuditLake) -> None:
+    """A log without its newest entries is found."""
+    lake.layout.commit(lake.snapshot().version).unlink()
+
+    assert "is not the one that the checkpoint covers" in wrong(checked(lake))
+
+
+def test_a_re_signed_history(tmp_path: Path) -> None:
+    """A lake that somebody wrote anew, with the ids of the old one and a key of his own, is found by the kept key."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "a.jsonl", range(9)))
+    kept, key = book.checkpoint_path(lake.layout).read_bytes(), str(keys.read_public_key(lake.layout))
+    config = lake.layout.config.read_text()
+    forged = made(tmp_path / "forged")
+    shutil.rmtree(forged.layout.ledger)
+    forged.layout.ledger.mkdir()
+    forged.layout.config.write_text(config)
+    book.begin(forged.layout, 0, book.Record("begin", ""))
+    opened(forged.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(1, 9)))
+
+    assert checked(forged).ok
+    assert "is not signed by" in wrong(checked(forged, public_key=key))
+    assert "was rewritten" in wrong(checked(forged, checkpoint=kept))
+
+
+def test_a_checkpoint_with_another_signature(lake: AuditLake) -> None:
+    """A checkpoint that another key of the same name signed, or nobody, is found."""
+    path = book.checkpoint_path(lake.layout)
+    note = parse_note(path.read_bytes())
+    for signers in ([], [new_signer(parse_checkpoint(note.text).origin)]):
+        path.write_bytes(bytes(sign(note.text, signers)))
+        assert "is not signed by" in wrong(checked(lake))
+
+
+def test_a_public_key_removed(lake: AuditLake) -> None:
+    """A lake cannot be made unsigned by removing its public key."""
+    keys.public_key_path(lake.layout).unlink()
+
+    assert "is not there, and the checkpoint is signed" in wrong(checked(lake))
+
+
+def test_a_checkpoint_of_the_delta_log_that_lies(lake: AuditLake) -> None:
+    """A checkpoint of the Delta log that leaves out a file is found, also where the ledger does not know it yet."""
+    import pyarrow.parquet as pq
+
+    path = max(lake.layout.log.glob("*.checkpoint.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table.slice(0, table.num_rows - 1), path)
+    told = wrong(checked(lake))
+
+    assert "is not what the ledger recorded" in told
+
+
+def test_a_file_renamed_to_another_day(lake: AuditLake) -> None:
+    """A file that was moved to the folder of another day is found: the ledger knows it under its own."""
+    file = lake.snapshot().files[0]
+    named = part_day_and_digest(file.path)
+    assert named is not None
+    target = lake.layout.events / f"event_date=2026-05-05/part-{named[1]}.parquet"
+    target.parent.mkdir()
+    (lake.layout.events / file.path).rename(target)
+
+    assert "is missing" in wrong(checked(lake))
+
+
+@pytest.mark.parametrize("part", ["read_log", "read_tree", "read_takings", "hash_rows", "checkpoint_files"])
+def test_whatever_is_thrown_is_told(part: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a library panic on something that nobody thought of, that is told as wrong, and the rest is checked."""
+
+    class Panic(BaseException):
+        """What a Rust library throws: no Exception."""
+
+    def panic(*_: object) -> None:
+        raise Panic("at the disco")
+
+    monkeypatch.setattr(f"auditlake.verify.check.{part}", panic)
+
+    assert "cannot be checked: Panic: at the disco" in wrong(checked(lake))
+
+
+@pytest.mark.parametrize("line", [
+    '{"add":{"path":"event_date=2026-13-99/part-' + "0" * 64 + '.parquet","size":1}}', "[]", "{", "[" * 50_000,
+    '{"add":{"path":"a\\u0000b","size":1}}', '{"add":{"path":7,"size":1}}', '{"add":{"path":"x","size":"many"}}',
+    '{"add":7}', '{"remove":{"path":null}}', '{"commitInfo":{"auditlake":{"quarantine":"\\u0000"}}}',
+    '{"add":{"path":"../../lake.toml","size":1}}',
+    '{"add":{"path":"' + "x" * 5000 + '","size":1}}', '{"commitInfo":[]}',
+])  # fmt: skip
+def test_hostile_log_entries(line: str, lake: AuditLake) -> None:
+    """Whatever stands in a log entry is told as wrong, and stops nothing."""
+    lake.layout.commit(lake.snapshot().version + 1).write_text(f"{line}\n")
+    told = wrong(checked(lake))
+
+    assert "is unknown to the ledger" in told
+    assert "cannot be checked" not in told

@@ -1,0 +1,220 @@
+"""A damaged lake is told about in words; what was never acknowledged is set aside, and nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditlake import AuditLake, doctor
+from auditlake.errors import LakeError, LakeNotFoundError
+from auditlake.ledger import book
+from auditlake.store import delta
+from auditlake.store.layout import Layout
+from tests.ledger.lakes import make_old
+from tests.store.lakes import NOW, copied, made, opened, write_events
+from tests.verify.lakes import checked, full_lake
+
+LATER = NOW.replace(year=2027)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake with everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of it."""
+    return opened(copied(template, tmp_path / "lake"))
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file, but the lock's."""
+    found = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if name != ".lock"}
+
+
+def test_a_healthy_lake(lake: AuditLake, run: Callable[..., Any]) -> None:
+    """Nothing is wrong with it, and a repair does nothing."""
+    before = files(lake.layout.root)
+    done = run("--lake", lake.layout.root, "doctor", "--repair", "--yes")
+
+    assert (done.code, "nothing is wrong" in done.out) == (0, True)
+    assert files(lake.layout.root) == before
+
+
+def test_no_lake(tmp_path: Path) -> None:
+    """Where nothing could be a lake, that is said."""
+    with pytest.raises(LakeNotFoundError):
+        doctor.examine(Layout(tmp_path), now=LATER)
+
+
+def torn(lake: AuditLake) -> list[str]:
+    """A log entry whose writer lost its power."""
+    path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
+    path.write_bytes(b'{"commitInfo":{"timest')
+    return [f"set aside {path.relative_to(lake.layout.root)}: "]
+
+
+def empty(lake: AuditLake) -> list[str]:
+    """The same, of which nothing came to the disk."""
+    path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
+    path.touch()
+    return [f"set aside {path.relative_to(lake.layout.root)}: "]
+
+
+def stray(lake: AuditLake) -> list[str]:
+    """A data file that no commit has."""
+    known = lake.layout.events / lake.snapshot().files[0].path
+    path = known.with_name(f"part-{'0' * 64}.parquet")
+    shutil.copy(known, path)
+    return [f"set aside {path.relative_to(lake.layout.root)}: "]
+
+
+def tile(lake: AuditLake) -> list[str]:
+    """A damaged file of the tree."""
+    (path,) = lake.layout.ledger.glob("tile/0/*/*")
+    path.write_bytes(b"x" * path.stat().st_size)
+    return [f"rewrite {path.relative_to(lake.layout.root)}: "]
+
+
+def log_checkpoint(lake: AuditLake) -> list[str]:
+    """A damaged checkpoint of the Delta log."""
+    path = max(lake.layout.log.glob("*.checkpoint.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    return [
+        f"set aside {path.relative_to(lake.layout.root)}: ", "set aside events/_delta_log/_last_checkpoint: ",
+    ]  # fmt: skip
+
+
+def folder(lake: AuditLake) -> list[str]:
+    """A folder that a copy left out."""
+    shutil.rmtree(lake.layout.reports)
+    return ["make reports: "]
+
+
+def draft(lake: AuditLake) -> list[str]:
+    """A small file that never had its name."""
+    (lake.layout.policies / ".mine.yaml.0123.draft").write_text("name: ")
+    os.utime(lake.layout.policies / ".mine.yaml.0123.draft", (0, 0))
+    return ["set aside policies/.mine.yaml.0123.draft: "]
+
+
+def uncounted(lake: AuditLake) -> list[str]:
+    """A commit whose writer died before the checkpoint."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(delta, "_count", die)
+        lake.ingest(write_events(lake.layout.root.with_name("more.jsonl"), range(70, 73)))
+    return ["finish ledger: "]
+
+
+def die(*_: object) -> None:
+    """What a kill does."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "damage", [torn, empty, stray, tile, log_checkpoint, folder, draft, uncounted], ids=lambda each: each.__name__
+)
+def test_repairs(
+    damage: Callable[[AuditLake], list[str]], lake: AuditLake, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    """What can be repaired is listed, then done; nothing that was acknowledged is touched, and the lake goes on."""
+    acknowledged = {row[0] for row in lake.sql("select event_id from events").fetchall()}
+    expected = damage(lake)
+    before = files(lake.layout.root)
+    found = doctor.examine(lake.layout, now=LATER)
+    assert [str(change).partition(": ")[0] + ": " for change in found.changes] == expected
+    assert files(lake.layout.root) == before
+    done = run("--lake", lake.layout.root, "doctor", "--repair", "--yes")
+    assert done.code == 0, done.out
+    assert all(f"to do: {change}" in done.out for change in expected)
+
+    after = files(lake.layout.root)
+    for change in expected:
+        action, _, where = change.removesuffix(": ").rpartition(" ")
+        if action == "set aside":
+            (aside,) = [name for name in after if name.startswith("set-aside/") and name.endswith(f"/{where}")]
+            assert after[aside] == before[where]
+            assert where not in after
+    report = checked(lake)
+    assert report.ok, report.problems
+    assert doctor.examine(lake.layout, now=LATER).changes == ()
+    again = opened(lake.layout.root)
+    assert {row[0] for row in again.sql("select event_id from events").fetchall()} >= acknowledged
+    again.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+    assert checked(again).ok
+
+
+@pytest.mark.parametrize("damage", ["config", "log", "data", "entries", "checkpoint", "policy"])
+def test_what_only_a_backup_repairs(damage: str, lake: AuditLake, run: Callable[..., Any]) -> None:
+    """Damage to what was acknowledged is told with its place, and a repair leaves it as it is."""
+    layout = lake.layout
+    paths = {
+        "config": layout.config, "log": layout.commit(3), "data": layout.events / lake.snapshot().files[0].path,
+        "entries": min(layout.ledger.glob("tile/entries/*/*")), "checkpoint": layout.ledger / "checkpoint",
+        "policy": layout.policy("failed_logins"),
+    }  # fmt: skip
+    paths[damage].write_bytes(b"{[damage")
+    before = files(layout.root)
+    done = run("--lake", layout.root, "doctor", "--repair", "--yes")
+
+    assert done.code == 4
+    assert "WRONG: " in done.out
+    assert paths[damage].name.partition(".")[0] in done.out
+    assert "set aside" not in done.out
+    assert files(layout.root) == before
+
+
+def test_files_of_a_version_that_the_log_lost(lake: AuditLake, run: Callable[..., Any]) -> None:
+    """Data that the log forgot and the ledger knows is never set aside."""
+    added = lake.snapshot().files
+    newest = delta.newest_version(lake.layout)
+    lake.layout.commit(newest).unlink()
+    done = run("--lake", lake.layout.root, "doctor", "--repair", "--yes")
+
+    assert done.code == 4
+    assert all((lake.layout.events / file.path).exists() for file in added)
+
+
+def test_a_lake_without_a_ledger(lake: AuditLake, run: Callable[..., Any]) -> None:
+    """Of a lake that is older than ledgers nothing is set aside: nobody knows what was acknowledged."""
+    make_old(lake)
+    stray(lake)
+    torn(lake)
+    before = files(lake.layout.root)
+
+    assert run("--lake", lake.layout.root, "doctor", "--repair", "--yes").code == 4
+    assert {name: data for name, data in files(lake.layout.root).items() if name in before} == before
+
+
+def test_a_lake_that_changes_meanwhile(lake: AuditLake) -> None:
+    """What was shown is done, or nothing."""
+    stray(lake)
+    found = doctor.examine(lake.layout, now=LATER)
+    empty(lake)
+
+    with pytest.raises(LakeError, match="has changed since"):
+        doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=1)
+    assert not (lake.layout.root / "set-aside").exists()
+
+
+def test_a_rotation_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rotation that died half way is finished."""
+    lake = made(tmp_path / "lake")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(book, "adopt_next", die)
+        lake.rotate_key()
+    found = doctor.examine(lake.layout, now=LATER)
+    assert [change.action for change in found.changes] == ["finish"]
+    doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=1)
+
+    assert not (lake.layout.ledger / "key.next").exists()
+    assert checked(lake).notices == ()
