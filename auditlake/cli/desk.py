@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,9 +148,26 @@ def opened_session(
     path: str, *, principal: str | None, as_of: datetime | None, snapshot: int | None
 ) -> Iterator[AuditSession]:
     """A session of whoever runs the command."""
+    from auditlake.desk.opening import others_wait
+
     lake = opened(path)
-    with lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot) as session:
+    with nullcontext() if others_wait(lake.layout) else _without_numpy():
+        session = lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot)
+    with session:
         yield session
+
+
+@contextmanager
+def _without_numpy() -> Iterator[None]:
+    """Arrow imports numpy where it finds it, which takes longer than a short question, and needs it for none."""
+    if {"numpy", "pyarrow"} & set(sys.modules):
+        yield
+        return
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["numpy"]
 
 
 def login_name() -> str:

@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Any
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
 from auditlake.desk.process import Child
+from auditlake.landing.segments import OWN, segments
 from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     from auditlake.desk.session import AuditSession
+
+
+_OWN_BYTES = 1 << 20
+"""From so many bytes of its own events on a session flushes for their sake alone."""
+
+
+def others_wait(layout: Layout) -> bool:
+    """Whether a session on the newest snapshot flushes first."""
+    found = segments(layout)
+    own = sum(each.size for each in found if each.slot >= OWN)
+    return own > _OWN_BYTES or any(each.size for each in found if each.slot < OWN)
 
 
 def open_session(

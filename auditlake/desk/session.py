@@ -16,6 +16,7 @@ from auditlake.desk.accounting import Accounts
 from auditlake.desk.kernel import landlock_version
 from auditlake.desk.masking import Masking, masking_of
 from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
+from auditlake.desk.opening import others_wait
 from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables
 from auditlake.engine.text import select_events
@@ -23,7 +24,6 @@ from auditlake.errors import AuditLakeError, QueryError, RefusedError, SandboxEr
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_instant, print_instant
 from auditlake.landing.flush import flush
-from auditlake.landing.segments import OWN, segments
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import file_paths, read_snapshot, readable
 from auditlake.store.layout import Layout
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
-_OWN_BYTES = 1 << 20
-"""From so many bytes of its own events on a session flushes for their sake alone."""
 _LONGEST_VALUES = 1_000_000
 
 
@@ -311,9 +309,7 @@ class AuditSession:
 
 def _flush_others(layout: Layout, options: IngestOptions, clock: Clock) -> None:
     """Flush what applications logged. Auditlake's own events alone are not worth a commit for each question."""
-    found = segments(layout)
-    own = sum(each.size for each in found if each.slot >= OWN)
-    if own > _OWN_BYTES or any(each.size for each in found if each.slot < OWN):
+    if others_wait(layout):
         flush(layout, options, now=clock())
 
 

@@ -193,3 +193,16 @@ def test_cut_off(run, lake: auditlake.AuditLake) -> None:
     assert code == 0
     assert out.count(b"\n") == 100_001
     assert "cut off after 100,000 rows" in err
+
+
+def test_without_numpy(lake: auditlake.AuditLake, tmp_path: Path) -> None:
+    """A command of its own does without numpy, whatever the view and the form."""
+    import subprocess
+    import sys
+
+    for view in ("findings", "policies", "queries", "events"):
+        for ending in ("parquet", "xlsx", "json", "csv"):
+            out = tmp_path / f"{view}.{ending}"
+            words = ["--lake", str(lake.layout.root), "sql", f"from {view} limit 5", "--out", str(out)]
+            subprocess.run([sys.executable, "-m", "auditlake", *words], check=True, cwd=Path(__file__).parents[2])
+            assert out.stat().st_size
