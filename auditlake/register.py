@@ -16,6 +16,7 @@ from auditlake.findings.journal import append, concerning, read
 from auditlake.findings.model import Acceptance, Entry, Reopening, Review
 from auditlake.reports.build import subject_of
 from auditlake.store.layout import Layout
+from auditlake.store.recorded import record_journal
 
 if TYPE_CHECKING:
     from auditlake.reports.model import Finding
@@ -46,12 +47,16 @@ class FindingRegister:
         layout: The lake.
         clock: Where the present comes from.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+        wait_seconds: How long to wait while another process writes.
     """
 
-    def __init__(self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]]) -> None:
+    def __init__(
+        self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]], wait_seconds: float
+    ) -> None:
         self._layout = layout
         self._clock = clock
         self._judge = judge
+        self._wait = wait_seconds
 
     def list(self, *policy_ids: str, **options: Any) -> tuple[Listed, ...]:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
@@ -112,7 +117,7 @@ class FindingRegister:
         entry = Acceptance(
             0, now, finding.id, subject_of(found.policy_id, finding), finding.start, limit, **texts, ticket=ticket
         )
-        written = append(self._layout, entry).entry
+        written = self._write(entry)
         assert isinstance(written, Acceptance)
         return written
 
@@ -134,7 +139,7 @@ class FindingRegister:
             if each in concerning(lines, each.subject.policy_id).acceptances:
                 policy_id = each.subject.policy_id
                 entry = Reopening(0, self._clock(), policy_id, each.number, finding_id, reason, by)
-                written = append(self._layout, entry).entry
+                written = self._write(entry)
                 assert isinstance(written, Reopening)
                 return written
         message = f"no acceptance was given on finding {finding_id}, or it was taken back"
@@ -158,9 +163,15 @@ class FindingRegister:
         entry = Review(
             0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, note, ticket
         )
-        written = append(self._layout, entry).entry
+        written = self._write(entry)
         assert isinstance(written, Review)
         return written, made
+
+    def _write(self, entry: Entry) -> Entry:
+        """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
+        line = append(self._layout, entry)
+        record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
+        return line.entry
 
     def _find(self, finding_id: str, **options: Any) -> Listed:
         found = self.list(**options)
