@@ -118,13 +118,6 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n\n"
-        f"# What an auditor's query may take before it is stopped or cut off.\n"
-        f"[desk]\n"
-        f"# seconds = 30\n"
-        f"# memory_mb = 2000\n"
-        f"# rows = 100000\n"
-        f"# output_mb = 32\n"
-        f"# threads = 0              # as many as there are cores\n\n"
         f"# Alerts as it happens.\n"
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
@@ -137,7 +130,14 @@ def dump_config(config: LakeConfig) -> bytes:
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
         f"personal = []\n\n"
         f"# [ledger]\n"
-        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n'
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n\n'
+        f"# What an auditor's query may take before it is stopped or cut off.\n"
+        f"# [desk]\n"
+        f"# seconds = 30\n"
+        f"# memory_mb = 2000\n"
+        f"# rows = 100000\n"
+        f"# output_mb = 32\n"
+        f"# threads = 0   # as many as there are cores\n"
     ).encode()
 
 

@@ -22,7 +22,7 @@ def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
     auditlake.create(path, clock=lambda: NOW)
     if settings:
         config = path / "lake.toml"
-        config.write_text(config.read_text().replace("[desk]\n", f"[desk]\n{settings}\n"))
+        config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
     lake = auditlake.open(path, clock=lambda: NOW)
     lake.ingest(events())
     return lake

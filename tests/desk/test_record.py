@@ -110,7 +110,9 @@ def test_queries_view(tmp_path: Path) -> None:
     with session(lake, principal="two") as opened:
         asked(opened, "copy events to 'x'")
         found = opened.sql("select principal, query, outcome, rows, parameters from queries order by 1").fetchall()
+        again = opened.sql("select count(*) from queries").fetchall()
 
+    assert again == [(3,)]
     assert found == [("one", "select 1", "success", 1, "{}"), ("two", "copy events to 'x'", "refused", 0, "{}")]
 
 

@@ -14,16 +14,15 @@ from auditlake.errors import LakeFormatError
 
 
 def write(lake: auditlake.AuditLake, settings: str) -> None:
-    text = lake.layout.config.read_text()
-    lake.layout.config.write_text(text.replace("[desk]\n", f"[desk]\n{settings}\n"))
+    lake.layout.config.write_text(f"{lake.layout.config.read_text()}\n[desk]\n{settings}\n")
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """A question has 30 s, 2 GB, 100,000 rows and 32 MB, also in a lake whose settings do not speak of it."""
+    """A question has 30 s, 2 GB, 100,000 rows and 32 MB; lake.toml says so in comments that can be made settings."""
     lake = auditlake.create(tmp_path / "lake")
     assert lake.config.desk == DeskSettings(30.0, 2_000, 100_000, 32, 0)
-    text = lake.layout.config.read_text()
-    lake.layout.config.write_text(text.replace("[desk]\n", ""))
+    before, _, section = lake.layout.config.read_text().partition("# [desk]")
+    lake.layout.config.write_text(before + "[desk]" + section.replace("\n# ", "\n"))
 
     assert auditlake.open(tmp_path / "lake").config.desk == DeskSettings()
 
@@ -56,7 +55,7 @@ def test_mistakes(settings: str, tmp_path: Path) -> None:
 def test_section(tmp_path: Path) -> None:
     """The desk is a section."""
     lake = auditlake.create(tmp_path / "lake")
-    lake.layout.config.write_text("desk = 1\n" + lake.layout.config.read_text().replace("[desk]", ""))
+    lake.layout.config.write_text("desk = 1\n" + lake.layout.config.read_text())
 
     with pytest.raises(LakeFormatError, match=r"a section \[desk\]"):
         auditlake.open(tmp_path / "lake")
