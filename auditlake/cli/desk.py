@@ -80,7 +80,7 @@ def sql(
 ) -> None:  # fmt: skip
     """Ask in SQL, in a sandbox: everything can be read, nothing changed, and the question is put on record.
 
-    The views: events, policies, findings, retention_status, ingests, quarantine, queries, dictionary.
+    The views: events, policies, findings, retention_status, ingests, quarantine, ledger, queries, dictionary.
     """
     if (query is None) == (file is None):
         raise click.UsageError("expected a query, or --file")

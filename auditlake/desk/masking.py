@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-import secrets
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,12 @@ from typing import Any
 from auditlake.engine.text import identifier, literal
 from auditlake.errors import LakeFormatError, RefusedError
 from auditlake.events.schema import PUBLIC_COLUMNS, TEXT_COLUMNS
-from auditlake.store.durable import write_whole
 from auditlake.store.layout import Layout
+from auditlake.store.pseudonyms import pseudonyms
 
 MASKABLE = ("event_id", *TEXT_COLUMNS, "details", "metadata")
 """The columns that can be masked; without the others no policy could be judged."""
 _FILE = "auditor.yaml"
-_KEY = ".pseudonyms"
 _LONGEST = 1_000_000
 _DIGITS = 16
 """Hexadecimal digits of a pseudonym."""
@@ -150,11 +149,10 @@ def _condition(file: Path, text: Any) -> str | None:
 
 
 def _key(layout: Layout) -> str:
-    """The lake's key for pseudonyms, made when it is first needed: the same user has the same one in every session."""
-    file = layout.root / _KEY
-    if not file.exists():
-        write_whole(file, secrets.token_hex(32).encode("ascii"))
-    return file.read_text(encoding="ascii").strip()
+    """What the desk makes pseudonyms with, from the lake's secret: the same user has the same one in every session."""
+    found = pseudonyms(layout, make=True)
+    assert found is not None
+    return hmac.digest(found.key, b"auditlake desk", "sha256").hex()
 
 
 def _wrong(file: Path, why: str) -> LakeFormatError:

@@ -52,11 +52,15 @@ SHAPES: dict[str, dict[str, str]] = {
         "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
         "encoding": _T, "data": _T,
     },
+    "ledger": {
+        "number": _I, "kind": _T, "recorded": _W, "snapshot": _I, "files_added": _I, "files_removed": _I,
+        "previous_log": _T, "details": _T,
+    },
     "queries": {
         "timestamp": _W, "user_id": _T, "status": _T, "details": _T, "session_id": _T, "event_id": _T,
     },
 }  # fmt: skip
-"""The columns of each view's table. A view of the ledger takes its place here, in sql/desk and in :class:`Tables`."""
+"""The columns of each view's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Tables:
             "retention_status": self._retention,
             "ingests": self._ingests,
             "quarantine": self._quarantine,
+            "ledger": self._ledger,
             "queries": self._queries,
         }
         return _table(makers[name](), SHAPES[name])
@@ -114,10 +119,14 @@ class Tables:
         from auditlake.engine.duck import connect
         from auditlake.policies.evaluate import evaluate
         from auditlake.reports.build import build_report
+        from auditlake.retention.holds import load_holds
+        from auditlake.retention.keeping import widened
         from auditlake.store.failures import explained
+        from auditlake.store.pseudonyms import pseudonyms
 
         as_of, policies = self._sight.as_of, self._loaded
         asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in policies]
+        holds = widened(load_holds(self._layout, self._config.event_types), pseudonyms(self._layout, make=False))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
         with (
             explained(self._layout, "judging the policies"),
@@ -127,7 +136,7 @@ class Tables:
             connection.execute(f"create temp view events as {self._sight.events}")
             return tuple(
                 build_report(answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere)
-                for answers in evaluate(connection, asked, policies)
+                for answers in evaluate(connection, asked, policies, holds)
             )
 
     def _policies(self) -> Iterator[Row]:
@@ -189,6 +198,21 @@ class Tables:
                         "detail": None if self._sight.masked else kept["detail"],
                         "data": None if self._sight.masked else kept["data"],
                     }  # fmt: skip
+
+    def _ledger(self) -> Iterator[Row]:
+        """The entries up to the session's snapshot; none in a lake without a ledger."""
+        from auditlake.ledger.book import read_entry, read_head
+
+        head = read_head(self._layout)
+        for index in range(head.size if head is not None else 0):
+            each = read_entry(self._layout, index)
+            if each.version is None or each.version <= self._sight.version:
+                details = None if self._sight.masked else json.dumps(dict(each.details), ensure_ascii=False)
+                yield {
+                    "number": index, "kind": each.kind, "recorded": datetime.fromisoformat(each.at),
+                    "snapshot": each.version, "files_added": len(each.adds), "files_removed": len(each.removes),
+                    "previous_log": each.previous_log, "details": details,
+                }  # fmt: skip
 
     def _queries(self) -> Iterator[Row]:
         """The questions that are not in a partition yet; of one who may not see everything, none."""

@@ -51,6 +51,11 @@ from _retention_status;
 -- returns: snapshot, ingested, batch, input, source, format, bytes, sha256, read, landed, duplicates, quarantined
 from _ingests;
 
+-- name: ledger()
+-- The entries of the ledger, one for every commit and for what changed beside the table; no rows where there is none.
+-- returns: number, kind, recorded, snapshot, files_added, files_removed, previous_log, details
+from _ledger;
+
 -- name: quarantine()
 -- Records that could not become events, with their bytes where the principal may see those.
 -- returns: file, input, line, byte_offset, bytes, reason, detail, encoding, data

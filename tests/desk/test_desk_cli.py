@@ -184,7 +184,6 @@ def test_doctor(run) -> None:
     said = json.loads(run("doctor", "--sandbox", "--json")[1])
     assert said["sandbox"] is True
     assert {each["layer"] for each in said["layers"]} >= {"landlock", "engine", "gate"}
-    assert run("doctor")[0] == 2
 
 
 def test_cut_off(run, lake: auditlake.AuditLake) -> None:

@@ -98,6 +98,7 @@ SELECT policy_id, kind, count(*) FROM findings GROUP BY ALL ORDER BY ALL
 SELECT policy_id, due, held FROM retention_status ORDER BY policy_id
 SELECT input, read, landed FROM ingests ORDER BY ALL
 SELECT count(*) FROM quarantine
+SELECT kind, count(*) FROM ledger GROUP BY kind ORDER BY kind
 SELECT view_name, count(*) FROM dictionary GROUP BY 1 ORDER BY 1
 SELECT outcome, count(*) >= 0 FROM queries GROUP BY 1 ORDER BY 1 LIMIT 0
 SELECT p.policy_id, f.kind FROM policies p LEFT JOIN findings f USING (policy_id) ORDER BY ALL

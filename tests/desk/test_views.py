@@ -75,6 +75,27 @@ def test_ingests_and_quarantine(tmp_path: Path) -> None:
     assert kept[0][2] == "not json"
 
 
+def test_ledger(desk: AuditSession) -> None:
+    """The view ledger has the entries of the ledger up to the session's snapshot."""
+    found = desk.sql("select number, kind, snapshot, files_added from ledger order by number").fetchall()
+
+    assert [(kind, version) for _, kind, version, _ in found if version is not None][-1] == ("append", 1)
+    assert [number for number, *_ in found] == list(range(len(found)))
+
+
+def test_held(tmp_path: Path) -> None:
+    """Events under a legal hold are counted as held, as in the report."""
+    lake = make_lake(tmp_path / "lake")
+    later = NOW + timedelta(days=4000)
+    lake.add_hold("case-1", reason="a case", owner="legal", ticket="T-1", event_types=["login"])
+    with session(lake, as_of=later, snapshot=1) as opened:
+        found = dict(opened.sql("select policy_id, held from retention_status").fetchall())
+
+    reports = lake.reports(as_of=later, snapshot=1)
+    assert found == {each.report.policy_id: each.report.retention.held for each in reports}
+    assert sum(found.values())
+
+
 def test_policies(desk: AuditSession, lake: auditlake.AuditLake) -> None:
     """The view policies has every policy of the lake."""
     found = desk.sql("select policy_id, required_events, retention_period, digest from policies").fetchall()
