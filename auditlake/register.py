@@ -15,10 +15,13 @@ from auditlake.events.times import Instant, as_instant
 from auditlake.findings.journal import append, concerning, read
 from auditlake.findings.model import Acceptance, Entry, Reopening, Review
 from auditlake.reports.build import subject_of
+from auditlake.reports.findings import findings_card
+from auditlake.reports.shown import Shown
 from auditlake.store.layout import Layout
 from auditlake.store.recorded import record_journal
 
 if TYPE_CHECKING:
+    from auditlake.reports.cards import Card
     from auditlake.reports.model import Finding
     from auditlake.reports.produce import ComplianceReport
 
@@ -40,6 +43,15 @@ class Listed:
         return "open" if self.finding.accepted is None else "accepted"
 
 
+class Listing(tuple[Listed, ...], Shown):
+    """Findings of several policies."""
+
+    __slots__ = ()
+
+    def _card(self) -> Card:
+        return findings_card([(each.policy_id, each.finding) for each in self])
+
+
 class FindingRegister:
     """The findings of a lake and what people decided about them. Made by :attr:`auditlake.AuditLake.findings`.
 
@@ -58,9 +70,9 @@ class FindingRegister:
         self._judge = judge
         self._wait = wait_seconds
 
-    def list(self, *policy_ids: str, **options: Any) -> tuple[Listed, ...]:
+    def list(self, *policy_ids: str, **options: Any) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
-        return tuple(
+        return Listing(
             Listed(each.policy_id, each.report.severity, each.report.as_of, finding)
             for each in self._judge(*policy_ids, pages=False, **options)
             for finding in each.report.violations
