@@ -300,9 +300,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             ReportError: The file is there already, or cannot be written.
         """
         from auditlake.evidence import write_pack
+        from auditlake.ledger.book import has_ledger
 
         with self._judged([policy_id], **options) as judged:
-            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection)
+            kept = self.checkpoint() if has_ledger(self.layout) else None
+            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=kept)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report again from its JSON: the same policy on the same snapshot, compared number by number.
@@ -323,7 +325,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """What the policies find and what people decided about it: list, accept, reopen, review."""
         from auditlake.register import FindingRegister
 
-        return FindingRegister(self.layout, self._clock, self.reports)
+        return FindingRegister(self.layout, self._clock, self.reports, self._wait)
 
     # What all of these need
 

@@ -15,9 +15,13 @@ from auditlake.events.times import Instant, as_instant
 from auditlake.findings.journal import append, concerning, read
 from auditlake.findings.model import Acceptance, Entry, Reopening, Review
 from auditlake.reports.build import subject_of
+from auditlake.reports.findings import findings_card
+from auditlake.reports.shown import Shown
 from auditlake.store.layout import Layout
+from auditlake.store.recorded import record_journal
 
 if TYPE_CHECKING:
+    from auditlake.reports.cards import Card
     from auditlake.reports.model import Finding
     from auditlake.reports.produce import ComplianceReport
 
@@ -39,6 +43,15 @@ class Listed:
         return "open" if self.finding.accepted is None else "accepted"
 
 
+class Listing(tuple[Listed, ...], Shown):
+    """Findings of several policies."""
+
+    __slots__ = ()
+
+    def _card(self) -> Card:
+        return findings_card([(each.policy_id, each.finding) for each in self])
+
+
 class FindingRegister:
     """The findings of a lake and what people decided about them. Made by :attr:`auditlake.AuditLake.findings`.
 
@@ -46,16 +59,20 @@ class FindingRegister:
         layout: The lake.
         clock: Where the present comes from.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+        wait_seconds: How long to wait while another process writes.
     """
 
-    def __init__(self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]]) -> None:
+    def __init__(
+        self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]], wait_seconds: float
+    ) -> None:
         self._layout = layout
         self._clock = clock
         self._judge = judge
+        self._wait = wait_seconds
 
-    def list(self, *policy_ids: str, **options: Any) -> tuple[Listed, ...]:
+    def list(self, *policy_ids: str, **options: Any) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
-        return tuple(
+        return Listing(
             Listed(each.policy_id, each.report.severity, each.report.as_of, finding)
             for each in self._judge(*policy_ids, pages=False, **options)
             for finding in each.report.violations
@@ -112,7 +129,7 @@ class FindingRegister:
         entry = Acceptance(
             0, now, finding.id, subject_of(found.policy_id, finding), finding.start, limit, **texts, ticket=ticket
         )
-        written = append(self._layout, entry).entry
+        written = self._write(entry)
         assert isinstance(written, Acceptance)
         return written
 
@@ -134,7 +151,7 @@ class FindingRegister:
             if each in concerning(lines, each.subject.policy_id).acceptances:
                 policy_id = each.subject.policy_id
                 entry = Reopening(0, self._clock(), policy_id, each.number, finding_id, reason, by)
-                written = append(self._layout, entry).entry
+                written = self._write(entry)
                 assert isinstance(written, Reopening)
                 return written
         message = f"no acceptance was given on finding {finding_id}, or it was taken back"
@@ -158,9 +175,15 @@ class FindingRegister:
         entry = Review(
             0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, note, ticket
         )
-        written = append(self._layout, entry).entry
+        written = self._write(entry)
         assert isinstance(written, Review)
         return written, made
+
+    def _write(self, entry: Entry) -> Entry:
+        """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
+        line = append(self._layout, entry)
+        record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
+        return line.entry
 
     def _find(self, finding_id: str, **options: Any) -> Listed:
         found = self.list(**options)

@@ -99,12 +99,17 @@ def test_it_can_be_checked_by_others(lake: AuditLake, tmp_path: Path) -> None:
 
 
 def test_the_bytes_are_the_same_each_time(lake: AuditLake, tmp_path: Path) -> None:
-    """Two packs of the same are equal, byte for byte, whenever they are made."""
+    """Two packs of the same are equal, byte for byte, but for the checkpoint: it says how far the ledger has come."""
     first = lake.evidence("watched", tmp_path / "one.zip", as_of=NOON)
+    second = lake.evidence("watched", tmp_path / "two.zip", as_of=NOON)
+    assert first.path.read_bytes() == second.path.read_bytes()
+
     lake.ingest(AuditEvent("logout", NOON))
     snapshot = first.report.report.evidence.snapshot
-    second = lake.evidence("watched", tmp_path / "two.zip", as_of=NOON, snapshot=snapshot)
-    assert first.path.read_bytes() == second.path.read_bytes()
+    later = lake.evidence("watched", tmp_path / "three.zip", as_of=NOON, snapshot=snapshot)
+    before, after = (json.loads((unpacked(each.path) / "MANIFEST.json").read_bytes()) for each in (first, later))
+    assert before["files"].pop("checkpoint.txt") != after["files"].pop("checkpoint.txt")
+    assert before == after
 
 
 def test_events_behind_each_kind(lake: AuditLake, tmp_path: Path) -> None:

@@ -259,3 +259,36 @@ def test_a_refused_write_leaves_nothing(lake: AuditLake, monkeypatch: pytest.Mon
             append(lake.layout, review(2))
     assert len(read(lake.layout)) == 1
     assert append(lake.layout, review(3)).entry.number == 2
+
+
+def test_the_ledger_vouches_for_the_journal(lake: AuditLake) -> None:
+    """Verification passes after every decision, and finds one that was changed or taken away."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number)
+    lake.findings.reopen(number, reason="not so known", by="me")
+    lake.findings.review("watched", note="looked", by="me")
+    assert lake.verify().ok
+    whole = lake.layout.journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for changed in (whole.replace(b"known", b"happy"), b"".join(lines[:-1]), b"".join(reversed(lines)), b""):
+        lake.layout.journal.write_bytes(changed)
+        problems = lake.verify().problems
+        assert {problem.where for problem in problems} == {"findings/journal.jsonl"}
+    lake.layout.journal.unlink()
+    assert not lake.verify(full=False).ok
+
+
+def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
+    lake: AuditLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that dies before the ledger knows of its entry is named in a notice until somebody decides again."""
+    first, second = (number for number, _ in found(lake, "ann"))
+    accept(lake, second)
+    with monkeypatch.context() as patched:
+        patched.setattr("auditlake.register.record_journal", lambda *_, **__: None)
+        accept(lake, first)
+    report = lake.verify()
+    assert report.ok
+    assert "not recorded yet" in str(report.notices)
+    lake.findings.review("watched", note="looked", by="me")
+    assert "not recorded yet" not in str(lake.verify().notices)

@@ -96,6 +96,11 @@ def checkpoint_path(layout: Layout) -> Path:
     return layout.ledger / "checkpoint"
 
 
+def has_ledger(layout: Layout) -> bool:
+    """Whether the lake has a ledger; one that is older than ledgers gets it with its next commit."""
+    return checkpoint_path(layout).exists()
+
+
 def tiles(layout: Layout) -> Tiles:
     """The tree of the lake's ledger."""
     return Tiles(layout.ledger)

@@ -10,7 +10,7 @@ from auditlake.reports.shown import Shown, cells, cut
 from auditlake.reports.words import count, moment, verdict_words
 
 _SHOWN = 20
-_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "said")
+_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "said")
 _KINDS = {
     "threshold_exceeded": "episode",
     "missing_required_type": "missing type",
@@ -24,8 +24,15 @@ class Findings(tuple[Finding, ...], Shown):
     __slots__ = ()
 
     def _card(self) -> Card:
-        headings, rows = (_HEADINGS, cells(map(_row, self[:_SHOWN]))) if self else ((), ())
-        return Card("findings", count(len(self), "finding"), headings=headings, rows=rows, note=_more(self))
+        return findings_card([(None, each) for each in self])
+
+
+def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
+    """Findings, each with the policy that found it where there may be several."""
+    policies = any(policy is not None for policy, _ in found)
+    rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in found[:_SHOWN]]
+    headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
+    return Card("findings", count(len(found), "finding"), headings=headings, rows=cells(rows), note=_more(found))
 
 
 def report_card(report: Report) -> Card:
@@ -51,8 +58,10 @@ def report_card(report: Report) -> Card:
 def _row(finding: Finding) -> Sequence[object]:
     about = finding.event_type or ", ".join((finding.group or {}).values()) or None
     end = "goes on" if finding.start is not None and finding.end is None else finding.end
-    return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, finding.message)
+    accepted = finding.accepted
+    state = "open" if accepted is None else f"accepted until {moment(accepted.until)}"
+    return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, state, finding.message)
 
 
-def _more(found: Sequence[Finding]) -> str:
+def _more(found: Sequence[object]) -> str:
     return f"the first {_SHOWN} of {count(len(found), 'finding')}" if len(found) > _SHOWN else ""

@@ -1,6 +1,7 @@
 """How things look in a notebook: their card as HTML through a template, and as plain text for a terminal.
 
-To register a thing: let its class inherit :class:`Shown` and give its card. That is all.
+To register a thing: let its class inherit :class:`Shown` and give its card. That is all. Those of a lake, its rows, its
+reports, findings, backtests and retention plans do.
 """
 
 from __future__ import annotations

@@ -15,12 +15,15 @@ from auditlake.events.times import print_instant
 from auditlake.policies.model import Policy
 from auditlake.reports.build import conflicts
 from auditlake.reports.model import RetentionConflict
+from auditlake.reports.shown import Shown
 from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover
 from auditlake.store.delta import DataFile, Snapshot
 
 if TYPE_CHECKING:
     import duckdb
+
+    from auditlake.reports.cards import Card
 
 Action = Literal["drop", "rewrite", "keep"]
 _EPOCH_DAY = date(1970, 1, 1)
@@ -65,7 +68,7 @@ class PartitionPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionPlan:
+class RetentionPlan(Shown):
     """What an apply would do."""
 
     lake_id: str
@@ -133,6 +136,11 @@ class RetentionPlan:
         }  # fmt: skip
         text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def _card(self) -> Card:
+        from auditlake.retention.card import plan_card
+
+        return plan_card(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""

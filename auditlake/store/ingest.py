@@ -37,6 +37,7 @@ from auditlake.store.layout import Layout, part_path
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
+from auditlake.store.recorded import settle_ledger
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
@@ -362,7 +363,7 @@ class _Run:
         target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
         nothing = not landed and not transactions
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
-            delta.sync_log(self._layout, snapshot.version)
+            settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
             return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
         batch = allocate_batch(self._layout, snapshot.version)
         files = self._write(batch, now) if landed else ()

@@ -62,7 +62,7 @@ def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> 
     from auditlake.store import delta
 
     with exclusive(layout.lock, wait_seconds=wait_seconds):
-        if not book.checkpoint_path(layout).exists():
+        if not book.has_ledger(layout):
             yield
             return
         seen = delta.read_snapshot(layout)
@@ -71,6 +71,28 @@ def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> 
         book.notice(layout, *said)
         yield
         book.notice(layout, *said, by="auditlake")
+
+
+def record_journal(layout: Layout, lines: int, digest: str, *, now: datetime, wait_seconds: float) -> None:
+    """Have the ledger say how far the journal of findings has come; a lake without a ledger has nothing to say it.
+
+    Args:
+        layout: The lake.
+        lines: How many entries the journal has, which are durable.
+        digest: ``sha256:`` over them; see :mod:`auditlake.findings.journal`.
+        now: The present.
+        wait_seconds: How long to wait while another process writes.
+    """
+    from auditlake.store import delta
+
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        if not book.has_ledger(layout):
+            return
+        seen = delta.read_snapshot(layout)
+        delta.sync_log(layout, seen.version)
+        details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
+        said = book.Record("report", now.isoformat(), details=details)
+        book.record(layout, seen.version, said, partial(commit_leaf, layout), lambda: existing(layout, seen))
 
 
 def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
@@ -103,7 +125,7 @@ def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
     seen = delta.read_snapshot(layout)
     delta.sync_log(layout, seen.version)
     committed = partial(commit_leaf, layout)
-    if begin or book.checkpoint_path(layout).exists():
+    if begin or book.has_ledger(layout):
         book.settle(layout, seen.version, committed, lambda: existing(layout, seen))
     return seen
 

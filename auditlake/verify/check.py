@@ -123,6 +123,7 @@ class _Check:
         files = self._part_of("the files", self._files, tree.entries, log) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log)
+        self._part_of("findings/journal.jsonl", self._journal, tree.entries)
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
@@ -386,6 +387,24 @@ class _Check:
         for name in sorted(policies.keys() | now.keys()):
             if policies.get(name) != now.get(name):
                 self._notices.append(Problem(f"policies/{name}.yaml", "was changed after the last entry"))
+
+    def _journal(self, entries: Sequence[LedgerEntry]) -> None:
+        """The journal of findings begins with what the ledger recorded of it: each digest is over the one before."""
+        recorded = [entry for entry in entries if "journal" in entry.said["details"]]
+        if not recorded:
+            return
+        where, path = "findings/journal.jsonl", self._layout.journal
+        digests = [bytes(32)]
+        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+            digests.append(sha256(digests[-1] + line).digest())
+        for entry in recorded:
+            lines, digest = entry.said["details"].get("lines"), entry.said["details"]["journal"]
+            if not isinstance(lines, int) or not 0 < lines < len(digests):
+                self._wrong(where, f"has {len(digests) - 1} entries, and entry {entry.index} recorded {lines}")
+            elif digests[lines].hex() != digest:
+                self._wrong(where, f"was changed among its first {lines} entries, as entry {entry.index} recorded them")
+        if len(digests) - 1 > max(each.said["details"]["lines"] for each in recorded):
+            self._notices.append(Problem(where, "has entries that are not recorded yet; the next decision does that"))
 
     def _named(self, path: Path, digest: str, why: str) -> None:
         where = path.relative_to(self._layout.root).as_posix()

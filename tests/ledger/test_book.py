@@ -202,3 +202,21 @@ def test_kept_leaves(lake: AuditLake) -> None:
     for data in (path.read_bytes()[:-1], kept.pack(some[:1]) * 2):
         with pytest.raises(LedgerError):
             kept.unpack(data)
+
+
+def test_doing_a_dead_writers_ingest_again_signs_it(
+    lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ingest whose writer died before the ledger counted it is counted when the same input comes again."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "complete", die)
+        with pytest.raises(KeyboardInterrupt):
+            lake.ingest(template / "2.jsonl")
+    assert not lake.verify(full=False).ok
+
+    assert lake.ingest(template / "2.jsonl").landed == 0
+    assert lake.verify().ok

@@ -25,6 +25,8 @@ def things(lake: AuditLake) -> dict[str, Any]:
         "rows": lake.sql("select user_id as \"<b>'\", $odd as odd from events group by all", {"odd": HOSTILE}),
         "report": report,
         "findings": report.findings,
+        "listed": lake.findings.list(as_of=AS_OF),
+        "plan": lake.retention_plan(AS_OF),
         "backtest": lake.backtest("failed_logins", thresholds=[1, 2]),
     }  # fmt: skip
 
@@ -86,6 +88,27 @@ def test_findings(lake: AuditLake) -> None:
     assert re.search(r"episode +eve +2026-11-24 12:00:00 +goes on +6", text)
     assert Findings()._repr_mimebundle_()["text/plain"] == "findings 0 findings"
     assert "violation" in report._repr_html_()
+
+
+def test_accepted_findings(lake: AuditLake) -> None:
+    """What somebody answers for says until when, beside the policy that found it."""
+    (found,) = lake.findings.list("failed_logins", as_of=AS_OF)
+    assert " open " in lake.findings.list("failed_logins", as_of=AS_OF)._repr_mimebundle_()["text/plain"]
+    lake.findings.accept(found.finding.id, reason="a test", owner="ana", until="2026-12-01", as_of=AS_OF)
+
+    listed = lake.findings.list("failed_logins", as_of=AS_OF)
+    assert isinstance(listed, tuple)
+    assert "<bdi>failed_logins</bdi>" in listed._repr_html_()
+    assert "accepted until 2026-12-01 00:00:00 UTC" in listed._repr_html_()
+
+
+def test_a_retention_plan(lake: AuditLake) -> None:
+    """A plan shows the days that change; one that changes nothing has no table."""
+    text = lake.retention_plan("2027-06-01")._repr_mimebundle_()["text/plain"]
+
+    assert re.search(r"2026-11-23 +goes as a whole +24 +24 +0 +0", text)
+    assert "due: 46 events on 3 days" in text
+    assert "<table>" not in lake.retention_plan(AS_OF)._repr_html_()
 
 
 def test_frames(lake: AuditLake) -> None:

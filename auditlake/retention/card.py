@@ -1,0 +1,42 @@
+"""What a notebook shows of a retention plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import cells, cut
+from auditlake.reports.words import count, moment
+
+if TYPE_CHECKING:
+    from auditlake.retention.plan import RetentionPlan
+
+_SHOWN = 20
+_BECOMES = {"drop": "goes as a whole", "rewrite": "is written anew", "keep": "stays"}
+_HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
+
+
+def plan_card(plan: RetentionPlan) -> Card:
+    """The days that change, and what somebody should know before."""
+    changes = plan.changes
+    rows = [
+        (each.day, _BECOMES[each.action], each.events, each.deleted, each.held, each.pseudonymised)
+        for each in changes[:_SHOWN]
+    ]
+    facts = [
+        Fact("as of", moment(plan.as_of)),
+        Fact("snapshot", str(plan.snapshot)),
+        Fact("due", f"{count(plan.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
+        Fact("held", f"{plan.held:,}"),
+        Fact("pseudonymised", f"{plan.pseudonymise:,}"),
+        Fact("never expire", f"{plan.never_expire:,}"),
+        *(
+            Fact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+            for each in plan.conflicts
+        ),
+        *(Fact("weaker", cut(sentence)) for sentence in plan.weaker),
+    ]
+    more = f"the first {_SHOWN} of {count(len(changes), 'day')} that change" if len(changes) > _SHOWN else ""
+    note = "; ".join(filter(None, [more, "nothing is deleted before auditlake retention apply"]))
+    headings = _HEADINGS if rows else ()
+    return Card("retention plan", plan.digest[:19], "", tuple(facts), headings, cells(rows), note)
