@@ -49,8 +49,8 @@ def test_whether_it_evaluates(lake: AuditLake, alerts: bool | None, evaluated: b
 @pytest.mark.parametrize(("alerts", "lines"), [(None, 2), (False, 0)])
 def test_the_settings_decide(lake: AuditLake, alerts: bool | None, lines: int) -> None:
     """Where lake.toml says where alerts go, whoever logs evaluates, unless it is told not to."""
-    text = lake.layout.config.read_text(encoding="utf-8") + '\njsonl = "told.jsonl"\n'  # below [alerts]
-    lake.layout.config.write_text(text, encoding="utf-8")
+    text = lake.layout.config.read_text(encoding="utf-8")
+    lake.layout.config.write_text(text.replace("[alerts]\n", '[alerts]\njsonl = "told.jsonl"\n'), encoding="utf-8")
     again = auditlake.open(lake.layout.root, clock=lambda: NOW)
     with again.trail(alerts=alerts) as trail:
         trail.log_many(failures(5))
