@@ -44,6 +44,8 @@ def verify(
 
 
 def _show(report: VerifyReport) -> None:
+    from auditlake.reports.words import count
+
     parts = [part for batch in report.batches for part in batch.parts if part.detail]
     if parts:
         headings = ("batch", "day", "events", "verdict", "")
@@ -60,7 +62,7 @@ def _show(report: VerifyReport) -> None:
     counts = dict.fromkeys(("verified", "deleted", "erased", "MISSING", "CHANGED"), 0)
     for batch in report.batches:
         counts[batch.verdict] += 1
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
+    told = ", ".join(f"{many} {verdict}" for verdict, many in counts.items() if many) or "none"
     what = "every row" if report.full else "files and tree, not the rows"
     signed = f"signed by {plain(report.signed_by)}" if report.signed_by else "unsigned"
     since = (
@@ -69,7 +71,8 @@ def _show(report: VerifyReport) -> None:
         if report.unanchored_since
         else "all of it is covered by what was kept elsewhere"
     )
-    click.echo(f"checked {what}: {report.rows:,} events in {len(report.batches)} batches: {told}")
+    batches = count(len(report.batches), "batch", "batches")
+    click.echo(f"checked {what}: {count(report.rows, 'event')} in {batches}: {told}")
     click.echo(f"checkpoint of {report.size} entries, version {report.version}, {signed}; {since}")
     if report.stamped_at:
         trust = "" if report.stamp_trusted else ", whose signature was not checked: --tsa-root says against what"
