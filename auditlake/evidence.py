@@ -33,6 +33,7 @@ from auditlake.policies.compile import Question, filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.jsonform import canonical, json_value
+from auditlake.reports.words import no_formula
 from auditlake.sqlfiles import statements
 from auditlake.store.durable import FILE_MODE, sync_folder
 
@@ -234,12 +235,9 @@ def _write_events(folder: Path, finding_id: str, batches: Iterator[pa.RecordBatc
 
 
 def _cell(value: Any) -> Any:
-    """A CSV cell: text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP)."""
     if isinstance(value, datetime):
         return print_instant(value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return f"'{value}"
-    return value
+    return no_formula(value) if isinstance(value, str) else value
 
 
 # The file

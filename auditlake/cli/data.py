@@ -167,16 +167,16 @@ def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _field(value: Any) -> Any:
-    """A CSV cell: text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP)."""
+    """A CSV cell."""
     from auditlake.events.times import print_instant
+    from auditlake.reports.words import no_formula
 
     if hasattr(value, "tzinfo") and value is not None:
         return print_instant(value)
     if not isinstance(value, str):
         return value
     # A file keeps every character; a terminal would act on some of them.
-    text = plain(value) if sys.stdout.isatty() else value
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return no_formula(plain(value) if sys.stdout.isatty() else value)
 
 
 def _line(columns: list[str], row: tuple[Any, ...]) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
 """How an answer can be shown or written."""
 _BINARY = ("parquet", "xlsx")
-_RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - what spreadsheets take for =+-@
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +142,10 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def guarded(text: str, *, raw: bool) -> str:
-    """Text that no spreadsheet runs as a formula."""
-    return f"'{text}" if not raw and text.startswith(_RUN) else text
+    """Text that no spreadsheet runs as a formula, unless it is to stay as it is."""
+    from auditlake.reports.words import no_formula
+
+    return text if raw else no_formula(text)
 
 
 def _csv(answer: Answer, form: Form) -> bytes:
