@@ -255,6 +255,8 @@ class _Check:
         """The lake is the continuation of what the kept checkpoint says."""
         if keys[-1] and not any(older.is_signed_by(key) for key in keys):
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
+        if older.signatures and not keys[-1]:
+            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: whoever wrote since had no key")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")

@@ -300,6 +300,16 @@ def test_a_public_key_removed(lake: AuditLake) -> None:
     assert "is not there, and the checkpoint is signed" in wrong(checked(lake))
 
 
+def test_a_lake_that_was_made_unsigned(lake: AuditLake, tmp_path: Path) -> None:
+    """A lake that goes on without its keys is found by the checkpoint that was kept while it had them."""
+    kept = book.checkpoint_path(lake.layout).read_bytes()
+    for name in ("key", "key.pub"):
+        (lake.layout.ledger / name).unlink()
+    opened(lake.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+
+    assert "is unsigned, and the kept checkpoint is signed" in wrong(checked(lake, checkpoint=kept))
+
+
 def test_a_checkpoint_of_the_delta_log_that_lies(lake: AuditLake) -> None:
     """A checkpoint of the Delta log that leaves out a file is found, also where the ledger does not know it yet."""
     import pyarrow.parquet as pq
