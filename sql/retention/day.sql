@@ -118,7 +118,8 @@ select
   (select count(*) from (from rewritten except all from events)) as changed;
 
 -- name: other_leaves()
--- Of the leaves before (sql/ledger/leaves.sql) those that are not there any more, and what is in their place.
+-- Of the leaves before (sql/ledger/leaves.sql) those that are not there any more, and what is in their place. What
+-- another program wrote is of no batch, and of no leaf of ours.
 -- returns: batch, seq, leaf_before, leaf_after (null where the row is gone)
 select
   leaves_before.batch,
@@ -128,7 +129,8 @@ select
 from leaves_before
 left join leaves_after
   on leaves_before.batch = leaves_after.batch and leaves_before.seq = leaves_after.seq
-where leaves_before.leaf is distinct from leaves_after.leaf
+where leaves_before.batch is not null
+  and leaves_before.leaf is distinct from leaves_after.leaf
 order by leaves_before.batch, leaves_before.seq;
 
 -- name: batches()
