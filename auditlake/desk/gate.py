@@ -71,11 +71,14 @@ class Gate:
         inner = scope
         for entry in (node.get("cte_map") or {}).get("map", ()):
             inner = self._cte(entry["key"], entry["value"], inner, depth)
+        walked = {key: value for key, value in node.items() if key != "cte_map"}
         if kind == "RECURSIVE_CTE_NODE":
-            inner |= {_folded(self._new_name(node.get("cte_name", "")))}
+            # Where it begins ("left") it does not know itself: there its name would be a table of the engine.
+            itself = inner | {_folded(self._new_name(node.get("cte_name", "")))}
+            self._part(walked.pop("right", None), itself, depth + 1)
         elif kind == "CTE_NODE":
             inner = self._cte(node.get("cte_name", ""), node, inner, depth)
-        self._parts({key: value for key, value in node.items() if key != "cte_map"}, inner, depth + 1)
+        self._parts(walked, inner, depth + 1)
 
     def _cte(self, name: str, holder: _Node, scope: frozenset[str], depth: int) -> frozenset[str]:
         """The scope with one more CTE in it; its own query sees those before it, and itself where it is recursive."""
@@ -92,6 +95,8 @@ class Gate:
     def _new_name(self, name: str) -> str:
         if not _PLAIN_NAME.match(name):
             raise Refusal(f"a CTE needs a name of letters, digits and _, got {name[:40]!r}")
+        if name.startswith("_"):
+            raise Refusal(f"a CTE cannot have a name that begins with _, got {name}")
         if _folded(name) in self.taken:
             raise Refusal(f"a CTE cannot be called {name}: the engine has a table of that name")
         return name

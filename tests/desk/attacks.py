@@ -31,6 +31,9 @@ SELECT * FROM events WHERE user_id IN (SELECT content FROM read_text('{out}/secr
 SELECT * FROM events, LATERAL (FROM read_text('{out}/secret.txt')) AS t
 WITH x AS (FROM read_text('{out}/secret.txt')) FROM x
 WITH RECURSIVE x AS (SELECT content FROM read_text('{out}/secret.txt') UNION ALL SELECT content FROM x WHERE false) FROM x
+WITH RECURSIVE _files AS (SELECT user_id FROM _files UNION ALL SELECT user_id FROM events WHERE false) FROM _files
+WITH RECURSIVE x AS (SELECT user_id FROM x UNION ALL SELECT user_id FROM events WHERE false) FROM x
+WITH _files AS (SELECT user_id FROM events) FROM _files
 VALUES ((SELECT content FROM read_text('{out}/secret.txt')))
 SELECT 1 UNION ALL SELECT length(content) FROM read_text('{out}/secret.txt')
 PIVOT (FROM read_text('{out}/secret.txt')) ON content IN ('a') USING count(*)
