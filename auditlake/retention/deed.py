@@ -83,28 +83,18 @@ def carry_out(
     removes = tuple(file for path, file in had.items() if path not in stays)
     live = [*(file for file in snapshot.files if file.path not in had or file.path in stays), *adds]
     after = delta.Snapshot(snapshot.version + 1, tuple(sorted(live, key=lambda file: file.path)))
-    changed = any(day.rewrite.changed for day in deed.days)
-    certificate: dict[str, Any] = {
-        "certificate_version": CERTIFICATE_VERSION,
-        "kind": "erasure" if deed.kind == "erase" else "retention",
-        "lake_id": lake_id, "at": print_instant(now), "operator": operator,
-        "reason": None, "ticket": None, "person": None,
-        "places": [*COLUMNS, *map(str, judge.personal)] if changed else [],
-        "as_of": print_instant(judge.as_of), "plan_digest": None,
-        "snapshot_before": snapshot.version, "snapshot_after": after.version,
-        "inputs_digest_before": snapshot.inputs_digest, "inputs_digest_after": after.inputs_digest,
-        "deleted": sum(day.rewrite.deleted for day in deed.days),
-        "pseudonymised": sum(day.rewrite.changed for day in deed.days),
-        "held": sum(day.held for day in deed.days),
-        "default_retention": str(judge.default_retention) if judge.default_retention else None,
-        "rules": [], "holds": [_hold(hold) for hold in judge.holds],
-        "partitions": [_partition(day, added.get(day.rewrite.day), stays) for day in deed.days],
-        "leftovers": [
-            {"path": each.path, "kind": each.kind, "bytes": each.size, "because": each.because}
-            for each in deed.leftovers
-        ],
-        "left": [], "weaker": deed.weaker, "grace_seconds": int(grace_seconds),
-    } | dict(deed.said)  # fmt: skip
+    partitions = [_partition(day, added.get(day.rewrite.day), stays) for day in deed.days]
+    certificate = _certificate(
+        judge,
+        deed,
+        snapshot,
+        after,
+        partitions,
+        lake_id=lake_id,
+        operator=operator,
+        now=now,
+        grace_seconds=grace_seconds,
+    )
     name = certificate_id(render_certificate_json(certificate))
     verb = "replaced the personal data in" if deed.kind == "erase" else "deleted or pseudonymised"
     events = certificate["deleted"] + certificate["pseudonymised"]
@@ -118,6 +108,35 @@ def carry_out(
     }  # fmt: skip
     change = delta.Change(adds, removes, record.metadata(), taken=tuple(taken), details=details)
     return delta.commit(layout, snapshot, change), name
+
+
+def _certificate(
+    judge: Judge, deed: Deed, before: delta.Snapshot, after: delta.Snapshot, partitions: Sequence[Mapping[str, Any]], *,
+    lake_id: str, operator: str, now: datetime, grace_seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """What the certificate of a deed says."""
+    changed = any(day.rewrite.changed for day in deed.days)
+    return {
+        "certificate_version": CERTIFICATE_VERSION,
+        "kind": "erasure" if deed.kind == "erase" else "retention",
+        "lake_id": lake_id, "at": print_instant(now), "operator": operator,
+        "reason": None, "ticket": None, "person": None,
+        "places": [*COLUMNS, *map(str, judge.personal)] if changed else [],
+        "as_of": print_instant(judge.as_of), "plan_digest": None,
+        "snapshot_before": before.version, "snapshot_after": after.version,
+        "inputs_digest_before": before.inputs_digest, "inputs_digest_after": after.inputs_digest,
+        "deleted": sum(day.rewrite.deleted for day in deed.days),
+        "pseudonymised": sum(day.rewrite.changed for day in deed.days),
+        "held": sum(day.held for day in deed.days),
+        "default_retention": str(judge.default_retention) if judge.default_retention else None,
+        "rules": [], "holds": [_hold(hold) for hold in judge.holds],
+        "partitions": list(partitions),
+        "leftovers": [
+            {"path": each.path, "kind": each.kind, "bytes": each.size, "because": each.because}
+            for each in deed.leftovers
+        ],
+        "left": [], "weaker": deed.weaker, "grace_seconds": int(grace_seconds),
+    } | dict(deed.said)  # fmt: skip
 
 
 def _quarantined(leftovers: Sequence[Leftover]) -> dict[str, str]:

@@ -26,6 +26,10 @@ class RetentionVerbs:
     _clock: Clock
     _wait: float
 
+    if TYPE_CHECKING:
+
+        def flush(self) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
+
     def holds(self) -> tuple[Hold, ...]:
         """Every legal hold of the lake by id; those that have ended are on record too.
 
@@ -136,10 +140,6 @@ class RetentionVerbs:
 
         self.flush()
         return erase(self.layout, self.config, Person(user_id, reason, ticket, tuple(paths)), **self._acting(operator))
-
-    def flush(self) -> FlushSummary:
-        """Bring what was logged into the table."""
-        raise NotImplementedError
 
     def _keeping(self, operator: str | None) -> dict[str, Any]:
         known = {"event_types": self.config.event_types, "default_retention": self.config.default_retention}
