@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from pyarrow.parquet import ParquetFile
 
@@ -16,6 +17,7 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.errors import AuditLakeError, RetentionError, SnapshotError
 from auditlake.retention import apply as applying
 from auditlake.retention.finish import certificate_paths, finish
+from auditlake.sqlfiles import statement
 from auditlake.store.history import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
@@ -476,3 +478,13 @@ def test_b3_retention_reaches_the_disk(full: AuditLake) -> None:
     assert own is not None
     assert own["certificate"]["at"] == "2026-04-01T12:00:00.000000Z"
     assert {each["id"]: each["deleted"] for each in own["certificate"]["rules"]} == {"two": 9, "ten": 1}
+
+
+def test_rows_of_another_program_have_no_leaf_to_keep() -> None:
+    """Of a day that is written anew, only rows of batches keep their leaves; what is of no batch stops nothing."""
+    part = statement("retention/day.sql", "other_leaves")
+    with duckdb.connect() as connection:
+        for name in ("leaves_before", "leaves_after"):
+            connection.execute(f"create temp table {name} (batch bigint, seq bigint, leaf blob)")
+        connection.execute("insert into leaves_before values (null, null, 'ab'::blob), (1, 0, 'cd'::blob)")
+        assert connection.sql(part.text).fetchall() == [(1, 0, b"cd", None)]
