@@ -23,8 +23,8 @@ demo: install        ## build a demo lake in demo/, judge every policy, write th
 	@rm -rf demo
 	@$(BIN)/auditlake demo demo
 
-test: install        ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not soak"
+test: install        ## all tests but the long ones, on two cores
+	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist worksteal
 
 soak: install        ## the long tests: more kills, more cases
 	$(BIN)/python -m pytest -m soak

@@ -22,7 +22,7 @@ def things(lake: AuditLake) -> dict[str, Any]:
     return {
         "lake": lake,
         "events": lake.events(),
-        "rows": lake.sql("select user_id as \"<b>'\", $odd as odd from events group by all", {"odd": HOSTILE}),
+        "rows": lake.sql("select user_id as \"<b>'\", $odd as odd from events group by 1 order by 1", {"odd": HOSTILE}),
         "report": report,
         "findings": report.findings,
         "listed": lake.findings.list(as_of=AS_OF),
