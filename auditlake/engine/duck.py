@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 import duckdb
 
-from auditlake.engine.text import identifier, select_events
+from auditlake.engine.text import identifier, literal, select_events
 from auditlake.engine.values import table_rows
 from auditlake.events.schema import COLUMNS
 
@@ -55,6 +55,17 @@ def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -
     with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets it is off and cannot be set
         connection.execute("set enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def without(connection: duckdb.DuckDBPyConnection, optimizer: str) -> Iterator[None]:
+    """Run statements within this without one of DuckDB's optimizers."""
+    ((before,),) = connection.execute("select current_setting('disabled_optimizers')").fetchall()
+    connection.execute(f"set disabled_optimizers = {literal(','.join(filter(None, [before, optimizer])))}")
+    try:
+        yield
+    finally:
+        connection.execute(f"set disabled_optimizers = {literal(before)}")
 
 
 _shared: weakref.WeakValueDictionary[str, duckdb.DuckDBPyConnection] = weakref.WeakValueDictionary()

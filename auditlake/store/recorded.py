@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from itertools import accumulate, groupby, pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import CommitError
@@ -20,6 +23,8 @@ from auditlake.store.lock import exclusive, workspace
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import duckdb
+
     from auditlake.ledger.leaves import Part
     from auditlake.store.delta import Change, DataFile, Snapshot
 
@@ -27,6 +32,8 @@ _KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
 """What the ledger calls kinds of commits, where it has a word of its own."""
 _MEMORY = "256MB"
 """What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
+_HASHED = 200_000
+"""From how many rows on they are hashed by a statement of their own."""
 
 
 def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepared:
@@ -149,14 +156,43 @@ def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...
     """The parts of the rows of data files, and what an entry says of their marks, which are kept."""
     if not files:
         return (), {}
-    from auditlake.engine.duck import connect, view_events
-    from auditlake.ledger.leaves import parts
+    from auditlake.engine.duck import connect
 
-    paths = [layout.events / file.path for file in files]
-    with workspace(layout.staging) as spill, connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
-        view_events(connection, paths, columns=FILE_COLUMNS)
-        found = tuple(parts(connection, marks := bytearray()))
-    return found, {"marks": keep_marks(layout, bytes(marks))} if marks else {}
+    with (
+        workspace(layout.staging) as spill,
+        connect(temp=spill, memory=_MEMORY, exact_try=False) as connection,
+        ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB hashes for the other
+    ):
+        hashed = pool.map(partial(_hash, connection, layout), _stretches(files))
+        found = sorted(pair for pairs in hashed for pair in pairs)
+    marks = b"".join(own for _, own in found)
+    return tuple(part for part, _ in found), {"marks": keep_marks(layout, marks)} if marks else {}
+
+
+def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
+    """Files of several days together, as many as are worth a statement; never those of one day apart."""
+    stretch: list[DataFile] = []
+    for _, day in groupby(sorted(files, key=attrgetter("day")), attrgetter("day")):
+        stretch += day
+        if sum(file.rows for file in stretch) >= _HASHED:
+            yield stretch
+            stretch = []
+    if stretch:
+        yield stretch
+
+
+def _hash(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence[DataFile]
+) -> Iterable[tuple[Part, bytes]]:
+    """The parts of the rows of files, each with its marks."""
+    from auditlake.engine.duck import view_events
+    from auditlake.ledger.leaves import MARK, parts
+
+    with connection.cursor() as cursor:
+        view_events(cursor, [layout.events / file.path for file in files], columns=FILE_COLUMNS)
+        found = parts(cursor, marks := bytearray())
+    ends = list(accumulate((MARK * part.rows for part in found), initial=0))
+    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(found, pairwise(ends), strict=True)]
 
 
 def _file(file: DataFile) -> EntryFile:
