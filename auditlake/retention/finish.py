@@ -1,7 +1,8 @@
 """What follows a commit of retention, now or, should its writer have died, when the next one comes this way.
 
 Everything here is told by the Delta log: the certificate is in the commit, whole, and so are the names of the files
-that go. So it can be done again at any time and ends in the same state.
+that go. So it can be done again at any time and ends in the same state. The certificate's file comes last: where it is,
+all that was to go at once has gone.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
     done = list(_commits(layout, live.version))
     if not done:
         return 0
+    for version, own in done:
+        if own.get("certificate") and not _is_finished(layout, own["certificate"]):
+            _remove_leftovers(layout, version, own["certificate"], live.version)
+    blank(layout, followed(layout))
+    unlinked = unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
     for _, own in done:
         if own.get("certificate"):
             _write_certificate(layout, own["certificate"])
-    for version, own in done:
-        _remove_leftovers(layout, version, own)
-    blank(layout, followed(layout))
-    return unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
+    return unlinked
 
 
 def carried_out(layout: Layout, newest: int, plan: str) -> str | None:
@@ -64,6 +67,11 @@ def _commits(layout: Layout, newest: int) -> Iterator[tuple[int, Mapping[str, An
             yield version, own
 
 
+def _is_finished(layout: Layout, said: Mapping[str, Any]) -> bool:
+    made, _ = certificate_paths(layout, certificate_id(render_certificate_json(said)))
+    return made.exists()
+
+
 def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
     data = render_certificate_json(said)
     name = certificate_id(data)
@@ -76,18 +84,18 @@ def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
     write_whole(made, data)  # last: where it is, the page is too
 
 
-def _remove_leftovers(layout: Layout, version: int, own: Mapping[str, Any]) -> None:
-    """Remove the files beside the table that a commit says go, but not one that has come again since."""
+def _remove_leftovers(layout: Layout, version: int, said: Mapping[str, Any], newest: int) -> None:
+    """Remove the files beside the table that a commit says go, but not one that a later commit has brought again."""
     folders = set()
-    decided = layout.commit(version).stat().st_mtime
-    for each in own.get("certificate", {}).get("leftovers", ()):
+    there = history(layout, newest).quarantine
+    for each in said["leftovers"]:
         if each["kind"] == "alert":  # written anew
             continue
         path = layout.root / each["path"]
         if path.parent not in (layout.quarantine, layout.reports):
             message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"
             raise RetentionError(message, hint="the log has been changed; nothing was removed")
-        if path.exists() and path.stat().st_mtime <= decided:
+        if path.exists() and not (each["kind"] == "quarantine" and path.name in there):
             path.unlink()
             folders.add(path.parent)
     for folder in sorted(folders):
