@@ -1,8 +1,8 @@
 """What follows a commit of retention, now or, should its writer have died, when the next one comes this way.
 
 Everything here is told by the Delta log: the certificate is in the commit, whole, and so are the names of the files
-that go. So it can be done again at any time and ends in the same state. The certificate's file comes last: where it is,
-all that was to go at once has gone.
+that go. So it can be done again at any time and ends in the same state. The certificate's files come last: where they
+are, all that was to go at once has gone.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _commits(layout: Layout, newest: int) -> Iterator[tuple[int, Mapping[str, An
 
 
 def _is_finished(layout: Layout, said: Mapping[str, Any]) -> bool:
-    made, _ = certificate_paths(layout, certificate_id(render_certificate_json(said)))
-    return made.exists()
+    _, page = certificate_paths(layout, certificate_id(render_certificate_json(said)))
+    return page.exists()
 
 
 def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
@@ -80,8 +80,8 @@ def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
         return
     layout.certificates.mkdir(mode=FOLDER_MODE, exist_ok=True)
     sync_folder(layout.root)
-    write_whole(page, render_certificate_page(said, name))
-    write_whole(made, data)  # last: where it is, the page is too
+    write_whole(made, data)
+    write_whole(page, render_certificate_page(said, name))  # last: where the page is, somebody has finished
 
 
 def _remove_leftovers(layout: Layout, version: int, said: Mapping[str, Any], newest: int) -> None:
