@@ -181,8 +181,7 @@ def _whole(path: Path) -> bool:
 
 def _has_next_key(layout: Layout) -> bool:
     with suppress(AuditLakeError):  # lake.toml cannot be read, which is told
-        key = read_settings(layout).key
-        return key.with_name(f"{key.name}.next").exists()
+        return read_settings(layout).next_key.exists()
     return False
 
 
