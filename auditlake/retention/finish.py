@@ -21,7 +21,7 @@ from auditlake.store.compact import unlink_unused
 from auditlake.store.delta import Snapshot
 from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.history import commit_metadata, history, removals
-from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.layout import Layout, partition_day
 from auditlake.store.recorded import settle_ledger
 
 _KINDS = ("retention", "erase")
@@ -113,11 +113,11 @@ def _removed(layout: Layout, versions: list[int]) -> frozenset[str]:
     for version in versions:
         for path in removals(layout, version):
             gone.add(path)
-            if named := part_day_and_digest(path):
-                last_of[named[0]] = version
+            if day := partition_day(path):
+                last_of[day] = version
     for version in range(1, max(last_of.values(), default=0)):
         own = commit_metadata(layout, version) or {}
         if own.get("kind") == "compact":
-            replaced = ((path, part_day_and_digest(path)) for path in removals(layout, version))
-            gone.update(path for path, named in replaced if named and version < last_of.get(named[0], 0))
+            replaced = ((path, partition_day(path)) for path in removals(layout, version))
+            gone.update(path for path, day in replaced if day and version < last_of.get(day, 0))
     return frozenset(gone)

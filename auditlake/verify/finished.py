@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.layout import Layout, partition_day
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.tree import LedgerEntry
 
@@ -54,8 +54,8 @@ class Deeds:
         """The entry that took the rows of a removed file: its remover, or one that came after it on that day."""
         if remover.said["kind"] in _TAKING:
             return remover
-        named = part_day_and_digest(path)
-        last = self.last_of.get(named[0]) if named else None
+        day = partition_day(path)
+        last = self.last_of.get(day) if day else None
         return last if last is not None and last.index > remover.index else None
 
     def must_be_gone(self, entry: LedgerEntry, age: timedelta) -> bool:
@@ -74,7 +74,7 @@ def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, gr
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
         if entry.said["kind"] in _TAKING:
-            last_of |= {named[0]: entry for path in entry.said["removes"] if (named := part_day_and_digest(path))}
+            last_of |= {day: entry for path in entry.said["removes"] if (day := partition_day(path))}
     certified = [entry for entry in entries if isinstance(entry.said["details"].get("certificate"), str)]
     finished = [
         (log.times[entry.said["version"]], said)
