@@ -101,13 +101,19 @@ class _Copy:
         for path in sorted(self._target.events.glob("event_date=*/*")):
             if self._layout.events / path.relative_to(self._target.events) not in live:
                 path.unlink()  # a compaction replaced it meanwhile
-        private = read_settings(self._layout).key
+        secret = self._secret(key=key)
         for path in self._others(self._layout.root):
-            if path != private or key:
+            if not any(_is_same(path, each) for each in secret):
                 # A flush may remove segments that are in the table, and writers their drafts.
                 with suppress(FileNotFoundError):
                     self._file(path)
         return snapshot.version
+
+    def _secret(self, *, key: bool) -> list[Path]:
+        """The private keys that are not copied: none of them if so asked, and none that lies elsewhere than here."""
+        settings, root = read_settings(self._layout), self._layout.root.resolve()
+        keys = [each for each in (settings.key, settings.next_key) if each.exists()]
+        return [each for each in keys if not key or not each.is_relative_to(root)]
 
     def sync(self) -> None:
         """Make the names durable; the files are already."""
@@ -137,6 +143,13 @@ class _Copy:
 
     def _copied(self, path: Path) -> Path:
         return self._target.root / path.relative_to(self._layout.root)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two names lead to one file, by links of whatever kind."""
+    with suppress(FileNotFoundError):
+        return path.samefile(other)
+    return False
 
 
 def _cut(lines: Path) -> None:

@@ -130,7 +130,8 @@ def dump_config(config: LakeConfig) -> bytes:
         f'# user_id, ip_address and session_id; e.g. ["$.details.email"].\n'
         f"personal = []\n\n"
         f"# [ledger]\n"
-        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set\n\n'
+        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set,\n'
+        f"# and if it is a relative path, one in the lake\n\n"
         f"# What an auditor's query may take before it is stopped or cut off.\n"
         f"# [desk]\n"
         f"# seconds = 30\n"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from auditlake.config import read_config
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
@@ -23,7 +24,7 @@ from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
 from auditlake.store.delta import read_snapshot
 from auditlake.store.durable import make_folders, sync_folder, write_whole
-from auditlake.store.layout import Layout
+from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive
 from auditlake.store.recorded import settle_ledger
 from auditlake.verify.check import verify
@@ -35,6 +36,8 @@ from auditlake.verify.tree import Tree, read_tree, tile_files
 
 _DRAFT_SECONDS = 3_600.0
 """No file that is being written is so old."""
+_FOREIGN_SECONDS = 7 * 86_400.0
+"""No file of another Delta writer that is to be committed is so old: what they keep by default before a vacuum."""
 _WAIT_SECONDS = 5.0
 
 Action = Literal["set aside", "rewrite", "finish", "make"]
@@ -140,11 +143,10 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
     if tree.uncounted is not None or _has_next_key(layout):
         yield Change("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
-    if log.problems and not torn:
-        return  # which files are part of the lake is not known
-    yield from _strays(layout, tree, log)
-    if not log.problems:
-        yield from _log_checkpoints(layout, log)
+    if log.problems:
+        return  # which files are part of the lake is not known: it is once what is torn has been set aside
+    yield from _strays(layout, tree, log, now)
+    yield from _log_checkpoints(layout, log)
 
 
 def _drafts(layout: Layout, now: datetime) -> Iterator[Change]:
@@ -181,8 +183,7 @@ def _whole(path: Path) -> bool:
 
 def _has_next_key(layout: Layout) -> bool:
     with suppress(AuditLakeError):  # lake.toml cannot be read, which is told
-        key = read_settings(layout).key
-        return key.with_name(f"{key.name}.next").exists()
+        return read_settings(layout).next_key.exists()
     return False
 
 
@@ -194,14 +195,20 @@ def _tiles(layout: Layout, tree: Tree) -> Iterator[Change]:
             yield Change("rewrite", _name(layout, path), "it does not hold what follows from the entries")
 
 
-def _strays(layout: Layout, tree: Tree, log: DeltaLog) -> Iterator[Change]:
-    """Data files that neither the log nor the ledger ever named."""
+def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Change]:
+    """Data files that neither the log nor the ledger ever named, and that nobody is about to commit.
+
+    Under the lock no writer of ours is. Another program's may have written its file and not its log entry.
+    """
     named = {path for entry in tree.entries for path, *_ in entry.said["adds"]}
     named |= {path for entry in tree.entries for path in entry.said["removes"]} | log.live.keys() | log.removed
     for path in sorted(layout.events.rglob("*.parquet")):
         name = path.relative_to(layout.events).as_posix()
-        if not name.startswith("_delta_log/") and name not in named:
-            yield Change("set aside", _name(layout, path), "no commit has it: its writer died, or it is a stray")
+        if {name, unquote(name)} & named or any(part[0] in "_." for part in name.split("/")):
+            continue
+        with suppress(FileNotFoundError):
+            if part_day_and_digest(name) or now.timestamp() - path.stat().st_mtime > _FOREIGN_SECONDS:
+                yield Change("set aside", _name(layout, path), "no commit has it: its writer died, or it is a stray")
 
 
 def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Change]:

@@ -20,7 +20,12 @@ class LedgerSettings:
 
     lake_id: str
     key: Path
-    """Where the private key lies."""
+    """Where the private key lies; a path in lake.toml that is not absolute begins at the lake."""
+
+    @property
+    def next_key(self) -> Path:
+        """Where the private key lies that is to follow, while it is not the lake's yet."""
+        return self.key.with_name(f"{self.key.name}.next")
 
     @property
     def origin(self) -> str:
@@ -39,7 +44,8 @@ def read_settings(layout: Layout) -> LedgerSettings:
         lake_id, key = said["id"], said.get("ledger", {}).get("key")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
-    return LedgerSettings(str(lake_id), Path(key) if key else layout.ledger / "key")
+    # Where a link leads, so that a key which follows lies beside it and not beside the link.
+    return LedgerSettings(str(lake_id), (layout.root / key if key else layout.ledger / "key").resolve())
 
 
 def public_key_path(layout: Layout) -> Path:
@@ -114,8 +120,7 @@ def drop_next(layout: Layout) -> None:
 
 
 def _next_path(layout: Layout) -> Path:
-    key = read_settings(layout).key
-    return key.with_name(f"{key.name}.next")
+    return read_settings(layout).next_key
 
 
 def _read_signer(path: Path) -> Signer:

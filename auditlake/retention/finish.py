@@ -1,7 +1,8 @@
 """What follows a commit of retention, now or, should its writer have died, when the next one comes this way.
 
 Everything here is told by the Delta log: the certificate is in the commit, whole, and so are the names of the files
-that go. So it can be done again at any time and ends in the same state.
+that go. So it can be done again at any time and ends in the same state. The certificate's files come last: where they
+are, all that was to go at once has gone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from auditlake.store.compact import unlink_unused
 from auditlake.store.delta import Snapshot
 from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.history import commit_metadata, history, removals
-from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.layout import Layout, partition_day
 from auditlake.store.recorded import settle_ledger
 
 _KINDS = ("retention", "erase")
@@ -35,13 +36,15 @@ def finish(layout: Layout, live: Snapshot, grace_seconds: float) -> int:
     done = list(_commits(layout, live.version))
     if not done:
         return 0
+    for version, own in done:
+        if own.get("certificate") and not _is_finished(layout, own["certificate"]):
+            _remove_leftovers(layout, version, own["certificate"], live.version)
+    blank(layout, followed(layout))
+    unlinked = unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
     for _, own in done:
         if own.get("certificate"):
             _write_certificate(layout, own["certificate"])
-    for version, own in done:
-        _remove_leftovers(layout, version, own)
-    blank(layout, followed(layout))
-    return unlink_unused(layout, live, grace_seconds, only=_removed(layout, [version for version, _ in done]))
+    return unlinked
 
 
 def carried_out(layout: Layout, newest: int, plan: str) -> str | None:
@@ -64,6 +67,11 @@ def _commits(layout: Layout, newest: int) -> Iterator[tuple[int, Mapping[str, An
             yield version, own
 
 
+def _is_finished(layout: Layout, said: Mapping[str, Any]) -> bool:
+    _, page = certificate_paths(layout, certificate_id(render_certificate_json(said)))
+    return page.exists()
+
+
 def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
     data = render_certificate_json(said)
     name = certificate_id(data)
@@ -72,22 +80,22 @@ def _write_certificate(layout: Layout, said: Mapping[str, Any]) -> None:
         return
     layout.certificates.mkdir(mode=FOLDER_MODE, exist_ok=True)
     sync_folder(layout.root)
-    write_whole(page, render_certificate_page(said, name))
-    write_whole(made, data)  # last: where it is, the page is too
+    write_whole(made, data)
+    write_whole(page, render_certificate_page(said, name))  # last: where the page is, somebody has finished
 
 
-def _remove_leftovers(layout: Layout, version: int, own: Mapping[str, Any]) -> None:
-    """Remove the files beside the table that a commit says go, but not one that has come again since."""
+def _remove_leftovers(layout: Layout, version: int, said: Mapping[str, Any], newest: int) -> None:
+    """Remove the files beside the table that a commit says go, but not one that a later commit has brought again."""
     folders = set()
-    decided = layout.commit(version).stat().st_mtime
-    for each in own.get("certificate", {}).get("leftovers", ()):
+    there = history(layout, newest).quarantine
+    for each in said["leftovers"]:
         if each["kind"] == "alert":  # written anew
             continue
         path = layout.root / each["path"]
         if path.parent not in (layout.quarantine, layout.reports):
             message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"
             raise RetentionError(message, hint="the log has been changed; nothing was removed")
-        if path.exists() and path.stat().st_mtime <= decided:
+        if path.exists() and not (each["kind"] == "quarantine" and path.name in there):
             path.unlink()
             folders.add(path.parent)
     for folder in sorted(folders):
@@ -105,11 +113,11 @@ def _removed(layout: Layout, versions: list[int]) -> frozenset[str]:
     for version in versions:
         for path in removals(layout, version):
             gone.add(path)
-            if named := part_day_and_digest(path):
-                last_of[named[0]] = version
+            if day := partition_day(path):
+                last_of[day] = version
     for version in range(1, max(last_of.values(), default=0)):
         own = commit_metadata(layout, version) or {}
         if own.get("kind") == "compact":
-            replaced = ((path, part_day_and_digest(path)) for path in removals(layout, version))
-            gone.update(path for path, named in replaced if named and version < last_of.get(named[0], 0))
+            replaced = ((path, partition_day(path)) for path in removals(layout, version))
+            gone.update(path for path, day in replaced if day and version < last_of.get(day, 0))
     return frozenset(gone)

@@ -95,10 +95,20 @@ def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset
     if hold.released is not None:
         message = f"the hold {hold.id!r} was released at {print_instant(hold.released)}"
         raise HoldError(message, hint="a new hold has a new name")
-    ended = replace(hold, released=now, released_because=reason)
-    said = {name: getattr(ended, name) for name in (*_REQUIRED, *_OPTIONAL)}
-    data = _dump({name: list(value) if name in _LISTS else value for name, value in said.items() if value})
+    data = _dumped(replace(hold, released=now, released_because=reason))
     return load_hold(data, file=f"{hold.id}.yaml", hold_id=hold.id, event_types=event_types), data
+
+
+def is_release_of(hold: Hold, digest: str | None) -> bool:
+    """Whether a hold's file is what :func:`released_hold` makes of the file that had this digest."""
+    if hold.released is None or hold.digest != digest_of(_dumped(hold)):
+        return False
+    return digest_of(_dumped(replace(hold, released=None, released_because=None))) == digest
+
+
+def _dumped(hold: Hold) -> bytes:
+    said = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    return _dump({name: list(value) if name in _LISTS else value for name, value in said.items() if value})
 
 
 def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:

@@ -13,6 +13,7 @@ from auditlake.retention.holds import (
     HoldRequest,
     check_hold_id,
     chosen_hold,
+    is_release_of,
     load_holds,
     new_hold,
     released_hold,
@@ -22,6 +23,7 @@ from auditlake.retention.terms import last_recorded, terms_of, with_hold
 from auditlake.store import delta
 from auditlake.store.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.store.failures import explained
+from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
 from auditlake.store.pseudonyms import Pseudonyms
@@ -69,7 +71,8 @@ def release_hold(
 ) -> Hold:
     """End a hold; its file stays.
 
-    Should a release have been interrupted before it was recorded, it is recorded now.
+    Should a release have been interrupted before it was recorded, it is recorded now. What somebody wrote into the
+    file by hand is none: the hold ends now, for the reason that is given.
 
     Raises:
         HoldError: There is none of that name, it has ended, or there is no reason.
@@ -78,12 +81,23 @@ def release_hold(
     with explained(layout, "the release"), exclusive(layout.lock, wait_seconds=wait_seconds):
         hold = chosen_hold(load_holds(layout, event_types), hold_id)
         recorded = last_recorded(layout, delta.newest_version(layout)) or {"holds": {}}
-        if hold.released is None or recorded["holds"].get(hold_id) == hold.digest:
+        if not is_release_of(hold, recorded["holds"].get(hold_id)):
+            if not _was_released(layout, hold_id):
+                hold = replace(hold, released=None, released_because=None)
             hold, data = released_hold(hold, reason, now, event_types)
             write_whole(layout.hold(hold_id), data)
         said = f"recorded the release of the hold {hold_id}"
         _record(layout, hold, "released", said, event_types, default_retention, operator=operator, now=now)
     return hold
+
+
+def _was_released(layout: Layout, hold_id: str) -> bool:
+    """Whether the newest commit about a hold recorded its release."""
+    for version in range(delta.newest_version(layout), -1, -1):
+        said = (commit_metadata(layout, version) or {}).get("hold") or {}
+        if said.get("id") == hold_id:
+            return bool(said["what"] == "released")
+    return False
 
 
 def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:

@@ -24,7 +24,7 @@ from auditlake.store.durable import make_folders, rename_synced, sync_folder
 from auditlake.store.failures import explained
 from auditlake.store.history import removal_times
 from auditlake.store.ingest import data_file, write_parquet
-from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.store.layout import Layout, part_day_and_digest, partition_day
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.table import LOCK_SECONDS
 
@@ -113,7 +113,7 @@ def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile
 def unlink_unused(
     layout: Layout, live: delta.Snapshot, grace_seconds: float, *, only: Collection[str] | None = None
 ) -> int:
-    """Remove files named by auditlake that the newest snapshot does not have: replaced ones, and a dead writer's.
+    """Remove files that the newest snapshot does not have: replaced ones, and a dead writer's.
 
     Under the lock nobody is between renaming a file and committing it.
 
@@ -121,15 +121,17 @@ def unlink_unused(
         layout: The lake.
         live: Its newest snapshot.
         grace_seconds: How long they stay after they were removed.
-        only: Only these, by path; all if None.
+        only: Only these, by path, whoever named them; all that auditlake named if None.
     """
     keep = {file.path for file in live.files}
-    unused = [
-        name
-        for path in layout.events.glob("event_date=*/part-*.parquet")
-        if (name := path.relative_to(layout.events).as_posix()) not in keep and part_day_and_digest(name)
-    ]
-    chosen = sorted(name for name in unused if only is None or name in only)
+    if only is None:
+        found = (
+            path.relative_to(layout.events).as_posix() for path in layout.events.glob("event_date=*/part-*.parquet")
+        )
+        unused = [name for name in found if part_day_and_digest(name)]
+    else:
+        unused = [name for name in only if partition_day(name) and (layout.events / name).is_file()]
+    chosen = sorted(name for name in unused if name not in keep)
     removed = removal_times(layout) if chosen else {}
     gone = []
     for name in chosen:

@@ -177,7 +177,7 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
     columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records", "partition")}
     bounds = _time_bounds(actions)
     files = [
-        DataFile(unquote(path), part["event_date"], size, count or 0, *bound)
+        DataFile(unquote(path), part["event_date"], size, _rows(layout.events / unquote(path), count), *bound)
         for path, size, count, part, bound in zip(
             columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
         )
@@ -185,6 +185,18 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
     asked = {name: table.transaction_version(name) for name in applications}
     transactions = {name: reached for name, reached in asked.items() if reached is not None}
     return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
+
+
+def _rows(path: Path, recorded: int | None) -> int:
+    """How many rows a file has; if its writer did not say so, as its footer says, and 0 where that cannot be read."""
+    if recorded is not None:
+        return recorded
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_metadata
+
+    with suppress(OSError, ArrowException):
+        return int(read_metadata(path).num_rows)
+    return 0
 
 
 def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:

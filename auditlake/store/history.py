@@ -35,8 +35,8 @@ class History:
     version: int
     others: Mapping[int, str | None]
     """The versions that neither brought rows nor compacted, with their kind; None where another program wrote them."""
-    quarantine: frozenset[str]
-    """The names of all quarantine files that a commit names."""
+    quarantine: Mapping[str, int]
+    """The quarantine files that are to be there by name, with the version that last brought each."""
 
 
 def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
@@ -63,14 +63,22 @@ def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
 def history(layout: Layout, newest: int) -> History:
     """What the versions up to ``newest`` were."""
     known = _summary(layout, newest)
-    others, quarantine = dict(known.others), set(known.quarantine)
+    others, quarantine = dict(known.others), dict(known.quarantine)
     for version in range(known.version + 1, newest + 1):
         own = commit_metadata(layout, version)
         if own is None or own.get("kind") not in _ROWS_STAY:
             others[version] = own.get("kind", "") if own is not None else None
-        elif own.get("quarantine"):
-            quarantine.add(own["quarantine"])
-    return History(newest, others, frozenset(quarantine))
+        _follow(quarantine, version, own or {})
+    return History(newest, others, quarantine)
+
+
+def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) -> None:
+    """Take away the quarantine files that went with a version, and add those that it brought."""
+    after: Mapping[str, str] = own.get("quarantine_after", {})
+    for name in after:
+        quarantine.pop(name, None)
+    brought = [*after.values(), own.get("quarantine")]
+    quarantine.update({name: version for name in brought if name})
 
 
 def keep_summary(layout: Layout, newest: int) -> None:
@@ -80,7 +88,7 @@ def keep_summary(layout: Layout, newest: int) -> None:
         "version": newest,
         "entry": _digest(layout, newest),
         "others": sorted(found.others.items()),
-        "quarantine": sorted(found.quarantine),
+        "quarantine": sorted(found.quarantine.items()),
     }
     write_whole(layout.history, json.dumps(said).encode())
 
@@ -90,8 +98,8 @@ def _summary(layout: Layout, newest: int) -> History:
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads(layout.history.read_bytes())
         if said["version"] <= newest and said["entry"] == _digest(layout, said["version"]):
-            return History(said["version"], dict(said["others"]), frozenset(said["quarantine"]))
-    return History(-1, {}, frozenset())
+            return History(said["version"], dict(said["others"]), dict(said["quarantine"]))
+    return History(-1, {}, {})
 
 
 def _digest(layout: Layout, version: int) -> str:
@@ -130,7 +138,7 @@ def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
 
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
-    """Whether this quarantine file is there and a commit up to ``newest`` names it."""
+    """Whether this quarantine file is there and is to be, by the commits up to ``newest``."""
     return file.exists() and file.name in history(layout, newest).quarantine
 
 

@@ -32,6 +32,8 @@ POLICY_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}\Z")
 
 _PART = re.compile(r"^event_date=(?P<day>\d{4}-\d{2}-\d{2})/part-(?P<digest>[0-9a-f]{64})\.parquet\Z")
 
+_IN_DAY = re.compile(r"^event_date=(?P<day>\d{4}-\d{2}-\d{2})/[^/]+\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -180,6 +182,14 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
     match = _PART.match(unquote(path))
     with suppress(ValueError):  # a day that there is not
         return (date.fromisoformat(match["day"]), match["digest"]) if match else None
+    return None
+
+
+def partition_day(path: str) -> date | None:
+    """The day of a data file below ``events/``, whoever named it; None if it does not lie in the folder of a day."""
+    match = _IN_DAY.match(path)
+    with suppress(ValueError):
+        return date.fromisoformat(match["day"]) if match else None
     return None
 
 

@@ -6,6 +6,7 @@ here by the words of their formats. No damage makes it fail; whatever it cannot 
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.deltalog import DeltaLog, read_log
+from auditlake.verify.finished import Deeds, read_deeds
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
@@ -120,9 +122,10 @@ class _Check:
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
         if older is not None:
             self._older(older, keys, tree, log)
-        files = self._part_of("the files", self._files, tree.entries, log) or {}
+        deeds = read_deeds(self._layout, tree.entries, log, self._grace)
+        files = self._part_of("the files", self._files, tree.entries, log, deeds) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
-        self._part_of("what lies beside", self._beside, tree.entries, log)
+        self._part_of("what lies beside", self._beside, tree.entries, log, deeds)
         self._part_of("findings/journal.jsonl", self._journal, tree.entries)
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
@@ -277,7 +280,7 @@ class _Check:
 
     # Files
 
-    def _files(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> dict[date, list[tuple[Path, int]]]:
+    def _files(self, entries: Sequence[LedgerEntry], log: DeltaLog, deeds: Deeds) -> dict[date, list[tuple[Path, int]]]:
         """Compare files on the disk, in the log and in the ledger; give those that are part of the lake, by day."""
         recorded: dict[str, tuple[int, int]] = {}
         removed: dict[str, LedgerEntry] = {}
@@ -299,7 +302,7 @@ class _Check:
             named, file = part_day_and_digest(path), self._layout.events / path
             if named is not None and file.is_file():
                 days[named[0]].append((file, rows))
-        self._left_behind({*recorded, *log.live}, removed)
+        self._left_behind({*recorded, *log.live}, removed, deeds)
         return days
 
     def _file(self, path: str, size: int) -> None:
@@ -315,26 +318,22 @@ class _Check:
         if path in self._damaged:
             self._wrong(f"events/{path}", self._damaged[path])
 
-    def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry]) -> None:
+    def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deeds: Deeds) -> None:
         """Files below events/ that are not part of the lake."""
-        for file in sorted(self._layout.events.rglob("*")):
+        for file in _files_below(self._layout.events):
             path = file.relative_to(self._layout.events).as_posix()
             if path in live or unquote(path) in live or path.startswith("_delta_log/") or not file.is_file():
                 continue
             entry = removed.get(path)
+            taker = deeds.took(path, entry) if entry is not None else None
             if entry is None:
                 # A writer that died before its commit leaves such files, and a compaction takes them.
                 what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
                 self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
-            elif entry.said["kind"] in {"delete", "erase"} and self._age(entry) > self._grace_of(entry):
-                self._wrong(f"events/{path}", f"was deleted by entry {entry.index}, and is there again or still")
+            elif taker is not None and deeds.must_be_gone(taker, self._age(taker)):
+                self._wrong(f"events/{path}", f"was deleted by entry {taker.index}, and is there again or still")
             else:
                 self._notices.append(Problem(f"events/{path}", f"was replaced by entry {entry.index}, not removed yet"))
-
-    def _grace_of(self, entry: LedgerEntry) -> timedelta:
-        """How long what an entry removed may still lie there: as long as the entry says, if it does."""
-        said = entry.said["details"].get("grace_seconds")
-        return timedelta(seconds=said) if isinstance(said, int) else self._grace
 
     def _age(self, entry: LedgerEntry) -> timedelta:
         try:
@@ -372,16 +371,19 @@ class _Check:
         except (OSError, ValueError) as error:
             self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
-    def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
+    def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog, deeds: Deeds) -> None:
         """Quarantine, certificates and policies."""
         for name, version in sorted(quarantined(entries, log.quarantine).items()):
             digest = name.removeprefix("records-").removesuffix(".jsonl")
             self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
+        for entry in deeds.certified:
+            path = deeds.certificate(entry)
+            if deeds.is_under_way(entry):
+                what = "is not there yet: the commit has it, and the next apply or erasure writes it if nobody is at it"
+                self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
+            else:
+                self._named(path, entry.said["details"]["certificate"], f"entry {entry.index} names it")
         for entry in entries:
-            certificate = entry.said["details"].get("certificate")
-            if isinstance(certificate, str):
-                path = self._layout.certificates / f"{Path(certificate).name}.json"
-                self._named(path, certificate, f"entry {entry.index} names it")
             if isinstance(marks := entry.said["details"].get("marks"), str):
                 self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         policies = _texts(entries[-1].said["policies"]) if entries else {}
@@ -472,6 +474,11 @@ class _Check:
 
 def _strings(entry: LedgerEntry, *names: str) -> list[str]:
     return [str(entry.said["details"].get(name, "")) for name in names]
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, in order; a folder that goes away meanwhile has none."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def _digest(path: Path) -> str:

@@ -26,6 +26,10 @@ class DeltaLog:
     """Files in quarantine/ that commits name, and which version does."""
     live: dict[str, int] = field(default_factory=dict)
     """The files that are part of the newest version, with their sizes."""
+    times: dict[int, int] = field(default_factory=dict)
+    """When each commit was made by its writer's clock, in milliseconds since 1970."""
+    certificates: set[int] = field(default_factory=set)
+    """The versions whose commits hold a certificate, whole."""
     removed: set[str] = field(default_factory=set)
     """Files that were part of it once."""
     at: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -69,6 +73,10 @@ def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
     if info := action.get("commitInfo"):
         if isinstance(leaf := info.get("auditlake.ledger"), str):
             log.leaves[version] = leaf
+        if isinstance(at := info.get("timestamp"), int):
+            log.times[version] = at
         own = info.get("auditlake")
+        if isinstance(own, dict) and isinstance(own.get("certificate"), dict):
+            log.certificates.add(version)
         if isinstance(own, dict) and isinstance(own.get("quarantine"), str):
             log.quarantine[own["quarantine"]] = version

@@ -150,7 +150,7 @@ order by batch, event_date;
 -- returns: day, events, held, named
 with theirs as (
   select
-    epoch_us("timestamp") // 86400000000 as day,
+    event_date - date '1970-01-01' as day,
     on_hold as is_held,
     list_concat(
       [user_id, ip_address, session_id],

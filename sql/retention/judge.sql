@@ -1,3 +1,5 @@
+-- A day is the partition that an event lies in, which is what is dropped or written anew, whatever its timestamp says.
+
 -- name: judged($types, $cutoffs, $default_cutoff)
 -- Every event once, by day and type: held by an active hold; else due, where the longest retention of its type has passed
 -- ($cutoffs has that cutoff for each of $types, $default_cutoff the one of every other type, null for never).
@@ -5,7 +7,7 @@
 -- returns: day, event_type, events, held, due
 with judged as (
   select
-    epoch_us("timestamp") // 86400000000 as day,
+    event_date - date '1970-01-01' as day,
     event_type,
     on_hold as is_held,
     coalesce(
@@ -33,7 +35,7 @@ order by day, event_type;
 -- The same where nothing is held: by day and type, with the bounds that tell for most whether all or none are due.
 -- returns: day, event_type, events, first, last
 select
-  epoch_us("timestamp") // 86400000000 as day,
+  event_date - date '1970-01-01' as day,
   event_type,
   count(*) as events,
   min("timestamp") as first_event,
@@ -52,7 +54,7 @@ select
   count(*) as events
 from (
   select
-    epoch_us("timestamp") // 86400000000 as day,
+    event_date - date '1970-01-01' as day,
     unnest(holds_of_event) as hold
   from events
 )
@@ -66,7 +68,7 @@ order by day, hold;
 -- returns: day, event_type, events
 with staying as (
   select
-    epoch_us("timestamp") // 86400000000 as day,
+    event_date - date '1970-01-01' as day,
     event_type,
     list_concat(
       [user_id, ip_address, session_id],

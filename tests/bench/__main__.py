@@ -36,6 +36,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         *_logging_rows(scale),
         Asked("desk-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("desk-group-by", f"a group-by through the sandbox, {events}", 1.3),
+        *_proof_rows(lines, events),
     )
 
 
@@ -51,6 +52,18 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
+    )
+
+
+def _proof_rows(lines: str, events: str) -> tuple[Asked, ...]:
+    per_million = "s a million events"
+    return (
+        Asked("retention-drop", f"drop 270 of 365 days, {events}", most_seconds=1),
+        Asked("retention-mixed", f"delete one type of one day, {events}"),
+        Asked("ledger-ingest", f"ingest of {lines} with the ledger", 1.5),
+        Asked("verify-full", f"verify --full, {events}", figure=per_million, most=3),
+        Asked("verify-quick", f"verify --quick, {events}", figure=per_million, most=0.2),
+        Asked("proof", f"check of a proof, {events}", figure="bytes"),
     )
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import backtest, desk, ingest, landing, report, rolling
+from tests.bench import backtest, desk, ingest, landing, ledger, report, retention, rolling
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -37,6 +37,12 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "log-predecessor": landing.predecessor,
     "desk-command": desk.command,
     "desk-group-by": desk.group_by,
+    "retention-drop": retention.drop,
+    "retention-mixed": retention.mixed,
+    "ledger-ingest": ledger.writing,
+    "verify-full": lambda: ledger.verifying(full=True),
+    "verify-quick": lambda: ledger.verifying(full=False),
+    "proof": ledger.proving,
 }
 """Every row that has a rival: its sides, ours first."""
 

@@ -37,6 +37,10 @@ class Asked:
     """What the other figure of its sides is, e.g. events/s."""
     least: float | None = None
     """The least that ours may have of it."""
+    most: float | None = None
+    """The most that ours may have of it."""
+    most_seconds: float | None = None
+    """The longest that ours may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,12 @@ def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, floa
     if asked.least is not None and figures[0] is not None:
         bounds.append(f">= {asked.least:,g} {asked.figure}")
         met.append(figures[0] >= asked.least)
+    if asked.most_seconds is not None:
+        bounds.append(f"<= {asked.most_seconds:g} s")
+        met.append(median(ours) <= asked.most_seconds)
+    if asked.most is not None and figures[0] is not None:
+        bounds.append(f"<= {asked.most:g} {asked.figure}")
+        met.append(figures[0] <= asked.most)
     return Row(
         asked.name, asked.title, median(ours), median(theirs), rival, ratio, ratios, ", ".join(bounds),
         all(met) if met else None, asked.figure, *figures, peak, max(run["peak_mb"] for run in runs[rival]),
@@ -190,8 +200,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _figure(what: str, figure: float | None) -> str:
-    return "" if figure is None else f", {figure:,.{0 if figure >= 100 else 1}f} {what}"
+    return "" if figure is None else f", {figure:,.{0 if figure >= 100 else 1 if figure >= 10 else 2}f} {what}"
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 2}f} ms"

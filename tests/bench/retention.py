@@ -1,31 +1,54 @@
-"""``python -m tests.bench.retention --data FOLDER``: what it costs to delete, on the lake of the other rows.
+"""Days that leave: ours is ``auditlake retention apply``, the rival delta-rs deleting the same rows of the same table.
 
-Every run works on a copy whose data files are hard links: what a run removes there stays where it was made. There is no
-rival: what is to be reached is absolute.
+Every run works on a copy whose data files are hard links, and nothing is unlinked: the grace is a day. delta-rs judges
+nothing, asks no hold, keeps no leaf, and writes neither a certificate nor a ledger.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from auditlake import AuditLake
-from auditlake.events.schema import BUILT_IN_TYPES
-from auditlake.retention import rewrite
-from tests.bench.data import DAYS, FIRST_DAY, place
+from tests.bench.data import DAYS, FIRST_DAY, SMALL, Place
+from tests.bench.work import Work
 
 KEPT_DAYS = 95
 """So many of the 365 days stay."""
-FIRST = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
+_FIRST = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
+_TYPE = "data_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a deletion left, and how long it took."""
+
+    events: Path
+    seconds: float
+
+
+def drop() -> dict[str, Work]:
+    """Whole days: all but the last ones."""
+    return _works(_ours(_drop_by_policy), _delta_rs(f"event_date < '{FIRST_DAY + timedelta(days=DAYS - KEPT_DAYS)}'"))
+
+
+def mixed() -> dict[str, Work]:
+    """Events of one type, of the first day."""
+    where = f"event_date = '{FIRST_DAY}' and event_type = '{_TYPE}'"
+    return _works(_ours(_delete_of_one_day), _delta_rs(where))
+
+
+Side = Callable[[Place, Path], Left]
+
+
+def _works(ours: Side, rival: Side) -> dict[str, Work]:
+    sides = {"ours": ours, "delta-rs": rival}
+    return {name: Work(side, _answer, lambda left: left.seconds) for name, side in sides.items()}
 
 
 def linked(lake: Path, target: Path) -> Path:
@@ -38,93 +61,79 @@ def linked(lake: Path, target: Path) -> Path:
     return target
 
 
-def policy(types: frozenset[str], days: int, limit: str = "") -> str:
-    return (
-        f"name: a policy\ndescription: of the bench\nrequired_events: [{', '.join(sorted(types))}]\n"
-        f"retention_period: {days}d\nalert_threshold: 1000000000\n{limit}"
-    )
+def _ours(delete: Callable[[Place, Path], float]) -> Side:
+    def run(place: Place, scratch: Path) -> Left:
+        root = linked(place.lake, scratch / "lake")
+        return Left(root / "events", delete(place, root))
+
+    return run
 
 
-def lake_of(root: Path, policies: dict[str, str], as_of: datetime, grace: str) -> AuditLake:
-    """A lake with these policies, on record already."""
-    for file in (root / "policies").iterdir():
-        file.unlink()
-    for name, text in policies.items():
-        (root / "policies" / f"{name}.yaml").write_text(text)
-    config = (root / "lake.toml").read_text()
-    (root / "lake.toml").write_text(config.partition("[retention]")[0] + f'[retention]\ngrace = "{grace}"\n')
-    return AuditLake(root, clock=lambda: as_of)
+def _delta_rs(where: str) -> Side:
+    def run(place: Place, scratch: Path) -> Left:
+        from deltalake import DeltaTable
+
+        events = linked(place.lake, scratch / "lake") / "events"
+        began = time.perf_counter()
+        DeltaTable(str(events)).delete(where)
+        return Left(events, time.perf_counter() - began)
+
+    return run
 
 
-def timed(work: Callable[[], object]) -> float:
+def _drop_by_policy(place: Place, root: Path) -> float:
+    from auditlake.events.schema import BUILT_IN_TYPES
+
+    lake = _with_policy(root, BUILT_IN_TYPES, KEPT_DAYS, _FIRST + timedelta(days=DAYS, hours=12))
     began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def drop(lake: Path, folder: Path) -> dict[str, float]:
-    """Drop 270 of 365 days; the unlinks by themselves."""
-    as_of = FIRST + timedelta(days=DAYS, hours=12)
-    root = linked(lake, folder / "drop")
-    made = lake_of(root, {"all": policy(BUILT_IN_TYPES, KEPT_DAYS)}, as_of, "24h")
-    plan = made.retention_plan()
-    dropped = [each for each in plan.changes if each.action == "drop"]
-    assert len(dropped) == len(plan.changes) == DAYS - KEPT_DAYS, len(dropped)
-    seconds = {"plan": timed(made.retention_plan)}
-    seconds["apply"] = timed(lambda: made.retention_apply(accept_weaker="bench"))
-    assert len(made.snapshot().files) == KEPT_DAYS
-    at_once = lake_of(root, {"all": policy(BUILT_IN_TYPES, KEPT_DAYS)}, as_of, "0")
-    seconds["unlinks"] = timed(at_once.retention_apply)
-    assert len(list((root / "events").glob("event_date=*"))) == KEPT_DAYS
+    plan = lake.retention_apply(accept_weaker="bench").plan
+    seconds = time.perf_counter() - began
+    assert place.events == SMALL or [each.action for each in plan.changes] == ["drop"] * (DAYS - KEPT_DAYS)
     return seconds
 
 
-def mixed(lake: Path, folder: Path) -> dict[str, float]:
-    """Delete one type of one day, and pseudonymise another: only that day's files are read for it, one is written."""
-    as_of = FIRST + timedelta(days=96, hours=12)
-    root = linked(lake, folder / "mixed")
-    policies = {
-        "login": policy(frozenset({"login"}), 95),
-        "data": policy(frozenset({"data_access"}), 3000, "max_retention: 96d\n"),
-    }
-    made = lake_of(root, policies, as_of, "0")
-    plan = made.retention_plan()
-    (day,) = plan.changes
+def _delete_of_one_day(place: Place, root: Path) -> float:
+    """Only that day's files are read for it, and one is written."""
+    from auditlake.retention import rewrite
+
+    lake = _with_policy(root, frozenset({_TYPE}), KEPT_DAYS, _FIRST + timedelta(days=KEPT_DAYS + 1, hours=12))
     read: list[Path] = []
     written: list[Path] = []
     view, write = rewrite.view_events, rewrite.write_parquet
     rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
     rewrite.write_parquet = lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1]  # type: ignore[assignment]
-    seconds = {"one mixed day": timed(lambda: made.retention_apply(accept_weaker="bench"))}
+    began = time.perf_counter()
+    plan = lake.retention_apply(accept_weaker="bench").plan
+    seconds = time.perf_counter() - began
     rewrite.view_events, rewrite.write_parquet = view, write
-    of_events = [path for path in read if root / "events" in path.parents]
-    assert of_events == [root / "events" / file.path for file in day.files]
-    assert len(written) == 1
-    print(f"one mixed day: {day.events:,} events, {day.deleted:,} deleted, {day.pseudonymised:,} pseudonymised; "
-          f"{len(of_events)} file read, {len(written)} written")  # fmt: skip
+    if place.events > SMALL:
+        (day,) = plan.changes
+        of_events = [path for path in read if root / "events" in path.parents]
+        assert (day.action, day.day, len(written)) == ("rewrite", FIRST_DAY, 1)
+        assert of_events == [root / "events" / file.path for file in day.files]
     return seconds
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.retention")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1)
-    parser.add_argument("--data", type=Path, required=True, help="where the events of the other rows are, or will be")
-    options = parser.parse_args()
-    if not place(options.data, options.scale).root.exists():
-        made = f"make(Path({str(options.data)!r}), {options.scale})"
-        code = f"from pathlib import Path; from tests.bench.data import make; {made}"
-        subprocess.run([sys.executable, "-c", code], check=True)
-    lake = place(options.data, options.scale).lake
-    found: dict[str, list[float]] = {}
-    for _ in range(options.runs):
-        with tempfile.TemporaryDirectory(dir=options.data) as folder:
-            for name, seconds in (drop(lake, Path(folder)) | mixed(lake, Path(folder))).items():
-                found.setdefault(name, []).append(seconds)
-    for name, each in found.items():
-        print(f"{name:16} {median(each):6.2f} s  ({min(each):.2f} - {max(each):.2f})")
+def _with_policy(root: Path, types: frozenset[str], days: int, now: datetime) -> Any:
+    """A lake with one policy, and the terms of before on record."""
+    from auditlake import AuditLake
+
+    for file in (root / "policies").iterdir():
+        file.unlink()
+    (root / "policies" / "one.yaml").write_text(
+        f"name: a policy\ndescription: of the bench\nrequired_events: [{', '.join(sorted(types))}]\n"
+        f"retention_period: {days}d\nalert_threshold: 1000000000\n"
+    )
+    return AuditLake(root, clock=lambda: now)
 
 
-if __name__ == "__main__":
-    main()
+def _answer(left: Left) -> list[tuple[date, int]]:
+    """How many events each day still has."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    files = [path.removeprefix("file://") for path in DeltaTable(str(left.events)).file_uris()]
+    with duckdb.connect() as connection:
+        return connection.sql(f"""
+            select event_date, count(*) from read_parquet({files}, hive_types = {{'event_date': date}})
+            group by event_date order by event_date""").fetchall()

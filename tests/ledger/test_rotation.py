@@ -138,3 +138,15 @@ def test_a_history_of_other_keys(lake: AuditLake) -> None:
     stranger = str(new_signer(keys.read_settings(lake.layout).origin).verifier)
 
     assert "signed by other keys" in str(checked(lake, public_key=stranger).problems[0])
+
+
+def test_a_key_behind_a_link_stays_there(lake: AuditLake, tmp_path: Path) -> None:
+    """Where the key's name in the lake is a link to a safe place, the key that follows lies in that place too."""
+    key = lake.layout.ledger / "key"
+    safe = key.rename(tmp_path / "safe")
+    key.symlink_to(safe)
+    lake.rotate_key()
+
+    assert key.is_symlink()
+    assert safe.read_text().startswith("PRIVATE+KEY+")
+    assert checked(lake).ok

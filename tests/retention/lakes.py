@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,13 @@ def made(path: Path, policies: dict[str, str] | None = None, clock: Clock | None
     if policies is not None:
         put_policies(lake, policies)
     return lake
+
+
+def graced(lake: AuditLake, text: str) -> AuditLake:
+    """The same lake with another grace."""
+    config = lake.layout.config.read_text()
+    lake.layout.config.write_text(re.sub('grace = ".*"', f'grace = "{text}"', config))
+    return AuditLake(lake.layout.root, clock=lake._clock)
 
 
 def put_policies(lake: AuditLake, policies: dict[str, str]) -> None:

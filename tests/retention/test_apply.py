@@ -19,17 +19,10 @@ from auditlake.retention import apply as applying
 from auditlake.retention.finish import certificate_paths, finish
 from auditlake.sqlfiles import statement
 from auditlake.store.history import commit_metadata
-from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
+from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
 
 HOLD = {"reason": "r", "owner": "o", "ticket": "t"}
-
-
-def grace(lake: AuditLake, text: str) -> AuditLake:
-    """The same lake with another grace."""
-    config = lake.layout.config.read_text()
-    lake.layout.config.write_text(re.sub('grace = ".*"', f'grace = "{text}"', config))
-    return AuditLake(lake.layout.root, clock=lake._clock)
 
 
 @pytest.fixture
@@ -37,7 +30,7 @@ def full(tmp_path: Path) -> AuditLake:
     """A lake with policies of two and of ten days, an event of each for twelve days, no grace, nothing deleted."""
     clock = Clock(NOW - 11 * DAY)
     policies = {"two": policy_text(["login"], "2d"), "ten": policy_text(["logout"], "10d")}
-    lake = grace(made(tmp_path / "lake", policies, clock), "0h")
+    lake = graced(made(tmp_path / "lake", policies, clock), "0h")
     lake.retention_apply(accept_weaker="a lake of tests")
     bring(lake, (record(2 * n, NOW - n * DAY) for n in range(12)), "a.jsonl")
     bring(lake, (record(2 * n + 1, NOW - n * DAY, "logout") for n in range(12)), "b.jsonl")
@@ -205,7 +198,7 @@ def test_old_snapshots_say_what_was_taken(full: AuditLake) -> None:
 def test_whole_snapshots_are_read(tmp_path: Path) -> None:
     """A deletion refuses no snapshot that lost none of its rows, whatever compaction did to its files."""
     clock = Clock(NOW - 11 * DAY)
-    lake = grace(made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, clock), "0h")
+    lake = graced(made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, clock), "0h")
     lake.retention_apply(accept_weaker="a lake of tests")
     for n in range(3):
         bring(lake, [record(n, NOW - n * DAY / 2)])
@@ -230,7 +223,7 @@ def test_whole_snapshots_are_read(tmp_path: Path) -> None:
 
 def test_files_stay_for_the_grace(full: AuditLake) -> None:
     """Within the grace an old snapshot is read as it was; after it, the next apply removes exactly what went."""
-    lake = grace(full, "24h")
+    lake = graced(full, "24h")
     bring(lake, [record(200, NOW)], "c.jsonl")
     lake.compact()
     replaced = data_files(lake) - {file.path for file in lake.snapshot().files}
@@ -238,7 +231,7 @@ def test_files_stay_for_the_grace(full: AuditLake) -> None:
     assert lake.retention_apply().unlinked == 0
     assert len(ids(lake, old.version)) == 25
 
-    late = grace(lake, "0")
+    late = graced(lake, "0")
     late.retention_apply()
     live = {file.path for file in late.snapshot().files}
     # Of today nothing was deleted: what compaction replaced there stays for compaction's own grace.

@@ -164,6 +164,24 @@ def test_interrupted_release_is_recorded(lake: AuditLake, monkeypatch: pytest.Mo
         lake.release_hold("smith", reason="third")
 
 
+def test_a_release_by_hand_is_none(lake: AuditLake) -> None:
+    """What was written into a hold's file by hand is not taken for a release: that has its own time and reason."""
+    written = 'released: 2020-01-01T00:00:00Z\nreleased_because: "by hand"\n'
+    lake.add_hold("smith", **WHO)
+    path = lake.layout.hold("smith")
+    path.write_text(path.read_text() + "# a note\n" + written)
+    lake.layout.hold("new").write_text(HEAD + written)
+    assert any("the hold smith has changed" in each for each in lake.retention_plan().weaker)
+    for name in ("smith", "new"):
+        released = lake.release_hold(name, reason="settled")
+        assert (released.released, released.released_because) == (NOW, "settled")
+    assert not any("hold" in each for each in lake.retention_plan().weaker)
+
+    path.write_text(path.read_text() + "# another note\n")
+    with pytest.raises(HoldError, match="was released at 2026-04-01T12"):
+        lake.release_hold("smith", reason="again")
+
+
 def test_on_the_command_line(tmp_path: Path) -> None:
     """The command line adds, lists, shows and releases holds."""
     root = made(tmp_path / "lake", clock=Clock()).layout.root

@@ -77,6 +77,7 @@ def planned(
         "event_type": pa.array([each.kind for each in events], pa.string()),
         "timestamp": pa.array([each.at for each in events], instant),
         "user_id": pa.array([each.user for each in events], pa.string()),
+        "event_date": pa.array([each.at.date() for each in events], pa.date32()),
     }
     nothing = pa.nulls(len(events), pa.string())
     for name in ("ip_address", "session_id", "resource", "details", "metadata"):

@@ -78,6 +78,44 @@ def test_without_the_key(lake: AuditLake, tmp_path: Path) -> None:
     assert checked(restored).ok
 
 
+def secrets(root: Path) -> set[str]:
+    """The files that hold a private key."""
+    return {name for name, data in files(root).items() if data.startswith(b"PRIVATE+KEY+")}
+
+
+@pytest.mark.parametrize("how", ["linked here", "linked from elsewhere", "hard link", "folder", "relative", "next"])
+def test_no_way_to_the_key(how: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the key none is copied, however it is spelled and linked; with it, only one that lies in the lake."""
+    key, config = lake.layout.ledger / "key", lake.layout.config
+    named, inside = {"linked from elsewhere": tmp_path / "etc" / "key", "relative": Path("keys/mine")}.get(how), True
+    if how == "linked here":
+        key = key.rename(tmp_path / "key")
+        (lake.layout.ledger / "key").symlink_to(key)
+        inside = False
+    elif how == "linked from elsewhere":
+        (tmp_path / "etc").symlink_to(lake.layout.ledger)
+    elif how == "hard link":
+        (lake.layout.root / "mine").hardlink_to(key)
+    elif how == "folder":
+        (lake.layout.root / "again").symlink_to(lake.layout.ledger)
+    elif how == "relative":
+        (lake.layout.root / "keys").mkdir()
+        key.rename(lake.layout.root / "keys" / "mine")
+        monkeypatch.chdir("/")
+    else:
+        monkeypatch.setattr("auditlake.backup.settle_ledger", lambda _: lake.snapshot())
+        shutil.copy(key, key.with_name("key.next"))
+    if named:
+        config.write_text(f'{config.read_text()}\n[ledger]\nkey = "{named}"\n')
+    lake = opened(lake.layout.root)
+    lake.backup(tmp_path / "without", key=False)
+    lake.backup(tmp_path / "with")
+
+    assert secrets(tmp_path / "without") == set()
+    assert bool(secrets(tmp_path / "with")) == inside
+    assert checked(opened(tmp_path / "without")).ok
+
+
 @pytest.fixture
 def busy(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that logs, flushes and compacts, and prints what was acknowledged."""

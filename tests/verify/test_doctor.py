@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -218,3 +219,46 @@ def test_a_rotation_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     assert not (lake.layout.ledger / "key.next").exists()
     assert checked(lake).notices == ()
+
+
+def foreign(lake: AuditLake, name: str, age: float = 0) -> Path:
+    """A file such as another Delta writer makes, so many days before LATER."""
+    known = lake.layout.events / lake.snapshot().files[0].path
+    path = known.with_name(name)
+    shutil.copy(known, path)
+    os.utime(path, (LATER.timestamp() - age * 86_400,) * 2)
+    return path
+
+
+def asides(lake: AuditLake) -> list[str]:
+    """What a repair would set aside."""
+    return [each.where for each in doctor.examine(lake.layout, now=LATER).changes if each.action == "set aside"]
+
+
+def test_what_another_writer_is_about_to_commit(lake: AuditLake) -> None:
+    """A file of another Delta writer, which our lock does not hold up, is a stray once it is a week old."""
+    foreign(lake, "part-00000-0123.c000.snappy.parquet", age=6.9)
+    old = foreign(lake, "part-00001-0123.c000.snappy.parquet", age=7.1)
+    foreign(lake, ".hidden.parquet", age=9)
+
+    assert asides(lake) == [old.relative_to(lake.layout.root).as_posix()]
+
+
+@pytest.mark.parametrize("escaped", ["part-a%2520b.parquet", "part-a%20b.parquet"])
+def test_escaped_names(escaped: str, lake: AuditLake) -> None:
+    """A committed file is no stray, whether the log escapes the name on the disk once more or not."""
+    path = foreign(lake, "part-a%20b.parquet", age=30)
+    added = path.with_name(escaped).relative_to(lake.layout.events).as_posix()
+    action = {"add": {"path": added, "size": path.stat().st_size, "partitionValues": {}, "dataChange": True}}
+    lake.layout.commit(delta.newest_version(lake.layout) + 1).write_text(json.dumps(action))
+
+    assert asides(lake) == []
+
+
+def test_strays_beside_a_torn_entry(lake: AuditLake) -> None:
+    """While entries of the log cannot be read, what they name is not known: no data file is set aside."""
+    stray(lake)
+    named = [each.partition(" aside ")[2].removesuffix(": ") for each in torn(lake)]
+    assert asides(lake) == named
+    lake.layout.commit(3).write_bytes(b"{")
+    assert asides(lake) == named

@@ -1,0 +1,157 @@
+"""What follows a commit of retention: told by the log alone, whatever times files have, and seen by a verification."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from auditlake import AuditLake
+from auditlake.retention import apply as applying
+from auditlake.retention import finish as finishing
+from auditlake.retention.finish import certificate_paths
+from auditlake.store.history import keeps_quarantine
+from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
+from tests.store.lakes import data_files
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake with a quarantine file and two days that are due, one of them mixed, without grace."""
+    clock = Clock(NOW - 20 * DAY)
+    lake = made(tmp_path / "lake", {"two": policy_text(["login"], "2d"), "ten": policy_text(["logout"], "10d")}, clock)
+    lake = graced(lake, "0h")
+    lake.retention_apply(accept_weaker="a lake of tests")
+    bring(lake, [{"event_type": "nothing", "timestamp": "2026-03-01T00:00:00Z"}], "bad.jsonl")
+    kinds = [(9, "login"), (8, "login"), (8, "logout"), (1, "login")]
+    bring(lake, (record(n, NOW - age * DAY, kind) for n, (age, kind) in enumerate(kinds)))
+    clock.now = NOW
+    return lake
+
+
+def die(*_: object) -> None:
+    """What a kill does."""
+    raise KeyboardInterrupt
+
+
+def die_before_finish(lake: AuditLake) -> None:
+    """An apply that dies right after its commit."""
+    real, calls = applying.finish, iter([0])
+
+    def finish(*arguments: object) -> int:
+        return real(*arguments) if next(calls, None) is not None else die()  # type: ignore[arg-type, return-value]
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(applying, "finish", finish)
+        lake.retention_apply()
+
+
+@pytest.mark.parametrize("touched", [0, 4e9], ids=["old", "new"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_quarantine_file_that_came_again(again: bool, touched: float, lake: AuditLake) -> None:
+    """A file that a dead apply was to remove goes, unless an ingest brought it again, whatever times files have."""
+    (file,) = lake.layout.quarantine.iterdir()
+    die_before_finish(lake)
+    assert not keeps_quarantine(lake.layout, lake.snapshot().version, file)
+    if again:
+        version = lake.snapshot().version
+        assert lake.ingest(lake.layout.root.parent / "bad.jsonl").snapshot == version + 1
+    os.utime(file, (touched, touched))
+    lake.retention_apply()
+
+    assert file.exists() == again
+    assert lake.verify().ok
+
+
+PLACES = ("_remove_leftovers", "blank", "unlink_unused", "write_whole", "render_certificate_page")
+
+
+def problems(lake: AuditLake) -> list[str]:
+    """What a verification finds wrong."""
+    return [str(each) for full in (True, False) for each in lake.verify(full=full).problems]
+
+
+@pytest.mark.parametrize("grace", ["0h", "24h"])
+@pytest.mark.parametrize("place", [*PLACES])
+def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong between the commit and the end of what follows it, nor if its writer dies there."""
+    found: list[list[str]] = []
+
+    def looked_at_and_dead(*_: object, **__: object) -> None:
+        if lake.snapshot().version == before + 1:
+            found.append(problems(lake))
+            die()
+
+    lake = graced(lake, grace)
+    before = lake.snapshot().version
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        real = getattr(finishing, place)
+        patch.setattr(finishing, place, lambda *a, **k: (looked_at_and_dead(), real(*a, **k))[1])
+        lake.retention_apply()
+    assert found == [[]]
+    assert problems(lake) == []
+    if grace == "24h":
+        lake._clock.now += 1.9 * DAY  # type: ignore[attr-defined]
+        assert problems(lake) == []
+    lake.retention_apply()
+    assert problems(lake) == []
+    assert lake.verify().notices == () or grace != "0h"
+
+
+def test_files_that_wait_for_the_next_apply(lake: AuditLake) -> None:
+    """Files whose grace is over go with the next apply, which may take a day to come; then they must have gone."""
+    lake = graced(lake, "24h")
+    lake.retention_apply()
+    assert data_files(lake) > {file.path for file in lake.snapshot().files}
+    lake._clock.now += 2 * DAY  # type: ignore[attr-defined]
+    assert problems(lake) == []
+    lake._clock.now += DAY / 24  # type: ignore[attr-defined]
+    assert {each.partition(", and")[0][-18:] for each in problems(lake)} == {"deleted by entry 5"}
+
+
+def test_files_of_before_a_compaction_copied_back(lake: AuditLake) -> None:
+    """What a compaction replaced before the rows were deleted is found as well if it is copied back."""
+    bring(lake, [record(9, NOW - 9 * DAY)])
+    for path in (day := lake.layout.events / "event_date=2026-03-23").iterdir():
+        path.with_name(f"{path.name}.kept").hardlink_to(path)
+    lake.compact(grace_seconds=0)
+    lake.retention_apply()
+    assert problems(lake) == []
+    for path in day.iterdir():
+        path.rename(path.with_suffix(""))
+    assert len(problems(lake)) == 4
+
+
+def test_folders_that_go_while_the_verifier_lists_them(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is unlinked just before it is read is none, and no alarm."""
+    lake = graced(lake, "24h")
+    lake.retention_apply()
+    scandir = os.scandir
+
+    def late(path: object = ".") -> object:
+        if str(path).endswith("event_date=2026-03-23"):
+            shutil.rmtree(str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", late)
+        assert problems(lake) == []
+
+
+def test_only_the_last_certificate_may_be_missing(lake: AuditLake) -> None:
+    """The certificate of a deed is not missed while its apply may not be done, and is once another has followed."""
+    first = lake.retention_apply().certificate
+    certificate_paths(lake.layout, first or "")[0].unlink()
+    assert len(problems(lake)) == 2
+    certificate_paths(lake.layout, first or "")[1].unlink()
+    assert problems(lake) == []
+    assert "is not there yet" in lake.verify().notices[0].what
+    second = lake.erase("user 0", reason="r", ticket="t").certificate
+    assert problems(lake) == []
+    certificate_paths(lake.layout, first or "")[0].unlink()
+    assert [first in each and "is missing" in each for each in map(str, lake.verify().problems)] == [True]
+    lake.retention_apply()
+    assert certificate_paths(lake.layout, second or "")[0].exists()
+    assert problems(lake) == []
