@@ -29,7 +29,7 @@ from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover, quarantine_files, report_files
 from auditlake.retention.planning import Settings, judge_of
 from auditlake.retention.rewrite import DayRewrite
-from auditlake.retention.terms import last_recorded, since_last_entry, terms_of, weakened
+from auditlake.retention.terms import last_recorded, terms_of, weaker_holds
 from auditlake.store import delta
 from auditlake.store.durable import write_whole
 from auditlake.store.failures import explained
@@ -145,10 +145,7 @@ def _terms(layout: Layout, settings: Settings, judge: Judge, newest: int) -> dic
     holds = load_holds(layout, settings.event_types)
     recorded = last_recorded(layout, newest) or terms_of(judge.policies, holds, judge.default_retention)
     terms = holds_of(recorded, holds)
-    if weaker := [
-        *weakened(recorded, terms),
-        *(each for each in since_last_entry(layout, recorded) if "holds" in each),
-    ]:
+    if weaker := weaker_holds(layout, recorded, terms):
         message = f"nothing was erased: {'; '.join(weaker)}"
         raise RetentionError(message, hint="put the hold's file back; auditlake hold release ends a hold")
     return terms
