@@ -23,6 +23,7 @@ from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
+from auditlake.verify.rules import lost_lists, unrecorded
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, quarantined, read_takings, told
@@ -373,7 +374,7 @@ class _Check:
             self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
     def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
-        """Quarantine, certificates and policies."""
+        """Quarantine, certificates, policies and holds."""
         for name, version in sorted(quarantined(entries, log.quarantine).items()):
             digest = name.removeprefix("records-").removesuffix(".jsonl")
             self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
@@ -384,11 +385,9 @@ class _Check:
                 self._named(path, certificate, f"entry {entry.index} names it")
             if isinstance(marks := entry.said["details"].get("marks"), str):
                 self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
-        policies = _texts(entries[-1].said["policies"]) if entries else {}
-        now = {path.stem: _try_digest(path) for path in sorted(self._layout.policies.glob("*.yaml"))}
-        for name in sorted(policies.keys() | now.keys()):
-            if policies.get(name) != now.get(name):
-                self._notices.append(Problem(f"policies/{name}.yaml", "was changed after the last entry"))
+        self._problems += lost_lists(self._layout, entries)
+        if entries:
+            self._notices += unrecorded(self._layout, entries[-1])
 
     def _journal(self, entries: Sequence[LedgerEntry]) -> None:
         """The journal of findings begins with what the ledger recorded of it: each digest is over the one before."""
@@ -477,13 +476,6 @@ def _strings(entry: LedgerEntry, *names: str) -> list[str]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _try_digest(path: Path) -> str | None:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _texts(value: Any) -> dict[str, str]:
