@@ -26,6 +26,7 @@ from auditlake.ledger.keys import (
     adopt_next,
     drop_next,
     make_key,
+    public_key_path,
     put_next,
     read_next,
     read_public_key,
@@ -42,6 +43,8 @@ from auditlake.store.layout import Layout
 
 LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
+KEY = "key"
+"""In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
 _VERSION = "auditlake/version"
@@ -114,13 +117,17 @@ def read_note(layout: Layout) -> Note | None:
     """The newest checkpoint as the signed note that it is; None if the lake has no ledger.
 
     Raises:
-        LedgerError: It is damaged, or not signed although the lake has a key.
+        LedgerError: It is damaged, not signed although the lake has a key, or of a signed ledger that has lost its key.
     """
     try:
         note = parse_note(checkpoint_path(layout).read_bytes())
     except FileNotFoundError:
         return None
     verifier = read_public_key(layout)
+    if verifier is None and (note.signatures or KEY in read_entry(layout, 0).details):
+        message = f"the ledger is signed, and its public key {public_key_path(layout)} is not there"
+        hint = "restore it from where you kept it, or from a backup: a signed ledger is never continued unsigned"
+        raise LedgerError(message, hint=hint)
     if verifier is not None and not note.signed_by(verifier):
         message = f"the checkpoint {checkpoint_path(layout)} is not signed by the key of the lake"
         raise LedgerError(message, hint="somebody changed it; restore it from a backup, and look who did")
@@ -178,7 +185,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     ledger = layout.ledger
     make_folders(ledger, below=layout.root)
     if signed:
-        make_key(layout)
+        existing = replace(existing, details={**existing.details, KEY: str(make_key(layout))})
     return _complete(layout, _put(layout, 0, existing, version, version))
 
 

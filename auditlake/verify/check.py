@@ -165,11 +165,11 @@ class _Check:
 
     def _checkpoint(self, public_key: str | None) -> tuple[SignedCheckpoint, str]:
         """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
-        key = public_key or ""
+        key = (public_key or "").strip()
         try:
             key = key or (self._layout.ledger / "key.pub").read_text(encoding="utf-8").strip()
         except FileNotFoundError:
-            self._notices.append(Problem("ledger", "is unsigned: whoever can write the lake can make another history"))
+            pass  # whether it may be missing is known once the entries are
         except (OSError, ValueError) as error:
             self._wrong("ledger/key.pub", f"cannot be read: {error}")
         try:
@@ -190,14 +190,21 @@ class _Check:
             for entry in tree.entries
             if entry.said["kind"] == "key-rotate"
         ]
-        keys, what = key_chain(rotations)
+        first = next((key for entry in tree.entries[:1] for key in _strings(entry, "key") if key), None)
+        keys, what = key_chain(rotations, first)
         if what:
             self._wrong("ledger", what)
         if not key:
-            if newest.signatures:
-                self._wrong("ledger/key.pub", "is not there, and the checkpoint is signed")
-            return ("",)
-        if key in keys:
+            if not keys and not newest.signatures:
+                what = "is unsigned: whoever can write the lake can make another history"
+                self._notices.append(Problem("ledger", what))
+                return ("",)
+            what = "is not there, and the ledger is signed: restore it from where it was kept, or from a backup"
+            self._wrong("ledger/key.pub", what)
+            if not keys:
+                return ("",)
+            key = keys[-1]
+        elif key in keys:
             if not given and key != keys[-1]:
                 self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
             key = keys[-1]
@@ -274,6 +281,8 @@ class _Check:
         for anchor in anchors.found:
             if keys[-1] and not any(anchor.checkpoint.is_signed_by(key) for key in keys):
                 self._wrong("ledger/anchors", f"the checkpoint of {anchor.size} entries has another signature")
+            if anchor.checkpoint.signatures and not keys[-1]:
+                self._wrong("ledger", f"is unsigned, and the stamped checkpoint of {anchor.size} entries is signed")
         return anchors
 
     # Files

@@ -64,12 +64,16 @@ class SignedCheckpoint:
         return False
 
 
-def key_chain(rotations: Sequence[Rotation]) -> tuple[tuple[str, ...], str]:
+def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[str, ...], str]:
     """The keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
 
     Each key but the first was named by the one before it, in a checkpoint of the tree at that time.
+
+    Args:
+        rotations: What entries say, in order.
+        first: The key that the ledger's first entry names; None if it names none.
     """
-    keys: list[str] = []
+    keys = [first] if first else []
     for each in rotations:
         try:
             note = read_checkpoint(each.note.encode())
