@@ -21,6 +21,7 @@ from typing import Any
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
+from auditlake.ledger.kept import keep_holds
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -33,7 +34,6 @@ from auditlake.ledger.keys import (
     read_settings,
     read_signer,
 )  # fmt: skip
-from auditlake.ledger.kept import keep_holds
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign

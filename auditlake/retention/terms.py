@@ -1,7 +1,7 @@
 """What a lake's policies and holds demanded when it was last recorded, and whether that has become weaker since.
 
-Deleting early is easy: shorten a policy, remove a hold's file, apply. So every deletion records under which terms it was
-made, and the next one refuses terms that are not at least as strong as those, and as all that the ledger has known since,
+Deleting early is easy: shorten a policy, remove a hold's file, apply. So every deletion records under which terms it
+was made, and the next one refuses what is not at least as strong as those, and as all that the ledger has known since,
 unless somebody gives a reason.
 """
 

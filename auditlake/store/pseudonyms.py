@@ -79,7 +79,8 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
     found = _read(layout)
     recorded = recorded_key(layout)
     if recorded is not None and (found is None or found.digest != recorded):
-        message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {'is another one' if found else 'has gone'}"
+        what = "is another one" if found else "has gone"
+        message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {what}"
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
     if found is None and make:
         write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode())

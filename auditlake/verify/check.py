@@ -23,8 +23,8 @@ from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
-from auditlake.verify.rules import lost_lists, unrecorded
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
+from auditlake.verify.rules import lost_lists, unrecorded
 from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
