@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from auditlake import AuditLake
-from tests.landing.power import Disk, mounted, why_not
+from tests.landing.power import mounted, why_not
 from tests.retention.lakes import Clock
 from tests.retention.power import VERBS, build, state, work
 from tests.retention.test_kills import check_certificates
@@ -29,20 +31,29 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def work_until_cut(disk: Disk, verb: str, told: Path, seconds: float) -> None:
-    """Let the program work until the cut, so long after it has begun."""
+@contextmanager
+def working(root: Path, verb: str, told: Path) -> Iterator[None]:
+    """Let the program work; it has just begun in the context, and is killed at its end."""
     told.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tests.retention.power", str(disk.root / "lake"), verb, str(told)]
+    command = [sys.executable, "-m", "tests.retention.power", str(root), verb, str(told)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             while not told.exists():
                 assert process.poll() is None, process.stderr and process.stderr.read()
-                time.sleep(0.002)
-            time.sleep(seconds)
-            disk.cut()
+                time.sleep(0.001)
+            yield
         finally:
             process.kill()
-    disk.unmount()
+
+
+def time_of(root: Path, verb: str, told: Path) -> float:
+    """How long the program takes from its beginning to its end."""
+    with working(root, verb, told):
+        began = time.monotonic()
+        while told.read_text() != "done":
+            assert time.monotonic() < began + 60
+            time.sleep(0.001)
+        return time.monotonic() - began
 
 
 def check_after_cut(root: Path, verb: str, before: dict[str, object], after: dict[str, object]) -> bool:
@@ -65,9 +76,8 @@ def cut_again_and_again(verb: str, cuts: int, seed: int, template: Path, tmp_pat
     """One lake after the other that loses power on its way, at any moment of it."""
     before = state(template)
     done = copied(template, tmp_path / "done")
-    began = time.monotonic()
-    work(done, verb)
-    usual, after = time.monotonic() - began, state(done)
+    usual = time_of(done, verb, told := tmp_path / "told")
+    after = state(done)
     assert before["rows"] != after["rows"]
     seeded, finished = Random(seed), 0
     with mounted(tmp_path / "power") as disk:
@@ -76,7 +86,10 @@ def cut_again_and_again(verb: str, cuts: int, seed: int, template: Path, tmp_pat
             copied(template, disk.root / "lake")
             disk.unmount()
             disk.mount()
-            work_until_cut(disk, verb, tmp_path / "told", usual * (cut + seeded.random()) / cuts)
+            with working(disk.root / "lake", verb, told):
+                time.sleep(usual * 1.4 * (cut + seeded.random()) / cuts)
+                disk.cut()
+            disk.unmount()
             disk.mount()
             finished += check_after_cut(disk.root / "lake", verb, before, after)
     print(f"{verb}: {finished} of {cuts} had been committed before the cut")
