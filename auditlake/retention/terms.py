@@ -56,17 +56,20 @@ def last_recorded(layout: Layout, newest: int) -> Terms | None:
 
 def weaker(layout: Layout, newest: int, now: Terms) -> tuple[str, ...]:
     """What may have become weaker since the terms were last accepted, in sentences."""
-    recorded = last_recorded(layout, newest)
-    found = weakened(recorded, now)
-    return tuple(found.values()) + tuple(
-        sentence for what, sentence in since_accepted(layout, recorded).items() if what not in found
-    )
+    return tuple(_weaker(layout, last_recorded(layout, newest), now).values())
 
 
 def weaker_holds(layout: Layout, recorded: Terms, now: Terms) -> tuple[str, ...]:
     """What of the holds may have become weaker, in sentences."""
-    found = {**since_accepted(layout, recorded), **weakened(recorded, now)}
-    return tuple(sentence for what, sentence in found.items() if "hold" in what)
+    return tuple(said for what, said in _weaker(layout, recorded, now).items() if what.split()[0] in {"hold", "holds"})
+
+
+def _weaker(layout: Layout, recorded: Terms | None, now: Terms) -> dict[str, str]:
+    known = weakened(recorded, now)
+    found = known | {what: said for what, said in since_accepted(layout, recorded).items() if what not in known}
+    if any(what.startswith("hold ") for what in found):
+        found.pop("holds", None)  # which one is said
+    return found
 
 
 def weakened(recorded: Terms | None, now: Terms) -> dict[str, str]:
@@ -110,10 +113,10 @@ def since_accepted(layout: Layout, recorded: Terms | None) -> dict[str, str]:
     last = read_entry(layout, head.size - 1).holds
     expected = [path for path in files if path.stem in holds or (recorded and path.stem in recorded["holds"])]
     others = last and last not in {digest_of_holds(list_holds(each)) for each in (files, expected)}
-    if lost:
-        found["holds"] = f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed"
-    elif others and not any(f"hold {name}" in found for name in holds):
+    if others:
         found["holds"] = "the holds are not those of the last entry of the ledger: one has gone or changed"
+    if lost:
+        found["holds lost"] = f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed"
     return found
 
 

@@ -135,6 +135,19 @@ def test_a_hold_made_by_hand_is_released(lake: AuditLake) -> None:
         lake.retention_apply()
 
 
+def test_each_weakening_is_said_once(lake: AuditLake) -> None:
+    """A policy or a hold that went is named once, and policies are nothing to an erasure, whatever they are called."""
+    add(lake, "30d", "threshold")
+    lake.add_hold("smith", **HOLD, user_ids=["nobody"])
+    lake.layout.policy("threshold").unlink()
+    assert lake.erase("user 0", **WHY).events
+    lake.layout.hold("smith").unlink()
+
+    assert lake.retention_plan().weaker == (
+        "the hold smith has gone", "the policy threshold has gone since the ledger recorded it",
+    )  # fmt: skip
+
+
 def test_a_lost_list_of_holds(lake: AuditLake) -> None:
     """Where the list that says which holds there were has gone, any may have."""
     lake.layout.hold("mine").write_text(HAND)
