@@ -162,7 +162,8 @@ def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
     with suppress(AuditLakeError, OSError):
         checkpoint = read_checkpoint((layout.ledger / "checkpoint").read_bytes())
         public = layout.ledger / "key.pub"
-        if not public.exists() or checkpoint.is_signed_by(public.read_text(encoding="utf-8", errors="replace")):
+        is_unsigned = not public.exists() and not checkpoint.signatures
+        if is_unsigned or checkpoint.is_signed_by(public.read_text(encoding="utf-8", errors="replace")):
             return checkpoint, read_tree(layout, checkpoint.size)
     return None, None
 

@@ -121,7 +121,7 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
         key = public_key.read_text(encoding="utf-8", errors="replace") if public_key else None
         shown = check(proof.read_bytes(), key)
     except LedgerError as error:
-        click.echo(f"WRONG: {plain(str(error))}")
+        click.echo(f"WRONG: {plain(str(error))}{f' ({plain(error.hint)})' if error.hint else ''}")
         raise click.exceptions.Exit(EXIT_WRONG) from error
     if as_json:
         machine(asdict(shown))

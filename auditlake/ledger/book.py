@@ -13,7 +13,7 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,11 +21,13 @@ from typing import Any
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
+from auditlake.ledger.kept import keep_holds
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
     drop_next,
     make_key,
+    public_key_path,
     put_next,
     read_next,
     read_public_key,
@@ -35,12 +37,14 @@ from auditlake.ledger.keys import (
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
-from auditlake.ledger.tiles import Tiles
+from auditlake.ledger.tiles import WIDTH, Tiles
 from auditlake.store.durable import make_folders, write_whole
 from auditlake.store.layout import Layout
 
 LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
+KEY = "key"
+"""In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
 _VERSION = "auditlake/version"
@@ -113,13 +117,17 @@ def read_note(layout: Layout) -> Note | None:
     """The newest checkpoint as the signed note that it is; None if the lake has no ledger.
 
     Raises:
-        LedgerError: It is damaged, or not signed although the lake has a key.
+        LedgerError: It is damaged, not signed although the lake has a key, or of a signed ledger that has lost its key.
     """
     try:
         note = parse_note(checkpoint_path(layout).read_bytes())
     except FileNotFoundError:
         return None
     verifier = read_public_key(layout)
+    if verifier is None and (note.signatures or KEY in read_entry(layout, 0).details):
+        message = f"the ledger is signed, and its public key {public_key_path(layout)} is not there"
+        hint = "restore it from where you kept it, or from a backup: a signed ledger is never continued unsigned"
+        raise LedgerError(message, hint=hint)
     if verifier is not None and not note.signed_by(verifier):
         message = f"the checkpoint {checkpoint_path(layout)} is not signed by the key of the lake"
         raise LedgerError(message, hint="somebody changed it; restore it from a backup, and look who did")
@@ -150,6 +158,16 @@ def read_entry(layout: Layout, index: int) -> Entry:
     return _parse(layout, tiles(layout).entry(index))
 
 
+def entries_of(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[Entry]:
+    """The entries of some kinds among the first ``size``, the newest first; of all others only the bytes are read."""
+    wanted = [f'"kind":"{kind}"'.encode() for kind in kinds]
+    tree = tiles(layout)
+    for first in range((size - 1) // WIDTH * WIDTH, -1, -WIDTH):
+        for data in reversed(list(tree.entries(first, min(first + WIDTH, size)))):
+            if any(each in data for each in wanted) and (entry := _parse(layout, data)).kind in kinds:
+                yield entry
+
+
 def _parse(layout: Layout, data: bytes) -> Entry:
     return parse(data, lambda digest: (layout.ledger / "aside" / digest).read_bytes())
 
@@ -167,7 +185,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     ledger = layout.ledger
     make_folders(ledger, below=layout.root)
     if signed:
-        make_key(layout)
+        existing = replace(existing, details={**existing.details, KEY: str(make_key(layout))})
     return _complete(layout, _put(layout, 0, existing, version, version))
 
 
@@ -226,7 +244,8 @@ def prepare(layout: Layout, version: int, record: Record, committed: Committed, 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    head = _notice(layout, settle(layout, version - 1, committed, existing), version - 1, record.at)
+    head = settle(layout, version - 1, committed, existing)
+    head = _notice(layout, head, version - 1, record.at, about=record.kind)
     return _put(layout, head.size, record, version, version)
 
 
@@ -242,7 +261,7 @@ def record(layout: Layout, version: int, said: Record, committed: Committed, exi
 
 
 def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
-    """Add an entry about policies that are not those of the last entry; give how many entries there are now.
+    """Add entries about policies and holds that are not those of the last entry; give how many entries there are now.
 
     Args:
         layout: The lake, which is at this version.
@@ -250,16 +269,27 @@ def notice(layout: Layout, version: int, at: str, committed: Committed, existing
         at: When, RFC 3339.
         committed: Which leaves commits name.
         existing: What a lake without a ledger holds.
-        by: Who changed them: "auditlake" where a verb did, "hand" where somebody changed files.
+        by: Who changed the policies: "auditlake" where a verb did, "hand" where somebody changed files.
     """
     return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
 
 
-def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
-    before, now = read_entry(layout, head.size - 1).policies, policy_digests(layout)
-    if before == now:
-        return head
-    details = {
+def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", *, about: str = "") -> Head:
+    """Add what entries are needed before one is added that is about something."""
+    last = read_entry(layout, head.size - 1)
+    if last.policies != (now := policy_digests(layout)):
+        said = Record("policy-change", at, details=_changes(last.policies, now, by))
+        head = _complete(layout, _put(layout, head.size, said, None, version))
+    listed = list_holds(hold_files(layout))
+    if about != "hold" and last.holds != digest_of_holds(listed):  # the entry about a hold says what was done to it
+        if listed:
+            keep_holds(layout, listed)
+        head = _complete(layout, _put(layout, head.size, Record("hold", at, details={"by": "hand"}), None, version))
+    return head
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
+    return {
         "by": by,
         "added": {name: now[name] for name in sorted(now.keys() - before.keys())},
         "changed": {
@@ -267,8 +297,6 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand")
         },
         "removed": {name: before[name] for name in sorted(before.keys() - now.keys())},
     }
-    said = Record("policy-change", at, details=details)
-    return _complete(layout, _put(layout, head.size, said, None, version))
 
 
 def _put(layout: Layout, index: int, said: Record, about: int | None, version: int) -> Prepared:
@@ -291,14 +319,23 @@ def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int 
         said.kind, settings.lake_id, said.at, version,
         _log_digest(layout, version - 1) if version else None,
         said.parts, said.adds, said.removes, said.taken, policy_digests(layout),
-        holds_digest(sorted(layout.root.glob("holds/*.yaml"))), said.details,
+        digest_of_holds(list_holds(hold_files(layout))), said.details,
     )  # fmt: skip
 
 
-def holds_digest(files: Sequence[Path]) -> str:
-    """What an entry says of holds, given their files in order of their names."""
-    listed = [f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in files]
-    return sha256("".join(listed).encode()).hexdigest() if listed else ""
+def hold_files(layout: Layout) -> list[Path]:
+    """The files of holds, in order of their names."""
+    return sorted(layout.root.glob("holds/*.yaml"))
+
+
+def list_holds(files: Sequence[Path]) -> str:
+    """The list of holds, one ``NAME SHA-256`` a line, given their files in order of their names."""
+    return "".join(f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in files)
+
+
+def digest_of_holds(listed: str) -> str:
+    """What an entry says of a list of holds."""
+    return sha256(listed.encode()).hexdigest() if listed else ""
 
 
 def policy_digests(layout: Layout) -> dict[str, str]:

@@ -78,6 +78,18 @@ def keep_marks(layout: Layout, marks: bytes) -> str:
     return path.name
 
 
+def keep_holds(layout: Layout, listed: str) -> None:
+    """Write a list of holds to ``ledger/holds/<SHA-256>``, durably: entries say that digest."""
+    path = holds_path(layout, sha256(listed.encode()).hexdigest())
+    make_folders(path.parent, below=layout.root)
+    write_whole(path, listed.encode())
+
+
+def holds_path(layout: Layout, digest: str) -> Path:
+    """Where a list of holds lies that somebody changed by hand."""
+    return layout.ledger / "holds" / digest
+
+
 def kept_path(layout: Layout, digest: str) -> Path:
     """Where a file of kept leaves lies."""
     return layout.ledger / "kept" / digest

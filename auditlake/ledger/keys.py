@@ -53,8 +53,8 @@ def public_key_path(layout: Layout) -> Path:
     return layout.ledger / "key.pub"
 
 
-def make_key(layout: Layout) -> None:
-    """Give a lake a key: a new one, or the one that lies where lake.toml says. Durable.
+def make_key(layout: Layout) -> Verifier:
+    """Give a lake a key: a new one, or the one that lies where lake.toml says; give its public half. Durable.
 
     The private key comes first: from the public one on, every checkpoint is signed.
     """
@@ -65,6 +65,7 @@ def make_key(layout: Layout) -> None:
         signer = new_signer(settings.origin)
         write_whole(settings.key, f"{signer.secret()}\n".encode())
     write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+    return signer.verifier
 
 
 def read_public_key(layout: Layout) -> Verifier | None:

@@ -15,7 +15,7 @@ from auditlake.policies.model import Hold
 from auditlake.reports.certificate import CERTIFICATE_VERSION, certificate_id
 from auditlake.reports.render import render_certificate_json
 from auditlake.reports.words import count
-from auditlake.retention.alertfiles import followed
+from auditlake.retention.alertfiles import NewContent, followed, write_anew
 from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover
 from auditlake.retention.record import Kind, Record
@@ -24,6 +24,7 @@ from auditlake.retention.taking import taken_with_days
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.layout import Layout
+from auditlake.store.pseudonyms import recorded_key
 
 COLUMNS = ("user_id", "ip_address", "session_id")
 """The columns that hold personal data."""
@@ -54,6 +55,8 @@ class Deed:
     said: Mapping[str, Any]
     """What the certificate says that only this kind of deed knows."""
     weaker: Mapping[str, Any] | None
+    anew: tuple[NewContent, ...] = ()
+    """Files of the alerts that get their new content just before the commit: where there is one, they have it."""
 
 
 def carry_out(
@@ -62,8 +65,8 @@ def carry_out(
 ) -> tuple[int, str]:  # fmt: skip
     """Write the days anew and commit; give the new version and the certificate's id.
 
-    To be called with the lake's lock held. Whatever happens before the commit, nothing has changed; all that follows it
-    is told by it.
+    To be called with the lake's lock held. Whatever happens before the commit, nothing has changed but files of the
+    alerts, which then have a pseudonym a little early; all that follows it is told by it.
     """
     drafts = {
         day.rewrite.day: rewrite_day(layout, folder, day.rewrite, deed.mark, judge.personal, judge.names)
@@ -101,13 +104,23 @@ def carry_out(
     record = Record(
         deed.kind, now, operator, f"{verb} {count(events, 'event')} (certificate {name})", deed.terms,
         weaker=deed.weaker, certificate=certificate, quarantine=_quarantined(deed.leftovers),
+        pseudonym_key=_key_of(layout, judge, deed),
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
         "grace_seconds": int(grace_seconds),
     }  # fmt: skip
     change = delta.Change(adds, removes, record.metadata(), taken=tuple(taken), details=details)
+    for each in deed.anew:
+        write_anew(each)
     return delta.commit(layout, snapshot, change), name
+
+
+def _key_of(layout: Layout, judge: Judge, deed: Deed) -> str | None:
+    """The digest of the key whose pseudonyms events have, by this deed or by an earlier one."""
+    if judge.names is not None and (deed.kind == "erase" or any(day.rewrite.changed for day in deed.days)):
+        return judge.names.digest
+    return recorded_key(layout)
 
 
 def _certificate(

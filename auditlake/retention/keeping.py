@@ -27,6 +27,7 @@ from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
 from auditlake.store.pseudonyms import Pseudonyms
+from auditlake.store.recorded import notice_changes
 
 
 def add_hold(
@@ -52,6 +53,7 @@ def add_hold(
         sync_folder(layout.root)
         if layout.hold(hold_id).exists():
             raise HoldError(f"the lake has a hold {hold_id!r} already", hint="choose another name; none is used twice")
+        notice_changes(layout, delta.read_snapshot(layout), now=now)
         write_whole(layout.hold(hold_id), data)
         said = f"recorded the hold {hold_id}"
         _record(layout, hold, "added", said, event_types, default_retention, operator=operator, now=now)
@@ -80,11 +82,13 @@ def release_hold(
     check_hold_id(hold_id)
     with explained(layout, "the release"), exclusive(layout.lock, wait_seconds=wait_seconds):
         hold = chosen_hold(load_holds(layout, event_types), hold_id)
-        recorded = last_recorded(layout, delta.newest_version(layout)) or {"holds": {}}
+        seen = delta.read_snapshot(layout)
+        recorded = last_recorded(layout, seen.version) or {"holds": {}}
         if not is_release_of(hold, recorded["holds"].get(hold_id)):
             if not _was_released(layout, hold_id):
                 hold = replace(hold, released=None, released_because=None)
             hold, data = released_hold(hold, reason, now, event_types)
+            notice_changes(layout, seen, now=now)
             write_whole(layout.hold(hold_id), data)
         said = f"recorded the release of the hold {hold_id}"
         _record(layout, hold, "released", said, event_types, default_retention, operator=operator, now=now)

@@ -35,6 +35,8 @@ class Record:
 
     quarantine: Mapping[str, str] = field(default_factory=dict)
     """The quarantine files that go, each with the name of what takes its place, if anything does: all others stay."""
+    pseudonym_key: str | None = None
+    """The digest of the key, if this or an earlier commit put pseudonyms into events."""
 
     def metadata(self) -> dict[str, Any]:
         """As the Delta log keeps it."""
@@ -42,12 +44,15 @@ class Record:
                 "terms": dict(self.terms)}  # fmt: skip
         more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
                 "quarantine_after": self.quarantine}  # fmt: skip
-        return said | {name: dict(value) for name, value in more.items() if value}
+        return said | self._key() | {name: dict(value) for name, value in more.items() if value}
 
     def details(self) -> dict[str, Any]:
         """As the ledger keeps it, beside the certificate's digest: the commit is what it covers, and has the rest."""
         more = {"hold": self.hold, "weaker": self.weaker, "quarantine": self.quarantine}
-        return {"operator": self.operator} | {name: dict(value) for name, value in more.items() if value}
+        return {"operator": self.operator} | self._key() | {name: dict(value) for name, value in more.items() if value}
+
+    def _key(self) -> dict[str, Any]:
+        return {"pseudonym_key": self.pseudonym_key} if self.pseudonym_key else {}
 
 
 def operator_or_user(operator: str | None) -> str:

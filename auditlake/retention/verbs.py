@@ -41,11 +41,17 @@ class RetentionVerbs:
         return load_holds(self.layout, self.config.event_types)
 
     def binding_holds(self) -> tuple[Hold, ...]:
-        """The holds as they count: whom they name is also found by the pseudonym that has taken the name's place."""
+        """The holds as they count: whom they name is also found by the pseudonym that has taken the name's place.
+
+        Raises:
+            HoldError: A file cannot be used.
+            LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
+        """
         from auditlake.retention.keeping import widened
         from auditlake.store.pseudonyms import pseudonyms
 
-        return widened(self.holds(), pseudonyms(self.layout, make=False))
+        holds = self.holds()
+        return widened(holds, pseudonyms(self.layout, make=False)) if any(each.user_ids for each in holds) else holds
 
     def add_hold(
         self,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
+from auditlake.errors import LakeFormatError
 from auditlake.events.paths import replaced
 from auditlake.sqlfiles import statement
 from auditlake.store.layout import Layout
@@ -25,10 +27,13 @@ _FILE = "ingest/erased.sql"
 def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     """Take the mark of a conflict from the ``known`` candidates that are events whose personal data was replaced.
 
-    Without the lake's key they cannot be told, and stay conflicts.
+    Without the lake's key they cannot be told, and stay conflicts: no lost key keeps a lake from taking events.
     """
     ((conflicts,),) = rows(connection, statement(_FILE, "conflicts").text)
-    if not conflicts or (names := pseudonyms(layout, make=False)) is None:
+    names = None
+    with suppress(LakeFormatError):
+        names = pseudonyms(layout, make=False) if conflicts else None
+    if names is None:
         return
     renamed = statement(_FILE, "renamed")
     connection.execute(renamed.text, renamed.bind(dict(names.values)))

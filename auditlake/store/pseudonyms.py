@@ -2,6 +2,9 @@
 
 A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
 text that only looks like one. The key never leaves the lake; without it nobody can try values.
+
+From the first commit that put pseudonyms into the lake's events, the commits of retention say the SHA-256 of the key. A
+lake whose key is another one, or has gone, makes no pseudonyms: holds would no longer find whom they name.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from pathlib import Path
 
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.store.durable import write_whole
+from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
 
 PREFIX = "pseudonym-"
 _SHAPE = re.compile(rf"{PREFIX}[0-9a-f]{{40}}\Z", re.ASCII)
+_LOST = "without it holds do not find the people whom it made pseudonyms of, so nothing is deleted or erased"
 _BLOCK = 64
 """Bytes of a block of SHA-256."""
 
@@ -42,6 +47,11 @@ class Pseudonyms:
         return _SHAPE.match(value) is not None and hmac.compare_digest(value[-8:], self._check(body))
 
     @property
+    def digest(self) -> str:
+        """What commits say of the key: it tells one from another, and not what it is."""
+        return hashlib.sha256(b"auditlake pseudonym key\0" + self.key).hexdigest()
+
+    @property
     def values(self) -> dict[str, object]:
         """What the statements of ``sql/retention`` bind to make the same pseudonyms."""
         return {"inner_key": _padded(self._name_key, 0x36), "outer_key": _padded(self._name_key, 0x5C),
@@ -63,12 +73,32 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
     """The pseudonyms of a lake; None where it has no key yet and none is to be made.
 
     Raises:
-        LakeFormatError: The key's file does not hold a key.
+        LakeFormatError: The key's file does not hold a key, or the lake's events have pseudonyms of another one.
         LakeError: It cannot be read or made.
     """
+    found = _read(layout)
+    recorded = recorded_key(layout)
+    if recorded is not None and (found is None or found.digest != recorded):
+        what = "is another one" if found else "has gone"
+        message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {what}"
+        raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
+    if found is None and make:
+        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode())
+        return _read(layout)
+    return found
+
+
+def recorded_key(layout: Layout) -> str | None:
+    """The digest of the key whose pseudonyms the lake's events have, as the newest commit of retention says it."""
+    newest = max((int(path.stem) for path in layout.log.glob("*.json") if path.stem.isdecimal()), default=-1)
+    for version, kind in sorted(history(layout, newest).others.items(), reverse=True):
+        if kind in ("retention", "erase") and (own := commit_metadata(layout, version)):
+            return own.get("pseudonym_key")
+    return None
+
+
+def _read(layout: Layout) -> Pseudonyms | None:
     try:
-        if make and not layout.pseudonyms.exists():
-            write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode())
         return Pseudonyms(_key(layout.pseudonyms))
     except FileNotFoundError:
         return None

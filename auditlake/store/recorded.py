@@ -72,12 +72,26 @@ def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> 
         if not book.has_ledger(layout):
             yield
             return
-        seen = delta.read_snapshot(layout)
-        delta.sync_log(layout, seen.version)
-        said = seen.version, now.isoformat(), partial(commit_leaf, layout), lambda: existing(layout, seen)
-        book.notice(layout, *said)
+        _notice(layout, delta.read_snapshot(layout), now, by="hand")
         yield
-        book.notice(layout, *said, by="auditlake")
+        _notice(layout, delta.read_snapshot(layout), now, by="auditlake")
+
+
+def notice_changes(layout: Layout, seen: Snapshot, *, now: datetime) -> None:
+    """Have the ledger say what somebody changed of policies and holds by hand; the lake's lock is held.
+
+    Every commit does so by itself, but for the holds before one that is about a hold.
+    """
+    if book.has_ledger(layout):
+        _notice(layout, seen, now, by="hand")
+
+
+def _notice(layout: Layout, seen: Snapshot, now: datetime, *, by: str) -> None:
+    from auditlake.store import delta
+
+    delta.sync_log(layout, seen.version)
+    known = partial(commit_leaf, layout), lambda: existing(layout, seen)
+    book.notice(layout, seen.version, now.isoformat(), *known, by=by)
 
 
 def record_journal(layout: Layout, lines: int, digest: str, *, now: datetime, wait_seconds: float) -> None:

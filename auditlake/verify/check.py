@@ -26,6 +26,7 @@ from auditlake.verify.finished import Deeds, read_deeds
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
+from auditlake.verify.rules import lost_lists, unrecorded
 from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
@@ -167,11 +168,11 @@ class _Check:
 
     def _checkpoint(self, public_key: str | None) -> tuple[SignedCheckpoint, str]:
         """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
-        key = public_key or ""
+        key = (public_key or "").strip()
         try:
             key = key or (self._layout.ledger / "key.pub").read_text(encoding="utf-8").strip()
         except FileNotFoundError:
-            self._notices.append(Problem("ledger", "is unsigned: whoever can write the lake can make another history"))
+            pass  # whether it may be missing is known once the entries are
         except (OSError, ValueError) as error:
             self._wrong("ledger/key.pub", f"cannot be read: {error}")
         try:
@@ -192,14 +193,21 @@ class _Check:
             for entry in tree.entries
             if entry.said["kind"] == "key-rotate"
         ]
-        keys, what = key_chain(rotations)
+        first = next((key for entry in tree.entries[:1] for key in _strings(entry, "key") if key), None)
+        keys, what = key_chain(rotations, first)
         if what:
             self._wrong("ledger", what)
         if not key:
-            if newest.signatures:
-                self._wrong("ledger/key.pub", "is not there, and the checkpoint is signed")
-            return ("",)
-        if key in keys:
+            if not keys and not newest.signatures:
+                what = "is unsigned: whoever can write the lake can make another history"
+                self._notices.append(Problem("ledger", what))
+                return ("",)
+            what = "is not there, and the ledger is signed: restore it from where it was kept, or from a backup"
+            self._wrong("ledger/key.pub", what)
+            if not keys:
+                return ("",)
+            key = keys[-1]
+        elif key in keys:
             if not given and key != keys[-1]:
                 self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
             key = keys[-1]
@@ -276,6 +284,8 @@ class _Check:
         for anchor in anchors.found:
             if keys[-1] and not any(anchor.checkpoint.is_signed_by(key) for key in keys):
                 self._wrong("ledger/anchors", f"the checkpoint of {anchor.size} entries has another signature")
+            if anchor.checkpoint.signatures and not keys[-1]:
+                self._wrong("ledger", f"is unsigned, and the stamped checkpoint of {anchor.size} entries is signed")
         return anchors
 
     # Files
@@ -372,7 +382,7 @@ class _Check:
             self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
     def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog, deeds: Deeds) -> None:
-        """Quarantine, certificates and policies."""
+        """Quarantine, certificates, policies and holds."""
         for name, version in sorted(quarantined(entries, log.quarantine).items()):
             digest = name.removeprefix("records-").removesuffix(".jsonl")
             self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
@@ -386,11 +396,9 @@ class _Check:
         for entry in entries:
             if isinstance(marks := entry.said["details"].get("marks"), str):
                 self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
-        policies = _texts(entries[-1].said["policies"]) if entries else {}
-        now = {path.stem: _try_digest(path) for path in sorted(self._layout.policies.glob("*.yaml"))}
-        for name in sorted(policies.keys() | now.keys()):
-            if policies.get(name) != now.get(name):
-                self._notices.append(Problem(f"policies/{name}.yaml", "was changed after the last entry"))
+        self._problems += lost_lists(self._layout, entries)
+        if entries:
+            self._notices += unrecorded(self._layout, entries[-1])
 
     def _journal(self, entries: Sequence[LedgerEntry]) -> None:
         """The journal of findings begins with what the ledger recorded of it: each digest is over the one before."""
@@ -484,13 +492,6 @@ def _files_below(folder: Path) -> list[Path]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _try_digest(path: Path) -> str | None:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 A proof is a JSON object that leads from the event's canonical bytes to a signed checkpoint, each step by an inclusion
 proof of RFC 6962: the event in its part, the part in its batch, the batch's root in the text of an entry, the entry in
-the tree of the checkpoint.
+the tree of the checkpoint. Where one key followed another, the notes are with it in which each names the next.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.deltalog import read_log
 from auditlake.verify.rows import as_appended, part_leaves
-from auditlake.verify.signed import read_checkpoint
+from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.taken import read_takings
 from auditlake.verify.tree import LedgerEntry, read_tree
 
@@ -110,7 +110,12 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
     if taking := takings.get((event["batch"], day)):
         leaves = as_appended(leaves, taking.replaced)
     entry, parts = _entry(tree.entries, event["batch"], event_id)
-    return _spelled(event, day, leaves, entry, parts, tree.hashes, note)
+    rotations = [
+        {name: str(each.said["details"][name]) for name in ("old", "new", "note")}
+        for each in tree.entries
+        if each.said["kind"] == "key-rotate"
+    ]
+    return _spelled(event, day, leaves, entry, parts, tree.hashes, note, rotations)
 
 
 def _chosen(found: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
@@ -139,6 +144,7 @@ def _spelled(
     parts: Sequence[Part],
     tree: bytes,
     note: bytes,
+    rotations: Sequence[Mapping[str, str]],
 ) -> bytes:
     hashes = b"".join(leaf for _, leaf in leaves)
     place = [seq for seq, _ in leaves].index(event["seq"])
@@ -155,6 +161,7 @@ def _spelled(
         "batch": _path(which, len(parts), above),
         "entry": {"text": entry.data.decode(), **_path(entry.index, size, tree)},
         "checkpoint": note.decode(),
+        "rotations": rotations,
     }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip
 
 
@@ -171,7 +178,8 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
 
     Args:
         data: The JSON object.
-        public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``); nobody if None.
+        public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``), or have named the key that follows theirs,
+            and so on to the one that signed it; nobody if None.
 
     Raises:
         LedgerError: It does not hold, or is not a proof.
@@ -203,9 +211,22 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     whole = _root(leaf_hash(text), entry, wrong := "the entry is not in the tree of the checkpoint")
     if (entry["size"], whole) != (checkpoint.size, checkpoint.root):
         raise LedgerError(wrong)
-    if public_key is not None and not checkpoint.is_signed_by(public_key):
-        raise LedgerError(f"the checkpoint is not signed by {public_key.strip()}")
+    signer = _signer(proof.get("rotations", ()), checkpoint, (public_key or "").strip())
+    if public_key is not None and not checkpoint.is_signed_by(signer):
+        hint = "if that key followed another one later, check with the older one, or have the proof made anew"
+        raise LedgerError(f"the checkpoint is not signed by {signer}", hint=hint)
     return Proven(event, checkpoint.origin, checkpoint.size, json.loads(text)["at"], (public_key or "").strip())
+
+
+def _signer(rotations: Sequence[Mapping[str, str]], checkpoint: SignedCheckpoint, kept: str) -> str:
+    """Who must have signed the checkpoint, given the key that was kept: the newest key that it leads to."""
+    keys: list[str] = []
+    for each in rotations:
+        note = vouched(each["old"], each["new"], each["note"])
+        if note is None or note.origin != checkpoint.origin or (keys and keys[-1] != each["old"]):
+            raise LedgerError("one of the rotations does not name a new key, or the old one does not vouch for it")
+        keys += [each["new"]] if keys else [each["old"], each["new"]]
+    return keys[-1] if kept in keys else kept
 
 
 def _root(leaf: bytes, step: Mapping[str, Any], wrong: str) -> bytes:

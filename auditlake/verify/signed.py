@@ -64,28 +64,32 @@ class SignedCheckpoint:
         return False
 
 
-def key_chain(rotations: Sequence[Rotation]) -> tuple[tuple[str, ...], str]:
+def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[str, ...], str]:
     """The keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
 
     Each key but the first was named by the one before it, in a checkpoint of the tree at that time.
+
+    Args:
+        rotations: What entries say, in order.
+        first: The key that the ledger's first entry names; None if it names none.
     """
-    keys: list[str] = []
+    keys = [first] if first else []
     for each in rotations:
-        try:
-            note = read_checkpoint(each.note.encode())
-            holds = (
-                (not keys or keys[-1] == each.old)
-                and (note.size, note.root) == (each.index, each.root)
-                and f"{_NEW_KEY} {each.new}" in note.text.split("\n")
-                and note.is_signed_by(each.old)
-            )
-            read_key(each.new)
-        except LedgerError:
-            holds = False
-        if not holds:
+        note = vouched(each.old, each.new, each.note)
+        if note is None or (keys and keys[-1] != each.old) or (note.size, note.root) != (each.index, each.root):
             return tuple(keys), f"entry {each.index} names a new key, and the old one does not vouch for it"
         keys += [each.new] if keys else [each.old, each.new]
     return tuple(keys), ""
+
+
+def vouched(old: str, new: str, note: str) -> SignedCheckpoint | None:
+    """The checkpoint in which the holder of a key named the key that follows it; None if the note is not that."""
+    try:
+        found = read_checkpoint(note.encode())
+        read_key(new)
+        return found if f"{_NEW_KEY} {new}" in found.text.split("\n") and found.is_signed_by(old) else None
+    except LedgerError:
+        return None
 
 
 def read_key(key: str) -> tuple[str, bytes, bytes]:

@@ -95,7 +95,7 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": str, "at": str, "lake_id": str, "version": (int, type(None)), "previous_log": (str, type(None)),
-    "policies": dict, "details": dict, "adds": list, "removes": list, "taken": list,
+    "policies": dict, "holds": str, "details": dict, "adds": list, "removes": list, "taken": list,
 }  # fmt: skip
 _ROWS = {"adds": (str, int, int), "removes": (str,), "taken": (int, str, int, str)}
 

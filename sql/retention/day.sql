@@ -33,6 +33,19 @@ select
   not on_hold and coalesce(list_contains($who, user_id), false) as is_changed
 from events;
 
+-- name: traces($who)
+-- The addresses and sessions of the person's events.
+-- returns: text
+with traces as (
+  select unnest([ip_address, session_id]) as text
+  from events
+  where list_contains($who, user_id)
+)
+
+select distinct text
+from traces
+where text is not null;
+
 -- name: personal_texts($in_details, $in_metadata)
 -- The JSON of rows to be changed that has something at one of the personal places.
 -- returns: place, text

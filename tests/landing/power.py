@@ -14,9 +14,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
+
+import pytest
 
 from auditlake.errors import AuditLakeError
 from tests.landing.flushing import opened
@@ -64,6 +68,19 @@ class Disk:
     def unmount(self) -> None:
         """Take it away; after a cut, with all that only the memory had."""
         _run("umount", self.root)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    """An empty disk in its place; the test is skipped where there can be none."""
+    made = Disk(folder)
+    try:
+        made.mount()
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no power to cut: a disk cannot be mounted here: {error.stderr.strip()}")
+    yield made
+    with suppress(subprocess.CalledProcessError):
+        made.unmount()
 
 
 def _run(*words: object) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -17,7 +16,7 @@ from auditlake import AuditLake
 from auditlake.landing.segments import segments
 from tests.landing.flushing import opened, quarantined, seen
 from tests.landing.lakes import check, event, made
-from tests.landing.power import THREADS, Disk, why_not
+from tests.landing.power import THREADS, Disk, mounted, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no power to cut: {why_not()}")
 
@@ -25,14 +24,8 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no power to cut: {why_
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """An empty disk."""
-    made = Disk(tmp_path / "power")
-    try:
-        made.mount()
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no power to cut: a disk cannot be mounted here: {error.stderr.strip()}")
-    yield made
-    with suppress(subprocess.CalledProcessError):
-        made.unmount()
+    with mounted(tmp_path / "power") as made:
+        yield made
 
 
 def acknowledged(text: str) -> set[str]:

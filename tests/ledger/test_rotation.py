@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
-from auditlake.ledger.note import Checkpoint, new_signer, sign
+from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.store.history import commit_leaf
+from auditlake.verify.prove import verify_proof
 from tests.ledger.lakes import check_ledger, entries
 from tests.store.lakes import NOW, copied, made, opened, write_events
 from tests.verify.lakes import checked
@@ -150,3 +152,38 @@ def test_a_key_behind_a_link_stays_there(lake: AuditLake, tmp_path: Path) -> Non
     assert key.is_symlink()
     assert safe.read_text().startswith("PRIVATE+KEY+")
     assert checked(lake).ok
+
+
+def test_proofs_follow_the_keys(lake: AuditLake) -> None:
+    """A proof holds with every key from which notes in it lead to its signer; a stranger's notes lead nowhere."""
+    first = public(lake)
+    before = lake.prove("e1")
+    second, third = lake.rotate_key(), lake.rotate_key()
+    after = lake.prove("e1")
+
+    for kept in (first, second, third, f"{third}\n"):
+        assert verify_proof(after, kept).signed_by == kept.strip()
+    assert verify_proof(before, first).signed_by == first
+    with pytest.raises(LedgerError, match="is not signed by") as raised:
+        verify_proof(before, second)
+    assert "check with the older one" in (raised.value.hint or "")
+
+    proof = json.loads(after)
+    stranger = new_signer(keys.read_settings(lake.layout).origin)
+    for kept in (first, str(stranger.verifier)):  # a key that nobody named, and one that names itself
+        text = Checkpoint(stranger.name, 1, bytes(32), (
+            f"auditlake/version 0 {'0' * 64}", f"auditlake/new-key {stranger.verifier}",
+        )).text  # fmt: skip
+        forged = {"old": kept, "new": str(stranger.verifier), "note": bytes(sign(text, [stranger])).decode()}
+        changed = proof | {"checkpoint": _signed_by(proof["checkpoint"], stranger), "rotations": [forged]}
+        with pytest.raises(LedgerError, match=r"does not vouch|is not signed by"):
+            verify_proof(json.dumps(changed).encode(), first)
+    for number, name in ((0, "old"), (0, "new"), (1, "old"), (1, "note")):
+        changed = json.loads(after)
+        changed["rotations"][number][name] += "x"
+        with pytest.raises(LedgerError, match="does not vouch for it"):
+            verify_proof(json.dumps(changed).encode(), first)
+
+
+def _signed_by(note: str, signer: Signer) -> str:
+    return bytes(sign(note.partition("\n\n")[0] + "\n", [signer])).decode()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
 from auditlake.landing.trail import Trail
-from auditlake.retention import erase as erasing
+from auditlake.retention import deed
 from auditlake.retention.finish import certificate_paths
+from auditlake.store import delta
 from auditlake.store.lock import exclusive
 from tests.retention.lakes import DAY, NOW, Clock, ids, made, policy_text
 from tests.store.lakes import data_files
@@ -135,24 +139,73 @@ def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
     assert any("of the alerts may name the person, and stay, since a legal hold" in each for each in done.left)
 
 
-def test_interrupted_before_the_alerts(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An erasure that dies between its commit and the files of the alerts is finished by the next one."""
+@pytest.mark.parametrize("where", ["in between", "after the commit"])
+def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is the commit of an erasure, files of the alerts name nobody, whenever its process died."""
     log(lake, 0, "ann", "ann")
     evaluate_once(lake.layout, lake.config, Clock())
+    before = lake.flush().snapshot
 
-    def die(_: object) -> None:
+    def die(*arguments: Any) -> None:
+        if where == "after the commit":
+            delta.commit(*arguments)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(erasing, "write_anew", die)
-        with pytest.raises(KeyboardInterrupt):
-            lake.erase("ann", **WHY)
-    assert mentions(lake, b'"ann"')
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(deed, "delta", SimpleNamespace(**{**vars(delta), "commit": die}))
+        lake.erase("ann", **WHY)
+    assert not {path for path in mentions(lake, b"ann") if path.startswith("alerts/")}
+    committed = lake.snapshot().version > before
+    assert committed is (where == "after the commit")
     again = lake.erase("ann", **WHY)
 
-    assert (again.events, again.certificate is not None, mentions(lake, b'"ann"')) == (0, True, set())
+    assert (again.events, again.certificate is None) == ((0, True) if committed else (2, False))
+    assert mentions(lake, b'"ann"') == set()
+    assert len(list(lake.layout.certificates.glob("*.json"))) == 1
     with exclusive(lake.layout.alerts / "watch.lock", wait_seconds=0):
         pass
+
+
+def test_addresses_in_alerts_are_left(tmp_path: Path) -> None:
+    """An alert that is about an address of the person stays, since others may have had it, and is named as left."""
+    lake = made(tmp_path / "lake", {"keep": ALERTING.replace("[user_id]", "[ip_address]")}, Clock())
+    log(lake, 0, "ann", "bob")
+    evaluate_once(lake.layout, lake.config, Clock())
+    lake.layout.reports.joinpath("compliance_keep_20260401T120000Z_v1.html").write_text("<td>10.0.0.1</td>")
+    lake.layout.reports.joinpath("compliance_keep_20260401T120000Z_v2.json").write_text('{"a":"10.0.0.12"}')
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"event_type": "login", "timestamp": "never", "ip_address": "10.0.0.1"}\n')
+    lake.ingest(bad)
+    (kept,) = lake.layout.quarantine.iterdir()
+
+    left = lake.erase("ann", **WHY).left
+    (said,) = (sentence for sentence in left if "addresses or sessions of the person" in sentence)
+    assert said.startswith("3 files beside the table")
+    assert said.endswith(
+        f"alerts/state.json, quarantine/{kept.name}, reports/compliance_keep_20260401T120000Z_v1.html."
+    )
+
+
+def test_places_that_nobody_reads_are_left(lake: AuditLake) -> None:
+    """Files of dead writers, what doctor set aside and what people wrote is named as left, and what is not searched."""
+    log(lake, 0, "ann")
+    lake.flush()
+    (path,) = data_files(lake)
+    orphan = (lake.layout.events / path).with_name(f"part-{'0' * 64}.parquet")
+    orphan.write_bytes(b"")
+    aside = lake.layout.root / "set-aside" / "20260401T000000Z" / "x"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"ann")
+    lake.add_hold("h", reason="r", owner="o", ticket="t", user_ids=["ann"], until=NOW - DAY)
+    lake.release_hold("h", reason="over")
+
+    left = "\n".join(lake.erase("ann", **WHY).left)
+    for said in (
+        f"1 data file of writers that died may name anybody.*/{orphan.name}", "1 file that auditlake doctor put into",
+        "1 file of rules may name the person.*holds/h.yaml", "that of other people's events and of questions",
+        "The log and the ledger stay", "unsalted hashes of the events as they were",
+    ):  # fmt: skip
+        assert re.search(said, left), said
 
 
 def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:

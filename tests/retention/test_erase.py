@@ -17,6 +17,7 @@ from auditlake.events.paths import personal_path, replaced
 from auditlake.retention.finish import certificate_paths
 from auditlake.store.history import commit_metadata
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
+from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
 
@@ -195,6 +196,39 @@ def test_what_is_refused(lake: AuditLake) -> None:
     lake.layout.pseudonyms.write_text("short")
     with pytest.raises(LakeFormatError, match="does not hold a key"):
         lake.erase("ann", **WHY)
+
+
+@pytest.mark.parametrize("how", ["gone", "another"])
+def test_a_lost_key_of_the_pseudonyms(how: str, lake: AuditLake) -> None:
+    """After an erasure nothing is deleted, erased or judged by a hold with another key or none; events still come."""
+    lake.erase("ann", **WHY)
+    lake.retention_apply(accept_weaker="tests")  # says the key as well, although it made no pseudonym
+    lake.add_hold("h", **HOLD, user_ids=["ann"])
+    key = lake.layout.pseudonyms.read_bytes()
+    lake.layout.pseudonyms.unlink()
+    if how == "another":
+        lake.layout.pseudonyms.write_text("0" * 64)
+    for refused in (
+        lambda: lake.erase("bob", **WHY), lambda: lake.retention_plan(NOW + 200 * DAY), lake.retention_apply,
+        lambda: lake.report("keep"),
+    ):  # fmt: skip
+        with pytest.raises(LakeFormatError, match="has gone" if how == "gone" else "is another one") as raised:
+            refused()
+        assert "restore it from a backup" in (raised.value.hint or "")
+    assert lake.layout.pseudonyms.exists() is (how == "another")
+    again = record(0, NOW, user_id="ann", ip_address="10.0.0.0", details={"to": {"email": "ann@example.org"}, "n": 1})
+    assert dict(bring(lake, [again, record(70, NOW)], "again.jsonl").reasons) == {"id_conflict": 1}
+
+    lake.layout.pseudonyms.write_bytes(key)
+    assert lake.retention_plan(NOW + 200 * DAY).held == 4
+
+
+def test_the_key_of_the_pseudonyms_is_in_the_ledger(lake: AuditLake) -> None:
+    """The entry about an erasure has the digest of the key, which is not the key."""
+    lake.erase("ann", **WHY)
+    said = entries(lake)[-1].details["pseudonym_key"]
+    key = bytes.fromhex(lake.layout.pseudonyms.read_text())
+    assert said == hashlib.sha256(b"auditlake pseudonym key\0" + key).hexdigest()
 
 
 def test_nobody_passes_for_a_pseudonym(lake: AuditLake) -> None:

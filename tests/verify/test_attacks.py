@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+import auditlake
 from auditlake import AuditLake
+from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.store.layout import part_day_and_digest
@@ -295,7 +298,7 @@ def test_a_re_signed_history(tmp_path: Path) -> None:
     opened(forged.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(1, 9)))
 
     assert checked(forged).ok
-    assert "is not signed by" in wrong(checked(forged, public_key=key))
+    assert "are signed by other keys than" in wrong(checked(forged, public_key=key))
     assert "was rewritten" in wrong(checked(forged, checkpoint=kept))
 
 
@@ -312,16 +315,33 @@ def test_a_public_key_removed(lake: AuditLake) -> None:
     """A lake cannot be made unsigned by removing its public key."""
     keys.public_key_path(lake.layout).unlink()
 
-    assert "is not there, and the checkpoint is signed" in wrong(checked(lake))
+    assert "is not there, and the ledger is signed" in wrong(checked(lake))
 
 
-def test_a_lake_that_was_made_unsigned(lake: AuditLake, tmp_path: Path) -> None:
-    """A lake that goes on without its keys is found by the checkpoint that was kept while it had them."""
-    kept = book.checkpoint_path(lake.layout).read_bytes()
+def test_a_lake_that_was_made_unsigned(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """A lake that lost its keys is neither continued nor verified, with the signature taken off the checkpoint too."""
+    path = book.checkpoint_path(lake.layout)
+    kept = path.read_bytes()
     for name in ("key", "key.pub"):
         (lake.layout.ledger / name).unlink()
-    opened(lake.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+    for note in (kept, kept.partition(b"\n\n")[0] + b"\n\n"):
+        path.write_bytes(note)
+        with pytest.raises(LedgerError, match=r"is signed, and its public key .*key.pub is not there") as raised:
+            opened(lake.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+        assert "restore it from where you kept it" in (raised.value.hint or "")
+        assert "ledger/key.pub: is not there, and the ledger is signed: restore it" in wrong(checked(lake))
+        assert run("--lake", lake.layout.root, "verify").code == 4
+        shown = run("--lake", lake.layout.root, "doctor")
+        assert (shown.code, "restore it from where" in shown.out, "to do" in shown.out) == (4, True, False)
 
+
+def test_an_unsigned_lake_whose_kept_checkpoint_is_signed(tmp_path: Path) -> None:
+    """Where no entry says that there was a key, the checkpoint that was kept does."""
+    lake = auditlake.create(tmp_path / "lake", unsigned=True)
+    note = parse_note(book.checkpoint_path(lake.layout).read_bytes())
+    kept = bytes(sign(note.text, [new_signer(parse_checkpoint(note.text).origin)]))
+
+    assert checked(lake).ok
     assert "is unsigned, and the kept checkpoint is signed" in wrong(checked(lake, checkpoint=kept))
 
 

@@ -158,6 +158,24 @@ def test_a_changed_policy_is_told(lake: AuditLake) -> None:
     ]
 
 
+def test_changed_holds_are_told(lake: AuditLake, tmp_path: Path) -> None:
+    """A hold that came, changed or went by hand is worth a notice until the next entry; its list must then be there."""
+    said = "holds: are not those of the last entry: one was added, changed or removed by hand"
+    hold = lake.layout.hold("mine")
+    hold.write_text("reason: r\nowner: o\nticket: t\ncreated: 2026-01-01T00:00:00Z\n")
+    assert [str(notice) for notice in checked(lake).notices] == [said]
+    lake.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
+    assert checked(lake).notices == ()
+    hold.unlink()
+    report = checked(lake)
+    assert (report.ok, [str(notice) for notice in report.notices]) == (True, [said])
+
+    (listed,) = (lake.layout.ledger / "holds").iterdir()
+    listed.write_bytes(b"")
+    (problem,) = checked(lake).problems
+    assert str(problem).startswith(f"ledger/holds/{listed.name}: is missing or was changed")
+
+
 def test_writers_at_work(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit or a compaction in the middle of a verification is no alarm: it looks again."""
     from auditlake.verify import check
