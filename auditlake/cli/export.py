@@ -63,7 +63,10 @@ def give(answer: Answer, form: Form) -> None:
 def _write(path: Path, data: bytes) -> None:
     from auditlake.store.durable import write_whole
 
-    write_whole(path.absolute(), data)
+    try:
+        write_whole(path.absolute(), data)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _shown(text: str) -> str:

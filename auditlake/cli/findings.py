@@ -135,7 +135,10 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
     """Do a report again on its snapshot and compare every number; exit with 1 if any differs."""
     done = opened(path).reperform(report, policies=policies)
     if as_json:
-        differences = [{"where": each.where, "then": each.then, "now": each.now} for each in done.differences]
+        from auditlake.reperform import NOTHING
+
+        said = ({"where": each.where, "then": each.then, "now": each.now} for each in done.differences)
+        differences = [{key: value for key, value in each.items() if value is not NOTHING} for each in said]
         machine({
             "policy_id": done.policy_id, "as_of": done.as_of, "snapshot": done.snapshot, "identical": done.identical,
             "differences": differences, "reasons": list(done.reasons),

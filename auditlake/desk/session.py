@@ -23,12 +23,16 @@ from auditlake.desk.opening import others_wait
 from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
 from auditlake.engine.text import select_events
+from auditlake.engine.values import table_rows
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_instant, print_instant
 from auditlake.landing.committed import unflushed
 from auditlake.landing.flush import flush
 from auditlake.landing.segments import OWN
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.reports.words import count
 from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
 from auditlake.store.layout import Layout
@@ -41,11 +45,12 @@ if TYPE_CHECKING:
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
+_SHOWN = 20
 _LONGEST_VALUES = 1_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Answer:
+class Answer(Shown):
     """What a question gave: at most as many rows as the lake's owner allows."""
 
     def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
@@ -92,18 +97,23 @@ class Answer:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows as tuples; instants are aware, in UTC."""
-        from auditlake.engine.values import table_rows
-
         return table_rows(self._table)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
 
+    def _card(self) -> Card:
+        note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
+        if len(self) > _SHOWN:
+            note += f"the first {_SHOWN}; "
+        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
+        rows = cells(table_rows(self._table.slice(0, _SHOWN)))
+        note += ".pl(), .arrow(), .df() or .fetchall() gives them"
+        return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
+
     def __repr__(self) -> str:
-        cut = "" if self.complete else ", cut off"
-        return (
-            f"<Answer of {len(self):,} rows{cut} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
-        )
+        rows = f"{len(self):,} rows{'' if self.complete else ', cut off'}"
+        return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
 
 
 class AuditSession:
