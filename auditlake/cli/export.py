@@ -201,7 +201,10 @@ def _parquet(answer: Answer, _: Form) -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
+    try:
+        pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
+    except pa.ArrowException as error:
+        raise click.ClickException(f"Parquet has no place for it: {error}; cast it to varchar in the query") from error
     return bytes(sink.getvalue())
 
 

@@ -175,7 +175,7 @@ class Child:
             table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
             table.validate(full=True)
         except (pa.ArrowException, OSError):
-            self._end("it gave what are no rows")
+            self._end("it gave what are no rows, or a number of more than 38 digits")
         return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:

@@ -96,8 +96,12 @@ class Answer(Shown):
             raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows as tuples; instants are aware, in UTC."""
-        return table_rows(self._table)
+        """The rows as tuples; instants are aware, in UTC.
+
+        Raises:
+            QueryError: Python has no such value, as for a date of the year 10000.
+        """
+        return _python_rows(self._table)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
@@ -107,7 +111,7 @@ class Answer(Shown):
         if len(self) > _SHOWN:
             note += f"the first {_SHOWN}; "
         facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
-        rows = cells(table_rows(self._table.slice(0, _SHOWN)))
+        rows = cells(_python_rows(self._table.slice(0, _SHOWN)))
         note += ".pl(), .arrow(), .df() or .fetchall() gives them"
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
 
@@ -389,6 +393,16 @@ def _rows(reply: Reply) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({}) if reply.table is None else reply.table
+
+
+def _python_rows(table: pa.Table) -> list[tuple[Any, ...]]:
+    import pyarrow as pa
+
+    try:
+        return table_rows(table)
+    except (OverflowError, pa.ArrowException) as error:
+        message = f"the answer has a value that Python has not: {error}"
+        raise QueryError(message, hint="cast it to varchar in the query, or take .arrow()") from error
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:

@@ -19,7 +19,7 @@ STATEMENTS = all_of(lake="LAKE", part="PART", out="OUT")
 
 
 def placed(statement: str, lake: auditlake.AuditLake) -> str:
-    part = next(lake.layout.events.glob("event_date=*/*.parquet"))
+    part = min(lake.layout.events.glob("event_date=*/*.parquet"))
     places = {"LAKE": lake.layout.root, "PART": part, "OUT": lake.layout.root.parent / "out"}
     return re.sub("LAKE|PART|OUT(?=/|')", lambda found: str(places[found[0]]), statement)
 

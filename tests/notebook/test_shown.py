@@ -24,7 +24,7 @@ def things(lake: AuditLake) -> dict[str, Any]:
     return {
         "lake": lake,
         "events": lake.events(),
-        "rows": lake.sql("select user_id as \"<b>'\", $odd as odd from events group by all", {"odd": HOSTILE}),
+        "rows": lake.sql("select user_id as \"<b>'\", $odd from events group by all order by all", {"odd": HOSTILE}),
         "report": report,
         "findings": report.findings,
         "listed": lake.findings.list(as_of=AS_OF),
