@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import PolicyError
@@ -142,16 +143,16 @@ def backtest(
     return Backtest(policy, as_of, asked.since, asked.until, snapshot, tried)
 
 
-def _thresholds(given: Iterable[Any]) -> list[int]:
-    wanted: list[Any] = sorted(set(given)) if not isinstance(given, int) else [given]
-    wrong = [
-        each for each in wanted if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LARGEST
-    ]
-    if wrong:
-        raise PolicyError(f"thresholds: expected whole numbers from 1 on, got {wrong[0]!r}")
+def _thresholds(given: Any) -> list[int]:
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    wanted: list[Any] = list(islice(given, _MOST + 1)) if several else [given]
+    for each in wanted:
+        if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LARGEST:
+            raise PolicyError(f"thresholds: expected whole numbers from 1 on, got {each!r}"[:200])
     if not 1 <= len(wanted) <= _MOST:
-        raise PolicyError(f"thresholds: expected from 1 to {_MOST:,} of them, got {len(wanted):,}")
-    return wanted
+        got = "more" if wanted else "none"
+        raise PolicyError(f"thresholds: expected from 1 to {_MOST:,} of them, got {got}")
+    return sorted(set(wanted))
 
 
 def _windows(policy: Policy, given: Sequence[str] | None) -> list[Duration]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock
 from auditlake.errors import ReportError
-from auditlake.events.times import Instant, as_instant
-from auditlake.findings.journal import append, concerning, read
-from auditlake.findings.model import Acceptance, Entry, Reopening, Review
+from auditlake.events.times import Instant, as_instant, print_instant
+from auditlake.findings.journal import Line, append, concerning, read
+from auditlake.findings.model import Acceptance, Entry, Reopening, Review, Seen
 from auditlake.reports.build import subject_of
 from auditlake.reports.findings import findings_card
 from auditlake.reports.shown import Shown
 from auditlake.store.layout import Layout
 from auditlake.store.recorded import record_journal
+from auditlake.user import login_name
 
 if TYPE_CHECKING:
     from auditlake.reports.cards import Card
@@ -35,7 +35,16 @@ class Listed:
     policy_id: str
     severity: str
     as_of: datetime
+    since: datetime
+    """The period of the report is (since, until]."""
+    until: datetime
     finding: Finding
+
+    @property
+    def seen(self) -> Seen:
+        """What an acceptance is asked about."""
+        subject = subject_of(self.policy_id, self.finding)
+        return Seen(subject, self.finding.start, self.finding.end, self.as_of, self.until)
 
     @property
     def state(self) -> str:
@@ -73,9 +82,9 @@ class FindingRegister:
     def list(self, *policy_ids: str, **options: Any) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
         return Listing(
-            Listed(each.policy_id, each.report.severity, each.report.as_of, finding)
-            for each in self._judge(*policy_ids, pages=False, **options)
-            for finding in each.report.violations
+            Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
+            for said in (each.report for each in self._judge(*policy_ids, pages=False, **options))
+            for finding in said.violations
         )
 
     def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
@@ -85,7 +94,7 @@ class FindingRegister:
             ReportError: No policy finds it in the period asked for.
         """
         found = self._find(finding_id, **options)
-        subject = subject_of(found.policy_id, found.finding)
+        subject = found.seen.subject
         entries = [line.entry for line in read(self._layout)]
         mine = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
         about = [
@@ -107,7 +116,7 @@ class FindingRegister:
             owner: Who answers for it.
             until: When it is to be looked at again.
             ticket: Where more is said.
-            by: Who writes it down; the user that this process runs as if None.
+            by: Who says that they write it down; the user of this process, who is on record beside them, if None.
             **options: Those of ``reports``, where the finding is not of the usual period as of now.
 
         Raises:
@@ -118,44 +127,55 @@ class FindingRegister:
         if limit <= now:
             message = f"an acceptance must end in the future, got {limit.isoformat()}"
             raise ReportError(message, hint="look at it again by then: give a later --until")
-        texts = {"reason": reason, "owner": owner, "by": by or _user()}
+        texts = {"reason": reason, "owner": owner, "by": by or login_name()}
         for name, text in texts.items():
             _check(name, text)
         found = self._find(finding_id, **options)
-        if (standing := found.finding.accepted) is not None:
-            message = f"finding {finding_id} is accepted already, until {standing.until.isoformat()}"
-            raise ReportError(message, hint="auditlake finding reopen takes that back")
-        finding = found.finding
+        seen = found.seen
+
+        def check(lines: Sequence[Line]) -> None:
+            if (standing := concerning(lines, found.policy_id).acceptance(seen)) is not None:
+                raise ReportError(
+                    f"finding {finding_id} is accepted already, {_by(standing)}", hint=_take_back(standing)
+                )
+
         entry = Acceptance(
-            0, now, finding.id, subject_of(found.policy_id, finding), finding.start, limit, **texts, ticket=ticket
-        )
-        written = self._write(entry)
+            0, now, finding_id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
+            system_user=login_name(), ticket=ticket,
+        )  # fmt: skip
+        written = self._write(entry, check)
         assert isinstance(written, Acceptance)
         return written
 
-    def reopen(self, finding_id: str, *, reason: str, by: str | None = None) -> Reopening:
+    def reopen(self, finding_id: str, *, reason: str, by: str | None = None, **options: Any) -> Reopening:
         """Take back the acceptance that was given on a finding.
+
+        Args:
+            finding_id: The finding's id.
+            reason: Why.
+            by: As for :meth:`accept`.
+            **options: Those of ``reports``, to name the acceptance of another finding that covers this one.
 
         Raises:
             ReportError: No acceptance that was given on it stands.
             LakeError: It could not be written down.
         """
-        by = by or _user()
+        by = by or login_name()
         _check("reason", reason)
         _check("by", by)
-        lines = read(self._layout)
-        given = [
-            line.entry for line in lines if isinstance(line.entry, Acceptance) and line.entry.finding_id == finding_id
-        ]
-        for each in reversed(given):
-            if each in concerning(lines, each.subject.policy_id).acceptances:
-                policy_id = each.subject.policy_id
-                entry = Reopening(0, self._clock(), policy_id, each.number, finding_id, reason, by)
-                written = self._write(entry)
-                assert isinstance(written, Reopening)
-                return written
-        message = f"no acceptance was given on finding {finding_id}, or it was taken back"
-        raise ReportError(message, hint="auditlake finding list --accepted names those that stand, with their ids")
+        standing = _given_on(finding_id, read(self._layout))
+        if standing is None:
+            raise self._not_given(finding_id, options)
+
+        def check(lines: Sequence[Line]) -> None:
+            if _given_on(finding_id, lines) != standing:
+                raise ReportError(f"the acceptance of finding {finding_id} was taken back meanwhile")
+
+        policy_id = standing.subject.policy_id
+        entry = Reopening(0, self._clock(), policy_id, standing.number, finding_id, reason, by, login_name())
+        written = self._write(entry, check)
+        assert isinstance(written, Reopening)
+        return written
 
     def review(
         self, policy_id: str, *, note: str, by: str | None = None, ticket: str | None = None, **options: Any
@@ -166,22 +186,23 @@ class FindingRegister:
             ReportError: The note is missing.
             LakeError: It could not be written down.
         """
-        by = by or _user()
+        by = by or login_name()
         _check("note", note)
         _check("by", by)
         (made,) = self._judge(policy_id, pages=False, **options)
         said = made.report
         digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
         entry = Review(
-            0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, note, ticket
-        )
+            0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, login_name(),
+            note, ticket,
+        )  # fmt: skip
         written = self._write(entry)
         assert isinstance(written, Review)
         return written, made
 
-    def _write(self, entry: Entry) -> Entry:
+    def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
         """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
-        line = append(self._layout, entry)
+        line = append(self._layout, entry, check)
         record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
         return line.entry
 
@@ -193,12 +214,28 @@ class FindingRegister:
         message = f"no policy finds {finding_id!r} in this period"
         raise ReportError(message, hint="auditlake finding list names them; --as-of and --period say when to look")
 
+    def _not_given(self, finding_id: str, options: Mapping[str, Any]) -> ReportError:
+        """Why there is nothing to take back from a finding."""
+        accepted = self._find(finding_id, **options).finding.accepted
+        if accepted is None:
+            return ReportError(f"finding {finding_id} is open: nobody answers for it")
+        return ReportError(f"finding {finding_id} is accepted {_by(accepted)}", hint=_take_back(accepted))
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
+
+def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
+    """The acceptance that was given on a finding, if it stands."""
+    given = (line.entry for line in reversed(lines))
+    mine = (each for each in given if isinstance(each, Acceptance) and each.finding_id == finding_id)
+    return next((each for each in mine if each in concerning(lines, each.subject.policy_id).acceptances), None)
+
+
+def _by(acceptance: Acceptance) -> str:
+    entry = f"entry {acceptance.number} of the journal"
+    return f"by {entry}, given on finding {acceptance.finding_id} until {print_instant(acceptance.until)}"
+
+
+def _take_back(acceptance: Acceptance) -> str:
+    return f"auditlake finding reopen {acceptance.finding_id} takes that back, for all that it covers"
 
 
 def _check(name: str, text: str) -> None:

@@ -13,7 +13,18 @@ from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 if TYPE_CHECKING:
     from auditlake.reports.produce import ComplianceReport
 
-_ABSENT = "nothing"
+
+class _Nothing:
+    """Is where a report does not have a place, and equal to no value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
+"""What a report says in a place that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class Difference:
     where: str
     """Its place in the report, e.g. ``threshold.episodes``; findings are named by their ids."""
     then: Any
-    """What the report says; the text ``nothing`` where it does not have that place."""
+    """What the report says; :data:`NOTHING` where it does not have that place."""
     now: Any
     """What it would say now."""
 
@@ -80,7 +91,7 @@ def read_report(path: Path) -> dict[str, Any]:
     from auditlake.reports.render import check
 
     try:
-        report = json.loads(path.read_bytes())
+        report = json.loads(path.read_bytes(), object_pairs_hook=_once)
         check(report)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -95,13 +106,24 @@ def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
     if isinstance(then, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*then, *now)):
             place = f"{where}.{key}" if where else str(key)
-            yield from _differences(then.get(key, _ABSENT), now.get(key, _ABSENT), place)
-    elif isinstance(then, list) and isinstance(now, list) and then != now:
-        names = [_named(then), _named(now)]
-        for key in dict.fromkeys((*names[0], *names[1])):
-            yield from _differences(names[0].get(key, _ABSENT), names[1].get(key, _ABSENT), f"{where}[{key}]")
-    elif then != now or type(then) is not type(now):
+            yield from _differences(then.get(key, NOTHING), now.get(key, NOTHING), place)
+    elif isinstance(then, list) and isinstance(now, list):
+        items, others = _named(then), _named(now)
+        for key in dict.fromkeys((*items, *others)):
+            yield from _differences(items.get(key, NOTHING), others.get(key, NOTHING), f"{where}[{key}]")
+        before, after = [key for key in items if key in others], [key for key in others if key in items]
+        if before != after:
+            yield Difference(f"{where}, in this order", before, after)
+    elif then != now or isinstance(then, bool) is not isinstance(now, bool):  # true is no number in JSON
         yield Difference(where, then, now)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, of which no key is said twice: readers would differ about what it says."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _named(listed: list[Any]) -> dict[str, Any]:

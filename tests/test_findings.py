@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -119,7 +121,7 @@ def test_reopening_takes_an_acceptance_back(lake: AuditLake) -> None:
     accept(lake, number)
     lake.findings.reopen(number, reason="not so known", by="me")
     assert states(lake, "ben") == ["open"]
-    with pytest.raises(ReportError, match="no acceptance was given"):
+    with pytest.raises(ReportError, match="is open"):
         lake.findings.reopen(number, reason="again")
     accept(lake, number)
 
@@ -133,6 +135,21 @@ def test_a_missing_type_can_be_accepted(lake: AuditLake) -> None:
     accept(lake, found(lake, None)[0][0])
     assert states(lake, None) == ["accepted"]
     assert states(lake, None, as_of=NOON + 31 * DAY) == ["open"]
+
+
+def test_an_acceptance_covers_nothing_earlier(lake: AuditLake) -> None:
+    """Neither a type that was missing before, nor what ran on at the end of an earlier period, is accepted with it."""
+    accept(lake, found(lake, None)[0][0])
+    earlier = NOON - 7 * DAY
+    assert states(lake, None, as_of=earlier) == ["open"]
+    assert states(lake, None, until=earlier) == ["open"]
+    assert states(lake, None, since=earlier) == ["accepted"]
+
+    accept(lake, found(lake, "ann")[1][0])
+    running = {"as_of": NOON - 9 * DAY + timedelta(minutes=1)}
+    assert states(lake, "ann", **running) == ["open"]
+    accept(lake, found(lake, "ann", **running)[0][0], **running)
+    assert states(lake, "ann") == ["accepted", "accepted"]
 
 
 def test_a_longer_period_shows_the_same_stretch_as_accepted(lake: AuditLake) -> None:
@@ -195,11 +212,50 @@ def test_accepting_twice_is_told(lake: AuditLake) -> None:
         accept(lake, number)
 
 
+def test_of_two_who_accept_at_once_one_does(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has looked before another wrote finds out when writing, and one reopening opens the finding again."""
+    number = found(lake, "ben")[0][0]
+    seen = lake.findings._find(number)
+    accept(lake, number)
+    monkeypatch.setattr("auditlake.register.FindingRegister._find", lambda *_, **__: seen)
+    with pytest.raises(ReportError, match="accepted already"):
+        accept(lake, number)
+    monkeypatch.undo()
+    lake.findings.reopen(number, reason="not so known")
+    assert states(lake, "ben") == ["open"]
+
+
+def test_reopening_what_another_acceptance_covers_names_it(lake: AuditLake) -> None:
+    """Whoever opens a finding again on which none was given learns which acceptance covers it, and what to do."""
+    first, second = (number for number, _ in found(lake, "ann"))
+    accept(lake, first)
+    with pytest.raises(ReportError, match=f"entry 1 of the journal, given on finding {first}") as told:
+        lake.findings.reopen(second, reason="not so known")
+    assert f"auditlake finding reopen {first}" in told.value.hint
+    lake.findings.reopen(first, reason="not so known")
+    assert states(lake, "ann") == ["open", "open"]
+
+
+def test_the_system_says_who_it_was(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside who somebody says to be stands the user of the process, whatever the environment says."""
+    monkeypatch.setenv("LOGNAME", "mallory")
+    monkeypatch.setenv("USER", "mallory")
+    user = pwd.getpwuid(os.getuid()).pw_name
+    number = found(lake, "ben")[0][0]
+    accept(lake, number)
+    lake.findings.reopen(number, reason="not so known")
+    lake.findings.review("watched", note="looked", by="eve")
+    said = [(line.entry.by, line.entry.system_user) for line in read(lake.layout)]
+    assert said == [("me", user), (user, user), ("eve", user)]
+
+
 # The journal
 
 
 def review(number: int) -> Review:
-    return Review(0, NOON, f"p{number % 3}", NOON, 1, "compliant", "sha256:00", "me", f"note {number} \u2028 \ud800")
+    return Review(
+        0, NOON, f"p{number % 3}", NOON, 1, "compliant", "sha256:00", "me", "root", f"note {number} \u2028 \ud800"
+    )
 
 
 def test_many_write_at_once(lake: AuditLake) -> None:

@@ -13,6 +13,7 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
+from auditlake.reperform import NOTHING, _differences
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -72,7 +73,52 @@ def test_a_finding_that_was_taken_out_is_named(lake: AuditLake, report: Path) ->
     gone = json.loads(report.read_bytes())["violations"][0]
     change(report, lambda said: said["violations"].pop(0))
     (difference,) = lake.reperform(report).differences
-    assert (difference.where, difference.then, difference.now) == (f"violations[{gone['id']}]", "nothing", gone)
+    assert (difference.where, difference.then, difference.now) == (f"violations[{gone['id']}]", NOTHING, gone)
+
+
+WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
+    "order": ("violations, in this order", lambda said: said["violations"].reverse()),
+    "true": (
+        "threshold.daily_peaks[2026-11-24].peak",
+        lambda said: said["threshold"]["daily_peaks"][-1].update(peak=True),
+    ),
+    "text": ("period.nothing", lambda said: said["period"].update(nothing="nothing")),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_not_the_same_in_json_is_named(name: str) -> None:
+    """Another order, a truth value for a number, and the very word for what is not there are differences."""
+    where, edit = WRONG[name]
+    then = {
+        "violations": [{"id": "a"}, {"id": "b"}],
+        "threshold": {"daily_peaks": [{"date": "2026-11-24", "peak": 1}]},
+        "period": {},
+    }
+    now = json.loads(json.dumps(then))
+    assert list(_differences(then, now)) == []
+    edit(then)
+    assert [each.where for each in _differences(then, now)] == [where]
+    assert list(_differences({"a": [1]}, {"a": [1.0]})) == []
+
+
+def test_a_key_that_is_said_twice_is_told(lake: AuditLake, report: Path) -> None:
+    """Of a report that says two things in one place none is believed."""
+    text = report.read_text()
+    report.write_text(text.replace('"total_events"', '"total_events": 3, "total_events"', 1))
+    with pytest.raises(ReportError, match="twice"):
+        lake.reperform(report)
+
+
+def test_a_deletion_is_named_with_its_certificate(lake: AuditLake, report: Path) -> None:
+    """Once its events are gone a report cannot be done again, and the reason names the certificate."""
+    later = auditlake.open(lake.layout.root, clock=lambda: NOON + timedelta(days=60))
+    applied = later.retention_apply()
+    assert lake.reperform(report).identical  # the files are there for the grace
+    auditlake.open(lake.layout.root, clock=lambda: NOON + timedelta(days=90)).compact(grace_seconds=0)
+    done = lake.reperform(report)
+    assert not done.identical
+    assert applied.certificate in done.reasons[0]
 
 
 def test_a_changed_policy_is_named(lake: AuditLake, report: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.export import FORMATS, Form, give
 from auditlake.cli.output import machine, opened, table
+from auditlake.user import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def session_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that opens a session."""
     for option in (
         click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", metavar="NAME",
-                     help="Who asks: on record with each question; the name you are logged in with if not given."),
+                     help="Who asks, on record beside the user of this process; that user if not given."),
         click.option("--as-of", type=Instant(), help="Events after it do not exist."),
         click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
     ):  # fmt: skip
@@ -168,17 +169,6 @@ def _without_numpy() -> Iterator[None]:
         yield
     finally:
         del sys.modules["numpy"]
-
-
-def login_name() -> str:
-    """The name that the system has for whoever runs this, whatever the environment says."""
-    import os
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
 
 
 def chosen_form(form: str | None, out: Path | None, *, raw: bool) -> Form:

@@ -63,7 +63,10 @@ def give(answer: Answer, form: Form) -> None:
 def _write(path: Path, data: bytes) -> None:
     from auditlake.store.durable import write_whole
 
-    write_whole(path.absolute(), data)
+    try:
+        write_whole(path.absolute(), data)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _shown(text: str) -> str:
@@ -198,7 +201,10 @@ def _parquet(answer: Answer, _: Form) -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
+    try:
+        pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
+    except pa.ArrowException as error:
+        raise click.ClickException(f"Parquet has no place for it: {error}; cast it to varchar in the query") from error
     return bytes(sink.getvalue())
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditlake.register import Listed
 
 _SHOWN_DIFFERENCES = 20
-
+_BY = "Who has decided: on record beside the user of this process; that user if not given."
 
 _UNTIL = click.option("--until", type=Instant(), help="The end of the period; as-of if not given.")
 
@@ -38,7 +38,11 @@ def _when(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def finding() -> None:
-    """What the policies find, and who answers for it."""
+    """What the policies find, and who answers for it.
+
+    An id is the same in every run over the same period: what had begun before the period has another id in another one.
+    So give show and accept the --as-of and the period that list told.
+    """
 
 
 @finding.command("list")
@@ -58,6 +62,8 @@ def list_(path: str, /, policies: tuple[str, ...], state: str | None, as_json: b
     _table(found)
     is_open = sum(each.state == "open" for each in found)
     click.echo(f"{len(found):,} found, {is_open:,} of them open")
+    for line in dict.fromkeys(map(_period, found)):
+        click.echo(line)
 
 
 @finding.command()
@@ -85,7 +91,7 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
 @click.option("--owner", required=True, help="Who answers for it.")
 @click.option("--until", type=Instant(), required=True, help="When it is to be looked at again.")
 @click.option("--ticket", help="Where more is said.")
-@click.option("--by", help="Who writes it down; the user of this process if not given.")
+@click.option("--by", help=_BY)
 @_when
 @click.pass_obj
 def accept(path: str, /, finding_id: str, **options: Any) -> None:
@@ -96,17 +102,19 @@ def accept(path: str, /, finding_id: str, **options: Any) -> None:
 @finding.command()
 @click.argument("finding_id", metavar="FINDING")
 @click.option("--reason", required=True, help="Why.")
-@click.option("--by", help="Who writes it down; the user of this process if not given.")
+@click.option("--by", help=_BY)
+@_when
+@_UNTIL
 @click.pass_obj
-def reopen(path: str, /, finding_id: str, reason: str, by: str | None) -> None:
+def reopen(path: str, /, finding_id: str, **options: Any) -> None:
     """Take back the acceptance that was given on a finding."""
-    click.echo(plain(_sentence(opened(path).findings.reopen(finding_id, reason=reason, by=by))))
+    click.echo(plain(_sentence(opened(path).findings.reopen(finding_id, **options))))
 
 
 @click.command()
 @click.argument("policy", metavar="POLICY")
 @click.option("--note", required=True, help="What there is to say.")
-@click.option("--by", help="Who has looked; the user of this process if not given.")
+@click.option("--by", help=_BY)
 @click.option("--ticket", help="Where more is said.")
 @_when
 @_UNTIL
@@ -127,7 +135,10 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
     """Do a report again on its snapshot and compare every number; exit with 1 if any differs."""
     done = opened(path).reperform(report, policies=policies)
     if as_json:
-        differences = [{"where": each.where, "then": each.then, "now": each.now} for each in done.differences]
+        from auditlake.reperform import NOTHING
+
+        said = ({"where": each.where, "then": each.then, "now": each.now} for each in done.differences)
+        differences = [{key: value for key, value in each.items() if value is not NOTHING} for each in said]
         machine({
             "policy_id": done.policy_id, "as_of": done.as_of, "snapshot": done.snapshot, "identical": done.identical,
             "differences": differences, "reasons": list(done.reasons),
@@ -180,6 +191,14 @@ def _table(found: Sequence[Listed]) -> None:
     table(headings, rows, right=(7,))
 
 
+def _period(listed: Listed) -> str:
+    """Of which report a finding is, so that it can be had again."""
+    from auditlake.events.times import print_instant
+
+    period = f"({print_instant(listed.since)}, {print_instant(listed.until)}]"
+    return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, period {period}"
+
+
 def _group(group: Any) -> str:
     return ", ".join(f"{column} {value}" for column, value in (group or {}).items())
 
@@ -188,7 +207,8 @@ def _said(listed: Listed) -> dict[str, Any]:
     from auditlake.reports.jsonform import finding_dict
 
     return {
-        "policy_id": listed.policy_id, "severity": listed.severity, "state": listed.state,
+        "policy_id": listed.policy_id, "severity": listed.severity, "state": listed.state, "as_of": listed.as_of,
+        "since": listed.since, "until": listed.until,
         **finding_dict(listed.finding),
     }  # fmt: skip
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ _KEYWORDS = (
     "interval cast pivot unpivot describe summarize asof lateral values exists true false desc asc nulls last first"
 ).split()
 _HISTORY = 5_000
+_APART = re.compile(
+    r"""\b[eE]'(?:[^'\\]|\\.|'')*('|\Z)|'(?:[^']|'')*('|\Z)|"(?:[^"]|"")*("|\Z)|(\$\w*\$).*?(\4|\Z)|--[^\n]*"""
+    r"""|/\*(?:(?!/\*|\*/).|/\*(?:(?!\*/).)*(?:\*/|\Z))*(\*/|\Z)""",
+    re.DOTALL,
+)
+"""Text, quoted names and comments, with what closes each: nothing where that is still to come."""
 _HELP = """\
 A statement ends with a semicolon, or with an empty line. Ctrl-C stops it; Ctrl-D leaves.
 .tables                 the views
@@ -147,10 +154,10 @@ class Shell:
             return True
         with self._told():
             try:
-                doing[name](*words)
+                signature(doing[name]).bind(*words)
             except TypeError:
-                click.echo(f"{name}: .help says how", err=True)
-                self.failed = True
+                raise click.UsageError(f"{name}: .help says how") from None
+            doing[name](*words)
         return True
 
     def _help(self) -> None:
@@ -198,6 +205,8 @@ class Shell:
         self._form = form
 
     def _to_file(self, name: str) -> None:
+        if not Path(name).absolute().parent.is_dir():
+            raise click.UsageError(f"there is no folder {Path(name).parent}")
         self._out = Path(name)
 
     def _time(self, how: str = "on") -> None:
@@ -211,11 +220,11 @@ def _form_of(out: Path | None, form: str) -> str:
 
 
 def _is_whole(lines: list[str]) -> bool:
-    """Whether a statement has come to its end: a semicolon outside of text and comments, or an empty line."""
-    if not lines[-1].strip():
-        return True
-    text = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", "", "\n".join(lines), flags=re.DOTALL)
-    return text.rstrip().endswith(";") and "'" not in text and '"' not in text
+    """Whether a statement has come to its end: a semicolon or an empty line, outside of text, names and comments."""
+    text = "\n".join(lines)
+    if any("" in part.groups() for part in _APART.finditer(text)):
+        return False  # it is open still
+    return not lines[-1].strip() or _APART.sub(" ", text).rstrip().endswith(";")
 
 
 def described() -> list[tuple[str, str, str, str]]:

@@ -13,14 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from io import BufferedReader, BufferedWriter
 from typing import TYPE_CHECKING, Any
 
 from auditlake.desk import kernel
-from auditlake.desk.wire import HEAD, RowsIn, RowsOut, packed, read_exactly, send
+from auditlake.desk.wire import HEAD, STRETCH, RowsIn, RowsOut, packed, read_exactly, send
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _IN = 0
 _OUT = os.dup(1)
@@ -140,21 +142,29 @@ class Server:
         import pyarrow as pa
 
         reader = relation.to_arrow_reader(_BATCH)
-        sent, complete = 0, True
-        out = RowsOut(_OUT)
-        with BufferedWriter(out, 1 << 20) as file, pa.ipc.new_stream(file, reader.schema) as stream:
+        sent, whole = 0, True
+        out = RowsOut(partial(send, _OUT))
+        with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:
             for batch in reader:
-                room = self._said["rows"] - sent
-                if batch.num_rows > room or out.sent + batch.nbytes > self._said["output"]:
-                    complete = False
-                    if out.sent + batch.nbytes > self._said["output"]:
-                        break
-                    batch = batch.slice(0, room)
-                stream.write_batch(batch)
-                sent += batch.num_rows
-                if not complete:
+                fits = _fitting(batch, self._said["rows"] - sent, self._said["output"] - out.sent)
+                whole = fits == batch.num_rows
+                if not (fits or whole or sent):
+                    return {"status": "stopped", "reason": "its first row has more bytes than an answer may have"}
+                stream.write_batch(batch.slice(0, fits))
+                file.flush()
+                sent += fits
+                if not whole:
                     break
-        return {"status": "success", "rows": sent, "complete": complete}
+        return {"status": "success", "rows": sent, "complete": whole}
+
+
+def _fitting(batch: pa.RecordBatch, rows: int, size: int) -> int:
+    """How many rows of a batch, from its beginning, are no more than so many rows and bytes."""
+    least, most = 0, min(rows, batch.num_rows)
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if batch.slice(0, middle).nbytes <= size else (least, middle - 1)
+    return least
 
 
 def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -163,8 +173,10 @@ def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     from auditlake.engine.text import identifier
 
     source = RowsIn(_IN)
-    table = pa.ipc.open_stream(BufferedReader(source, 1 << 20)).read_all()
-    source.rest()
+    try:
+        table = pa.ipc.open_stream(BufferedReader(source, STRETCH)).read_all()
+    finally:
+        source.rest()
     connection.register("arriving", table)
     connection.execute(f"create or replace temp table {identifier(name)} as from arriving")
     connection.unregister("arriving")

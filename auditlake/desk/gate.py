@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from auditlake.desk import vocabulary as known
@@ -25,6 +27,7 @@ DEEPEST = 200
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z", re.ASCII)
 _STATEMENT = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _ONLY = "only one query is allowed: SELECT, FROM, WITH, VALUES, PIVOT … IN (…), DESCRIBE or SUMMARIZE"
+_PIVOT = "PIVOT needs its values here, written out: PIVOT … ON column IN ('a', 'b') USING count(*)"
 _Node = Mapping[str, Any]
 
 
@@ -43,12 +46,13 @@ class Gate:
     used: set[str] = field(default_factory=set)
     """The views that the statement reads."""
 
-    def check(self, text: str, tree: str) -> None:
+    def check(self, text: str, tree: str, several: Callable[[], bool]) -> None:
         """Look at every node of a statement.
 
         Args:
             text: The statement.
             tree: What ``json_serialize_sql`` makes of it.
+            several: Tells whether DuckDB makes several statements of it.
 
         Raises:
             Refusal: Something in it is not on a list.
@@ -56,7 +60,7 @@ class Gate:
         self.used = set()
         answer = json.loads(tree)
         if answer.get("error"):
-            raise Refusal(_why(text, answer))
+            raise Refusal(_PIVOT if several() else _why(text, answer))
         statements = answer.get("statements", [])
         if len(statements) != 1:
             raise Refusal(f"{_ONLY}; got {len(statements)} statements")
@@ -192,10 +196,17 @@ def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> froze
         raise Refusal("a statement has no NUL character")
     ((tree,),) = connection.execute("values (json_serialize_sql($text))", {"text": text}).fetchall()
     try:
-        gate.check(text, str(tree))
+        gate.check(text, str(tree), several=partial(_is_several, connection, text))
     except RecursionError:
         raise Refusal("the statement is nested too deeply") from None
     return frozenset(gate.used)
+
+
+def _is_several(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
+    """Whether one statement becomes several, as PIVOT does where it has to make a type of its values first."""
+    with suppress(Exception):
+        return any(each.type.name == "MULTI" for each in connection.extract_statements(text))
+    return False
 
 
 def _folded(name: str) -> str:
@@ -213,6 +224,4 @@ def _why(text: str, answer: _Node) -> str:
         return f"not understood: {message[:300]}"
     found = _STATEMENT.match(text)
     word = found[1].upper() if found else ""
-    if word in {"PIVOT", "FROM", "WITH", "SELECT"}:
-        return "PIVOT needs its values here: PIVOT … ON column IN ('a', 'b') USING count(*)"
     return f"{word or 'this'} is not allowed: {_ONLY}"

@@ -144,8 +144,7 @@ def limit(memory: int, files: int) -> None:
         (resource.RLIMIT_NOFILE, files),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, hard = resource.getrlimit(what)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        least = _within(most, resource.getrlimit(what)[1])
         resource.setrlimit(what, (least, least))
 
 
@@ -154,7 +153,12 @@ def limit_processor(seconds: float) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime + seconds) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (_within(most, hard), hard))
+
+
+def _within(wanted: int, hard: int) -> int:
+    """What may be asked for of a limit that cannot be raised beyond ``hard``."""
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def address_space() -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 from auditlake.engine.text import identifier, literal
 from auditlake.errors import LakeFormatError, RefusedError
-from auditlake.events.schema import PUBLIC_COLUMNS, TEXT_COLUMNS
+from auditlake.events.schema import PUBLIC_COLUMNS, SELF, TEXT_COLUMNS
 from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import pseudonyms
 
@@ -56,6 +56,13 @@ class Masking:
             return f"left(sha256({literal(self.key)} || {name}), {_DIGITS}) as {name}"
         return f"left({name}, {int(how):d}) as {name}"
 
+    def _expression(self, column: str) -> str:
+        """The same; and what other people asked quotes values, so it is nobody's who may not see everything."""
+        if column == "details" and self and self.columns.get(column) != "hide":
+            shown = self.shown(column).removesuffix(' as "details"')
+            return f"case when source is distinct from {literal(SELF)} then {shown} end as details"
+        return self.shown(column)
+
     def query(self, events: str, as_of: str | None = None) -> str:
         """The query behind the view ``events``.
 
@@ -66,7 +73,7 @@ class Masking:
         conditions = [f"({self.rows})"] if self.rows is not None else []
         if as_of is not None:
             conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
-        shown = ", ".join(self.shown(column) for column in PUBLIC_COLUMNS)
+        shown = ", ".join(self._expression(column) for column in PUBLIC_COLUMNS)
         where = f" where {' and '.join(conditions)}" if conditions else ""
         return f"select {shown} from ({events}) as events{where}"
 

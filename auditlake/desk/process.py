@@ -6,6 +6,7 @@ Whatever the child sends is taken for hostile: lengths are bounded, Arrow is val
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -15,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditlake.desk.model import Opening, Outcome
-from auditlake.desk.wire import HEAD, ROWS, SAID, packed
+from auditlake.desk.wire import HEAD, ROWS, SAID, STRETCH, RowsOut, packed
 from auditlake.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ _GRACE_SECONDS = 0.5
 """The engine's own deadline comes first, and leaves the child alive."""
 _LONGEST_TOLD = 1 << 20
 """Bytes of the longest JSON object that is taken from a child."""
-_STRETCH = 1 << 20
 _ROOM = 1 << 20
 """Bytes that an Arrow stream may have beyond what its batches were counted as."""
 
@@ -126,7 +127,7 @@ class Child:
         Args:
             text: The statement.
             values: Its parameters, as the wire has them.
-            seconds: After these it is killed; what ``give`` takes does not count.
+            seconds: After these it is killed; what ``give`` takes counts.
             output: The most bytes that are taken of its answer.
             give: Makes a view's table that it asks for.
 
@@ -145,10 +146,7 @@ class Child:
                 continue
             said = self._said(kind, payload)
             if "need" in said:
-                left = self._deadline - time.monotonic()
-                table = give(str(said["need"]))
-                self._deadline = time.monotonic() + left
-                self._hand_over(table)
+                self._hand_over(give(str(said["need"])))
             elif isinstance(done := said.get("done"), dict):
                 return self._reply(self._outcome(done), data)
             else:
@@ -160,6 +158,8 @@ class Child:
         try:
             rows, seconds = int(done.get("rows", 0)), float(done.get("seconds", 0))
         except (TypeError, ValueError, OverflowError):
+            self._end("it said what makes no sense")
+        if not math.isfinite(seconds) or seconds < 0 or rows < 0:
             self._end("it said what makes no sense")
         if status not in {"success", "refused", "failed", "stopped"}:
             self._end("it said what makes no sense")
@@ -175,18 +175,14 @@ class Child:
             table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
             table.validate(full=True)
         except (pa.ArrowException, OSError):
-            self._end("it gave what are no rows")
+            self._end("it gave what are no rows, or a number of more than 38 digits")
         return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:
         import pyarrow as pa
 
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
+        with BufferedWriter(RowsOut(self._send), STRETCH) as file, pa.ipc.new_stream(file, table.schema) as stream:
             stream.write_table(table, max_chunksize=8_192)
-        data = sink.getvalue()
-        self._send(HEAD.pack(ROWS, data.size))
-        self._send(data)
         self._send(packed({"end": True}))
 
     def kill(self) -> None:
@@ -209,19 +205,15 @@ class Child:
 
     def _frame(self) -> tuple[bytes, bytes]:
         kind, length = HEAD.unpack(b"".join(self._read(HEAD.size)))
-        if kind not in {SAID, ROWS} or (kind == SAID and length > _LONGEST_TOLD) or length > 1 << 40:
+        if length > {SAID: _LONGEST_TOLD, ROWS: STRETCH}.get(kind, 0):
             self._end("it said what makes no sense")
-        if kind == ROWS and length > _STRETCH:
-            return kind, b"".join(self._read(length, most=64 * _STRETCH))
         return kind, b"".join(self._read(length))
 
-    def _read(self, length: int, most: int = 64 * _STRETCH) -> Iterator[bytes]:
-        if length > most:
-            self._end("it gave more than it may")
+    def _read(self, length: int) -> Iterator[bytes]:
         while length:
             self._wait(self._from, select.POLLIN)
             with suppress(BlockingIOError):
-                if not (part := os.read(self._from, min(length, _STRETCH))):
+                if not (part := os.read(self._from, length)):
                     self._end(self._why_dead())
                 length -= len(part)
                 yield part

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,14 +21,20 @@ from auditlake.desk.masking import Masking, masking_of
 from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
 from auditlake.desk.opening import others_wait
 from auditlake.desk.process import Child, ChildGone, Reply
-from auditlake.desk.tables import SHAPES, Sight, Tables
+from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
 from auditlake.engine.text import select_events
-from auditlake.errors import AuditLakeError, QueryError, RefusedError, SandboxError, StoppedError
+from auditlake.engine.values import table_rows
+from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_instant, print_instant
+from auditlake.landing.committed import unflushed
 from auditlake.landing.flush import flush
+from auditlake.landing.segments import OWN
+from auditlake.reports.cards import Card, Fact
+from auditlake.reports.shown import Shown, cells, cut
+from auditlake.reports.words import count
 from auditlake.sqlfiles import statement
-from auditlake.store.delta import file_paths, read_snapshot, readable
+from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
 from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
 
@@ -36,10 +45,12 @@ if TYPE_CHECKING:
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
+_SHOWN = 20
 _LONGEST_VALUES = 1_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Answer:
+class Answer(Shown):
     """What a question gave: at most as many rows as the lake's owner allows."""
 
     def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
@@ -85,19 +96,28 @@ class Answer:
             raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows as tuples; instants are aware, in UTC."""
-        from auditlake.engine.values import table_rows
+        """The rows as tuples; instants are aware, in UTC.
 
-        return table_rows(self._table)
+        Raises:
+            QueryError: Python has no such value, as for a date of the year 10000.
+        """
+        return _python_rows(self._table)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
 
+    def _card(self) -> Card:
+        note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
+        if len(self) > _SHOWN:
+            note += f"the first {_SHOWN}; "
+        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
+        rows = cells(_python_rows(self._table.slice(0, _SHOWN)))
+        note += ".pl(), .arrow(), .df() or .fetchall() gives them"
+        return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
+
     def __repr__(self) -> str:
-        cut = "" if self.complete else ", cut off"
-        return (
-            f"<Answer of {len(self):,} rows{cut} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
-        )
+        rows = f"{len(self):,} rows{'' if self.complete else ', cut off'}"
+        return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
 
 
 class AuditSession:
@@ -148,9 +168,9 @@ class AuditSession:
             """How much a question may take."""
             masking = masking_of(layout, self.principal)
             self._key = masking.key
-            if snapshot is None:
-                _flush_others(layout, options, clock)
-            found = read_snapshot(layout, snapshot)
+            found, waiting = (
+                _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
+            )
             self.snapshot = found.version
             """The version of the lake that is read."""
             can_read = readable(layout, found)
@@ -160,17 +180,18 @@ class AuditSession:
             reading = select_events(files, PUBLIC_COLUMNS, can_read.last_batch)
             self._opening = self._plan(masking, [str(file) for file in files], reading, can_read.last_batch, layers,
                                        engine_reads=engine_reads)  # fmt: skip
-            judged = self.as_of or clock()
-            sight = Sight(self.snapshot, judged, masking.query(reading, self._printed_as_of), bool(masking))
-            self._tables = Tables(layout, config, sight)
-            self._lock = Lock()
-            self._layers: tuple[str, ...] = ()
-            self._open_child()
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
+            sight = Sight(
+                self.snapshot, self.as_of, clock(), masking.query(reading, self._printed_as_of), bool(masking), waiting
+            )
+            self._tables = Tables(layout, config, sight, self._accounts.lines)
+            self._lock = Lock()
+            self._layers: tuple[str, ...] = ()
+            self._open_child()
         except BaseException:
-            self._end_child()
+            self.close()
             raise
 
     @property
@@ -218,36 +239,37 @@ class AuditSession:
             QueryError: It is wrong, or failed on the data.
             LandingError: The question could not be put on record.
         """
-        values = _values(params)
         with self._lock:
-            reply, error = self._run(query, values)
-            event_id = self._accounts.record(query, values, reply.outcome)
+            reply, error = self._run(query, params)
+            event_id = self._accounts.record(query, {} if params is None else params, reply.outcome)
         if error is not None:
             raise error
         if failure := _failure(reply.outcome, self.limits.seconds):
             raise failure
         return Answer(_rows(reply), reply.outcome, self.snapshot, event_id)
 
-    def _run(self, query: str, values: Mapping[str, Any]) -> tuple[Reply, BaseException | None]:
+    def _run(self, query: str, params: Mapping[str, Any] | None) -> tuple[Reply, BaseException | None]:
         """How it ended, and what to raise for it where that is more than the outcome says."""
         if not _is_text(query):
             return _ended("refused", "a statement is text"), None
         try:
+            values = _values(params)
+        except QueryError as error:
+            return _ended("refused", str(error)), error
+        try:
             child = self._open_child()
-            reply = child.ask(query, values, self.limits.seconds, self._opening.output, self._tables.make)
+            make = partial(self._tables.make, deadline=time.monotonic() + self.limits.seconds)
+            reply = child.ask(query, values, self.limits.seconds, self._opening.output, make)
             return self._without_key(reply), None
-        except ChildGone as gone:
+        except (ChildGone, TooMuch) as gone:
             self._end_child()
             return _ended("stopped", gone.why), None
         except KeyboardInterrupt as interrupt:
             self._end_child()
             return _ended("interrupted", "the asker stopped it"), interrupt
-        except AuditLakeError as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the question is put on record
             self._end_child()
-            return _ended("failed", str(error)), error
-        except BaseException:
-            self._end_child()
-            raise
+            return _ended("failed", str(error) or type(error).__name__), error
 
     def _without_key(self, reply: Reply) -> Reply:
         """The reply, its reason without what pseudonyms are made with: messages may quote expressions of a view."""
@@ -307,15 +329,20 @@ class AuditSession:
         return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"
 
 
-def _flush_others(layout: Layout, options: IngestOptions, clock: Clock) -> None:
-    """Flush what applications logged. Auditlake's own events alone are not worth a commit for each question."""
+def _newest(layout: Layout, options: IngestOptions, clock: Clock) -> tuple[Snapshot, tuple[bytes, ...]]:
+    """The newest snapshot, and the questions that are on record and not in it.
+
+    What applications logged is flushed first. Auditlake's own events alone are not worth a commit for each question.
+    """
     if others_wait(layout):
         flush(layout, options, now=clock())
+    committed, left = unflushed(layout)
+    return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
-def _is_text(query: object) -> bool:
+def _is_text(value: object) -> bool:
     """Whether it can be sent as UTF-8."""
-    return isinstance(query, str) and not any("\ud800" <= each <= "\udfff" for each in query)
+    return isinstance(value, str) and _SURROGATE.search(value) is None
 
 
 def _name(principal: Any) -> str:
@@ -339,6 +366,10 @@ def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any) -> Any:
+    if not all(map(_is_text, [name, *(each for each in _each(value) if isinstance(each, str))])):
+        raise QueryError("a parameter has text that is not Unicode")
+    if any(isinstance(each, int) and each.bit_length() > 127 for each in _each(value)):
+        raise QueryError("a parameter is a whole number of more than 128 bits")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, datetime):
@@ -350,6 +381,10 @@ def _value(name: str, value: Any) -> Any:
     raise QueryError(f"${name}: expected text, a number, a truth value, a time, a date, or a list of the first three")
 
 
+def _each(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 def _ended(status: Any, reason: str) -> Reply:
     return Reply(Outcome(status, reason))
 
@@ -358,6 +393,16 @@ def _rows(reply: Reply) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({}) if reply.table is None else reply.table
+
+
+def _python_rows(table: pa.Table) -> list[tuple[Any, ...]]:
+    import pyarrow as pa
+
+    try:
+        return table_rows(table)
+    except (OverflowError, pa.ArrowException) as error:
+        message = f"the answer has a value that Python has not: {error}"
+        raise QueryError(message, hint="cast it to varchar in the query, or take .arrow()") from error
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:

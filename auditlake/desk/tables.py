@@ -6,28 +6,38 @@ What is judged is the view ``events`` as the principal sees it: whoever may not 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.config import LakeConfig
-from auditlake.landing.committed import unflushed
-from auditlake.landing.segments import OWN
+from auditlake.desk.model import MEGABYTE
 from auditlake.periods import PeriodRequest, question
 from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
+    from auditlake.findings.model import Acceptance
     from auditlake.policies.model import Policy
     from auditlake.reports.model import Report
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_PIECE = 1_000
+"""Rows that are made into Arrow together."""
+_TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
 
 _T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
 SHAPES: dict[str, dict[str, str]] = {
@@ -39,6 +49,7 @@ SHAPES: dict[str, dict[str, str]] = {
     "findings": {
         "policy_id": _T, "finding_id": _T, "kind": _T, "event_type": _T, "group_values": _T, "started": _W,
         "ended": _W, "ongoing": _B, "started_before_period": _B, "peak": _I, "peak_at": _W, "message": _T,
+        "accepted": _B, "accepted_by": _T, "accepted_until": _W, "reason": _T,
     },
     "retention_status": {
         "policy_id": _T, "status": _T, "retention_period": _T, "cutoff": _W, "due": _I, "kept_by_other_policies": _I,
@@ -69,12 +80,30 @@ class Sight:
 
     version: int
     """The snapshot."""
-    as_of: datetime
-    """What findings are judged as of."""
+    as_of: datetime | None
+    """Events after it do not exist; None if none is left out."""
+    opened: datetime
+    """When the session was opened."""
     events: str
     """The query behind the view ``events``, for an engine that reads the files."""
     masked: bool
     """Whether anything is kept from the principal."""
+    waiting: Sequence[bytes] = ()
+    """Lines of the questions that were on record when the session was opened, and are not in the snapshot."""
+
+    @property
+    def instant(self) -> datetime:
+        """What findings are judged as of, and the last instant that anything of no snapshot is seen of."""
+        return self.as_of or self.opened
+
+
+class TooMuch(Exception):  # noqa: N818 - told in other words above
+    """A table took more time or memory than a question may."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        """In a few words."""
 
 
 class Tables:
@@ -84,19 +113,28 @@ class Tables:
         layout: The lake.
         config: Its settings.
         sight: What the session sees.
+        asked: The session's own questions, as they come.
     """
 
-    def __init__(self, layout: Layout, config: LakeConfig, sight: Sight) -> None:
+    def __init__(self, layout: Layout, config: LakeConfig, sight: Sight, asked: Sequence[str]) -> None:
         self._layout = layout
         self._config = config
         self._sight = sight
+        self._asked = asked
+        self._deadline = 0.0
 
-    def make(self, name: str) -> pa.Table:
+    def make(self, name: str, deadline: float) -> pa.Table:
         """The table behind a view.
 
+        Args:
+            name: The view.
+            deadline: When to give up, by the monotonic clock.
+
         Raises:
+            TooMuch: It takes more time or memory than a question may.
             AuditLakeError: Something that it is made of cannot be read.
         """
+        self._deadline = deadline
         makers: dict[str, Callable[[], Iterator[Row]]] = {
             "policies": self._policies,
             "findings": self._findings,
@@ -106,7 +144,36 @@ class Tables:
             "ledger": self._ledger,
             "queries": self._queries,
         }
-        return _table(makers[name](), SHAPES[name])
+        return self._table(makers[name](), SHAPES[name])
+
+    def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
+        """All rows, some at a time, as long as there is time and room: the child needs as much room again."""
+        import pyarrow as pa
+
+        kinds = {
+            _T: pa.string(), _I: pa.int64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"),
+            _L: pa.list_(pa.string()),
+        }  # fmt: skip
+        schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
+        pieces, size = [], 0
+        while some := list(islice(self._in_time(rows), _PIECE)):
+            pieces.append(pa.RecordBatch.from_pylist([dict(row) for row in some], schema=schema))
+            size += pieces[-1].nbytes
+            if size > self._memory // 2:
+                raise TooMuch(_MEMORY)
+        return pa.Table.from_batches(pieces, schema)
+
+    @property
+    def _memory(self) -> int:
+        """Bytes."""
+        return self._config.desk.memory_mb * MEGABYTE
+
+    def _in_time(self, rows: Iterator[T]) -> Iterator[T]:
+        """The same, until it is too late."""
+        for row in rows:
+            if time.monotonic() > self._deadline:
+                raise TooMuch(_TIME)
+            yield row
 
     @cached_property
     def _loaded(self) -> Sequence[Policy]:
@@ -117,6 +184,7 @@ class Tables:
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
         from auditlake.engine.duck import connect
+        from auditlake.findings.journal import concerning, read
         from auditlake.policies.evaluate import evaluate
         from auditlake.reports.build import build_report
         from auditlake.retention.holds import load_holds
@@ -124,20 +192,26 @@ class Tables:
         from auditlake.store.failures import explained
         from auditlake.store.pseudonyms import pseudonyms
 
-        as_of, policies = self._sight.as_of, self._loaded
+        as_of, policies = self._sight.instant, self._loaded
         asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in policies]
         holds = widened(load_holds(self._layout, self._config.event_types), pseudonyms(self._layout, make=False))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
+        journal = read(self._layout)
+        memory, threads = f"{self._memory}B", self._config.desk.threads or None
         with (
             explained(self._layout, "judging the policies"),
             TemporaryDirectory(prefix="auditlake-") as spill,
-            connect(temp=Path(spill)) as connection,
+            connect(temp=Path(spill), memory=memory, threads=threads) as connection,
+            _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
             return tuple(
-                build_report(answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere)
-                for answers in evaluate(connection, asked, policies, holds)
-            )
+                build_report(
+                    answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
+                    journal=concerning(journal, answers.policy.id),
+                )
+                for answers in self._in_time(evaluate(connection, asked, policies, holds))
+            )  # fmt: skip
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
@@ -159,8 +233,15 @@ class Tables:
                     "event_type": each.event_type, "started": each.start, "ended": each.end, "ongoing": each.ongoing,
                     "group_values": json.dumps(dict(each.group), ensure_ascii=False) if each.group else None,
                     "started_before_period": each.started_before_period, "peak": each.peak, "peak_at": each.peak_at,
-                    "message": each.message,
+                    "message": each.message, **self._accepted(each.accepted),
                 }  # fmt: skip
+
+    def _accepted(self, found: Acceptance | None) -> Row:
+        """Who answers for a finding; why is in words that may quote what is masked."""
+        if found is None:
+            return {"accepted": False}
+        reason = None if self._sight.masked else found.reason
+        return {"accepted": True, "accepted_by": found.owner, "accepted_until": found.until, "reason": reason}
 
     def _retention(self) -> Iterator[Row]:
         for report in self._reports:
@@ -200,32 +281,38 @@ class Tables:
                     }  # fmt: skip
 
     def _ledger(self) -> Iterator[Row]:
-        """The entries up to the session's snapshot; none in a lake without a ledger."""
+        """The entries up to the session's snapshot, and those about none that were made until its instant.
+
+        None in a lake without a ledger.
+        """
         from auditlake.ledger.book import read_entry, read_head
 
         head = read_head(self._layout)
         for index in range(head.size if head is not None else 0):
             each = read_entry(self._layout, index)
-            if each.version is None or each.version <= self._sight.version:
+            recorded = datetime.fromisoformat(each.at)
+            if each.version is not None and each.version > self._sight.version:
+                return
+            if each.version is not None or recorded <= self._sight.instant:
                 details = None if self._sight.masked else json.dumps(dict(each.details), ensure_ascii=False)
                 yield {
-                    "number": index, "kind": each.kind, "recorded": datetime.fromisoformat(each.at),
+                    "number": index, "kind": each.kind, "recorded": recorded,
                     "snapshot": each.version, "files_added": len(each.adds), "files_removed": len(each.removes),
                     "previous_log": each.previous_log, "details": details,
                 }  # fmt: skip
 
     def _queries(self) -> Iterator[Row]:
-        """The questions that are not in a partition yet; of one who may not see everything, none."""
+        """The questions that the snapshot has not; of one who may not see everything, none."""
         if self._sight.masked:
             return
-        for piece in unflushed(self._layout)[1]:
-            if piece.segment.slot < OWN:
-                continue
-            for line in piece.data.splitlines():
-                said = json.loads(line)
+        waiting = (line.decode() for piece in self._sight.waiting for line in piece.splitlines())
+        for line in chain(waiting, self._asked):
+            said = json.loads(line)
+            asked = datetime.fromisoformat(said["timestamp"])
+            if self._sight.as_of is None or asked <= self._sight.as_of:
                 yield {
-                    "timestamp": datetime.fromisoformat(said["timestamp"]), "user_id": said["user_id"],
-                    "status": said["status"], "session_id": said["session_id"], "event_id": said["event_id"],
+                    "timestamp": asked, "user_id": said["user_id"], "status": said["status"],
+                    "session_id": said["session_id"], "event_id": said["event_id"],
                     "details": json.dumps(said["details"], ensure_ascii=False),
                 }  # fmt: skip
 
@@ -234,11 +321,31 @@ def _length(length: object | None) -> str | None:
     return None if length is None else str(length)
 
 
-def _table(rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
-    import pyarrow as pa
+@contextmanager
+def _stopped(connection: duckdb.DuckDBPyConnection, deadline: float) -> Iterator[None]:
+    """Stop what runs on a connection at a deadline, and tell what it had not enough of.
 
-    kinds = {
-        _T: pa.string(), _I: pa.int64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"), _L: pa.list_(pa.string()),
-    }  # fmt: skip
-    schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    Raises:
+        TooMuch: It was stopped, or had not enough memory.
+    """
+    import duckdb
+
+    done = Event()
+
+    def watch() -> None:
+        wait = max(deadline - time.monotonic(), 0)
+        while not done.wait(wait):
+            connection.interrupt()  # again and again: between two statements it does nothing
+            wait = 0.05
+
+    watching = Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise TooMuch(_TIME) from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise TooMuch(_MEMORY) from None
+    finally:
+        done.set()
+        watching.join()

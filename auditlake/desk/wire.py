@@ -6,7 +6,7 @@ import io
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 SAID = b"J"
@@ -16,7 +16,8 @@ ROWS = b"A"
 
 HEAD = struct.Struct(">cQ")
 """The kind and the length of what follows."""
-_STRETCH = 1024 * 1024
+STRETCH = 1024 * 1024
+"""Bytes of the longest frame of rows."""
 
 
 def packed(said: Mapping[str, Any]) -> bytes:
@@ -40,7 +41,7 @@ def read_exactly(descriptor: int, length: int) -> bytes:
     """
     parts = []
     while length:
-        part = os.read(descriptor, min(length, _STRETCH))
+        part = os.read(descriptor, min(length, STRETCH))
         if not part:
             raise EOFError
         parts.append(part)
@@ -49,10 +50,10 @@ def read_exactly(descriptor: int, length: int) -> bytes:
 
 
 class RowsOut(io.RawIOBase):
-    """A file that Arrow writes a stream to: each write becomes a frame."""
+    """A file that Arrow writes a stream to: each write becomes frames, however large it is."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
         self.sent = 0
         """Bytes so far."""
 
@@ -61,10 +62,12 @@ class RowsOut(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        """Send a stretch."""
+        """Send all of it."""
         view = memoryview(data).cast("B")
-        send(self._descriptor, HEAD.pack(ROWS, len(view)))
-        send(self._descriptor, view)
+        for start in range(0, len(view), STRETCH):
+            stretch = view[start : start + STRETCH]
+            self._send(HEAD.pack(ROWS, len(stretch)))
+            self._send(stretch)
         self.sent += len(view)
         return len(view)
 
@@ -92,7 +95,7 @@ class RowsIn(io.RawIOBase):
                 self.said = json.loads(read_exactly(self._descriptor, length))
             else:
                 self._left = length
-        part = os.read(self._descriptor, min(self._left, len(into), _STRETCH))
+        part = os.read(self._descriptor, min(self._left, len(into), STRETCH))
         if not part:
             raise EOFError
         into[: len(part)] = part
@@ -101,7 +104,7 @@ class RowsIn(io.RawIOBase):
 
     def rest(self) -> dict[str, Any]:
         """Read to the end, and give what is said there."""
-        waste = bytearray(_STRETCH)
+        waste = bytearray(STRETCH)
         while self.readinto(waste):
             pass
         assert self.said is not None

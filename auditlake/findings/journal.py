@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from auditlake.store.layout import Layout
 _KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
     "accept": Acceptance, "reopen": Reopening, "review": Review,
 }  # fmt: skip
-_INSTANTS = ("at", "start", "until", "as_of")
+_INSTANTS = ("at", "start", "until", "as_of", "period_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,13 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     )
 
 
-def append(layout: Layout, entry: Entry) -> Line:
+def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Line:
     """Write an entry down, durably; it gets the next number, whatever number it has.
+
+    Args:
+        layout: The lake.
+        entry: What to write.
+        check: Is told all entries before it, while nobody else can write; what it raises keeps the entry out.
 
     Raises:
         LakeError: The disk refused it; nothing is written down.
@@ -92,6 +97,7 @@ def append(layout: Layout, entry: Entry) -> Line:
         with _opened(layout) as descriptor:
             whole = _whole_lines(descriptor)
             before = tuple(_lines(layout, whole))
+            check(before)
             entry = replace(entry, number=len(before) + 1)
             line = _printed(entry)
             _write(descriptor, line, len(whole))

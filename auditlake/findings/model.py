@@ -21,6 +21,21 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A finding as a report shows it."""
+
+    subject: Subject
+    start: datetime | None
+    """None for a missing type."""
+    end: datetime | None
+    """None where it runs on."""
+    as_of: datetime
+    """Of the report."""
+    period_until: datetime
+    """The end of the report's period."""
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """A finding that somebody answers for, and those like it, until an instant."""
 
@@ -32,30 +47,29 @@ class Acceptance:
     subject: Subject
     start: datetime | None
     """Where that finding starts; None for a missing type."""
+    as_of: datetime
+    """Of the report that it was seen in."""
+    period_until: datetime
+    """The end of that report's period."""
     until: datetime
     """It covers nothing that starts later, and nothing at all as of a later instant."""
     reason: str
     owner: str
     """Who answers for it."""
     by: str
-    """Who wrote it down."""
+    """Who wrote it down, as they said."""
+    system_user: str
+    """Who wrote it down, as the system knows them."""
     ticket: str | None = None
 
-    def covers(self, subject: Subject, start: datetime | None, end: datetime | None, as_of: datetime) -> bool:
-        """Whether it covers a finding of a report as of an instant.
-
-        Args:
-            subject: What the finding is about.
-            start: Where the finding starts, if it has a start.
-            end: Where it ends; None where it runs on.
-            as_of: The report's.
-        """
-        if subject != self.subject or as_of > self.until:
+    def covers(self, seen: Seen) -> bool:
+        """Whether it covers a finding: the one that was looked at, or a later one like it."""
+        if seen.subject != self.subject or seen.as_of > self.until:
             return False
-        if start is None or self.start is None:
-            return True
+        if seen.start is None or self.start is None:
+            return seen.period_until >= self.period_until
         # A report over a longer period sees the same stretch begin earlier: it is covered as well.
-        return start <= self.until and (end is None or end > self.start or start == self.start)
+        return self.start <= seen.start <= self.until or seen.start < self.start < (seen.end or seen.period_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class Reopening:
     finding_id: str
     reason: str
     by: str
+    system_user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,7 @@ class Review:
     report: str
     """``sha256:`` of the report's JSON."""
     by: str
+    system_user: str
     note: str
     ticket: str | None = None
 
@@ -110,11 +126,9 @@ class Journal:
     """Those that were not taken back, by number."""
     last_review: Review | None = None
 
-    def acceptance(
-        self, subject: Subject, start: datetime | None, end: datetime | None, as_of: datetime
-    ) -> Acceptance | None:
-        """The newest acceptance that covers a finding; see :meth:`Acceptance.covers`."""
-        return next((each for each in reversed(self.acceptances) if each.covers(subject, start, end, as_of)), None)
+    def acceptance(self, seen: Seen) -> Acceptance | None:
+        """The newest acceptance that covers a finding."""
+        return next((each for each in reversed(self.acceptances) if each.covers(seen)), None)
 
 
 NOTHING = Journal()

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from auditlake.events.times import print_instant
-from auditlake.findings.model import NOTHING, Journal, Subject
+from auditlake.findings.model import NOTHING, Journal, Seen, Subject
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
@@ -146,7 +146,7 @@ def subject_of(policy_id: str, finding: Finding) -> Subject:
 def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
     """The finding, with the acceptance that covers it."""
     subject = subject_of(policy.id, finding)
-    covering = journal.acceptance(subject, finding.start, finding.end, question.as_of)
+    covering = journal.acceptance(Seen(subject, finding.start, finding.end, question.as_of, question.until))
     return finding if covering is None else replace(finding, accepted=covering)
 
 

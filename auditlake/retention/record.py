@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from auditlake.events.times import print_instant
+from auditlake.user import login_name
 
 Kind = Literal["hold", "retention", "erase"]
 
@@ -57,9 +56,4 @@ class Record:
 
 def operator_or_user(operator: str | None) -> str:
     """Who acts: as they said, or as the system knows them."""
-    if operator:
-        return operator
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return f"uid {os.getuid()}"
+    return operator or login_name()

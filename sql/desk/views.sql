@@ -1,9 +1,10 @@
 -- What auditors read beside events. Each is the query behind a view of the desk; "events" is the session's own view.
 
 -- name: queries()
--- Every question that auditors asked: who, what, on which snapshot, and how it ended. Those that are not in a partition
--- yet are in "_queries", as events.
--- returns: asked, principal, query, parameters, snapshot, rows, milliseconds, outcome, reason, session_id, event_id
+-- Every question that auditors asked: who, what, on which snapshot, and how it ended. What the session's snapshot has of
+-- them is in events. On the newest snapshot, those that were on record when the session began are in "_queries", and on
+-- any snapshot the session's own, as they come. As of an instant, later ones do not exist.
+-- returns: asked, principal, system_user, query, parameters, snapshot, rows, milliseconds, outcome, reason, session_id, event_id
 with asked as (
   select "timestamp", user_id, status, details, session_id, event_id
   from events
@@ -18,6 +19,7 @@ with asked as (
 select
   "timestamp" as asked,
   user_id as principal,
+  json_extract_string(details, '$.system_user') as system_user,
   json_extract_string(details, '$.query') as query,
   json_extract(details, '$.parameters') as parameters,
   try_cast(json_extract(details, '$.snapshot') as bigint) as snapshot,
@@ -38,7 +40,7 @@ from _policies;
 -- name: findings()
 -- What every policy finds over its usual period, as of the session's instant.
 -- returns: policy_id, finding_id, kind, event_type, group_values, started, ended, ongoing, started_before_period, peak,
---          peak_at, message
+--          peak_at, message, accepted, accepted_by, accepted_until, reason
 from _findings;
 
 -- name: retention_status()
@@ -53,6 +55,7 @@ from _ingests;
 
 -- name: ledger()
 -- The entries of the ledger, one for every commit and for what changed beside the table; no rows where there is none.
+-- Those about a snapshot are there up to the session's, the others up to its instant and before the next snapshot.
 -- returns: number, kind, recorded, snapshot, files_added, files_removed, previous_log, details
 from _ledger;
 

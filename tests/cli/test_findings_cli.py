@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ def test_a_finding_is_accepted_and_opened_again(run: Run) -> None:
     """List, accept, list, show, reopen: the words of the journal come back, and no control character does."""
     code, out, _ = run("finding", "list", "failed_logins", *PERIOD)
     assert (code, "\x1b" in out, "1 found, 1 of them open" in out) == (0, False, True)
+    assert re.search(r"failed_logins: as of \S+Z, period \(2025-12-31T23:59:59.999999Z, 2026-\S+Z\]", out)
     (found,) = json.loads(run("finding", "list", "failed_logins", *PERIOD, "--json")[1])["findings"]
     words = ("--reason", "a drill", "--owner", "ops", "--until", "2099-01-01", "--by", "me")
     assert "ops answers for it: a drill" in run("finding", "accept", found["id"], *words, *PERIOD)[1]

@@ -50,6 +50,30 @@ FROM arrow_scan(1, 2, 3)
 FROM pandas_scan(1)
 FROM python_map_function(1)
 FROM seq_scan('events')
+FROM identifier('duckdb_settings')
+FROM '{part}'
+FROM delta_scan('{lake}')
+SELECT '{out}/secret.txt'.read_text()
+SELECT array(FROM read_text('{out}/secret.txt'))
+SELECT x FROM (SELECT unnest(array(FROM read_text('{out}/secret.txt')))) AS t(x)
+SELECT 1 QUALIFY row_number() OVER (ORDER BY (SELECT content FROM read_text('{out}/secret.txt')))
+SELECT sum(1) OVER w FROM events WINDOW w AS (PARTITION BY (SELECT content FROM read_text('{out}/secret.txt')))
+SELECT string_agg(user_id ORDER BY (SELECT content FROM read_text('{out}/secret.txt'))) FROM events
+SELECT * FROM events ASOF JOIN read_text('{out}/secret.txt') AS r ON events.timestamp >= r.last_modified
+SELECT * FROM events POSITIONAL JOIN glob('/*')
+WITH _files AS MATERIALIZED (FROM events) SELECT (WITH _x AS (FROM _files) SELECT count(*) FROM _x)
+SELECT * FROM (WITH x AS (WITH _y AS (SELECT 1) FROM _y) FROM x)
+WITH RECURSIVE x USING KEY (n) AS (SELECT 1 AS n UNION SELECT n + 1 FROM recurring.x) FROM x
+SELECT columns(getenv('HOME')) FROM events
+SELECT columns(lambda c: getenv('HOME') = c) FROM events
+SELECT [x FOR x IN [getenv('HOME')]]
+SELECT 'HOME'.getenv()
+SELECT DISTINCT ON (getenv('HOME')) user_id FROM events
+SELECT now() AT TIME ZONE getenv('HOME')
+SELECT (struct_pack(a := getenv('HOME'))).a
+SELECT 1 OPERATOR(pg_catalog.+) 1
+PIVOT events ON status IN ('success') USING first(getenv('HOME'))
+UNPIVOT events ON getenv('HOME')
 SELECT getenv('HOME')
 """  # noqa: E501 - a statement a line
 
@@ -137,6 +161,8 @@ CALL pragma_version()
 FROM enable_logging(storage='file', storage_path='{out}/logs')
 SET VARIABLE x=1
 SELECT getvariable('x')
+SELECT "GETVARIABLE"('x')
+SELECT 'x'.getvariable()
 SET search_path='main'
 SET schema='main'
 """
@@ -182,6 +208,12 @@ SHOW TABLES
 SHOW ALL TABLES
 SHOW DATABASES
 DESCRIBE duckdb_views
+SELECT stats(user_id) FROM events
+SELECT in_search_path('a', 'b')
+SELECT "current_user"
+FROM sql_auto_complete('sel')
+SELECT * FROM events NATURAL JOIN duckdb_settings
+SUMMARIZE _policies
 """
 
 SESSION = r"""

@@ -80,6 +80,17 @@ def test_bytes_are_cut_off(lake: auditlake.AuditLake) -> None:
     assert answer.arrow().nbytes <= 1_000_000
 
 
+def test_large_rows(lake: auditlake.AuditLake) -> None:
+    """A value of many megabytes comes whole where there is room for it; without, that is said, and what fits comes."""
+    with session(lake, output_mb=200) as opened:
+        assert opened.sql("select repeat('x', 90000000) as x").arrow().nbytes > 90_000_000
+    with session(lake, output_mb=1) as opened:
+        with pytest.raises(StoppedError, match="first row has more bytes"):
+            opened.sql("select repeat('x', 90000000) as x")
+        cut = opened.sql("select repeat('x', 300000) as x from range(9)")
+    assert (len(cut), cut.complete) == (3, False)
+
+
 def test_interrupted(lake: auditlake.AuditLake) -> None:
     """Ctrl-C ends a question, not the session."""
     with session(lake) as opened:

@@ -134,6 +134,23 @@ def test_other_views(masked: auditlake.AuditLake) -> None:
     assert "10.0.1" not in said
 
 
+def test_questions_of_others(tmp_path: Path) -> None:
+    """What others asked, whose words may be what is masked, is not there either once it is in a partition."""
+    lake = make_lake(tmp_path / "lake")
+    (lake.layout.root / "auditor.yaml").write_text(
+        "principals: {erika: {}, hashed: {columns: {user_id: hash}}, cut: {columns: {details: {truncate: 90}}}}"
+    )
+    with session(lake) as opened:
+        opened.sql("select 'alice and dave'")
+    lake.flush()
+    for principal in ("hashed", "cut"):
+        with session(lake, principal=principal) as opened:
+            said = opened.sql("select details from events where source = 'auditlake.self'").fetchall()
+            asked = opened.sql("select query from queries").fetchall()
+            others = opened.sql("select count(details) from events").fetchall()
+        assert (said, asked, others) == ([(None,)], [(None,)], [(400,)])
+
+
 def test_nobody_else(tmp_path: Path) -> None:
     """Where a file names no default, only those that it names may ask."""
     lake = make_lake(tmp_path / "lake")

@@ -59,6 +59,8 @@ def faked(monkeypatch: pytest.MonkeyPatch, *, opened: str = READY, asked: str = 
         "say(done=dict(status='success', rows='many'))",
         "say(done=dict(status='triumph'))",
         "say(done=dict(status='success', seconds=[]))",
+        "say(done=dict(status='success', seconds=float('nan')))",
+        "say(done=dict(status='success', seconds=float('inf')))",
         "time.sleep(100)",
     ],
 )

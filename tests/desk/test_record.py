@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,9 @@ import pytest
 import auditlake
 from auditlake.errors import LandingError, QueryError, RefusedError, StoppedError
 from auditlake.landing.segments import OWN, segments
-from tests.desk.lakes import asked, make_lake, session
+from tests.desk.lakes import NOW, asked, make_lake, session
+
+DAY = timedelta(days=1)
 
 
 def records(lake: auditlake.AuditLake) -> list[dict[str, object]]:
@@ -30,6 +36,7 @@ def test_what_is_recorded(tmp_path: Path) -> None:
     assert record["event_id"] == answer.event_id
     assert record["session_id"] == opened.id
     assert record["status"] == "success"
+    assert details["system_user"] == pwd.getpwuid(os.getuid()).pw_name
     assert record["resource"] == "snapshot 1"
     assert details["query"] == "select * from events where user_id = $user"
     assert details["parameters"] == {"user": "bob"}
@@ -114,6 +121,77 @@ def test_queries_view(tmp_path: Path) -> None:
 
     assert again == [(3,)]
     assert found == [("one", "select 1", "success", 1, "{}"), ("two", "copy events to 'x'", "refused", 0, "{}")]
+
+
+def test_queries_are_pinned(tmp_path: Path) -> None:
+    """A session sees the same earlier questions before and after a flush, each once, and its own as they come; on a
+    named snapshot only those that are in it, and as of an earlier instant none of later ones."""
+    lake = make_lake(tmp_path / "lake")
+    asked = "select query from queries order by asked, query"
+    with session(lake) as first:
+        first.sql("select 1")
+        with session(lake) as second, session(lake, snapshot=1) as old, session(lake, as_of=NOW - DAY) as earlier:
+            first.sql("select 2")
+            assert second.sql(asked).fetchall() == [("select 1",)]
+            lake.flush()
+            first.sql("select 3")
+            assert second.sql(asked).fetchall() == [("select 1",), (asked,)]
+            assert old.sql(asked).fetchall() == []
+            assert old.sql(asked).fetchall() == [(asked,)]
+            assert [earlier.sql(asked).fetchall() for _ in range(2)] == [[], []]
+    lake.flush()
+    with session(lake) as opened:
+        found = opened.sql("select query, event_id, system_user from queries").fetchall()
+    assert len(found) == len({event_id for _, event_id, _ in found}) == 9
+    assert {user for _, _, user in found} == {pwd.getpwuid(os.getuid()).pw_name}
+
+
+def broken(*_: object, **__: object) -> None:
+    raise ValueError("not foreseen")
+
+
+LOOP: list[object] = []
+LOOP.append(LOOP)
+BESIDE: dict[str, tuple[object, object]] = {
+    "surrogates in a value": ("select $a", {"a": "\ud800"}),
+    "surrogates in a list": ("select $a", {"a": ["\ud800"]}),
+    "surrogates in a name": ("select $a", {"\ud800": 1}),
+    "a value of no kind": ("select $a", {"a": object()}),
+    "a list of itself": ("select $a", {"a": LOOP}),
+    "huge": ("select $a", {"a": ["x" * 1_000_000] * 30}),
+    "a number": ("select $a", {"a": 1 << 20_000}),
+    "no number": ("select $a + 1, $b, $c", {"a": float("nan"), "b": float("inf"), "c": 1 << 100}),
+    "no names": ("select $a", [1]),
+    "no text": (7, None),
+    "a long text": ("x" * 20_000_000, None),
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> auditlake.AuditLake:
+    """A lake that other tests do not see flushed."""
+    return make_lake(tmp_path_factory.mktemp("own") / "lake")
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_fails_beside_the_child_is_recorded(name: str, own: auditlake.AuditLake) -> None:
+    """Whatever is asked, and with whatever, is on record."""
+    text, values = BESIDE[name]
+    with session(own) as opened:
+        with suppress(QueryError):
+            opened.sql(text, values)
+        assert len(opened._accounts.lines) == 1
+        assert opened.sql("select 42").fetchall() == [(42,)]
+
+
+def test_what_nobody_foresaw_is_recorded(own: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is none of auditlake's leaves a record too, and the session goes on."""
+    with session(own) as opened:
+        with monkeypatch.context() as patched, pytest.raises(ValueError, match="not foreseen"):
+            patched.setattr("auditlake.desk.process.Child.ask", broken)
+            opened.sql("select 1")
+        assert opened.sql("select outcome, reason from queries where query = 'select 1' and session_id = $id",
+                          {"id": opened.id}).fetchall() == [("failed", "not foreseen")]  # fmt: skip
 
 
 def test_policies_count_them(tmp_path: Path) -> None:

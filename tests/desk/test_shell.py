@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import auditlake
-from auditlake.cli.shell import Completer, described
+from auditlake.cli.shell import Completer, _is_whole, described
 from tests.desk.lakes import make_lake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +94,7 @@ def test_at_a_terminal(terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait_for(r"stopped\r\n.*v1> ")
     terminal.send("select 'half\n")
     terminal.wait_for(r"\.\.\.> ")
+    time.sleep(0.5)  # readline loses a signal that comes while it prints the prompt
     terminal.send("\x03")
     terminal.wait_for(r"v1> ")
     terminal.send("select 40 + 2;\n")
@@ -137,13 +138,34 @@ def test_from_a_pipe(lake: auditlake.AuditLake, tmp_path: Path) -> None:
 def test_mistakes(lake: auditlake.AuditLake) -> None:
     """A mistake is told in a line, the next statement runs, and the exit code says that there was one."""
     done = piped(
-        lake, ".nothing\n.mode odd\n.run\n.run nothing\n.schema nothing\n.x 'y\ncopy events to 'x';\nselect 7 as n;\n"
+        lake,
+        ".nothing\n.mode odd\n.run\n.run nothing\n.schema nothing\n.x 'y\ncopy events to 'x';\n"
+        ".out /nowhere/at/all.csv\n.out /proc/all.csv\nselect 8 as n;\n.tables odd\nselect 7 as n;\n",
     )
 
     assert done.returncode == 3
     assert "refused: COPY is not allowed" in done.stderr
     assert "there is no .nothing" in done.stderr
+    assert "there is no folder /nowhere/at" in done.stderr
+    assert "/proc/all.csv" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "\n7" in done.stdout.replace(" ", "")
+
+
+WHOLE = {
+    "select 1;": True, "select 1; -- done": True, "select 1": False, "select 1\n": True, "select 'a;": False,
+    "select 'a\n": False, "select 'it''s;": False, "select 'it''s';": True, "select \"a';\";": True,
+    'select "a;': False, "select e'it\\'s;": False, "select e'it\\'s';": True, "select 'a\\';": True,
+    "select $$a;": False, "select $$a;$$;": True, "select $x$ a $$;": False, "select $x$ a $$;$x$;": True,
+    "select $a;": True, "select 1 /* a;": False, "select 1 /* a */;": True, "select 1 /* /* ; */ b;": False,
+    "select 1 /* /* ; */ b */;": True, "select 1 -- it's;": False, "select 1 -- it's\n;": True, "select 1 /*;": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_whole(text: str) -> None:
+    """A statement ends with a semicolon or an empty line, but not inside text, names and comments."""
+    assert _is_whole(text.split("\n")) is WHOLE[text]
 
 
 def test_completion() -> None:

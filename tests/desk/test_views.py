@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,8 @@ import auditlake
 from auditlake.desk.kernel import landlock_version
 from auditlake.desk.process import Child
 from auditlake.desk.session import VIEWS, AuditSession
-from auditlake.errors import QueryError, SandboxError, SnapshotError
+from auditlake.desk.tables import TooMuch, _stopped
+from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from tests.desk.lakes import NOW, make_lake, session
 from tests.desk.test_process import OPENING
@@ -55,6 +58,58 @@ def test_findings(desk: AuditSession, lake: auditlake.AuditLake) -> None:
     )
 
 
+def test_accepted(tmp_path: Path) -> None:
+    """A finding that somebody answers for says so, and the status of its policy is that of the report."""
+    lake = make_lake(tmp_path / "lake")
+    listed = lake.findings.list()
+    for each in listed:
+        if each.policy_id == listed[0].policy_id:
+            options = {"reason": "known", "owner": "ops", "until": NOW + timedelta(days=9), "by": "me"}
+            with suppress(ReportError):  # one before it may cover it
+                lake.findings.accept(each.finding.id, **options)
+    with session(lake) as opened:
+        found = opened.sql(
+            "select distinct policy_id, accepted_by, accepted_until, reason from findings where accepted"
+        ).fetchall()
+        status = dict(opened.sql("select policy_id, status from retention_status").fetchall())
+        assert opened.sql("select count(*) > 0 from findings where not accepted").fetchall() == [(True,)]
+
+    assert found == [(listed[0].policy_id, "ops", NOW + timedelta(days=9), "known")]
+    assert status == {each.policy_id: each.status for each in lake.reports()}
+    assert status[listed[0].policy_id] == "compliant"
+
+
+def test_tables_have_limits(tmp_path: Path) -> None:
+    """What the parent makes has the question's time and memory, and no more: then the question is stopped."""
+    lake = make_lake(tmp_path / "lake")
+    file = tmp_path / "in.jsonl"
+    file.write_text("x" * 3000 + "\n" + ("y" * 3000 + "\n") * 2000)
+    lake.ingest(file, source="auditlake")
+    with session(lake, memory_mb=6) as opened:
+        opened._opening = replace(opened._opening, memory=500_000_000)
+        with pytest.raises(StoppedError, match="memory"):
+            opened.sql("select count(*) from quarantine")
+        with pytest.raises(StoppedError, match="memory"):
+            opened.sql("select count(*) from findings")
+    with session(lake, seconds=20) as opened:
+        opened.limits = replace(opened.limits, seconds=0.01)
+        for _ in range(2):
+            with pytest.raises(StoppedError, match="longer than it may"):
+                opened.sql("select count(*) from findings")
+        outcomes = [json.loads(line)["status"] for line in opened._accounts.lines]
+    assert outcomes == ["stopped", "stopped"]
+
+
+def test_what_is_judged_is_stopped() -> None:
+    """A statement in the parent's own engine is stopped at the deadline."""
+    import duckdb
+
+    began = time.monotonic()
+    with duckdb.connect() as connection, pytest.raises(TooMuch, match="longer"), _stopped(connection, began + 0.2):
+        connection.sql("from range(10000000000) select max(hash(range))").fetchall()
+    assert time.monotonic() - began < 5
+
+
 def test_ingests_and_quarantine(tmp_path: Path) -> None:
     """What came in, and what could not become an event, up to the session's snapshot."""
     lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
@@ -81,6 +136,23 @@ def test_ledger(desk: AuditSession) -> None:
 
     assert [(kind, version) for _, kind, version, _ in found if version is not None][-1] == ("append", 1)
     assert [number for number, *_ in found] == list(range(len(found)))
+
+
+def test_ledger_is_cut(tmp_path: Path) -> None:
+    """What the ledger says beside snapshots is there as of the session's instant, and before the next snapshot."""
+    lake = make_lake(tmp_path / "lake")
+    kinds = "select kind from ledger order by number desc limit 1"
+    lake.remove_policy(lake.policies()[0].id)
+    later = auditlake.open(lake.layout.root, clock=lambda: NOW + timedelta(hours=1))
+    with session(lake) as opened, session(lake, as_of=NOW - timedelta(days=1)) as earlier:
+        later.remove_policy(lake.policies()[0].id)
+        assert opened.sql("select count(*) from ledger where kind = 'policy-change'").fetchall() == [(1,)]
+        assert earlier.sql(kinds).fetchall() == [("append",)]
+    lake.ingest(auditlake.AuditEvent("login", NOW, event_id="new"))
+    lake.remove_policy(lake.policies()[0].id)
+    with session(lake, snapshot=1, as_of=NOW + timedelta(days=1)) as opened:
+        found = opened.sql("select kind from ledger order by number").fetchall()
+    assert found[-3:] == [("append",), ("policy-change",), ("policy-change",)]
 
 
 def test_held(tmp_path: Path) -> None:
@@ -188,6 +260,19 @@ def test_errors_name_no_places(lake: auditlake.AuditLake, desk: AuditSession) ->
         assert str(lake.layout.root) not in str(failure.value)
         assert "/etc/passwd" not in str(failure.value)
         assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["timestamp_ns '2020-01-01 00:00:00.123456789'", "'infinity'::date", "timestamptz '20000-01-01 00:00:00Z'"]
+)
+def test_what_python_has_not(value: str, desk: AuditSession) -> None:
+    """A value that Python has no place for is told, by name and with what to do, and Arrow has it."""
+    answer = desk.sql(f"select {value} as x")
+    assert answer.arrow().num_rows == 1
+    for show in (answer.fetchall, answer._repr_html_):
+        with pytest.raises(QueryError, match="Python has not") as told:
+            show()
+        assert "varchar" in told.value.hint
 
 
 def test_parameters_of_odd_kinds(desk: AuditSession) -> None:

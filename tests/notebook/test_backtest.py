@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from auditlake.backtest import _thresholds
 from auditlake.engine.duck import connect
 from auditlake.errors import PolicyError, ReportError
 from auditlake.policies.compile import Question
@@ -114,7 +116,7 @@ def test_windows_and_periods(lake: AuditLake) -> None:
     ("options", "said"),
     [
         ({"thresholds": [0]}, "thresholds: expected whole numbers from 1 on, got 0"),
-        ({"thresholds": []}, "thresholds: expected from 1 to 10,000 of them, got 0"),
+        ({"thresholds": []}, "thresholds: expected from 1 to 10,000 of them, got none"),
         ({"thresholds": [True]}, "got True"),
         ({"thresholds": ["3"]}, "got '3'"),
         ({"windows": ["1mo"]}, "windows: '1mo' counts months"),
@@ -125,6 +127,19 @@ def test_mistakes(lake: AuditLake, options: dict[str, object], said: str) -> Non
     """What makes no sense is told in a line."""
     with pytest.raises(PolicyError, match=said):
         lake.backtest("failed_logins", **options)
+
+
+WRONG = {
+    "more": range(1, 1 << 60), "True": [1, True], "2.0": [2, 2.0], "5.0": 5.0, "False": False, "None": None,
+    "'12'": "12", "'3'": [3, "3", [4]], "[4]": [[4]], "nan": [float("nan")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_thresholds_are_whole_numbers(said: str) -> None:
+    """Whatever else is given for thresholds is told, also where it equals a whole number."""
+    with pytest.raises(PolicyError, match=re.escape(f"got {said}")):
+        _thresholds(WRONG[said])
 
 
 def test_periods_are_checked(lake: AuditLake) -> None:

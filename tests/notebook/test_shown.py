@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from auditlake import AuditLake
+from auditlake.desk.session import Answer
 from auditlake.errors import QueryError
 from auditlake.reports.findings import Findings
 from tests.notebook.conftest import AS_OF, HOSTILE
@@ -22,13 +24,31 @@ def things(lake: AuditLake) -> dict[str, Any]:
     return {
         "lake": lake,
         "events": lake.events(),
-        "rows": lake.sql("select user_id as \"<b>'\", $odd as odd from events group by 1 order by 1", {"odd": HOSTILE}),
+        "rows": lake.sql("select user_id as \"<b>'\", $odd from events group by all order by all", {"odd": HOSTILE}),
         "report": report,
         "findings": report.findings,
         "listed": lake.findings.list(as_of=AS_OF),
         "plan": lake.retention_plan(AS_OF),
         "backtest": lake.backtest("failed_logins", thresholds=[1, 2]),
+        "answer": answer(lake, 'select user_id as "<b>\'", $odd as odd from events', {"odd": HOSTILE}),
     }  # fmt: skip
+
+
+def answer(lake: AuditLake, *question: Any) -> Answer:
+    with lake.audit_session(principal="erika") as desk:
+        return desk.sql(*question)
+
+
+def test_an_answer_of_the_desk(lake: AuditLake) -> None:
+    """An answer shows its first rows, its snapshot and the event that records it, and says what is not shown."""
+    found = answer(lake, "from range(46)")
+    text = found._repr_mimebundle_()["text/plain"]
+
+    assert "46 rows" in text
+    assert f"on record: {found.event_id}" in text
+    assert "the first 20" in text
+    assert "the first" not in answer(lake, "select 1")._repr_html_()
+    assert "cut off" in Answer(found.arrow(), replace(found.outcome, complete=False), 1, "e")._repr_html_()
 
 
 def test_everything_is_escaped(lake: AuditLake) -> None:
