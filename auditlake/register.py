@@ -104,7 +104,7 @@ class FindingRegister:
 
     def accept(
         self, finding_id: str, *, reason: str, owner: str, until: Instant, ticket: str | None = None,
-        by: str | None = None, **options: Any,
+        by: str | None = None, period_until: Instant | None = None, **options: Any,
     ) -> Acceptance:  # fmt: skip
         """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
 
@@ -117,7 +117,8 @@ class FindingRegister:
             until: When it is to be looked at again.
             ticket: Where more is said.
             by: Who says that they write it down; the user of this process, who is on record beside them, if None.
-            **options: Those of ``reports``, where the finding is not of the usual period as of now.
+            period_until: The end of the period that the finding is of; as-of if None.
+            **options: The others of ``reports``, where the finding is not of the usual period as of now.
 
         Raises:
             ReportError: No policy finds it, it is accepted already, or something is missing.
@@ -130,7 +131,7 @@ class FindingRegister:
         texts = {"reason": reason, "owner": owner, "by": by or login_name()}
         for name, text in texts.items():
             _check(name, text)
-        found = self._find(finding_id, **options)
+        found = self._find(finding_id, until=period_until, **options)
         seen = found.seen
 
         def check(lines: Sequence[Line]) -> None:

@@ -41,7 +41,7 @@ def finding() -> None:
     """What the policies find, and who answers for it.
 
     An id is the same in every run over the same period: what had begun before the period has another id in another one.
-    So give show and accept the --as-of and the period that list told.
+    So give show and accept the --as-of and the period that list told (its end is --period-until to accept).
     """
 
 
@@ -93,6 +93,7 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
 @click.option("--ticket", help="Where more is said.")
 @click.option("--by", help=_BY)
 @_when
+@click.option("--period-until", type=Instant(), help="The end of the period; as-of if not given.")
 @click.pass_obj
 def accept(path: str, /, finding_id: str, **options: Any) -> None:
     """Answer for a finding and for later ones like it, until an instant: they do not count for the verdict."""

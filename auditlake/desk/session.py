@@ -256,6 +256,8 @@ class AuditSession:
             values = _values(params)
         except QueryError as error:
             return _ended("refused", str(error)), error
+        except BaseException as error:  # noqa: BLE001 - a parameter is whatever the asker made; no child was asked
+            return _ended("failed", str(error) or type(error).__name__), error
         try:
             child = self._open_child()
             make = partial(self._tables.make, deadline=time.monotonic() + self.limits.seconds)
@@ -373,7 +375,10 @@ def _value(name: str, value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, datetime):
-        return {"kind": "instant", "text": as_instant(value).isoformat()}
+        try:
+            return {"kind": "instant", "text": as_instant(value).isoformat()}
+        except OverflowError:
+            raise QueryError(f"${name}: the time is not within the years 1 to 9999 in UTC") from None
     if isinstance(value, date):
         return {"kind": "day", "text": value.isoformat()}
     if isinstance(value, list | tuple) and all(isinstance(each, str | bool | int | float) for each in value):

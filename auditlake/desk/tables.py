@@ -144,7 +144,10 @@ class Tables:
             "ledger": self._ledger,
             "queries": self._queries,
         }
-        return self._table(makers[name](), SHAPES[name])
+        try:
+            return self._table(makers[name](), SHAPES[name])
+        except TooMuch as much:
+            raise TooMuch(f"{much.why} to make the view {name}") from None
 
     def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
         """All rows, some at a time, as long as there is time and room: the child needs as much room again."""
@@ -188,13 +191,12 @@ class Tables:
         from auditlake.policies.evaluate import evaluate
         from auditlake.reports.build import build_report
         from auditlake.retention.holds import load_holds
-        from auditlake.retention.keeping import widened
+        from auditlake.retention.keeping import binding
         from auditlake.store.failures import explained
-        from auditlake.store.pseudonyms import pseudonyms
 
         as_of, policies = self._sight.instant, self._loaded
         asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in policies]
-        holds = widened(load_holds(self._layout, self._config.event_types), pseudonyms(self._layout, make=False))
+        holds = binding(self._layout, load_holds(self._layout, self._config.event_types))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
         journal = read(self._layout)
         memory, threads = f"{self._memory}B", self._config.desk.threads or None

@@ -76,7 +76,8 @@ def erase(
 
     Raises:
         RetentionError: It is not said who, why or where, or a hold has gone or changed; nothing was changed.
-        CommitError: The commit was refused; nothing was changed.
+        CommitError: The commit was refused; nothing was changed but files of alerts, which may have the pseudonym
+            already. The same erasure again does not name those.
     """
     paths = _paths(person)
     with (
@@ -140,7 +141,11 @@ def _terms(layout: Layout, settings: Settings, judge: Judge, newest: int) -> dic
     terms = holds_of(recorded, holds)
     if weaker := weaker_holds(layout, recorded, terms):
         message = f"nothing was erased: {'; '.join(weaker)}"
-        raise RetentionError(message, hint="put the hold's file back; auditlake hold release ends a hold")
+        hint = (
+            "put the files back, and end a hold with auditlake hold release; or answer for it with "
+            "auditlake retention apply --accept-weaker REASON"
+        )
+        raise RetentionError(message, hint=hint)
     return terms
 
 

@@ -103,10 +103,11 @@ def _remove_leftovers(layout: Layout, version: int, said: Mapping[str, Any], new
 
 
 def _removed(layout: Layout, versions: list[int]) -> frozenset[str]:
-    """The files that commits of retention removed, and older ones of the same days that compaction had replaced.
+    """The files that commits of retention removed, and older ones of the same days that others had replaced.
 
-    Those hold the same rows. Of each day only what was removed before its last such commit: what comes later does not
-    hold them any more.
+    Others are compaction and other programs, whatever they did: no snapshot from before a deletion is read from a day
+    that it changed. Those files may hold the same rows. Of each day only what was removed before its last such commit:
+    what comes later does not hold them any more.
     """
     gone: set[str] = set()
     last_of: dict[date, int] = {}
@@ -116,8 +117,8 @@ def _removed(layout: Layout, versions: list[int]) -> frozenset[str]:
             if day := partition_day(path):
                 last_of[day] = version
     for version in range(1, max(last_of.values(), default=0)):
-        own = commit_metadata(layout, version) or {}
-        if own.get("kind") == "compact":
+        own = commit_metadata(layout, version)
+        if own is None or own.get("kind") == "compact":
             replaced = ((path, partition_day(path)) for path in removals(layout, version))
             gone.update(path for path, day in replaced if day and version < last_of.get(day, 0))
     return frozenset(gone)

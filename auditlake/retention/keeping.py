@@ -26,7 +26,7 @@ from auditlake.store.failures import explained
 from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
-from auditlake.store.pseudonyms import Pseudonyms
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from auditlake.store.recorded import notice_changes
 
 
@@ -84,11 +84,11 @@ def release_hold(
         hold = chosen_hold(load_holds(layout, event_types), hold_id)
         seen = delta.read_snapshot(layout)
         recorded = last_recorded(layout, seen.version) or {"holds": {}}
+        notice_changes(layout, seen, now=now)
         if not is_release_of(hold, recorded["holds"].get(hold_id)):
             if not _was_released(layout, hold_id):
                 hold = replace(hold, released=None, released_because=None)
             hold, data = released_hold(hold, reason, now, event_types)
-            notice_changes(layout, seen, now=now)
             write_whole(layout.hold(hold_id), data)
         said = f"recorded the release of the hold {hold_id}"
         _record(layout, hold, "released", said, event_types, default_retention, operator=operator, now=now)
@@ -102,6 +102,15 @@ def _was_released(layout: Layout, hold_id: str) -> bool:
         if said.get("id") == hold_id:
             return bool(said["what"] == "released")
     return False
+
+
+def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
+    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody.
+
+    Raises:
+        LakeFormatError: It is needed, and has gone or is another one.
+    """
+    return widened(holds, pseudonyms(layout, make=False)) if any(each.user_ids for each in holds) else tuple(holds)
 
 
 def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:

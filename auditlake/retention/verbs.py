@@ -47,11 +47,9 @@ class RetentionVerbs:
             HoldError: A file cannot be used.
             LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
         """
-        from auditlake.retention.keeping import widened
-        from auditlake.store.pseudonyms import pseudonyms
+        from auditlake.retention.keeping import binding
 
-        holds = self.holds()
-        return widened(holds, pseudonyms(self.layout, make=False)) if any(each.user_ids for each in holds) else holds
+        return binding(self.layout, self.holds())
 
     def add_hold(
         self,

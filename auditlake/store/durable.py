@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -40,10 +41,15 @@ def make_folders(path: Path, *, below: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, durably, over whatever had its name.
+def write_whole(path: Path, data: bytes, *, over: bool = True) -> None:
+    """Write a file whole or not at all, durably.
 
     The bytes go to a private neighbour first, so that a reader sees the old file or the new one.
+
+    Args:
+        path: The file.
+        data: What it is to hold.
+        over: Whether over what has its name already; otherwise that stays.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -52,7 +58,12 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        if over:
+            os.replace(draft, path)
+        else:
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

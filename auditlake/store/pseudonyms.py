@@ -83,7 +83,8 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
         message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {what}"
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
     if found is None and make:
-        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode())
+        # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
+        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode(), over=False)
         return _read(layout)
     return found
 

@@ -57,6 +57,15 @@ def test_a_finding_is_accepted_and_opened_again(run: Run) -> None:
     assert [each["kind"] for each in entries] == ["accept", "reopen"]
 
 
+def test_a_finding_of_an_earlier_period_is_accepted(run: Run) -> None:
+    """What list says of a period is what the other commands take; an acceptance has an end of its own beside it."""
+    since, until = ("--since", "2026-11-01"), "2026-11-24T12:00:00Z"
+    (found,) = json.loads(run("finding", "list", "failed_logins", *since, "--until", until, "--json")[1])["findings"]
+    words = ("--reason", "a drill", "--owner", "ops", "--until", "2099-01-01")
+    assert "ops answers for it" in run("finding", "accept", found["id"], *words, *since, "--period-until", until)[1]
+    assert "1 found, 0 of them open" in run("finding", "list", "failed_logins", *since, "--until", until)[1]
+
+
 def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) -> None:
     """Review, evidence, reperform; a report that was tampered with is exit code 1, and what is none is 3."""
     assert "reviewed by eve: fine" in run("review", "failed_logins", "--note", "fine", "--by", "eve", *PERIOD)[1]

@@ -88,9 +88,9 @@ def test_odd(text: str, desk: AuditSession) -> None:
 def test_no_effect(layers: Sequence[Layer], engine_reads: bool, lake: auditlake.AuditLake, out: Path) -> None:
     """The kernel's layers alone, the engine's alone, all but the gate, and the gate alone: nothing is written, and
     nothing foreign is read."""
-    before, beside = prints(lake.layout.root), prints(out)
     told = []
     with session(lake, layers=layers, engine_reads=engine_reads, seconds=2) as opened:
+        before, beside = prints(lake.layout.root), prints(out)  # now that what others asked is in the table
         for statement in (placed(each, lake) for each in STATEMENTS):
             found = asked(opened, statement)
             told.append((statement, str(found.arrow().to_pydict() if isinstance(found, Answer) else found)))

@@ -6,7 +6,7 @@ import json
 import os
 import pwd
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -160,6 +160,7 @@ BESIDE: dict[str, tuple[object, object]] = {
     "a list of itself": ("select $a", {"a": LOOP}),
     "huge": ("select $a", {"a": ["x" * 1_000_000] * 30}),
     "a number": ("select $a", {"a": 1 << 20_000}),
+    "a time beyond all years": ("select $a", {"a": datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))}),
     "no number": ("select $a + 1, $b, $c", {"a": float("nan"), "b": float("inf"), "c": 1 << 100}),
     "no names": ("select $a", [1]),
     "no text": (7, None),

@@ -7,7 +7,9 @@ import hmac
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from auditlake.errors import LakeFormatError, RetentionError
 from auditlake.events.paths import personal_path, replaced
 from auditlake.retention.finish import certificate_paths
 from auditlake.store.history import commit_metadata
+from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
@@ -66,6 +69,33 @@ def test_a_person_becomes_a_pseudonym(lake: AuditLake) -> None:
     assert lake.layout.pseudonyms.stat().st_mode & 0o777 == 0o600
     for path in data_files(lake):
         assert b"10.0.0.0" not in (lake.layout.events / path).read_bytes()
+
+
+def test_no_old_file_keeps_a_name(lake: AuditLake) -> None:
+    """What another program's compaction had replaced goes from the disk too."""
+    bring(lake, [record(50, NOW, user_id="ann"), record(51, NOW)], "more.jsonl")
+    DeltaTable(lake.layout.events).optimize.compact()
+    lake.erase("ann", **WHY)
+
+    assert lake.sql("select count(*) from events where user_id = 'ann'").fetchall() == [(0,)]
+    files = [*lake.layout.events.rglob("*.parquet")]
+    with duckdb.connect() as connection:
+        found = connection.execute("select count(*) from read_parquet($1) where user_id = 'ann'", [[*map(str, files)]])
+        assert found.fetchall() == [(0,)]
+
+
+def test_one_key_of_two_makers(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that make the key at once, the second takes what the first one made."""
+    first = "7" * 64
+
+    def meanwhile(layout: Layout) -> None:
+        layout.pseudonyms.write_text(first)
+
+    monkeypatch.setattr("auditlake.store.pseudonyms.recorded_key", meanwhile)
+    made = pseudonyms(lake.layout, make=True)
+
+    assert made is not None
+    assert made.key.hex() == first == lake.layout.pseudonyms.read_text()
 
 
 def test_twice_is_once(lake: AuditLake) -> None:
