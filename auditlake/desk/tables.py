@@ -122,6 +122,8 @@ class Tables:
         self._sight = sight
         self._asked = asked
         self._deadline = 0.0
+        self._judged: dict[str, Report] = {}
+        """By policy: kept where a question had no time for all of them, so that the next one has less to do."""
 
     def make(self, name: str, deadline: float) -> pa.Table:
         """The table behind a view.
@@ -195,7 +197,8 @@ class Tables:
         from auditlake.store.failures import explained
 
         as_of, policies = self._sight.instant, self._loaded
-        asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in policies]
+        left = [policy for policy in policies if policy.id not in self._judged]
+        asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in left]
         holds = binding(self._layout, load_holds(self._layout, self._config.event_types))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
         journal = read(self._layout)
@@ -207,13 +210,12 @@ class Tables:
             _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
-            return tuple(
-                build_report(
+            for answers in self._in_time(evaluate(connection, asked, policies, holds)):
+                self._judged[answers.policy.id] = build_report(
                     answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),
-                )
-                for answers in self._in_time(evaluate(connection, asked, policies, holds))
-            )  # fmt: skip
+                )  # fmt: skip
+        return tuple(self._judged[policy.id] for policy in policies)
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:

@@ -37,6 +37,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "log-predecessor": landing.predecessor,
     "desk-command": desk.command,
     "desk-group-by": desk.group_by,
+    "desk-bombs": desk.bombs,
     "retention-drop": retention.drop,
     "retention-mixed": retention.mixed,
     "ledger-ingest": ledger.writing,

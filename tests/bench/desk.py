@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.data import Place, small_place
+from tests.bench.data import SMALL, Place, small_place
 from tests.bench.work import Work
+from tests.desk.attacks import BOMBS
 
+_DEADLINE = 2
+"""Seconds that a resource bomb has."""
 _BARE = "import duckdb; print(duckdb.connect().execute('select 1').fetchall()[0][0])"
 _QUESTION = """
 select user_id, event_type, count(*) as events, min("timestamp") as first_event, max("timestamp") as last_event
@@ -41,6 +47,60 @@ def group_by() -> dict[str, Work]:
         "ours": Work(_session, lambda found: found.rows, seconds=seconds),
         "DuckDB": Work(_duckdb, lambda found: found.rows, seconds=seconds),
     }
+
+
+def bombs() -> dict[str, Work]:
+    """How much longer than allowed the slowest of the resource bombs took, and how far the parent grew over them."""
+    seconds, figure = (lambda found: found.beyond), (lambda found: found.grown_mb)
+    return {
+        "ours": Work(_stopped_bombs, lambda found: found.many, seconds, figure),
+        "a killed python -c": Work(_killed_bombs, lambda found: found.many, seconds, figure),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Bombed:
+    """What came of statements that never end, or need more than there is."""
+
+    many: int
+    beyond: float
+    """Seconds beyond the deadline, of the slowest; at least a millisecond."""
+    grown_mb: float
+
+
+def _bombed(place: Place, ask: Callable[[str], object]) -> Bombed:
+    statements = BOMBS[:1] if place.events == SMALL else BOMBS
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    slowest = 0.0
+    for statement in statements:
+        start = time.perf_counter()
+        ask(statement)
+        slowest = max(slowest, time.perf_counter() - start)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return Bombed(len(statements), max(slowest - _DEADLINE, 0.001), grown / 1024)
+
+
+def _stopped_bombs(place: Place, _: Path) -> Bombed:
+    import auditlake
+    from tests.desk.lakes import session
+
+    with session(auditlake.open(place.lake), seconds=_DEADLINE, memory_mb=512) as opened:
+        opened.sql("select 1")
+
+        def ask(statement: str) -> None:
+            with suppress(auditlake.AuditLakeError):
+                opened.sql(statement)
+
+        return _bombed(place, ask)
+
+
+def _killed_bombs(place: Place, _: Path) -> Bombed:
+    def ask(statement: str) -> None:
+        script = f"import duckdb; duckdb.connect(config={{'memory_limit': '512MB'}}).execute({statement!r}).fetchall()"
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([sys.executable, "-c", script], timeout=_DEADLINE, check=False, stderr=subprocess.DEVNULL)
+
+    return _bombed(place, ask)
 
 
 def _command(place: Place, _: Path) -> str:

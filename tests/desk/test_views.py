@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from auditlake.desk.session import VIEWS, AuditSession
 from auditlake.desk.tables import TooMuch, _stopped
 from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.policies.evaluate import evaluate
 from tests.desk.lakes import NOW, make_lake, session
 from tests.desk.test_process import OPENING
 
@@ -153,6 +156,25 @@ def test_ledger_is_cut(tmp_path: Path) -> None:
     with session(lake, snapshot=1, as_of=NOW + timedelta(days=1)) as opened:
         found = opened.sql("select kind from ledger order by number").fetchall()
     assert found[-3:] == [("append",), ("policy-change",), ("policy-change",)]
+
+
+def test_what_was_judged_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one question has not the time for all policies, the next goes on behind those that are judged."""
+    asked: list[int] = []
+
+    def slow(connection: Any, wanted: Sequence[Any], *others: Any) -> Iterator[Any]:
+        asked.append(len(wanted))
+        for answers in evaluate(connection, wanted, *others):
+            yield answers
+            if len(asked) == 1:
+                raise TooMuch("it took longer than it may")
+
+    monkeypatch.setattr("auditlake.policies.evaluate.evaluate", slow)
+    with session(make_lake(tmp_path / "lake")) as opened:
+        with pytest.raises(StoppedError, match="to make the view findings"):
+            opened.sql("select * from findings")
+        assert len(opened.sql("select * from findings").fetchall()) > 0
+    assert asked == [4, 3]
 
 
 def test_held(tmp_path: Path) -> None:
