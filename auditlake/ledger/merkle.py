@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from struct import iter_unpack
 
 HASH_SIZE = 32
 """Bytes of a hash."""
@@ -35,9 +36,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def next_level(hashes: bytes) -> bytes:
     """The nodes over these hashes, two by two; an odd one at the end goes up as it is."""
     even = len(hashes) - len(hashes) % (2 * HASH_SIZE)
-    pairs = range(0, even, 2 * HASH_SIZE)
-    nodes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_SIZE]).digest() for at in pairs])
-    return nodes + hashes[even:]
+    pairs = iter_unpack(f"{2 * HASH_SIZE}s", memoryview(hashes)[:even])
+    return b"".join([sha256(b"\x01" + pair).digest() for (pair,) in pairs]) + hashes[even:]
 
 
 def root(hashes: bytes) -> bytes:
