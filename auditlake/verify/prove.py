@@ -38,6 +38,7 @@ from auditlake.verify.tree import LedgerEntry, read_tree
 FORMAT = "auditlake-proof/1"
 _NUMBERS = {"timestamp", "ingested_at", "batch", "seq"}
 _EPOCH = date(1970, 1, 1)
+_WHICH = "auditlake verify says which"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,15 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
         leaves = part_leaves(connection, event["batch"], day)
     takings, _ = read_takings(layout, tree.entries)
     if taking := takings.get((event["batch"], day)):
-        leaves = as_appended(leaves, taking.replaced)
+        try:
+            leaves = as_appended(leaves, taking.replaced)
+        except ValueError as error:
+            raise LedgerError(f"the part of the event is not what was recorded: {error}", hint=_WHICH) from None
+        if event["seq"] in taking.replaced:
+            raise LedgerError(
+                f"event {event_id!r} is not what was recorded any more: personal data in it was replaced",
+                hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
+            )
     entry, parts = _entry(tree.entries, event["batch"], event_id)
     rotations = [
         {name: str(each.said["details"][name]) for name in ("old", "new", "note")}
@@ -150,7 +159,7 @@ def _spelled(
     place = [seq for seq, _ in leaves].index(event["seq"])
     which = [part.day for part in parts].index(day) if day in {part.day for part in parts} else -1
     if hashes[place * HASH_SIZE :][:HASH_SIZE] != leaf_hash(canonical(event)) or parts[which].root != root(hashes):
-        raise LedgerError("the event, or one of its part, is not what was recorded", hint="auditlake verify says which")
+        raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
     above = b"".join(leaf_hash(part.data) for part in parts)
     size = len(tree) // HASH_SIZE
     return json.dumps({

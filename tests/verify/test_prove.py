@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
@@ -23,7 +25,7 @@ from auditlake.verify.prove import canonical, prove, verify_proof
 from tests.ledger import oracle
 from tests.ledger.test_leaves import events as any_events
 from tests.store.lakes import copied, opened, write_events
-from tests.verify.lakes import full_lake
+from tests.verify.lakes import ERASED, full_lake, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +47,31 @@ def key(lake: AuditLake) -> str:
 
 def test_every_event_has_a_proof(lake: AuditLake) -> None:
     """There is a proof of every event that is as it was recorded; of one that was erased there is none."""
-    proven = 0
+    proven, erased = 0, []
     for event_id, user in lake.sql("select event_id, user_id from events"):
         if user == "pseudonym":
-            with pytest.raises(LedgerError, match="not what was recorded"):
+            with pytest.raises(LedgerError, match="not what was recorded any more: personal data in it was replaced"):
                 lake.prove(event_id)
+            erased.append(event_id)
             continue
         shown = verify_proof(lake.prove(event_id), key(lake))
         assert (shown.event["event_id"], shown.event["user_id"], shown.signed_by) == (event_id, user, key(lake))
         assert shown.recorded == "2026-04-01T00:00:00+00:00"
         proven += 1
     assert proven > 20
+    assert erased
+
+
+def test_an_erased_event_that_was_changed(lake: AuditLake) -> None:
+    """Where what became of an erased event is another one, no event of its part has a proof, and the reason is said."""
+    (file,) = [file for file in lake.snapshot().files if file.day == ERASED]
+    path = lake.layout.events / file.path
+    rows = [row | {"action": "other"} if row["user_id"] == "pseudonym" else row for row in rows_of(lake, ERASED)]
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)
+
+    for row in rows:
+        with pytest.raises(LedgerError, match="not what the ledger says became of it"):
+            lake.prove(row["event_id"])
 
 
 def test_no_proof(lake: AuditLake, tmp_path: Path) -> None:
