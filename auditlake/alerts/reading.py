@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
 from auditlake.events.schema import CANONICAL, SELF
@@ -17,7 +19,7 @@ from auditlake.sources.model import Damage
 from auditlake.sources.split import split_lines
 from auditlake.sqlfiles import statement
 from auditlake.store.load import Load
-from auditlake.store.staging import stage
+from auditlake.store.staging import STAGED, stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +54,7 @@ class _Bytes:
 
 
 class Mapper:
-    """Brings lines into the table ``staged`` of a connection: mapped, with their times read and everything judged.
+    """Lets statements of a connection read lines as ``staged``: mapped, with their times read and everything judged.
 
     Args:
         connection: Where.
@@ -65,7 +67,6 @@ class Mapper:
         self._event_types = event_types
         self._max = max_record
         self._base = 0
-        connection.execute(statement("ingest/stage.sql", "staged").text)
 
     def stage(self, lines: Sequence[bytes], own: Sequence[bytes] = ()) -> None:
         """Replace what is staged by these lines; each record of the mapper's life has its own ``seq``.
@@ -74,11 +75,10 @@ class Mapper:
             lines: What applications logged.
             own: What auditlake says about itself.
         """
-        self._connection.execute(statement("ingest/stage.sql", "staged").text)
-        self._add(lines, CANONICAL)
-        self._add(own, SELF)
+        rows = [*self._mapped(lines, CANONICAL), *self._mapped(own, SELF)]
+        self._connection.register("staged", pa.concat_tables(rows) if rows else STAGED.empty_table())
 
-    def _add(self, lines: Sequence[bytes], source: str) -> None:
+    def _mapped(self, lines: Sequence[bytes], source: str) -> Iterator[pa.Table]:
         load = Load()
         read = 0
         for batch in split_lines(_Bytes(lines), self._max):
@@ -86,10 +86,10 @@ class Mapper:
             if len(batch):
                 load.add(0, batch, self._base, source)
             if load.full:
-                stage(self._connection, load, self._event_types)
+                yield stage(self._connection, load, self._event_types).rows
                 load = Load()
         if load.batches:
-            stage(self._connection, load, self._event_types)
+            yield stage(self._connection, load, self._event_types).rows
         self._base += read
 
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+from auditlake.ledger.hashing import digests
 from auditlake.ledger.merkle import HASH_SIZE, GrowingTree, leaf_hash, root
 from auditlake.sqlfiles import statement
 
@@ -37,6 +38,9 @@ COLUMNS = (
 MARK = 2
 """How many bytes of each leaf are kept, so that a verification can say which row of a part is another one."""
 _ROWS = 122_880
+_PIECE = 8_192
+"""How many events' bytes are hashed at a time."""
+_ORDER = "batch, day, seq"
 _EPOCH = date(1970, 1, 1)
 
 
@@ -60,13 +64,49 @@ def batch_root(parts: Iterable[Part]) -> bytes:
     return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
 
 
+def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duckdb.DuckDBPyRelation:
+    """The leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and leaf."""
+    part = statement("ledger/leaves.sql", "leaves")
+    return connection.sql(part.text, params=part.bind({"hashed": hashed}))
+
+
+def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> list[tuple[Part, bytes]]:
+    """The parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
+
+    Args:
+        connection: Where.
+        many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it; some 60 bytes of each event must
+            then find room in memory.
+    """
+    found = (many_parts if many else parts)(connection, marks := bytearray())
+    ends = list(accumulate((MARK * part.rows for part in found), initial=0))
+    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(found, pairwise(ends), strict=True)]
+
+
 def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
     """The parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each event.
 
-    DuckDB sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow with them.
+    DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
+    with them.
     """
-    relation = connection.sql(statement("ledger/leaves.sql", "leaves").text)
-    return roots(relation.to_arrow_reader(_ROWS), marks)
+    return roots(leaves(connection).order(_ORDER).to_arrow_reader(_ROWS), marks)
+
+
+def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
+    """The same, quicker, where some 60 bytes of each event find room in memory (:mod:`auditlake.ledger.hashing`)."""
+    import numpy as np
+    import pyarrow as pa
+
+    pieces = []
+    for piece in leaves(connection, hashed=False).to_arrow_reader(_PIECE):
+        buffers = [None, pa.py_buffer(digests(piece["leaf"]))]
+        hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(HASH_SIZE), len(piece), buffers)
+        pieces.append(piece.set_column(3, "leaf", hashes))
+    if not pieces:
+        return []
+    table = pa.Table.from_batches(pieces)
+    order = np.lexsort([table[name].to_numpy() for name in ("seq", "day", "batch")])
+    return roots(table.take(pa.array(order)).to_batches(max_chunksize=_ROWS), marks)
 
 
 def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:

@@ -20,8 +20,8 @@ from auditlake.ledger.entry import Taken
 from auditlake.policies.compile import Step
 from auditlake.retention.taking import keep_leaves
 from auditlake.sqlfiles import statement
+from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.delta import DataFile, file_paths
-from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import Pseudonyms
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 from auditlake.errors import InputChangedError, SourceError
 from auditlake.sources.model import KEPT, Damage, InputFile
 
-CHUNK = 32 * 1024 * 1024
+CHUNK = 8 * 1024 * 1024
 """How much a chunk holds unless the input ends before."""
 PEEK = 256 * 1024
 """How much recognition looks at."""

@@ -20,10 +20,10 @@ from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
+from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.durable import make_folders, rename_synced, sync_folder
 from auditlake.store.failures import explained
 from auditlake.store.history import removal_times
-from auditlake.store.ingest import data_file, write_parquet
 from auditlake.store.layout import Layout, part_day_and_digest, partition_day
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.table import LOCK_SECONDS

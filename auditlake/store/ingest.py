@@ -6,23 +6,25 @@ so that what is decided on a snapshot is committed on that snapshot.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from auditlake.engine.duck import connect, rows, view_events
-from auditlake.engine.text import literal
 from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError, UnrecognisedInputError
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger import hashing
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import UNRECOGNISED, open_records
@@ -30,25 +32,29 @@ from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
-from auditlake.store.durable import make_folders, rename_synced, sync_file
+from auditlake.store.dayfile import data_file, write_rows
+from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.erased import excuse_erased
 from auditlake.store.history import keeps_quarantine
-from auditlake.store.layout import Layout, part_path
+from auditlake.store.layout import Layout
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.recorded import settle_ledger
+from auditlake.store.staged import Staged
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "1000MB"
-"""What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, Arrow and Python."""
+_MEMORY = "500MB"
+"""What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, staged rows and Python."""
+_FILE_BYTES = 128 * 1024 * 1024
+"""How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
+_AHEAD = 12
+"""How many batches are cut ahead: about as many as are staged together."""
 _EPOCH_DAY = date(1970, 1, 1)
-_SCATTERED = 8
-"""From how many days in a row group on sorting everything once beats gathering each day by itself."""
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
@@ -159,7 +165,8 @@ class _Run:
         self._seq = 0
         self._load = Load()
         self._unidentified = False
-        for name in ("staged", "places", "digests"):
+        self._staged = Staged(folder)
+        for name in ("places", "digests"):
             self._run("ingest/stage.sql", name)
 
     def close(self) -> None:
@@ -218,28 +225,24 @@ class _Run:
         load, self._load = self._load, Load()
         if not load.batches:
             return
-        for seq, reason, detail in stage(self._connection, load, self._options.event_types):
+        mapped = stage(self._connection, load, self._options.event_types)
+        for seq, reason, detail in mapped.refused:
             index, batch, i = load.find(seq)
             self._refuse(index, _rejected(batch, i, reason, detail, self._options.max_record))
-        self._refuse_unmappable(load)
-        self._digest_unidentified(load)
+        if mapped.rows["event_id"].null_count:
+            self._digest_unidentified(load, mapped.rows)
+        self._staged.add(mapped.rows)
         self._connection.register("new_places", load.places())
         self._run("ingest/stage.sql", "keep_places")
         self._connection.unregister("new_places")
 
-    def _refuse_unmappable(self, load: Load) -> None:
-        for seq, reason, detail in self._rows("ingest/stage.sql", "refused", {"first": load.first}):
-            index, batch, i = load.find(seq)
-            phrase, _, more = reason.partition(": ")
-            self._refuse(index, _rejected(batch, i, phrase, more or detail or "", self._options.max_record))
-
-    def _digest_unidentified(self, load: Load) -> None:
-        ((count,),) = self._rows("ingest/stage.sql", "unidentified", {"first": load.first})
-        if count:
-            self._unidentified = True
-            self._connection.register("raws", load.raws())
-            self._run("ingest/stage.sql", "keep_digests", {"first": load.first, "source": load.source})
-            self._connection.unregister("raws")
+    def _digest_unidentified(self, load: Load, rows: pa.Table) -> None:
+        self._unidentified = True
+        self._connection.register("raws", load.raws())
+        self._connection.register("unidentified", rows.select(["seq", "event_id"]))
+        self._run("ingest/stage.sql", "keep_digests", {"source": load.source})
+        self._connection.unregister("unidentified")
+        self._connection.unregister("raws")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
         """Quarantine a record of an input."""
@@ -281,6 +284,7 @@ class _Run:
     def _identify(self) -> None:
         """Give every record an id."""
         self._stage()
+        self._staged.show(self._connection)
         self._mark_bounds()
         if self._unidentified:
             self._run("ingest/land.sql", "identified")
@@ -374,34 +378,53 @@ class _Run:
         return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
 
     def _write(self, batch: int, now: datetime) -> tuple[delta.DataFile, ...]:
-        """Every day's file, written, synced and under its final name."""
-        self._run("ingest/land.sql", "landing")
-        ((scattering,),) = self._rows("ingest/land.sql", "scattering")
-        if scattering > _SCATTERED:
-            self._run("ingest/land.sql", "sorted_landing")
-            self._run("ingest/land.sql", "landing_from_sorted")
-        days = self._rows("ingest/land.sql", "landing_days")
-        done = 0
+        """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
+        pieces = [(day, read) for day in self._staged.days() for read in self._staged.gather(day, _FILE_BYTES)]
+        drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
+        write = partial(self._write_piece, batch=batch, now=now)
         written: list[tuple[Path, delta.DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
-            for pair in pool.map(lambda day: self._write_day(day, batch, now), days):
-                written.append(pair)
-                done += 1
-                self._listen(Progress("writing", done, len(days), ""))
+            pool.submit(hashing.expect, self._seq)  # the ledger's part comes next: load for it beside the first file
+            for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
+                written += [(draft, file)] if file else []
+                self._listen(Progress("writing", done, len(pieces), ""))
         for _, file in written:
             make_folders((self._layout.events / file.path).parent, below=self._layout.events)
         rename_synced((draft, self._layout.events / file.path) for draft, file in written)
         return tuple(file for _, file in written)
 
-    def _write_day(
-        self, day: tuple[int, int, datetime, datetime], batch: int, now: datetime
-    ) -> tuple[Path, delta.DataFile]:
-        number, count, first, last = day
-        draft = self._folder / f"day-{number}.parquet"
-        part = statement("ingest/land.sql", "one_day")
+    def _write_piece(
+        self, piece: tuple[int, Callable[[], pa.Table]], draft: Path, *, batch: int, now: datetime
+    ) -> delta.DataFile | None:
+        """One file, in the order of time; None where nothing of it lands."""
+        day, read = piece
+        rows = self._landing(read())
+        if not len(rows):
+            return None
+        rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
+        rows = rows.append_column("ingested_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(rows)))
+        rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows)))
+        rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
+        write_rows(rows.select(FILE_COLUMNS), draft)
+        first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
+        return data_file(draft, _EPOCH_DAY + timedelta(days=day), len(rows), first, last)
+
+    def _landing(self, rows: pa.Table) -> pa.Table:
+        """Of staged rows those that land, each with its id."""
+        seqs = rows["seq"].to_numpy()
+        between = {"first": int(seqs.min()), "last": int(seqs.max())}
         with self._connection.cursor() as cursor:
-            write_parquet(cursor, part.text, {"day": number, "batch": batch, "ingested_at": now}, draft)
-        return draft, data_file(draft, _EPOCH_DAY + timedelta(days=number), count, first, last)
+            lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
+            if len(lost):
+                rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
+            if rows["event_id"].null_count:
+                given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
+                places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
+                ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
+                rows = rows.set_column(
+                    rows.schema.get_field_index("event_id"), "event_id", compute.coalesce(rows["event_id"], ids)
+                )
+        return rows
 
     # SQL
 
@@ -414,28 +437,12 @@ class _Run:
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
 
 
-def write_parquet(cursor: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path) -> None:
-    """Write the rows of a query as a zstd Parquet file, synced, private to the owner."""
-    # Level 1 is a fifth quicker than the usual 3, and day files sorted by time come out no larger.
-    options = "format parquet, compression zstd, compression_level 1"
-    cursor.execute(f"copy ({query}) to {literal(str(target))} ({options})", dict(values) or None)
-    target.chmod(0o600)
-    sync_file(target)
-
-
-def data_file(draft: Path, day: date, count: int, first: datetime | None, last: datetime | None) -> delta.DataFile:
-    """Describe a written file: its final name is made of the SHA-256 of its bytes."""
-    with draft.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return delta.DataFile(part_path(day, digest), day, draft.stat().st_size, count, first, last)
-
-
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the next one being cut while one is worked on."""
+    """The same batches, the next ones being cut while those before are worked on."""
     with ThreadPoolExecutor(1, "auditlake-cut") as pool:
-        waiting = pool.submit(next, batches, None)
-        while (batch := waiting.result()) is not None:
-            waiting = pool.submit(next, batches, None)
+        waiting = deque(pool.submit(next, batches, None) for _ in range(_AHEAD))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, batches, None))
             yield batch
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from itertools import accumulate, groupby, pairwise
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ _MEMORY = "256MB"
 """What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
 _HASHED = 200_000
 """From how many rows on they are hashed by a statement of their own."""
+_ROOM = 2_000_000
+"""Up to how many their leaves are put in order in memory."""
 
 
 def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepared:
@@ -171,13 +173,15 @@ def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...
     if not files:
         return (), {}
     from auditlake.engine.duck import connect
+    from auditlake.ledger import hashing
 
+    many = hashing.expect(sum(file.rows for file in files))
     with (
         workspace(layout.staging) as spill,
         connect(temp=spill, memory=_MEMORY, exact_try=False) as connection,
-        ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB hashes for the other
+        ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB reads for the other
     ):
-        hashed = pool.map(partial(_hash, connection, layout), _stretches(files))
+        hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
         found = sorted(pair for pairs in hashed for pair in pairs)
     marks = b"".join(own for _, own in found)
     return tuple(part for part, _ in found), {"marks": keep_marks(layout, marks)} if marks else {}
@@ -196,17 +200,15 @@ def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
 
 
 def _hash(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence[DataFile]
-) -> Iterable[tuple[Part, bytes]]:
+    connection: duckdb.DuckDBPyConnection, layout: Layout, many: bool, files: Sequence[DataFile]
+) -> list[tuple[Part, bytes]]:
     """The parts of the rows of files, each with its marks."""
     from auditlake.engine.duck import view_events
-    from auditlake.ledger.leaves import MARK, parts
+    from auditlake.ledger.leaves import hash_events
 
     with connection.cursor() as cursor:
         view_events(cursor, [layout.events / file.path for file in files], columns=FILE_COLUMNS)
-        found = parts(cursor, marks := bytearray())
-    ends = list(accumulate((MARK * part.rows for part in found), initial=0))
-    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(found, pairwise(ends), strict=True)]
+        return hash_events(cursor, many=many and sum(file.rows for file in files) <= _ROOM)
 
 
 def _file(file: DataFile) -> EntryFile:

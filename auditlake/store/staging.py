@@ -1,12 +1,17 @@
-"""Records become rows of the table ``staged`` of a DuckDB: judged, mapped, their times read."""
+"""Records become rows: judged, mapped, their times read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from auditlake.engine.duck import rows, without
-from auditlake.events.schema import CANONICAL, SELF
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
+from auditlake.engine.duck import without
+from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS, SELF
 from auditlake.sources.strictjson import why_not_an_object
 from auditlake.sqlfiles import statement
 from auditlake.store.load import Load
@@ -15,54 +20,65 @@ if TYPE_CHECKING:
     import duckdb
 
 _FILE = "ingest/stage.sql"
+STAGED = pa.schema(
+    [("seq", pa.int64())]
+    + [(name, pa.timestamp("us", "UTC") if name == "timestamp" else pa.string()) for name in CANONICAL_FIELDS]
+    + [("source", pa.string()), ("event_day", pa.int64())]
+)
+"""The columns of a record that was mapped; ``event_day`` is the day since 1970."""
 
 
-def stage(
-    connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]
-) -> Sequence[tuple[int, str, str]]:
-    """Add the records of a load to ``staged``, which must be there; some get a ``reason`` instead of an event.
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What became of the records of a load."""
+
+    rows: pa.Table
+    """Those that can become events, as :data:`STAGED` says."""
+    refused: list[tuple[int, str, str]]
+    """The others: seq, reason and detail of each."""
+
+
+def stage(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> Mapped:
+    """Map and judge the records of a load.
 
     Args:
         connection: Where.
         load: Records of one source.
         event_types: The types that the lake knows.
-
-    Returns:
-        The records that are not strictly JSON objects, and so are not staged: seq, reason and detail of each.
     """
     mapped = CANONICAL if load.source == SELF else load.source
-    mapping = statement(f"sources/{mapped}.sql", mapped)
+    own = mapped == CANONICAL
     connection.register("loaded", load.table())
-    _run(connection, "objects")
     # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-    _run(connection, "records" if mapped == CANONICAL else "records_with_distinct_keys")
-    connection.execute(f"create or replace temp view mapped as {mapping.text}")
+    connection.execute(statement(f"sources/{CANONICAL}.sql" if own else _FILE, "keyed").text)
+    for name in ("objects", "records" if own else "records_with_distinct_keys"):
+        connection.execute(statement(_FILE, name).text)
+    connection.execute(f"create or replace temp view mapped as {statement(f'sources/{mapped}.sql', mapped).text}")
     # A filter on the keys of a record that is pushed below them would read them twice.
     with without(connection, "filter_pushdown"):
-        refused = _judge(connection, load, event_types) if _map(connection, load, event_types) < len(load) else []
+        rows = _map(connection, load, event_types)
+        rows, refused = (rows, []) if len(rows) == len(load) else _judge(connection, load, event_types, rows)
     connection.unregister("loaded")
-    return refused
+    return _parted(rows, refused)
 
 
-def _map(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> int:
-    """Stage the events of the view ``records``, and say how many there were."""
+def _map(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> pa.Table:
+    """The rows of the view ``records``, some with a reason why they are no event."""
     values = {
         "source": load.source,
         "event_types": sorted(event_types),
         "verbatim": load.source not in {CANONICAL, SELF},
     }
     part = statement(_FILE, "stage")
-    ((count,),) = connection.execute(part.text, part.bind(values)).fetchall()
-    return int(count)
+    return connection.sql(part.text, params=part.bind(values)).to_arrow_table()
 
 
 def _judge(
-    connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]
-) -> list[tuple[int, str, str]]:
-    """Judge strictly what DuckDB could not clear: refuse it, or stage it after all."""
+    connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str], rows: pa.Table
+) -> tuple[pa.Table, list[tuple[int, str, str]]]:
+    """Judge strictly what DuckDB could not clear: refuse it, or map it after all."""
     refused, cleared = [], []
-    part = statement(_FILE, "unstaged")
-    for (seq,) in rows(connection, part.text, part.bind({"first": load.first})):
+    for seq in np.setdiff1d(load.seqs(), rows["seq"].to_numpy(), assume_unique=True).tolist():
         _, batch, i = load.find(seq)
         if verdict := why_not_an_object(batch.raw(i)):
             refused.append((seq, *verdict))
@@ -70,11 +86,18 @@ def _judge(
             cleared.append(seq)
     if cleared:
         connection.register("loaded", load.table(cleared))
-        _run(connection, "cleared_records")
-        _map(connection, load, event_types)
-    return refused
+        connection.execute(statement(_FILE, "cleared_records").text)
+        rows = pa.concat_tables([rows, _map(connection, load, event_types)])
+    return rows, refused
 
 
-def _run(connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[str, object] | None = None) -> None:
-    part = statement(_FILE, name)
-    connection.execute(part.text, part.bind(dict(values or {})) or None)
+def _parted(rows: pa.Table, refused: list[tuple[int, str, str]]) -> Mapped:
+    """The rows that are events, and the others among what is refused."""
+    reasons = rows["reason"]
+    if reasons.null_count < len(rows):
+        bad = rows.filter(compute.is_valid(reasons)).sort_by("seq")
+        for seq, reason in zip(bad["seq"].to_pylist(), bad["reason"].to_pylist(), strict=True):
+            phrase, _, detail = reason.partition(": ")
+            refused.append((seq, phrase, detail))
+        rows = rows.filter(compute.is_null(reasons))
+    return Mapped(rows.drop_columns(["reason"]), refused)

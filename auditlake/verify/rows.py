@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import connect, view_events
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.ledger.leaves import Part, roots
+from auditlake.ledger.leaves import Part, leaves, parts
 from auditlake.ledger.merkle import root
 from auditlake.sqlfiles import statement
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = "700MB"
-_BATCH_ROWS = 122_880
 _ROWS = 1_000_000
 """About how many rows are hashed by one statement: many small days together."""
 _EPOCH = date(1970, 1, 1)
@@ -96,16 +95,12 @@ def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Pa
             connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
         ):
             view_events(connection, files, columns=FILE_COLUMNS)
-            parts = roots(_leaves(connection).to_arrow_reader(_BATCH_ROWS))
-            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in parts]
+            found = parts(connection)
+            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in found]
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
         return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
-
-
-def _leaves(connection: duckdb.DuckDBPyConnection) -> Any:
-    return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
 def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
@@ -123,7 +118,7 @@ def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
 def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) -> list[tuple[int, bytes]]:
     """``seq`` and leaf of the rows of one part of the view ``events``, in order."""
     number = (day - _EPOCH).days
-    rows = _leaves(connection).filter(f"batch = {batch:d} and day = {number:d}").to_arrow_table()
+    rows = leaves(connection).filter(f"batch = {batch:d} and day = {number:d}").to_arrow_table()
     return sorted(zip(rows["seq"].to_pylist(), rows["leaf"].to_pylist(), strict=True))
 
 

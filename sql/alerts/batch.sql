@@ -35,7 +35,6 @@ with identified as (
       event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address
     ) as content
   from staged
-  where reason is null
 ),
 
 placed as (

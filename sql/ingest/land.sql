@@ -28,8 +28,8 @@ from digests
 left join occurrences on digests.seq = occurrences.seq;
 
 -- name: candidates()
--- Everything that could become an event, with its id.
-create or replace view candidates as
+-- Everything that is `staged`, with its id.
+create or replace temp view candidates as
 select
   staged.seq,
   coalesce(staged.event_id, identified.event_id) as event_id,
@@ -43,15 +43,13 @@ select
   metadata,
   session_id,
   ip_address,
-  source,
-  event_day
+  source
 from staged
-left join identified on staged.seq = identified.seq
-where reason is null;
+left join identified on staged.seq = identified.seq;
 
 -- name: candidates_with_own_ids()
 -- The same where every record brought its id.
-create or replace view candidates as
+create or replace temp view candidates as
 select
   seq,
   event_id,
@@ -65,10 +63,8 @@ select
   metadata,
   session_id,
   ip_address,
-  source,
-  event_day
-from staged
-where reason is null;
+  source
+from staged;
 
 -- name: repeated()
 -- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
@@ -167,9 +163,24 @@ where conflicts
   and losers.seq < $behind
 order by places.seq;
 
+-- name: lost($first, $last)
+-- Which of the records from $first to $last do not land.
+-- returns: seq
+select seq
+from losers
+where seq between $first and $last;
+
+-- name: given_ids($first, $last)
+-- The ids that were made for records from $first to $last.
+-- returns: seq, event_id
+select seq, event_id
+from identified
+where seq between $first and $last
+order by seq;
+
 -- name: landing()
 -- What lands.
-create or replace view landing as
+create or replace temp view landing as
 select
   event_id,
   event_type,
@@ -183,66 +194,6 @@ select
   session_id,
   ip_address,
   source,
-  candidates.seq,
-  event_day
+  candidates.seq
 from candidates
 anti join losers on candidates.seq = losers.seq;
-
--- name: scattering()
--- How many days the records of one row group have, on average: logs come in the order of time, so mostly one or two.
--- returns: days
-select count(*) / greatest(count(distinct row_group), 1) as days
-from (
-  select distinct
-    rowid // 122880 as row_group,
-    event_day
-  from staged
-  where reason is null
-);
-
--- name: sorted_landing()
--- The same in the order of the files, where each day would otherwise have to be gathered from everywhere.
-create or replace table sorted_landing as
-select *
-from landing
-order by event_day, "timestamp", seq;
-
--- name: landing_from_sorted()
-create or replace view landing as
-select *
-from sorted_landing;
-
--- name: landing_days()
--- The days that get a file.
--- returns: event_day, rows, first, last
-select
-  event_day,
-  count(*) as events,
-  min("timestamp") as first_event,
-  max("timestamp") as last_event
-from landing
-group by event_day
-order by event_day;
-
--- name: one_day($day, $ingested_at, $batch)
--- The rows of one day's file in the order of time, without the partition column.
-select
-  event_id,
-  event_type,
-  "timestamp",
-  user_id,
-  action,
-  resource,
-  status,
-  details,
-  metadata,
-  session_id,
-  ip_address,
-  source,
-  $ingested_at as ingested_at,
-  cast($batch as bigint) as batch,
-  seq,
-  cast(null as blob) as salt
-from landing
-where event_day = $day
-order by "timestamp", seq;

@@ -1,23 +1,3 @@
--- name: staged()
--- Where records wait, mapped, until the whole ingest is read. seq is the record's number in the ingest.
-create or replace table staged (
-  seq bigint,
-  event_id varchar,
-  event_type varchar,
-  "timestamp" timestamptz,
-  user_id varchar,
-  action varchar,
-  resource varchar,
-  status varchar,
-  details varchar,
-  metadata varchar,
-  session_id varchar,
-  ip_address varchar,
-  source varchar,
-  event_day bigint,
-  reason varchar
-);
-
 -- name: places()
 -- Where each record stands in its input, in case it has to be shown.
 create or replace temp table places (
@@ -35,58 +15,53 @@ create or replace temp table digests (
   digest varchar
 );
 
+-- name: keyed()
+-- What is `loaded`, with the keys of each record; none of them is known beforehand to be in order.
+create or replace temp view keyed as
+select
+  record,
+  "text",
+  try(json_keys("text")) as present,
+  false as in_order
+from loaded;
+
 -- name: objects()
--- Of what is `loaded`, the records that are JSON objects beyond doubt, with their keys. DuckDB also takes trailing
--- commas, NaN and Infinity, so what may hold one is left out, for a stricter parser to judge. Each pattern begins with a
--- byte that is quick to find.
+-- Of these, the records that are JSON objects beyond doubt. DuckDB also takes trailing commas, NaN and Infinity, so what
+-- may hold one is left out, for a stricter parser to judge. Each pattern begins with a byte that is quick to find.
 create or replace temp view objects as
-select record, "text", present
-from (
-  select record, "text", try(json_keys("text")) as present
-  from loaded
-)
-where present is not null
-  and "text" like '{%'
-  and not regexp_matches("text", ':\s*-?(?i:nan|inf)')
-  and not regexp_matches("text", '\[\s*-?(?i:nan|inf)')
-  and not regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])');
+select * exclude (in_order)
+from keyed
+where in_order
+  or (
+    present is not null
+    and "text" like '{%'
+    and not regexp_matches("text", ':\s*-?(?i:nan|inf)')
+    and not regexp_matches("text", '\[\s*-?(?i:nan|inf)')
+    and not regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])')
+  );
 
 -- name: records()
 -- What a mapping reads that looks for repeated keys by itself.
 create or replace temp view records as
-select record, "text", present
 from objects;
 
 -- name: records_with_distinct_keys()
 -- What every other mapping reads: of a key that comes twice DuckDB would take one.
 create or replace temp view records as
-select record, "text", present
 from objects
 where list_unique(present) = len(present);
 
 -- name: cleared_records()
 -- The same of records that a stricter parser has cleared.
 create or replace temp view records as
-select record, "text", json_keys("text") as present
-from loaded;
-
--- name: unstaged($first)
--- Records of what is `loaded`, its first being $first, that were not staged.
--- returns: record
-select record
-from loaded
-where record not in (
-  select seq
-  from staged
-  where seq >= $first
-)
-order by record;
+select * exclude (in_order)
+from keyed;
 
 -- name: stage($source, $event_types, $verbatim)
--- One batch of mapped records into `staged`, with the time read and everything judged; `mapped` is the source's mapping.
+-- The records that `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has
+-- a reason why it is none.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
 -- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
-insert into staged
 with shaped as (
   select
     *,
@@ -134,7 +109,7 @@ select
     when event_type is null
     then 'event_type is missing'
     when not list_contains($event_types, event_type)
-    then 'unknown event type'
+    then 'unknown event type: ' || event_type
     when "timestamp" is null
     then 'timestamp is missing'
     when instant is null
@@ -144,37 +119,14 @@ select
   end as reason
 from timed;
 
--- name: refused($first)
--- What of the batch that begins at $first cannot become an event, and why.
--- returns: seq, reason, detail
-select
-  seq,
-  reason,
-  case reason
-    when 'unknown event type' then event_type
-    else ''
-  end as detail
-from staged
-where seq >= $first
-  and reason is not null
-order by seq;
-
--- name: unidentified($first)
--- How many records of the batch that begins at $first brought no id.
--- returns: records
-select count(*) as records
-from staged
-where seq >= $first
-  and event_id is null
-  and reason is null;
-
 -- name: keep_places()
 insert into places
 select seq, "lines", offsets, lengths
 from new_places;
 
--- name: keep_digests($first, $source)
--- The digests of those, over exactly their bytes: `raws` has each record's text, perhaps with white space behind it.
+-- name: keep_digests($source)
+-- The digests of what is `unidentified`, over exactly their bytes: `raws` has each record's text, perhaps with white space
+-- behind it.
 insert into digests
 select
   raws.record as seq,
@@ -183,8 +135,6 @@ select
 from raws
 semi join (
   select seq
-  from staged
-  where seq >= $first
-    and event_id is null
-    and reason is null
-) as unidentified on raws.record = unidentified.seq;
+  from unidentified
+  where event_id is null
+) as nameless on raws.record = nameless.seq;

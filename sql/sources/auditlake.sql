@@ -1,3 +1,58 @@
+-- name: keyed()
+-- What is `loaded`, with the fields of each record, and its keys. Most of what programs write has all fields in their
+-- order, no space between them and nothing escaped: where the fields put together again are the text, there is nothing
+-- else in it, so its keys need not be read. What DuckDB alone takes for a number may still be inside of a field.
+create or replace temp view keyed as
+with fields as (
+  select
+    record,
+    "text",
+    try(json_transform(
+      "text",
+      '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
+      || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
+      || '"ip_address":"VARCHAR"}'
+    )) as f
+  from loaded
+),
+
+compared as (
+  select
+    record,
+    "text",
+    f,
+    starts_with("text", concat(
+      '{"event_id":"', f.event_id, '","event_type":"', f.event_type, '","timestamp":"', f."timestamp",
+      if(f.user_id is null, '","user_id":null', '","user_id":"'), f.user_id,
+      if(f.user_id is null, ',"action":', '","action":'),
+      if(f.action is null, 'null', '"'), f.action,
+      if(f.action is null, ',"resource":', '","resource":'),
+      if(f.resource is null, 'null', '"'), f.resource,
+      if(f.resource is null, ',"status":', '","status":'),
+      if(f.status is null, 'null', '"'), f.status,
+      if(f.status is null, ',"details":', '","details":'),
+      coalesce(f.details, 'null'), ',"metadata":', coalesce(f.metadata, 'null'), ',"session_id":',
+      if(f.session_id is null, 'null', '"'), f.session_id,
+      if(f.session_id is null, ',"ip_address":', '","ip_address":'),
+      if(f.ip_address is null, 'null', '"'), f.ip_address,
+      if(f.ip_address is null, '}', '"}')
+    ))
+    and not coalesce(f.details ilike '%nan%' or f.details ilike '%inf%', false)
+    and not coalesce(f.metadata ilike '%nan%' or f.metadata ilike '%inf%', false) as in_order
+  from fields
+)
+
+select
+  record,
+  "text",
+  f,
+  case
+    when not in_order
+    then try(json_keys("text"))
+  end as present,
+  in_order
+from compared;
+
 -- name: auditlake()
 -- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
 -- the same). A field that is absent or null is null; a number or a boolean where text belongs becomes its JSON text.
@@ -5,27 +60,15 @@
 -- and source and ingested_at beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address, reason
-with fields as (
-  select
-    record,
-    "text",
-    json_transform(
-      "text",
-      '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
-      || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
-      || '"ip_address":"VARCHAR"}'
-    ) as f,
-    present
-  from records
-),
-
--- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
+with -- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
 judged as (
   select
     record,
     "text",
     f,
     case
+      when present is null
+      then null
       when f.event_id like '{%' or f.event_id like '[%'
         or f.event_type like '{%' or f.event_type like '[%'
         or f."timestamp" like '{%' or f."timestamp" like '[%'
@@ -57,7 +100,7 @@ judged as (
       then null
       else present
     end as doubtful
-  from fields
+  from records
 ),
 
 -- Of the others: the first key that comes twice, and the keys that are no field.

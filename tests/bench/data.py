@@ -218,7 +218,7 @@ def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int
 
 
 def _write_day(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date, low: int, high: int) -> DataFile:
-    from auditlake.store.ingest import data_file, write_parquet
+    from auditlake.store.dayfile import data_file, write_parquet
 
     connection.execute(f"""
         create or replace temp table landing as

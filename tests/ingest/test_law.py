@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -99,8 +100,30 @@ def records(draw: st.DrawFn) -> str:
     return draw(WHITE) + draw(st.sampled_from(damages)) + draw(WHITE)
 
 
+DECEIVING = (
+    '"a","x":"b"', '"a","user_id":"b"', '"a","event_id":"b"', '"a\\\\","action":"b"', '"\\u0061"', '"a\\/b"', '"a" ',
+    '"nan"', '"', "{}", 'null,"x":null',
+)  # fmt: skip
+"""What stands where a value belongs, and brings more than that."""
+
+
+PLAIN = ('"1"', '"login"', TIMES[0], '"alice"', "null", '"r"', '"success"', '{"a":1.5}', "{}", "null", '"::1"')
+NEARLY = ('{"a":NaN}', '{"a":[1,-inf]}', "nan", "[1,]", '{"nan":1}', '{"a":"inf"}')
+
+
+@st.composite
+def laid_out(draw: st.DrawFn) -> str:
+    """A line with all fields in their order and no space, as programs write it, or nearly so."""
+    values = list(PLAIN)
+    for place in draw(st.sets(st.integers(3, 10), min_size=1, max_size=2)):
+        values[place] = draw(st.sampled_from([*VALUES, *NEARLY, *NEARLY, *DECEIVING]))
+    values[0] = draw(st.sampled_from(['"1"', '"2"', "1", "null", '""', *DECEIVING[:3]]))
+    line = "{" + ",".join(f"{key}:{value}" for key, value in zip(KEYS, values, strict=True)) + "}"
+    return line + draw(st.sampled_from(["", "", "", " ", ",", "}", "x"]))
+
+
 OTHERS = st.sampled_from([*BAD, *VALUES, "", "\t", "   ", '{"event_type":"login"}'])
-LINES = st.integers(0, 11).flatmap(lambda number: OTHERS if number == 7 else records())
+LINES = st.integers(0, 11).flatmap(lambda number: OTHERS if number == 7 else laid_out() if number > 8 else records())
 
 
 @st.composite
@@ -132,10 +155,7 @@ def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {event["event_id"]: event for event in found}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(files(), min_size=1, max_size=2))
-def test_any_file(contents: list[bytes]) -> None:
-    """Landed rows, duplicates and quarantined bytes with their places are those of the oracle, file after file."""
+def agrees(contents: list[bytes]) -> None:
     with TemporaryDirectory() as folder:
         lake, path = made(Path(folder, "lake")), Path(folder, "events.jsonl")
         there: list[dict[str, Any]] = []
@@ -150,3 +170,39 @@ def test_any_file(contents: list[bytes]) -> None:
                 expected.read, len(expected.landed), expected.duplicates
             )  # fmt: skip
             assert by_id([seen(event) for event in events(lake)]) == by_id(there)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(files(), min_size=1, max_size=2))
+def test_any_file(contents: list[bytes]) -> None:
+    """Landed rows, duplicates and quarantined bytes with their places are those of the oracle, file after file."""
+    agrees(contents)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(laid_out(), min_size=10, max_size=40))
+def test_fields_in_order(lines: list[str]) -> None:
+    """The same where every line has all fields in their order and nothing else, or seems to."""
+    agrees(["\n".join(['{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}', *lines]).encode()])
+
+
+@pytest.mark.soak
+@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(laid_out(), min_size=10, max_size=40))
+def test_fields_in_order_often(lines: list[str]) -> None:
+    """The same, a thousand times."""
+    agrees(["\n".join(['{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}', *lines]).encode()])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(files(), min_size=2, max_size=3))
+def test_any_file_in_little_memory(contents: list[bytes]) -> None:
+    """The same where next to nothing is held in memory and a file takes few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.store.staged._HELD_BYTES", 2_000)
+        patch.setattr("auditlake.store.staged._TURNS", 2)
+        patch.setattr("auditlake.store.staged._ROWS_A_PIECE", 3)
+        patch.setattr("auditlake.store.ingest._FILE_BYTES", 3_000)
+        patch.setattr("auditlake.store.load._FULL_RECORDS", 20)
+        patch.setattr("auditlake.sources.split.BATCH_RECORDS", 20)
+        agrees(contents)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from auditlake.engine.duck import connect
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.ledger.leaves import COLUMNS, batch_root, parts
-from auditlake.sqlfiles import statement
+from auditlake.ledger import hashing
+from auditlake.ledger.leaves import COLUMNS, MARK, batch_root, hash_events, leaves, parts
 from tests.ledger import oracle
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -53,8 +53,8 @@ def shown(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> 
     connection.execute("create or replace view events as select * from given")
 
 
-def leaves(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
-    return [leaf for *_, leaf in connection.sql(statement("ledger/leaves.sql", "leaves").text).fetchall()]
+def in_order(connection: duckdb.DuckDBPyConnection) -> list[bytes]:
+    return [leaf for *_, leaf in leaves(connection).order("batch, day, seq").fetchall()]
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,11 @@ def test_leaves_and_roots_are_those_of_python(
     expected = oracle.parts(rows)
     found = parts(connection)
 
-    assert leaves(connection) == [
+    assert in_order(connection) == [
         oracle.leaf(each) for each in sorted(rows, key=lambda row: (row["batch"], row["timestamp"].date(), row["seq"]))
     ]
     assert {(part.batch, part.day): (part.rows, part.root) for part in found} == expected
+    assert hash_events(connection, many=True) == hash_events(connection)
     for batch in {row["batch"] for row in rows}:
         assert batch_root(part for part in found if part.batch == batch) == oracle.batch_root(expected, batch)
 
@@ -95,7 +96,7 @@ def test_hostile_values(change: dict[str, Any], connection: duckdb.DuckDBPyConne
     row = {**PLAIN, **change}
     shown(connection, [row])
 
-    assert leaves(connection) == [oracle.leaf(row)] != [oracle.leaf(PLAIN)]
+    assert in_order(connection) == [oracle.leaf(row)] != [oracle.leaf(PLAIN)]
 
 
 @given(events, events)
@@ -110,7 +111,7 @@ def test_a_known_leaf(connection: duckdb.DuckDBPyConnection) -> None:
     shown(connection, [row])
 
     assert oracle.canonical(row) == ("1:e5:login1775001600000000;0:6:naïve:::::::1775001600000000;1;0;4:AB00".encode())
-    assert [leaf.hex() for leaf in leaves(connection)] == [
+    assert [leaf.hex() for leaf in in_order(connection)] == [
         "58daf0ead35e90d4eac6bf22e005c934c0ac30e5e1bd4b52ba38de179095e645"
     ]
 
@@ -127,3 +128,23 @@ def test_stretches_over_many_batches_of_rows(connection: duckdb.DuckDBPyConnecti
         found = parts(connection)
 
     assert {(part.batch, part.day): (part.rows, part.root) for part in found} == oracle.parts(rows)
+
+
+def test_many_events(connection: duckdb.DuckDBPyConnection) -> None:
+    """Of thousands of events, hashed all at once, parts and marks are the same, and the marks are where they belong."""
+    rows = [
+        {**PLAIN, "seq": i, "batch": 1 + i % 2, "timestamp": NOW + timedelta(days=i % 3, hours=-(i % 7))}
+        for i in range(9_000)
+    ]
+    shown(connection, rows)
+    assert hashing.expect(hashing._WORTH)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.ledger.leaves._PIECE", 2_048)
+        patch.setattr("auditlake.ledger.leaves._ROWS", 3_000)
+        found = hash_events(connection, many=True)
+
+    assert found == hash_events(connection)
+    assert {(part.batch, part.day): (part.rows, part.root) for part, _ in found} == oracle.parts(rows)
+    expected = in_order(connection)
+    assert b"".join(marks for _, marks in found) == b"".join(leaf[:MARK] for leaf in expected)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.ledger import merkle
+from auditlake.ledger import hashing, merkle
 
 INPUTS = [
     bytes.fromhex(text)
@@ -131,6 +131,17 @@ def test_growing_is_the_same(steps: list[int]) -> None:
             grown.extend(hashes(before + step)[before * 32 :])
             assert grown.root() == merkle.root(hashes(grown.size))
             assert len(grown._rest) < 8 * 32
+
+
+@given(st.integers(0, 70))
+@settings(deadline=None)
+def test_nodes_hashed_together(size: int) -> None:
+    """A root is the same where the nodes of a level are hashed all at once."""
+    assert hashing.expect(hashing._WORTH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_FEW", 1)
+        assert hashing.is_quicker(1)
+        assert merkle.root(hashes(size)) == by_the_book([str(i).encode() for i in range(size)])
 
 
 def test_a_large_tree_grows() -> None:

@@ -111,12 +111,12 @@ def in_parallel(work: object, runs: int) -> Iterable[tuple[Path, int]]:
 def kill_at_calls(verb: str, template: Path, tmp_path: Path, most: int) -> None:
     log = tmp_path / "trace"
     counted = copied(template, tmp_path / "counted")
-    done = cli(counted, *words(verb, counted), prefix=strace.traced(log, strace.CALLS))
+    done = cli(counted, *words(verb, counted), prefix=strace.traced(log, (*strace.CALLS, "write")))
     assert done.returncode == 0, done.stderr
     check_survived(counted, verb)
     places = strace.places(log)
-    assert {"fsync", "rename", "linkat", "unlink", "mkdir", "pwrite64"} <= {call for call, _ in places}
-    points = strace.evenly(places, most)
+    assert {"fsync", "rename", "linkat", "unlink", "mkdir"} <= {call for call, _ in places}
+    points = strace.evenly(places, most - 3) + strace.evenly(strace.places(log, ["write"]), 3)
 
     def work(run: int) -> tuple[Path, int]:
         call, number = points[run]

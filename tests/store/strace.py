@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir",
-         "rmdir", "pwrite64", "ftruncate")  # fmt: skip
-"""What changes a disk, but for ``write``, which threads use to wake each other."""
+         "rmdir", "ftruncate")  # fmt: skip
+"""What changes a disk, but for ``write``, which threads use to wake each other, too."""
 _LINE = re.compile(r"^(?P<pid>\d+) +(?:<\.\.\. )?(?P<call>\w+)(?P<rest>.*)$")
 
 

@@ -155,7 +155,7 @@ def test_files_are_unlinked_after_the_log_is_synced(tmp_path: Path) -> None:
 
 
 MUTANTS = {
-    "import auditlake.store.ingest as m; m.sync_file = lambda _: None": ["a file before it gets its name"],
+    "import auditlake.store.dayfile as m; m.sync_file = lambda _: None": ["a file before it gets its name"],
     "import auditlake.store.delta as m; m.sync_file = lambda _: None": [
         "the entry before, before the commit", "the log entry before it gets its name",
         "the log entry before the summary",

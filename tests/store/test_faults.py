@@ -72,7 +72,7 @@ def test_failing_sync(verb: str, most: int, files: Path, tmp_path: Path) -> None
 
 @strace.needed
 def test_failing_call(files: Path, tmp_path: Path) -> None:
-    """The same where a write, rename, link, unlink or new folder fails."""
+    """The same where a rename, link, unlink or new folder fails."""
     others = tuple(call for call in strace.CALLS if call != "fsync")
 
     fail_at_calls("ingest", others, files, tmp_path, 6)

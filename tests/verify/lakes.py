@@ -16,8 +16,8 @@ from auditlake import AuditLake
 from auditlake.ledger import kept
 from auditlake.ledger.entry import Taken
 from auditlake.store import delta
+from auditlake.store.dayfile import data_file
 from auditlake.store.durable import make_folders
-from auditlake.store.ingest import data_file
 from auditlake.store.lock import exclusive
 from auditlake.verify.check import verify
 from auditlake.verify.model import VerifyReport
