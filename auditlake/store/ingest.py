@@ -22,7 +22,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.engine.duck import connect, rows, view_events
-from auditlake.errors import AuditLakeError, InputChangedError, StrictIngestError, UnrecognisedInputError
+from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import hashing
 from auditlake.sources.held import HeldLines, HeldStream
@@ -41,7 +41,7 @@ from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.recorded import settle_ledger
-from auditlake.store.staged import Staged
+from auditlake.store.staged import Piece, Staged, give_back
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = "500MB"
-"""What DuckDB may hold of an ingest before it spills; the rest of the 1.5 GB is for chunks, staged rows and Python."""
+"""What DuckDB may hold before it spills; the rest of the 1.5 GB is for staged rows, chunks and Python."""
 _FILE_BYTES = 128 * 1024 * 1024
 """How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
 _AHEAD = 12
@@ -165,7 +165,7 @@ class _Run:
         self._seq = 0
         self._load = Load()
         self._unidentified = False
-        self._staged = Staged(folder)
+        self._staged = Staged(connection)
         for name in ("places", "digests"):
             self._run("ingest/stage.sql", name)
 
@@ -284,7 +284,7 @@ class _Run:
     def _identify(self) -> None:
         """Give every record an id."""
         self._stage()
-        self._staged.show(self._connection)
+        self._staged.show()
         self._mark_bounds()
         if self._unidentified:
             self._run("ingest/land.sql", "identified")
@@ -370,16 +370,17 @@ class _Run:
             settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
             return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
         batch = allocate_batch(self._layout, snapshot.version)
-        files = self._write(batch, now) if landed else ()
+        files = self._write(batch, now, landed) if landed else ()
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
         version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
         return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
 
-    def _write(self, batch: int, now: datetime) -> tuple[delta.DataFile, ...]:
+    def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
         """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
-        pieces = [(day, read) for day in self._staged.days() for read in self._staged.gather(day, _FILE_BYTES)]
+        self._run("ingest/stage.sql", "less_memory")
+        pieces = list(self._staged.pieces(_FILE_BYTES))
         drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
         write = partial(self._write_piece, batch=batch, now=now)
         written: list[tuple[Path, delta.DataFile]] = []
@@ -388,17 +389,19 @@ class _Run:
             for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
                 written += [(draft, file)] if file else []
                 self._listen(Progress("writing", done, len(pieces), ""))
+        if (found := sum(file.rows for _, file in written)) != landed:
+            message = f"{landed} events were to land, but {found} were written"
+            raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
         for _, file in written:
             make_folders((self._layout.events / file.path).parent, below=self._layout.events)
         rename_synced((draft, self._layout.events / file.path) for draft, file in written)
+        give_back()
         return tuple(file for _, file in written)
 
-    def _write_piece(
-        self, piece: tuple[int, Callable[[], pa.Table]], draft: Path, *, batch: int, now: datetime
-    ) -> delta.DataFile | None:
+    def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:
         """One file, in the order of time; None where nothing of it lands."""
-        day, read = piece
-        rows = self._landing(read())
+        with self._connection.cursor() as cursor:
+            rows = _landing(cursor, self._staged.read(cursor, piece))
         if not len(rows):
             return None
         rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
@@ -407,24 +410,7 @@ class _Run:
         rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
         write_rows(rows.select(FILE_COLUMNS), draft)
         first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
-        return data_file(draft, _EPOCH_DAY + timedelta(days=day), len(rows), first, last)
-
-    def _landing(self, rows: pa.Table) -> pa.Table:
-        """Of staged rows those that land, each with its id."""
-        seqs = rows["seq"].to_numpy()
-        between = {"first": int(seqs.min()), "last": int(seqs.max())}
-        with self._connection.cursor() as cursor:
-            lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
-            if len(lost):
-                rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
-            if rows["event_id"].null_count:
-                given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
-                places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
-                ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
-                rows = rows.set_column(
-                    rows.schema.get_field_index("event_id"), "event_id", compute.coalesce(rows["event_id"], ids)
-                )
-        return rows
+        return data_file(draft, _EPOCH_DAY + timedelta(days=piece.day), len(rows), first, last)
 
     # SQL
 
@@ -435,6 +421,22 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
+
+
+def _landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
+    """Of staged rows those that land, each with its id."""
+    seqs = rows["seq"].to_numpy()
+    between = {"first": int(seqs.min()), "last": int(seqs.max())}
+    lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
+    if len(lost):
+        rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
+    if rows["event_id"].null_count:
+        given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
+        places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
+        ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
+        place = rows.schema.get_field_index("event_id")
+        rows = rows.set_column(place, "event_id", compute.coalesce(rows["event_id"], ids))
+    return rows
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

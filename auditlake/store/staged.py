@@ -1,123 +1,144 @@
-"""What an ingest has mapped so far, by day: in memory as far as that goes, behind it in files."""
+"""What an ingest has mapped so far, by day: in memory, or, where it becomes too much, in a table that may spill."""
 
 from __future__ import annotations
 
+import ctypes
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from auditlake.sqlfiles import statement
 from auditlake.store.staging import STAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import duckdb
 
-_HELD_BYTES = 512 * 1024 * 1024
-"""How much stays in memory; what comes then is written to files."""
+_HELD_BYTES = 700 * 1024 * 1024
+"""Up to how much stays in memory; from there on all is in the table, which takes longer to fill and to read."""
 _TURNS = 1_000
 """Logs come in the order of time, so a table is a few stretches of one day each. One of more is put in order first."""
-_ROWS_A_PIECE = 16_384
-"""Small pieces in the files, since readers look ahead by many of them."""
+_FILE = "ingest/stage.sql"
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Rows of one day that were added together."""
+
+    nbytes: int = 0
+    first: int = 0
+    """Their lowest seq."""
+    last: int = 0
+    held: list[pa.Table] = field(default_factory=list)
+    """The rows, where they are in memory."""
+
+    def add(self, rows: pa.Table) -> None:
+        """Take more of them."""
+        seqs = rows["seq"].to_numpy()
+        first, last = int(seqs.min()), int(seqs.max())
+        self.first, self.last = (min(self.first, first), max(self.last, last)) if self.nbytes else (first, last)
+        self.nbytes += rows.nbytes
+        self.held.append(rows)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Rows of one day, in the order in which they came."""
+class Piece:
+    """Rows of one day that are to be read together."""
 
-    nbytes: int
-    rows: Callable[[], pa.Table]
+    day: int
+    """Since 1970."""
+    stretches: tuple[_Stretch, ...]
 
 
 class Staged:
-    """The mapped records of an ingest.
+    """The mapped records of an ingest. Within one addition they come in any order; the next has higher numbers.
 
     Args:
-        folder: Where files may be written.
+        connection: Where the table is made.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._days: dict[int, list[_Stretch]] = {}
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._days: dict[int, list[_Stretch]] = defaultdict(list)
         self._held: list[pa.Table] = []
         self._held_bytes = 0
-        self._files: list[Path] = []
+        self._spilled = False
+        connection.execute(statement(_FILE, "spilled").text)
 
     def add(self, rows: pa.Table) -> None:
         """Take rows, whose column ``event_day`` says the day of each (since 1970)."""
+        if not len(rows):
+            return
         days = rows["event_day"].to_numpy()
         turns = np.flatnonzero(np.diff(days)) + 1
         if len(turns) > _TURNS:
             order = np.argsort(days, kind="stable")
             rows, days = rows.take(pa.array(order)), days[order]
             turns = np.flatnonzero(np.diff(days)) + 1
-        bounds = list(pairwise([0, *turns.tolist(), len(days)])) if len(days) else []
-        keep = self._hold if self._held_bytes + rows.nbytes <= _HELD_BYTES else self._write
-        for (begin, _), stretch in zip(bounds, keep(rows, bounds), strict=True):
-            self._days.setdefault(int(days[begin]), []).append(stretch)
-
-    def _hold(self, rows: pa.Table, bounds: list[tuple[int, int]]) -> Iterator[_Stretch]:
+        added: dict[int, _Stretch] = defaultdict(_Stretch)
+        for begin, end in pairwise([0, *turns.tolist(), len(days)]):
+            added[int(days[begin])].add(rows.slice(begin, end - begin))
+        for day, stretch in added.items():
+            self._days[day].append(stretch)
         self._held.append(rows)
         self._held_bytes += rows.nbytes
-        for begin, end in bounds:
-            stretch = rows.slice(begin, end - begin)
-            yield _Stretch(stretch.nbytes, partial(_same, stretch))
+        if self._spilled or self._held_bytes > _HELD_BYTES:
+            self._spill()
 
-    def _write(self, rows: pa.Table, bounds: list[tuple[int, int]]) -> Iterator[_Stretch]:
-        path = self._folder / f"rows-{len(self._files)}.arrow"
-        first = 0
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
-            for begin, end in bounds:
-                stretch = rows.slice(begin, end - begin)
-                pieces = stretch.to_batches(max_chunksize=_ROWS_A_PIECE)
-                for piece in pieces:
-                    writer.write_batch(piece)
-                yield _Stretch(stretch.nbytes, partial(_read, path, first, len(pieces)))
-                first += len(pieces)
-        self._files.append(path)
+    def _spill(self) -> None:
+        """Bring what is in memory into the table, which gets the memory for it."""
+        if not self._spilled:
+            self._connection.execute(statement(_FILE, "more_memory").text)
+            self._spilled = True
+        for stretch in chain.from_iterable(self._days.values()):
+            stretch.held.clear()
+        while self._held:
+            self._connection.register("arriving", self._held.pop(0))
+            self._connection.execute(statement(_FILE, "spill").text)
+            self._connection.unregister("arriving")
+            give_back()
 
-    def days(self) -> list[int]:
-        """The days that have rows."""
-        return sorted(self._days)
+    def show(self) -> None:
+        """Let statements of the connection read all rows as ``staged``."""
+        self._connection.register("held", pa.concat_tables(self._held) if self._held else STAGED.empty_table())
+        self._connection.execute(statement(_FILE, "staged").text)
 
-    def gather(self, day: int, most: int) -> Iterator[Callable[[], pa.Table]]:
-        """What reads the rows of a day, in the order in which they came, so that each has few more bytes than ``most``.
+    def pieces(self, most: int) -> Iterator[Piece]:
+        """All rows, day by day, in pieces of about so many bytes, or of one stretch that is larger."""
+        for day, stretches in sorted(self._days.items()):
+            some: list[_Stretch] = []
+            for stretch in stretches:
+                if some and sum(each.nbytes for each in some) + stretch.nbytes > most:
+                    yield Piece(day, tuple(some))
+                    some = []
+                some.append(stretch)
+            yield Piece(day, tuple(some))
 
-        Many small stretches are read together; one alone may be larger.
+    def read(self, cursor: duckdb.DuckDBPyConnection, piece: Piece) -> pa.Table:
+        """The rows of a piece, in any order.
+
+        Args:
+            cursor: Of the connection, for this thread.
+            piece: One of :meth:`pieces`.
         """
-        some: list[_Stretch] = []
-        for stretch in self._days[day]:
-            if some and sum(each.nbytes for each in some) + stretch.nbytes > most:
-                yield partial(_together, some)
-                some = []
-            some.append(stretch)
-        yield partial(_together, some)
-
-    def show(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let statements of a connection read all rows as ``staged``."""
-        rows = pa.concat_tables(self._held) if self._held else STAGED.empty_table()
-        if self._files:
-            from pyarrow.dataset import dataset
-
-            paths = [str(path) for path in self._files]
-            rows = dataset([dataset(rows), dataset(paths, format="ipc")])
-        connection.register("staged", rows)
+        if not self._spilled:
+            return pa.concat_tables([rows for stretch in piece.stretches for rows in stretch.held])
+        part = statement(_FILE, "spilled_rows")
+        # Additions have numbers of their own, so all rows of the day between these are of the piece.
+        bounds: dict[str, object] = {
+            "day": piece.day,
+            "first": piece.stretches[0].first,
+            "last": piece.stretches[-1].last,
+        }
+        return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table()
 
 
-def _same(rows: pa.Table) -> pa.Table:
-    return rows
-
-
-def _read(path: Path, first: int, count: int) -> pa.Table:
-    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-        return pa.Table.from_batches([reader.get_batch(first + i) for i in range(count)], reader.schema)
-
-
-def _together(stretches: list[_Stretch]) -> pa.Table:
-    return pa.concat_tables([stretch.rows() for stretch in stretches])
+def give_back() -> None:
+    """Have the C library give the system what it keeps of memory that is free; glibc alone can."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -138,3 +138,49 @@ semi join (
   from unidentified
   where event_id is null
 ) as nameless on raws.record = nameless.seq;
+
+-- name: spilled()
+-- Where mapped records wait that find no room in memory. No temporary table: each of the writers has a connection of its
+-- own.
+create or replace table spilled (
+  seq bigint,
+  event_id varchar,
+  event_type varchar,
+  "timestamp" timestamptz,
+  user_id varchar,
+  action varchar,
+  resource varchar,
+  status varchar,
+  details varchar,
+  metadata varchar,
+  session_id varchar,
+  ip_address varchar,
+  source varchar,
+  event_day bigint
+);
+
+-- name: more_memory()
+-- What these records took outside of DuckDB is free for it.
+set memory_limit = '950MB';
+
+-- name: less_memory()
+-- Sorting and writing take theirs outside of DuckDB.
+set memory_limit = '500MB';
+
+-- name: spill()
+insert into spilled
+from arriving;
+
+-- name: spilled_rows($day, $first, $last)
+-- Those of one day with these numbers.
+select *
+from spilled
+where event_day = $day
+  and seq between $first and $last;
+
+-- name: staged()
+-- All mapped records.
+create or replace temp view staged as
+from held
+union all
+from spilled;

@@ -232,7 +232,7 @@ def test_as_of(engine_reads: bool, lake: auditlake.AuditLake) -> None:
 
 def test_without_landlock(lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel has no Landlock, DuckDB gets no right over any file, and the answers are the same."""
-    query = "select * from events order by event_id"
+    query = "select * from events where source <> 'auditlake.self' order by event_id"
     with session(lake) as opened:
         expected = opened.sql(query).fetchall()
     monkeypatch.setattr("auditlake.desk.session.landlock_version", lambda: 0)

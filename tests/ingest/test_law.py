@@ -201,7 +201,6 @@ def test_any_file_in_little_memory(contents: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("auditlake.store.staged._HELD_BYTES", 2_000)
         patch.setattr("auditlake.store.staged._TURNS", 2)
-        patch.setattr("auditlake.store.staged._ROWS_A_PIECE", 3)
         patch.setattr("auditlake.store.ingest._FILE_BYTES", 3_000)
         patch.setattr("auditlake.store.load._FULL_RECORDS", 20)
         patch.setattr("auditlake.sources.split.BATCH_RECORDS", 20)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.ingest.lakes import checked, made
 
-SIZE = 400_000_000
+SIZE = 2_000_000_000
 LIMIT = 1_500_000_000
 
 CHILD = """
@@ -51,7 +51,7 @@ def write(path: Path, size: int) -> tuple[int, int, int]:
 
 @pytest.mark.soak
 def test_memory(tmp_path: Path) -> None:
-    """400 MB of events, some without ids, some known, some in conflict, come in with less than 1.5 GB of memory."""
+    """2 GB of events, some without ids, some known, some in conflict, come in with less than 1.5 GB of memory."""
     path, lake = tmp_path / "x.jsonl", made(tmp_path / "lake")
     landed, duplicates, conflicts = write(path, SIZE)
     for expected in ((landed, duplicates), (0, landed + duplicates)):
