@@ -85,9 +85,12 @@ def compact(
             for _, file in pairs:
                 make_folders((layout.events / file.path).parent, below=layout.events)
             rename_synced((draft, layout.events / file.path) for draft, file in pairs)
-            removes = tuple(file for files in crowded.values() for file in files)
+            # Names are made of content: beside files without rows, a day's new file may be one that it had.
+            merged = {file.path: file for _, file in pairs}
+            had = {file.path: file for files in crowded.values() for file in files}
+            adds = tuple(file for path, file in merged.items() if path not in had)
+            removes = tuple(file for path, file in had.items() if path not in merged)
             metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded), "replaced": len(removes)}
-            adds = tuple(file for _, file in pairs)
             version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
         after = delta.read_snapshot(layout) if crowded else snapshot
         unlinked = unlink_unused(layout, after, grace)

@@ -20,6 +20,7 @@ from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.store import delta
 from tests.store.lakes import NOW, START, check, copied, data_files, expected, ids, made, opened, write_events
+from tests.verify.lakes import commit, write_day
 
 Step = tuple[str, Any]
 INGESTS = st.tuples(st.just("ingest"), st.lists(st.integers(0, 20), min_size=1, max_size=8))
@@ -116,6 +117,22 @@ def test_one_file_a_day(lake: AuditLake) -> None:
     assert delta.commit_metadata(lake.layout, 4) == {
         "kind": "compact", "at": NOW.isoformat(), "days": len(set(crowded)), "replaced": len(crowded),
     }  # fmt: skip
+
+
+def test_beside_a_file_without_rows(tmp_path: Path) -> None:
+    """What is compacted from a file and an empty one has the name of the first: the other goes, and it stays."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "a.jsonl", range(3)))
+    (file,), before = lake.snapshot().files, rows(lake)
+    empty = write_day(lake, file.day, [])
+    commit(lake, (empty,), (), metadata={"kind": "ingest", "at": NOW.isoformat()})
+
+    summary = lake.compact(grace_seconds=0)
+
+    assert summary.unlinked == 1
+    assert [each.path for each in lake.snapshot().files] == [file.path]
+    assert rows(lake) == before
+    assert lake.verify().ok
 
 
 def test_replaced_files_stay_for_the_grace(lake: AuditLake) -> None:
