@@ -68,6 +68,11 @@ def without(connection: duckdb.DuckDBPyConnection, optimizer: str) -> Iterator[N
         connection.execute(f"set disabled_optimizers = {literal(before)}")
 
 
+def limit_memory(connection: duckdb.DuckDBPyConnection, size: int) -> None:
+    """Let a DuckDB hold so many bytes from now on; what is more it spills."""
+    connection.execute(f"set memory_limit = '{size}B'")
+
+
 _shared: weakref.WeakValueDictionary[str, duckdb.DuckDBPyConnection] = weakref.WeakValueDictionary()
 """The DuckDB that rows share, by the folder below which it spills."""
 

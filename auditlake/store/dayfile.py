@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _ROW_GROUP = 122_880
 """Rows: what DuckDB reads at a time."""
+_BATCH = 2_048
+"""Rows that are fetched at a time: a few, since they may be long."""
+_GROUP_BYTES = 64_000_000
+"""A row group is no larger in memory, but for one batch."""
 _FEW = ["event_type", "user_id", "action", "status", "metadata", "source", "ingested_at", "batch"]
 """Columns whose values come again and again, and get a dictionary: to try one for the others costs time and bytes."""
 
@@ -26,30 +30,49 @@ def write_parquet(
     connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path
 ) -> None:
     """Write the rows of a query, which has the columns of a file, as a day's file; see :func:`write_rows`."""
+    import duckdb
+
     relation = connection.sql(query, params=dict(values) or None)
-    write_rows(relation.to_arrow_reader(_ROW_GROUP), target)
+    reader = relation.to_arrow_reader(_BATCH)
+    try:
+        write_rows(_grouped(reader), reader.schema, target)
+    except OSError as error:
+        if error.errno is None:  # not the disk: what DuckDB says in the middle of a stream comes as this
+            raise duckdb.Error(str(error)) from error
+        raise
 
 
-def write_rows(rows: pa.Table | pa.RecordBatchReader, target: Path) -> None:
+def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> None:
     """Write rows as a zstd Parquet file, synced, private to the owner.
 
     Args:
-        rows: With the columns of a file, in order.
+        tables: The rows; each table gets row groups of its own.
+        schema: The columns of a file, in order.
         target: Where; it should not be there yet.
     """
-    import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
     # Level 1 is a fifth quicker than the usual 3, and day files sorted by time come out no larger.
     options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "store_schema": False}
-    with ParquetWriter(target, rows.schema, use_dictionary=_FEW, **options) as writer:
-        if isinstance(rows, pa.Table):
-            writer.write_table(rows, _ROW_GROUP)
-        else:
-            for batch in rows:
-                writer.write_batch(batch, _ROW_GROUP)
+    with ParquetWriter(target, schema, use_dictionary=_FEW, **options) as writer:
+        for table in tables:
+            writer.write_table(table, _ROW_GROUP)
     target.chmod(0o600)
     sync_file(target)
+
+
+def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches gathered to row groups, smaller ones where rows are long."""
+    import pyarrow as pa
+
+    some: list[pa.RecordBatch] = []
+    for batch in batches:
+        some.append(batch)
+        if sum(map(len, some)) >= _ROW_GROUP or sum(each.nbytes for each in some) >= _GROUP_BYTES:
+            yield pa.Table.from_batches(some)
+            some = []
+    if some:
+        yield pa.Table.from_batches(some)
 
 
 def data_file(draft: Path, day: date, count: int, first: datetime | None, last: datetime | None) -> DataFile:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import hashing
@@ -41,15 +41,13 @@ from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.recorded import settle_ledger
-from auditlake.store.staged import Piece, Staged, give_back
+from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged, give_back
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "500MB"
-"""What DuckDB may hold before it spills; the rest of the 1.5 GB is for staged rows, chunks and Python."""
 _FILE_BYTES = 128 * 1024 * 1024
 """How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
 _AHEAD = 12
@@ -67,7 +65,7 @@ class Progress:
     stage: str
     """``reading`` or ``writing``."""
     done: int
-    """Bytes read, or day files written."""
+    """Bytes read, or pieces of days written."""
     total: int | None
     """Out of so many, where that is known."""
     detail: str
@@ -106,7 +104,7 @@ def ingest(
         folder = stack.enter_context(workspace(layout.staging))
         spill = folder / "spill"
         spill.mkdir()
-        connection = stack.enter_context(connect(temp=spill, memory=_MEMORY, exact_try=False))
+        connection = stack.enter_context(connect(temp=spill, memory=f"{MEMORY}B", exact_try=False))
         run = _Run(layout, options, connection, folder, listen)
         try:
             for each in inputs:
@@ -123,7 +121,7 @@ def preview(
     """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
-        connection = stack.enter_context(connect(temp=folder, memory=_MEMORY, exact_try=False))
+        connection = stack.enter_context(connect(temp=folder, memory=f"{MEMORY}B", exact_try=False))
         run = _Run(layout, options, connection, folder, lambda _: None)
         try:
             for each in inputs:
@@ -186,7 +184,9 @@ class _Run:
             summary = replace(summary, offset=given.offset)
         self._readings.append(_Reading(summary, self._seq, opened.stream))
         total = given.path.stat().st_size if given.path and given.path.exists() else None
-        for batch in _ahead(opened.batches) if (total or 0) > CHUNK else opened.batches:
+        # Chunks of bytes are small; rows of a Parquet file may not be.
+        many = 1 if opened.format == "parquet" else _AHEAD
+        for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
             assert opened.source is not None
             self._take(batch, opened.source)
             self._listen(Progress("reading", opened.stream.size, total, given.name))
@@ -296,7 +296,7 @@ class _Run:
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
         view_events(self._connection, delta.file_paths(self._layout, known))
-        for name in ("repeated", "known"):
+        for name in ("repeated", "matches", "known"):
             self._run("ingest/land.sql", name)
         excuse_erased(self._connection, self._layout)
         self._run("ingest/land.sql", "losers")
@@ -379,13 +379,13 @@ class _Run:
 
     def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
         """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
-        self._run("ingest/stage.sql", "less_memory")
+        limit_memory(self._connection, LEAST_MEMORY)
         pieces = list(self._staged.pieces(_FILE_BYTES))
         drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
         write = partial(self._write_piece, batch=batch, now=now)
         written: list[tuple[Path, delta.DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
-            pool.submit(hashing.expect, self._seq)  # the ledger's part comes next: load for it beside the first file
+            pool.submit(hashing.expect, landed)  # the ledger's part comes next: load for it beside the first file
             for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
                 written += [(draft, file)] if file else []
                 self._listen(Progress("writing", done, len(pieces), ""))
@@ -408,7 +408,8 @@ class _Run:
         rows = rows.append_column("ingested_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(rows)))
         rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows)))
         rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
-        write_rows(rows.select(FILE_COLUMNS), draft)
+        table = rows.select(FILE_COLUMNS)
+        write_rows([table], table.schema, draft)
         first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
         return data_file(draft, _EPOCH_DAY + timedelta(days=piece.day), len(rows), first, last)
 
@@ -439,10 +440,10 @@ def _landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the next ones being cut while those before are worked on."""
+def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
+    """The same batches, so many of the next ones being cut while those before are worked on."""
     with ThreadPoolExecutor(1, "auditlake-cut") as pool:
-        waiting = deque(pool.submit(next, batches, None) for _ in range(_AHEAD))
+        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
         while (batch := waiting.popleft().result()) is not None:
             waiting.append(pool.submit(next, batches, None))
             yield batch

@@ -22,6 +22,7 @@ from auditlake.store.lock import exclusive, workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     import duckdb
 
@@ -34,6 +35,8 @@ _MEMORY = "256MB"
 """What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
 _HASHED = 200_000
 """From how many rows on they are hashed by a statement of their own."""
+_LONG = 4_000
+"""From how many bytes a row on DuckDB hashes them, which holds fewer of them at a time."""
 _ROOM = 2_000_000
 """Up to how many their leaves are put in order in memory."""
 
@@ -206,9 +209,23 @@ def _hash(
     from auditlake.engine.duck import view_events
     from auditlake.ledger.leaves import hash_events
 
+    paths = [layout.events / file.path for file in files]
+    many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
     with connection.cursor() as cursor:
-        view_events(cursor, [layout.events / file.path for file in files], columns=FILE_COLUMNS)
-        return hash_events(cursor, many=many and sum(file.rows for file in files) <= _ROOM)
+        view_events(cursor, paths, columns=FILE_COLUMNS)
+        return hash_events(cursor, many=many)
+
+
+def _are_long(paths: Sequence[Path]) -> bool:
+    """Whether the rows of files have more than a few kilobytes on average."""
+    from pyarrow.parquet import read_metadata
+
+    rows = size = 0
+    for path in paths:
+        about = read_metadata(path)
+        rows += about.num_rows
+        size += sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    return size > _LONG * rows
 
 
 def _file(file: DataFile) -> EntryFile:

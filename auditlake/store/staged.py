@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from auditlake.engine.duck import limit_memory
 from auditlake.sqlfiles import statement
 from auditlake.store.staging import STAGED
 
 if TYPE_CHECKING:
     import duckdb
 
-_HELD_BYTES = 700 * 1024 * 1024
+_HELD_BYTES = 700_000_000
 """Up to how much stays in memory; from there on all is in the table, which takes longer to fill and to read."""
+_LONG = 2_000
+"""Records of so many bytes each are in the table at once: DuckDB needs much memory to read a few more."""
+MEMORY = 950_000_000
+"""What DuckDB may hold, less what is held here; the rest of the 1.5 GB is for chunks, what is sorted, and Python."""
+LEAST_MEMORY = 500_000_000
+"""What DuckDB may hold at least, and while files are written, which is done outside of it."""
 _TURNS = 1_000
 """Logs come in the order of time, so a table is a few stretches of one day each. One of more is put in order first."""
 _FILE = "ingest/stage.sql"
@@ -30,18 +37,17 @@ _FILE = "ingest/stage.sql"
 class _Stretch:
     """Rows of one day that were added together."""
 
-    nbytes: int = 0
-    first: int = 0
+    first: int
     """Their lowest seq."""
-    last: int = 0
+    last: int
+    nbytes: int = 0
     held: list[pa.Table] = field(default_factory=list)
     """The rows, where they are in memory."""
 
     def add(self, rows: pa.Table) -> None:
         """Take more of them."""
         seqs = rows["seq"].to_numpy()
-        first, last = int(seqs.min()), int(seqs.max())
-        self.first, self.last = (min(self.first, first), max(self.last, last)) if self.nbytes else (first, last)
+        self.first, self.last = min(self.first, int(seqs.min())), max(self.last, int(seqs.max()))
         self.nbytes += rows.nbytes
         self.held.append(rows)
 
@@ -80,21 +86,22 @@ class Staged:
             order = np.argsort(days, kind="stable")
             rows, days = rows.take(pa.array(order)), days[order]
             turns = np.flatnonzero(np.diff(days)) + 1
-        added: dict[int, _Stretch] = defaultdict(_Stretch)
+        added: dict[int, _Stretch] = {}
         for begin, end in pairwise([0, *turns.tolist(), len(days)]):
-            added[int(days[begin])].add(rows.slice(begin, end - begin))
+            stretch = rows.slice(begin, end - begin)
+            seq = stretch["seq"][0].as_py()
+            added.setdefault(int(days[begin]), _Stretch(seq, seq)).add(stretch)
         for day, stretch in added.items():
             self._days[day].append(stretch)
         self._held.append(rows)
         self._held_bytes += rows.nbytes
-        if self._spilled or self._held_bytes > _HELD_BYTES:
+        if self._spilled or self._held_bytes > _HELD_BYTES or rows.nbytes > _LONG * len(rows):
             self._spill()
+        limit_memory(self._connection, max(MEMORY - self._held_bytes, LEAST_MEMORY))
 
     def _spill(self) -> None:
-        """Bring what is in memory into the table, which gets the memory for it."""
-        if not self._spilled:
-            self._connection.execute(statement(_FILE, "more_memory").text)
-            self._spilled = True
+        """Bring what is in memory into the table."""
+        self._spilled = True
         for stretch in chain.from_iterable(self._days.values()):
             stretch.held.clear()
         while self._held:
@@ -102,6 +109,7 @@ class Staged:
             self._connection.execute(statement(_FILE, "spill").text)
             self._connection.unregister("arriving")
             give_back()
+        self._held_bytes = 0
 
     def show(self) -> None:
         """Let statements of the connection read all rows as ``staged``."""
@@ -135,7 +143,8 @@ class Staged:
             "first": piece.stretches[0].first,
             "last": piece.stretches[-1].last,
         }
-        return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table()
+        # The cursor may not be in UTC.
+        return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table().cast(STAGED)
 
 
 def give_back() -> None:

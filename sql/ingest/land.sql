@@ -84,10 +84,10 @@ semi join candidates
   on events.source = candidates.source and events.event_id = candidates.event_id
 order by event_date;
 
--- name: known()
--- Candidates whose id the lake has: the same event again is a duplicate, another event is a conflict. `events` shows
--- only the days that `known_days` gave.
-create or replace temp table known as
+-- name: matches()
+-- Candidates beside what the lake has under their id: the same event again, or another one. `events` shows only the days
+-- that `known_days` gave.
+create or replace temp table matches as
 select
   candidates.seq,
   candidates.event_type is distinct from events.event_type
@@ -103,6 +103,16 @@ select
 from candidates
 join events
   on candidates.source = events.source and candidates.event_id = events.event_id;
+
+-- name: known()
+-- Each of them once: the same event again is a duplicate, another event is a conflict. Another program may have put an id
+-- there twice; one that is the same is enough. (In the statement above this would take memory from the join.)
+create or replace temp table known as
+select
+  seq,
+  bool_and(conflicts) as conflicts
+from matches
+group by seq;
 
 -- name: losers()
 -- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest.

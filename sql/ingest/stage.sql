@@ -159,14 +159,6 @@ create or replace table spilled (
   event_day bigint
 );
 
--- name: more_memory()
--- What these records took outside of DuckDB is free for it.
-set memory_limit = '950MB';
-
--- name: less_memory()
--- Sorting and writing take theirs outside of DuckDB.
-set memory_limit = '500MB';
-
 -- name: spill()
 insert into spilled
 from arriving;

@@ -1,14 +1,16 @@
 -- name: leaves($hashed)
 -- The Merkle leaf of every event: the SHA-256 of a zero byte and of the event's canonical bytes
 -- (auditlake/ledger/leaves.py), or where $hashed is false these bytes themselves. `concat` passes over nulls, so a null
--- text is a colon alone and an empty one `0:`. A text of a column is never cast: it may be a megabyte.
+-- text is a colon alone and an empty one `0:`. A text of a column is never cast: it may be a megabyte. The bytes are
+-- written down twice, for as a column of their own they would be held for thousands of events at a time.
 -- returns: batch, day (since 1970), seq, leaf
-with canonical as (
-  select
-    batch,
-    cast(epoch_us("timestamp") // 86400000000 as integer) as day,
-    seq,
-    concat(
+select
+  batch,
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day,
+  seq,
+  case
+    when $hashed
+    then unhex(sha256(concat(
       chr(0),
       strlen(event_id), ':', event_id,
       strlen(event_type), ':', event_type,
@@ -26,20 +28,28 @@ with canonical as (
       batch, ';',
       seq, ';',
       strlen(hex(salt)), ':', hex(salt)
-    ) as bytes
-  from events
-)
-
-select
-  batch,
-  day,
-  seq,
-  case
-    when $hashed
-    then unhex(sha256(bytes))
-    else encode(bytes)
+    )))
+    else encode(concat(
+      chr(0),
+      strlen(event_id), ':', event_id,
+      strlen(event_type), ':', event_type,
+      epoch_us("timestamp"), ';',
+      strlen(user_id), ':', user_id,
+      strlen(action), ':', action,
+      strlen(resource), ':', resource,
+      strlen(status), ':', status,
+      strlen(details), ':', details,
+      strlen(metadata), ':', metadata,
+      strlen(session_id), ':', session_id,
+      strlen(ip_address), ':', ip_address,
+      strlen(source), ':', source,
+      epoch_us(ingested_at), ';',
+      batch, ';',
+      seq, ';',
+      strlen(hex(salt)), ':', hex(salt)
+    ))
   end as leaf
-from canonical;
+from events;
 
 -- name: event($event_id)
 -- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.

@@ -1,7 +1,7 @@
 -- name: keyed()
 -- What is `loaded`, with the fields of each record, and its keys. Most of what programs write has all fields in their
 -- order, no space between them and nothing escaped: where the fields put together again are the text, there is nothing
--- else in it, so its keys need not be read. What DuckDB alone takes for a number may still be inside of a field.
+-- else in it, so its keys need not be read (of a key that comes twice DuckDB takes the first). What DuckDB alone takes for a number may still be inside of a field.
 create or replace temp view keyed as
 with fields as (
   select
@@ -60,8 +60,8 @@ from compared;
 -- and source and ingested_at beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address, reason
-with -- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
-judged as (
+-- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
+with judged as (
   select
     record,
     "text",

@@ -6,12 +6,14 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -207,3 +209,37 @@ def test_parquet_conflicts(tmp_path: Path) -> None:
     assert [(item.line, item.offset, json.loads(item.data)) for item in kept(summary)] == [
         (n + 1, -1, ROWS[n]) for n in range(5, 9)
     ]
+
+
+def test_an_id_that_is_there_twice(tmp_path: Path) -> None:
+    """Where another program has put an event in a second time, the numbers of an ingest are right all the same."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(put(tmp_path / "a.jsonl", *(login(n, user_id="u") for n in range(5))))
+    rows = deltalake.DeltaTable(lake.layout.events).to_pyarrow_table().slice(0, 1)
+    deltalake.write_deltalake(lake.layout.events, rows, mode="append")
+
+    again = lake.ingest(put(tmp_path / "b.jsonl", *(login(n, user_id="u") for n in range(10))))
+    assert (again.landed, again.duplicates, again.quarantined) == (5, 5, 0)
+    (known,) = rows["event_id"].to_pylist()
+    other = lake.ingest(put(tmp_path / "c.jsonl", login(int(known[1:]), user_id="other")))
+    assert (other.landed, other.duplicates, other.quarantined) == (0, 0, 1)
+
+
+def test_bounds_of_files_are_in_utc(tmp_path: Path) -> None:
+    """What the log says of a file's times does not depend on the machine's time zone, nor on where the rows waited."""
+    path = put(tmp_path / "a.jsonl", *(login(n) for n in range(5)))
+    script = (
+        "import sys, auditlake, auditlake.store.staged as s; s._HELD_BYTES = int(sys.argv[3]);"
+        "auditlake.create(sys.argv[1]).ingest(sys.argv[2])"
+    )
+    found = []
+    for held in ("0", "1000000"):
+        lake = tmp_path / f"lake{held}"
+        command = [sys.executable, "-c", script, str(lake), str(path), held]
+        subprocess.run(command, check=True, env={**os.environ, "TZ": "Europe/Berlin"})
+        entry = (lake / "events" / "_delta_log" / f"{1:020d}.json").read_text()
+        found.append(sorted(json.loads(line)["add"]["stats"] for line in entry.splitlines() if '"add"' in line))
+
+    assert found[0] == found[1]
+    assert all("+" not in stats for stats in found[0])
+    assert len(found[0]) == 5

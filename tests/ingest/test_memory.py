@@ -84,3 +84,20 @@ def test_many_refused(tmp_path: Path) -> None:
     path, lake = tmp_path / "x.jsonl", made(tmp_path / "lake")
     path.write_text('{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}\n' + "bad\n{}\n" * 5_000)
     assert checked(lake, lake.ingest(path)).reasons == {"not valid JSON": 5_000, "event_type is missing": 5_000}
+
+
+@pytest.mark.parametrize(("count", "size"), [(1_000, 100_000), (6, 16_000_000), (24, 4_000_000)])
+def test_long_records(count: int, size: int, tmp_path: Path) -> None:
+    """Records that are long come in, however few of them make a load, and their rows verify and compact."""
+    lake = made(tmp_path / "lake")
+    for part in range(2):
+        path = tmp_path / f"{part}.jsonl"
+        with path.open("w") as file:
+            for n in range(part * count // 2, (part + 1) * count // 2):
+                text = (f"{n:08d}" * (size // 8))[: size - 200]
+                line = {"event_id": f"e{n}", "event_type": "login", "timestamp": "2026-11-02T00:00:00Z", "action": text}
+                file.write(json.dumps(line) + "\n")
+        assert lake.ingest(path).landed == count // 2
+
+    assert lake.compact().files_after == 1
+    assert lake.verify().ok
