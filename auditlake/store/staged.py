@@ -20,14 +20,14 @@ from auditlake.store.staging import STAGED
 if TYPE_CHECKING:
     import duckdb
 
-_HELD_BYTES = 700_000_000
+_HELD_BYTES = 450_000_000
 """Up to how much stays in memory; from there on all is in the table, which takes longer to fill and to read."""
 _LONG = 2_000
-"""Records of so many bytes each are in the table at once: DuckDB needs much memory to read a few more."""
+"""Rows of so many bytes each go into the table at once: DuckDB reads thousands at a time, and needs the memory."""
 MEMORY = 950_000_000
-"""What DuckDB may hold, less what is held here; the rest of the 1.5 GB is for chunks, what is sorted, and Python."""
+"""What DuckDB may hold to read, and less what is held here to compare; the rest of 1.5 GB is for chunks and Python."""
 LEAST_MEMORY = 500_000_000
-"""What DuckDB may hold at least, and while files are written, which is done outside of it."""
+"""What DuckDB may hold while files are sorted and written, which is done outside of it."""
 _TURNS = 1_000
 """Logs come in the order of time, so a table is a few stretches of one day each. One of more is put in order first."""
 _FILE = "ingest/stage.sql"
@@ -97,7 +97,6 @@ class Staged:
         self._held_bytes += rows.nbytes
         if self._spilled or self._held_bytes > _HELD_BYTES or rows.nbytes > _LONG * len(rows):
             self._spill()
-        limit_memory(self._connection, max(MEMORY - self._held_bytes, LEAST_MEMORY))
 
     def _spill(self) -> None:
         """Bring what is in memory into the table."""
@@ -112,7 +111,8 @@ class Staged:
         self._held_bytes = 0
 
     def show(self) -> None:
-        """Let statements of the connection read all rows as ``staged``."""
+        """Let statements of the connection read all rows as ``staged``, in the memory that these leave."""
+        limit_memory(self._connection, MEMORY - self._held_bytes)
         self._connection.register("held", pa.concat_tables(self._held) if self._held else STAGED.empty_table())
         self._connection.execute(statement(_FILE, "staged").text)
 

@@ -20,6 +20,7 @@ from tests.bench.work import Work
 
 WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "ingest": lambda: ingest.works(ids=True),
+    "ingest-without-ledger": lambda: ingest.works(ids=True) | {"ours": ledger.writing()["without a ledger"]},
     "ingest-without-ids": lambda: ingest.works(ids=False),
     "report": report.works,
     "breaches": lambda: rolling.works(by_user=False, everything=False),
