@@ -67,8 +67,8 @@ def batch_root(parts: Iterable[Part]) -> bytes:
 
 def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duckdb.DuckDBPyRelation:
     """The leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and leaf."""
-    part = statement("ledger/leaves.sql", "leaves")
-    return connection.sql(part.text, params=part.bind({"hashed": hashed}))
+    connection.execute(statement("ledger/leaves.sql", "hashed" if hashed else "unhashed").text)
+    return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
 def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> list[tuple[Part, bytes]]:

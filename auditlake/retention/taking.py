@@ -27,11 +27,11 @@ def keep_leaves(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date
 
     `events` shows the day as it was; afterwards it shows the draft.
     """
-    leaves = statement("ledger/leaves.sql", "leaves")
-    hashed = leaves.bind({"hashed": True})
-    connection.execute(f"create or replace temp table leaves_before as {leaves.text}", hashed)
+    connection.execute(statement("ledger/leaves.sql", "hashed").text)
+    leaves = statement("ledger/leaves.sql", "leaves").text
+    connection.execute(f"create or replace temp table leaves_before as {leaves}")
     view_events(connection, [draft], columns=FILE_COLUMNS)
-    connection.execute(f"create or replace temp table leaves_after as {leaves.text}", hashed)
+    connection.execute(f"create or replace temp table leaves_after as {leaves}")
     kept: dict[int, list[Kept]] = defaultdict(list)
     for batch, seq, before, after in rows(connection, statement("retention/day.sql", "other_leaves").text):
         kept[batch].append(Kept(seq, before, after or GONE))

@@ -41,7 +41,7 @@ from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.recorded import settle_ledger
-from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged, give_back
+from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
@@ -395,7 +395,7 @@ class _Run:
         for _, file in written:
             make_folders((self._layout.events / file.path).parent, below=self._layout.events)
         rename_synced((draft, self._layout.events / file.path) for draft, file in written)
-        give_back()
+        self._staged.let_go()
         return tuple(file for _, file in written)
 
     def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:

@@ -28,6 +28,8 @@ MEMORY = 950_000_000
 """What DuckDB may hold to read, and less what is held here to compare; the rest of 1.5 GB is for chunks and Python."""
 LEAST_MEMORY = 500_000_000
 """What DuckDB may hold while files are sorted and written, which is done outside of it."""
+_LARGE = 50_000_000
+"""From how many bytes on it matters that memory is given back."""
 _TURNS = 1_000
 """Logs come in the order of time, so a table is a few stretches of one day each. One of more is put in order first."""
 _FILE = "ingest/stage.sql"
@@ -115,6 +117,15 @@ class Staged:
         limit_memory(self._connection, MEMORY - self._held_bytes)
         self._connection.register("held", pa.concat_tables(self._held) if self._held else STAGED.empty_table())
         self._connection.execute(statement(_FILE, "staged").text)
+
+    def let_go(self) -> None:
+        """Forget all rows: they are written. Only what is large is given back: the process may be an application's."""
+        large = self._spilled or self._held_bytes > _LARGE
+        self._days.clear()
+        self._held.clear()
+        self._connection.unregister("held")
+        if large:
+            give_back()
 
     def pieces(self, most: int) -> Iterator[Piece]:
         """All rows, day by day, in pieces of about so many bytes, or of one stretch that is larger."""

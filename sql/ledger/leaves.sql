@@ -1,54 +1,40 @@
--- name: leaves($hashed)
+-- name: hashed()
+-- What `leaves` gives of an event's bytes: their hash. A macro is filled in where it stands, so they are no column, which
+-- DuckDB would hold for thousands of events at a time.
+create or replace temp macro as_leaf(bytes) as unhex(sha256(bytes));
+
+-- name: unhashed()
+-- The same: the bytes themselves, for who hashes them.
+create or replace temp macro as_leaf(bytes) as encode(bytes);
+
+-- name: leaves()
 -- The Merkle leaf of every event: the SHA-256 of a zero byte and of the event's canonical bytes
--- (auditlake/ledger/leaves.py), or where $hashed is false these bytes themselves. `concat` passes over nulls, so a null
--- text is a colon alone and an empty one `0:`. A text of a column is never cast: it may be a megabyte. The bytes are
--- written down twice, for as a column of their own they would be held for thousands of events at a time.
+-- (auditlake/ledger/leaves.py), or what it is a hash of; see the macros above. `concat` passes over nulls, so a null text is
+-- a colon alone and an empty one `0:`. A text of a column is never cast: it may be a megabyte.
 -- returns: batch, day (since 1970), seq, leaf
 select
   batch,
   cast(epoch_us("timestamp") // 86400000000 as integer) as day,
   seq,
-  case
-    when $hashed
-    then unhex(sha256(concat(
-      chr(0),
-      strlen(event_id), ':', event_id,
-      strlen(event_type), ':', event_type,
-      epoch_us("timestamp"), ';',
-      strlen(user_id), ':', user_id,
-      strlen(action), ':', action,
-      strlen(resource), ':', resource,
-      strlen(status), ':', status,
-      strlen(details), ':', details,
-      strlen(metadata), ':', metadata,
-      strlen(session_id), ':', session_id,
-      strlen(ip_address), ':', ip_address,
-      strlen(source), ':', source,
-      epoch_us(ingested_at), ';',
-      batch, ';',
-      seq, ';',
-      strlen(hex(salt)), ':', hex(salt)
-    )))
-    else encode(concat(
-      chr(0),
-      strlen(event_id), ':', event_id,
-      strlen(event_type), ':', event_type,
-      epoch_us("timestamp"), ';',
-      strlen(user_id), ':', user_id,
-      strlen(action), ':', action,
-      strlen(resource), ':', resource,
-      strlen(status), ':', status,
-      strlen(details), ':', details,
-      strlen(metadata), ':', metadata,
-      strlen(session_id), ':', session_id,
-      strlen(ip_address), ':', ip_address,
-      strlen(source), ':', source,
-      epoch_us(ingested_at), ';',
-      batch, ';',
-      seq, ';',
-      strlen(hex(salt)), ':', hex(salt)
-    ))
-  end as leaf
+  as_leaf(concat(
+    chr(0),
+    strlen(event_id), ':', event_id,
+    strlen(event_type), ':', event_type,
+    epoch_us("timestamp"), ';',
+    strlen(user_id), ':', user_id,
+    strlen(action), ':', action,
+    strlen(resource), ':', resource,
+    strlen(status), ':', status,
+    strlen(details), ':', details,
+    strlen(metadata), ':', metadata,
+    strlen(session_id), ':', session_id,
+    strlen(ip_address), ':', ip_address,
+    strlen(source), ':', source,
+    epoch_us(ingested_at), ';',
+    batch, ';',
+    seq, ';',
+    strlen(hex(salt)), ':', hex(salt)
+  )) as leaf
 from events;
 
 -- name: event($event_id)
