@@ -18,7 +18,7 @@ HASH_SIZE = 32
 """Bytes of a hash."""
 EMPTY_ROOT = sha256(b"").digest()
 """The root of the tree without leaves."""
-_FOLD_LEVEL = 14
+_FOLD_LEVEL = 16
 """A growing tree folds its leaves whenever it has so many (a power of two) of them."""
 _FOLD_BYTES = HASH_SIZE << _FOLD_LEVEL
 

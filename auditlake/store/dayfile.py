@@ -22,8 +22,14 @@ _BATCH = 2_048
 """Rows that are fetched at a time: a few, since they may be long."""
 _GROUP_BYTES = 64_000_000
 """A row group is no larger in memory, but for one batch."""
+_VALUES = 16_384
+"""How many values are encoded at a time."""
 _FEW = ["event_type", "user_id", "action", "status", "metadata", "source", "ingested_at", "batch"]
 """Columns whose values come again and again, and get a dictionary: to try one for the others costs time and bytes."""
+_RISING = ["timestamp", "seq"]
+"""Columns of which differences are written: that takes fewer bytes, and half the time to read."""
+_BOUNDED = ["event_id", "event_type", "timestamp", "user_id", "source", "batch", "seq"]
+"""Columns whose least and greatest values readers may pass over row groups by."""
 
 
 def write_parquet(
@@ -52,9 +58,17 @@ def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> N
     """
     from pyarrow.parquet import ParquetWriter
 
-    # Level 1 is a fifth quicker than the usual 3, and day files sorted by time come out no larger.
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "store_schema": False}
-    with ParquetWriter(target, schema, use_dictionary=_FEW, **options) as writer:
+    options: dict[str, Any] = {
+        # Level 1 is a fifth quicker than the usual 3, and day files sorted by time come out no larger.
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": _FEW,
+        "column_encoding": dict.fromkeys(_RISING, "DELTA_BINARY_PACKED"),
+        "write_statistics": _BOUNDED,
+        "write_batch_size": _VALUES,
+        "store_schema": False,
+    }
+    with ParquetWriter(target, schema, **options) as writer:
         for table in tables:
             writer.write_table(table, _ROW_GROUP)
     target.chmod(0o600)

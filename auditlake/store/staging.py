@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute
@@ -16,10 +16,8 @@ from auditlake.sources.strictjson import why_not_an_object
 from auditlake.sqlfiles import statement
 from auditlake.store.load import Load
 
-if TYPE_CHECKING:
-    import duckdb
-
 _FILE = "ingest/stage.sql"
+_OWN = f"sources/{CANONICAL}.sql"
 STAGED = pa.schema(
     [("seq", pa.int64())]
     + [(name, pa.timestamp("us", "UTC") if name == "timestamp" else pa.string()) for name in CANONICAL_FIELDS]
@@ -49,14 +47,20 @@ def stage(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collec
     mapped = CANONICAL if load.source == SELF else load.source
     own = mapped == CANONICAL
     connection.register("loaded", load.table())
+    if own:
+        connection.execute(statement(_OWN, "parsed").text)
     # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-    connection.execute(statement(f"sources/{CANONICAL}.sql" if own else _FILE, "keyed").text)
+    connection.execute(statement(_OWN if own else _FILE, "keyed").text)
     for name in ("objects", "records" if own else "records_with_distinct_keys"):
         connection.execute(statement(_FILE, name).text)
     connection.execute(f"create or replace temp view mapped as {statement(f'sources/{mapped}.sql', mapped).text}")
     # A filter on the keys of a record that is pushed below them would read them twice.
     with without(connection, "filter_pushdown"):
-        rows = _map(connection, load, event_types)
+        try:
+            rows = _map(connection, load, event_types)
+        except duckdb.InvalidInputException:
+            connection.execute(statement(_OWN, "parsed_or_null").text)
+            rows = _map(connection, load, event_types)
         rows, refused = (rows, []) if len(rows) == len(load) else _judge(connection, load, event_types, rows)
     connection.unregister("loaded")
     return _parted(rows, refused)

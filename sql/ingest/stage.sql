@@ -78,7 +78,7 @@ timed as (
     case
       when not has_shape
       then null
-      when "timestamp"[18:19] = '60'
+      when contains("timestamp", ':60') and "timestamp"[18:19] = '60'
       then try_cast(upper("timestamp"[1:17]) || '59.999999' || upper(regexp_extract("timestamp"[20:], '([Zz]|[+-].*)?$'))
         as timestamptz)
       when contains("timestamp", 't') or contains("timestamp", 'z')

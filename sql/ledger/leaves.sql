@@ -5,7 +5,7 @@ create or replace temp macro as_leaf(bytes) as unhex(sha256(bytes));
 
 -- name: unhashed()
 -- The same: the bytes themselves, for who hashes them.
-create or replace temp macro as_leaf(bytes) as encode(bytes);
+create or replace temp macro as_leaf(bytes) as bytes;
 
 -- name: leaves()
 -- The Merkle leaf of every event: the SHA-256 of a zero byte and of the event's canonical bytes

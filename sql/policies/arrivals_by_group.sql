@@ -13,7 +13,8 @@ limit 0;
 -- Step 1b: when each governed event begins to count in its group, in order. Group and time are one number: a group has
 -- $span_us microseconds since $origin to itself, more than until its last event is one window old.
 -- The slot `predicate` is filled with the policy's `where`; an error in it is no match. Events without a group are never
--- pooled. The files are read once: what they give is kept until the groups are known, numbered from 0.
+-- pooled: null equals nothing. The files are read once, and what they give is kept until the groups are known, numbered
+-- from 0.
 create or replace temp table arrivals as
 with governed as materialized (
   select
@@ -24,7 +25,6 @@ with governed as materialized (
     and "timestamp" > $look_back
     and "timestamp" <= $until
     and coalesce(try(predicate), false)
-    and key_of_group is not null
 ),
 
 numbered as (
@@ -32,7 +32,11 @@ numbered as (
   select
     row_number() over (order by group_key) - 1 as g,
     group_key
-  from (select distinct group_key from governed)
+  from (
+    select distinct group_key
+    from governed
+    where group_key is not null
+  )
   returning g, group_key
 )
 

@@ -1,13 +1,22 @@
+-- name: parsed()
+-- Texts are expected to be JSON: one that is not is an error of the whole statement.
+create temp macro if not exists if_json(parsed) as parsed;
+
+-- name: parsed_or_null()
+-- From the first on that is not: it has no fields. To be ready for that takes DuckDB longer.
+create or replace temp macro if_json(parsed) as try(parsed);
+
 -- name: keyed()
 -- What is `loaded`, with the fields of each record, and its keys. Most of what programs write has all fields in their
 -- order, no space between them and nothing escaped: where the fields put together again are the text, there is nothing
--- else in it, so its keys need not be read (of a key that comes twice DuckDB takes the first). What DuckDB alone takes for a number may still be inside of a field.
+-- else in it, so its keys need not be read (of a key that comes twice DuckDB takes the first). What DuckDB alone takes
+-- for a number may still be inside of a field.
 create or replace temp view keyed as
 with fields as (
   select
     record,
     "text",
-    try(json_transform(
+    if_json(json_transform(
       "text",
       '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
       || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'

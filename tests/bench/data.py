@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from auditlake.store.delta import DataFile
     from auditlake.store.layout import Layout
 
-VERSION = 2
+VERSION = 3
 """Part of the folder's name: to be raised when the events change."""
 EVENTS = 10_000_000
 LINES = 2_000_000

@@ -146,7 +146,7 @@ def test_nodes_hashed_together(size: int) -> None:
 
 def test_a_large_tree_grows() -> None:
     """The same for more leaves than are kept."""
-    leaves = hashes(20_000)
+    leaves = hashes(80_000)
     grown = merkle.GrowingTree()
     grown.extend(leaves)
 

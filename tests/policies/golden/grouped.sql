@@ -13,7 +13,8 @@ LIMIT 0;
 /* Step 1b: when each governed event begins to count in its group, in order. Group and time are one number: a group has */
 /* $span_us microseconds since $origin to itself, more than until its last event is one window old. */
 /* The slot `predicate` is filled with the policy's `where`; an error in it is no match. Events without a group are never */
-/* pooled. The files are read once: what they give is kept until the groups are known, numbered from 0. */
+/* pooled: null equals nothing. The files are read once, and what they give is kept until the groups are known, numbered */
+/* from 0. */
 CREATE OR REPLACE TEMPORARY TABLE arrivals AS
 WITH governed AS MATERIALIZED (
   SELECT
@@ -25,7 +26,6 @@ WITH governed AS MATERIALIZED (
     AND "timestamp" > $look_back
     AND "timestamp" <= $until
     AND COALESCE(TRY(TRUE), FALSE)
-    AND NOT "user_id" IS NULL
 ), numbered AS (
   INSERT INTO groups
   SELECT
@@ -35,6 +35,8 @@ WITH governed AS MATERIALIZED (
     SELECT DISTINCT
       group_key
     FROM governed
+    WHERE
+      NOT group_key IS NULL
   )
   RETURNING g, group_key
 )
