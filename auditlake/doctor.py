@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from auditlake.store.delta import read_snapshot
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive
+from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.recorded import settle_ledger
 from auditlake.verify.check import verify
 from auditlake.verify.deltalog import DeltaLog, read_log
@@ -79,6 +81,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     problems: list[Problem] = []
     _told(problems, "lake.toml", read_config, layout)
     _told(problems, "events", read_snapshot, layout)
+    _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     with suppress(AuditLakeError):
         problems += _policies(layout, read_config(layout).event_types)
     report = verify(layout, now=now, full=False)

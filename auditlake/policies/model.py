@@ -94,6 +94,8 @@ class Hold:
     """Only events of these types; of any if empty."""
     user_ids: tuple[str, ...] = ()
     """Only events of these users; of anybody if empty."""
+    anyone_renamed: bool = False
+    """Beside the events of these users those of whoever has a pseudonym: the key that tells of whom it is was lost."""
     resources: tuple[str, ...] = ()
     """Only events about these resources; about anything if empty."""
     since: datetime | None = None

@@ -78,7 +78,7 @@ def same_answers(steps: Sequence[Step], template: Path) -> None:
 
 
 @given(steps=STEPS)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_answer_changes(steps: list[Step], template: Path) -> None:
     """Ingests with compactions between them give the events, reports and old snapshots that they give without."""
     same_answers(steps, template)

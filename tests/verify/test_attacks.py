@@ -75,7 +75,7 @@ def change_bytes(lake: AuditLake, times: int) -> None:
 
 def test_changed_bytes(lake: AuditLake) -> None:
     """A single changed byte in data, log, tiles, checkpoints, keys, certificates or quarantine is found."""
-    change_bytes(lake, 80)
+    change_bytes(lake, 40)
 
 
 @pytest.mark.soak

@@ -57,6 +57,17 @@ def test_no_lake(tmp_path: Path) -> None:
         doctor.examine(Layout(tmp_path), now=LATER)
 
 
+def test_a_lost_key_of_the_pseudonyms(lake: AuditLake) -> None:
+    """A key that deletions and erasures need is missed, with what can be done."""
+    ((user,),) = lake.sql("select min(user_id) from events").fetchall()
+    lake.erase(user, reason="Article 17", ticket="G-1")
+    lake.layout.pseudonyms.unlink()
+    (told,) = [each.what for each in doctor.examine(lake.layout, now=LATER).problems if each.where == "pseudonyms.key"]
+
+    assert "has gone" in told
+    assert "--accept-weaker" in told
+
+
 def torn(lake: AuditLake) -> list[str]:
     """A log entry whose writer lost its power."""
     path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
