@@ -94,8 +94,6 @@ class Hold:
     """Only events of these types; of any if empty."""
     user_ids: tuple[str, ...] = ()
     """Only events of these users; of anybody if empty."""
-    anyone_renamed: bool = False
-    """Beside the events of these users those of whoever has a pseudonym: the key that tells of whom it is was lost."""
     resources: tuple[str, ...] = ()
     """Only events about these resources; about anything if empty."""
     since: datetime | None = None
@@ -108,6 +106,8 @@ class Hold:
     """Why it ended."""
     digest: str = ""
     """``sha256:`` and the hex digest of the hold file's bytes."""
+    anyone_renamed: bool = False
+    """Beside the events of ``user_ids`` those of whoever has a pseudonym: the key that tells of whom it is was lost."""
 
     def is_active(self, as_of: datetime) -> bool:
         """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
