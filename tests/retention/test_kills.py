@@ -142,7 +142,7 @@ def kill_at_calls(verb: str, template: Path, log: Path, tmp_path: Path, most: in
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("apply", 8), ("erase", 6)])
+@pytest.mark.parametrize(("verb", "most"), [("apply", 7), ("erase", 5)])
 def test_killed_at_chosen_calls(
     verb: str, most: int, template: Path, trace: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ def fail_at_calls(verb: str, calls: tuple[str, ...], files: Path, tmp_path: Path
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 8), ("compact", 4)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 6), ("compact", 3)])
 def test_failing_sync(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Where a sync fails, the verb says so, claims nothing, and the same again completes it exactly once."""
     fail_at_calls(verb, ("fsync",), files, tmp_path, most)

@@ -61,7 +61,7 @@ def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
 
 def test_killed_at_random_moments(files: Path, tmp_path: Path) -> None:
     """Killed at any moment, an ingest or a compaction leaves a lake that opens and takes the ingest exactly once."""
-    kill_at_random(files, tmp_path, 20)
+    kill_at_random(files, tmp_path, 12)
 
 
 @pytest.mark.soak
@@ -92,7 +92,7 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 12), ("compact", 7)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 9), ("compact", 6)])
 def test_killed_at_chosen_calls(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Killed at a sync, rename, link or unlink, it leaves a lake that opens and takes the ingest exactly once."""
     kill_at_calls(verb, files, tmp_path, most)
