@@ -67,7 +67,7 @@ def root(hashes: bytes) -> bytes:
 
 
 class GrowingTree:
-    """A tree whose leaves come one after the other; it keeps some thousands of them, however many there are."""
+    """A tree whose leaves come one after the other; it keeps some ten thousands of them, however many there are."""
 
     def __init__(self) -> None:
         self.size = 0

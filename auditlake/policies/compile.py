@@ -287,20 +287,15 @@ def hold_tree(number: int, hold: Hold) -> exp.Expression:
     """The condition of one hold: everything that it names; its values are those of :func:`hold_values`."""
     from sqlglot import exp
 
-    from auditlake.store.pseudonyms import PREFIX
-
     def bound(name: str) -> exp.Expression:
         return exp.Parameter(this=exp.var(f"hold_{number}_{name}"))
 
-    def among(name: str, column: str) -> exp.Func | exp.Paren:
-        is_named = exp.func("list_contains", bound(name), exp.column(column), dialect="duckdb")
-        if name == "user_ids" and hold.anyone_renamed:
-            is_renamed = exp.func("starts_with", exp.column(column), exp.Literal.string(PREFIX), dialect="duckdb")
-            return exp.paren(exp.or_(is_named, is_renamed))
-        return is_named
-
     instant = exp.column("timestamp", quoted=True)
-    terms: list[Any] = [among(name, column) for name, column in _HOLD_LISTS.items() if getattr(hold, name)]
+    terms: list[Any] = [
+        exp.func("list_contains", bound(name), exp.column(column), dialect="duckdb")
+        for name, column in _HOLD_LISTS.items()
+        if getattr(hold, name)
+    ]
     if hold.since is not None:
         terms.append(exp.GTE(this=instant.copy(), expression=bound("since")))
     if hold.until is not None:

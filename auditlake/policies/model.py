@@ -106,8 +106,6 @@ class Hold:
     """Why it ended."""
     digest: str = ""
     """``sha256:`` and the hex digest of the hold file's bytes."""
-    anyone_renamed: bool = False
-    """Beside the events of ``user_ids`` those of whoever has a pseudonym: the key that tells of whom it is was lost."""
 
     def is_active(self, as_of: datetime) -> bool:
         """Whether it keeps events from deletion at an instant: from when it is on record until it is released.

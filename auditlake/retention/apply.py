@@ -22,7 +22,7 @@ from auditlake.store import delta
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
-from auditlake.store.pseudonyms import accepted_pseudonyms, lost_key
+from auditlake.store.pseudonyms import pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ def apply(
         _check(plan, digest, accept_weaker)
         if not plan.changes and not plan.leftovers and not plan.weaker:
             return Applied(plan, snapshot.version, None, unlinked)
-        if plan.pseudonymise or lost_key(layout):
-            judge = replace(judge, names=accepted_pseudonyms(layout))
+        if plan.pseudonymise:
+            judge = replace(judge, names=pseudonyms(layout, make=True))
         deed = _deed(layout, settings, judge, plan, accept_weaker)
         version, name = carry_out(
             layout, folder, snapshot, judge, deed, lake_id=settings.id, operator=operator, now=now,

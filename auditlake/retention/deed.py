@@ -24,7 +24,7 @@ from auditlake.retention.taking import taken_with_days
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.layout import Layout
-from auditlake.store.pseudonyms import Keys, recorded_keys
+from auditlake.store.pseudonyms import recorded_key
 
 COLUMNS = ("user_id", "ip_address", "session_id")
 """The columns that hold personal data."""
@@ -104,7 +104,7 @@ def carry_out(
     record = Record(
         deed.kind, now, operator, f"{verb} {count(events, 'event')} (certificate {name})", deed.terms,
         weaker=deed.weaker, certificate=certificate, quarantine=_quarantined(deed.leftovers),
-        keys=_keys(layout, judge, deed),
+        pseudonym_key=_key_of(layout, judge, deed),
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
@@ -116,14 +116,11 @@ def carry_out(
     return delta.commit(layout, snapshot, change), name
 
 
-def _keys(layout: Layout, judge: Judge, deed: Deed) -> Keys:
-    """The keys whose pseudonyms events have, by this deed or by an earlier one."""
-    before, names = recorded_keys(layout), judge.names
-    if names is not None and before.current not in (None, names.digest):  # its loss was accepted
-        return Keys(names.digest, (*before.lost, before.current))
-    if names is not None and (deed.kind == "erase" or any(day.rewrite.changed for day in deed.days)):
-        return Keys(names.digest, before.lost)
-    return before
+def _key_of(layout: Layout, judge: Judge, deed: Deed) -> str | None:
+    """The digest of the key whose pseudonyms events have, by this deed or by an earlier one."""
+    if judge.names is not None and (deed.kind == "erase" or any(day.rewrite.changed for day in deed.days)):
+        return judge.names.digest
+    return recorded_key(layout)
 
 
 def _certificate(

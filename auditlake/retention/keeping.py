@@ -26,7 +26,7 @@ from auditlake.store.failures import explained
 from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive
-from auditlake.store.pseudonyms import Pseudonyms, pseudonyms, recorded_keys
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from auditlake.store.recorded import notice_changes
 
 
@@ -110,23 +110,15 @@ def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
     Raises:
         LakeFormatError: It is needed, and has gone or is another one.
     """
-    if not any(each.user_ids for each in holds):
+    return widened(holds, pseudonyms(layout, make=False)) if any(each.user_ids for each in holds) else tuple(holds)
+
+
+def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
+    """Holds that also find what has become a pseudonym of those whom they name."""
+    if names is None:
         return tuple(holds)
-    return widened(holds, pseudonyms(layout, make=False), lost=bool(recorded_keys(layout).lost))
-
-
-def widened(holds: Sequence[Hold], names: Pseudonyms | None, *, lost: bool) -> tuple[Hold, ...]:
-    """Holds that also find what has become a pseudonym of those whom they name.
-
-    Args:
-        holds: Which.
-        names: The pseudonyms of the lake, if there are any whose key is there.
-        lost: Whether it has others: of whom those are is not known, so whoever names somebody may mean any of them.
-    """
     return tuple(
-        replace(hold, user_ids=(*hold.user_ids, *(map(names.of, hold.user_ids) if names else ())), anyone_renamed=lost)
-        if hold.user_ids
-        else hold
+        replace(hold, user_ids=(*hold.user_ids, *map(names.of, hold.user_ids))) if hold.user_ids else hold
         for hold in holds
     )
 

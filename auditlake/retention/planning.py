@@ -20,7 +20,7 @@ from auditlake.retention.terms import terms_of, weaker
 from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
-from auditlake.store.pseudonyms import lost_key, pseudonyms, recorded_keys
+from auditlake.store.pseudonyms import pseudonyms
 
 
 class AlertsTo(Protocol):
@@ -73,15 +73,12 @@ def judge_of(layout: Layout, settings: Settings, as_of: datetime) -> Judge:
     Raises:
         PolicyError: A policy or a hold cannot be used: then nothing is deleted.
     """
-    lost = lost_key(layout) is not None
-    names = None if lost else pseudonyms(layout, make=False)
+    names = pseudonyms(layout, make=False)
     holds = load_holds(layout, settings.event_types)
     paths = [path for text in settings.personal if (path := personal_path(text))]
     return Judge(
         policies=load_policies(layout.policies, settings.event_types),
-        holds=widened(
-            [hold for hold in holds if hold.is_active(as_of)], names, lost=lost or bool(recorded_keys(layout).lost)
-        ),
+        holds=widened([hold for hold in holds if hold.is_active(as_of)], names),
         default_retention=settings.default_retention,
         personal=tuple(paths),
         names=names,
@@ -110,5 +107,5 @@ def plan_snapshot(layout: Layout, settings: Settings, judge: Judge, snapshot: Sn
             lake_id=settings.id,
             created=date.fromisoformat(settings.created[:10]),
             leftovers=tuple(due_leftovers(layout, judge, snapshot.version)),
-            weaker=(*weaker(layout, snapshot.version, now), *filter(None, [lost_key(layout)])),
+            weaker=weaker(layout, snapshot.version, now),
         )

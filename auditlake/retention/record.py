@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from auditlake.events.times import print_instant
-from auditlake.store.pseudonyms import Keys
 from auditlake.user import login_name
 
 Kind = Literal["hold", "retention", "erase"]
@@ -35,8 +34,8 @@ class Record:
 
     quarantine: Mapping[str, str] = field(default_factory=dict)
     """The quarantine files that go, each with the name of what takes its place, if anything does: all others stay."""
-    keys: Keys = field(default_factory=Keys)
-    """Those of the pseudonyms that this and earlier commits put into events."""
+    pseudonym_key: str | None = None
+    """The digest of the key, if this or an earlier commit put pseudonyms into events."""
 
     def metadata(self) -> dict[str, Any]:
         """As the Delta log keeps it."""
@@ -52,8 +51,7 @@ class Record:
         return {"operator": self.operator} | self._key() | {name: dict(value) for name, value in more.items() if value}
 
     def _key(self) -> dict[str, Any]:
-        said = {"pseudonym_key": self.keys.current, "lost_pseudonym_keys": list(self.keys.lost)}
-        return {name: value for name, value in said.items() if value}
+        return {"pseudonym_key": self.pseudonym_key} if self.pseudonym_key else {}
 
 
 def operator_or_user(operator: str | None) -> str:

@@ -4,9 +4,7 @@ A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 ov
 text that only looks like one. The key never leaves the lake; without it nobody can try values.
 
 From the first commit that put pseudonyms into the lake's events, the commits of retention say the SHA-256 of the key. A
-lake whose key is another one, or has gone, makes no pseudonyms: holds would no longer find whom they name. A deletion
-may accept that with a reason; another key is the lake's from then on, and holds that name somebody keep whatever has a
-pseudonym.
+lake whose key is another one, or has gone, makes no pseudonyms: holds would no longer find whom they name.
 """
 
 from __future__ import annotations
@@ -71,15 +69,6 @@ class Pseudonyms:
         return hashlib.sha256((self._check_key + body).encode()).hexdigest()[:8]
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The digests of the keys whose pseudonyms the lake's events have, as the newest commit of retention says it."""
-
-    current: str | None = None
-    lost: tuple[str, ...] = ()
-    """Those whose loss was accepted."""
-
-
 def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
     """The pseudonyms of a lake; None where it has no key yet and none is to be made.
 
@@ -88,42 +77,25 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
         LakeError: It cannot be read or made.
     """
     found = _read(layout)
-    if lost := _how_lost(layout, found):
-        accept = "where there is none, auditlake retention apply --accept-weaker REASON goes on with another key"
-        raise LakeFormatError(lost, hint=f"restore it from a backup: {_LOST}; {accept}")
-    return _made(layout) if found is None and make else found
+    recorded = recorded_key(layout)
+    if recorded is not None and (found is None or found.digest != recorded):
+        what = "is another one" if found else "has gone"
+        message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {what}"
+        raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
+    if found is None and make:
+        # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
+        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode(), over=False)
+        return _read(layout)
+    return found
 
 
-def lost_key(layout: Layout) -> str | None:
-    """That the key has gone or is another one, in a sentence; None where the lake has the key that it needs."""
-    return _how_lost(layout, _read(layout))
-
-
-def accepted_pseudonyms(layout: Layout) -> Pseudonyms:
-    """Those of the key that is there or is made now, although the lake has pseudonyms of another one."""
-    return _read(layout) or _made(layout)
-
-
-def recorded_keys(layout: Layout) -> Keys:
-    """What the newest commit of retention says of the keys."""
+def recorded_key(layout: Layout) -> str | None:
+    """The digest of the key whose pseudonyms the lake's events have, as the newest commit of retention says it."""
     newest = max((int(path.stem) for path in layout.log.glob("*.json") if path.stem.isdecimal()), default=-1)
     for version, kind in sorted(history(layout, newest).others.items(), reverse=True):
         if kind in ("retention", "erase") and (own := commit_metadata(layout, version)):
-            return Keys(own.get("pseudonym_key"), tuple(own.get("lost_pseudonym_keys", ())))
-    return Keys()
-
-
-def _how_lost(layout: Layout, found: Pseudonyms | None) -> str | None:
-    current = recorded_keys(layout).current
-    if current is None or (found is not None and found.digest == current):
-        return None
-    return f"the lake has pseudonyms, and their key {layout.pseudonyms} {'is another one' if found else 'has gone'}"
-
-
-def _made(layout: Layout) -> Pseudonyms:
-    # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
-    write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode(), over=False)
-    return Pseudonyms(_key(layout.pseudonyms))
+            return own.get("pseudonym_key")
+    return None
 
 
 def _read(layout: Layout) -> Pseudonyms | None:

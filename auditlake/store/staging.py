@@ -58,7 +58,10 @@ def stage(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collec
     with without(connection, "filter_pushdown"):
         try:
             rows = _map(connection, load, event_types)
-        except duckdb.InvalidInputException:
+        except (duckdb.InvalidInputException, UnicodeDecodeError):
+            # The latter where DuckDB's message quotes a text that it cut within a character.
+            if not own:
+                raise
             connection.execute(statement(_OWN, "parsed_or_null").text)
             rows = _map(connection, load, event_types)
         rows, refused = (rows, []) if len(rows) == len(load) else _judge(connection, load, event_types, rows)

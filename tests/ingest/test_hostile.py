@@ -138,6 +138,16 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     assert (summary.landed, summary.reasons) == (7, {"not valid JSON": len(bad)})
 
 
+@pytest.mark.parametrize("character", ["é", "中", "\N{GRINNING FACE}"])
+def test_broken_lines_of_any_script(character: str, tmp_path: Path) -> None:
+    """Text that is no JSON takes only itself to quarantine, wherever a message that quotes it may cut it."""
+    lake = made(tmp_path / "lake")
+    for number, before in enumerate(range(20, 24)):
+        bad = f'{{"event_id":"{"x" * before}{character * 40}" oops}}'
+        summary = checked(lake, lake.ingest(put(tmp_path / "x.jsonl", login(number), bad)), number)
+        assert (summary.landed, summary.reasons) == (1, {"not valid JSON": 1})
+
+
 def test_empty_inputs(tmp_path: Path) -> None:
     """Empty files, blank files and empty folders are no error and leave no trace."""
     lake = made(tmp_path / "lake")

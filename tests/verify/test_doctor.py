@@ -65,7 +65,7 @@ def test_a_lost_key_of_the_pseudonyms(lake: AuditLake) -> None:
     (told,) = [each.what for each in doctor.examine(lake.layout, now=LATER).problems if each.where == "pseudonyms.key"]
 
     assert "has gone" in told
-    assert "--accept-weaker" in told
+    assert "restore it from a backup" in told
 
 
 def torn(lake: AuditLake) -> list[str]:
