@@ -67,10 +67,10 @@ select
 from staged;
 
 -- name: repeated()
--- Ids that occur more than once among the candidates; by hash and whatever their sources, so perhaps a few that do not.
+-- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
 create or replace temp table repeated as
 select key
-from (select hash(event_id) as key from candidates)
+from (select hash(source, event_id) as key from candidates)
 group by key
 having count(*) > 1;
 
@@ -127,7 +127,7 @@ with contenders as (
       status: status, details: details, metadata: metadata, session_id: session_id, ip_address: ip_address
     } as content
   from candidates
-  semi join repeated on hash(candidates.event_id) = repeated.key
+  semi join repeated on hash(candidates.source, candidates.event_id) = repeated.key
   anti join known on candidates.seq = known.seq
 ),
 
