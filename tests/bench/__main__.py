@@ -32,7 +32,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
             memory_mb=1500,
             beside="plain",
         ),
-        Asked("ingest", f"ingest of {lines}", rate=True, memory_mb=1500, beside="plain"),
+        Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
         Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
         Asked("report", f"JSON report of three policies, {events}", 1.5),
         Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
