@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import random
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import (
@@ -32,12 +35,18 @@ MOST_UNDELIVERED = 10_000
 """How many alerts wait for a receiver at most; then the oldest are given up."""
 OLDEST_UNDELIVERED = timedelta(days=7)
 """How long an alert waits for a receiver at most."""
+_BUSY = frozenset({408, 425, 429})
+"""The answers 4xx that are about the moment and not about the alert (RFC 9110, RFC 8470, RFC 6585)."""
 _LOG = logging.getLogger("auditlake.alerts.watch")
+
+_Outcome = Literal["taken", "rejected", "failed"]
+"""What became of a post: ``rejected`` is this alert's own, after ``failed`` the others would fare no better."""
 
 
 class Webhook(Sink):
     """Posts each alert as JSON, in order, until the receiver answers with 2xx.
 
+    An alert that the receiver rejects (4xx) waits aside and is posted again later, while those after it are delivered.
     An alert is on the disk in ``LAKE/alerts/undelivered`` before it is posted and until it is taken, so it outlives a
     restart. Redirects are not followed. The body is :meth:`Alert.as_dict`; the header ``Idempotency-Key`` names the
     alert and its kind.
@@ -71,6 +80,8 @@ class Webhook(Sink):
         self._shown = f"{parts.scheme}://{parts.hostname}"  # what follows may be a secret
         self._thread: threading.Thread | None = None
         self._number = 0
+        self._aside: dict[str, tuple[float, float]] = {}
+        """File name of a rejected alert to when it is posted again (monotonic) and how long it waited, in seconds."""
 
     def open(self, place: Place, name: str) -> None:
         """Take up what an earlier process could not deliver."""
@@ -104,7 +115,9 @@ class Webhook(Sink):
 
     def _undelivered(self) -> list[Path]:
         """What waits, the oldest first."""
-        return sorted(path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+        with os.scandir(self._folder) as entries:
+            files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        return [self._folder / name for name in sorted(files) if name.endswith(".json") and name[0] != "."]
 
     def _run(self) -> None:
         wait = self._first_wait
@@ -112,19 +125,40 @@ class Webhook(Sink):
             is_last = self._closing.is_set()
             self._changed.clear()
             try:
-                delivered = all(self._post(path) for path in self._without_hopeless(self._undelivered()))
+                reachable = self._post_waiting(everything=is_last)
             except OSError as error:
-                delivered = False
+                reachable = False
                 _LOG.error("alerts cannot be posted to %s: %s", self._shown, error)
             if is_last:
                 return
-            if delivered:
+            if reachable:
                 wait = self._first_wait
-                self._changed.wait()
+                self._changed.wait(self._until_aside())
             else:
                 # A new alert is no reason to ask at once a receiver that has just failed.
                 self._closing.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
                 wait = min(2 * wait, self._longest_wait)
+
+    def _post_waiting(self, *, everything: bool) -> bool:
+        """Post what waits, in order, and what waits aside once its time has come; False once the receiver fails."""
+        waiting = self._without_hopeless(self._undelivered())
+        self._aside = {path.name: self._aside[path.name] for path in waiting if path.name in self._aside}
+        for path in waiting:
+            again, waited = self._aside.get(path.name, (0.0, self._first_wait / 2))
+            if again > time.monotonic() and not everything:
+                continue
+            match self._post(path):
+                case "failed":
+                    return False
+                case "rejected":
+                    waited = min(2 * waited, self._longest_wait)
+                    self._aside[path.name] = (time.monotonic() + waited, waited)
+        return True
+
+    def _until_aside(self) -> float | None:
+        """Seconds until the next alert that waits aside is due; None where none does."""
+        due = min((again for again, _ in self._aside.values()), default=None)
+        return None if due is None else max(due - time.monotonic(), 0.0)
 
     def _without_hopeless(self, waiting: list[Path]) -> list[Path]:
         """What waits, without what has waited for too long and what is too much: that is given up."""
@@ -140,20 +174,32 @@ class Webhook(Sink):
             )  # fmt: skip
         return waiting[len(hopeless) :]
 
-    def _post(self, path: Path) -> bool:
-        """Whether the receiver has taken it."""
+    def _post(self, path: Path) -> _Outcome:
+        """Post an alert, and tell what became of it; one that is delivered or gone is off the disk."""
         key = path.stem.split("-", 2)[-1]
-        request = Request(self._url, path.read_bytes(), {**self._headers, "Idempotency-Key": key}, method="POST")  # noqa: S310
+        outcome: _Outcome = "failed"
+        try:
+            body = path.read_bytes()
+        except FileNotFoundError:
+            return "taken"
+        except OSError as error:
+            _LOG.warning("alert %s cannot be read, it waits aside: %s", key, error.strerror or error)
+            return "rejected"
+        request = Request(self._url, body, {**self._headers, "Idempotency-Key": key}, method="POST")  # noqa: S310
         try:
             self._opener.open(request, timeout=self._timeout).close()
         except HTTPError as error:
             error.close()
             why = f"it answered {error.code}"
+            if 400 <= error.code < 500 and error.code not in _BUSY:
+                outcome = "rejected"
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
         else:
             path.unlink()
             sync_folder(self._folder)
-            return True
-        _LOG.warning("alert %s could not be posted to %s, it is tried again: %s", key, self._shown, visible(why))
-        return False
+            self._aside.pop(path.name, None)
+            return "taken"
+        what = "it waits aside and is tried again" if outcome == "rejected" else "it is tried again"
+        _LOG.warning("alert %s could not be posted to %s, %s: %s", key, self._shown, what, visible(why))
+        return outcome

@@ -34,6 +34,8 @@ class Receiver:
         self.answers: list[int | str] = []
         """What the next requests get; 200 after that."""
         self.always: int | str = 200
+        self.rejected: dict[str, int] = {}
+        """Alert id to the answer that it always gets."""
         self.release = threading.Event()
         self._guard = threading.Lock()
         ours = self
@@ -63,7 +65,7 @@ class Receiver:
     def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         with self._guard:
             self.asked += 1
-            what = self.answers.pop(0) if self.answers else self.always
+            what = self.answers.pop(0) if self.answers else self.rejected.get(json.loads(body)["id"], self.always)
         if what == "hang":
             self.release.wait()
             return
@@ -128,7 +130,7 @@ def test_alerts_are_posted(receiver: Receiver, place: Place) -> None:
     assert undelivered(place) == []
 
 
-@pytest.mark.parametrize("failures", [[500], [503, 500, 429], ["drop"], [404], [302, 301, 308], [500, "drop", 302]])
+@pytest.mark.parametrize("failures", [[500], [503, 500, 429], ["drop"], [408], [302, 301, 308], [500, "drop", 302]])
 def test_what_fails_is_tried_again(
     receiver: Receiver, place: Place, failures: list[int | str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,6 +147,51 @@ def test_what_fails_is_tried_again(
     assert receiver.elsewhere == 0
     assert undelivered(place) == []
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 410, 413, 422, 451])
+def test_a_rejected_alert_waits_aside(
+    receiver: Receiver, place: Place, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alert that its receiver rejects is named and posted again, and those after it are delivered meanwhile."""
+    receiver.rejected = {alert(1).id: code}
+    ours = Dispatch([hook(receiver.url)], place)
+    for number in range(4):
+        ours.send(alert(number, raised_at=instant(BASE + number)))
+    until(lambda: len(receiver.got) == 3 and receiver.asked > 5)
+    assert receiver.ids() == [alert(number).id for number in (0, 2, 3)]
+    (waiting,) = undelivered(place)
+    assert alert(1).id in waiting
+
+    receiver.rejected = {}
+    until(lambda: len(receiver.got) == 4)
+    ours.close(60)
+    assert undelivered(place) == []
+    assert f"alert {alert(1).id}-{alert(1).kind} could not be posted" in caplog.text
+    assert f"waits aside and is tried again: it answered {code}" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_waits_aside(
+    receiver: Receiver, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies among the undelivered alerts and is no file, or cannot be read, stops none of them."""
+    (place.folder / "undelivered" / "webhook" / "00000000000000000000-x.json").mkdir(parents=True)
+    read = Path.read_bytes
+
+    def refuse_one(path: Path) -> bytes:
+        if alert(0).id in path.name:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse_one)
+    ours = Dispatch([hook(receiver.url)], place)
+    for number in range(2):
+        ours.send(alert(number, raised_at=instant(BASE + number)))
+    until(lambda: receiver.got)
+    ours.close(60)
+
+    assert receiver.ids() == [alert(1).id]
+    assert len(undelivered(place)) == 2
 
 
 def test_a_receiver_that_hangs(receiver: Receiver, place: Place) -> None:
