@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -58,7 +60,7 @@ for group in GROUPS:
 
 def main() -> None:
     """Run the command line and exit."""
-    _open_closed_streams()
+    _prepare_streams()
     code = 0
     try:
         code = _run()
@@ -95,8 +97,10 @@ def _run() -> int:
         return _complain(AuditLakeError(f"{error.strerror or error}{where}"))
 
 
-def _open_closed_streams() -> None:
-    """Open on nothing what was closed for us, so that no file of a lake gets its number and is printed into."""
+def _prepare_streams() -> None:
+    """Open on nothing what was closed for us, so that no file of a lake gets its number and is printed into, and let
+    every character be printed.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -105,6 +109,17 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we run
+        _print_any_character(getattr(sys, name))
+
+
+def _print_any_character(stream: TextIO) -> None:
+    """Let no character fail: one that the stream's encoding lacks is printed as its escape.
+
+    A file or a pipe gets UTF-8 in every locale, cron's ``C`` too, unless PYTHONIOENCODING says otherwise.
+    """
+    if isinstance(stream, TextIOWrapper):  # and not what a test or a notebook put in its place
+        is_data = not stream.isatty() and not os.environ.get("PYTHONIOENCODING")
+        stream.reconfigure(encoding="utf-8" if is_data else None, errors="backslashreplace")
 
 
 def _interrupted() -> int:

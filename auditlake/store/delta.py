@@ -392,8 +392,12 @@ def check_path(path: Path) -> None:
     """Refuse a path that delta-rs would read as another one.
 
     Raises:
-        LakeError: It has a backslash, a control character, or a percent sign followed by two hexadecimal digits.
+        LakeError: It has a backslash, a control character, or a percent sign followed by two hexadecimal digits, or its
+            bytes are no UTF-8.
     """
+    if not os.fsencode(path).isascii() and str(path).encode("utf-8", "replace") != os.fsencode(path):
+        message = f"a lake cannot lie at {str(path)!r}: the path's bytes are no UTF-8"
+        raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")
     if wrong := _NOT_FOR_DELTA.search(str(path)):
         message = f"a lake cannot lie at {str(path)!r}: delta-rs cannot address {wrong.group()!r} in a path"
         raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")

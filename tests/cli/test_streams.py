@@ -70,3 +70,51 @@ def test_streams(words: str, lake: Path) -> None:
     )  # fmt: skip
     assert "head -1" not in words or done.stdout.count("\n") == 1
     assert "--out closed" not in words or (lake / "closed" / "index.html").exists()
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with names that few encodings have, made from a file with such a name."""
+    folder = tmp_path_factory.mktemp("foreign")
+    event = {"event_type": "login", "timestamp": "2026-11-24T09:00:00Z", "user_id": "zoë 李\u202e", "action": "😀"}
+    (folder / "événements.jsonl").write_text(json.dumps(event, ensure_ascii=False) + "\n", encoding="utf-8")
+    auditlake.create(folder / "lake").ingest(folder / "événements.jsonl")
+    return folder
+
+
+ANY_ENCODING = {
+    "ascii": (("ingest événements.jsonl", 0), ("events", 0), ("events --format csv", 0), ("report 日本", 3)),
+    "cp1252": (("events --json", 0), ("stats", 0)),
+}
+
+
+@pytest.mark.parametrize("encoding", ANY_ENCODING)
+def test_streams_of_any_encoding(encoding: str, foreign: Path) -> None:
+    """No character fails on a stream whose encoding lacks it, and no verb after its commit."""
+    for words, code in ANY_ENCODING[encoding]:
+        command = [sys.executable, "-m", "auditlake", "--lake", "lake", *words.split()]
+        done = subprocess.run(command, cwd=foreign, env=os.environ | {"PYTHONIOENCODING": encoding},
+                              capture_output=True, check=False)  # fmt: skip
+        assert (done.returncode, b"Traceback" in done.stderr) == (code, False), (words, done.stderr)
+
+
+def test_data_is_utf_8(foreign: Path) -> None:
+    """What goes into a file or a pipe is UTF-8, in whatever locale."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "auditlake", "--lake", "lake", "events", "--format", "csv"]
+    done = subprocess.run(command, cwd=foreign, env=os.environ | locale, capture_output=True, check=True)
+
+    assert "😀".encode() in done.stdout
+
+
+def test_a_path_that_is_not_utf_8(foreign: Path) -> None:
+    """A lake at such a path is one clear line, whether it is made there or lies there."""
+    odd = Path(os.fsdecode(os.fsencode(foreign) + b"/odd \xff"))
+    shutil.copytree(foreign / "lake", odd)
+    for words, where in (("init", odd / "new"), ("stats", odd)):
+        done = subprocess.run([sys.executable, "-m", "auditlake", "--lake", str(where), words],
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.returncode == 3
+        assert "the path's bytes are no UTF-8" in done.stderr.splitlines()[0]
+        assert "Traceback" not in done.stderr
+    assert not (odd / "new").exists()
