@@ -16,6 +16,8 @@ from auditlake.tail.place import EDGE, Place, edges, fingerprint
 
 CHUNK = 1024 * 1024
 """How many bytes are read, landed and synced at a time."""
+_MOST_LINKS = 40
+"""How many links lead to a file at most, as Linux has it."""
 LOOK_BACK = 256 * 1024 * 1024
 """How many bytes before a place are read again to know how often their records came."""
 
@@ -106,16 +108,31 @@ class Input:
         os.close(self.descriptor)
 
 
+class _Name:
+    """A name that the followed file has, and what it is called once it is rotated: the same with a number or a date
+    behind it or before its suffix. What a link leads to may have its own date, which the file before it had not.
+    """
+
+    def __init__(self, path: Path, *, is_target: bool = False) -> None:
+        self.path = path
+        number = r"[.-]\d[\d.:T_-]*"
+        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+        if is_target and (dated := re.fullmatch(rf"(.*?[^\d.:T_-])({number})", path.stem)):
+            stem = rf"{re.escape(dated[1])}(?:{number})?"
+        self._rotated = re.compile(rf"(?:{stem}{suffix}{number}|{stem}{number}{suffix})\Z")
+
+    def had(self, name: str) -> bool:
+        """Whether a file of the same folder, by its name now, may have had this name before."""
+        return self._rotated.match(name) is not None and name != self.path.name
+
+
 class Family:
-    """A path and the names that its file gets when it is rotated: in the same folder, the same name with a number or a
-    date behind it or before its suffix; for a file that was renamed, any name there.
+    """A path and the names that its file gets when it is rotated, in its own folder; a file that was renamed may have
+    any name there. Where the path is a link, that goes for what it leads to as well, wherever that lies.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
-        number = r"[.-]\d[\d.:T_-]*"
-        self._rotated = re.compile(rf"(?:{stem}{suffix}{number}|{stem}{number}{suffix})\Z")
 
     def current(self) -> int | None:
         """The file that has the name now, open; None where there is none.
@@ -133,8 +150,8 @@ class Family:
     def find(self, known: Place) -> int | None:
         """The file in which the place is, open: the very file if it is there, else a copy of it."""
         copies: list[int] = []
-        for path, inode in self._siblings():
-            named = path == self.path or self._rotated.match(path.name)
+        for path, inode, is_current, had in self._siblings():
+            named = is_current or had
             if (inode != known.inode and not named) or (found := self._tried(path)) is None:
                 continue
             if known.fits(found):
@@ -154,8 +171,8 @@ class Family:
         known.
         """
         found = []
-        for path, _ in self._siblings():
-            descriptor = self._tried(path) if self._rotated.match(path.name) else None
+        for path, _, _, had in self._siblings():
+            descriptor = self._tried(path) if had else None
             if descriptor is None:
                 continue
             last = os.fstat(descriptor).st_mtime_ns
@@ -165,10 +182,29 @@ class Family:
                 os.close(descriptor)
         return [descriptor for _, descriptor in sorted(found)]
 
-    def _siblings(self) -> list[tuple[Path, int]]:
-        """The files of the folder with their inodes, by name."""
-        with os.scandir(self.path.parent) as entries:
-            return sorted((Path(each.path), each.inode()) for each in entries if each.is_file())
+    def _siblings(self) -> list[tuple[Path, int, bool, bool]]:
+        """The files of the folders, by name: path, inode, whether it has the name now, whether it may have had it."""
+        found = []
+        for folder, names in self._folders().items():
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_file():
+                        has = any(entry.name == name.path.name for name in names)
+                        had = any(name.had(entry.name) for name in names)
+                        found.append((Path(entry.path), entry.inode(), has, had))
+        return sorted(found)
+
+    def _folders(self) -> dict[str, list[_Name]]:
+        """The names that the file has on the way that links lead, by the folder that they lie in."""
+        folders: dict[str, list[_Name]] = {}
+        path = self.path
+        for hop in range(_MOST_LINKS):
+            folders.setdefault(os.path.realpath(path.parent), []).append(_Name(path, is_target=hop > 0))
+            try:
+                path = path.parent / path.readlink()
+            except OSError:  # it is no link
+                break
+        return folders
 
     def _tried(self, path: Path) -> int | None:
         try:

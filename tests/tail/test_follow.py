@@ -81,6 +81,50 @@ def test_several_rotations_while_nobody_followed(how: str, lake: AuditLake, log:
     assert numbers(lake) == [0, 1, 2, 3, 4, 5, 6]
 
 
+@HOW
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("target", ["audit.jsonl", "../spool/app.log"])
+def test_rotation_behind_a_link(
+    target: str, how: str, stopped: bool, lake: AuditLake, log: Path, follow: Follow
+) -> None:
+    """What a link leads to is rotated in its own folder, under its own name: the rest is found there."""
+    link = log.parent / "current" / "link.jsonl"
+    file = log.parent / target
+    for folder in (link.parent, file.parent):
+        folder.mkdir(exist_ok=True)
+    (link.parent / "middle").symlink_to(Path("..") / target)
+    link.symlink_to("middle")
+    append(file, event(0), event(1)[:10])
+    followed = follow(link).all()
+    if stopped:
+        followed.close()
+    append(file, event(1)[10:], event(2))
+    for n in (3, 4):
+        with rotated(file, how=how):
+            pass
+        append(file, event(n))
+    (follow(link) if stopped else followed).all()
+
+    assert numbers(lake) == [0, 1, 2, 3, 4]
+    assert len(landed(lake)) == 5
+
+
+def test_a_link_that_leads_to_another_day(lake: AuditLake, log: Path, follow: Follow) -> None:
+    """A link that is set to a new file each day: the days that nobody followed are read, and no other file."""
+    for name, n in (("app-2026-11-28.jsonl", 0), ("application-2026-11-28.jsonl", 7), ("app.jsonl", 8)):
+        append(log.with_name(name), event(n))
+    log.symlink_to("app-2026-11-28.jsonl")
+    follow().all().close()
+    append(log.with_name("app-2026-11-28.jsonl"), event(1))
+    for day, n in ((29, 2), (30, 3)):
+        append(log.with_name(f"app-2026-11-{day}.jsonl"), event(n))
+    log.unlink()
+    log.symlink_to("app-2026-11-30.jsonl")
+    follow().all()
+
+    assert numbers(lake) == [0, 1, 2, 3]
+
+
 def test_a_cut_file_that_grew_again(lake: AuditLake, log: Path, follow: Follow) -> None:
     """A file that is longer than before when it is looked at, but has been cut in between, is read from its start."""
     append(log, event(0), event(1))
