@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ _UNITS = {
 }
 _LENGTH = re.compile(r"([0-9]+)\s?(h|d|w|mo|y)|P([0-9]+)([DWY])|PT([0-9]+)(H)")
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_TICK, _MIDNIGHT = timedelta(microseconds=1), time(0)
+_MONTHS = (
+    "January February March April May June July August September October November December".split()  # in any locale
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,42 @@ def moment(when: datetime, *, zone: bool = True) -> str:
     """An instant for people: ``2026-11-24 08:00:00 UTC``, with its microseconds if there are any."""
     utc = when.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(" ", "microseconds" if utc.microsecond else "seconds") + (" UTC" if zone else "")
+
+
+def period_name(since: datetime, until: datetime) -> str:
+    """A period of whole UTC days as people name it; empty where a bound is no day's edge.
+
+    A bound counts as an edge at midnight and at the last microsecond of a day: the exact bounds stand beside the name.
+
+    Example:
+        >>> def day(text): return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        >>> period_name(day("2026-08-01"), day("2026-09-01")), period_name(day("2026-08-01"), day("2026-08-02"))
+        ('August 2026', '1 August 2026')
+        >>> period_name(day("2026-07-03"), day("2026-10-01")), period_name(day("2026-08-01T12:00"), day("2026-09-01"))
+        ('3 July to 30 September 2026, 90 days', '')
+    """
+    bounds = (since.astimezone(UTC), until.astimezone(UTC))
+    first, after = (bound.date() + _DAY * ((bound + _TICK).time() == _MIDNIGHT) for bound in bounds)
+    if any(bound.time() != _MIDNIGHT and (bound + _TICK).time() != _MIDNIGHT for bound in bounds):
+        return ""
+    last = after - _DAY
+    if last == first:
+        return f"{first.day} {_MONTHS[first.month - 1]} {first.year}"
+    if (first.day, after.day) == (1, 1):
+        return _months(first, last)
+    begin = f"{first.day} {_MONTHS[first.month - 1]}{f' {first.year}' if first.year != last.year else ''}"
+    end = f"{last.day} {_MONTHS[last.month - 1]} {last.year}"
+    return f"{begin} to {end}, {count((after - first).days, 'day')}"
+
+
+def _months(first: date, last: date) -> str:
+    """Whole months: one, a year, or several."""
+    begin, end = (_MONTHS[day.month - 1] for day in (first, last))
+    if first.year != last.year:
+        return f"{begin} {first.year} to {end} {last.year}"
+    if begin == end:
+        return f"{begin} {first.year}"
+    return f"{first.year}" if (first.month, last.month) == (1, 12) else f"{begin} to {end} {first.year}"
 
 
 def length(stretch: timedelta) -> str:
