@@ -27,17 +27,17 @@ from auditlake.sources.strictjson import WINDOW, nesting
 BATCH_RECORDS = 256 * 1024
 """About how many records a batch has at most: it bounds what the columns and the rejected ones take."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:
     """The stream's chunks with their offsets, without a byte order mark at the beginning."""
     at, head = 0, b""
     for chunk in stream:
-        if at == 0 and len(head := head + chunk) < len(_BOM):
+        if at == 0 and len(head := head + chunk) < len(BOM):
             continue
         if head:
-            at = len(_BOM) if head.startswith(_BOM) else 0
+            at = len(BOM) if head.startswith(BOM) else 0
             chunk, head = head[at:], b""
         if chunk:
             yield at, chunk

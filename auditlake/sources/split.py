@@ -25,17 +25,20 @@ from auditlake.sources.model import (
     empty_batch,
     reject,
 )
-from auditlake.sources.seal import BATCH_RECORDS, broken, chunks_at, places, seal
+from auditlake.sources.seal import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
 from auditlake.sources.strictjson import WINDOW, Scanner, Tokens, why_not_json
+from auditlake.sources.touching import find_touching, part, unmark
 
 _NEWLINE = 0x0A
+_OPEN_ARRAY = 0x5B
+_WHITE = b" \t\r\n"
 _BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
 
 
 def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]:
-    r"""Cut a stream into lines, each a record; blank lines are none.
+    r"""Cut a stream into lines, each a record, or several where objects stand side by side; blank lines are none.
 
-    Lines end with ``\n`` or ``\r\n``; the last may lack it. Rejected are those that are too long, not UTF-8 or nested
+    Lines end with ``\n`` or ``\r\n``; the last may lack it. A byte order mark before a line is skipped. Rejected are those that are too long, not UTF-8 or nested
     too deeply; whether a line is JSON is left to the caller.
 
     Args:
@@ -106,8 +109,14 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
     lines = line + np.arange(len(ends), dtype=np.int64)
     if not full.all():
         starts, lengths, lines = starts[full], lengths[full], lines[full]
+    marked = unmark(data, starts, lengths, max_record)
+    if marked:
+        full = lengths > 0
+        starts, lengths, lines = starts[full], lengths[full], lines[full]
+    if len(touching := find_touching(data)):
+        starts, lengths, lines = part(data, touching, starts, lengths, lines, max_record)
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record)
+    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=marked)
 
 
 def split_documents(
@@ -116,8 +125,8 @@ def split_documents(
     """Cut a stream into the values of JSON documents, however they are laid out.
 
     The elements of an array at the top are records, and so are those of an array that an object at the top has under
-    one of the wrapper keys; every other value at the top is a record itself. Several values may follow one another,
-    each beginning on a line of its own. What is rejected, apart from records as in :func:`split_lines`: missing values,
+    one of the wrapper keys; every other value at the top is a record itself. Several values may follow one another, with
+    or without anything between them, and each may begin with a byte order mark. What is rejected, apart from records as in :func:`split_lines`: missing values,
     what stands around the records and is not JSON, what is not closed, and a document that is empty.
 
     Args:
@@ -131,12 +140,9 @@ def split_documents(
     yield from documents.finish(stream)
 
 
-_WHITE = b" \t\r\n"
 _SOLID = re.compile(rb"[^ \t\r\n]")
 # A value outside brackets, or garbage: what stands together without white space, except in strings.
 _RUN = re.compile(rb'(?:"(?:[^"\\]|\\.)*+\\?"?|[^ \t\r\n"]++)++', re.DOTALL)
-_TOUCHING = "it follows another value on the same line"
-_OPEN_ARRAY = 0x5B
 
 
 class _Window:
@@ -173,8 +179,6 @@ class _Documents:
         self._base = 0  # how deep that array is: 1 at the top, 2 in a wrapper
         self._comma = False  # whether a comma stands before the element that comes
         self._opened = (0, 1)  # offset and line of that array
-        self._own_line = True  # whether no value at the top has ended on this line yet
-        self._touching = False  # whether the value at the top that we are in had one before it on its line
         self._pending = self._fresh(0, 1)
         self._outer: Pending | None = None  # what stands around a wrapper's records, so far
         self._number = 0
@@ -234,7 +238,7 @@ class _Documents:
         if not len(self._pending):
             if self._state != "value":
                 solid = _SOLID.search(self._text, self._cur)
-                self._skip(solid.start() if solid else len(self._text))
+                self._cur = solid.start() if solid else len(self._text)
             self._pending = self._fresh(self._at + self._cur, self._line_at(self._cur))
         self._pending.append(memoryview(self._text)[self._cur :])
         self._line = (0, self._line_at(len(self._text)))
@@ -260,9 +264,8 @@ class _Documents:
     def _open(self, p: int, kind: int) -> None:
         """A bracket opens at the top."""
         self._gap(p, final=True)
-        self._touching = not self._own_line
         self._cur, self._state, self._seen = p, "value", True
-        if kind == _OPEN_ARRAY and not self._touching:
+        if kind == _OPEN_ARRAY:
             self._enter(p, 1)
 
     def _enter(self, p: int, base: int) -> None:
@@ -288,7 +291,7 @@ class _Documents:
         return end + 1
 
     def _is_wrapper(self, p: int) -> bool:
-        if self._touching or self._wrapper is None:
+        if self._wrapper is None:
             return False
         before = self._text[max(self._cur, p - 256) : p]
         if p - self._cur < 256:
@@ -305,12 +308,10 @@ class _Documents:
                 pending.append(whole)
             if why or pending.over:
                 self._reject(pending.rejected(self._number, NOT_JSON, f"around the records: {why}"))
-        elif self._touching:
-            self._refuse(self._cur, end, _TOUCHING)
         else:
             self._record(self._cur, end)
         self._outer, self._pending = None, self._fresh(0, 1)
-        self._state, self._base, self._cur, self._own_line = "top", 0, end, False
+        self._state, self._base, self._cur = "top", 0, end
 
     def _gap(self, stop: int, *, final: bool) -> None:
         """What stands outside brackets: white space, values without brackets, garbage."""
@@ -318,23 +319,19 @@ class _Documents:
             # Its beginning is gone, so where it ends can no longer be told from white space in strings.
             if final:
                 self._pass_long(stop)
-                self._cur, self._own_line, self._seen = stop, False, True
+                self._cur, self._seen = stop, True
             return
         for run in _RUN.finditer(self._text, self._cur, stop):
-            self._skip(run.start())
+            self._cur = run.start()
             if run.end() == stop and not final:
                 return
-            if self._own_line:
-                self._record(run.start(), run.end())
-            else:
-                self._refuse(run.start(), run.end(), _TOUCHING)
-            self._cur, self._own_line, self._seen = run.end(), False, True
-        self._skip(stop)
-
-    def _skip(self, to: int) -> None:
-        """Go over white space."""
-        self._own_line |= self._text.find(b"\n", self._cur, to) >= 0
-        self._cur = to
+            while self._text.startswith(BOM, self._cur, run.end()):
+                self._cur += len(BOM)
+            if self._cur < run.end():
+                self._record(self._cur, run.end())
+                self._seen = True
+            self._cur = run.end()
+        self._cur = stop
 
     def _pass_long(self, stop: int) -> None:
         """A record over the limit ends."""
@@ -378,7 +375,7 @@ class _Documents:
             return
         if kind != 0x5D:
             self._refuse(p, p + 1, "it closes an array")
-        self._state, self._base, self._own_line = "top", 0, False
+        self._state, self._base = "top", 0
 
     def _span(self, starts: Ints, stops: Ints) -> None:
         """Take the elements of an array."""
