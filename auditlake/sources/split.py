@@ -27,7 +27,7 @@ from auditlake.sources.model import (
 )
 from auditlake.sources.seal import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
 from auditlake.sources.strictjson import WINDOW, Scanner, Tokens, why_not_json
-from auditlake.sources.touching import find_touching, part, unmark
+from auditlake.sources.touching import cut_touching, find_touching, unmark
 
 _NEWLINE = 0x0A
 _OPEN_ARRAY = 0x5B
@@ -38,8 +38,8 @@ _BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
 def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     r"""Cut a stream into lines, each a record, or several where objects stand side by side; blank lines are none.
 
-    Lines end with ``\n`` or ``\r\n``; the last may lack it. A byte order mark before a line is skipped. Rejected are those that are too long, not UTF-8 or nested
-    too deeply; whether a line is JSON is left to the caller.
+    Lines end with ``\n`` or ``\r\n``; the last may lack it. Byte order marks before a line are skipped. Rejected are
+    those that are too long, not UTF-8 or nested too deeply; whether a line is JSON is left to the caller.
 
     Args:
         stream: What to read.
@@ -114,7 +114,7 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
         full = lengths > 0
         starts, lengths, lines = starts[full], lengths[full], lines[full]
     if len(touching := find_touching(data)):
-        starts, lengths, lines = part(data, touching, starts, lengths, lines, max_record)
+        starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
     numbers = number + np.arange(len(starts), dtype=np.int64)
     return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=marked)
 
@@ -125,9 +125,10 @@ def split_documents(
     """Cut a stream into the values of JSON documents, however they are laid out.
 
     The elements of an array at the top are records, and so are those of an array that an object at the top has under
-    one of the wrapper keys; every other value at the top is a record itself. Several values may follow one another, with
-    or without anything between them, and each may begin with a byte order mark. What is rejected, apart from records as in :func:`split_lines`: missing values,
-    what stands around the records and is not JSON, what is not closed, and a document that is empty.
+    one of the wrapper keys; every other value at the top is a record itself. Several values may follow one another,
+    with or without anything between them, and each may begin with byte order marks. What is rejected, apart from
+    records as in :func:`split_lines`: missing values, what stands around the records and is not JSON, what is not
+    closed, and a document that is empty.
 
     Args:
         stream: What to read.

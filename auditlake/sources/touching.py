@@ -49,7 +49,7 @@ def find_touching(data: Bytes) -> Ints:
     return np.concatenate(found) if found else _NONE
 
 
-def part(
+def cut_touching(
     data: Bytes, touching: Ints, starts: Ints, lengths: Ints, lines: Ints, max_record: int
 ) -> tuple[Ints, Ints, Ints]:
     """The same lines, those cut that hold several objects side by side: each of these is a record.
