@@ -58,7 +58,7 @@ def open_records(
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)
     try:
-        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES))
+        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
         batches = _cut(stream, found, max_record)
@@ -79,7 +79,7 @@ def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
     if found.format == "lines":
         return split_lines(stream, max_record)
     if found.format == "documents":
-        return split_documents(stream, max_record, SOURCES[found.source].wrappers)
+        return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
     from auditlake.sources.tabular import read_parquet, split_csv
 
     return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)

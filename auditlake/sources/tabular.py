@@ -281,7 +281,7 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
         why = f"no column {' and no column '.join(missing)}"
-        message = f"{name}: {why}; it has {', '.join(columns[:20])}"
+        message = f"{name}: {why}; it has {len(columns)} others"
         raise UnrecognisedInputError(message, why=why, hint="Rename the columns to those of an event.")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:

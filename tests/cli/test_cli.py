@@ -84,18 +84,19 @@ def test_strangers_in_a_folder_are_named(run: Run, events: Path) -> None:
     folder = events.parent / "logs"
     folder.mkdir()
     events.rename(folder / events.name)
-    (folder / "README").write_text("\x1b[31mNotes\n")
+    (folder / "README\x1b[31m").write_text("Notes\n")
     run("init")
     done = run("ingest", "logs")
     strict = run("ingest", "logs", "--strict")
     told = [each["notice"] for each in run("ingest", "logs", "--json").json["inputs"]]
 
     assert done.code == 0
-    assert r"left out logs/README: not recognised (it begins with '\x1b[31mNotes')" in done.out
+    why = "not recognised (it is neither JSON nor a table with the columns of an event)"
+    assert rf"left out logs/README\x1b[31m: {why}" in done.out
     assert "10 records of 2 inputs: 10 landed" in done.out
-    assert told == [r"not recognised (it begins with '\x1b[31mNotes')", ""]
+    assert told == [why, ""]
     assert strict.code == 3
-    assert "logs/README is not recognised" in strict.err
+    assert r"logs/README\x1b[31m is not recognised" in strict.err
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from auditlake.store.delta import commit_metadata
 from tests.ingest.lakes import checked, login, made, put
 
 STRANGERS = {
-    "README.md": "it begins with '# Notes'",
-    "compliance_old_v1.json": "it begins with '{'",
-    "prices.csv": "it begins with 'item,price'",
+    "README.md": "it is neither JSON nor a table with the columns of an event",
+    "compliance_old_v1.json": "it looks like JSON, without the keys of an event",
+    "prices.csv": "it is neither JSON nor a table with the columns of an event",
     "prices.parquet": "no column event_type and no column timestamp",
 }
 
