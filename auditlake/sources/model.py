@@ -45,11 +45,13 @@ class InputFile:
         name: What to call it in messages and in the chain of custody; always printable, ``-`` for standard input.
         path: Where it lies; None for standard input.
         within: The folder or pattern that it was found by; empty where it was named itself.
+        left_out: Why it is not to be opened; empty where it is.
     """
 
     name: str
     path: Path | None
     within: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,16 @@ from tempfile import NamedTemporaryFile
 from auditlake.errors import EventError, SourceError, UnrecognisedInputError
 from auditlake.events.event import AuditEvent
 from auditlake.sources.held import HeldLines, HeldStream
+from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
-from auditlake.sources.stream import Stream, expand_inputs, open_stream
+from auditlake.sources.stream import Stream, open_stream
 
 UNRECOGNISED = "unrecognised"
 """The format of a file that is left out of a folder or pattern since no source knows it."""
+UNREAD = "left out"
+"""The format of what is named and was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ def open_records(
     if isinstance(given, HeldLines):
         held = HeldStream(given)
         return Opened(given.source, "lines", "", held, held.records(max_record))
+    if given.left_out:
+        unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
+        return Opened(None, UNREAD, given.left_out, unread, iter(()))
     if source is not None and source not in SOURCES:
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)

@@ -1,4 +1,4 @@
-"""Inputs as streams of decompressed chunks: opened, unpacked, digested, and read again; and how they are found.
+"""Inputs as streams of decompressed chunks: opened, unpacked, digested, and read again.
 
 The digest covers exactly the bytes that were read: a regular file is read up to the size it had when it was opened, so
 that a log that grows meanwhile has a digest that can be checked later. What comes from standard input or a pipe is
@@ -7,7 +7,6 @@ written to a temporary file on the way, since single records may have to be fetc
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import os
@@ -18,13 +17,13 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Self
 
 import pyarrow as pa
 
 from auditlake.errors import InputChangedError, SourceError
+from auditlake.sources.inputs import unreadable
 from auditlake.sources.model import KEPT, Damage, InputFile
 
 CHUNK = 8 * 1024 * 1024
@@ -416,84 +415,8 @@ def open_stream(
     try:
         file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
     except (OSError, ValueError, AttributeError) as error:
-        raise _unreadable(source.name, error) from error
+        raise unreadable(source.name, error) from error
     if source.path is not None and stat.S_ISREG((status := os.fstat(file.fileno())).st_mode):
         return Stream(source, file, None, status.st_size, chunk, max_ratio, bomb_floor)
     spool = tempfile.TemporaryFile(dir=spool_dir, prefix="auditlake-input-")  # noqa: SIM115 - the stream closes it
     return Stream(source, file, spool, None, chunk, max_ratio, bomb_floor)
-
-
-def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
-    """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
-
-    A folder stands for every file in it and below, sorted, except hidden ones. A pattern is only one where no file
-    of that very name exists.
-
-    Raises:
-        SourceError: Something does not exist or cannot be read.
-    """
-    found: dict[str, InputFile] = {}
-    for arg in args:
-        if str(arg) == "-":
-            found.setdefault("-", InputFile("-", None))
-            continue
-        path = Path(arg)
-        if os.path.lexists(path):
-            paths = [path]
-        elif glob.has_magic(str(arg)):
-            paths = sorted(Path(match) for match in glob.glob(str(arg), recursive=True))
-            if not paths:
-                raise SourceError(f"no file matches {printable(path)}", hint="Check the pattern.")
-        else:
-            raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
-        within = "" if paths == [path] and not path.is_dir() else printable(path)
-        for file in chain.from_iterable(map(_files, paths)):
-            known = found.get(key := os.path.realpath(file))
-            if known is None or (known.within and not within):
-                found[key] = InputFile(printable(file), file, within)
-    return list(found.values())
-
-
-def printable(path: Path) -> str:
-    """A path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or the files of a folder."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            yield from _walk(path)
-        elif not os.access(path, os.R_OK):
-            raise PermissionError("permission denied")
-        elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-            raise OSError("neither a file nor a pipe")
-        else:
-            yield path
-    except OSError as error:
-        raise _unreadable(printable(path), error) from error
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        status = Path(at).stat()
-        # A link to a folder above would go round for ever.
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(at, name) for name in sorted(names) if not name.startswith(".")):
-            if stat.S_ISREG(path.stat().st_mode):
-                yield from _files(path)
-
-
-def _unreadable(name: str, error: Exception) -> SourceError:
-    why = getattr(error, "strerror", None) or str(error)
-    return SourceError(f"{name} cannot be read: {why}", hint="Check that it is there and that you may read it.")
