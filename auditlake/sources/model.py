@@ -7,7 +7,7 @@ what an event id is computed from and what goes into quarantine, so nothing here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,22 +78,25 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is wrong with an input as a whole: it could only be read up to here."""
+    """What is wrong with an input as a whole: some of it could not be read."""
 
     reason: str
     detail: str
     data: bytes = b""
+    """What could not be read, or the first of it."""
+    further: Callable[[], Iterable[Damage]] = tuple
+    """Gives what else could not be read, while the input is open."""
 
 
 class Chunks(Protocol):
     """What the splitters need of a stream: its bytes in pieces, and afterwards whether it broke off."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed bytes, in pieces of any size."""
+        """The decompressed bytes, in pieces of any size; an empty one where some are missing."""
 
     @property
     def damage(self) -> Damage | None:
-        """Why the stream ended early; final once the iteration is over."""
+        """Why some are missing; final once the iteration is over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -73,8 +73,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
         batch = _line(pending, line, number, max_record)
         number += len(batch) + len(batch.rejected)
         yield batch
-    if stream.damage:
-        yield empty_batch((broken(stream, number, line, end),))
+    yield from broken(stream, number, line, end)
 
 
 def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
@@ -135,10 +134,17 @@ def split_documents(
         max_record: The longest record in bytes; also how much may stand around a wrapper's records.
         wrappers: The wrapper keys.
     """
-    documents = _Documents(max_record, wrappers)
+    documents, whole, end = _Documents(max_record, wrappers), True, 0
     for at, chunk in chunks_at(stream):
-        yield from documents.feed(at, chunk)
-    yield from documents.finish(stream)
+        if chunk:
+            yield from documents.feed(at, chunk)
+        else:
+            # What is open here may never be closed, and what comes may be in the middle of anything.
+            yield from documents.finish(whole=False)
+            documents, whole = _Documents(max_record, wrappers, documents), False
+        end = at + len(chunk)
+    yield from documents.finish(whole=whole and not stream.damage)
+    yield from broken(stream, documents.number, documents.line, end)
 
 
 _SOLID = re.compile(rb"[^ \t\r\n]")
@@ -171,7 +177,11 @@ class _Window:
 class _Documents:
     """The state between two chunks: where in a document we are, and the beginning of what is not complete."""
 
-    def __init__(self, max_record: int, wrappers: Sequence[str]) -> None:
+    def __init__(self, max_record: int, wrappers: Sequence[str], before: _Documents | None = None) -> None:
+        self.number = before.number if before else 0
+        """How many records there were, with those that were rejected."""
+        self.line = before.line if before else 1
+        """The line that comes next; of what was finished."""
         self._max = max_record
         keys = b"|".join(re.escape(key.encode()) for key in wrappers)
         self._wrapper = re.compile(rb'[{,]\s*"(?:' + keys + rb')"\s*:\s*\Z') if wrappers else None
@@ -180,15 +190,14 @@ class _Documents:
         self._base = 0  # how deep that array is: 1 at the top, 2 in a wrapper
         self._comma = False  # whether a comma stands before the element that comes
         self._opened = (0, 1)  # offset and line of that array
-        self._pending = self._fresh(0, 1)
+        self._pending = self._fresh(0, self.line)
         self._outer: Pending | None = None  # what stands around a wrapper's records, so far
-        self._number = 0
         self._seen = False  # whether there was anything at all
         self._text = b""
         self._data: Bytes = np.empty(0, np.uint8)
         self._at = 0  # the offset of the text in the stream
         self._cur = 0  # where in the text what is not complete starts
-        self._line = (0, 1)  # a place in the text and its line
+        self._line = (0, self.line)  # a place in the text and its line
         self._spans: list[Ints] = []  # start, length, line and number of records in the text
         self._single: list[tuple[int, int, int]] = []  # start, stop and number of the latest, found one by one
         self._count = 0
@@ -209,27 +218,25 @@ class _Documents:
         yield from self._flush()
         self._keep()
 
-    def finish(self, stream: Chunks) -> Iterator[Batch]:
-        """The stream is over."""
+    def finish(self, *, whole: bool) -> Iterator[Batch]:
+        """The stream is over; or, where it is not whole, what comes is missing."""
         pending, closed = self._pending, self._scanner.depth == self._base and not self._scanner.in_string
         why = "a string is not closed" if self._scanner.in_string else "a bracket is not closed"
-        end, line = self._at + len(self._text), self._line[1]
+        self.line = self._line[1]
         if pending.over or (len(pending) and (self._state == "value" or (self._state == "elements" and not closed))):
-            self._reject(pending.rejected(self._number, NOT_JSON, why))
+            self._reject(pending.rejected(self.number, NOT_JSON, why))
         elif len(pending):
             self._line = (0, pending.line)
             self._load(pending.offset, pending.take())
             self._gap(len(self._text), final=True)
-        elif not (self._seen or self._state == "elements" or stream.damage):
+        elif whole and not (self._seen or self._state == "elements"):
             self._reject(Rejected(0, 1, 0, 0, NOT_JSON, "empty", b""))
         if self._state == "elements" and closed:
             array = self._outer or self._fresh(*self._opened)
             if self._outer is None:
                 array.append(b"[")
-            self._reject(array.rejected(self._number, NOT_JSON, "the array is not closed"))
+            self._reject(array.rejected(self.number, NOT_JSON, "the array is not closed"))
         yield from self._flush()
-        if stream.damage:
-            yield empty_batch((broken(stream, self._number, line, end),))
 
     def _load(self, at: int, text: bytes) -> None:
         self._text, self._data, self._at, self._cur = text, np.frombuffer(text, np.uint8), at, 0
@@ -308,7 +315,7 @@ class _Documents:
             if why:
                 pending.append(whole)
             if why or pending.over:
-                self._reject(pending.rejected(self._number, NOT_JSON, f"around the records: {why}"))
+                self._reject(pending.rejected(self.number, NOT_JSON, f"around the records: {why}"))
         else:
             self._record(self._cur, end)
         self._outer, self._pending = None, self._fresh(0, 1)
@@ -337,7 +344,7 @@ class _Documents:
     def _pass_long(self, stop: int) -> None:
         """A record over the limit ends."""
         self._pending.append(memoryview(self._text)[self._cur : stop])
-        self._reject(self._pending.rejected(self._number, "", ""))
+        self._reject(self._pending.rejected(self.number, "", ""))
         self._pending = self._fresh(0, 1)
 
     def _elements(self, window: _Window, i: int) -> int:
@@ -381,7 +388,7 @@ class _Documents:
     def _span(self, starts: Ints, stops: Ints) -> None:
         """Take the elements of an array."""
         self._trim(starts, stops)
-        numbers = self._number + np.arange(len(starts), dtype=np.int64)
+        numbers = self.number + np.arange(len(starts), dtype=np.int64)
         lines = self._lines_at(starts)
         full = starts < stops
         for i in np.flatnonzero(~full).tolist():
@@ -390,7 +397,7 @@ class _Documents:
             place = (int(numbers[i]), int(lines[i]), self._at + int(stops[i]))
             self._rejected.append(Rejected(*place, 1, NOT_JSON, why, mark))
         self._spans.append(np.stack((starts, stops - starts, lines, numbers))[:, full])
-        self._number += len(starts)
+        self.number += len(starts)
         self._count += len(starts)
 
     def _trim(self, starts: Ints, stops: Ints) -> None:
@@ -409,18 +416,18 @@ class _Documents:
                 edge[i] += step * (len(text) - len(text.lstrip(_WHITE) if step == 1 else text.rstrip(_WHITE)))
 
     def _record(self, start: int, stop: int) -> None:
-        self._single.append((start, stop, self._number))
-        self._number += 1
+        self._single.append((start, stop, self.number))
+        self.number += 1
         self._count += 1
 
     def _refuse(self, start: int, stop: int, why: str) -> None:
         data = self._text[start:stop]
         line = self._line_at(start)
-        self._reject(reject(self._number, line, self._at + start, NOT_JSON, why, data, self._max))
+        self._reject(reject(self.number, line, self._at + start, NOT_JSON, why, data, self._max))
 
     def _reject(self, rejected: Rejected) -> None:
         self._rejected.append(rejected)
-        self._number += 1
+        self.number += 1
 
     def _fresh(self, offset: int, line: int) -> Pending:
         return Pending(offset, line, self._max, _WHITE)

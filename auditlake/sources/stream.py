@@ -14,9 +14,10 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -24,7 +25,8 @@ import pyarrow as pa
 
 from auditlake.errors import InputChangedError, SourceError
 from auditlake.sources.inputs import unreadable
-from auditlake.sources.model import KEPT, Damage, InputFile
+from auditlake.sources.model import Damage, InputFile
+from auditlake.sources.salvage import GZIP, ZSTD, Gap, salvage_block, walk
 
 CHUNK = 8 * 1024 * 1024
 """How much a chunk holds unless the input ends before."""
@@ -35,11 +37,11 @@ MAX_RATIO = 500
 BOMB_FLOOR = 1024 * 1024 * 1024
 """... once more than this came out."""
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+KEPT_PIECE = 1024 * 1024
+"""How large the pieces are in which that is kept which could not be decompressed."""
+
 # What the decompressor is given at a time: it copies what it has not used, so this is small.
 _BLOCK = 128 * 1024
-_LITTLE = 4 * 1024
 
 
 class _Raw:
@@ -81,6 +83,11 @@ class _Raw:
         """Give bytes back, to be read next; they stay counted."""
         self._back = data + self._back
 
+    @property
+    def at(self) -> int:
+        """How far it was read, without what was given back."""
+        return self.size - len(self._back)
+
     def drain(self) -> None:
         """Read the rest for the digest alone."""
         while self.read(_BLOCK * 8):
@@ -97,8 +104,6 @@ class Stream:
                  chunk: int, max_ratio: int, bomb_floor: int) -> None:  # fmt: skip
         self.input = source
         """What is read."""
-        self.damage: Damage | None = None
-        """Why it could only be read in part, or None."""
         self.unpacked = 0
         """Bytes that came out so far, decompressed."""
         self._file = file
@@ -108,10 +113,12 @@ class Stream:
         self._max_ratio = max_ratio
         self._bomb_floor = bomb_floor
         self._ahead: list[bytes] = []
+        self._gaps: list[Gap] = []
+        self._first = b""
         self._room = 0
         magic = self._raw.read(4)
         self._raw.unread(magic)
-        self.compression = "gzip" if magic[:2] == _GZIP else "zstd" if magic == _ZSTD else "none"
+        self.compression = "gzip" if magic[:2] == GZIP else "zstd" if ZSTD.match(magic) else "none"
         """``none``, ``gzip`` or ``zstd``, by content, whatever the name says."""
         self._chunks = self._decoded()
         # A pipe may keep a reader waiting for ever; a thread in that state could not be stopped, so pipes have none.
@@ -127,35 +134,72 @@ class Stream:
         """SHA-256 (hex) of exactly those bytes."""
         return self._raw.digest.hexdigest()
 
+    @property
+    def damage(self) -> Damage | None:
+        """Why it could only be read in part, with the bytes that this cost; None if all of it could be read."""
+        if not self._gaps:
+            return None
+        return replace(self._gaps[0].damage, data=self._first, further=self._further)
+
+    def _further(self) -> Iterator[Damage]:
+        with self.file() as file:
+            for i, gap in enumerate(self._gaps):
+                start = gap.start + (len(self._first) if i == 0 else 0)
+                for at in range(start, gap.stop if i == 0 else max(gap.stop, start + 1), KEPT_PIECE):
+                    file.seek(at)
+                    yield replace(gap.damage, data=file.read(min(KEPT_PIECE, gap.stop - at)))
+
+    def _note(self, gap: Gap) -> None:
+        """Remember what could not be decompressed; the first bytes of all are at hand from now on."""
+        if gap.stop > gap.start:
+            where = f"{gap.damage.detail}; bytes {gap.start} to {gap.stop} of the input are kept as they are"
+            gap = replace(gap, damage=replace(gap.damage, detail=where))
+        self._gaps.append(gap)
+        if len(self._gaps) == 1:
+            with self.file() as file:
+                file.seek(gap.start)
+                self._first = file.read(min(KEPT_PIECE, gap.stop - gap.start))
+
+    def _broken(self, begin: int, at: int, damage: Damage | None) -> Iterator[bytes]:
+        """What can be had beyond a place at which something is wrong with what begins before it."""
+        self._raw.drain()
+        with self.file() as file:
+            yield from walk(file, self.compression, begin, at, damage, self.size, self._note)
+
     def peek(self, n: int = PEEK) -> bytes:
         """The first n decompressed bytes (fewer if there are not so many), without taking them."""
         have = sum(map(len, self._ahead))
-        while have < n and (chunk := next(self._chunks, b"")):
+        while have < n and (chunk := next(self._chunks, None)) is not None:
             self._ahead.append(chunk)
             have += len(chunk)
         return b"".join(self._ahead)[:n] if len(self._ahead) != 1 else self._ahead[0][:n]
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed chunks, none of them empty; the next is fetched while one is worked on."""
+        """The decompressed chunks, an empty one where some are missing; the next is fetched while one is worked on."""
         ahead, self._ahead = self._ahead, []
         yield from ahead
         if self._pool is None:
             yield from self._chunks
             return
-        waiting: Future[bytes] = self._pool.submit(next, self._chunks, b"")
-        while chunk := waiting.result():
-            waiting = self._pool.submit(next, self._chunks, b"")
+        waiting: Future[bytes | None] = self._pool.submit(next, self._chunks, None)
+        while (chunk := waiting.result()) is not None:
+            waiting = self._pool.submit(next, self._chunks, None)
             yield chunk
 
     def _decoded(self) -> Iterator[bytes]:
-        unpack: dict[str, Callable[[], Iterator[bytes]]] = {"gzip": self._gzip, "zstd": self._zstd, "none": self._plain}
-        for chunk in unpack[self.compression]():
+        if self.compression == "none":
+            pieces = self._plain()
+        else:
+            pieces = self._gathered(self._members() if self.compression == "gzip" else self._frames())
+        for chunk in pieces:
             self.unpacked += len(chunk)
             yield chunk
             if self.unpacked > self._bomb_floor and self.unpacked > self._max_ratio * max(self.size, 1):
                 ratio = self.unpacked // max(self.size, 1)
+                at = self._raw.at
+                self._raw.drain()
                 detail = f"{self.unpacked} bytes came out, {ratio} for each byte in"
-                self.damage = Damage(f"{self.compression} bomb", detail)
+                self._note(Gap(Damage(f"{self.compression} bomb", detail), at, self.size))
                 break
         self._raw.drain()
 
@@ -166,16 +210,19 @@ class Stream:
             yield chunk
             want = self._chunk
 
-    def _gzip(self) -> Iterator[bytes]:
+    def _gathered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pieces that fit into the room there is, as chunks; an empty one stays by itself."""
         out: list[bytes] = []
         self._room = min(self._chunk, 4 * PEEK)
-        for piece in self._members():
+        for piece in pieces:
             out.append(piece)
             self._room -= len(piece)
-            if self._room <= 0:
+            if self._room <= 0 or not piece:
                 self._room = self._chunk
-                yield b"".join(out)
+                yield from filter(None, [b"".join(out)])
                 out = []
+            if not piece:
+                yield b""
         if out:
             yield b"".join(out)
 
@@ -183,51 +230,53 @@ class Stream:
         """What comes out of the gzip members one after another, in pieces that fit into the room there is."""
         block = self._raw.read(_BLOCK)
         while block:
+            begin = self._raw.at - len(block)
             member = zlib.decompressobj(wbits=31)
             while not member.eof:
                 if not block and not (block := self._raw.read(_BLOCK)):
-                    yield from _nonempty(member.flush())
+                    yield from filter(None, [member.flush()])
                     if not member.eof:
-                        self.damage = Damage("truncated gzip", "the compressed data ends in the middle")
+                        damage = Damage("truncated gzip", "the compressed data ends in the middle")
+                        yield from self._broken(begin, self._raw.at, damage)
                     return
                 before = member.copy()
                 try:
                     piece = member.decompress(block, self._room)
                 except zlib.error as error:
-                    self.damage = Damage("corrupt gzip", str(error))
-                    yield from _salvage(before, block)
+                    at = self._raw.at - len(block) + (yield from salvage_block(before, block))
+                    yield from self._broken(begin, at, Damage("corrupt gzip", str(error)))
                     return
                 block = member.unconsumed_tail
-                yield from _nonempty(piece)
+                yield from filter(None, [piece])
             # Tapes and some tools pad with zeros.
             block = member.unused_data.lstrip(b"\0")
             while not block and (block := self._raw.read(_BLOCK)):
                 block = block.lstrip(b"\0")
             if len(block) == 1:
                 block += self._raw.read(1)
-            if block and not block.startswith(_GZIP):
-                block += self._raw.read(KEPT)
-                self.damage = Damage("trailing garbage after gzip", "what follows is not gzip", block[:KEPT])
+            if block and not block.startswith(GZIP):
+                at = self._raw.at - len(block)
+                damage = Damage("trailing garbage after gzip", "what follows is not gzip")
+                yield from self._broken(at, at, damage)
                 return
 
-    def _zstd(self) -> Iterator[bytes]:
-        out: list[bytes] = []
-        room = min(self._chunk, 4 * PEEK)
+    def _frames(self) -> Iterator[bytes]:
+        """What comes out of the zstd frames one after another."""
+        given = 0
         try:
             with pa.CompressedInputStream(pa.PythonFile(_Readable(self._raw), mode="r"), "zstd") as stream:
-                # A failing call gives out nothing of what it had unpacked, so each is asked for little.
-                while piece := stream.read(min(room, _LITTLE)):
-                    out.append(piece)
-                    room -= len(piece)
-                    if room <= 0:
-                        room = self._chunk
-                        yield b"".join(out)
-                        out = []
-        except OSError as error:
-            what = "truncated" if "Truncated" in str(error) else "corrupt"
-            self.damage = Damage(f"{what} zstd", str(error).partition("\n")[0])
-        if out:
-            yield b"".join(out)
+                while piece := stream.read(min(self._room, 2 * _BLOCK)):
+                    given += len(piece)
+                    yield piece
+            return
+        except OSError:
+            pass
+        # The call that failed gave out nothing, and frames that were whole may be in it: once more from the beginning.
+        for piece in self._broken(0, 0, None):
+            known = min(given, len(piece))
+            given -= known
+            if known < len(piece) or not (known or given):
+                yield piece[known:]
 
     def file(self) -> IO[bytes]:
         """The input's own bytes as a file that can seek; only after the iteration."""
@@ -365,25 +414,13 @@ class _Readable:
         self.closed = True
 
 
-def _nonempty(piece: bytes) -> Iterator[bytes]:
-    if piece:
-        yield piece
-
-
-def _salvage(member: Any, block: bytes) -> Iterator[bytes]:
-    """What comes out before the first bad byte: a failing call gives out nothing, so the bytes go in one by one."""
-    with suppress(zlib.error):
-        for i in range(len(block)):
-            yield from _nonempty(member.decompress(block[i : i + 1]))
-
-
 def _pick(chunks: Iterator[bytes] | Stream, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
     """Cut ascending stretches out of a stream in one forward pass; they may overlap."""
     source = iter(chunks)
     held, base = b"", 0
     for offset, length in zip(offsets, lengths, strict=True):
         start, stop = int(offset), int(offset) + int(length)
-        while base + len(held) < stop and (chunk := next(source, b"")):
+        while base + len(held) < stop and (chunk := next(source, None)) is not None:
             keep = held[max(start - base, 0) :]
             base += len(held) - len(keep)
             held = keep + chunk

@@ -32,7 +32,6 @@ from auditlake.sources.model import (
     Ints,
     Pending,
     Rejected,
-    empty_batch,
     reject,
 )
 from auditlake.sources.recognise import delimiter
@@ -80,8 +79,7 @@ def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
             yield from rows.feed(at + start, chunk[start : start + _PIECE])
         end = at + len(chunk)
     yield from rows.finish(end)
-    if stream.damage:
-        yield empty_batch((broken(stream, rows.number, rows.line, end),))
+    yield from broken(stream, rows.number, rows.line, end)
 
 
 @dataclass(slots=True)
