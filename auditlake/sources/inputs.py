@@ -27,6 +27,10 @@ _OWN = frozenset(
 """What a lake itself has in its folder, with whatever is hidden there; other folders in it may be somebody's logs."""
 _MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
 """What Spark and its relatives write beside the files of a table."""
+_OF_A_LAKE = re.compile(
+    r"(?:^|/)(?:event_date=[^/]+/part-[0-9a-f]{64}\.parquet|quarantine/records-[0-9a-f]{64}\.jsonl|"
+    r"landing/\d+/\d{10,}\.jsonl|lake\.toml|pseudonyms\.key)\Z"
+)
 
 
 def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
@@ -167,6 +171,16 @@ def _lake_above(folder: Path) -> Path | None:
     if os.path.lexists(folder / _LAKE):
         return folder
     return None if folder == folder.parent else _lake_above(folder.parent)
+
+
+def is_marker(name: str) -> bool:
+    """Whether a name is that of a note which lies beside the files of a table."""
+    return _MARKERS.fullmatch(name) is not None
+
+
+def of_a_lakes_own(name: str) -> bool:
+    """Whether a path in an archive is one that a lake gives to what it keeps."""
+    return _OF_A_LAKE.search(name) is not None
 
 
 def unreadable(name: str, error: Exception) -> SourceError:

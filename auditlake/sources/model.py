@@ -46,12 +46,16 @@ class InputFile:
         path: Where it lies; None for standard input.
         within: The folder or pattern that it was found by; empty where it was named itself.
         left_out: Why it is not to be opened; empty where it is.
+        archive: The archive that it is a member of; empty where it is none.
+        restore: Puts a member of an archive back to its path, where it was let go of.
     """
 
     name: str
     path: Path | None
     within: str = ""
     left_out: str = ""
+    archive: str = ""
+    restore: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 
 from auditlake.errors import EventError, SourceError, UnrecognisedInputError
 from auditlake.events.event import AuditEvent
+from auditlake.sources.archive import NESTED, Archive, archive_kind
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
@@ -36,6 +37,8 @@ class Opened:
     stream: Stream | HeldStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
+    archive: Archive | None = None
+    """Where it is one: its members are inputs, to be read first; its own records are only what is damaged in it."""
 
 
 def open_records(
@@ -64,6 +67,8 @@ def open_records(
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)
     try:
+        if kind := archive_kind(stream.peek(1024)):
+            return _archive(stream, kind, spool)
         found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
@@ -89,6 +94,17 @@ def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
     from auditlake.sources.tabular import read_parquet, split_csv
 
     return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+
+
+def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
+    """An archive, or the refusal of one that lies in another."""
+    if stream.input.archive:
+        name = stream.input.name
+        raise UnrecognisedInputError(f"{name} is {NESTED}", why=NESTED, hint="Unpack the archive, and give the folder.")
+    archive = Archive(stream, kind, spool)
+    if why := archive.why_no_logs():
+        raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
+    return Opened(None, kind, "", stream, archive.damages(), archive)
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:

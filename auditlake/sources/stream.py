@@ -288,6 +288,8 @@ class Stream:
 
     def _reopened(self, path: Path) -> IO[bytes]:
         try:
+            if self.input.restore is not None and not path.exists():
+                self.input.restore()
             return path.open("rb", buffering=0)
         except OSError as error:
             message = f"{self.input.name} cannot be read again: {error.strerror}"
@@ -345,6 +347,8 @@ class Stream:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._spool is None:
             self._file.close()
+            if self.input.restore is not None and self.input.path is not None:
+                self.input.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file, the thread and the temporary file; done twice is as good as once."""

@@ -56,7 +56,7 @@ class IngestSummary:
     @property
     def nothing_read(self) -> bool:
         """Whether there was nothing that could be read: every input was left out or is empty, or there was none."""
-        return all(each.notice for each in self.inputs)
+        return all(each.notice or (each.format in {"tar", "zip"} and not each.read) for each in self.inputs)
 
 
 def custody(

@@ -25,6 +25,7 @@ from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import hashing
+from auditlake.sources.archive import Archive
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import UNREAD, UNRECOGNISED, open_records
@@ -162,6 +163,7 @@ class _Run:
         self._listen = listen
         self._quarantine = Quarantine(folder)
         self._readings: list[_Reading] = []
+        self._archives: list[Archive] = []
         self._seq = 0
         self._load = Load()
         self._unidentified = False
@@ -172,6 +174,9 @@ class _Run:
     def close(self) -> None:
         """Let go of the inputs and the draft."""
         self._quarantine.abandon()
+        for archive in self._archives:
+            archive.close()
+            archive.stream.close()
         for reading in self._readings:
             reading.stream.close()
 
@@ -181,6 +186,10 @@ class _Run:
         """Take every record of one input; they are staged together with those of other small inputs."""
         source, most, strict = self._options.source, self._options.max_record, self._options.strict
         opened = open_records(given, source, most, self._folder, strict=strict)
+        if opened.archive is not None:
+            self._archives.append(opened.archive)
+            for member in opened.archive.members():
+                self.read(member)
         summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         if isinstance(given, HeldLines):
             summary = replace(summary, offset=given.offset)
@@ -192,8 +201,7 @@ class _Run:
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format == "parquet" else _AHEAD
         for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
-            assert opened.source is not None
-            self._take(batch, opened.source)
+            self._take(batch, opened.source or "")
             self._listen(Progress("reading", opened.stream.size, total, given.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
