@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,8 @@ PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
 _LINE_NAMES = (".jsonl", ".ndjson", ".log")
 _WHITE = b" \t\r\n"
+_SOLID = re.compile(rb"[^ \t\r\n]")
+_OPENING = re.compile(rb"\{")
 _KEY = re.compile(rb'"([A-Za-z0-9_]{1,40})"\s*:')
 
 
@@ -226,8 +229,8 @@ def _outline(head: bytes) -> _Outline:
 
 def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
     """Whether it is cut into lines or into documents."""
-    lines = [line for line in head.split(b"\n") if line.strip(_WHITE)]
-    whole = [line for line in lines[:20] if isinstance(_value(line), dict)]
+    lines = list(islice(_lines(head, _SOLID), 20))
+    whole = [line for line in lines if isinstance(_value(line), dict)]
     first = _value(lines[0])
     if (outline.wrapper and outline.unwrap) or isinstance(first, list):
         return "documents"
@@ -241,7 +244,16 @@ def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
         return "lines" if whole or lines[0].lstrip(_WHITE)[:1] != b"[" else "documents"
     if suffix == ".json" or lines[0].lstrip(_WHITE)[:1] == b"[":
         return "documents"
-    return "lines" if 2 * len(whole) >= len(lines[:20]) or lines[0].lstrip(_WHITE)[:1] != b"{" else "documents"
+    return "lines" if 2 * len(whole) >= len(lines) or lines[0].lstrip(_WHITE)[:1] != b"{" else "documents"
+
+
+def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
+    """The lines that have something; there may be millions that have not."""
+    at = 0
+    while found := having.search(head, at):
+        begin = head.rfind(b"\n", at, found.start()) + 1 or at
+        at = end if (end := head.find(b"\n", found.start())) >= 0 else len(head)
+        yield head[begin:at]
 
 
 def _is_event(keys: frozenset[str]) -> bool:
@@ -277,7 +289,7 @@ class _Peeked:
 def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]:
     """The records in it that are objects."""
     if form == "lines":
-        texts = [record for line in head.split(b"\n") if b"{" in line for record in records_of(line)]
+        texts = [record for line in _lines(head, _OPENING) for record in records_of(line)]
     else:
         texts = []
         for batch in split_documents(_Peeked(head), PEEK_MOST, _WRAPPERS if unwrap else ()):

@@ -56,9 +56,6 @@ def zstd(data: bytes) -> bytes:
 def table(*numbers: int) -> bytes:
     sink = io.BytesIO()
     at = "2026-11-24T00:00:00Z"
-    pq.write_table(
-        pa.table({"event_id": [f"e{n}" for n in numbers], "event_type": "login", "timestamp": at}), sink
-    ) if 0 else None
     rows = [{"event_id": f"e{n}", "event_type": "login", "timestamp": at} for n in numbers]
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return sink.getvalue()
@@ -87,7 +84,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_member_is_an_input(name: str, tmp_path: Path) -> None:
-    """Members land under names of their own, what is no log among them is named, and the custody has all and the whole."""
+    """Members land by names of their own, what is no log is named, and the custody has all of them and the whole."""
     lake, path = made(tmp_path / "lake"), tmp_path / name
     path.write_bytes(KINDS[name])
     summary = checked(lake, lake.ingest(path))
@@ -109,10 +106,13 @@ def test_each_member_is_an_input(name: str, tmp_path: Path) -> None:
     assert [each["name"] for each in entries["inputs"]] == [each.name for each in summary.inputs]
     assert kept(summary)[0].input == f"{path}!/no-ids.jsonl"
 
-    for other in KINDS.values():
-        path.write_bytes(other)
-        assert (again := lake.ingest(path)).duplicates == 8, again
-    folder = tmp_path / "unpacked"
+
+def test_the_same_members_again(tmp_path: Path) -> None:
+    """What came in an archive is known in another form of it and in the unpacked files, also without ids of its own."""
+    lake, path, folder = made(tmp_path / "lake"), tmp_path / "x", tmp_path / "unpacked"
+    for name, landed in (("x.tar.gz", 8), ("x.zip", 0), ("no name", 0)):
+        path.write_bytes(KINDS[name])
+        assert lake.ingest(path).landed == landed
     with tarfile.open(fileobj=io.BytesIO(KINDS["x.tar"])) as file:
         file.extractall(folder, filter="data")
     assert lake.ingest(folder).duplicates == 8
@@ -178,7 +178,7 @@ def parts(data: bytes) -> list[bytes]:
 
 def test_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths that leave the folder, links, devices, holes, repeated names and absurd sizes harm nothing."""
-    sink = io.BytesIO()
+    sink, own = io.BytesIO(), f"a/event_date=2026-11-24/part-{'0' * 64}.parquet"
     with tarfile.open(fileobj=sink, mode="w") as file:
         for name, kind in (
             ("l", tarfile.SYMTYPE),
@@ -194,7 +194,7 @@ def test_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             "/root.jsonl",
             "same.jsonl",
             "same.jsonl",
-            "a/event_date=2026-11-24/part-" + "0" * 64 + ".parquet",
+            own,
         ):
             info = tarfile.TarInfo(name)
             info.size = len(data := logs(len(sink.getvalue())))
@@ -209,8 +209,8 @@ def test_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     told = {each.name.rpartition("!/")[2]: each.notice for each in summary.inputs[:-1]}
     assert told == {
         "l": "a link to etc/passwd", "h": "a link to etc/passwd", "f": "neither a file nor a folder",
-        "c": "neither a file nor a folder", "../../up.jsonl": "", "root.jsonl": "", "same.jsonl": "", "same.jsonl#2": "",
-        told_lake(told): "it belongs to a lake, which is never an input", "huge.jsonl": "",
+        "c": "neither a file nor a folder", "../../up.jsonl": "", "root.jsonl": "", "same.jsonl": "",
+        "same.jsonl#2": "", own: "it belongs to a lake, which is never an input", "huge.jsonl": "",
     }  # fmt: skip
     assert summary.reasons == {"truncated tar": 1}
     assert set(tmp_path.parent.rglob("*.jsonl")) - before <= set(lake.layout.root.rglob("*.jsonl"))
@@ -220,20 +220,16 @@ def test_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         lake.ingest(path)
     monkeypatch.setattr(archive, "MEMBERS", 100)
     monkeypatch.setattr(archive, "_LOOK", 10)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(SourceError, match="more than half of the disk's free space"):
         lake.ingest(path)
 
 
-def told_lake(told: Mapping[str, str]) -> str:
-    return next(name for name in told if "event_date" in name)
-
-
 def test_zip_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What unpacks to far more than a log is given up, and members over the same bytes are read once."""
-    monkeypatch.setattr(zipped, "BOMB_FLOOR", 1_000_000)
+    monkeypatch.setattr(zipped, "BOMB_FLOOR", 100_000)
     lake, path = made(tmp_path / "lake"), tmp_path / "x.zip"
-    path.write_bytes(zipped_up({"a.jsonl": logs(1), **{f"{n}.jsonl": b"\n" * 3_000_000 for n in range(5)}}))
+    path.write_bytes(zipped_up({"a.jsonl": logs(1), **{f"{n}.jsonl": b"\n" * 500_000 for n in range(6)}}))
     summary = checked(lake, lake.ingest(path))
     assert (summary.landed, summary.reasons) == (1, {"zip bomb": 1})
 
@@ -246,7 +242,7 @@ def test_zip_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_archives_of_no_logs(tmp_path: Path) -> None:
-    """A document in the form of an archive, a ZIP inside gzip and an archive of strangers are refused with the reason."""
+    """A document in the form of an archive, a ZIP inside gzip and an archive of strangers are refused with why."""
     lake = made(tmp_path / "lake")
     folder = tmp_path / "in"
     folder.mkdir()
@@ -259,7 +255,6 @@ def test_archives_of_no_logs(tmp_path: Path) -> None:
     with pytest.raises(UnrecognisedInputError, match=r"nothing in .*foreign\.tar is an input"):
         lake.ingest(tmp_path / "foreign.tar")
     with pytest.raises(UnrecognisedInputError, match="an archive in an archive"):
-        (tmp_path / "y.tar").write_bytes(tarred({"a.jsonl": logs(1), "b.tar": tarred({})}))
         (tmp_path / "y.tar").write_bytes(tarred({"a.jsonl": logs(1), "b.zip": zipped_up({"a": b""})}))
         lake.ingest(tmp_path / "y.tar", strict=True)
     (folder / "a.jsonl").write_bytes(logs(1))
