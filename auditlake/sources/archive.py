@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from auditlake.errors import SourceError
@@ -68,7 +69,7 @@ class Archive:
                 continue
             path = self.folder / f"member-{os.urandom(8).hex()}"
             self._unpack(entry, path)
-            yield replace(member, path=path, restore=lambda index=index, path=path: self._restore(index, path))
+            yield replace(member, path=path, restore=partial(self._restore, index, path))
             path.unlink(missing_ok=True)
 
     def why_no_logs(self) -> str:

@@ -178,9 +178,9 @@ class _Documents:
     """The state between two chunks: where in a document we are, and the beginning of what is not complete."""
 
     def __init__(self, max_record: int, wrappers: Sequence[str], before: _Documents | None = None) -> None:
-        self.number = before.number if before else 0
+        self.number: int = before.number if before else 0
         """How many records there were, with those that were rejected."""
-        self.line = before.line if before else 1
+        self.line: int = before.line if before else 1
         """The line that comes next; of what was finished."""
         self._max = max_record
         keys = b"|".join(re.escape(key.encode()) for key in wrappers)

@@ -200,7 +200,6 @@ REFUSED: dict[str, tuple[bytes, str | None, type[Exception], str]] = {
     "text": (b"127.0.0.1 - - GET /\n", None, UnrecognisedInputError, "is neither JSON nor .*tried auditlake"),
     "UTF-16": (GOOD[0].encode("utf-16"), None, UnrecognisedInputError, "UTF-16"),
     "no columns": (b"a,b\n", None, UnrecognisedInputError, "tried auditlake"),
-    "Parquet's beginning": (b"PAR1", None, SourceError, "not a Parquet file"),
 }
 
 
