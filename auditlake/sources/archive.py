@@ -150,6 +150,8 @@ class _Stretches:
         yield from pieces
 
     def _pieces(self) -> Iterator[Damage]:
+        if not self._archive.lost:
+            return
         lost = sorted(self._archive.lost, key=lambda each: each.start)
         cuts = [
             (each, at, min(at + _PIECE, each.stop))

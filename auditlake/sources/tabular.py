@@ -308,7 +308,8 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
         pass
     name = stream.input.name
     if stream.compression != "none":
-        raise SourceError(f"{name} is Parquet inside {stream.compression}", hint="Unpack it first.")
+        why = f"Parquet inside {stream.compression}"
+        raise UnrecognisedInputError(f"{name} is {why}", why=why, hint="Unpack it first.")
     number = 0
     with stream.file() as file:
         for table in _tables(name, file, stream.size):
