@@ -135,7 +135,7 @@ def test_a_lake_is_never_an_input(tmp_path: Path) -> None:
 
     (file,) = copy.snapshot().files
     data = copy.layout.events / file.path
-    for given in (tmp_path / "in", copy.layout.root, copy.layout.events, data, tmp_path / "in" / "*", str(data) + "*"):
+    for given in (tmp_path / "in", copy.layout.events, tmp_path / "in" / "*", str(data) + "*"):
         target = made(tmp_path / "target")
         summary = target.ingest(put(tmp_path / "z.jsonl", login(5)), given)
         assert summary.landed == 1
