@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from auditlake.store.custody import IngestSummary
 
 
+EXIT_NOTHING = 1
+"""Nothing that could be read was given."""
+
+
 class Instant(click.ParamType[datetime]):
     """An instant or a date, in UTC unless it says otherwise."""
 
@@ -42,6 +46,7 @@ def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool,
     """Bring files, folders, patterns or standard input (-) into the lake, in one commit.
 
     Records that cannot become events are kept in LAKE/quarantine with their reason; that is no failure unless --strict.
+    What lies in a folder and is no log is left out and named. The exit code is 1 where there was nothing to read.
     """
     lake = opened(path)
     with ingest_progress(quiet=as_json) as listen:
@@ -50,6 +55,9 @@ def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool,
         machine(summary_dict(summary))
     else:
         show_summary(summary)
+    if summary.nothing_read:
+        click.echo("auditlake: nothing was read: there is no input, or each is empty or left out", err=True)
+        raise click.exceptions.Exit(EXIT_NOTHING)
 
 
 def summary_dict(summary: IngestSummary) -> dict[str, Any]:

@@ -7,7 +7,7 @@ what an event id is computed from and what goes into quarantine, so nothing here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,11 +45,17 @@ class InputFile:
         name: What to call it in messages and in the chain of custody; always printable, ``-`` for standard input.
         path: Where it lies; None for standard input.
         within: The folder or pattern that it was found by; empty where it was named itself.
+        left_out: Why it is not to be opened; empty where it is.
+        archive: The archive that it is a member of; empty where it is none.
+        restore: Puts a member of an archive back to its path, where it was let go of.
     """
 
     name: str
     path: Path | None
     within: str = ""
+    left_out: str = ""
+    archive: str = ""
+    restore: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +82,25 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is wrong with an input as a whole: it could only be read up to here."""
+    """What is wrong with an input as a whole: some of it could not be read."""
 
     reason: str
     detail: str
     data: bytes = b""
+    """What could not be read, or the first of it."""
+    further: Callable[[], Iterable[Damage]] = tuple
+    """Gives what else could not be read, while the input is open."""
 
 
 class Chunks(Protocol):
     """What the splitters need of a stream: its bytes in pieces, and afterwards whether it broke off."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed bytes, in pieces of any size."""
+        """The decompressed bytes, in pieces of any size; an empty one where some are missing."""
 
     @property
     def damage(self) -> Damage | None:
-        """Why the stream ended early; final once the iteration is over."""
+        """Why some are missing; final once the iteration is over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,14 +11,18 @@ from tempfile import NamedTemporaryFile
 
 from auditlake.errors import EventError, SourceError, UnrecognisedInputError
 from auditlake.events.event import AuditEvent
+from auditlake.sources.archive import NESTED, Archive, archive_kind
 from auditlake.sources.held import HeldLines, HeldStream
+from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
-from auditlake.sources.stream import Stream, expand_inputs, open_stream
+from auditlake.sources.stream import Stream, open_stream
 
 UNRECOGNISED = "unrecognised"
 """The format of a file that is left out of a folder or pattern since no source knows it."""
+UNREAD = "left out"
+"""The format of what is named and was not opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Opened:
     stream: Stream | HeldStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
+    archive: Archive | None = None
+    """Where it is one: its members are inputs, to be read first; its own records are only what is damaged in it."""
 
 
 def open_records(
@@ -54,11 +60,16 @@ def open_records(
     if isinstance(given, HeldLines):
         held = HeldStream(given)
         return Opened(given.source, "lines", "", held, held.records(max_record))
+    if given.left_out:
+        unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
+        return Opened(None, UNREAD, given.left_out, unread, iter(()))
     if source is not None and source not in SOURCES:
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)
     try:
-        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES))
+        if kind := archive_kind(stream.peek(1024)):
+            return _archive(stream, kind, spool)
+        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
         batches = _cut(stream, found, max_record)
@@ -79,10 +90,21 @@ def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
     if found.format == "lines":
         return split_lines(stream, max_record)
     if found.format == "documents":
-        return split_documents(stream, max_record, SOURCES[found.source].wrappers)
+        return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
     from auditlake.sources.tabular import read_parquet, split_csv
 
     return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+
+
+def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
+    """An archive, or the refusal of one that lies in another."""
+    if stream.input.archive:
+        name = stream.input.name
+        raise UnrecognisedInputError(f"{name} is {NESTED}", why=NESTED, hint="Unpack the archive, and give the folder.")
+    archive = Archive(stream, kind, spool)
+    if why := archive.why_no_logs():
+        raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
+    return Opened(None, kind, "", stream, archive.damages(), archive)
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -6,25 +6,31 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
 import orjson
 
 from auditlake.errors import UnrecognisedInputError
-from auditlake.sources.model import Damage
+from auditlake.sources.model import MAX_RECORD, Damage
+from auditlake.sources.seal import BOM
 from auditlake.sources.split import split_documents
 from auditlake.sources.stream import PEEK
+from auditlake.sources.strictjson import Scanner
+from auditlake.sources.touching import records_of
 
 Format = Literal["lines", "documents", "csv", "parquet", "skip"]
 
-_RECORDS = 20
+PEEK_MOST = MAX_RECORD + 1024 * 1024
+"""How much is looked at where the first record does not end before: whatever may be a record fits into it."""
 _LINE_NAMES = (".jsonl", ".ndjson", ".log")
 _WHITE = b" \t\r\n"
+_SOLID = re.compile(rb"[^ \t\r\n]")
+_OPENING = re.compile(rb"\{")
 _KEY = re.compile(rb'"([A-Za-z0-9_]{1,40})"\s*:')
-_OPENED_WRAPPER = re.compile(rb'\s*\{(?:[^{}\[\]]{0,4096},)?\s*"(?:Records|Events)"\s*:\s*\[')
-_EMPTY_WRAPPER = re.compile(_OPENED_WRAPPER.pattern + rb"\s*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,13 @@ class Recognised:
         source: The name of the source, as the SQL mapping is called.
         format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``; ``skip`` is to be left out.
         notice: What the user should be told, or an empty string.
+        unwrap: Whether an array under a wrapper key holds records, and is no field of an event.
     """
 
     source: str
     format: Format
     notice: str = ""
+    unwrap: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +92,34 @@ SOURCES: dict[str, Marks] = {
     ),
 }
 """The known sources by name."""
+_WRAPPERS = tuple(key for marks in SOURCES.values() for key in marks.wrappers)
+_WRAPPER = re.compile(b'"(?:' + "|".join(_WRAPPERS).encode() + rb')"\s*:\s*\Z')
 
 
-def recognise(peeked: bytes, name: str, sources: Sequence[str] = tuple(SOURCES)) -> Recognised:
+def recognise(
+    peeked: bytes,
+    name: str,
+    sources: Sequence[str] = tuple(SOURCES),
+    more: Callable[[int], bytes] | None = None,
+) -> Recognised:
     """Say what an input is.
 
     Args:
         peeked: Its first bytes, decompressed; fewer than :data:`~auditlake.sources.stream.PEEK` only if that is all.
         name: Its file name, or ``-``.
         sources: The sources to try, in this order. A single one was named by the user: then only the format is decided.
+        more: Gives so many first bytes, where ``peeked`` may not be enough.
 
     Raises:
         UnrecognisedInputError: It is none of them.
     """
-    head = peeked.removeprefix(b"\xef\xbb\xbf")
+    size = PEEK
+    while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked):
+        size = min(8 * size, PEEK_MOST)
+        peeked = more(size)
+    head = peeked
+    while head.startswith(BOM):
+        head = head.removeprefix(BOM)
     named = sources[0] if len(sources) == 1 else None
     suffix = _suffix(name)
     tables = [source for source in sources if SOURCES[source].tables]
@@ -109,19 +131,25 @@ def recognise(peeked: bytes, name: str, sources: Sequence[str] = tuple(SOURCES))
         return Recognised(tables[0], "csv")
     if not head.strip(_WHITE):
         return Recognised(sources[0], "documents" if suffix == ".json" else "lines")
-    form = _form(head, suffix)
-    found = [frozenset(record) for record in _records(head, form)]
+    return _recognise_json(head, name, suffix, sources, named)
+
+
+def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str], named: str | None) -> Recognised:
+    outline = _outline(head)
+    form = _form(head, suffix, outline)
+    found = [frozenset(record) for record in _records(head, form, unwrap=outline.unwrap)]
+    empty = None if found else outline.empty
     if not found and head.lstrip(_WHITE)[:1] in (b"{", b"["):
-        # The first record may be longer than what was looked at: then the keys in its beginning have to do.
-        found = [frozenset(key.decode() for key in _KEY.findall(head[: 64 * 1024]))]
+        # The first record may be longer than any record may be: then the keys in its beginning have to do.
+        found = [outline.keys, frozenset(key.decode() for key in _KEY.findall(head[: 64 * 1024]))]
     for source in sources:
         marks = SOURCES[source]
         if marks.leave_out and found and all(marks.leave_out <= keys for keys in found):
             return Recognised(source, "skip", f"{name} is {marks.left_out}; it is left out")
     for source in sources:
-        empty = _EMPTY_WRAPPER.match(head) and SOURCES[source].wrappers
-        if named or empty or any(SOURCES[source].fits(keys) for keys in found):
-            return Recognised(source, form)
+        holds_none = empty is not None and set(empty) <= set(SOURCES[source].wrappers)
+        if named or holds_none or any(SOURCES[source].fits(keys) for keys in found):
+            return Recognised(source, form, unwrap=outline.unwrap)
     why = _impression(head)
     raise UnrecognisedInputError(
         f"{name} is not recognised ({why}); tried "
@@ -131,29 +159,101 @@ def recognise(peeked: bytes, name: str, sources: Sequence[str] = tuple(SOURCES))
     )
 
 
+def _tells(head: bytes) -> bool:
+    """Whether the beginning of a long input is enough: it is no JSON at all, or has a whole record in it."""
+    head = head.replace(BOM, b"")
+    if head.lstrip(_WHITE)[:1] not in (b"{", b"["):
+        table = head.startswith(tuple(_MAGIC)) or _table_columns(head) is not None
+        return table or b"\0" in head or bool(_records(head, "lines", unwrap=False))
+    outline = _outline(head)
+    form = _form(head, "", outline)
+    if outline.wrapper and not outline.whole:
+        # Only what is under the key can tell whether that is a field of an event or holds the records.
+        return any(_is_event(frozenset(record)) for record in _records(head, form, unwrap=True))
+    return bool(_records(head, form, unwrap=outline.unwrap))
+
+
 def _suffix(name: str) -> str:
     bare = re.sub(r"\.(gz|zst|zstd)$", "", name.lower())
     return "." + bare.rpartition(".")[2] if "." in bare else ""
 
 
-def _form(head: bytes, suffix: str) -> Format:
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """What can be told of the first value."""
+
+    keys: frozenset[str] = frozenset()
+    """The keys of an object, so far as it was seen."""
+    wrapper: bool = False
+    """Whether it has an array under a wrapper key."""
+    whole: bool = False
+    """Whether it was seen to its end."""
+    more: bool = False
+    """Whether another object follows on the same line."""
+    empty: tuple[str, ...] | None = None
+    """Under which wrapper keys it holds no records, where it holds none; no keys of an array without elements."""
+
+    @property
+    def unwrap(self) -> bool:
+        """Whether arrays under wrapper keys are records."""
+        return not (self.wrapper and _is_event(self.keys))
+
+
+def _outline(head: bytes) -> _Outline:
+    start = len(head) - len(head.lstrip(_WHITE))
+    text = head[start:]
+    if text[:1] not in (b"{", b"["):
+        return _Outline()
+    tokens = Scanner().feed(np.frombuffer(text, np.uint8))
+    closed = np.flatnonzero(tokens.depth == 0)
+    whole = bool(len(closed))
+    stop = int(tokens.at[closed[0]]) + 1 if whole else len(text)
+    value = _value(text[:stop]) if whole else None
+    if isinstance(value, list):
+        return _Outline(whole=True, empty=None if value else ())
+    if text[:1] == b"[":
+        return _Outline()
+    # Only what stands directly in the object, without what is nested in it.
+    count = int(closed[0]) if whole else len(tokens.at)
+    edges, own = np.append(tokens.at[:count], stop), np.flatnonzero(tokens.depth[:count] == 1)
+    spans = list(zip(edges[own].tolist(), edges[own + 1].tolist(), strict=True))
+    keys = frozenset(key.decode() for a, b in spans for key in _KEY.findall(text, a, b))
+    arrays = [text[max(0, b - 256) : b] for a, b in spans if text[b : b + 1] == b"["]
+    wrapper = any(_WRAPPER.search(before) for before in arrays)
+    empty = None
+    if whole and wrapper and isinstance(value, dict):
+        wrapped = tuple(key for key in _WRAPPERS if isinstance(value.get(key), list))
+        empty = None if any(value[key] for key in wrapped) else wrapped
+    return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty)
+
+
+def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
     """Whether it is cut into lines or into documents."""
-    lines = [line for line in head.split(b"\n") if line.strip(_WHITE)][:_RECORDS]
+    lines = list(islice(_lines(head, _SOLID), 20))
     whole = [line for line in lines if isinstance(_value(line), dict)]
     first = _value(lines[0])
-    if isinstance(first, dict):
-        # One object on one line is the same either way, but several may follow that wrap their records each.
-        keys = [key for marks in SOURCES.values() for key in marks.wrappers]
-        wrapped = any(isinstance(first.get(key), list) for key in keys) and not _is_event(frozenset(first))
-        return "documents" if wrapped or (suffix == ".json" and len(lines) == 1) else "lines"
-    if isinstance(first, list) or _OPENED_WRAPPER.match(head):
+    if (outline.wrapper and outline.unwrap) or isinstance(first, list):
         return "documents"
+    if outline.more and len(lines) == 1:
+        # However long it is, it is no line.
+        return "documents"
+    if isinstance(first, dict):
+        return "documents" if suffix == ".json" and len(lines) == 1 else "lines"
     if suffix in _LINE_NAMES:
         # A torn or foreign first line does not make a log a document.
         return "lines" if whole or lines[0].lstrip(_WHITE)[:1] != b"[" else "documents"
     if suffix == ".json" or lines[0].lstrip(_WHITE)[:1] == b"[":
         return "documents"
     return "lines" if 2 * len(whole) >= len(lines) or lines[0].lstrip(_WHITE)[:1] != b"{" else "documents"
+
+
+def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
+    """The lines that have something; there may be millions that have not."""
+    at = 0
+    while found := having.search(head, at):
+        begin = head.rfind(b"\n", at, found.start()) + 1 or at
+        at = end if (end := head.find(b"\n", found.start())) >= 0 else len(head)
+        yield head[begin:at]
 
 
 def _is_event(keys: frozenset[str]) -> bool:
@@ -186,16 +286,16 @@ class _Peeked:
         yield self._data
 
 
-def _records(head: bytes, form: Format) -> list[dict[str, Any]]:
-    """The first records that are objects."""
+def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]:
+    """The records in it that are objects."""
     if form == "lines":
-        texts = head.split(b"\n", 4 * _RECORDS)[: 4 * _RECORDS]
+        texts = [record for line in _lines(head, _OPENING) for record in records_of(line)]
     else:
         texts = []
-        for batch in split_documents(_Peeked(head), PEEK):
-            texts += [batch.raw(i) for i in range(min(len(batch), 4 * _RECORDS))]
+        for batch in split_documents(_Peeked(head), PEEK_MOST, _WRAPPERS if unwrap else ()):
+            texts += [batch.raw(i) for i in range(len(batch))]
     values = (_value(text) for text in texts)
-    return [value for value in values if isinstance(value, dict)][:_RECORDS]
+    return [value for value in values if isinstance(value, dict)]
 
 
 def delimiter(header: str) -> str:
@@ -215,12 +315,15 @@ def _table_columns(head: bytes) -> list[str] | None:
 
 
 def _impression(head: bytes) -> str:
-    """What it looks like, to help whoever gave it."""
+    """What it looks like, to help whoever gave it: never a part of it, since it may be anything, a key for instance."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             return f"it looks like {what}"
-    first = head.lstrip(_WHITE).partition(b"\n")[0][:60]
-    return "it begins with " + ascii(first.decode("utf-8", "replace"))
+    if b"\0" in head:
+        return "it is no text"
+    if head.lstrip(_WHITE)[:1] in (b"{", b"["):
+        return "it looks like JSON, without the keys of an event"
+    return "it is neither JSON nor a table with the columns of an event"
 
 
 _MAGIC = {

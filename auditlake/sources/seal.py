@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from auditlake.sources.model import (
-    KEPT,
     MAX_DEPTH,
     NOT_JSON,
     TOO_DEEP,
@@ -27,17 +27,26 @@ from auditlake.sources.strictjson import WINDOW, nesting
 BATCH_RECORDS = 256 * 1024
 """About how many records a batch has at most: it bounds what the columns and the rejected ones take."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:
-    """The stream's chunks with their offsets, without a byte order mark at the beginning."""
+    """The stream's chunks with their offsets, without a byte order mark at the beginning.
+
+    An empty one says that something is missing between those before and behind it.
+    """
     at, head = 0, b""
     for chunk in stream:
-        if at == 0 and len(head := head + chunk) < len(_BOM):
+        if not chunk:
+            if head:
+                yield 0, head
+                at, head = len(head), b""
+            yield at, chunk
+            continue
+        if at == 0 and len(head := head + chunk) < len(BOM):
             continue
         if head:
-            at = len(_BOM) if head.startswith(_BOM) else 0
+            at = len(BOM) if head.startswith(BOM) else 0
             chunk, head = head[at:], b""
         if chunk:
             yield at, chunk
@@ -52,11 +61,14 @@ def places(data: Bytes, byte: int) -> Ints:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def broken(stream: Chunks, number: int, line: int, end: int) -> Rejected:
-    """The record that stands for a stream having broken off."""
-    damage = stream.damage
-    assert damage is not None
-    return Rejected(number, line, end, len(damage.data), damage.reason, damage.detail, damage.data[:KEPT])
+def broken(stream: Chunks, number: int, line: int, end: int) -> Iterator[Batch]:
+    """The records that stand for what could not be read of a stream, each with its bytes; none if all could be."""
+    if (damage := stream.damage) is None:
+        return
+    for each in chain((damage,), damage.further()):
+        rejected = Rejected(number, line, end, len(each.data), each.reason, each.detail, each.data)
+        number += 1
+        yield empty_batch((rejected,))
 
 
 def seal(

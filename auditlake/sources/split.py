@@ -25,18 +25,21 @@ from auditlake.sources.model import (
     empty_batch,
     reject,
 )
-from auditlake.sources.seal import BATCH_RECORDS, broken, chunks_at, places, seal
+from auditlake.sources.seal import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
 from auditlake.sources.strictjson import WINDOW, Scanner, Tokens, why_not_json
+from auditlake.sources.touching import cut_touching, find_touching, unmark
 
 _NEWLINE = 0x0A
+_OPEN_ARRAY = 0x5B
+_WHITE = b" \t\r\n"
 _BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
 
 
 def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]:
-    r"""Cut a stream into lines, each a record; blank lines are none.
+    r"""Cut a stream into lines, each a record, or several where objects stand side by side; blank lines are none.
 
-    Lines end with ``\n`` or ``\r\n``; the last may lack it. Rejected are those that are too long, not UTF-8 or nested
-    too deeply; whether a line is JSON is left to the caller.
+    Lines end with ``\n`` or ``\r\n``; the last may lack it. Byte order marks before a line are skipped. Rejected are
+    those that are too long, not UTF-8 or nested too deeply; whether a line is JSON is left to the caller.
 
     Args:
         stream: What to read.
@@ -70,8 +73,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
         batch = _line(pending, line, number, max_record)
         number += len(batch) + len(batch.rejected)
         yield batch
-    if stream.damage:
-        yield empty_batch((broken(stream, number, line, end),))
+    yield from broken(stream, number, line, end)
 
 
 def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
@@ -106,8 +108,14 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
     lines = line + np.arange(len(ends), dtype=np.int64)
     if not full.all():
         starts, lengths, lines = starts[full], lengths[full], lines[full]
+    marked = unmark(data, starts, lengths, max_record)
+    if marked:
+        full = lengths > 0
+        starts, lengths, lines = starts[full], lengths[full], lines[full]
+    if len(touching := find_touching(data)):
+        starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record)
+    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=marked)
 
 
 def split_documents(
@@ -117,26 +125,31 @@ def split_documents(
 
     The elements of an array at the top are records, and so are those of an array that an object at the top has under
     one of the wrapper keys; every other value at the top is a record itself. Several values may follow one another,
-    each beginning on a line of its own. What is rejected, apart from records as in :func:`split_lines`: missing values,
-    what stands around the records and is not JSON, what is not closed, and a document that is empty.
+    with or without anything between them, and each may begin with byte order marks. What is rejected, apart from
+    records as in :func:`split_lines`: missing values, what stands around the records and is not JSON, what is not
+    closed, and a document that is empty.
 
     Args:
         stream: What to read.
         max_record: The longest record in bytes; also how much may stand around a wrapper's records.
         wrappers: The wrapper keys.
     """
-    documents = _Documents(max_record, wrappers)
+    documents, whole, end = _Documents(max_record, wrappers), True, 0
     for at, chunk in chunks_at(stream):
-        yield from documents.feed(at, chunk)
-    yield from documents.finish(stream)
+        if chunk:
+            yield from documents.feed(at, chunk)
+        else:
+            # What is open here may never be closed, and what comes may be in the middle of anything.
+            yield from documents.finish(whole=False)
+            documents, whole = _Documents(max_record, wrappers, documents), False
+        end = at + len(chunk)
+    yield from documents.finish(whole=whole and not stream.damage)
+    yield from broken(stream, documents.number, documents.line, end)
 
 
-_WHITE = b" \t\r\n"
 _SOLID = re.compile(rb"[^ \t\r\n]")
 # A value outside brackets, or garbage: what stands together without white space, except in strings.
 _RUN = re.compile(rb'(?:"(?:[^"\\]|\\.)*+\\?"?|[^ \t\r\n"]++)++', re.DOTALL)
-_TOUCHING = "it follows another value on the same line"
-_OPEN_ARRAY = 0x5B
 
 
 class _Window:
@@ -164,7 +177,11 @@ class _Window:
 class _Documents:
     """The state between two chunks: where in a document we are, and the beginning of what is not complete."""
 
-    def __init__(self, max_record: int, wrappers: Sequence[str]) -> None:
+    def __init__(self, max_record: int, wrappers: Sequence[str], before: _Documents | None = None) -> None:
+        self.number: int = before.number if before else 0
+        """How many records there were, with those that were rejected."""
+        self.line: int = before.line if before else 1
+        """The line that comes next; of what was finished."""
         self._max = max_record
         keys = b"|".join(re.escape(key.encode()) for key in wrappers)
         self._wrapper = re.compile(rb'[{,]\s*"(?:' + keys + rb')"\s*:\s*\Z') if wrappers else None
@@ -173,17 +190,14 @@ class _Documents:
         self._base = 0  # how deep that array is: 1 at the top, 2 in a wrapper
         self._comma = False  # whether a comma stands before the element that comes
         self._opened = (0, 1)  # offset and line of that array
-        self._own_line = True  # whether no value at the top has ended on this line yet
-        self._touching = False  # whether the value at the top that we are in had one before it on its line
-        self._pending = self._fresh(0, 1)
+        self._pending = self._fresh(0, self.line)
         self._outer: Pending | None = None  # what stands around a wrapper's records, so far
-        self._number = 0
         self._seen = False  # whether there was anything at all
         self._text = b""
         self._data: Bytes = np.empty(0, np.uint8)
         self._at = 0  # the offset of the text in the stream
         self._cur = 0  # where in the text what is not complete starts
-        self._line = (0, 1)  # a place in the text and its line
+        self._line = (0, self.line)  # a place in the text and its line
         self._spans: list[Ints] = []  # start, length, line and number of records in the text
         self._single: list[tuple[int, int, int]] = []  # start, stop and number of the latest, found one by one
         self._count = 0
@@ -204,27 +218,25 @@ class _Documents:
         yield from self._flush()
         self._keep()
 
-    def finish(self, stream: Chunks) -> Iterator[Batch]:
-        """The stream is over."""
+    def finish(self, *, whole: bool) -> Iterator[Batch]:
+        """The stream is over; or, where it is not whole, what comes is missing."""
         pending, closed = self._pending, self._scanner.depth == self._base and not self._scanner.in_string
         why = "a string is not closed" if self._scanner.in_string else "a bracket is not closed"
-        end, line = self._at + len(self._text), self._line[1]
+        self.line = self._line[1]
         if pending.over or (len(pending) and (self._state == "value" or (self._state == "elements" and not closed))):
-            self._reject(pending.rejected(self._number, NOT_JSON, why))
+            self._reject(pending.rejected(self.number, NOT_JSON, why))
         elif len(pending):
             self._line = (0, pending.line)
             self._load(pending.offset, pending.take())
             self._gap(len(self._text), final=True)
-        elif not (self._seen or self._state == "elements" or stream.damage):
+        elif whole and not (self._seen or self._state == "elements"):
             self._reject(Rejected(0, 1, 0, 0, NOT_JSON, "empty", b""))
         if self._state == "elements" and closed:
             array = self._outer or self._fresh(*self._opened)
             if self._outer is None:
                 array.append(b"[")
-            self._reject(array.rejected(self._number, NOT_JSON, "the array is not closed"))
+            self._reject(array.rejected(self.number, NOT_JSON, "the array is not closed"))
         yield from self._flush()
-        if stream.damage:
-            yield empty_batch((broken(stream, self._number, line, end),))
 
     def _load(self, at: int, text: bytes) -> None:
         self._text, self._data, self._at, self._cur = text, np.frombuffer(text, np.uint8), at, 0
@@ -234,7 +246,7 @@ class _Documents:
         if not len(self._pending):
             if self._state != "value":
                 solid = _SOLID.search(self._text, self._cur)
-                self._skip(solid.start() if solid else len(self._text))
+                self._cur = solid.start() if solid else len(self._text)
             self._pending = self._fresh(self._at + self._cur, self._line_at(self._cur))
         self._pending.append(memoryview(self._text)[self._cur :])
         self._line = (0, self._line_at(len(self._text)))
@@ -260,9 +272,8 @@ class _Documents:
     def _open(self, p: int, kind: int) -> None:
         """A bracket opens at the top."""
         self._gap(p, final=True)
-        self._touching = not self._own_line
         self._cur, self._state, self._seen = p, "value", True
-        if kind == _OPEN_ARRAY and not self._touching:
+        if kind == _OPEN_ARRAY:
             self._enter(p, 1)
 
     def _enter(self, p: int, base: int) -> None:
@@ -288,7 +299,7 @@ class _Documents:
         return end + 1
 
     def _is_wrapper(self, p: int) -> bool:
-        if self._touching or self._wrapper is None:
+        if self._wrapper is None:
             return False
         before = self._text[max(self._cur, p - 256) : p]
         if p - self._cur < 256:
@@ -304,13 +315,11 @@ class _Documents:
             if why:
                 pending.append(whole)
             if why or pending.over:
-                self._reject(pending.rejected(self._number, NOT_JSON, f"around the records: {why}"))
-        elif self._touching:
-            self._refuse(self._cur, end, _TOUCHING)
+                self._reject(pending.rejected(self.number, NOT_JSON, f"around the records: {why}"))
         else:
             self._record(self._cur, end)
         self._outer, self._pending = None, self._fresh(0, 1)
-        self._state, self._base, self._cur, self._own_line = "top", 0, end, False
+        self._state, self._base, self._cur = "top", 0, end
 
     def _gap(self, stop: int, *, final: bool) -> None:
         """What stands outside brackets: white space, values without brackets, garbage."""
@@ -318,28 +327,24 @@ class _Documents:
             # Its beginning is gone, so where it ends can no longer be told from white space in strings.
             if final:
                 self._pass_long(stop)
-                self._cur, self._own_line, self._seen = stop, False, True
+                self._cur, self._seen = stop, True
             return
         for run in _RUN.finditer(self._text, self._cur, stop):
-            self._skip(run.start())
+            self._cur = run.start()
             if run.end() == stop and not final:
                 return
-            if self._own_line:
-                self._record(run.start(), run.end())
-            else:
-                self._refuse(run.start(), run.end(), _TOUCHING)
-            self._cur, self._own_line, self._seen = run.end(), False, True
-        self._skip(stop)
-
-    def _skip(self, to: int) -> None:
-        """Go over white space."""
-        self._own_line |= self._text.find(b"\n", self._cur, to) >= 0
-        self._cur = to
+            while self._text.startswith(BOM, self._cur, run.end()):
+                self._cur += len(BOM)
+            if self._cur < run.end():
+                self._record(self._cur, run.end())
+                self._seen = True
+            self._cur = run.end()
+        self._cur = stop
 
     def _pass_long(self, stop: int) -> None:
         """A record over the limit ends."""
         self._pending.append(memoryview(self._text)[self._cur : stop])
-        self._reject(self._pending.rejected(self._number, "", ""))
+        self._reject(self._pending.rejected(self.number, "", ""))
         self._pending = self._fresh(0, 1)
 
     def _elements(self, window: _Window, i: int) -> int:
@@ -378,12 +383,12 @@ class _Documents:
             return
         if kind != 0x5D:
             self._refuse(p, p + 1, "it closes an array")
-        self._state, self._base, self._own_line = "top", 0, False
+        self._state, self._base = "top", 0
 
     def _span(self, starts: Ints, stops: Ints) -> None:
         """Take the elements of an array."""
         self._trim(starts, stops)
-        numbers = self._number + np.arange(len(starts), dtype=np.int64)
+        numbers = self.number + np.arange(len(starts), dtype=np.int64)
         lines = self._lines_at(starts)
         full = starts < stops
         for i in np.flatnonzero(~full).tolist():
@@ -392,7 +397,7 @@ class _Documents:
             place = (int(numbers[i]), int(lines[i]), self._at + int(stops[i]))
             self._rejected.append(Rejected(*place, 1, NOT_JSON, why, mark))
         self._spans.append(np.stack((starts, stops - starts, lines, numbers))[:, full])
-        self._number += len(starts)
+        self.number += len(starts)
         self._count += len(starts)
 
     def _trim(self, starts: Ints, stops: Ints) -> None:
@@ -411,18 +416,18 @@ class _Documents:
                 edge[i] += step * (len(text) - len(text.lstrip(_WHITE) if step == 1 else text.rstrip(_WHITE)))
 
     def _record(self, start: int, stop: int) -> None:
-        self._single.append((start, stop, self._number))
-        self._number += 1
+        self._single.append((start, stop, self.number))
+        self.number += 1
         self._count += 1
 
     def _refuse(self, start: int, stop: int, why: str) -> None:
         data = self._text[start:stop]
         line = self._line_at(start)
-        self._reject(reject(self._number, line, self._at + start, NOT_JSON, why, data, self._max))
+        self._reject(reject(self.number, line, self._at + start, NOT_JSON, why, data, self._max))
 
     def _reject(self, rejected: Rejected) -> None:
         self._rejected.append(rejected)
-        self._number += 1
+        self.number += 1
 
     def _fresh(self, offset: int, line: int) -> Pending:
         return Pending(offset, line, self._max, _WHITE)

@@ -1,4 +1,4 @@
-"""Inputs as streams of decompressed chunks: opened, unpacked, digested, and read again; and how they are found.
+"""Inputs as streams of decompressed chunks: opened, unpacked, digested, and read again.
 
 The digest covers exactly the bytes that were read: a regular file is read up to the size it had when it was opened, so
 that a log that grows meanwhile has a digest that can be checked later. What comes from standard input or a pipe is
@@ -7,7 +7,6 @@ written to a temporary file on the way, since single records may have to be fetc
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import os
@@ -15,17 +14,19 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
 import pyarrow as pa
 
 from auditlake.errors import InputChangedError, SourceError
-from auditlake.sources.model import KEPT, Damage, InputFile
+from auditlake.sources.inputs import unreadable
+from auditlake.sources.model import Damage, InputFile
+from auditlake.sources.salvage import GZIP, ZSTD, Gap, salvage_block, walk
 
 CHUNK = 8 * 1024 * 1024
 """How much a chunk holds unless the input ends before."""
@@ -36,11 +37,11 @@ MAX_RATIO = 500
 BOMB_FLOOR = 1024 * 1024 * 1024
 """... once more than this came out."""
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+KEPT_PIECE = 1024 * 1024
+"""How large the pieces are in which that is kept which could not be decompressed."""
+
 # What the decompressor is given at a time: it copies what it has not used, so this is small.
 _BLOCK = 128 * 1024
-_LITTLE = 4 * 1024
 
 
 class _Raw:
@@ -82,6 +83,11 @@ class _Raw:
         """Give bytes back, to be read next; they stay counted."""
         self._back = data + self._back
 
+    @property
+    def at(self) -> int:
+        """How far it was read, without what was given back."""
+        return self.size - len(self._back)
+
     def drain(self) -> None:
         """Read the rest for the digest alone."""
         while self.read(_BLOCK * 8):
@@ -98,8 +104,6 @@ class Stream:
                  chunk: int, max_ratio: int, bomb_floor: int) -> None:  # fmt: skip
         self.input = source
         """What is read."""
-        self.damage: Damage | None = None
-        """Why it could only be read in part, or None."""
         self.unpacked = 0
         """Bytes that came out so far, decompressed."""
         self._file = file
@@ -109,10 +113,12 @@ class Stream:
         self._max_ratio = max_ratio
         self._bomb_floor = bomb_floor
         self._ahead: list[bytes] = []
+        self._gaps: list[Gap] = []
+        self._first = b""
         self._room = 0
         magic = self._raw.read(4)
         self._raw.unread(magic)
-        self.compression = "gzip" if magic[:2] == _GZIP else "zstd" if magic == _ZSTD else "none"
+        self.compression = "gzip" if magic[:2] == GZIP else "zstd" if ZSTD.match(magic) else "none"
         """``none``, ``gzip`` or ``zstd``, by content, whatever the name says."""
         self._chunks = self._decoded()
         # A pipe may keep a reader waiting for ever; a thread in that state could not be stopped, so pipes have none.
@@ -128,35 +134,72 @@ class Stream:
         """SHA-256 (hex) of exactly those bytes."""
         return self._raw.digest.hexdigest()
 
+    @property
+    def damage(self) -> Damage | None:
+        """Why it could only be read in part, with the bytes that this cost; None if all of it could be read."""
+        if not self._gaps:
+            return None
+        return replace(self._gaps[0].damage, data=self._first, further=self._further)
+
+    def _further(self) -> Iterator[Damage]:
+        with self.file() as file:
+            for i, gap in enumerate(self._gaps):
+                start = gap.start + (len(self._first) if i == 0 else 0)
+                for at in range(start, gap.stop if i == 0 else max(gap.stop, start + 1), KEPT_PIECE):
+                    file.seek(at)
+                    yield replace(gap.damage, data=file.read(min(KEPT_PIECE, gap.stop - at)))
+
+    def _note(self, gap: Gap) -> None:
+        """Remember what could not be decompressed; the first bytes of all are at hand from now on."""
+        if gap.stop > gap.start:
+            where = f"{gap.damage.detail}; bytes {gap.start} to {gap.stop} of the input are kept as they are"
+            gap = replace(gap, damage=replace(gap.damage, detail=where))
+        self._gaps.append(gap)
+        if len(self._gaps) == 1:
+            with self.file() as file:
+                file.seek(gap.start)
+                self._first = file.read(min(KEPT_PIECE, gap.stop - gap.start))
+
+    def _broken(self, begin: int, at: int, damage: Damage | None) -> Iterator[bytes]:
+        """What can be had beyond a place at which something is wrong with what begins before it."""
+        self._raw.drain()
+        with self.file() as file:
+            yield from walk(file, self.compression, begin, at, damage, self.size, self._note)
+
     def peek(self, n: int = PEEK) -> bytes:
         """The first n decompressed bytes (fewer if there are not so many), without taking them."""
         have = sum(map(len, self._ahead))
-        while have < n and (chunk := next(self._chunks, b"")):
+        while have < n and (chunk := next(self._chunks, None)) is not None:
             self._ahead.append(chunk)
             have += len(chunk)
         return b"".join(self._ahead)[:n] if len(self._ahead) != 1 else self._ahead[0][:n]
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed chunks, none of them empty; the next is fetched while one is worked on."""
+        """The decompressed chunks, an empty one where some are missing; the next is fetched while one is worked on."""
         ahead, self._ahead = self._ahead, []
         yield from ahead
         if self._pool is None:
             yield from self._chunks
             return
-        waiting: Future[bytes] = self._pool.submit(next, self._chunks, b"")
-        while chunk := waiting.result():
-            waiting = self._pool.submit(next, self._chunks, b"")
+        waiting: Future[bytes | None] = self._pool.submit(next, self._chunks, None)
+        while (chunk := waiting.result()) is not None:
+            waiting = self._pool.submit(next, self._chunks, None)
             yield chunk
 
     def _decoded(self) -> Iterator[bytes]:
-        unpack: dict[str, Callable[[], Iterator[bytes]]] = {"gzip": self._gzip, "zstd": self._zstd, "none": self._plain}
-        for chunk in unpack[self.compression]():
+        if self.compression == "none":
+            pieces = self._plain()
+        else:
+            pieces = self._gathered(self._members() if self.compression == "gzip" else self._frames())
+        for chunk in pieces:
             self.unpacked += len(chunk)
             yield chunk
             if self.unpacked > self._bomb_floor and self.unpacked > self._max_ratio * max(self.size, 1):
                 ratio = self.unpacked // max(self.size, 1)
+                at = self._raw.at
+                self._raw.drain()
                 detail = f"{self.unpacked} bytes came out, {ratio} for each byte in"
-                self.damage = Damage(f"{self.compression} bomb", detail)
+                self._note(Gap(Damage(f"{self.compression} bomb", detail), at, self.size))
                 break
         self._raw.drain()
 
@@ -167,16 +210,19 @@ class Stream:
             yield chunk
             want = self._chunk
 
-    def _gzip(self) -> Iterator[bytes]:
+    def _gathered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pieces that fit into the room there is, as chunks; an empty one stays by itself."""
         out: list[bytes] = []
         self._room = min(self._chunk, 4 * PEEK)
-        for piece in self._members():
+        for piece in pieces:
             out.append(piece)
             self._room -= len(piece)
-            if self._room <= 0:
+            if self._room <= 0 or not piece:
                 self._room = self._chunk
-                yield b"".join(out)
+                yield from filter(None, [b"".join(out)])
                 out = []
+            if not piece:
+                yield b""
         if out:
             yield b"".join(out)
 
@@ -184,51 +230,53 @@ class Stream:
         """What comes out of the gzip members one after another, in pieces that fit into the room there is."""
         block = self._raw.read(_BLOCK)
         while block:
+            begin = self._raw.at - len(block)
             member = zlib.decompressobj(wbits=31)
             while not member.eof:
                 if not block and not (block := self._raw.read(_BLOCK)):
-                    yield from _nonempty(member.flush())
+                    yield from filter(None, [member.flush()])
                     if not member.eof:
-                        self.damage = Damage("truncated gzip", "the compressed data ends in the middle")
+                        damage = Damage("truncated gzip", "the compressed data ends in the middle")
+                        yield from self._broken(begin, self._raw.at, damage)
                     return
                 before = member.copy()
                 try:
                     piece = member.decompress(block, self._room)
                 except zlib.error as error:
-                    self.damage = Damage("corrupt gzip", str(error))
-                    yield from _salvage(before, block)
+                    at = self._raw.at - len(block) + (yield from salvage_block(before, block))
+                    yield from self._broken(begin, at, Damage("corrupt gzip", str(error)))
                     return
                 block = member.unconsumed_tail
-                yield from _nonempty(piece)
+                yield from filter(None, [piece])
             # Tapes and some tools pad with zeros.
             block = member.unused_data.lstrip(b"\0")
             while not block and (block := self._raw.read(_BLOCK)):
                 block = block.lstrip(b"\0")
             if len(block) == 1:
                 block += self._raw.read(1)
-            if block and not block.startswith(_GZIP):
-                block += self._raw.read(KEPT)
-                self.damage = Damage("trailing garbage after gzip", "what follows is not gzip", block[:KEPT])
+            if block and not block.startswith(GZIP):
+                at = self._raw.at - len(block)
+                damage = Damage("trailing garbage after gzip", "what follows is not gzip")
+                yield from self._broken(at, at, damage)
                 return
 
-    def _zstd(self) -> Iterator[bytes]:
-        out: list[bytes] = []
-        room = min(self._chunk, 4 * PEEK)
+    def _frames(self) -> Iterator[bytes]:
+        """What comes out of the zstd frames one after another."""
+        given = 0
         try:
             with pa.CompressedInputStream(pa.PythonFile(_Readable(self._raw), mode="r"), "zstd") as stream:
-                # A failing call gives out nothing of what it had unpacked, so each is asked for little.
-                while piece := stream.read(min(room, _LITTLE)):
-                    out.append(piece)
-                    room -= len(piece)
-                    if room <= 0:
-                        room = self._chunk
-                        yield b"".join(out)
-                        out = []
-        except OSError as error:
-            what = "truncated" if "Truncated" in str(error) else "corrupt"
-            self.damage = Damage(f"{what} zstd", str(error).partition("\n")[0])
-        if out:
-            yield b"".join(out)
+                while piece := stream.read(min(self._room, 2 * _BLOCK)):
+                    given += len(piece)
+                    yield piece
+            return
+        except OSError:
+            pass
+        # The call that failed gave out nothing, and frames that were whole may be in it: once more from the beginning.
+        for piece in self._broken(0, 0, None):
+            known = min(given, len(piece))
+            given -= known
+            if known < len(piece) or not (known or given):
+                yield piece[known:]
 
     def file(self) -> IO[bytes]:
         """The input's own bytes as a file that can seek; only after the iteration."""
@@ -240,6 +288,8 @@ class Stream:
 
     def _reopened(self, path: Path) -> IO[bytes]:
         try:
+            if self.input.restore is not None and not path.exists():
+                self.input.restore()
             return path.open("rb", buffering=0)
         except OSError as error:
             message = f"{self.input.name} cannot be read again: {error.strerror}"
@@ -297,6 +347,8 @@ class Stream:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._spool is None:
             self._file.close()
+            if self.input.restore is not None and self.input.path is not None:
+                self.input.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file, the thread and the temporary file; done twice is as good as once."""
@@ -366,25 +418,13 @@ class _Readable:
         self.closed = True
 
 
-def _nonempty(piece: bytes) -> Iterator[bytes]:
-    if piece:
-        yield piece
-
-
-def _salvage(member: Any, block: bytes) -> Iterator[bytes]:
-    """What comes out before the first bad byte: a failing call gives out nothing, so the bytes go in one by one."""
-    with suppress(zlib.error):
-        for i in range(len(block)):
-            yield from _nonempty(member.decompress(block[i : i + 1]))
-
-
 def _pick(chunks: Iterator[bytes] | Stream, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
     """Cut ascending stretches out of a stream in one forward pass; they may overlap."""
     source = iter(chunks)
     held, base = b"", 0
     for offset, length in zip(offsets, lengths, strict=True):
         start, stop = int(offset), int(offset) + int(length)
-        while base + len(held) < stop and (chunk := next(source, b"")):
+        while base + len(held) < stop and (chunk := next(source, None)) is not None:
             keep = held[max(start - base, 0) :]
             base += len(held) - len(keep)
             held = keep + chunk
@@ -416,84 +456,8 @@ def open_stream(
     try:
         file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
     except (OSError, ValueError, AttributeError) as error:
-        raise _unreadable(source.name, error) from error
+        raise unreadable(source.name, error) from error
     if source.path is not None and stat.S_ISREG((status := os.fstat(file.fileno())).st_mode):
         return Stream(source, file, None, status.st_size, chunk, max_ratio, bomb_floor)
     spool = tempfile.TemporaryFile(dir=spool_dir, prefix="auditlake-input-")  # noqa: SIM115 - the stream closes it
     return Stream(source, file, spool, None, chunk, max_ratio, bomb_floor)
-
-
-def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
-    """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
-
-    A folder stands for every file in it and below, sorted, except hidden ones. A pattern is only one where no file
-    of that very name exists.
-
-    Raises:
-        SourceError: Something does not exist or cannot be read.
-    """
-    found: dict[str, InputFile] = {}
-    for arg in args:
-        if str(arg) == "-":
-            found.setdefault("-", InputFile("-", None))
-            continue
-        path = Path(arg)
-        if os.path.lexists(path):
-            paths = [path]
-        elif glob.has_magic(str(arg)):
-            paths = sorted(Path(match) for match in glob.glob(str(arg), recursive=True))
-            if not paths:
-                raise SourceError(f"no file matches {printable(path)}", hint="Check the pattern.")
-        else:
-            raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
-        within = "" if paths == [path] and not path.is_dir() else printable(path)
-        for file in chain.from_iterable(map(_files, paths)):
-            known = found.get(key := os.path.realpath(file))
-            if known is None or (known.within and not within):
-                found[key] = InputFile(printable(file), file, within)
-    return list(found.values())
-
-
-def printable(path: Path) -> str:
-    """A path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or the files of a folder."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            yield from _walk(path)
-        elif not os.access(path, os.R_OK):
-            raise PermissionError("permission denied")
-        elif stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-            raise OSError("neither a file nor a pipe")
-        else:
-            yield path
-    except OSError as error:
-        raise _unreadable(printable(path), error) from error
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        status = Path(at).stat()
-        # A link to a folder above would go round for ever.
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(at, name) for name in sorted(names) if not name.startswith(".")):
-            if stat.S_ISREG(path.stat().st_mode):
-                yield from _files(path)
-
-
-def _unreadable(name: str, error: Exception) -> SourceError:
-    why = getattr(error, "strerror", None) or str(error)
-    return SourceError(f"{name} cannot be read: {why}", hint="Check that it is there and that you may read it.")

@@ -6,7 +6,9 @@ The original bytes stay at hand: of CSV the row as it stood there, of Parquet, w
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -80,8 +82,7 @@ def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
             yield from rows.feed(at + start, chunk[start : start + _PIECE])
         end = at + len(chunk)
     yield from rows.finish(end)
-    if stream.damage:
-        yield empty_batch((broken(stream, rows.number, rows.line, end),))
+    yield from broken(stream, rows.number, rows.line, end)
 
 
 @dataclass(slots=True)
@@ -281,7 +282,9 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
         why = f"no column {' and no column '.join(missing)}"
-        message = f"{name}: {why}; it has {', '.join(columns[:20])}"
+        # Others are not named: they may be the first line of anything.
+        known = ", ".join(column for column in CANONICAL_FIELDS if column in columns)
+        message = f"{name}: {why}; of an event's columns it has {known or 'none'}"
         raise UnrecognisedInputError(message, why=why, hint="Rename the columns to those of an event.")
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
@@ -298,46 +301,80 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
         max_record: The longest row, as JSON text, in bytes.
 
     Raises:
-        SourceError: It is damaged, lacks a column, or is compressed in a way that is not read.
+        SourceError: It lacks a column, or is compressed in a way that is not read.
         InputChangedError: It changed while it was read.
     """
     for _ in stream:
         pass
     name = stream.input.name
     if stream.compression != "none":
-        raise SourceError(f"{name} is Parquet inside {stream.compression}", hint="Unpack it first.")
+        why = f"Parquet inside {stream.compression}"
+        raise UnrecognisedInputError(f"{name} is {why}", why=why, hint="Unpack it first.")
     number = 0
     with stream.file() as file:
-        for table in _tables(name, file):
+        for table in _tables(name, file, stream.size):
+            if isinstance(table, _Unread):
+                for rejected in table.pieces(file, number):
+                    number += 1
+                    yield empty_batch((rejected,))
+                continue
             batch = _parquet_batch(table, number, max_record)
             number += table.num_rows
             yield batch
     stream.verify()
 
 
-def _tables(name: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A stretch of a Parquet file that is damaged: a row group, or the whole."""
+
+    detail: str
+    start: int
+    stop: int
+
+    def pieces(self, file: IO[bytes], number: int) -> Iterator[Rejected]:
+        """Its bytes, as records that were rejected."""
+        for i, at in enumerate(range(self.start, max(self.stop, self.start + 1), _PIECE)):
+            data = os.pread(file.fileno(), min(_PIECE, self.stop - at), at)
+            yield Rejected(number + i, number + i + 1, -1, len(data), "corrupt Parquet", self.detail, data)
+
+
+def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | _Unread]:
     # Whatever is made of a damaged file is the file's fault.
     faults = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
     try:
         codecs = _codecs(file)
         parquet = pq.ParquetFile(file)
     except faults as error:
-        raise _damaged(name, error) from error
+        yield _Unread(f"not a Parquet file that can be read: {_why(error)}", 0, size)
+        return
     if codecs - CODECS:
         given, known = ", ".join(sorted(codecs - CODECS)), ", ".join(sorted(CODECS))
         message = f"{name} is compressed with {given}; what can be read is {known}"
         raise SourceError(message, hint="Write it again, for example with zstd.")
     _check_columns(name, parquet.schema_arrow.names)
-    batches = parquet.iter_batches(batch_size=_ROWS, use_threads=False)
-    while True:
-        try:
-            batch = next(batches, None)
-            if batch is None:
-                return
-            batch.validate(full=False)
-        except faults as error:
-            raise _damaged(name, error) from error
-        yield batch
+    for group in range(parquet.num_row_groups):
+        batches = parquet.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+                if batch is None:
+                    break
+                batch.validate(full=False)
+            except faults as error:
+                yield _Unread(f"row group {group} cannot be read on: {_why(error)}", *_stretch(file, group, size))
+                break
+            yield batch
+
+
+def _stretch(file: IO[bytes], group: int, size: int) -> tuple[int, int]:
+    """Where a row group lies; the whole file where that cannot be told."""
+    with suppress(duckdb.Error), duckdb.connect(config={"threads": 1}) as alone:
+        part = statement("sources/parquet.sql", "stretch")
+        start, stop = alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}", "row_group": group}).fetchall()[0]
+        if start is not None and 0 <= start < stop <= size:
+            return start, stop
+    return 0, size
 
 
 def _codecs(file: IO[bytes]) -> set[str]:
@@ -353,9 +390,8 @@ def _codecs(file: IO[bytes]) -> set[str]:
         return {str(codec) for (codec,) in rows}
 
 
-def _damaged(name: str, error: BaseException) -> SourceError:
-    why = str(error).partition("\n")[0][:200] or type(error).__name__
-    return SourceError(f"{name} is not a Parquet file that can be read: {why}", hint="Nothing of it was landed.")
+def _why(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__
 
 
 def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch:

@@ -25,7 +25,7 @@ class InputSummary:
     duplicates: int
     quarantined: int
     notice: str = ""
-    """Why the input was left out, where it was."""
+    """Why the input was left out, where it was, or that it is empty."""
     offset: int = 0
     """Where in the file the input begins, of a stretch of a landing segment."""
 
@@ -53,6 +53,11 @@ class IngestSummary:
         for name in ("read", "landed", "duplicates", "quarantined"):
             object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
 
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there was nothing that could be read: every input was left out or is empty, or there was none."""
+        return all(each.notice or (each.format in {"tar", "zip"} and not each.read) for each in self.inputs)
+
 
 def custody(
     batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
@@ -69,6 +74,7 @@ def custody(
                 "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,
                 "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
                 "quarantined": each.quarantined, **({"offset": each.offset} if each.offset else {}),
+                **({"notice": each.notice} if each.notice else {}),
             }
             for each in summaries
         ],

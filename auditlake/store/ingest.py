@@ -25,9 +25,10 @@ from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import hashing
+from auditlake.sources.archive import Archive
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.opening import UNRECOGNISED, open_records
+from auditlake.sources.opening import UNREAD, UNRECOGNISED, open_records
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
@@ -109,7 +110,7 @@ def ingest(
         try:
             for each in inputs:
                 run.read(each)
-            run.refuse_strangers(inputs)
+            run.refuse_strangers()
             return run.land(now, advance)
         finally:
             run.close()
@@ -140,6 +141,8 @@ class _Reading:
     """The seq of its first record."""
     stream: Stream | HeldStream
     """Kept to fetch records again."""
+    within: str
+    """The folder or pattern that it was found by."""
 
 
 class _Run:
@@ -160,6 +163,7 @@ class _Run:
         self._listen = listen
         self._quarantine = Quarantine(folder)
         self._readings: list[_Reading] = []
+        self._archives: list[Archive] = []
         self._seq = 0
         self._load = Load()
         self._unidentified = False
@@ -170,6 +174,9 @@ class _Run:
     def close(self) -> None:
         """Let go of the inputs and the draft."""
         self._quarantine.abandon()
+        for archive in self._archives:
+            archive.close()
+            archive.stream.close()
         for reading in self._readings:
             reading.stream.close()
 
@@ -179,27 +186,35 @@ class _Run:
         """Take every record of one input; they are staged together with those of other small inputs."""
         source, most, strict = self._options.source, self._options.max_record, self._options.strict
         opened = open_records(given, source, most, self._folder, strict=strict)
+        if opened.archive is not None:
+            self._archives.append(opened.archive)
+            for member in opened.archive.members():
+                self.read(member)
         summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         if isinstance(given, HeldLines):
             summary = replace(summary, offset=given.offset)
-        self._readings.append(_Reading(summary, self._seq, opened.stream))
+        within = "" if isinstance(given, HeldLines) else given.within
+        self._readings.append(_Reading(summary, self._seq, opened.stream, within))
+        if opened.format == UNREAD:
+            return
         total = given.path.stat().st_size if given.path and given.path.exists() else None
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format == "parquet" else _AHEAD
         for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
-            assert opened.source is not None
-            self._take(batch, opened.source)
+            self._take(batch, opened.source or "")
             self._listen(Progress("reading", opened.stream.size, total, given.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
+        if opened.format == "lines" and not self._readings[-1].summary.read:
+            self._count(-1, notice="it is empty")
         self._seq += self._readings[-1].summary.read
 
-    def refuse_strangers(self, inputs: Sequence[InputFile | HeldLines]) -> None:
+    def refuse_strangers(self) -> None:
         """A folder or pattern of which not one file is recognised was hardly meant."""
         found: dict[str, list[InputSummary]] = {}
-        for given, reading in zip(inputs, self._readings, strict=True):
-            if isinstance(given, InputFile):
-                found.setdefault(given.within, []).append(reading.summary)
+        for reading in self._readings:
+            if reading.summary.format != UNREAD:
+                found.setdefault(reading.within, []).append(reading.summary)
         for within, files in found.items():
             if within and all(each.format == UNRECOGNISED for each in files):
                 listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditlake.sources.model import TOO_LONG, Pending, Rejected, reject
+from auditlake.sources.touching import records_of
 
 _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"
@@ -11,8 +12,8 @@ _WHITE = b" \t\r\n"
 class Lines:
     """Takes bytes as they come and gives whole lines; no more is held than the longest record.
 
-    A record is a line without its terminator and without the byte order mark before the first one; blank lines are
-    none (sources.split.split_lines).
+    A record is a line without its terminator and without byte order marks before it, or each of several objects that
+    stand side by side on one; blank lines are none (sources.split.split_lines).
 
     Args:
         offset: Where in the input the first byte to come stands, which begins a line.
@@ -54,14 +55,11 @@ class Lines:
         if not newline:
             return []
         end = self.position + self.unfinished + len(newline) + len(rest)
-        first = self._end()
+        found = self._end()
         *middle, tail = rest.split(b"\n")
         offset, line = end - len(rest), self.line + 1
-        found = [first] if first is not None else []
         for each in middle:
-            record = self._record(each, offset, line)
-            if record is not None:
-                found.append(record)
+            found += self._records(each, offset, line)
             offset, line = offset + len(each) + 1, line + 1
         self._pending = Pending(end - len(tail), line, self._max)
         self._pending.append(tail)
@@ -72,19 +70,19 @@ class Lines:
         end, line = self.position + self.unfinished, self.line
         self._pending.append(self._mark or b"")
         self._mark = None
-        record = self._end()
+        found = self._end()
         self._pending = Pending(end, line, self._max)
-        return [] if record is None else [record]
+        return found
 
-    def _end(self) -> bytes | Rejected | None:
-        """The line that has been collected."""
+    def _end(self) -> list[bytes | Rejected]:
+        """The records of the line that has been collected."""
         if self._pending.over:
-            return self._pending.rejected(0, "", "")
-        return self._record(self._pending.take(), self.position, self.line)
+            return [self._pending.rejected(0, "", "")]
+        return self._records(self._pending.take(), self.position, self.line)
 
-    def _record(self, line: bytes, offset: int, number: int) -> bytes | Rejected | None:
+    def _records(self, line: bytes, offset: int, number: int) -> list[bytes | Rejected]:
         record = line.removesuffix(b"\r")
         if len(record) > self._max:
             why = f"{len(record)} bytes, at most {self._max} are allowed"
-            return reject(0, number, offset, TOO_LONG, why, record, self._max)
-        return record if record.strip(_WHITE) else None
+            return [reject(0, number, offset, TOO_LONG, why, record, self._max)]
+        return [each for each in records_of(record) if each.strip(_WHITE)]

@@ -84,18 +84,19 @@ def test_strangers_in_a_folder_are_named(run: Run, events: Path) -> None:
     folder = events.parent / "logs"
     folder.mkdir()
     events.rename(folder / events.name)
-    (folder / "README").write_text("\x1b[31mNotes\n")
+    (folder / "README\x1b[31m").write_text("Notes\n")
     run("init")
     done = run("ingest", "logs")
     strict = run("ingest", "logs", "--strict")
     told = [each["notice"] for each in run("ingest", "logs", "--json").json["inputs"]]
 
     assert done.code == 0
-    assert r"left out logs/README: not recognised (it begins with '\x1b[31mNotes')" in done.out
+    why = "not recognised (it is neither JSON nor a table with the columns of an event)"
+    assert rf"left out logs/README\u001b[31m: {why}" in done.out
     assert "10 records of 2 inputs: 10 landed" in done.out
-    assert told == [r"not recognised (it begins with '\x1b[31mNotes')", ""]
+    assert told == [why, ""]
     assert strict.code == 3
-    assert "logs/README is not recognised" in strict.err
+    assert r"logs/README\u001b[31m is not recognised" in strict.err
 
 
 @pytest.mark.parametrize(
@@ -433,3 +434,21 @@ def test_many_conflicting_files_need_few_descriptors(tmp_path: Path) -> None:
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
 
     assert '"id_conflict": 120' in done.stdout
+
+
+def test_nothing_to_read_is_no_success(run: Run, events: Path) -> None:
+    """Where each input is empty or left out the exit code is 1; known duplicates and no records are a success."""
+    run("init")
+    folder = events.parent / "logs"
+    (folder / ".hidden").mkdir(parents=True)
+    codes = [run("ingest", "logs").code]
+    (folder / "a.jsonl").touch()
+    (folder / "b.log").write_text("\n\n")
+    codes += [run("ingest", "logs").code, run("ingest", "logs/a.jsonl", "--json").code, run("ingest", "lake").code]
+    told = run("ingest", "logs", "lake")
+    assert codes == [1, 1, 1, 1]
+    assert "left out logs/b.log: it is empty" in told.out
+    assert "left out lake: a lake, which is never an input" in told.out
+    assert "nothing was read" in told.err
+    (folder / "none.json").write_text("[]")
+    assert [run("ingest", *each).code for each in ([events], [events], ["logs/none.json"])] == [0, 0, 0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from auditlake.errors import UnrecognisedInputError
+from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.sources.model import InputFile
+from auditlake.sources.opening import open_records
 from auditlake.store.delta import commit_metadata
 from tests.ingest.lakes import checked, login, made, put
 
 STRANGERS = {
-    "README.md": "it begins with '# Notes'",
-    "compliance_old_v1.json": "it begins with '{'",
-    "prices.csv": "it begins with 'item,price'",
+    "README.md": "it is neither JSON nor a table with the columns of an event",
+    "compliance_old_v1.json": "it looks like JSON, without the keys of an event",
+    "prices.csv": "it is neither JSON nor a table with the columns of an event",
     "prices.parquet": "no column event_type and no column timestamp",
 }
 
@@ -84,3 +88,80 @@ def test_a_folder_of_strangers(logs: Path, tmp_path: Path) -> None:
         (logs / f"{i}.txt").write_text("?")
     with pytest.raises(UnrecognisedInputError, match="and 14 more"):
         lake.ingest(logs)
+
+
+def test_each_entry_of_a_folder_is_read_or_named(logs: Path, tmp_path: Path) -> None:
+    """What cannot be a log is named with the reason, and nothing waits for a pipe; the custody has it too."""
+    for name in STRANGERS:
+        (logs / name).unlink()
+    for folder in (".git", "_delta_log", "deep/.cache"):
+        (logs / folder).mkdir(parents=True)
+        put(logs / folder / "x.jsonl", login(9))
+    put(logs / ".hidden.jsonl", login(8))
+    os.mkfifo(logs / "pipe")
+    (logs / "gone.jsonl").symlink_to("nowhere")
+    (logs / "empty.jsonl").touch()
+    for name in ("_SUCCESS", "_metadata"):
+        (logs / name).touch()
+    put(logs / "_b.jsonl", login(3))
+
+    lake = made(tmp_path / "lake")
+    summary = checked(lake, lake.ingest(logs))
+    hidden, note = "its name begins with a dot", "a table's own note, which holds no records"
+    assert summary.landed == 3
+    named = {os.path.relpath(each.name, logs): each.notice for each in summary.inputs if each.notice}
+    assert named == {
+        ".git": hidden, "_delta_log": note, "deep/.cache": hidden, ".hidden.jsonl": hidden,
+        "pipe": "neither a file nor a folder", "gone.jsonl": "a link to nowhere, which is not there",
+        "empty.jsonl": "it is empty", "_SUCCESS": note, "_metadata": note,
+    }  # fmt: skip
+    entries: Any = commit_metadata(lake.layout, 1)
+    assert {each["name"]: each["notice"] for each in entries["inputs"] if "notice" in each} == {
+        each.name: each.notice for each in summary.inputs if each.notice
+    }
+    assert not summary.nothing_read
+
+
+def test_a_lake_is_never_an_input(tmp_path: Path) -> None:
+    """A lake, a copy of it, and what belongs to it are left out and named, by whatever path they are reached."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(put(tmp_path / "a.jsonl", login(1), "bad"))
+    copy = made(tmp_path / "in" / "copy")
+    copy.ingest(put(tmp_path / "b.jsonl", login(2)))
+    put(copy.layout.root / "logs.jsonl", login(7))
+    (copy.layout.root / "logs").mkdir()
+    put(copy.layout.root / "logs" / "own.jsonl", login(3))
+    (tmp_path / "in" / "link").symlink_to(lake.layout.events)
+
+    (file,) = copy.snapshot().files
+    data = copy.layout.events / file.path
+    for given in (tmp_path / "in", copy.layout.events, tmp_path / "in" / "*", str(data) + "*"):
+        target = made(tmp_path / "target")
+        summary = target.ingest(put(tmp_path / "z.jsonl", login(5)), given)
+        assert summary.landed == 1
+        assert any("lake, which is never an input" in each.notice for each in summary.inputs)
+        shutil.rmtree(tmp_path / "target")
+    assert made(tmp_path / "target").ingest(copy.layout.root / "logs").landed == 1
+
+
+def test_no_message_quotes_what_is_no_log(logs: Path, tmp_path: Path) -> None:
+    """Whatever a file that is no log is called, and however it is refused, nothing of it is told or kept."""
+    secret = "SECRETSECRETSECRETSECRET"
+    table = f"{secret},a\n1,2"
+    told = []
+    for content in ("PAR1" + secret, secret, f'{{"{secret}":"{secret}"}}', f'["{secret}"]', table, f'"{secret}'):
+        for name in ("key", "key.json", "key.csv", "key.jsonl", "key.parquet"):
+            path = put(logs / name, content)
+            for within, source in (("", None), (str(logs), None), ("", "cloudtrail")):
+                try:
+                    opened = open_records(InputFile(name, path, within), source, 1000, tmp_path)
+                    told.append(opened.notice)
+                    opened.stream.close()
+                except SourceError as error:
+                    told.append(str(error) + error.hint)
+    with pytest.raises(SourceError) as caught:
+        made(tmp_path / "lake").ingest(put(logs / "key.csv", table), source="auditlake")
+    assert secret not in f"{told} {caught.value} {caught.value.hint}"
+    lake = made(tmp_path / "other")
+    assert secret not in str(lake.ingest(logs, put(tmp_path / "a.jsonl", login(9))))
+    assert all(secret.encode() not in path.read_bytes() for path in lake.layout.root.rglob("*") if path.is_file())

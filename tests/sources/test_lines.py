@@ -23,7 +23,24 @@ CASES = {
     "CRLF": (b"1\r\n2\r\n", [(1, 0, b"1", ""), (2, 3, b"2", "")]),
     "one CR is the terminator's, others are not": (b"1\r\r\n", [(1, 0, b"1\r", "")]),
     "a byte order mark is no part of a record": (b"\xef\xbb\xbf1\n2", [(1, 3, b"1", ""), (2, 5, b"2", "")]),
-    "a second one is": (b"\xef\xbb\xbf\xef\xbb\xbf1", [(1, 3, b"\xef\xbb\xbf1", "")]),
+    "nor are several": (b"\xef\xbb\xbf\xef\xbb\xbf1", [(1, 6, b"1", "")]),
+    "nor is one before a later line": (
+        b"1\n\xef\xbb\xbf2\r\n3",
+        [(1, 0, b"1", ""), (2, 5, b"2", ""), (3, 8, b"3", "")],
+    ),
+    "nothing but one on a line": (b"1\n\xef\xbb\xbf \n3", [(1, 0, b"1", ""), (3, 7, b"3", "")]),
+    "one within a line is": (b"1\xef\xbb\xbf\n", [(1, 0, b"1\xef\xbb\xbf", "")]),
+    "objects that touch": (
+        b'{"a":{}}{"b":"}{"} \t {"c":3}\n{}',
+        [(1, 0, b'{"a":{}}', ""), (1, 8, b'{"b":"}{"}', ""), (1, 21, b'{"c":3}', ""), (2, 29, b"{}", "")],
+    ),
+    "objects and a byte order mark that touch": (
+        b'{"a":1}\xef\xbb\xbf{"b":2}\r\n',
+        [(1, 0, b'{"a":1}', ""), (1, 10, b'{"b":2}', "")],
+    ),
+    "an object and one that is torn": (b'{"a":1}{"b', [(1, 0, b'{"a":1}', ""), (1, 7, b'{"b', "")]),
+    "one that is torn and an object": (b'{"a":"x{"b":1}', [(1, 0, b'{"a":"x{"b":1}', "")]),
+    "brackets in a string": (b'{"a":"}{"}\n', [(1, 0, b'{"a":"}{"}', "")]),
     "NUL stays": (b"a\0b\n", [(1, 0, b"a\0b", "")]),
     "not UTF-8": (b"1\n\xff\n2\n", [(1, 0, b"1", ""), (2, 2, b"\xff", NOT_JSON), (3, 4, b"2", "")]),
     "a letter torn between two lines": (b"\xc3\n\xa9\n", [(1, 0, b"\xc3", NOT_JSON), (2, 2, b"\xa9", NOT_JSON)]),
@@ -44,11 +61,11 @@ def test_lines(name: str, size: int) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"\n", b"\r", b"a", b'{"b":1}', b" ", b"\xff", b"\xc3\xa9", b"["])),
+    st.lists(st.sampled_from([b"\n", b"\r", b"a", b'{"b":1', b" ", b"\xff", b"\xc3\xa9", b"["])),
     st.sampled_from(SIZES),
 )
 def test_lines_are_what_split_gives(parts: list[bytes], size: int) -> None:
-    """The records are those of ``bytes.split``, without terminators and blanks."""
+    """The records are those of ``bytes.split``, without terminators and blanks, where no objects touch."""
     data = b"".join(parts)
     lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
     got = seen(split_lines(Pieces(data, size)))

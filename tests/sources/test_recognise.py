@@ -64,6 +64,19 @@ CASES = {
     "no Records": ("x.json", b'{"Records": [ ]}', "cloudtrail documents"),
     "a digest": ("d.json.gz", DIGEST, "cloudtrail skip"),
     "a digest, laid out": ("d.json", json.dumps(json.loads(DIGEST), indent=1).encode(), "cloudtrail skip"),
+    "no records": ("x.json", b" [ ]\n", "auditlake documents"),
+    "no records twice": ("x.json", b"[][]", "auditlake documents"),
+    "no records, then one": ("x.json", b"[][" + C + b"]", "cloudtrail documents"),
+    "an event with a field Events": ("x.jsonl", b'{"Events":[1],' + A[1:] + b"\n" + A, "auditlake lines"),
+    "an event with a field Events in a document": ("x.json", b'{\n"Events":[{"a":1}],' + A[1:], "auditlake documents"),
+    "an event with a field Records last": ("x.json", C[:-1] + b',\n"Records":[{}]}', "cloudtrail documents"),
+    "much before Records": ("x.json", b'{"x":"%s","Records":[%s]}' % (b"x" * 5000, C), "cloudtrail documents"),
+    "objects before Records": ("x", b'{"a":[{"b":1}],"c":{},"Records":[%s]}' % C, "cloudtrail documents"),
+    "wrappers that touch": ("-", b'{"Records":[%s]}' % C * 2, "cloudtrail documents"),
+    "objects that touch": ("x", A * 3, "auditlake documents"),
+    "objects that touch, on several lines": ("-", A + A + b"\n" + A, "auditlake lines"),
+    "foreign lines first": ("x.log", b"starting\n" * 100 + A, "auditlake lines"),
+    "foreign objects first": ("x.log", b"{}\n" * 100 + A, "auditlake lines"),
     "nothing": ("x.jsonl", b"", "auditlake lines"),
     "nothing in a document": ("x.json", b" \n", "auditlake documents"),
 }
@@ -78,10 +91,40 @@ def test_recognised(name: str) -> None:
     assert bool(found.notice) == (found.format == "skip")
 
 
+LONG = b'"details":"' + b"x" * (PEEK + 40_000) + b'",'
+# Of inputs whose first record ends behind what is looked at first: name, content, expected source and format.
+BEYOND = {
+    "a line whose keys come late": ("x.jsonl", b"{" + LONG + A[1:] + b"\n" + A, "auditlake lines"),
+    "a line that is not the first": ("x.jsonl", b"x" * PEEK + b"\n" + A, "auditlake lines"),
+    "an object": ("x.json", b"{\n" + LONG + A[1:], "auditlake documents"),
+    "an element of an array": ("x", b"[{" + LONG + A[1:] + b"]", "auditlake documents"),
+    "much before Records": ("x", b"{" + LONG + b'"Records":[' + C + b"," + C, "cloudtrail documents"),
+    "a record under Records": ("x", b'{"Records":[{' + LONG + C[1:], "cloudtrail documents"),
+    "an event with a field Events": ("x.jsonl", b'{"Events":[{}],' + LONG + A[1:] + b"\n" + A, "auditlake lines"),
+    "objects that touch": ("x", b"{" + LONG + A[1:] + A, "auditlake documents"),
+    "blank lines": ("x", b"\n" * (PEEK + 9) + A, "auditlake lines"),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_recognised_beyond_the_beginning(name: str) -> None:
+    """However long the first record is, and wherever its keys stand, it is recognised, with as little as is needed."""
+    file, content, expected = BEYOND[name]
+    found = recognise(content[:PEEK], file, more=lambda size: content[:size])
+    assert f"{found.source} {found.format}" == expected
+
+
+def test_looks_no_further_than_needed() -> None:
+    """Where whole records are in the beginning, they decide, and a long input is not read further."""
+    for content in (A + b"\n", b'{"Records":[' + C + b",", b"[" + A + b","):
+        assert recognise((content * 9000)[:PEEK], "x", more=lambda _: pytest.fail("read further"))
+
+
 UNKNOWN = {
     "other JSON": b'{"a":1}\n{"b":2}\n',
     "an empty object": b"{}",
-    "an empty array": b"[]",
+    "an empty array and other JSON": b'[]{"a":1}',
+    "a field that is called Records": b'{"a":1,"Records":[1]}',
     "text": b"Nov 24 00:00:00 host sshd[1]: Failed password\n",
     "other CSV": b"time,type\n1,2\n",
     "UTF-16": "\ufeff{}".encode("utf-16"),
@@ -104,7 +147,7 @@ def test_unrecognised(name: str) -> None:
 
 def test_a_zip_is_called_a_zip() -> None:
     """What it looks like is said, where that is known."""
-    for content, what in ((UNKNOWN["a ZIP"], "ZIP"), (UNKNOWN["UTF-16"], "UTF-16"), (b"hello", "'hello'")):
+    for content, what in ((UNKNOWN["a ZIP"], "ZIP"), (UNKNOWN["UTF-16"], "UTF-16"), (b"hello", "neither JSON nor")):
         with pytest.raises(UnrecognisedInputError, match=what):
             recognise(content, "x")
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 
 from auditlake.errors import InputChangedError, SourceError
+from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import InputFile
 from auditlake.sources.split import split_lines
-from auditlake.sources.stream import Stream, expand_inputs, open_stream
+from auditlake.sources.stream import Stream, open_stream
 from tests.sources.pieces import seen
 
 LINES = b"".join(b'{"n":%d,"who":"%s"}\n' % (i, hashlib.md5(b"%d" % i).hexdigest().encode()) for i in range(20_000))
@@ -227,7 +228,7 @@ def tree(tmp_path: Path) -> Path:
 def names(tree: Path, *args: str) -> list[str]:
     """What the arguments stand for, relative to the tree."""
     found = expand_inputs([arg if arg == "-" else str(tree / arg) for arg in args])
-    return [str(item.path.relative_to(tree)) if item.path else item.name for item in found]
+    return [str(item.path.relative_to(tree)) if item.path else item.name for item in found if not item.left_out]
 
 
 def test_expand(tree: Path) -> None:
@@ -249,12 +250,14 @@ def test_expand_refuses(tree: Path, arg: str, message: str) -> None:
         names(tree, arg)
 
 
-def test_expand_refuses_a_dangling_link(tree: Path) -> None:
-    """A link to nothing cannot be read, and says so."""
+def test_a_dangling_link(tree: Path) -> None:
+    """A link to nothing that is named itself is an error, and one in a folder is left out, both by its own name."""
     (tree / "a" / "dangling").symlink_to(tree / "gone")
-    for arg in ("a/dangling", "a"):
-        with pytest.raises(SourceError, match="cannot be read: No such file"):
-            names(tree, arg)
+    with pytest.raises(SourceError, match=r"a/dangling cannot be read: a link to .*/gone, which is not there"):
+        names(tree, "a/dangling")
+    for folder in (tree / "a", tree / "a" / "d*"):
+        (left_out,) = [each for each in expand_inputs([folder]) if each.name.endswith("/dangling")]
+        assert left_out.left_out == f"a link to {tree}/gone, which is not there"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -117,7 +117,7 @@ def test_long_rows(size: int) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"event_type,user_id\nlogin,a\n", "no column timestamp; it has event_type, user_id"),
+        (b"event_type,user_id\nlogin,a\n", "no column timestamp; of an event's columns it has event_type, user_id"),
         (b"a\n", "no column event_type and no column timestamp"),
         (b"event_type,timestamp,timestamp\n", "column timestamp is there twice"),
         (b'event_type,"timestamp\n', "the header cannot be read"),
@@ -217,21 +217,40 @@ def test_odd_parquet_rows(tmp_path: Path) -> None:
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:
-    """A damaged file is an error in one line or reads as if nothing had happened, wherever the damage is."""
+    """A damaged file costs what cannot be read, which is kept, or reads as if nothing had happened; nothing fails."""
     path = parquet(tmp_path / "x", {"event_type": ["login", "logout"] * 50, "timestamp": ["t"] * 100})
     whole = path.read_bytes()
-    damaged = [whole[:n] for n in range(0, len(whole), 37)] + [b"PAR1" * 3, b"PAR1" + b"\0" * 100 + b"PAR1"]
+    damaged = [whole[:n] for n in range(5, len(whole), 37)] + [b"PAR1" * 3, b"PAR1" + b"\0" * 100 + b"PAR1"]
     for i in range(0, len(whole), 13):
         damaged.append(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
     refused = 0
     for data in damaged:
         path.write_bytes(data)
         try:
-            read(path)
-        except SourceError as error:
-            refused += 1
+            with open_stream(InputFile("x", path)) as stream:
+                lost = [each for batch in read_parquet(stream) for each in batch.rejected if "Parquet" in each.reason]
+        except SourceError as error:  # of a column's name, or a codec's
             assert "\n" not in str(error)
+            continue
+        refused += bool(lost)
+        assert all("\n" not in each.detail and each.data in data for each in lost)
     assert refused > len(damaged) // 2
+
+
+def test_a_damaged_row_group(tmp_path: Path) -> None:
+    """Of several row groups the damaged one is lost, with its bytes kept, and the others are read."""
+    rows = pa.table({"event_type": [f"{n:064x}" for n in range(900)], "timestamp": ["t"] * 900})
+    pq.write_table(rows, tmp_path / "x", row_group_size=300, compression="none", use_dictionary=False)
+    data = (tmp_path / "x").read_bytes()
+    place = data.index(b"%064x" % 450) - 4
+    (tmp_path / "x").write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+    with open_stream(InputFile("x", tmp_path / "x")) as stream:
+        found = seen(read_parquet(stream))
+    assert [sum(f"{n:064x}" in (item.text or "") for item in found) for n in (1, 299, 600, 899)] == [1, 1, 1, 1]
+    (lost,) = [item for item in found if item.text is None]
+    assert lost.reason == "corrupt Parquet"
+    assert b"%064x" % 449 in lost.raw
+    assert b"%064x" % 600 not in lost.raw
 
 
 def test_gzipped_parquet(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.sources.pieces import Pieces
 
 PARTS = st.lists(
     st.sampled_from(
-        [b"\n", b"\r\n", b"\r", b" ", b"\t", b"a", b"{}", b"x" * 9, b"y" * 10, b"z" * 11, b"\xef\xbb\xbf", b"\xff"]
+        [b"\n", b"\r\n", b"\r", b" ", b"\t", b"a", b"{}", b"{}{}", b"x" * 9, b"y" * 10, b"z" * 11, b"\xef\xbb\xbf"]
     ),
     max_size=30,
 )

@@ -1,0 +1,189 @@
+"""What the caller names becomes the inputs that are meant: each entry of a folder is one, or is left out and named."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from auditlake.errors import SourceError
+from auditlake.sources.model import InputFile
+
+HIDDEN = "its name begins with a dot"
+A_LAKE = "a lake, which is never an input"
+OF_A_LAKE = "it belongs to a lake, which is never an input"
+MARKER = "a table's own note, which holds no records"
+NO_FILE = "neither a file nor a folder"
+
+_LAKE = "lake.toml"
+_OWN = frozenset(
+    ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "policies", "quarantine", "queries",
+     "reports", "set-aside", "pseudonyms.key", "auditor.yaml", _LAKE)
+)  # fmt: skip
+"""What a lake itself has in its folder, with whatever is hidden there; other folders in it may be somebody's logs."""
+_MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
+"""What Spark and its relatives write beside the files of a table."""
+_OF_A_LAKE = re.compile(
+    r"(?:^|/)(?:event_date=[^/]+/part-[0-9a-f]{64}\.parquet|quarantine/records-[0-9a-f]{64}\.jsonl|"
+    r"landing/\d+/\d{10,}\.jsonl|lake\.toml|pseudonyms\.key)\Z"
+)
+
+
+def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
+    """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
+
+    A folder stands for every file in it and below, sorted. What is not to be read there is in the list too, with the
+    reason: hidden files and folders, links that lead nowhere, what is no file, the notes that lie beside tables, and
+    lakes with all that is theirs. A pattern is only one where no file of that very name exists.
+
+    Raises:
+        SourceError: Something does not exist or cannot be read.
+    """
+    _lake_above.cache_clear()
+    found: dict[str, InputFile] = {}
+    for arg in args:
+        if str(arg) == "-":
+            found.setdefault("-", InputFile("-", None))
+            continue
+        path = Path(arg)
+        if os.path.lexists(path):
+            paths = [path]
+        elif glob.has_magic(str(arg)):
+            paths = sorted(Path(match) for match in glob.glob(str(arg), recursive=True))
+            if not paths:
+                raise SourceError(f"no file matches {printable(path)}", hint="Check the pattern.")
+        else:
+            raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
+        within = "" if paths == [path] and not path.is_dir() else printable(path)
+        for each, why in (entry for one in paths for entry in _entries(one, named=not within)):
+            known = found.get(key := os.path.realpath(each))
+            if known is None or (known.within and not within):
+                found[key] = InputFile(printable(each), each, within, why)
+    return list(found.values())
+
+
+def printable(path: Path) -> str:
+    """A path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _entries(path: Path, *, named: bool) -> Iterator[tuple[Path, str]]:
+    """The file itself, or what is in the folder: each with why it is left out, or an empty text."""
+    try:
+        if not named and not path.exists():
+            yield path, _leads_nowhere(path)
+        elif path.is_dir():
+            yield from _folder(path)
+        else:
+            yield path, _file(path, named=named)
+    except OSError as error:
+        raise unreadable(printable(path), error) from error
+
+
+def _folder(path: Path) -> Iterator[tuple[Path, str]]:
+    if why := _of_a_lake(path):
+        yield path, why
+    else:
+        yield from _walk(path)
+
+
+def _file(path: Path, *, named: bool) -> str:
+    """Why a file is left out, or an empty text.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise OSError(_leads_nowhere(path)) from error
+    if why := _of_a_lake(path):
+        return why
+    if _MARKERS.fullmatch(path.name):
+        return MARKER
+    if not (stat.S_ISREG(mode) or (named and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)))):
+        if named:
+            raise OSError("neither a file nor a pipe")
+        return NO_FILE
+    if not os.access(path, os.R_OK):
+        raise PermissionError("permission denied")
+    return ""
+
+
+def _leads_nowhere(path: Path) -> str:
+    return f"a link to {printable(path.readlink())}, which is not there" if path.is_symlink() else "it is gone"
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
+    seen: set[tuple[int, int]] = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        status = Path(at).stat()
+        # A link to a folder above would go round for ever.
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        left_out = {name: why for name in folders if (why := _left_out_folder(Path(at, name)))}
+        yield from ((Path(at, name), why) for name, why in sorted(left_out.items()))
+        folders[:] = sorted(set(folders) - left_out.keys())
+        for path in (Path(at, name) for name in sorted(names)):
+            if path.name.startswith("."):
+                yield path, HIDDEN
+            elif not path.exists():
+                yield path, _leads_nowhere(path)
+            else:
+                yield path, _file(path, named=False)
+
+
+def _left_out_folder(path: Path) -> str:
+    """Why a folder in a folder is left out, or an empty text."""
+    if path.name.startswith("."):
+        return HIDDEN
+    if _MARKERS.fullmatch(path.name):
+        return MARKER
+    # Only a link can lead into a lake other than through its own folder.
+    return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / _LAKE) else ""
+
+
+def _of_a_lake(path: Path) -> str:
+    """Why a path is not read, where it is a lake or a lake's own; links do not hide that."""
+    real = Path(os.path.realpath(path))
+    if os.path.lexists(real / _LAKE):
+        return A_LAKE
+    lake = _lake_above(real.parent)
+    if lake is None:
+        return ""
+    first = real.relative_to(lake).parts[0]
+    return OF_A_LAKE if first in _OWN or first.startswith(".") else ""
+
+
+@lru_cache(maxsize=4096)
+def _lake_above(folder: Path) -> Path | None:
+    """The innermost lake that a folder is or lies in."""
+    if os.path.lexists(folder / _LAKE):
+        return folder
+    return None if folder == folder.parent else _lake_above(folder.parent)
+
+
+def is_marker(name: str) -> bool:
+    """Whether a name is that of a note which lies beside the files of a table."""
+    return _MARKERS.fullmatch(name) is not None
+
+
+def of_a_lakes_own(name: str) -> bool:
+    """Whether a path in an archive is one that a lake gives to what it keeps."""
+    return _OF_A_LAKE.search(name) is not None
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    """What to say of an input that the system refuses."""
+    why = getattr(error, "strerror", None) or str(error)
+    return SourceError(f"{name} cannot be read: {why}", hint="Check that it is there and that you may read it.")

@@ -1,0 +1,47 @@
+"""What archives are made of, whichever kind they are: entries, and stretches that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from auditlake.sources.inputs import HIDDEN, MARKER, OF_A_LAKE, is_marker, of_a_lakes_own
+from auditlake.sources.model import Damage
+
+_NAME = 1_000
+
+
+@dataclass(slots=True)
+class Entry:
+    """One thing in an archive, as the archive is gone through."""
+
+    name: str
+    left_out: str
+    pieces: Iterator[bytes]
+    """Its bytes; to be taken before the next entry."""
+
+
+@dataclass(slots=True)
+class Lost:
+    """A stretch of an archive that is no member."""
+
+    damage: Damage
+    start: int
+    stop: int
+
+
+def why_left_out(name: str) -> str:
+    """Why a member is left out for its name, as it would be in a folder; or an empty text."""
+    parts = name.split("/")
+    if any(part.startswith(".") and part not in {".", ".."} for part in parts):
+        return HIDDEN
+    if any(is_marker(part) for part in parts):
+        return MARKER
+    return OF_A_LAKE if of_a_lakes_own(name) else ""
+
+
+def printable_name(name: str) -> str:
+    """A member's name as text that can be kept, without what would make it a path from the root."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    text = text.removeprefix("./").lstrip("/")
+    return text if len(text) <= _NAME else f"{text[:_NAME]}…"

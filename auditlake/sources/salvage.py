@@ -1,0 +1,240 @@
+"""What can still be had of compressed data that is damaged: up to the last byte before the damage, and on behind it.
+
+A unit is what decompresses by itself: a gzip member, a zstd frame. Where one is damaged, the next is looked for that is
+whole, checksum and all. Reading here is exact and slow; what is not damaged never comes here.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+import pyarrow as pa
+
+from auditlake.sources.model import Damage
+
+Unit = Generator[bytes, None, tuple[int, Damage | None]]
+"""What comes out of a unit, then where it ends; or what is wrong, and from where on it cannot be decompressed."""
+
+GZIP = b"\x1f\x8b"
+ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""How a zstd frame begins, or one that is to be skipped over: pzstd begins with these."""
+_STARTS = {"gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), "zstd": re.compile(rb"\x28\xb5\x2f\xfd")}
+_BLOCK = 64 * 1024
+_TRIALS = 64
+"""At so many places a whole unit is looked for: somebody may have written nothing but beginnings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of the input's own bytes that could not be decompressed."""
+
+    damage: Damage
+    start: int
+    stop: int
+
+
+def walk(
+    file: IO[bytes],
+    compression: str,
+    begin: int,
+    at: int,
+    damage: Damage | None,
+    size: int,
+    note: Callable[[Gap], None],
+) -> Iterator[bytes]:
+    """Decompress all that can be from a place on; an empty piece and a newline stand where something is missing.
+
+    Args:
+        file: The input's own bytes.
+        compression: ``gzip`` or ``zstd``.
+        begin: Where a unit begins.
+        at: Up to where it was decompressed already.
+        damage: What is wrong at that place; None where nothing is.
+        size: Where the input ends.
+        note: Told of each stretch that could not be decompressed.
+    """
+    unit = _gzip_member if compression == "gzip" else _zstd_frame
+    while at < size or damage is not None:
+        if damage is None:
+            begin = at
+            at, damage = yield from unit(file, at, size)
+            continue
+        # A decompressor may have gone on into the next unit before it noticed.
+        stop = _next_whole(file, compression, begin + 1, size)
+        note(Gap(damage, min(at, stop), stop))
+        at, damage = stop, None
+        if at < size:
+            yield b""
+            yield b"\n"
+
+
+def _next_whole(file: IO[bytes], compression: str, at: int, size: int) -> int:
+    """Where the next unit begins that is whole; the end if there is none."""
+    unit = _gzip_member if compression == "gzip" else _zstd_frame
+    for place in islice(_places(file, _STARTS[compression], at, size), _TRIALS):
+        pieces = unit(file, place, size)
+        try:
+            while True:
+                next(pieces)
+        except StopIteration as end:
+            if end.value[1] is None:
+                return place
+    return size
+
+
+def _places(file: IO[bytes], pattern: re.Pattern[bytes], at: int, size: int) -> Iterator[int]:
+    while at < size:
+        file.seek(at)
+        window = file.read(min(16 * _BLOCK, size - at))
+        for match in pattern.finditer(window):
+            yield at + match.start()
+        if at + len(window) >= size or not window:
+            return
+        at += len(window) - 3
+
+
+def _gzip_member(file: IO[bytes], at: int, size: int) -> Unit:
+    """A member and the zeros behind it: tapes and some tools pad with them."""
+    file.seek(at)
+    if file.read(2) != GZIP:
+        return at, Damage("trailing garbage after gzip", "what follows is not gzip")
+    file.seek(at)
+    member = zlib.decompressobj(wbits=31)
+    while not member.eof:
+        block = file.read(min(_BLOCK, size - at))
+        if not block:
+            yield from _nonempty(member.flush())
+            return at, Damage("truncated gzip", "the compressed data ends in the middle")
+        before = member.copy()
+        try:
+            yield from _nonempty(member.decompress(block))
+        except zlib.error as error:
+            good = yield from salvage_block(before, block)
+            return at + good, Damage("corrupt gzip", str(error))
+        at += len(block)
+    at -= len(member.unused_data)
+    return _behind_zeros(file, at, size), None
+
+
+def salvage_block(member: zlib._Decompress, block: bytes) -> Generator[bytes, None, int]:
+    """What comes out before the first bad byte: a failing call gives out nothing, so the bytes go in one by one.
+
+    Returns how many were good.
+    """
+    for i in range(len(block)):
+        try:
+            yield from _nonempty(member.decompress(block[i : i + 1]))
+        except zlib.error:
+            return i
+    return len(block)
+
+
+def _behind_zeros(file: IO[bytes], at: int, size: int) -> int:
+    file.seek(at)
+    while at < size and (block := file.read(min(_BLOCK, size - at))):
+        if rest := block.lstrip(b"\0"):
+            return at + len(block) - len(rest)
+        at += len(block)
+    return at
+
+
+def _zstd_frame(file: IO[bytes], at: int, size: int) -> Unit:
+    """A frame, block by block; or one that is to be skipped over."""
+    file.seek(at)
+    head = file.read(8)
+    if not ZSTD.match(head):
+        return at, Damage("corrupt zstd", "what follows is not zstd")
+    if head[1:4] == b"\x2a\x4d\x18":
+        end = at + 8 + int.from_bytes(head[4:8], "little")
+        return (end, None) if len(head) == 8 and end <= size else (at, Damage("truncated zstd", "it ends in a frame"))
+    blocks, given = _Blocks(file, at, size), 0
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(blocks, mode="r"), "zstd") as stream:
+            while piece := stream.read(_BLOCK):
+                given += len(piece)
+                yield piece
+        return blocks.end, None
+    except OSError as error:
+        damage = Damage(
+            "truncated zstd" if "Truncated" in str(error) else "corrupt zstd", str(error).partition("\n")[0]
+        )
+    # The call that failed gave out nothing of what came before the damage: once more, and there byte by byte.
+    blocks = _Blocks(file, at, size)
+    with suppress(OSError), pa.CompressedInputStream(pa.PythonFile(blocks, mode="r"), "zstd") as stream:
+        while given:
+            given -= len(stream.read(min(given, _BLOCK)))
+        while piece := stream.read(1):
+            yield piece
+    return blocks.at, damage
+
+
+class _Blocks:
+    """One zstd frame as a file that is read block by block, so that each comes out before the next goes in."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes], at: int, size: int) -> None:
+        self.at = at
+        """Where the block begins that was given out last."""
+        self.end = at
+        """Where the one after it begins; after the last, where the frame ends."""
+        self._file = file
+        self._size = size
+        self._rest = b""
+        self._next: Callable[[], bytes] = self._header
+        self._checksum = False
+
+    def read(self, n: int = -1) -> bytes:
+        """At most n bytes, all of one block; none behind the frame."""
+        if not self._rest:
+            self.at = self.end
+            self._rest = self._next()
+            self.end += len(self._rest)
+        n = len(self._rest) if n < 0 else n
+        piece, self._rest = self._rest[:n], self._rest[n:]
+        return piece
+
+    def _take(self, count: int) -> bytes:
+        self._file.seek(self.at)
+        return self._file.read(min(count, self._size - self.at))
+
+    def _header(self) -> bytes:
+        descriptor = self._take(5)[4:]
+        if not descriptor:
+            self._next = bytes
+            return self._take(5)
+        flags = descriptor[0]
+        single = flags >> 5 & 1
+        self._checksum = bool(flags & 4)
+        size_of_content = (1 if single else 0, 2, 4, 8)[flags >> 6]
+        self._next = self._block
+        return self._take(5 + (1 - single) + (0, 1, 2, 4)[flags & 3] + size_of_content)
+
+    def _block(self) -> bytes:
+        header = int.from_bytes(self._take(3).ljust(3, b"\0"), "little")
+        if header & 1:
+            self._next = self._last if self._checksum else bytes
+        return self._take(3 + (1 if header >> 1 & 3 == 1 else header >> 3))
+
+    def _last(self) -> bytes:
+        self._next = bytes
+        return self._take(4)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+        self.closed = True
+
+
+def _nonempty(piece: bytes) -> Iterator[bytes]:
+    if piece:
+        yield piece
