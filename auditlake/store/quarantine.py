@@ -2,7 +2,8 @@
 
 One file per ingest that had any, JSON lines, named by the SHA-256 of its content: the same ingest run again writes the
 same file. Keys: ``input``, ``line``, ``offset`` (of the decompressed stream), ``length``, ``reason``, ``detail``,
-``encoding`` (``utf-8`` or ``base64``), ``data``, and ``sha256`` of the whole where ``data`` is only its beginning.
+``encoding`` (``utf-8`` or ``base64``), ``data``, ``field`` and ``value`` (what is at fault, as it came, cut; absent where
+there is nothing to show), and ``sha256`` of the whole where ``data`` is only its beginning.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ def _entry(name: str, rejected: Rejected) -> dict[str, Any]:
         entry |= {"encoding": "utf-8", "data": rejected.data.decode("utf-8")}
     except UnicodeDecodeError:
         entry |= {"encoding": "base64", "data": base64.b64encode(rejected.data).decode("ascii")}
+    if rejected.field:
+        entry |= {"field": rejected.field, "value": rejected.value}
     if rejected.sha256 is not None:
         entry["sha256"] = rejected.sha256
     return entry
