@@ -6,15 +6,17 @@ The original bytes stay at hand: of CSV the row as it stood there, of Parquet, w
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import IO, Any
 
 import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditlake.errors import SourceError, UnrecognisedInputError
@@ -24,6 +26,7 @@ from auditlake.sources.model import (
     MAX_RECORD,
     NOT_A_ROW,
     NOT_CSV,
+    NOT_JSON,
     NOT_UTF8,
     TOO_DEEP,
     TOO_LONG,
@@ -39,6 +42,7 @@ from auditlake.sources.recognise import delimiter
 from auditlake.sources.seal import broken, chunks_at, places
 from auditlake.sources.stream import Stream
 from auditlake.sources.strictjson import nesting, why_not_json
+from auditlake.sources.values import NotText, infinite, values
 from auditlake.sqlfiles import statement
 
 JSON_COLUMNS = frozenset({"details", "metadata"})
@@ -52,8 +56,6 @@ REQUIRED = ("event_type", "timestamp")
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 """The Parquet compressions that are read."""
 
-_Refusal = tuple[str, str, bytes]
-"""Why a row of a Parquet file is no record: reason, detail, and what there is of its bytes."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -93,10 +95,11 @@ class _Found:
     originals: list[bytes]
     rejected: list[Rejected]
 
-    def batch(self) -> Batch:
+    def batch(self, header: bytes) -> Batch:
+        """A batch of them, below a header."""
         numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
         text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
-        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals))
+        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals), header)
 
 
 class _Rows:
@@ -113,6 +116,7 @@ class _Rows:
         self._name = name
         self._max = max_record
         self._header: list[str] | None = None
+        self._head = b""
         self._dialect: dict[str, Any] = {}
         self._pending = Pending(0, 1, max_record)  # a line without its end
         self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
@@ -139,7 +143,7 @@ class _Rows:
         self._pending = Pending(at + start, self.line, self._max)
         self._pending.append(memoryview(piece)[start:])
         if found.places or found.rejected:
-            yield found.batch()
+            yield found.batch(self._head)
 
     def finish(self, end: int) -> Iterator[Batch]:
         """The stream is over: the last row need not be terminated."""
@@ -151,7 +155,7 @@ class _Rows:
         if self._header is None and end:
             raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
         if found.places or found.rejected:
-            yield found.batch()
+            yield found.batch(self._head)
 
     def _end_of_line(self, found: _Found) -> None:
         if self._pending.over:
@@ -168,6 +172,7 @@ class _Rows:
         line, self.line = self.line, self.line + 1
         if self._header is None and row.strip():
             self._header = self._columns(row.removesuffix(b"\r"))
+            self._head = row.removesuffix(b"\r") + b"\n"
         elif not (odd or self._open):
             self._row(row, offset, line, found)
         else:
@@ -291,7 +296,7 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
 def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     """Read a Parquet file's rows. The stream is read through first, for the digest.
 
-    Timestamps become RFC 3339 text in UTC with microseconds; those without a zone are UTC.
+    Timestamps become RFC 3339 text in UTC with all their digits, six at least; those without a zone are UTC.
 
     Args:
         stream: The file.
@@ -320,7 +325,8 @@ def _tables(name: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
     faults = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
     try:
         codecs = _codecs(file)
-        parquet = pq.ParquetFile(file)
+        # INT96 has room for every year, nanoseconds since 1970 for few: those would wrap.
+        parquet = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
     except faults as error:
         raise _damaged(name, error) from error
     if codecs - CODECS:
@@ -359,64 +365,110 @@ def _damaged(name: str, error: BaseException) -> SourceError:
 
 
 def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch:
-    table = pa.RecordBatch.from_arrays([_readable(column) for column in table.columns], names=table.schema.names)
     texts: list[bytes] = []
     kept: list[int] = []
     rejected: list[Rejected] = []
-    for i, text in enumerate(_texts(table)):
-        if isinstance(text, bytes) and len(text) > max_record:
-            text = (TOO_LONG, f"{len(text)} bytes as JSON, at most {max_record} are allowed", text)
-        if isinstance(text, bytes):
-            texts.append(text)
-            kept.append(number + i)
-        else:
-            rejected.append(reject(number + i, number + i + 1, -1, *text, max_record))
+    earlier: dict[int, bytes] = {}
+    for i, (row, before) in enumerate(_rows(table)):
+        writer = _Writer()
+        told = writer.told(row)
+        if isinstance(told, bytes) and len(told) > max_record:
+            told = _Refused(TOO_LONG, f"{len(told)} bytes as JSON, at most {max_record} are allowed", told)
+        if isinstance(told, _Refused):
+            why = reject(number + i, number + i + 1, -1, told.reason, told.detail, told.data, max_record)
+            rejected.append(replace(why, field=told.field, value=told.value))
+            continue
+        if (writer.decoded or before) and (was := _Writer(decodes=False).told({**row, **before})) != told:
+            earlier |= {len(texts): was} if isinstance(was, bytes) else {}
+        texts.append(told)
+        kept.append(number + i)
     records: Ints = np.array(kept, np.int64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     column = pa.array(texts, pa.large_binary()).cast(pa.large_string())
-    return Batch(records, records + 1, np.full(len(texts), -1, np.int64), lengths, column, tuple(rejected))
+    return Batch(
+        records, records + 1, np.full(len(texts), -1, np.int64), lengths, column, tuple(rejected), earlier=earlier
+    )
 
 
-def _readable(column: pa.Array) -> pa.Array:
-    """Timestamps as the text that is meant; anything else as it is."""
-    if not pa.types.is_timestamp(column.type):
-        return column
-    # Of a zoned timestamp the stored value is UTC already, and casting to no zone would give local time.
-    micros = column.cast(pa.timestamp(column.type.unit, "UTC")).cast(pa.timestamp("us", "UTC"), safe=False)
-    text = micros.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
-    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T", max_replacements=1), "Z", "")
+def _rows(table: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each row, and what of it an earlier version read in another way."""
+    names = table.schema.names
+    columns, before = [], {}
+    for name, column in zip(names, table.columns, strict=True):
+        told, otherwise = values(column)
+        columns.append(told)
+        before |= {name: otherwise} if otherwise is not None else {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        now = dict(zip(names, row, strict=True))
+        yield now, {name: column[i] for name, column in before.items() if column[i] != now[name]}
 
 
-def _texts(table: pa.RecordBatch) -> Iterator[bytes | _Refusal]:
-    """Each row's JSON text, or why it is refused."""
-    try:
-        rows = table.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):
-        for i in range(table.num_rows):
-            try:
-                rows = table.slice(i, 1).to_pylist()
-            except (ValueError, OverflowError, pa.ArrowException) as error:
-                yield NOT_A_ROW, str(error)[:200], b""
-            else:
-                yield _json(rows[0])
-        return
-    yield from map(_json, rows)
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why a row of a Parquet file is no record, with all that it says."""
+
+    reason: str
+    detail: str
+    data: bytes
+    field: str = ""
+    value: str = ""
 
 
-def _json(row: dict[str, Any]) -> bytes | _Refusal:
-    try:
-        return _dumped(_event(row))
-    except _RefusedError as error:
-        reason, detail = error.args
-        return reason, detail, _dumped(row)
-    except (TypeError, ValueError) as error:
-        return NOT_A_ROW, str(error)[:200], b""
+class _Writer:
+    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal.
 
+    Args:
+        decodes: Whether bytes may be text; an earlier version had all of them hexadecimal.
+    """
 
-def _dumped(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+    def __init__(self, *, decodes: bool = True) -> None:
+        self.decoded = False
+        """Whether bytes were taken for text."""
+        self._decodes = decodes
+        self._bad = b""
 
+    def told(self, row: dict[str, Any]) -> bytes | _Refused:
+        """The row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so neither has an event."""
+        if self._decodes and (odd := infinite(row)) is not None:
+            place, number = odd
+            return _Refused(NOT_JSON, f"{place}: JSON has no {number}", self._content(row), place, number)
+        try:
+            text = self._dumped(_event({name: self._text(value) for name, value in row.items()}))
+        except _RefusedError as error:
+            return _Refused(*error.args, self._content(row))
+        except (TypeError, ValueError) as error:
+            return _Refused(NOT_A_ROW, str(error)[:200], self._content(row))
+        if self._bad:
+            field = next((name for name, value in row.items() if value is self._bad), "")
+            shown = self._bad[:60].decode("utf-8", "backslashreplace")
+            return _Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, shown)
+        return text
 
-def _plain(value: object) -> str:
-    """Values that JSON has no form for, as text: decimals keep every digit, bytes are hexadecimal."""
-    return value.hex() if isinstance(value, bytes) else str(value)
+    def _content(self, row: dict[str, Any]) -> bytes:
+        """All that a row says, for people: numbers that JSON has not as JavaScript spells them."""
+        try:
+            text = json.dumps(row, default=self._plain, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            text = repr(row)
+        return text.encode("utf-8", "backslashreplace")
+
+    def _dumped(self, row: dict[str, Any]) -> bytes:
+        return orjson.dumps(row, default=self._plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+
+    def _text(self, value: Any) -> Any:
+        return self._plain(value) if isinstance(value, bytes) else value
+
+    def _plain(self, value: object) -> str:
+        if isinstance(value, orjson.Fragment):
+            return bytes(value.contents).decode()
+        if not isinstance(value, bytes):
+            return value.isoformat() if isinstance(value, datetime) else str(value)
+        if isinstance(value, NotText):
+            self._bad = value
+            return value.decode("utf-8", "backslashreplace")
+        if self._decodes:
+            with suppress(UnicodeDecodeError):
+                text = value.decode()
+                self.decoded = True
+                return text
+        return value.hex()
