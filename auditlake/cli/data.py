@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from auditlake.store.custody import IngestSummary
 
 
+_EXAMPLES = 20
+
+
 class Instant(click.ParamType[datetime]):
     """An instant or a date, in UTC unless it says otherwise."""
 
@@ -32,24 +35,46 @@ class Instant(click.ParamType[datetime]):
             self.fail(str(error), param, ctx)
 
 
+def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    from auditlake.errors import SourceError
+    from auditlake.store.custody import most
+
+    try:
+        most(value)
+    except SourceError as error:
+        raise click.BadParameter(f"{error}; {error.hint}") from error
+    return value
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
 @click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
+@click.option(
+    "--max-quarantined", "most", metavar="N|N%", callback=_limit,
+    help="Exit code 1 if more are quarantined; what is good lands still.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:
+def ingest(
+    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, as_json: bool
+) -> int:
     """Bring files, folders, patterns or standard input (-) into the lake, in one commit.
 
-    Records that cannot become events are kept in LAKE/quarantine with their reason; that is no failure unless --strict.
+    Records that cannot become events are kept in LAKE/quarantine with their reason, the field and its value. That is no
+    failure, unless it is all of them or more than --max-quarantined allows: then the exit code is 1.
     """
     lake = opened(path)
     with ingest_progress(quiet=as_json) as listen:
-        summary = lake.ingest(*inputs, source=source, strict=strict, listen=listen)
+        summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
     if as_json:
         machine(summary_dict(summary))
     else:
         show_summary(summary)
+    if summary.failed:
+        limit = f"more than {most}" if summary.quarantined < summary.read else "every record"
+        click.echo(f"auditlake: {limit} was quarantined; the lines above say why", err=True)
+    return 1 if summary.failed else 0
 
 
 def summary_dict(summary: IngestSummary) -> dict[str, Any]:
@@ -62,6 +87,8 @@ def summary_dict(summary: IngestSummary) -> dict[str, Any]:
         "snapshot": summary.snapshot,
         "batch": summary.batch,
         "reasons": dict(sorted(summary.reasons.items())),
+        "examples": [asdict(each) for each in summary.examples],
+        "failed": summary.failed,
         "quarantine": str(summary.quarantine) if summary.quarantine else None,
         "inputs": [
             {
@@ -84,8 +111,10 @@ def show_summary(summary: IngestSummary) -> None:
         f"{summary.read:,} records of {inputs}: {summary.landed:,} landed, {summary.duplicates:,} duplicates, "
         f"{summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
     )
-    for reason, count in sorted(summary.reasons.items()):
-        click.echo(f"  {count:,} x {plain(reason)}")
+    for example in summary.examples[:_EXAMPLES]:
+        click.echo(f"  {plain(str(example))}")
+    if len(summary.examples) > _EXAMPLES:
+        click.echo(f"  and {len(summary.examples) - _EXAMPLES} more")
     if summary.quarantine:
         click.echo(f"  kept in {summary.quarantine}")
 

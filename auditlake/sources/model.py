@@ -75,7 +75,7 @@ class Rejected:
     field: str = ""
     """The field at fault; empty where it is the record as a whole."""
     value: str = ""
-    """The field's value as it came, or how the record begins; cut; empty where there is none to show."""
+    """The field's value as it came, cut; empty where there is none to show."""
 
 
 @dataclass(frozen=True, slots=True)

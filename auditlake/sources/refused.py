@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from auditlake.events.exact import parse, write
+from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
 
 SHOWN = 200
 """How many characters are kept of a value."""
@@ -43,7 +44,7 @@ class Refusal(NamedTuple):
     field: str
     """The field at fault; empty where it is the record as a whole."""
     value: str
-    """The field's value as it came, or the beginning of the record; cut; empty where there is none to show."""
+    """The field's value as it came, cut; empty where there is none to show."""
 
 
 def refusal(
@@ -63,7 +64,7 @@ def refusal(
     if field == "timestamp":
         field = _TIMES.get(source, field)
     if value is None:
-        value = _value(raw, field) if field else beginning(raw)
+        value = _value(raw, field) if field else ""
     return Refusal(seq, reason, detail, field, cut(value))
 
 
@@ -71,6 +72,13 @@ def beginning(raw: bytes) -> str:
     """How a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
     text = raw[: 4 * SHOWN].lstrip()
     return text.decode("utf-8", "backslashreplace") if text[:1] in {b"{", b"["} else ""
+
+
+def shown(rejected: Rejected) -> str:
+    """How a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
+    if rejected.reason in {WRONG_FIELDS, NOT_CSV, NOT_UTF8}:
+        return cut(rejected.data[: 4 * SHOWN].decode("utf-8", "backslashreplace"))
+    return cut(beginning(rejected.data))
 
 
 def cut(value: str) -> str:

@@ -366,7 +366,7 @@ class _Run:
             self._count(index, landed=landed, duplicates=duplicates, quarantined=quarantined)
 
     def _strict_error(self) -> AuditLakeError:
-        counts = ", ".join(f"{count} x {reason}" for reason, count in sorted(self._quarantine.reasons.items()))
+        counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))
         message = f"strict: nothing was landed, since {self._quarantine.records} records cannot become events: {counts}"
         return StrictIngestError(message, hint="; ".join(self._quarantine.first))
 
@@ -379,7 +379,7 @@ class _Run:
         nothing = not landed and not transactions
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
-            return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
+            return self._summary(summaries, snapshot.version, None, target)
         batch = allocate_batch(self._layout, snapshot.version)
         files = self._write(batch, now, landed) if landed else ()
         if target is not None:
@@ -388,7 +388,13 @@ class _Run:
             transactions = {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
         version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
-        return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
+        return self._summary(summaries, version, batch, target)
+
+    def _summary(
+        self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
+    ) -> IngestSummary:
+        said = self._quarantine
+        return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
 
     def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
         """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
