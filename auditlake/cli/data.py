@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -150,9 +149,12 @@ def flush(path: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many; 100 for a table, all otherwise.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
+@click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.')
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with all events.")
 @click.pass_obj
-def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:
+def events(
+    path: str, /, form: str, quote_empty: bool, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any
+) -> None:
     """Show events, in time order."""
     lake = opened(path)
     most = 100 if limit is None and form == "table" and not as_json else limit
@@ -166,7 +168,7 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
     elif form == "table":
         _events_table(rows, most)
     else:
-        _stream(rows, form)
+        _stream(rows, form, quote_empty=quote_empty)
 
 
 def _events_table(rows: Rows, most: int | None) -> None:
@@ -178,61 +180,38 @@ def _events_table(rows: Rows, most: int | None) -> None:
         click.echo(f"the first {most}; --limit and the filters show others")
 
 
-def _stream(rows: Rows, form: str) -> None:
+def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
     """Rows as they come, without holding them all."""
-    writer, columns = csv.writer(sys.stdout, lineterminator="\n"), rows.columns
+    from auditlake.cli.export import event_line, to_pipe
+    from auditlake.reports.csvform import csv_line
+
+    # A file keeps every character; a terminal would act on some of them.
+    shown = plain if sys.stdout.isatty() else None
+    columns = rows.columns
     if form == "csv":
-        writer.writerow(columns)
+        to_pipe(csv_line(columns).encode())
     for batch in rows.batches():
+        lines = []
         for row in batch:
-            if form == "csv":
-                writer.writerow([_field(value) for value in row])
+            values = [_spelled(value) for value in row]
+            if form == "jsonl":
+                lines.append(event_line(columns, values) + "\n")
             else:
-                click.echo(_line(columns, row))
+                cells = [shown(value) if shown and isinstance(value, str) else value for value in values]
+                lines.append(csv_line(cells, quote_empty=quote_empty))
+        to_pipe("".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _spelled(value: Any) -> Any:
+    from auditlake.events.times import print_instant
+
+    if isinstance(value, datetime):
+        return print_instant(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(columns, row, strict=True))
-
-
-def _field(value: Any) -> Any:
-    """A CSV cell."""
-    from auditlake.events.times import print_instant
-    from auditlake.reports.words import no_formula
-
-    if hasattr(value, "tzinfo") and value is not None:
-        return print_instant(value)
-    if not isinstance(value, str):
-        return value
-    # A file keeps every character; a terminal would act on some of them.
-    return no_formula(plain(value) if sys.stdout.isatty() else value)
-
-
-def _line(columns: list[str], row: tuple[Any, ...]) -> str:
-    import json
-
-    from auditlake.events.times import print_instant
-    from auditlake.reports.jsonform import json_escape
-    from auditlake.reports.words import UNSEEN
-
-    def spelled(name: str, value: Any) -> Any:
-        if name in {"details", "metadata"} and value is not None:
-            return _Raw(UNSEEN.sub(lambda found: json_escape(found[0]), value))
-        if hasattr(value, "tzinfo"):
-            return print_instant(value)
-        return value.isoformat() if hasattr(value, "isoformat") else value
-
-    parts = (
-        f"{json.dumps(name)}:{made if isinstance(made := spelled(name, value), _Raw) else json.dumps(made)}"
-        for name, value in zip(columns, row, strict=True)
-    )
-    return "{" + ",".join(parts) + "}"
-
-
-class _Raw(str):
-    """JSON text that goes into a line as it is, so that numbers of any size stay what they are."""
-
-    __slots__ = ()
 
 
 @click.command()

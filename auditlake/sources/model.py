@@ -122,7 +122,7 @@ class Batch:
     header: bytes = b""
     """What an id is made from before the raw bytes of each record: a CSV file's header and its newline."""
     earlier: Mapping[int, bytes] = field(default_factory=dict)
-    """The JSON text that an earlier version made of some of the records, by their place in the batch, where it is another."""
+    """By their place in the batch, records of which an earlier version made another JSON text, and that text."""
 
     def __len__(self) -> int:
         return len(self.records)

@@ -47,9 +47,7 @@ class Refusal(NamedTuple):
     """The field's value as it came, cut; empty where there is none to show."""
 
 
-def refusal(
-    seq: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = ""
-) -> Refusal:
+def refusal(seq: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = "") -> Refusal:
     """Say which field is at fault, and with what.
 
     Args:

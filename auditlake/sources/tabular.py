@@ -6,11 +6,8 @@ The original bytes stay at hand: of CSV the row as it stood there, of Parquet, w
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import IO, Any
 
 import duckdb
@@ -20,15 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditlake.errors import SourceError, UnrecognisedInputError
-from auditlake.events.schema import CANONICAL_FIELDS
+from auditlake.events.guard import unguarded
 from auditlake.sources.model import (
-    MAX_DEPTH,
     MAX_RECORD,
-    NOT_A_ROW,
     NOT_CSV,
-    NOT_JSON,
     NOT_UTF8,
-    TOO_DEEP,
     TOO_LONG,
     WRONG_FIELDS,
     Batch,
@@ -39,18 +32,12 @@ from auditlake.sources.model import (
     reject,
 )
 from auditlake.sources.recognise import delimiter
+from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, told_empty
 from auditlake.sources.seal import broken, chunks_at, places
 from auditlake.sources.stream import Stream
-from auditlake.sources.strictjson import nesting, why_not_json
-from auditlake.sources.values import NotText, infinite, values
+from auditlake.sources.values import values
 from auditlake.sqlfiles import statement
 
-JSON_COLUMNS = frozenset({"details", "metadata"})
-"""Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
-ADDED = frozenset({"batch", "seq", "salt"})
-"""Columns of a lake's own files that are no reader's business; columns of these names elsewhere are kept."""
-OWN = ADDED | {*CANONICAL_FIELDS, "source", "ingested_at"}
-"""The columns of a lake's own files."""
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
@@ -117,6 +104,7 @@ class _Rows:
         self._max = max_record
         self._header: list[str] | None = None
         self._head = b""
+        self._exported = False
         self._dialect: dict[str, Any] = {}
         self._pending = Pending(0, 1, max_record)  # a line without its end
         self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
@@ -189,7 +177,7 @@ class _Rows:
         row = b"\n".join(text for text, _, _ in self._open)
         try:
             self._values(row.removesuffix(b"\r"))
-        except _RefusedError:
+        except RefusedError:
             self._give_up(found)
         else:
             self._open, self._size = [], 0
@@ -214,8 +202,8 @@ class _Rows:
         if not row:
             return
         try:
-            text = orjson.dumps(_event(self._values(row)))
-        except _RefusedError as error:
+            text = orjson.dumps(event(self._values(row)))
+        except RefusedError as error:
             reason, detail = error.args
             found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
         else:
@@ -226,21 +214,28 @@ class _Rows:
 
     def _values(self, row: bytes) -> dict[str, str | None]:
         if len(row) > self._max:
-            raise _RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
+            raise RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
         fields = self._fields(row)
         header = self._header or []
         if len(fields) != len(header):
-            raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
-        return {name: field or None for name, field in zip(header, fields, strict=True)}
+            raise RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
+        if not self._exported:
+            return {name: field or None for name, field in zip(header, fields, strict=True)}
+        # What a lake exported: an apostrophe guards what a spreadsheet would run, and "" may be an empty text.
+        told = told_empty(row, self._dialect["delimiter"]) if b'""' in row else ()
+        return {
+            name: unguarded(field) if field or i in told else None
+            for i, (name, field) in enumerate(zip(header, fields, strict=True))
+        }
 
     def _fields(self, row: bytes) -> list[str]:
         try:
             # A reader for each row: one that met a malformed row would draw the next into it.
             return next(csv.reader((row.decode(),), strict=True, **self._dialect), [])
         except UnicodeDecodeError as error:
-            raise _RefusedError(NOT_UTF8, f"at byte {error.start}") from error
+            raise RefusedError(NOT_UTF8, f"at byte {error.start}") from error
         except csv.Error as error:
-            raise _RefusedError(NOT_CSV, str(error)) from error
+            raise RefusedError(NOT_CSV, str(error)) from error
 
     def _columns(self, row: bytes) -> list[str]:
         # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
@@ -248,38 +243,12 @@ class _Rows:
         self._dialect = {"delimiter": delimiter(row.decode("utf-8", "replace"))}
         try:
             columns = [column.strip() for column in self._fields(row)]
-        except _RefusedError as error:
+        except RefusedError as error:
             message = f"{self._name}: the header cannot be read: {error.args[0]}, {error.args[1]}"
             raise SourceError(message, hint="The first line must name the columns.") from error
         _check_columns(self._name, columns)
+        self._exported = set(columns) >= EXPORTED
         return columns
-
-
-def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON.
-
-    Raises:
-        _RefusedError: With that JSON in it, the record would be nested too deeply.
-    """
-    internal = ADDED if row.keys() >= OWN else frozenset()
-    return {
-        name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in internal
-    }
-
-
-def _as_json(value: Any) -> Any:
-    if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
-        return value
-    data = value.encode("utf-8", "surrogatepass")
-    if data.count(b"[") + data.count(b"{") >= MAX_DEPTH:
-        levels, closed = nesting(data)
-        if closed and levels >= MAX_DEPTH:  # the record itself is one more
-            raise _RefusedError(TOO_DEEP, f"{levels + 1} levels, at most {MAX_DEPTH} are allowed")
-    return value if why_not_json(data) else orjson.Fragment(data)
-
-
-class _RefusedError(Exception):
-    """A row that is no record; its arguments are reason and detail."""
 
 
 def _check_columns(name: str, columns: Sequence[str]) -> None:
@@ -370,15 +339,15 @@ def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch
     rejected: list[Rejected] = []
     earlier: dict[int, bytes] = {}
     for i, (row, before) in enumerate(_rows(table)):
-        writer = _Writer()
+        writer = Writer()
         told = writer.told(row)
         if isinstance(told, bytes) and len(told) > max_record:
-            told = _Refused(TOO_LONG, f"{len(told)} bytes as JSON, at most {max_record} are allowed", told)
-        if isinstance(told, _Refused):
+            told = Refused(TOO_LONG, f"{len(told)} bytes as JSON, at most {max_record} are allowed", told)
+        if isinstance(told, Refused):
             why = reject(number + i, number + i + 1, -1, told.reason, told.detail, told.data, max_record)
             rejected.append(replace(why, field=told.field, value=told.value))
             continue
-        if (writer.decoded or before) and (was := _Writer(decodes=False).told({**row, **before})) != told:
+        if (writer.decoded or before) and (was := Writer(decodes=False).told({**row, **before})) != told:
             earlier |= {len(texts): was} if isinstance(was, bytes) else {}
         texts.append(told)
         kept.append(number + i)
@@ -401,74 +370,3 @@ def _rows(table: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], dict[str, Any
     for i, row in enumerate(zip(*columns, strict=True)):
         now = dict(zip(names, row, strict=True))
         yield now, {name: column[i] for name, column in before.items() if column[i] != now[name]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Why a row of a Parquet file is no record, with all that it says."""
-
-    reason: str
-    detail: str
-    data: bytes
-    field: str = ""
-    value: str = ""
-
-
-class _Writer:
-    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal.
-
-    Args:
-        decodes: Whether bytes may be text; an earlier version had all of them hexadecimal.
-    """
-
-    def __init__(self, *, decodes: bool = True) -> None:
-        self.decoded = False
-        """Whether bytes were taken for text."""
-        self._decodes = decodes
-        self._bad = b""
-
-    def told(self, row: dict[str, Any]) -> bytes | _Refused:
-        """The row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so neither has an event."""
-        if self._decodes and (odd := infinite(row)) is not None:
-            place, number = odd
-            return _Refused(NOT_JSON, f"{place}: JSON has no {number}", self._content(row), place, number)
-        try:
-            text = self._dumped(_event({name: self._text(value) for name, value in row.items()}))
-        except _RefusedError as error:
-            return _Refused(*error.args, self._content(row))
-        except (TypeError, ValueError) as error:
-            return _Refused(NOT_A_ROW, str(error)[:200], self._content(row))
-        if self._bad:
-            field = next((name for name, value in row.items() if value is self._bad), "")
-            shown = self._bad[:60].decode("utf-8", "backslashreplace")
-            return _Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, shown)
-        return text
-
-    def _content(self, row: dict[str, Any]) -> bytes:
-        """All that a row says, for people: numbers that JSON has not as JavaScript spells them."""
-        try:
-            text = json.dumps(row, default=self._plain, ensure_ascii=False, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            text = repr(row)
-        return text.encode("utf-8", "backslashreplace")
-
-    def _dumped(self, row: dict[str, Any]) -> bytes:
-        return orjson.dumps(row, default=self._plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
-
-    def _text(self, value: Any) -> Any:
-        return self._plain(value) if isinstance(value, bytes) else value
-
-    def _plain(self, value: object) -> str:
-        if isinstance(value, orjson.Fragment):
-            return bytes(value.contents).decode()
-        if not isinstance(value, bytes):
-            return value.isoformat() if isinstance(value, datetime) else str(value)
-        if isinstance(value, NotText):
-            self._bad = value
-            return value.decode("utf-8", "backslashreplace")
-        if self._decodes:
-            with suppress(UnicodeDecodeError):
-                text = value.decode()
-                self.decoded = True
-                return text
-        return value.hex()

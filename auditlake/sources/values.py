@@ -1,4 +1,4 @@
-"""What lies in a Parquet file as values that JSON has: exact, whatever their type, unit or size; no value costs its row."""
+"""What lies in a Parquet file as values that JSON has: exact, whatever their type, unit or size."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class NotText(bytes):
 def values(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
     """The values of a column, and the same as an earlier version read them, where that was otherwise.
 
-    Timestamps at the top become RFC 3339 text in UTC, with as many digits as they have, six at least; a year beyond 9999
-    or before 0 has a sign. What is nested is as it was: only what Python has no room for becomes such text.
+    Timestamps at the top become RFC 3339 text in UTC, with as many digits as they have, six at least; a year beyond
+    9999 or before 0 has a sign. What is nested is as it was: only what Python has no room for becomes such text.
     """
     if pa.types.is_timestamp(column.type):
         return _instants(column)

@@ -434,7 +434,9 @@ class _Run:
 
     # SQL
 
-    def _keep(self, file: str, name: str, view: str, table: pa.Table, values: Mapping[str, object] | None = None) -> None:
+    def _keep(
+        self, file: str, name: str, view: str, table: pa.Table, values: Mapping[str, object] | None = None
+    ) -> None:
         """Run a statement that reads a table of Arrow."""
         self._connection.register(view, table)
         self._run(file, name, values)

@@ -102,7 +102,7 @@ class Load:
         return _sliced(pa.table({"record": np.array(list(found), np.int64), "text": texts, "byte_length": lengths}))
 
     def earlier_texts(self) -> Any:
-        """``record`` and ``text`` of the records of which an earlier version read other JSON; None if there are none."""
+        """``record`` and ``text`` of records of which an earlier version read other JSON; None if there are none."""
         found = {
             int(batch.records[i]) + base: text
             for batch, base in zip(self.batches, self._bases, strict=True)

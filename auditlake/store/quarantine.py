@@ -2,8 +2,8 @@
 
 One file per ingest that had any, JSON lines, named by the SHA-256 of its content: the same ingest run again writes the
 same file. Keys: ``input``, ``line``, ``offset`` (of the decompressed stream), ``length``, ``reason``, ``detail``,
-``encoding`` (``utf-8`` or ``base64``), ``data``, ``field`` and ``value`` (what is at fault, as it came, cut; absent where
-there is nothing to show), and ``sha256`` of the whole where ``data`` is only its beginning.
+``encoding`` (``utf-8`` or ``base64``), ``data``, ``field`` and ``value`` (what is at fault, as it came, cut; absent
+where it is the record as a whole), and ``sha256`` of the whole where ``data`` is only its beginning.
 """
 
 from __future__ import annotations
