@@ -129,8 +129,8 @@ having count(*) > 1;
 -- returns: event_date
 select distinct event_date
 from events
-semi join candidates
-  on events.source = candidates.source and events.event_id = candidates.event_id
+semi join sought
+  on events.source = sought.source and events.event_id = sought.event_id
 order by event_date;
 
 -- name: matches($exact_since)
