@@ -242,6 +242,8 @@ def _xlsx_cell(value: Any) -> Any:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, date) and value.year < 1900:  # before a spreadsheet's first day
+        return _text(value)
     return value if value is None or isinstance(value, bool | int | float | date) else _text(value)
 
 

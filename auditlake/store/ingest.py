@@ -305,10 +305,11 @@ class _Run:
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
         view_events(self._connection, delta.file_paths(self._layout, known))
-        for name in ("repeated", "matches", "known"):
+        for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name, {"exact_since": snapshot.transactions.get(EXACT)})
         excuse_erased(self._connection, self._layout)
-        self._run("ingest/land.sql", "losers")
+        for name in ("known", "losers"):
+            self._run("ingest/land.sql", name)
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """How many records of each input do not land, as conflicts and as duplicates."""

@@ -74,7 +74,7 @@ class _Stage:
         self._load_records(self._load.table())
         if self._own:
             self._run(_OWN, "parsed")
-        for name in ("numbers", "marked_numbers", "inner_numbers_as_they_are"):
+        for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are"):
             self._run(_NUMBERS, name)
         self._run(_OWN if self._own else _FILE, "keyed")
         for name in ("objects", "records" if self._own else "records_with_distinct_keys"):

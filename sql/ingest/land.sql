@@ -165,8 +165,8 @@ select
   seq,
   bool_and(conflicts) as conflicts
 from matches
-where not (conflicts and was_spelled_so)
-group by seq;
+group by seq
+having not bool_and(conflicts and was_spelled_so);
 
 -- name: losers()
 -- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest.

@@ -9,8 +9,8 @@
 create or replace temp macro rewrites_numbers(json_text) as
   regexp_matches(
     json_text,
-    '(?:"\s*:|[\[,])\s*-?(?:[0-9]+(?:\.[0-9]+)?[eE]|[0-9]\.[0-9]{15}|[0-9]{2,5}\.[0-9]{11}|[0-9]{6,9}\.[0-9]{7}'
-    || '|[0-9]{10,}\.[0-9]|[0-9]+\.[0-9]+0[^0-9]|0\.0000|0[,\]}\s])'
+    '(?:"\s*:|[\[,])\s*(?:-?(?:[0-9]+(?:\.[0-9]+)?[eE]|[0-9]\.[0-9]{15}|[0-9]{2,5}\.[0-9]{11}|[0-9]{6,9}\.[0-9]{7}'
+    || '|[0-9]{10,}\.[0-9]|[0-9]+\.[0-9]+0[^0-9]|0\.0000)|-0[,\]}\s])'
   )
   and len(list_filter(
     regexp_extract_all(
@@ -19,6 +19,15 @@ create or replace temp macro rewrites_numbers(json_text) as
     lambda number: cast(json(number) as varchar) <> number
     or (regexp_matches(number, '[.eE]') and cast(try_cast(number as double) as varchar) is distinct from number)
   )) > 0;
+
+-- name: suspects()
+-- Whether a text may hold anything that DuckDB reads otherwise than it is: such a number, NaN, Infinity, a trailing comma.
+-- One look at the whole text; most have none of it, and need no other.
+create or replace temp macro is_suspect(json_text) as regexp_matches(
+  json_text,
+  '[:\[,]\s*(?:-?(?i:nan|inf)|[\]}]|-?[0-9]+(?:\.[0-9]+)?[eE]|-?[0-9]\.[0-9]{15}|-?[0-9]{2,5}\.[0-9]{11}'
+  || '|-?[0-9]{6,9}\.[0-9]{7}|-?[0-9]{10,}\.[0-9]|-?[0-9]+\.[0-9]+0[^0-9]|-?0\.0000|-0[,\]}\s])'
+);
 
 -- name: marked_numbers()
 create or replace temp macro marked_numbers(json_text) as replace(

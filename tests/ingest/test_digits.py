@@ -141,3 +141,22 @@ def test_rows_below_another_header(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )  # fmt: skip
     first, second = (checked(older, older.ingest(path), 2) for path in paths)
     assert (first.duplicates, second.landed, second.quarantined) == (2, 2, 0)
+
+
+def test_rounded_and_erased_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier build rounded, or named without its header, and what was erased since, does not come back."""
+    row = "login,2026-11-01T00:00:00Z,mallory"
+    name = hashlib.sha256(f"auditlake\n{hashlib.sha256(row.encode()).hexdigest()}\n1".encode()).hexdigest()
+    lake = made(tmp_path / "lake")
+    before(
+        lake, monkeypatch,
+        f'{{"event_id":"e1",{TIME},"user_id":"mallory","details":{{"amount":12345678901234568.0}}}}',
+        f'{{"event_id":"{name}","event_type":"login","timestamp":"2026-11-01T00:00:00Z","user_id":"mallory"}}',
+    )  # fmt: skip
+    lake.erase("mallory", reason="Article 17", ticket="G-1")
+    again = put(
+        tmp_path / "a.jsonl",
+        f'{{"event_id":"e1",{TIME},"user_id":"mallory","details":{{"amount":12345678901234567.89}}}}',
+    )
+    summary = lake.ingest(again, put(tmp_path / "b.csv", "event_type,timestamp,user_id", row))
+    assert (summary.landed, summary.duplicates, summary.quarantined) == (0, 2, 0)
