@@ -25,7 +25,7 @@ from auditlake.ledger.book import LEAF_KEY, Prepared, complete
 from auditlake.ledger.entry import Taken
 from auditlake.store.checkpoint import copied_log, keep_checkpoint
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
-from auditlake.store.history import EXACT, METADATA_KEY, changed_rows, commit_metadata, last_batch
+from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
 from auditlake.store.lock import workspace
 from auditlake.store.recorded import prepare_entry
@@ -182,7 +182,7 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
             columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
         )
     ]
-    asked = {name: table.transaction_version(name) for name in {*applications, EXACT}}
+    asked = {name: table.transaction_version(name) for name in applications}
     transactions = {name: reached for name, reached in asked.items() if reached is not None}
     return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
 

@@ -266,7 +266,7 @@ class _Run:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
-            snapshot = delta.read_snapshot(self._layout, applications=advance.to)
+            snapshot = delta.read_snapshot(self._layout, applications={*advance.to, EXACT})
             advance.check(snapshot)
             self._decide(snapshot)
             lost = self._lost()
