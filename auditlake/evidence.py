@@ -27,13 +27,13 @@ from auditlake import assets
 from auditlake.engine.duck import keep_rows, rows
 from auditlake.engine.values import table_rows
 from auditlake.errors import ReportError
+from auditlake.events.guard import guarded
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Question, filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.jsonform import canonical, json_value
-from auditlake.reports.words import no_formula
 from auditlake.sqlfiles import statements
 from auditlake.store.durable import FILE_MODE, sync_folder
 
@@ -237,7 +237,7 @@ def _write_events(folder: Path, finding_id: str, batches: Iterator[pa.RecordBatc
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return print_instant(value)
-    return no_formula(value) if isinstance(value, str) else value
+    return guarded(value) if isinstance(value, str) else value
 
 
 # The file

@@ -76,6 +76,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         *inputs: str | Path | AuditEvent | Iterable[AuditEvent],
         source: str | None = None,
         strict: bool = False,
+        max_quarantined: int | str | None = None,
         listen: Listener = lambda _: None,
     ) -> IngestSummary:
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
@@ -84,6 +85,8 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             *inputs: Files, folders, patterns, ``-`` for standard input, or events made in Python.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
+            max_quarantined: ``100`` or ``"5%"``: with more, the summary says ``failed``, as it does where every record
+                was quarantined. What is good lands all the same.
             listen: Told now and then how far it is.
 
         Raises:
@@ -95,7 +98,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.store.ingest import ingest
         from auditlake.store.lock import workspace
 
-        options = self._options(source, strict=strict)
+        options = self._options(source, strict=strict, max_quarantined=max_quarantined)
         with (
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
@@ -337,10 +340,14 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             holds=self.binding_holds(), flush=lambda: self.flush().snapshot, ask=self._rows, **options,
         )  # fmt: skip
 
-    def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:
+    def _options(
+        self, source: str | None = None, *, strict: bool = False, max_quarantined: int | str | None = None
+    ) -> IngestOptions:
+        from auditlake.store.custody import most
         from auditlake.store.table import IngestOptions
 
-        return IngestOptions(self.config.event_types, self.config.max_record, source, strict, self._wait)
+        limits = self.config.event_types, self.config.max_record
+        return IngestOptions(*limits, source, strict, self._wait, most(max_quarantined))
 
     def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
         from auditlake.reading import ask

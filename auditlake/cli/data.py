@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 EXIT_NOTHING = 1
 """Nothing that could be read was given."""
+_EXAMPLES = 20
 
 
 class Instant(click.ParamType[datetime]):
@@ -36,28 +36,50 @@ class Instant(click.ParamType[datetime]):
             self.fail(str(error), param, ctx)
 
 
+def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    from auditlake.errors import SourceError
+    from auditlake.store.custody import most
+
+    try:
+        most(value)
+    except SourceError as error:
+        raise click.BadParameter(f"{error}; {error.hint}") from error
+    return value
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
 @click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
 @click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
+@click.option(
+    "--max-quarantined", "most", metavar="N|N%", callback=_limit,
+    help="Exit code 1 if more are quarantined; what is good lands still.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, as_json: bool) -> None:
+def ingest(
+    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, as_json: bool
+) -> int:
     """Bring files, folders, patterns or standard input (-) into the lake, in one commit.
 
-    Records that cannot become events are kept in LAKE/quarantine with their reason; that is no failure unless --strict.
-    What lies in a folder and is no log is left out and named. The exit code is 1 where there was nothing to read.
+    Records that cannot become events are kept in LAKE/quarantine with their reason, the field and its value. That is no
+    failure, unless it is all of them or more than --max-quarantined allows: then the exit code is 1, as it is where
+    there was nothing to read. What lies in a folder and is no log is left out and named.
     """
     lake = opened(path)
     with ingest_progress(quiet=as_json) as listen:
-        summary = lake.ingest(*inputs, source=source, strict=strict, listen=listen)
+        summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
     if as_json:
         machine(summary_dict(summary))
     else:
         show_summary(summary)
     if summary.nothing_read:
         click.echo("auditlake: nothing was read: there is no input, or each is empty or left out", err=True)
-        raise click.exceptions.Exit(EXIT_NOTHING)
+        return EXIT_NOTHING
+    if summary.failed:
+        limit = f"more than {most}" if summary.quarantined < summary.read else "every record"
+        click.echo(f"auditlake: {limit} was quarantined; the lines above say why", err=True)
+    return 1 if summary.failed else 0
 
 
 def summary_dict(summary: IngestSummary) -> dict[str, Any]:
@@ -70,6 +92,8 @@ def summary_dict(summary: IngestSummary) -> dict[str, Any]:
         "snapshot": summary.snapshot,
         "batch": summary.batch,
         "reasons": dict(sorted(summary.reasons.items())),
+        "examples": [asdict(each) for each in summary.examples],
+        "failed": summary.failed,
         "quarantine": str(summary.quarantine) if summary.quarantine else None,
         "inputs": [
             {
@@ -92,8 +116,10 @@ def show_summary(summary: IngestSummary) -> None:
         f"{summary.read:,} records of {inputs}: {summary.landed:,} landed, {summary.duplicates:,} duplicates, "
         f"{summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
     )
-    for reason, count in sorted(summary.reasons.items()):
-        click.echo(f"  {count:,} x {plain(reason)}")
+    for example in summary.examples[:_EXAMPLES]:
+        click.echo(f"  {plain(str(example))}")
+    if len(summary.examples) > _EXAMPLES:
+        click.echo(f"  and {len(summary.examples) - _EXAMPLES} more")
     if summary.quarantine:
         click.echo(f"  kept in {summary.quarantine}")
 
@@ -129,9 +155,12 @@ def flush(path: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many; 100 for a table, all otherwise.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
+@click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.')
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with all events.")
 @click.pass_obj
-def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:
+def events(
+    path: str, /, form: str, quote_empty: bool, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any
+) -> None:
     """Show events, in time order."""
     lake = opened(path)
     most = 100 if limit is None and form == "table" and not as_json else limit
@@ -145,7 +174,7 @@ def events(path: str, /, form: str, as_json: bool, limit: int | None, snapshot: 
     elif form == "table":
         _events_table(rows, most)
     else:
-        _stream(rows, form)
+        _stream(rows, form, quote_empty=quote_empty)
 
 
 def _events_table(rows: Rows, most: int | None) -> None:
@@ -157,61 +186,38 @@ def _events_table(rows: Rows, most: int | None) -> None:
         click.echo(f"the first {most}; --limit and the filters show others")
 
 
-def _stream(rows: Rows, form: str) -> None:
+def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
     """Rows as they come, without holding them all."""
-    writer, columns = csv.writer(sys.stdout, lineterminator="\n"), rows.columns
+    from auditlake.cli.export import event_line, to_pipe
+    from auditlake.reports.csvform import csv_line
+
+    # A file keeps every character; a terminal would act on some of them.
+    shown = plain if sys.stdout.isatty() else None
+    columns = rows.columns
     if form == "csv":
-        writer.writerow(columns)
+        to_pipe(csv_line(columns).encode())
     for batch in rows.batches():
+        lines = []
         for row in batch:
-            if form == "csv":
-                writer.writerow([_field(value) for value in row])
+            values = [_spelled(value) for value in row]
+            if form == "jsonl":
+                lines.append(event_line(columns, values) + "\n")
             else:
-                click.echo(_line(columns, row))
+                cells = [shown(value) if shown and isinstance(value, str) else value for value in values]
+                lines.append(csv_line(cells, quote_empty=quote_empty))
+        to_pipe("".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _spelled(value: Any) -> Any:
+    from auditlake.events.times import print_instant
+
+    if isinstance(value, datetime):
+        return print_instant(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
     return dict(zip(columns, row, strict=True))
-
-
-def _field(value: Any) -> Any:
-    """A CSV cell."""
-    from auditlake.events.times import print_instant
-    from auditlake.reports.words import no_formula
-
-    if hasattr(value, "tzinfo") and value is not None:
-        return print_instant(value)
-    if not isinstance(value, str):
-        return value
-    # A file keeps every character; a terminal would act on some of them.
-    return no_formula(plain(value) if sys.stdout.isatty() else value)
-
-
-def _line(columns: list[str], row: tuple[Any, ...]) -> str:
-    import json
-
-    from auditlake.events.times import print_instant
-    from auditlake.reports.jsonform import json_escape
-    from auditlake.reports.words import UNSEEN
-
-    def spelled(name: str, value: Any) -> Any:
-        if name in {"details", "metadata"} and value is not None:
-            return _Raw(UNSEEN.sub(lambda found: json_escape(found[0]), value))
-        if hasattr(value, "tzinfo"):
-            return print_instant(value)
-        return value.isoformat() if hasattr(value, "isoformat") else value
-
-    parts = (
-        f"{json.dumps(name)}:{made if isinstance(made := spelled(name, value), _Raw) else json.dumps(made)}"
-        for name, value in zip(columns, row, strict=True)
-    )
-    return "{" + ",".join(parts) + "}"
-
-
-class _Raw(str):
-    """JSON text that goes into a line as it is, so that numbers of any size stay what they are."""
-
-    __slots__ = ()
 
 
 @click.command()

@@ -42,6 +42,7 @@ def form_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that gives rows."""
     for option in (
         click.option("--raw", is_flag=True, help="CSV as it is, without an apostrophe before formulas."),
+        click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.'),
         click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A file."),
         click.option("--format", "form", type=click.Choice(FORMATS), help="table on a terminal or pipe, or by --out."),
     ):
@@ -78,7 +79,7 @@ class Pair(click.ParamType[tuple[str, Any]]):
 @click.pass_obj
 def sql(
     path: str, /, query: str | None, file: Any, params: tuple[tuple[str, Any], ...], form: str | None,
-    out: Path | None, raw: bool, **who: Any,
+    out: Path | None, raw: bool, quote_empty: bool, **who: Any,
 ) -> None:  # fmt: skip
     """Ask in SQL, in a sandbox: everything can be read, nothing changed, and the question is put on record.
 
@@ -88,7 +89,7 @@ def sql(
         raise click.UsageError("expected a query, or --file")
     text = query if query is not None else file.read(_LONGEST)
     with opened_session(path, **who) as session:
-        give(session.sql(text, dict(params)), chosen_form(form, out, raw=raw))
+        give(session.sql(text, dict(params)), chosen_form(form, out, raw=raw, quote_empty=quote_empty))
 
 
 @click.group()
@@ -132,7 +133,7 @@ def show(path: str, name: str, as_json: bool) -> None:
 @click.pass_obj
 def run(
     path: str, /, name: str, params: tuple[tuple[str, Any], ...], form: str | None, out: Path | None, raw: bool,
-    **who: Any,
+    quote_empty: bool, **who: Any,
 ) -> None:  # fmt: skip
     """Ask one of them."""
     from auditlake.desk.questions import chosen
@@ -141,7 +142,7 @@ def run(
     found = chosen(lake.layout, name)
     values = found.values(dict(params), who["as_of"] or _now())
     with opened_session(path, **who) as session:
-        give(session.sql(found.sql, values), chosen_form(form, out, raw=raw))
+        give(session.sql(found.sql, values), chosen_form(form, out, raw=raw, quote_empty=quote_empty))
 
 
 @contextmanager
@@ -171,13 +172,13 @@ def _without_numpy() -> Iterator[None]:
         del sys.modules["numpy"]
 
 
-def chosen_form(form: str | None, out: Path | None, *, raw: bool) -> Form:
+def chosen_form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool = False) -> Form:
     """The form that is asked for: by its name, or by the file's."""
     endings = {".md": "markdown", ".ndjson": "jsonl", ".txt": "table"}
     if form is None and out is not None:
         ending = out.suffix.lower()
         form = endings.get(ending) or (ending[1:] if ending[1:] in FORMATS else "csv")
-    return Form(form or "table", out, raw)
+    return Form(form or "table", out, raw, quote_empty)
 
 
 def _now() -> datetime:

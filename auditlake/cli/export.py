@@ -6,12 +6,10 @@ it is to be raw.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -39,6 +37,8 @@ class Form:
     """A file; standard output if None."""
     raw: bool = False
     """Whether text stays as it is where a spreadsheet would run it."""
+    quote_empty: bool = False
+    """Whether CSV tells an empty text from NULL."""
 
 
 def give(answer: Answer, form: Form) -> None:
@@ -52,12 +52,19 @@ def give(answer: Answer, form: Form) -> None:
         elif form.format in _BINARY:
             if sys.stdout.isatty():
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
-            sys.stdout.buffer.write(data)
-        else:
-            text = data.decode("utf-8")
-            click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False)
+            to_pipe(data)
+        elif sys.stdout.isatty():
+            click.echo(_shown(data.decode("utf-8")), nl=False)
+        else:  # click would take what it knows for colours out of the data
+            to_pipe(data)
     if not answer.complete:
         click.echo(f"cut off after {len(answer):,} rows: lake.toml, section [desk], sets how many", err=True)
+
+
+def to_pipe(data: bytes) -> None:
+    """Give bytes to whoever reads standard output, behind what was printed before."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -144,26 +151,17 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
         yield dict(zip(heads, map(_plain_value, row), strict=True))
 
 
-def guarded(text: str, *, raw: bool) -> str:
-    """Text that no spreadsheet runs as a formula, unless it is to stay as it is."""
-    from auditlake.reports.words import no_formula
-
-    return text if raw else no_formula(text)
-
-
 def _csv(answer: Answer, form: Form) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([guarded(name, raw=form.raw) for name in answer.columns])
-    for row in answer.fetchall():
-        writer.writerow([_csv_cell(value, raw=form.raw) for value in row])
-    return out.getvalue().encode("utf-8", "backslashreplace")
+    from auditlake.reports.csvform import csv_line
+
+    how = {"raw": form.raw, "quote_empty": form.quote_empty}
+    lines = [csv_line(answer.columns, **how)]
+    lines += [csv_line(map(_csv_cell, row), **how) for row in answer.fetchall()]
+    return "".join(lines).encode("utf-8", "backslashreplace")
 
 
-def _csv_cell(value: Any, *, raw: bool) -> Any:
-    if value is None or isinstance(value, bool | int | float | Decimal):
-        return value
-    return guarded(_text(value), raw=raw)
+def _csv_cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | Decimal) else _text(value)
 
 
 def _json(answer: Answer, _: Form) -> bytes:
@@ -177,7 +175,29 @@ def _json(answer: Answer, _: Form) -> bytes:
 
 
 def _jsonl(answer: Answer, _: Form) -> bytes:
-    return "".join(json.dumps(each, ensure_ascii=True) + "\n" for each in _objects(answer)).encode("ascii")
+    from auditlake.events.schema import PUBLIC_COLUMNS
+
+    if answer.columns and set(PUBLIC_COLUMNS) <= set(answer.columns):
+        # Events: their JSON is JSON, as it is where they came from.
+        lines = (event_line(names(answer), map(_plain_value, row)) for row in answer.fetchall())
+    else:
+        lines = (json.dumps(each, ensure_ascii=True) for each in _objects(answer))
+    return "".join(line + "\n" for line in lines).encode("ascii", "backslashreplace")
+
+
+def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
+    """An event as a line of JSON; details and metadata are the JSON that they are, every number as it came."""
+    from auditlake.reports.jsonform import json_escape
+    from auditlake.reports.words import UNSEEN
+
+    parts = []
+    for name, value in zip(columns, row, strict=True):
+        if name in {"details", "metadata"} and value is not None:
+            spelled = UNSEEN.sub(lambda found: json_escape(found[0]), value)
+        else:
+            spelled = json.dumps(value)
+        parts.append(f"{json.dumps(name)}:{spelled}")
+    return "{" + ",".join(parts) + "}"
 
 
 def _markdown(answer: Answer, _: Form) -> bytes:
@@ -209,19 +229,22 @@ def _parquet(answer: Answer, _: Form) -> bytes:
 
 
 def _xlsx(answer: Answer, _: Form) -> bytes:
-    from auditlake.cli.xlsx import workbook
+    from auditlake.cli.xlsx import MOST_ROWS, workbook
 
-    rows = ([_xlsx_cell(value) for value in row] for row in answer.fetchall())
-    return workbook(names(answer), rows)
+    if len(answer) > MOST_ROWS:
+        click.echo(f"a sheet holds {MOST_ROWS:,} rows: what is more is on further sheets", err=True)
+    return workbook(names(answer), (map(_xlsx_cell, row) for row in answer.fetchall()))
 
 
 def _xlsx_cell(value: Any) -> Any:
     # A spreadsheet's numbers have fifteen digits: longer ones are text, or they would be others.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
         return str(value)
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return _text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, date) and value.year < 1900:  # before a spreadsheet's first day
+        return _text(value)
+    return value if value is None or isinstance(value, bool | int | float | date) else _text(value)
 
 
 _WRITERS: dict[str, Callable[[Answer, Form], bytes]] = {

@@ -61,7 +61,7 @@ SHAPES: dict[str, dict[str, str]] = {
     },
     "quarantine": {
         "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
-        "encoding": _T, "data": _T,
+        "encoding": _T, "data": _T, "field": _T, "value": _T,
     },
     "ledger": {
         "number": _I, "kind": _T, "recorded": _W, "snapshot": _I, "files_added": _I, "files_removed": _I,
@@ -282,6 +282,8 @@ class Tables:
                         "bytes": kept["length"], "reason": kept["reason"], "encoding": kept["encoding"],
                         "detail": None if self._sight.masked else kept["detail"],
                         "data": None if self._sight.masked else kept["data"],
+                        "field": kept.get("field"),
+                        "value": None if self._sight.masked else kept.get("value"),
                     }  # fmt: skip
 
     def _ledger(self) -> Iterator[Row]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from auditlake.events.exact import Number, parse, write
 
 _STEP = re.compile(r'\.(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|(?P<quoted>"[^"\\]+"))')
 _COLUMNS = ("details", "metadata")
@@ -41,12 +42,6 @@ def personal_path(text: str) -> PersonalPath | None:
     return PersonalPath(steps[0], tuple(steps[1:]))
 
 
-class _Number(str):
-    """A number as it is written."""
-
-    __slots__ = ()
-
-
 def replaced(text: str, paths: list[tuple[str, ...]], replace: Callable[[str], str]) -> str:
     """JSON text with the values at some paths replaced by texts; numbers keep their spelling.
 
@@ -56,11 +51,11 @@ def replaced(text: str, paths: list[tuple[str, ...]], replace: Callable[[str], s
         replace: Given a text, or another value as JSON text, what stands there then. Null stays null.
     """
     try:
-        document = json.loads(text, parse_int=_Number, parse_float=_Number)
+        document = parse(text)
     except ValueError:
         return text
     changed = [_replace(document, path, replace) for path in paths]
-    return _dump(document) if any(changed) else text
+    return write(document) if any(changed) else text
 
 
 def _replace(document: Any, path: tuple[str, ...], replace: Callable[[str], str]) -> bool:
@@ -69,17 +64,6 @@ def _replace(document: Any, path: tuple[str, ...], replace: Callable[[str], str]
     if not isinstance(document, dict) or document.get(path[-1]) is None:
         return False
     before = document[path[-1]]
-    plain = isinstance(before, str) and not isinstance(before, _Number)
-    document[path[-1]] = after = replace(before if plain else _dump(before))
+    plain = isinstance(before, str) and not isinstance(before, Number)
+    document[path[-1]] = after = replace(before if plain else write(before))
     return bool(after != before)
-
-
-def _dump(value: Any) -> str:
-    if isinstance(value, _Number):
-        return str(value)
-    if isinstance(value, dict):
-        items = (f"{json.dumps(key, ensure_ascii=False)}:{_dump(each)}" for key, each in value.items())
-        return "{" + ",".join(items) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_dump, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

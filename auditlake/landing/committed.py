@@ -11,6 +11,7 @@ from auditlake.events.schema import CANONICAL, SELF
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.held import HeldLines
 from auditlake.store.delta import Snapshot, read_snapshot
+from auditlake.store.history import EXACT
 from auditlake.store.layout import Layout
 
 _BLOCK = 1024 * 1024
@@ -21,7 +22,7 @@ class Committed:
     """The newest snapshot, and how far it has come in each slot."""
 
     snapshot: Snapshot
-    """With the transactions of the slots that were asked for."""
+    """With the transactions of the slots that were asked for, and what an ingest needs to know."""
     positions: Mapping[int, Position]
     """By slot; one of which nothing was ever committed is not in it."""
 
@@ -29,7 +30,7 @@ class Committed:
 def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
     """How far the table has come in these slots."""
     names = {slot: application(slot) for slot in asked}
-    snapshot = read_snapshot(layout, applications=names.values())
+    snapshot = read_snapshot(layout, applications={*names.values(), EXACT})
     reached = snapshot.transactions
     positions = {slot: Position.unpack(reached[name]) for slot, name in names.items() if name in reached}
     return Committed(snapshot, positions)

@@ -80,14 +80,6 @@ def counted_events(number: int) -> str:
     return f"{number} event{'' if number == 1 else 's'}"
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - what spreadsheets take for =+-@
-
-
-def no_formula(text: str) -> str:
-    """Text for a cell of a CSV file: what a spreadsheet would run as a formula gets an apostrophe before it (OWASP)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def visible(text: str, *, keep: str = "") -> str:
     r"""Spells out what a reader would not see but a terminal or a browser would act on.
 

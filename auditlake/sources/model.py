@@ -7,8 +7,8 @@ what an event id is computed from and what goes into quarantine, so nothing here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +78,10 @@ class Rejected:
     """Its bytes; of a record over the limit the first 64 KiB."""
     sha256: str | None = None
     """SHA-256 (hex) of all its bytes, where ``data`` is not all of them."""
+    field: str = ""
+    """The field at fault; empty where it is the record as a whole."""
+    value: str = ""
+    """The field's value as it came, cut; empty where there is none to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,10 @@ class Batch:
     rejected: tuple[Rejected, ...] = ()
     originals: tuple[bytes, ...] | None = None
     """The raw bytes where they are not the text itself: CSV rows."""
+    header: bytes = b""
+    """What an id is made from before the raw bytes of each record: a CSV file's header and its newline."""
+    earlier: Mapping[int, bytes] = field(default_factory=dict)
+    """By their place in the batch, records of which an earlier version made another JSON text, and that text."""
 
     def __len__(self) -> int:
         return len(self.records)

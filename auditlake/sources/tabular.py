@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.events.guard import unguarded
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.model import (
-    MAX_DEPTH,
     MAX_RECORD,
-    NOT_A_ROW,
     NOT_CSV,
     NOT_UTF8,
-    TOO_DEEP,
     TOO_LONG,
     WRONG_FIELDS,
     Batch,
@@ -38,24 +35,17 @@ from auditlake.sources.model import (
     reject,
 )
 from auditlake.sources.recognise import delimiter
+from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, told_empty
 from auditlake.sources.seal import broken, chunks_at, places
 from auditlake.sources.stream import Stream
-from auditlake.sources.strictjson import nesting, why_not_json
+from auditlake.sources.values import values
 from auditlake.sqlfiles import statement
 
-JSON_COLUMNS = frozenset({"details", "metadata"})
-"""Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
-ADDED = frozenset({"batch", "seq", "salt"})
-"""Columns of a lake's own files that are no reader's business; columns of these names elsewhere are kept."""
-OWN = ADDED | {*CANONICAL_FIELDS, "source", "ingested_at"}
-"""The columns of a lake's own files."""
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 """The Parquet compressions that are read."""
 
-_Refusal = tuple[str, str, bytes]
-"""Why a row of a Parquet file is no record: reason, detail, and what there is of its bytes."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -94,10 +84,11 @@ class _Found:
     originals: list[bytes]
     rejected: list[Rejected]
 
-    def batch(self) -> Batch:
+    def batch(self, header: bytes) -> Batch:
+        """A batch of them, below a header."""
         numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
         text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
-        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals))
+        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals), header)
 
 
 class _Rows:
@@ -114,6 +105,8 @@ class _Rows:
         self._name = name
         self._max = max_record
         self._header: list[str] | None = None
+        self._head = b""
+        self._exported = False
         self._dialect: dict[str, Any] = {}
         self._pending = Pending(0, 1, max_record)  # a line without its end
         self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
@@ -140,7 +133,7 @@ class _Rows:
         self._pending = Pending(at + start, self.line, self._max)
         self._pending.append(memoryview(piece)[start:])
         if found.places or found.rejected:
-            yield found.batch()
+            yield found.batch(self._head)
 
     def finish(self, end: int) -> Iterator[Batch]:
         """The stream is over: the last row need not be terminated."""
@@ -152,7 +145,7 @@ class _Rows:
         if self._header is None and end:
             raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
         if found.places or found.rejected:
-            yield found.batch()
+            yield found.batch(self._head)
 
     def _end_of_line(self, found: _Found) -> None:
         if self._pending.over:
@@ -169,6 +162,7 @@ class _Rows:
         line, self.line = self.line, self.line + 1
         if self._header is None and row.strip():
             self._header = self._columns(row.removesuffix(b"\r"))
+            self._head = row.removesuffix(b"\r") + b"\n"
         elif not (odd or self._open):
             self._row(row, offset, line, found)
         else:
@@ -185,7 +179,7 @@ class _Rows:
         row = b"\n".join(text for text, _, _ in self._open)
         try:
             self._values(row.removesuffix(b"\r"))
-        except _RefusedError:
+        except RefusedError:
             self._give_up(found)
         else:
             self._open, self._size = [], 0
@@ -210,8 +204,8 @@ class _Rows:
         if not row:
             return
         try:
-            text = orjson.dumps(_event(self._values(row)))
-        except _RefusedError as error:
+            text = orjson.dumps(event(self._values(row)))
+        except RefusedError as error:
             reason, detail = error.args
             found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
         else:
@@ -222,21 +216,28 @@ class _Rows:
 
     def _values(self, row: bytes) -> dict[str, str | None]:
         if len(row) > self._max:
-            raise _RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
+            raise RefusedError(TOO_LONG, f"{len(row)} bytes, at most {self._max} are allowed")
         fields = self._fields(row)
         header = self._header or []
         if len(fields) != len(header):
-            raise _RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
-        return {name: field or None for name, field in zip(header, fields, strict=True)}
+            raise RefusedError(WRONG_FIELDS, f"{len(header)} expected, got {len(fields)}")
+        if not self._exported:
+            return {name: field or None for name, field in zip(header, fields, strict=True)}
+        # What a lake exported: an apostrophe guards what a spreadsheet would run, and "" may be an empty text.
+        told = told_empty(row, self._dialect["delimiter"]) if b'""' in row else ()
+        return {
+            name: unguarded(field) if field or i in told else None
+            for i, (name, field) in enumerate(zip(header, fields, strict=True))
+        }
 
     def _fields(self, row: bytes) -> list[str]:
         try:
             # A reader for each row: one that met a malformed row would draw the next into it.
             return next(csv.reader((row.decode(),), strict=True, **self._dialect), [])
         except UnicodeDecodeError as error:
-            raise _RefusedError(NOT_UTF8, f"at byte {error.start}") from error
+            raise RefusedError(NOT_UTF8, f"at byte {error.start}") from error
         except csv.Error as error:
-            raise _RefusedError(NOT_CSV, str(error)) from error
+            raise RefusedError(NOT_CSV, str(error)) from error
 
     def _columns(self, row: bytes) -> list[str]:
         # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
@@ -244,38 +245,12 @@ class _Rows:
         self._dialect = {"delimiter": delimiter(row.decode("utf-8", "replace"))}
         try:
             columns = [column.strip() for column in self._fields(row)]
-        except _RefusedError as error:
+        except RefusedError as error:
             message = f"{self._name}: the header cannot be read: {error.args[0]}, {error.args[1]}"
             raise SourceError(message, hint="The first line must name the columns.") from error
         _check_columns(self._name, columns)
+        self._exported = set(columns) >= EXPORTED
         return columns
-
-
-def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON.
-
-    Raises:
-        _RefusedError: With that JSON in it, the record would be nested too deeply.
-    """
-    internal = ADDED if row.keys() >= OWN else frozenset()
-    return {
-        name: _as_json(value) if name in JSON_COLUMNS else value for name, value in row.items() if name not in internal
-    }
-
-
-def _as_json(value: Any) -> Any:
-    if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
-        return value
-    data = value.encode("utf-8", "surrogatepass")
-    if data.count(b"[") + data.count(b"{") >= MAX_DEPTH:
-        levels, closed = nesting(data)
-        if closed and levels >= MAX_DEPTH:  # the record itself is one more
-            raise _RefusedError(TOO_DEEP, f"{levels + 1} levels, at most {MAX_DEPTH} are allowed")
-    return value if why_not_json(data) else orjson.Fragment(data)
-
-
-class _RefusedError(Exception):
-    """A row that is no record; its arguments are reason and detail."""
 
 
 def _check_columns(name: str, columns: Sequence[str]) -> None:
@@ -294,7 +269,7 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
 def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     """Read a Parquet file's rows. The stream is read through first, for the digest.
 
-    Timestamps become RFC 3339 text in UTC with microseconds; those without a zone are UTC.
+    Timestamps become RFC 3339 text in UTC with all their digits, six at least; those without a zone are UTC.
 
     Args:
         stream: The file.
@@ -344,7 +319,8 @@ def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | 
     faults = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
     try:
         codecs = _codecs(file)
-        parquet = pq.ParquetFile(file)
+        # INT96 has room for every year, nanoseconds since 1970 for few: those would wrap.
+        parquet = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
     except faults as error:
         yield _Unread(f"not a Parquet file that can be read: {_why(error)}", 0, size)
         return
@@ -395,64 +371,39 @@ def _why(error: BaseException) -> str:
 
 
 def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch:
-    table = pa.RecordBatch.from_arrays([_readable(column) for column in table.columns], names=table.schema.names)
     texts: list[bytes] = []
     kept: list[int] = []
     rejected: list[Rejected] = []
-    for i, text in enumerate(_texts(table)):
-        if isinstance(text, bytes) and len(text) > max_record:
-            text = (TOO_LONG, f"{len(text)} bytes as JSON, at most {max_record} are allowed", text)
-        if isinstance(text, bytes):
-            texts.append(text)
-            kept.append(number + i)
-        else:
-            rejected.append(reject(number + i, number + i + 1, -1, *text, max_record))
+    earlier: dict[int, bytes] = {}
+    for i, (row, before) in enumerate(_rows(table)):
+        writer = Writer()
+        told = writer.told(row)
+        if isinstance(told, bytes) and len(told) > max_record:
+            told = Refused(TOO_LONG, f"{len(told)} bytes as JSON, at most {max_record} are allowed", told)
+        if isinstance(told, Refused):
+            why = reject(number + i, number + i + 1, -1, told.reason, told.detail, told.data, max_record)
+            rejected.append(replace(why, field=told.field, value=told.value))
+            continue
+        if (writer.decoded or before) and (was := Writer(decodes=False).told({**row, **before})) != told:
+            earlier |= {len(texts): was} if isinstance(was, bytes) else {}
+        texts.append(told)
+        kept.append(number + i)
     records: Ints = np.array(kept, np.int64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     column = pa.array(texts, pa.large_binary()).cast(pa.large_string())
-    return Batch(records, records + 1, np.full(len(texts), -1, np.int64), lengths, column, tuple(rejected))
+    return Batch(
+        records, records + 1, np.full(len(texts), -1, np.int64), lengths, column, tuple(rejected), earlier=earlier
+    )
 
 
-def _readable(column: pa.Array) -> pa.Array:
-    """Timestamps as the text that is meant; anything else as it is."""
-    if not pa.types.is_timestamp(column.type):
-        return column
-    # Of a zoned timestamp the stored value is UTC already, and casting to no zone would give local time.
-    micros = column.cast(pa.timestamp(column.type.unit, "UTC")).cast(pa.timestamp("us", "UTC"), safe=False)
-    text = micros.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
-    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T", max_replacements=1), "Z", "")
-
-
-def _texts(table: pa.RecordBatch) -> Iterator[bytes | _Refusal]:
-    """Each row's JSON text, or why it is refused."""
-    try:
-        rows = table.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):
-        for i in range(table.num_rows):
-            try:
-                rows = table.slice(i, 1).to_pylist()
-            except (ValueError, OverflowError, pa.ArrowException) as error:
-                yield NOT_A_ROW, str(error)[:200], b""
-            else:
-                yield _json(rows[0])
-        return
-    yield from map(_json, rows)
-
-
-def _json(row: dict[str, Any]) -> bytes | _Refusal:
-    try:
-        return _dumped(_event(row))
-    except _RefusedError as error:
-        reason, detail = error.args
-        return reason, detail, _dumped(row)
-    except (TypeError, ValueError) as error:
-        return NOT_A_ROW, str(error)[:200], b""
-
-
-def _dumped(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, default=_plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
-
-
-def _plain(value: object) -> str:
-    """Values that JSON has no form for, as text: decimals keep every digit, bytes are hexadecimal."""
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _rows(table: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each row, and what of it an earlier version read in another way."""
+    names = table.schema.names
+    columns, before = [], {}
+    for name, column in zip(names, table.columns, strict=True):
+        told, otherwise = values(column)
+        columns.append(told)
+        before |= {name: otherwise} if otherwise is not None else {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        now = dict(zip(names, row, strict=True))
+        yield now, {name: column[i] for name, column in before.items() if column[i] != now[name]}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from auditlake.errors import SourceError
+
+_SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
+_QUOTED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,53 @@ class InputSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """How many of the records of an ingest may be quarantined before it counts as failed."""
+
+    number: float
+    percent: bool
+    """Whether the number is a share of the records, in percent."""
+
+    def exceeded(self, quarantined: int, read: int) -> bool:
+        """Whether so many are more than that."""
+        return quarantined * 100 > self.number * read if self.percent else quarantined > self.number
+
+
+def most(asked: str | int | None) -> Most | None:
+    """What a caller means by ``5%`` or ``100``; None if there is no limit.
+
+    Raises:
+        SourceError: It is neither.
+    """
+    if asked is None:
+        return None
+    found = None if isinstance(asked, bool) else _SHARE.fullmatch(str(asked).strip())
+    number = float(found["number"]) if found else -1
+    if found is None or (number > 100 if found["percent"] else "." in found["number"]):
+        message = f"expected a number of records or a share of them up to 100%, got {asked!r}"
+        raise SourceError(message, hint="for example 100, or 5%")
+    return Most(number, bool(found["percent"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Records that were quarantined for one reason, with what one of them had in the field at fault."""
+
+    reason: str
+    field: str
+    """The field at fault; empty where it is the record as a whole."""
+    value: str
+    """What the first of them had there, as it came, cut; empty where there is nothing to show."""
+    records: int
+
+    def __str__(self) -> str:
+        about = f"{self.field}: " if self.field else ""
+        value = self.value if len(self.value) <= _QUOTED else f"{self.value[: _QUOTED - 1]}…"
+        such = f", e.g. '{value}'" if self.value else ""
+        return f"{about}{self.reason}{such}, {self.records:,} record{'' if self.records == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
 class IngestSummary:
     """What an ingest did."""
 
@@ -43,6 +96,10 @@ class IngestSummary:
     """Quarantined records by reason."""
     quarantine: Path | None
     """The file that holds them."""
+    examples: Sequence[Example] = ()
+    """The same by field too, each with a value: what people need to mend their logs."""
+    limit: Most | None = None
+    """How many were to be quarantined at most."""
 
     read: int = field(init=False)
     landed: int = field(init=False)
@@ -57,6 +114,13 @@ class IngestSummary:
     def nothing_read(self) -> bool:
         """Whether there was nothing that could be read: every input was left out or is empty, or there was none."""
         return all(each.notice or (each.format in {"tar", "zip"} and not each.read) for each in self.inputs)
+
+    @property
+    def failed(self) -> bool:
+        """Whether every record was quarantined, or more than ``max_quarantined`` allows; the others have landed."""
+        if self.read and self.quarantined == self.read:
+            return True
+        return self.limit is not None and self.limit.exceeded(self.quarantined, self.read)
 
 
 def custody(

@@ -25,7 +25,7 @@ _FILE = "ingest/erased.sql"
 
 
 def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Take the mark of a conflict from the ``known`` candidates that are events whose personal data was replaced.
+    """Take the mark of a conflict from those ``matches`` that are events whose personal data was replaced.
 
     Without the lake's key they cannot be told, and stay conflicts: no lost key keeps a lake from taking events.
     """
@@ -38,8 +38,8 @@ def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None
     renamed = statement(_FILE, "renamed")
     connection.execute(renamed.text, renamed.bind(dict(names.values)))
     others = [
-        seq
-        for seq, *texts in rows(connection, statement(_FILE, "renamed_texts").text)
+        number
+        for number, *texts in rows(connection, statement(_FILE, "renamed_texts").text)
         if not (_is_erased(names, *texts[:2]) and _is_erased(names, *texts[2:]))
     ]
     excused = statement(_FILE, "excused")

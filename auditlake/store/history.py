@@ -21,6 +21,9 @@ from auditlake.ledger.book import LEAF_KEY
 from auditlake.store.durable import write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
 
+EXACT = "auditlake-exact"
+"""The application whose version is the first batch of a lake in which every number is as it came. Earlier batches are
+compared also with what the versions that made them would have made of a record."""
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
 

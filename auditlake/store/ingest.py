@@ -29,6 +29,7 @@ from auditlake.sources.archive import Archive
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.opening import UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
@@ -36,7 +37,7 @@ from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.dayfile import data_file, write_rows
 from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.erased import excuse_erased
-from auditlake.store.history import keeps_quarantine
+from auditlake.store.history import EXACT, keeps_quarantine
 from auditlake.store.layout import Layout
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
@@ -167,9 +168,12 @@ class _Run:
         self._seq = 0
         self._load = Load()
         self._unidentified = False
+        self._spelled_before = False
         self._staged = Staged(connection)
         for name in ("places", "digests"):
             self._run("ingest/stage.sql", name)
+        for name in ("earlier", "earlier_digests"):
+            self._run("ingest/numbers.sql", name)
 
     def close(self) -> None:
         """Let go of the inputs and the draft."""
@@ -241,23 +245,25 @@ class _Run:
         if not load.batches:
             return
         mapped = stage(self._connection, load, self._options.event_types)
-        for seq, reason, detail in mapped.refused:
-            index, batch, i = load.find(seq)
-            self._refuse(index, _rejected(batch, i, reason, detail, self._options.max_record))
+        for refusal in mapped.refused:
+            index, batch, i = load.find(refusal.seq)
+            self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
         if mapped.rows["event_id"].null_count:
             self._digest_unidentified(load, mapped.rows)
         self._staged.add(mapped.rows)
-        self._connection.register("new_places", load.places())
-        self._run("ingest/stage.sql", "keep_places")
-        self._connection.unregister("new_places")
+        if len(mapped.earlier):
+            self._spelled_before = True
+            self._keep("ingest/numbers.sql", "keep_earlier", "arriving", mapped.earlier)
+        self._keep("ingest/stage.sql", "keep_places", "new_places", load.places())
 
     def _digest_unidentified(self, load: Load, rows: pa.Table) -> None:
         self._unidentified = True
-        self._connection.register("raws", load.raws())
         self._connection.register("unidentified", rows.select(["seq", "event_id"]))
-        self._run("ingest/stage.sql", "keep_digests", {"source": load.source})
+        self._keep("ingest/stage.sql", "keep_digests", "raws", load.raws(), {"source": load.source})
+        if (before := load.earlier_raws()) is not None:
+            self._spelled_before = True
+            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": load.source})
         self._connection.unregister("unidentified")
-        self._connection.unregister("raws")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
         """Quarantine a record of an input."""
@@ -275,7 +281,7 @@ class _Run:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
-            snapshot = delta.read_snapshot(self._layout, applications=advance.to)
+            snapshot = delta.read_snapshot(self._layout, applications={*advance.to, EXACT})
             advance.check(snapshot)
             self._decide(snapshot)
             lost = self._lost()
@@ -304,6 +310,9 @@ class _Run:
         if self._unidentified:
             self._run("ingest/land.sql", "identified")
         self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
+        if self._spelled_before:
+            self._run("ingest/land.sql", "earlier_identified")
+        self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
 
     def _decide(self, snapshot: delta.Snapshot) -> None:
         """Find the candidates that do not land: known to the lake, or not the first of their id."""
@@ -311,10 +320,11 @@ class _Run:
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
         view_events(self._connection, delta.file_paths(self._layout, known))
-        for name in ("repeated", "matches", "known"):
-            self._run("ingest/land.sql", name)
+        for name in ("repeated", "matches"):
+            self._run("ingest/land.sql", name, {"exact_since": snapshot.transactions.get(EXACT)})
         excuse_erased(self._connection, self._layout)
-        self._run("ingest/land.sql", "losers")
+        for name in ("known", "losers"):
+            self._run("ingest/land.sql", name)
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """How many records of each input do not land, as conflicts and as duplicates."""
@@ -328,15 +338,17 @@ class _Run:
         part = statement("ingest/land.sql", "conflicting")
         values = {"first": reading.first, "behind": reading.first + reading.summary.read}
         table = self._connection.sql(part.text, params=values).to_arrow_table()
-        seqs, lines, offsets, lengths = (column.to_numpy() for column in table.columns)
+        *places, ids = table.columns
+        seqs, lines, offsets, lengths = (column.to_numpy() for column in places)
         if reading.summary.format == "parquet":
             raws = self._rows_again(reading, seqs - reading.first)
         else:
             raws = reading.stream.reread(offsets, lengths)
-        for seq, line, offset, data in zip(seqs, lines, offsets, raws, strict=True):
+        for seq, line, offset, event_id, data in zip(seqs, lines, offsets, ids, raws, strict=True):
             record, most = int(seq) - reading.first, self._options.max_record
             refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
-            self._quarantine.add(reading.summary.name, refused)
+            told = replace(refused, field="event_id", value=cut(event_id.as_py()))
+            self._quarantine.add(reading.summary.name, told)
         reading.stream.pause()
 
     def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
@@ -370,7 +382,7 @@ class _Run:
             self._count(index, landed=landed, duplicates=duplicates, quarantined=quarantined)
 
     def _strict_error(self) -> AuditLakeError:
-        counts = ", ".join(f"{count} x {reason}" for reason, count in sorted(self._quarantine.reasons.items()))
+        counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))
         message = f"strict: nothing was landed, since {self._quarantine.records} records cannot become events: {counts}"
         return StrictIngestError(message, hint="; ".join(self._quarantine.first))
 
@@ -383,14 +395,22 @@ class _Run:
         nothing = not landed and not transactions
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
-            return IngestSummary(summaries, snapshot.version, None, dict(self._quarantine.reasons), target)
+            return self._summary(summaries, snapshot.version, None, target)
         batch = allocate_batch(self._layout, snapshot.version)
         files = self._write(batch, now, landed) if landed else ()
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
+        if EXACT not in snapshot.transactions:
+            transactions = {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
         version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
-        return IngestSummary(summaries, version, batch, dict(self._quarantine.reasons), target)
+        return self._summary(summaries, version, batch, target)
+
+    def _summary(
+        self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
+    ) -> IngestSummary:
+        said = self._quarantine
+        return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
 
     def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
         """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
@@ -430,6 +450,14 @@ class _Run:
 
     # SQL
 
+    def _keep(
+        self, file: str, name: str, view: str, table: pa.Table, values: Mapping[str, object] | None = None
+    ) -> None:
+        """Run a statement that reads a table of Arrow."""
+        self._connection.register(view, table)
+        self._run(file, name, values)
+        self._connection.unregister(view)
+
     def _run(self, file: str, name: str, values: Mapping[str, object] | None = None) -> None:
         part = statement(file, name)
         self._connection.execute(part.text, part.bind(dict(values or {})) or None)
@@ -464,7 +492,7 @@ def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
             yield batch
 
 
-def _rejected(batch: Batch, i: int, reason: str, detail: str, max_record: int) -> Rejected:
-    return reject(
-        int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]), reason, detail, batch.raw(i), max_record
-    )
+def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:
+    place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
+    refused = reject(*place, refusal.reason, refusal.detail, batch.raw(i), max_record)
+    return replace(refused, field=refusal.field, value=refusal.value)

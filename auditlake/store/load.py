@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from auditlake.sources.model import Batch
+from auditlake.sources.model import Batch, Ints
 
 _ROWS_A_SLICE = 8_192
 """Small slices, so that DuckDB's threads share the work evenly."""
@@ -63,7 +63,7 @@ class Load:
     def __len__(self) -> int:
         return self._records
 
-    def table(self, only: Sequence[int] | None = None) -> Any:
+    def table(self, only: Sequence[int] | Ints | None = None) -> Any:
         """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work.
 
         Args:
@@ -74,18 +74,44 @@ class Load:
         table = pa.table({"record": seqs, "text": texts})
         if only is not None:
             table = table.filter(pa.array(np.isin(seqs, only)))
-        return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+        return _sliced(table)
 
     def raws(self) -> Any:
-        """``record``, ``text`` that begins with the record's raw bytes, and how many bytes those are."""
-        texts = [
-            batch.text if batch.originals is None else pa.array(map(bytes.decode, batch.originals), pa.large_string())
-            for batch in self.batches
-        ]
-        lengths = np.concatenate([batch.lengths for batch in self.batches])
-        columns = {"record": self.seqs(), "text": pa.chunked_array(texts, pa.large_string()), "byte_length": lengths}
-        table = pa.table(columns)
-        return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+        """``record``, ``text`` that begins with the bytes that an id is made from, and how many bytes those are."""
+        texts, lengths = [], []
+        for batch in self.batches:
+            made = batch.text if batch.originals is None else pa.array(
+                [(batch.header + each).decode() for each in batch.originals], pa.large_string()
+            )  # fmt: skip
+            texts.append(made)
+            lengths.append(batch.lengths + len(batch.header))
+        columns = {"record": self.seqs(), "text": pa.chunked_array(texts, pa.large_string())}
+        return _sliced(pa.table({**columns, "byte_length": np.concatenate(lengths)}))
+
+    def earlier_raws(self) -> Any:
+        """The same of the records from other bytes of which an earlier version made the id; None if there are none."""
+        found: dict[int, bytes] = {}
+        for batch, base in zip(self.batches, self._bases, strict=True):
+            if batch.header and batch.originals is not None:
+                found |= zip((batch.records + base).tolist(), batch.originals, strict=True)
+            found |= {int(batch.records[i]) + base: text for i, text in batch.earlier.items()}
+        if not found:
+            return None
+        texts = pa.array(list(found.values()), pa.large_binary()).cast(pa.large_string())
+        lengths = np.fromiter(map(len, found.values()), np.int64, len(found))
+        return _sliced(pa.table({"record": np.array(list(found), np.int64), "text": texts, "byte_length": lengths}))
+
+    def earlier_texts(self) -> Any:
+        """``record`` and ``text`` of records of which an earlier version read other JSON; None if there are none."""
+        found = {
+            int(batch.records[i]) + base: text
+            for batch, base in zip(self.batches, self._bases, strict=True)
+            for i, text in batch.earlier.items()
+        }
+        if not found:
+            return None
+        texts = pa.array(list(found.values()), pa.large_binary()).cast(pa.large_string())
+        return _sliced(pa.table({"record": np.array(list(found), np.int64), "text": texts}))
 
     def places(self) -> Any:
         """Where each record stands in its input."""
@@ -93,3 +119,7 @@ class Load:
         for name in ("lines", "offsets", "lengths"):
             columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])
         return pa.table(columns)
+
+
+def _sliced(table: Any) -> Any:
+    return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)

@@ -2,7 +2,8 @@
 
 One file per ingest that had any, JSON lines, named by the SHA-256 of its content: the same ingest run again writes the
 same file. Keys: ``input``, ``line``, ``offset`` (of the decompressed stream), ``length``, ``reason``, ``detail``,
-``encoding`` (``utf-8`` or ``base64``), ``data``, and ``sha256`` of the whole where ``data`` is only its beginning.
+``encoding`` (``utf-8`` or ``base64``), ``data``, ``field`` and ``value`` (what is at fault, as it came, cut; absent
+where it is the record as a whole), and ``sha256`` of the whole where ``data`` is only its beginning.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from typing import Any
 import orjson
 
 from auditlake.sources.model import Rejected
+from auditlake.sources.refused import shown
+from auditlake.store.custody import Example
 from auditlake.store.durable import FILE_MODE
+
+_EXAMPLES = 100
+"""So many fields are told apart: whoever makes up fields does not fill the memory."""
 
 
 class Quarantine:
@@ -27,6 +33,7 @@ class Quarantine:
         self.draft = folder / "quarantine.jsonl"
         self.reasons: Counter[str] = Counter()
         """How many records for each reason."""
+        self._examples: dict[tuple[str, str], tuple[str, int]] = {}
         self._file = os.fdopen(os.open(self.draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
         self._digest = hashlib.sha256()
         self.first: list[str] = []
@@ -43,9 +50,24 @@ class Quarantine:
         self._file.write(line)
         self._digest.update(line)
         self.reasons[rejected.reason] += 1
+        self._exemplify(rejected)
         if len(self.first) < 5:
             detail = f" ({rejected.detail})" if rejected.detail else ""
             self.first.append(f"{name}:{rejected.line}: {rejected.reason}{detail}")
+
+    def _exemplify(self, rejected: Rejected) -> None:
+        key = (rejected.reason, rejected.field)
+        if key not in self._examples and len(self._examples) >= _EXAMPLES:
+            key = (rejected.reason, "")
+        value, records = self._examples.get(key, ("", 0))
+        value = value or rejected.value or ("" if rejected.field else shown(rejected))
+        self._examples[key] = (value, records + 1)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Each reason with its fields, how many records have it, and a value, the most frequent first."""
+        found = [Example(*key, *told) for key, told in self._examples.items()]
+        return tuple(sorted(found, key=lambda each: (-each.records, each.field, each.reason)))
 
     def abandon(self) -> None:
         """Let go of the draft; nothing happens if it is closed already."""
@@ -72,6 +94,8 @@ def _entry(name: str, rejected: Rejected) -> dict[str, Any]:
         entry |= {"encoding": "utf-8", "data": rejected.data.decode("utf-8")}
     except UnicodeDecodeError:
         entry |= {"encoding": "base64", "data": base64.b64encode(rejected.data).decode("ascii")}
+    if rejected.field:
+        entry |= {"field": rejected.field, "value": rejected.value}
     if rejected.sha256 is not None:
         entry["sha256"] = rejected.sha256
     return entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from auditlake.store.custody import Most
 from auditlake.store.durable import write_whole
 from auditlake.store.history import last_batch
 from auditlake.store.layout import Layout
@@ -27,6 +28,8 @@ class IngestOptions:
     """Land nothing if anything would be quarantined."""
     wait_seconds: float = LOCK_SECONDS
     """How long to wait while another process writes."""
+    most: Most | None = None
+    """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
 
 
 def allocate_batch(layout: Layout, version: int) -> int:

@@ -78,6 +78,8 @@ from (values
   ('quarantine', 'detail', 'varchar', 'more about that'),
   ('quarantine', 'encoding', 'varchar', 'of data: utf-8 or base64'),
   ('quarantine', 'data', 'varchar', 'the record as it came, or its beginning'),
+  ('quarantine', 'field', 'varchar', 'the field at fault; null where it is the record as a whole'),
+  ('quarantine', 'value', 'varchar', 'what came in that field, perhaps cut'),
   ('ledger', 'number', 'bigint', 'its place in the ledger, from 0'),
   ('ledger', 'kind', 'varchar', 'what was recorded: append, rewrite, delete, erase, hold, policy-change and others'),
   ('ledger', 'recorded', 'timestamptz', 'when'),

@@ -61,5 +61,6 @@ from _ledger;
 
 -- name: quarantine()
 -- Records that could not become events, with their bytes where the principal may see those.
--- returns: file, input, line, byte_offset, bytes, reason, detail, encoding, data
+-- returns: file, input, line, byte_offset, bytes, reason, detail, encoding, data, field,
+--          value
 from _quarantine;

@@ -1,10 +1,10 @@
--- Which of the conflicts that sql/ingest/land.sql found in `known` are events whose personal data was replaced meanwhile.
+-- Which of the conflicts that sql/ingest/land.sql found in `matches` are events whose personal data was replaced meanwhile.
 
 -- name: conflicts()
 -- How many candidates bring a known id with other content.
 -- returns: records
 select count(*) as records
-from known
+from matches
 where conflicts;
 
 -- name: renamed($inner_key, $outer_key, $check_key)
@@ -13,23 +13,23 @@ where conflicts;
 create or replace temp table renamed as
 with pairs as (
   select
-    candidates.seq,
-    candidates.details,
+    sought.seq,
+    sought.details,
     events.details as known_details,
-    candidates.metadata,
+    sought.metadata,
     events.metadata as known_metadata,
-    [candidates.user_id, candidates.ip_address, candidates.session_id] as fields,
+    [sought.user_id, sought.ip_address, sought.session_id] as fields,
     [events.user_id, events.ip_address, events.session_id] as known_fields
-  from known
-  join candidates on known.seq = candidates.seq
+  from matches
+  join sought on matches.seq = sought.seq and matches.was_spelled_so = sought.was_spelled_so
   join events
-    on candidates.source = events.source and candidates.event_id = events.event_id
-  where known.conflicts
-    and candidates.event_type is not distinct from events.event_type
-    and candidates."timestamp" is not distinct from events."timestamp"
-    and candidates.action is not distinct from events.action
-    and candidates.resource is not distinct from events.resource
-    and candidates.status is not distinct from events.status
+    on sought.source = events.source and sought.event_id = events.event_id
+  where matches.conflicts
+    and sought.event_type is not distinct from events.event_type
+    and sought."timestamp" is not distinct from events."timestamp"
+    and sought.action is not distinct from events.action
+    and sought.resource is not distinct from events.resource
+    and sought.status is not distinct from events.status
 ),
 
 bodies as (
@@ -48,7 +48,7 @@ named as (
   from bodies
 )
 
-select seq, details, known_details, metadata, known_metadata
+select row_number() over () as number, seq, details, known_details, metadata, known_metadata
 from named
 where len(list_filter(
   [1, 2, 3],
@@ -57,18 +57,19 @@ where len(list_filter(
 
 -- name: renamed_texts()
 -- Those of them whose JSON differs, for a parser to judge.
--- returns: seq, details, known_details, metadata, known_metadata
-select seq, details, known_details, metadata, known_metadata
+-- returns: number, details, known_details, metadata, known_metadata
+select number, details, known_details, metadata, known_metadata
 from renamed
 where details is distinct from known_details
   or metadata is distinct from known_metadata;
 
 -- name: excused($others)
--- What is the event that is there is no conflict but a duplicate; $others are those that the parser judged otherwise.
-update known
+-- What is the event that is there is no conflict but a duplicate; $others are those pairs that the parser judged
+-- otherwise, by number.
+update matches
 set conflicts = false
 where seq in (
   select seq
   from renamed
-  where not list_contains(cast($others as bigint[]), seq)
+  where not list_contains(cast($others as bigint[]), number)
 );

@@ -27,6 +27,22 @@ select
 from digests
 left join occurrences on digests.seq = occurrences.seq;
 
+-- name: earlier_identified()
+-- The ids that an earlier version would have made, by the same rule from other bytes.
+create or replace table earlier_identified as
+with occurrences as (
+  select
+    earlier_digests.*,
+    row_number() over (partition by bounds.input, digest order by seq) as occurrence
+  from earlier_digests
+  asof join bounds on earlier_digests.seq >= bounds.first_seq
+)
+
+select
+  seq,
+  sha256(source || chr(10) || digest || chr(10) || occurrence) as event_id
+from occurrences;
+
 -- name: candidates()
 -- Everything that is `staged`, with its id.
 create or replace temp view candidates as
@@ -66,6 +82,39 @@ select
   source
 from staged;
 
+-- name: sought()
+-- What the lake may have of the candidates: what they are now, and what an earlier version would have made of them.
+create or replace temp view sought as
+select *, false as was_spelled_so
+from candidates
+union all
+select
+  candidates.seq,
+  coalesce(earlier.event_id, earlier_identified.event_id, candidates.event_id) as event_id,
+  coalesce(earlier.event_type, candidates.event_type) as event_type,
+  coalesce(earlier."timestamp", candidates."timestamp") as "timestamp",
+  if(earlier.seq is null, candidates.user_id, earlier.user_id) as user_id,
+  if(earlier.seq is null, candidates.action, earlier.action) as action,
+  if(earlier.seq is null, candidates.resource, earlier.resource) as resource,
+  if(earlier.seq is null, candidates.status, earlier.status) as status,
+  if(earlier.seq is null, candidates.details, earlier.details) as details,
+  if(earlier.seq is null, candidates.metadata, earlier.metadata) as metadata,
+  if(earlier.seq is null, candidates.session_id, earlier.session_id) as session_id,
+  if(earlier.seq is null, candidates.ip_address, earlier.ip_address) as ip_address,
+  candidates.source,
+  true as was_spelled_so
+from candidates
+left join earlier on candidates.seq = earlier.seq
+left join earlier_identified on candidates.seq = earlier_identified.seq
+where earlier.seq is not null
+  or earlier_identified.seq is not null;
+
+-- name: sought_as_they_are()
+-- The same where an earlier version would have made nothing else of them.
+create or replace temp view sought as
+select *, false as was_spelled_so
+from candidates;
+
 -- name: repeated()
 -- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
 create or replace temp table repeated as
@@ -80,39 +129,44 @@ having count(*) > 1;
 -- returns: event_date
 select distinct event_date
 from events
-semi join candidates
-  on events.source = candidates.source and events.event_id = candidates.event_id
+semi join sought
+  on events.source = sought.source and events.event_id = sought.event_id
 order by event_date;
 
--- name: matches()
+-- name: matches($exact_since)
 -- Candidates beside what the lake has under their id: the same event again, or another one. `events` shows only the days
--- that `known_days` gave.
+-- that `known_days` gave. Only batches before $exact_since hold what an earlier version made.
 create or replace temp table matches as
 select
-  candidates.seq,
-  candidates.event_type is distinct from events.event_type
-  or candidates."timestamp" is distinct from events."timestamp"
-  or candidates.user_id is distinct from events.user_id
-  or candidates.action is distinct from events.action
-  or candidates.resource is distinct from events.resource
-  or candidates.status is distinct from events.status
-  or candidates.details is distinct from events.details
-  or candidates.metadata is distinct from events.metadata
-  or candidates.session_id is distinct from events.session_id
-  or candidates.ip_address is distinct from events.ip_address as conflicts
-from candidates
+  sought.seq,
+  sought.was_spelled_so,
+  sought.event_type is distinct from events.event_type
+  or sought."timestamp" is distinct from events."timestamp"
+  or sought.user_id is distinct from events.user_id
+  or sought.action is distinct from events.action
+  or sought.resource is distinct from events.resource
+  or sought.status is distinct from events.status
+  or sought.details is distinct from events.details
+  or sought.metadata is distinct from events.metadata
+  or sought.session_id is distinct from events.session_id
+  or sought.ip_address is distinct from events.ip_address as conflicts
+from sought
 join events
-  on candidates.source = events.source and candidates.event_id = events.event_id;
+  on sought.source = events.source and sought.event_id = events.event_id
+where not was_spelled_so
+  or coalesce(events.batch < $exact_since, $exact_since is null);
 
 -- name: known()
 -- Each of them once: the same event again is a duplicate, another event is a conflict. Another program may have put an id
--- there twice; one that is the same is enough. (In the statement above this would take memory from the join.)
+-- there twice; one that is the same is enough. (In the statement above this would take memory from the join.) What an
+-- earlier version would have made of a candidate only shows that the lake has it, never that the lake has another event.
 create or replace temp table known as
 select
   seq,
   bool_and(conflicts) as conflicts
 from matches
-group by seq;
+group by seq
+having not bool_and(conflicts and was_spelled_so);
 
 -- name: losers()
 -- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest.
@@ -164,10 +218,11 @@ order by all;
 -- name: conflicting($first, $behind)
 -- The records of one input, from $first to before $behind, that bring another event under a known id, and where they
 -- stand.
--- returns: seq, line, byte_offset, byte_length
-select places.seq, line, byte_offset, byte_length
+-- returns: seq, line, byte_offset, byte_length, event_id
+select places.seq, line, byte_offset, byte_length, event_id
 from losers
 join places on losers.seq = places.seq
+join candidates on losers.seq = candidates.seq
 where conflicts
   and losers.seq >= $first
   and losers.seq < $behind

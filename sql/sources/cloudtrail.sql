@@ -48,7 +48,7 @@ unwrapped as (
     case when left(envelope[3], 1) not in ('{', '[', '') then envelope[3] end as envelope_time,
     case
       when envelope_reason is not null then null
-      when envelope[1] is not null then envelope[1]
+      when envelope[1] is not null then inner_json(envelope[1])
       else text
     end as event
   from inspected

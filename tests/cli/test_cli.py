@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import auditlake
 from auditlake.errors import ReportError
 from tests.cli.conftest import Run
 
@@ -376,6 +377,79 @@ def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) 
     assert refused["reasons"] == {"exported from another source": 10}
 
 
+ODD = (
+    '{"event_id":"x1","event_type":"login","timestamp":"2026-11-01T00:00:00.123456Z","user_id":"=cmd()","action":"",'
+    '"resource":"\'=x","status":"a\\rb","details":{"a":1.10,"b":"x\\ny"},"session_id":"\\u001b[31m\\u0000 z "}',
+    '{"event_id":"=x2","event_type":"login","timestamp":"2026-11-01T00:00:01Z","user_id":"\'quoted\'","action":"\'\'=d",'
+    '"details":"text","metadata":5}',
+    '{"event_id":"x3","event_type":"login","timestamp":"2026-11-01T00:00:02Z","details":[1e400],"metadata":true,'
+    '"user_id":"say \\"\\" hi, \\"x\\"","resource":""}',
+)  # fmt: skip
+
+
+def test_exports_come_back(run: Run, tmp_path: Path) -> None:
+    """What a lake gives as CSV, Parquet or JSON lines is the same events again, there and in another lake."""
+    run("init")
+    file = tmp_path / "odd.jsonl"
+    file.write_text("".join(line + "\n" for line in ODD))
+    assert run("ingest", file, "--strict").code == 0
+    out = tmp_path / "export"
+    query = "select * from events where source = 'auditlake'"
+    exports = {
+        "events.csv": ("events", "--source", "auditlake", "--format", "csv", "--quote-empty"),
+        "events.jsonl": ("events", "--source", "auditlake", "--format", "jsonl"),
+        "sql.csv": ("sql", query, "--format", "csv", "--quote-empty"), "sql.jsonl": ("sql", query, "--format", "jsonl"),
+        "sql.parquet": ("sql", query, "--out", tmp_path / "sql.parquet"),
+    }  # fmt: skip
+    lake = auditlake.open(tmp_path / "lake")
+    every = "select * exclude (ingested_at) from events where source = 'auditlake' order by event_id"
+    for name, words in exports.items():
+        out = tmp_path / name
+        done = run(*words)
+        assert done.code == 0
+        if name != "sql.parquet":
+            out.write_bytes(done.out.encode())
+        again = lake.ingest(out, strict=True)
+        other = auditlake.create(tmp_path / f"from-{name}")
+        assert (again.landed, again.duplicates, other.ingest(out, strict=True).landed) == (0, 3, 3)
+        assert other.sql(every).fetchall() == lake.sql(every).fetchall()
+
+
+def test_quarantine_is_told_with_a_value(run: Run, events: Path, tmp_path: Path) -> None:
+    """Each reason has its field and a value, escaped and cut; the exit code is 1 if all, or more than allowed, is."""
+    run("init")
+    bad = tmp_path / "bad.jsonl"
+    line = '{"event_type":"login","timestamp":%s}\n'
+    bad.write_text(
+        line % '"yester\\u001bday"' * 3 + line.replace("login", "logon" * 100) % '"2026-11-01T00:00:00Z"' + "{broken\n"
+        + line.replace("}", ',"action":{"a":1.50}}') % '"2026-11-01T00:00:00Z"' + "no log at all\n"
+    )  # fmt: skip
+    told = run("ingest", bad)
+    said = run("ingest", bad, events, "--json")
+
+    assert told.code == 1
+    assert "timestamp: not a time, e.g. 'yester\\u001bday', 3 records" in told.out
+    assert "not valid JSON, e.g. '{broken', 2 records" in told.out
+    assert "action: an object or array where text belongs, e.g. '{\"a\":1.50}', 1 record" in told.out
+    assert "no log at all" not in told.out + told.err
+    assert max(map(len, told.out.splitlines())) < 200
+    assert (said.code, said.json["failed"], said.json["landed"]) == (0, False, 10)
+    first = {"reason": "not a time", "field": "timestamp", "value": "yester\x1bday", "records": 3}
+    assert said.json["examples"][0] == first
+    kept = [json.loads(each) for each in Path(said.json["quarantine"]).read_text().splitlines()]
+    assert [(each["field"], each["value"]) for each in kept if each["reason"] == "not a time"] == [
+        ("timestamp", "yester\x1bday")
+    ] * 3
+    assert max(len(each.get("value", "")) for each in kept) == 200
+
+    codes = [
+        run("ingest", bad, events, "--max-quarantined", most).code for most in ("7", "6", "41.2%", "41%", "x", "101%")
+    ]
+    assert codes == [0, 1, 0, 1, 2, 2]
+    summary = auditlake.open(tmp_path / "lake").ingest(bad, events, max_quarantined="5%")
+    assert (summary.failed, summary.duplicates) == (True, 10)
+
+
 def test_csv_on_a_terminal_is_harmless(events: Path, tmp_path: Path) -> None:
     """On a terminal, CSV too shows control characters of events instead of sending them."""
     file = tmp_path / "hostile.jsonl"
@@ -430,7 +504,7 @@ def test_many_conflicting_files_need_few_descriptors(tmp_path: Path) -> None:
                 json.dumps(event | {"event_id": f"{i}", "user_id": user}) + "\n"
             )
     first, second = (f"{command} ingest {tmp_path / folder} --json" for folder in ("a", "b"))
-    script = f"ulimit -n 100; {command} init && {first} && {second}"
+    script = f"ulimit -n 100; {command} init && {first} && {second}; test $? = 1"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
 
     assert '"id_conflict": 120' in done.stdout

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
+from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import click
 import pyarrow.parquet as pq
 import pytest
 
 import auditlake
 from auditlake.cli import main
-from auditlake.cli.export import guarded
 from auditlake.cli.xlsx import workbook
+from auditlake.events.guard import guarded, unguarded
 
 HOSTILE = "=cmd|' /C calc'!A0"
 
@@ -68,7 +71,18 @@ def test_csv(run) -> None:
 
     assert rows == [["'=head", "n", "nothing", "minus"], [f"'{HOSTILE}", "-5", "", "'-x"]]
     assert raw == [["=head", "n", "nothing", "minus"], [HOSTILE, "-5", "", "-x"]]
-    assert all(guarded(text, raw=False) == f"'{text}" for text in ("=a", "+a", "-a", "@a", "\ta", "\ra", "\na", "＝a"))
+    formulas = ("=a", "+a", "-a", "@a", "\ta", "\ra", "\na", "＝a", "'=a", "''@a")
+    assert all(guarded(text) == f"'{text}" for text in formulas)
+    assert all(unguarded(guarded(text)) == text for text in (*formulas, "'a'", "'", "", "a=b"))
+
+
+def test_csv_keeps_every_character(run) -> None:
+    """In a pipe control characters are data, a lone carriage return is quoted, and NULL is told from an empty text."""
+    query = "select chr(27) || '[31mred' as c, 'a' || chr(13) || 'b' as r, null as n, '' as e, 1.50 as d"
+
+    assert run("sql", query, "--format", "csv")[1] == b'c,r,n,e,d\n\x1b[31mred,"a\rb",,,1.50\n'
+    assert run("sql", query, "--format", "csv", "--quote-empty")[1] == b'c,r,n,e,d\n\x1b[31mred,"a\rb",,"",1.50\n'
+    assert run("sql", "select null as n", "--format", "csv")[1] == b'n\n""\n'
 
 
 def test_json(run) -> None:
@@ -99,23 +113,45 @@ def test_files(run, tmp_path: Path) -> None:
         for part in archive.namelist():
             ET.fromstring(archive.read(part))
         sheet = archive.read("xl/worksheets/sheet1.xml").decode()
-    assert "<c><v>42</v></c>" in sheet
-    assert f'<c t="inlineStr"><is><t xml:space="preserve">{HOSTILE}</t></is></c>' in sheet
+    assert '<c r="A2"><v>42</v></c>' in sheet
+    assert f'<c r="B2" t="inlineStr"><is><t>{HOSTILE}</t></is></c>' in sheet
     assert "<f>" not in sheet
     assert (
         (tmp_path / "a.md").read_text().startswith("| n | t | big | yes | no |\n|---|---|---|---|---|\n| 42 | =cmd\\|")
     )
 
 
-def test_workbook() -> None:
-    """The same rows give the same bytes; what XML has no room for is replaced."""
-    rows = [["a\x00b", 1.5], ["<&>", None], [True, 7]]
+def test_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows give the same bytes: dates are dates, text is text, the heading stays and filters, columns fit."""
+    at = datetime(2026, 11, 1, 0, 0, 0, 500_000, UTC)
+    rows = [
+        ["a\x00b\ud800", 1.5, at],
+        ["_x0041_", None, date(2026, 11, 2)],
+        [True, 7, at.replace(year=1850)],
+        ["=1+1", 0, None],
+    ]
+    headings = ["x", "y", "when it happened"]
 
-    assert workbook(["x", "y"], rows) == workbook(["x", "y"], rows)
-    with zipfile.ZipFile(io.BytesIO(workbook(["x", "y"], rows))) as archive:
+    assert workbook(headings, rows) == workbook(headings, rows)
+    with zipfile.ZipFile(io.BytesIO(workbook(headings, rows))) as archive:
         text = archive.read("xl/worksheets/sheet1.xml").decode()
-    assert "a\ufffdb" in text
-    assert "&lt;&amp;&gt;" in text
+        styles = archive.read("xl/styles.xml").decode()
+    assert re.findall(r'<c r="(..)"[^>]*><is><t[^>]*>([^<]*)<', text)[3:] == [
+        ("A2", "a_x0000_b\ufffd"), ("A3", "_x005F_x0041_"), ("C4", "1850-11-01 00:00:00.500000+00:00"), ("A5", "=1+1"),
+    ]  # fmt: skip
+    assert '<c r="C2" s="2"><v>46327.000005787' in text
+    assert '<c r="C3" s="3"><v>46328</v></c>' in text
+    assert "yyyy-mm-dd hh:mm:ss.000" in styles
+    assert '<autoFilter ref="A1:C5"/>' in text
+    assert 'state="frozen"' in text
+    assert text.count("customWidth") == 3
+
+    monkeypatch.setattr("auditlake.cli.xlsx.MOST_ROWS", 3)
+    with zipfile.ZipFile(io.BytesIO(workbook(["x"], [[n] for n in range(7)]))) as archive:
+        sheets = [archive.read(f"xl/worksheets/sheet{n}.xml").decode().count("<row") for n in (1, 2, 3)]
+    assert sheets == [4, 4, 2]
+    with pytest.raises(click.ClickException, match="row 1, column 'x': 32,768 characters; a cell holds 32,767"):
+        workbook(["x"], [["a" * 32_768]])
 
 
 def test_terminals_get_no_control_characters(run) -> None:

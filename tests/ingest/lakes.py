@@ -71,6 +71,8 @@ class Kept:
     detail: str
     data: bytes
     sha256: str | None
+    field: str = ""
+    value: str = ""
 
 
 def kept(summary: IngestSummary) -> list[Kept]:

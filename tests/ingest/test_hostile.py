@@ -293,7 +293,7 @@ STRICT = {
 def test_strict(tmp_path: Path, name: str) -> None:
     """Under strict one bad record keeps everything out and leaves no trace; the command line exits with 3."""
     lake, path = made(tmp_path / "lake"), put(tmp_path / "x.jsonl", *GOOD, *STRICT[name])
-    with pytest.raises(StrictIngestError, match="1 records cannot become events: 1 x ") as raised:
+    with pytest.raises(StrictIngestError, match=r"1 records cannot become events: .*, 1 record$") as raised:
         lake.ingest(path, strict=True)
     assert f"{path}:4: " in raised.value.hint
     _untouched(lake)

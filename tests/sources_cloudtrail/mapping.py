@@ -12,6 +12,8 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
+from auditlake.sqlfiles import statement
+
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real" / "cloudtrail"
 COLUMNS = (
@@ -82,6 +84,7 @@ def connection() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute("set timezone = 'UTC'")
     con.execute("set threads = 2")
+    con.execute(statement("ingest/numbers.sql", "inner_numbers_as_they_are").text)
     con.execute("create table input (record bigint, text varchar)")
     return con
 

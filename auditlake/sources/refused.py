@@ -1,0 +1,97 @@
+"""Why a record is refused, with the field that is at fault and its value as it came: what people need to mend it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from auditlake.events.exact import parse, write
+from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
+
+SHOWN = 200
+"""How many characters are kept of a value."""
+
+_FIELDS = {
+    "event_type is missing": "event_type",
+    "unknown event type": "event_type",
+    "timestamp is missing": "timestamp",
+    "not a time": "timestamp",
+    "a time outside of 1970 to 9998": "timestamp",
+    "exported from another source": "source",
+    "eventTime is missing": "eventTime",
+    "eventName is missing": "eventName",
+    "CloudTrailEvent is not valid JSON": "CloudTrailEvent",
+    "CloudTrailEvent is not a JSON object": "CloudTrailEvent",
+    "CloudTrailEvent has a key twice": "CloudTrailEvent",
+}
+"""Which field each reason is about, where the reason alone says it."""
+_NAMED = frozenset(
+    ("repeated key", "an object or array where text belongs", "an object where text belongs",
+     "an array where text belongs")
+)  # fmt: skip
+"""Reasons whose detail is the field."""
+_TIMES = {"cloudtrail": "eventTime"}
+"""What a source calls the time, where it is not ``timestamp``."""
+
+
+class Refusal(NamedTuple):
+    """A record that is none of ours."""
+
+    seq: int
+    reason: str
+    """One of a few phrases that can be counted."""
+    detail: str
+    """What exactly; may be empty."""
+    field: str
+    """The field at fault; empty where it is the record as a whole."""
+    value: str
+    """The field's value as it came, cut; empty where there is none to show."""
+
+
+def refusal(seq: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = "") -> Refusal:
+    """Say which field is at fault, and with what.
+
+    Args:
+        seq: The record's number.
+        reason: Why it is refused.
+        detail: What exactly.
+        raw: The record's bytes.
+        value: The field's value, where it is known already.
+        source: The mapping that was used.
+    """
+    field = detail if reason in _NAMED else _FIELDS.get(reason, "")
+    if field == "timestamp":
+        field = _TIMES.get(source, field)
+    if value is None:
+        value = _value(raw, field) if field else ""
+    return Refusal(seq, reason, detail, field, cut(value))
+
+
+def beginning(raw: bytes) -> str:
+    """How a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
+    text = raw[: 4 * SHOWN].lstrip()
+    return text.decode("utf-8", "backslashreplace") if text[:1] in {b"{", b"["} else ""
+
+
+def shown(rejected: Rejected) -> str:
+    """How a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
+    if rejected.reason in {WRONG_FIELDS, NOT_CSV, NOT_UTF8}:
+        return cut(rejected.data[: 4 * SHOWN].decode("utf-8", "backslashreplace"))
+    return cut(beginning(rejected.data))
+
+
+def cut(value: str) -> str:
+    """A value of a sane length."""
+    return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
+
+
+def _value(raw: bytes, field: str) -> str:
+    """What a record has in a field: text as it is, anything else as JSON; empty where it has none."""
+    try:
+        found: Any = parse(raw)
+        for step in [field] if isinstance(found, dict) and field in found else field.split("."):
+            found = found.get(step) if isinstance(found, dict) else None
+    except (ValueError, RecursionError):
+        return ""
+    if found is None:
+        return ""
+    return str(found) if isinstance(found, str) else write(found)

@@ -1,0 +1,136 @@
+"""A row of a table as the JSON of an event: what a lake exported comes back as what it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from auditlake.events.schema import CANONICAL_FIELDS
+from auditlake.sources.model import MAX_DEPTH, NOT_A_ROW, NOT_JSON, TOO_DEEP
+from auditlake.sources.strictjson import nesting, why_not_json
+from auditlake.sources.values import NotText, infinite
+
+JSON_COLUMNS = frozenset({"details", "metadata"})
+"""Columns whose text is JSON, as a lake's own Parquet files and exports have it."""
+ADDED = frozenset({"batch", "seq", "salt"})
+"""Columns of a lake's own files that are no reader's business; columns of these names elsewhere are kept."""
+EXPORTED = frozenset({*CANONICAL_FIELDS, "source", "ingested_at"})
+"""The columns that every table of events out of a lake has."""
+OWN = ADDED | EXPORTED
+"""The columns of a lake's own files."""
+
+
+class RefusedError(Exception):
+    """A row that is no record; its arguments are reason and detail."""
+
+
+def told_empty(row: bytes, separator: str) -> set[int]:
+    """Which fields of a row are an empty text between quotes, and not nothing at all."""
+    apart = re.escape(separator)
+    field = re.compile(rf'(?:^|{apart})("(?:[^"]|"")*"|[^{apart}]*)')
+    return {i for i, found in enumerate(field.finditer(row.decode())) if found[1] == '""'}
+
+
+def event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON.
+
+    Raises:
+        RefusedError: With that JSON in it, the record would be nested too deeply.
+    """
+    internal = ADDED if row.keys() >= OWN else frozenset()
+    exported = row.keys() >= EXPORTED
+    return {
+        name: _as_json(value, exported=exported) if name in JSON_COLUMNS else value
+        for name, value in row.items()
+        if name not in internal
+    }
+
+
+def _as_json(value: Any, *, exported: bool) -> Any:
+    """JSON text as that JSON. What a lake exported is always JSON; elsewhere a text or a number is what it says."""
+    if not isinstance(value, str) or not (exported or value.lstrip()[:1] in {"{", "["}):
+        return value
+    data = value.encode("utf-8", "surrogatepass")
+    if data.count(b"[") + data.count(b"{") >= MAX_DEPTH:
+        levels, closed = nesting(data)
+        if closed and levels >= MAX_DEPTH:  # the record itself is one more
+            raise RefusedError(TOO_DEEP, f"{levels + 1} levels, at most {MAX_DEPTH} are allowed")
+    return value if why_not_json(data) else orjson.Fragment(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a row of a Parquet file is no record, with all that it says."""
+
+    reason: str
+    detail: str
+    data: bytes
+    field: str = ""
+    value: str = ""
+
+
+class Writer:
+    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal.
+
+    Args:
+        decodes: Whether bytes may be text; an earlier version had all of them hexadecimal.
+    """
+
+    def __init__(self, *, decodes: bool = True) -> None:
+        self.decoded = False
+        """Whether bytes were taken for text."""
+        self._decodes = decodes
+        self._bad = b""
+
+    def told(self, row: dict[str, Any]) -> bytes | Refused:
+        """The row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so neither has an event."""
+        if self._decodes and (odd := infinite(row)) is not None:
+            place, number = odd
+            return Refused(NOT_JSON, f"{place}: JSON has no {number}", self._content(row), place, number)
+        try:
+            text = self._dumped(event({name: self._text(value) for name, value in row.items()}))
+        except RefusedError as error:
+            return Refused(*error.args, self._content(row))
+        except (TypeError, ValueError) as error:
+            return Refused(NOT_A_ROW, str(error)[:200], self._content(row))
+        if self._bad:
+            field = next((name for name, value in row.items() if value is self._bad), "")
+            shown = self._bad[:60].decode("utf-8", "backslashreplace")
+            return Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, shown)
+        return text
+
+    def _content(self, row: dict[str, Any]) -> bytes:
+        """All that a row says, for people: numbers that JSON has not as JavaScript spells them."""
+        try:
+            text = json.dumps(row, default=self._plain, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            text = repr(row)
+        return text.encode("utf-8", "backslashreplace")
+
+    def _dumped(self, row: dict[str, Any]) -> bytes:
+        return orjson.dumps(row, default=self._plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+
+    def _text(self, value: Any) -> Any:
+        return self._plain(value) if isinstance(value, bytes) else value
+
+    def _plain(self, value: object) -> str:
+        if isinstance(value, orjson.Fragment):
+            return bytes(value.contents).decode()
+        if not isinstance(value, bytes):
+            return value.isoformat() if isinstance(value, datetime) else str(value)
+        if isinstance(value, NotText):
+            self._bad = value
+            return value.decode("utf-8", "backslashreplace")
+        if self._decodes:
+            with suppress(UnicodeDecodeError):
+                text = value.decode()
+                self.decoded = True
+                return text
+        return value.hex()
