@@ -97,7 +97,7 @@ def _found(report: Report) -> dict[str, Any]:
     missing = [each.event_type for each in report.violations if each.kind == "missing_required_type"]
     return {
         "status": report.status,
-        "episodes": report.threshold.episodes,
+        "episodes": report.threshold.episodes if report.threshold else 0,
         "missing": sorted(name for name in missing if name),
         "gaps": kinds["coverage_gap"],
         "total": report.total_events,

@@ -88,6 +88,8 @@ def statistics(
     for answers in evaluate(connection, [(policy, _last_window(policy, as_of)) for policy in policies], policies):
         policy, report = answers.policy, _report(answers, policies)
         governed = sum(by_type.get(name, 0) for name in policy.required_events)
+        assert report.threshold is not None
+        assert report.status_now is not None
         recent = report.threshold.recent_events
         window, threshold = str(policy.window), policy.alert_threshold
         standing.append(PolicyStatistics(policy.id, governed, recent, window, threshold, report.status_now))

@@ -94,7 +94,8 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
         said = each.report
         kinds = [finding.kind for finding in said.violations]
         rows.append((
-            said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
+            said.policy_id, said.status.replace("_", " "), said.total_events,
+            said.threshold and said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
         ))  # fmt: skip
     table(("policy", "verdict", "events", "episodes", "missing", "gaps", "silent"), rows, right=(2, 3, 4, 5, 6))

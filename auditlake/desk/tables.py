@@ -250,6 +250,9 @@ class Tables:
     def _retention(self) -> Iterator[Row]:
         for report in self._reports:
             found = report.retention
+            if found is None:
+                yield {"policy_id": report.policy_id, "status": report.status, "total_events": report.total_events}
+                continue
             yield {
                 "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
                 "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,

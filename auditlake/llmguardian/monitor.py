@@ -176,7 +176,11 @@ class AuditMonitor:
             reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to clear old events: {error}") from error
-        due = {keys.get(each.policy_id, each.policy_id): each.report.retention.due for each in reports}
+        due = {
+            keys.get(each.policy_id, each.policy_id): each.report.retention.due
+            for each in reports
+            if each.report.retention
+        }
         _LOGGER.info("due for deletion, and kept until auditlake deletes by plan: %s", due)
         return {"deleted": 0, "due": due}
 

@@ -11,7 +11,7 @@ from auditlake.reports.model import Status
 from auditlake.reports.page import file_name, style_digest
 from auditlake.reports.words import VERDICTS, Text, count, moment, shown, visible
 
-_RANK = {"violation": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
+_RANK = {"violation": 0, "no_data": 1, "compliant": 2, "error": 3, "critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
 @dataclass(frozen=True, slots=True)

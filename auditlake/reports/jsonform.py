@@ -55,7 +55,7 @@ class ComplianceDocument:
     """``since`` (exclusive) and ``until`` (inclusive)."""
     status: str
     """``violation``, ``compliant`` or ``no_data``."""
-    status_now: str
+    status_now: str | None
     """Whether the threshold is reached at ``as_of``."""
     total_events: int
     """Governed events in the period."""
@@ -65,11 +65,11 @@ class ComplianceDocument:
     """The newest event of each required type up to ``as_of``."""
     violations: list[dict[str, Any]]
     """The findings."""
-    threshold: Mapping[str, Any]
+    threshold: Mapping[str, Any] | None
     """The answer to question 1."""
     coverage: Mapping[str, Any]
     """The answer to question 2, beside its findings."""
-    retention: Mapping[str, Any]
+    retention: Mapping[str, Any] | None
     """The answer to question 3."""
     evidence: Mapping[str, Any]
     """Where the numbers come from."""
@@ -105,12 +105,12 @@ def report_dict(report: Report) -> dict[str, Any]:
         "events_by_type": dict(report.events_by_type),
         "last_seen": {event_type: _instant_or_none(seen) for event_type, seen in report.last_seen.items()},
         "violations": [finding_dict(finding) for finding in report.violations],
-        "threshold": _threshold(report.threshold),
+        "threshold": report.threshold and _threshold(report.threshold),
         "coverage": {
             "max_gap": report.coverage.max_gap,
             "silent_days": [day.isoformat() for day in report.coverage.silent_days],
         },
-        "retention": _retention(report.retention),
+        "retention": report.retention and _retention(report.retention),
         "evidence": _evidence(report.evidence),
     }
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from auditlake.findings.model import NOTHING, Acceptance, Journal
 
-Status = Literal["compliant", "violation", "no_data"]
+Status = Literal["compliant", "violation", "no_data", "error"]
 FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
 
 
@@ -137,16 +137,21 @@ class Report:
     since: datetime
     until: datetime
     status: Status
-    status_now: Status
+    status_now: Status | None
+    """Null where the policy has no threshold."""
     total_events: int
     events_by_type: Mapping[str, int]
     """Every required type, sorted, zero included."""
     last_seen: Mapping[str, datetime | None]
     violations: tuple[Finding, ...]
-    threshold: Threshold
+    threshold: Threshold | None
+    """Null where the policy has no threshold."""
     coverage: CoverageAnswer
-    retention: RetentionAnswer
+    retention: RetentionAnswer | None
+    """Null where the policy has no retention period."""
     evidence: Evidence
+    error: str | None = None
+    """Why the policy could not be judged, in words, where the status is ``error``; None else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,9 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     if any(len(detail.day_counts.get(name, ())) != len(detail.days) for name in names):
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
-    answer = report.threshold
+    answer, kept = report.threshold, report.retention
+    assert answer is not None
+    assert kept is not None
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
     return CompliancePage(
         style_digest=style_digest(),
@@ -221,9 +223,9 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         silent_ranges=words.silent_ranges(report.coverage.silent_days),
         episodes_words=words.episodes_words(report),
         episodes=_episodes(report, detail),
-        retention_words=words.retention_words(report.retention),
+        retention_words=words.retention_words(kept),
         retention=_retention(report),
-        conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts),
+        conflicts=tuple(_conflict(conflict) for conflict in kept.conflicts),
         evidence=_evidence(report),
         queries=tuple(_query(query) for query in report.evidence.queries),
     )
@@ -265,6 +267,7 @@ def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:
 
 def _figures(report: Report) -> tuple[Fact, ...]:
     answer = report.threshold
+    assert answer is not None
     peak = max((day.peak for day in answer.daily_peaks if day.peak is not None), default=None)
     kinds = [finding.kind for finding in report.violations]
     absent, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
@@ -297,6 +300,7 @@ def _figures(report: Report) -> tuple[Fact, ...]:
 
 def _question(report: Report) -> tuple[Fact, ...]:
     answer = report.threshold
+    assert answer is not None
     groups = ", whatever their group" if answer.group_by else ""
     left_out = [
         ("Without a group", answer.ungrouped_events, f"{' or '.join(answer.group_by)} has no value: part of no group"),
@@ -402,6 +406,7 @@ def _sample(event: SampleEvent) -> tuple[Text, ...]:
 
 def _retention(report: Report) -> tuple[Fact, ...]:
     answer = report.retention
+    assert answer is not None
     oldest = None if answer.oldest_event is None else moment(answer.oldest_event)
     return (
         Fact("Retention period", Text(spelled(answer.retention_period))),

@@ -179,7 +179,11 @@ def produce(
         )  # fmt: skip
         detail = None
         if pages:
-            shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
+            shown = (
+                samples(connection, policy, question, SHOWN_EPISODES)
+                if report.threshold and report.threshold.episodes
+                else {}
+            )
             detail = build_detail(answers, report, shown)
         usual = (default_since(policy, question.as_of), question.as_of)
         yield ComplianceReport(report, detail, (question.since, question.until) == usual, ask)

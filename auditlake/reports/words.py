@@ -26,7 +26,12 @@ SHOWN_CHARACTERS = 240
 SHOWN_RANGES = 40
 SHOWN_EPISODES = 200
 """How many episodes a page shows, with samples of their events; the JSON report has all."""
-VERDICTS: dict[Status, str] = {"compliant": "Compliant", "violation": "Violation", "no_data": "No data"}
+VERDICTS: dict[Status, str] = {
+    "compliant": "Compliant",
+    "violation": "Violation",
+    "no_data": "No data",
+    "error": "Error",
+}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNITS = {
     "h": "hour",
@@ -156,12 +161,13 @@ def subject(report: Report, number: int = 2) -> str:
     """What the threshold counts, as a noun that fits a number."""
     names = list(report.events_by_type)
     which = visible(names[0]) if len(names) == 1 else "governed"
-    return f"{'matching' if report.threshold.where is not None else which} event{'' if number == 1 else 's'}"
+    matching = report.threshold is not None and report.threshold.where is not None
+    return f"{'matching' if matching else which} event{'' if number == 1 else 's'}"
 
 
 def apart(report: Report) -> str:
     """What the count is kept apart by, to be put after :func:`subject`; empty where it is not."""
-    columns = report.threshold.group_by
+    columns = report.threshold.group_by if report.threshold else ()
     return f" with the same {_listed([visible(column) for column in columns])}" if columns else ""
 
 
@@ -171,6 +177,7 @@ def verdict_words(report: Report) -> str:
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are listed below all the same." if report.violations else silence
     answer, kinds = report.threshold, [finding.kind for finding in report.violations]
+    assert answer is not None
     missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
     window, least = spelled(answer.window), answer.alert_threshold
     found = []
@@ -202,6 +209,7 @@ def _accepted_words(report: Report) -> str:
 def now_words(report: Report) -> str:
     """How things stand at ``as_of``."""
     answer = report.threshold
+    assert answer is not None
     reached = report.status_now == "violation"
     where = "" if not answer.group_by else " by at least one group" if reached else " by any group"
     state = f"the threshold is {'' if reached else 'not '}reached{where}"
@@ -213,16 +221,18 @@ def now_words(report: Report) -> str:
 
 def counted_words(report: Report) -> str:
     """What is counted, so that nobody reads more or less into a number."""
-    if report.threshold.where is not None:
+    answer = report.threshold
+    assert answer is not None
+    if answer.where is not None:
         return "Only governed events that match the policy's condition count."
     names = list(report.events_by_type)
     which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
     whole = f"Every {which} counts; no condition narrows the count."
-    if not report.threshold.ungrouped_events:
+    if not answer.ungrouped_events:
         return whole
-    columns = " and ".join(visible(column) for column in report.threshold.group_by)
-    without = count(report.threshold.ungrouped_events, "event")
-    have = "has" if report.threshold.ungrouped_events == 1 else "have"
+    columns = " and ".join(visible(column) for column in answer.group_by)
+    without = count(answer.ungrouped_events, "event")
+    have = "has" if answer.ungrouped_events == 1 else "have"
     return f"{whole} But {without} of the period {have} no {columns}, so no group to count in."
 
 
@@ -275,7 +285,7 @@ def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
 
 def episodes_words(report: Report) -> str:
     """How many episodes there are, and how many of them the page shows."""
-    total = report.threshold.episodes
+    total = report.threshold.episodes if report.threshold else 0
     if not total:
         return "No episode: the count never reached the threshold."
     if total <= SHOWN_EPISODES:
