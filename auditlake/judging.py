@@ -77,12 +77,13 @@ def judged(
     known = load_policies(folder, config.event_types)
     instant = now if as_of is None else as_instant(as_of)
     request = PeriodRequest(given(since), given(until), last, period)
-    asked = [(policy, question(policy, request, instant)) for policy in chosen(known, policy_ids)]
+    asked = [(policy, question(policy, request, instant, config.report_period)) for policy in chosen(known, policy_ids)]
     version = flush() if snapshot is None else snapshot
     journal = partial(concerning, read(layout), entries=entries)
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
+            report_period=config.report_period,
             generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
         ))  # fmt: skip
         yield Judged(connection, known, made)
