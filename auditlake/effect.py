@@ -1,4 +1,4 @@
-"""What changes with a policy that is put into a lake or taken out of it: which events are kept longer, and which shorter."""
+"""What changes with a policy that comes into a lake or leaves it: which events are kept longer, and which shorter."""
 
 from __future__ import annotations
 
