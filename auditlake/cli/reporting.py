@@ -13,7 +13,7 @@ from auditlake.cli.output import machine, opened, report_progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.lake import AuditLake
     from auditlake.reports.produce import ComplianceReport
@@ -58,7 +58,7 @@ class Folder(click.Path):
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    as_json: bool, as_of: datetime | None, **options: Any,
+    as_json: bool, as_of: date | None, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports."""
     lake = opened(path)

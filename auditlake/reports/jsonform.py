@@ -14,7 +14,7 @@ from uuid import UUID
 
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
-from auditlake.findings.model import Journal
+from auditlake.findings.model import Journal, Review
 from auditlake.reports.model import (
     Evidence,
     Finding,
@@ -271,13 +271,22 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     return said
 
 
-def _journal(journal: Journal) -> dict[str, Any]:
-    review = journal.last_review
-    return {
-        "entries": journal.entries,
-        "digest": journal.digest,
-        "last_review": review and json_value(review.said),
-    }
+def _journal(journal: Journal, form: int = REPORT_VERSION) -> dict[str, Any]:
+    """What people decided, as a report's evidence has it.
+
+    Args:
+        journal: What of the journal the report shows.
+        form: The report's. The first has one review: the newest of its period, or of none, as entries once were.
+    """
+    said: dict[str, Any] = {"entries": journal.entries, "digest": journal.digest}
+    if form == 1:
+        return said | {"last_review": journal.last_review and json_value(journal.last_review.said)}
+    return said | {"reviews": [_review(each) for each in journal.covering]}
+
+
+def _review(review: Review) -> dict[str, Any]:
+    more = {"number": review.number, "ticket": review.ticket, "report": review.report, "pack": review.pack}
+    return dict(json_value(review.said | more))
 
 
 def _query(query: Query) -> dict[str, Any]:

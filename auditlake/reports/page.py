@@ -247,17 +247,15 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         Fact("Judged as of", Text(moment(report.as_of))),
         *generated,
         Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
-        *_reviewed(report.evidence.journal.last_review),
+        *map(_reviewed, report.evidence.journal.covering),
         *(Fact(visible(name), shown(", ".join(ids))) for name, ids in report.controls.items()),
     )
 
 
-def _reviewed(review: Review | None) -> tuple[Fact, ...]:
-    """Who last signed a report of the policy off, where somebody has."""
-    if review is None:
-        return ()
+def _reviewed(review: Review) -> Fact:
+    """Who signed the policy's report of this period off."""
     said = f"{review.status.replace('_', ' ')} as of {moment(review.as_of)}: {review.note}"
-    return (Fact("Last reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said)),)
+    return Fact("Reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said))
 
 
 def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:
