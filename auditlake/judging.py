@@ -86,5 +86,6 @@ def judged(
         made = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
             generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
+            max_findings=config.max_findings,
         ))  # fmt: skip
         yield Judged(connection, known, made)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditlake.register import Listed
 
 _SHOWN_DIFFERENCES = 20
+_SHOWN_FINDINGS = 1_000
 _BY = "Who has decided: on record beside the user of this process; that user if not given."
 
 _UNTIL = click.option("--until", type=Instant(), help="The end of the period; as-of if not given.")
@@ -50,20 +51,31 @@ def finding() -> None:
 @click.argument("policies", nargs=-1, metavar="[POLICY...]")
 @click.option("--open", "state", flag_value="open", help="Only those that nobody answers for.")
 @click.option("--accepted", "state", flag_value="accepted", help="Only those that somebody answers for.")
+@click.option("--limit", type=click.IntRange(min=1), help="So many at most; 1,000 in a table, all with --json.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out so many of the first.")
 @_when
 @_UNTIL
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def list_(path: str, /, policies: tuple[str, ...], state: str | None, as_json: bool, **options: Any) -> None:
+def list_(
+    path: str, /, policies: tuple[str, ...], state: str | None, as_json: bool, limit: int | None, offset: int,
+    **options: Any,
+) -> None:  # fmt: skip
     """The findings of policies (of all of them if none is named)."""
     found = [each for each in opened(path).findings.list(*policies, **options) if state in {None, each.state}]
+    most = limit or (len(found) if as_json else _SHOWN_FINDINGS)
+    page = found[offset : offset + most]
     if as_json:
-        machine({"findings": [_said(each) for each in found]})
+        machine({"total": len(found), "findings": [_said(each) for each in page]})
         return
-    _table(found)
+    _table(page)
     is_open = sum(each.state == "open" for each in found)
+    if len(page) < len(found):
+        left = len(found) - offset - len(page)
+        more = f"; --offset {offset + len(page)} shows the next of {left:,} more" if left > 0 else ""
+        click.echo(f"{len(page):,} of {len(found):,} are listed{more}")
     click.echo(f"{len(found):,} found, {is_open:,} of them open")
-    for line in dict.fromkeys(map(_period, found)):
+    for line in dict.fromkeys(map(_period, page)):
         click.echo(line)
 
 
@@ -181,12 +193,15 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
         differences = [{key: value for key, value in each.items() if value is not NOTHING} for each in said]
         machine({
             "policy_id": done.policy_id, "as_of": done.as_of, "snapshot": done.snapshot, "identical": done.identical,
-            "differences": differences, "reasons": list(done.reasons),
+            "differences": differences, "statements": [each.where for each in done.statements],
+            "reasons": list(done.reasons),
         })  # fmt: skip
     else:
         what = f"{done.policy_id} as of {done.as_of} on snapshot {done.snapshot}"
         if done.identical:
-            click.echo(f"identical: {what}")
+            click.echo(f"{'numbers the same, statements differ' if done.statements else 'identical'}: {what}")
+            for reason in done.reasons:
+                click.echo(plain(reason))
         else:
             click.echo(f"not identical: {what}")
             if done.differences:

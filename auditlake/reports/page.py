@@ -133,6 +133,8 @@ class CompliancePage:
     """How things stand at ``as_of``."""
     counted_words: str
     """What is counted."""
+    accepted_words: str
+    """How many of them there are, where not all are shown; else empty."""
     accepted: tuple[tuple[Text, ...], ...]
     """Findings that somebody answers for: id, what it is, reason, owner, ticket, and until when."""
     figures: tuple[Fact, ...]
@@ -190,6 +192,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     assert answer is not None
     assert kept is not None
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {moment(report.as_of)}",
@@ -203,9 +206,8 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         verdict_words=words.verdict_words(report),
         now_words=words.now_words(report),
         counted_words=words.counted_words(report),
-        accepted=tuple(
-            _accepted(finding, finding.accepted) for finding in report.violations if finding.accepted is not None
-        ),
+        accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
+        accepted_words=words.beyond(len(taken), "accepted finding"),
         figures=_figures(report),
         question=_question(report),
         chart=peak_chart(
@@ -217,8 +219,8 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         types_words=words.types_words(report),
         types=tuple(_type_row(report, detail, name) for name in names),
         heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
-        gaps_words=words.gaps_words(report, len(gaps)),
-        gaps=tuple(_gap_row(report, gap) for gap in gaps),
+        gaps_words=f"{words.gaps_words(report, len(gaps))} {words.beyond(len(gaps), 'gap')}".rstrip(),
+        gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
         silent_words=words.silent_words(report, detail),
         silent_ranges=words.silent_ranges(report.coverage.silent_days),
         episodes_words=words.episodes_words(report),
