@@ -31,6 +31,8 @@ _MOST_SECONDS = 86_400
 _ABSENT = object()
 _SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
 _LATENESS = Duration("10min", 600 * _SECOND)
+REPORT_PERIOD = parse_duration("90d", "retention_period")
+"""How far back a report goes, if neither the caller nor lake.toml nor the policy's retention period says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ class LakeConfig:
     extra_types: tuple[str, ...] = ()
     """Event types beside the built-in ones."""
     default_retention: Duration | None = None
-    """How long events that no policy governs are kept; for ever if None."""
+    """How long events are kept whose type no policy keeps; for ever if None."""
+    report_period: Duration = REPORT_PERIOD
+    """How far back a report goes unless it is asked otherwise, of a policy without a retention period."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
     max_findings: int = MAX_FINDINGS
@@ -110,7 +114,7 @@ def dump_config(config: LakeConfig) -> bytes:
     """lake.toml as text, with comments that say what may be changed."""
     types = ", ".join(f'"{name}"' for name in config.extra_types)
     retention = f'default_retention = "{config.default_retention}"' if config.default_retention else (
-        '# default_retention = "365d"   # without it, events that no policy governs are kept for ever'
+        '# default_retention = "365d"   # without it, events that no policy keeps are kept for ever'
     )  # fmt: skip
     return (
         f"# An auditlake lake. Keep format_version, id and created as they are.\n"
@@ -120,6 +124,7 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# Event types beside the built-in ones.\n"
         f"event_types = [{types}]\n"
         f"{retention}\n"
+        f'# report_period = "{REPORT_PERIOD}"       # how far back reports of policies without a retention_period go\n'
         f"# Bytes; a longer input record is quarantined.\n"
         f"max_record = {config.max_record}\n"
         f"# How many findings a report lists; where there are more, all of them lie beside it as Parquet.\n"
@@ -301,6 +306,9 @@ _READERS: _Readers = {
     "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
     "default_retention": (
         "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
+    ),
+    "report_period": (
+        "report_period", "a length of time such as '90d'", partial(parse_duration, field="retention_period"),
     ),
     "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
     "max_findings": ("max_findings", f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),

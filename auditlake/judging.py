@@ -79,12 +79,13 @@ def judged(
     known = load_policies(folder, config.event_types)
     instant = as_end(as_of) if again and as_of is not None else judged_as_of(as_of, now)
     request = PeriodRequest(since, until, last, period)
-    asked = [(policy, question(policy, request, instant)) for policy in chosen(known, policy_ids)]
+    asked = [(policy, question(policy, request, instant, config.report_period)) for policy in chosen(known, policy_ids)]
     version = flush() if snapshot is None else snapshot
     journal = partial(concerning, read(layout), entries=entries)
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
+            report_period=config.report_period,
             generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
             max_findings=config.max_findings,
         ))  # fmt: skip

@@ -213,7 +213,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         return chosen(self.policies(), [policy_id])[0]
 
     def add_policy(self, file: str | Path, *, replace: bool = False) -> Policy:
-        """Check a policy file and copy it into the lake; its name is the policy's id."""
+        """Check a policy file and copy it into the lake; its name is the policy's id.
+
+        What it changes can be asked before with :meth:`policy_effect`; what becomes due by it, the next
+        :meth:`retention_apply` deletes.
+        """
         from auditlake.policies.store import add_policy
 
         return add_policy(
@@ -239,7 +243,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.policies.compile import compile_policy
 
         policies, policy = self.policies(), self.policy(policy_id)
-        asked = question(policy, PeriodRequest(), self._instant(as_of))
+        asked = question(policy, PeriodRequest(), self._instant(as_of), self.config.report_period)
         return compile_policy(policy, policies, asked, holds=self.binding_holds())
 
     # Reports
@@ -268,8 +272,8 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         Args:
             *policy_ids: Which policies.
             as_of: Events after it do not exist for the report; now if None, and never later. Of a day, its end.
-            since, until: The period is ``(since, until]``; if None, one retention period of the policy back, and as_of.
-                Days are whole ones: the period has all of both.
+            since, until: The period is ``(since, until]``; if None, the policy's retention period back, or where it has
+                none, the ``report_period`` of lake.toml, and as_of. Days are whole ones: the period has all of both.
             last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.

@@ -10,7 +10,7 @@ from auditlake.errors import ReportError
 from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant
 from auditlake.policies.compile import BEFORE_ALL, Question
 from auditlake.policies.durations import parse_duration
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Duration, Policy
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
 
@@ -60,15 +60,21 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
     return since, until
 
 
-def question(policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
+def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_period: Duration) -> Question:
     """What a report of a policy asks about: by default, one retention period before as_of.
+
+    Args:
+        policy: The policy.
+        request: What was asked for.
+        as_of: The instant that the report is as of.
+        report_period: How far back it goes by default where the policy has no retention period.
 
     Raises:
         ReportError: See :func:`resolve`.
     """
     from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
 
-    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of)))
+    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of, report_period)))
 
 
 def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:

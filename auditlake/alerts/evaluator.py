@@ -281,7 +281,7 @@ class Evaluator:
             version = lake.committed.snapshot.version
             live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
             before, self._tallies = self._tallies, {}
-            for policy_id, policy in self._rules.policies.items():
+            for policy_id, policy in self._rules.counted.items():
                 tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)
                 known = (past or {}).get(policy_id)
                 begin = judged
@@ -337,7 +337,7 @@ class Evaluator:
             if new is not None and judged_by(new.policy) == judged_by(old.policy):
                 continue
             for turn in old.give_up(self._now):
-                what = "removed" if new is None else "changed"
+                what = "changed" if policy_id in self._rules.policies else "removed"
                 alert = alert_of(old.policy, turn, now=self._now, lateness=self._lateness)
                 self._send(replace(alert, message=f"{visible(old.policy.name)}: the policy was {what}"))
 

@@ -214,7 +214,11 @@ class _Raw(str):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
-    """Totals, events by type and by user, and how each policy stands."""
+    """Totals, events by type and by user, and how each policy stands now.
+
+    A policy's status here is about its last window: violation if the threshold is reached at this moment, else no data
+    if the window has no event of any type, else compliant. auditlake report judges whole periods.
+    """
     from auditlake.cli.statistics import show_statistics, statistics_dict
 
     found = opened(path).statistics(as_of=as_of, users=users)

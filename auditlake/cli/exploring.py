@@ -64,7 +64,8 @@ def backtest(path: str, /, name: str, as_json: bool, as_of: date | None, **optio
     if as_json:
         machine({
             "policy_id": found.policy.id, "as_of": found.as_of, "since": found.since, "until": found.until,
-            "snapshot": found.snapshot, "threshold": found.policy.alert_threshold, "window": found.policy.window,
+            "snapshot": found.snapshot, "threshold": found.policy.alert_threshold,
+            "window": found.policy.shown_window,
             "tried": [
                 {"window": each.window, "threshold": each.threshold, "episodes": each.episodes} for each in found.tried
             ],
@@ -75,7 +76,8 @@ def backtest(path: str, /, name: str, as_json: bool, as_of: date | None, **optio
     rows = ([threshold, *(counts[window, threshold] for window in found.windows)] for threshold in thresholds)
     headings = ("threshold", *(f"episodes in {window}" for window in found.windows))
     table(headings, rows, right=range(len(headings)))
-    now = f"now {found.policy.alert_threshold:,} in {found.policy.window}"
+    least = found.policy.alert_threshold
+    now = "no threshold now" if least is None else f"now {least:,} in {found.policy.window}"
     click.echo(f"{found.policy.id}, {now}; period ({found.since.isoformat()}, {found.until.isoformat()}]")
 
 

@@ -61,7 +61,11 @@ def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
     as_json: bool, as_of: date | None, form: int, **options: Any,
 ) -> None:  # fmt: skip
-    """Judge policies (all of them if none is named) and write JSON and HTML reports."""
+    """Judge policies (all of them if none is named) and write JSON and HTML reports.
+
+    A verdict is about the whole period: unless another is asked for, the policy's retention period back, or where it
+    has none, the report_period of lake.toml. How its last window stands is status_now, which auditlake stats shows.
+    """
     lake = opened(path)
     made = lake.reports(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
@@ -98,8 +102,10 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
             said.policy_id, said.status.replace("_", " "), said.total_events,
             said.threshold and said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
+            said.since, said.until,
         ))  # fmt: skip
-    table(("policy", "verdict", "events", "episodes", "missing", "gaps", "silent"), rows, right=(2, 3, 4, 5, 6))
+    headings = ("policy", "verdict", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
+    table(headings, rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):
         day = f"{newest:%Y-%m-%d}"

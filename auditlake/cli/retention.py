@@ -11,6 +11,7 @@ from auditlake.cli.data import Instant
 from auditlake.cli.output import cell, machine, opened, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from auditlake.policies.model import Hold
@@ -207,9 +208,8 @@ def show_plan(found: RetentionPlan) -> None:
         f"days, {found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
     )
     if found.never_expire:
-        click.echo(
-            f"{found.never_expire:,} events never expire: no policy governs them, and no default_retention is set"
-        )
+        click.echo(f"{found.never_expire:,} events never expire: no policy keeps them, and no default_retention is set")
+    show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
     for each in found.conflicts:
         click.echo(
             f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {each.max_retention}, "
@@ -223,6 +223,14 @@ def show_plan(found: RetentionPlan) -> None:
     for sentence in found.weaker:
         click.echo(f"weaker than recorded: {plain(sentence)}")
     click.echo(f"plan {found.digest}")
+
+
+def show_left_out(kept_by_none: Mapping[str, int], asked_by_none: Mapping[str, int]) -> None:
+    """The event types that policies leave out, with their events."""
+    for what, types in (("kept by no policy", kept_by_none), ("asked about by no policy", asked_by_none)):
+        if types:
+            named = ", ".join(f"{plain(name)} ({events:,})" for name, events in types.items())
+            click.echo(f"{what}: {named}")
 
 
 def _keepers(each: PartitionPlan) -> str:

@@ -291,7 +291,9 @@ class AuditMonitor:
 
         The keys are LLMGuardian's. ``recent_violations`` has the episodes of each policy's last window, which
         LLMGuardian never filled; an episode is one entry, however many events it has. ``recent_events`` of a policy
-        are those that count towards its threshold; its ``status`` is ``violation`` if any group is at the threshold.
+        are those that count towards its threshold. Its ``status`` is about its last window: ``violation`` if any group
+        is at the threshold, else ``compliant``, as in LLMGuardian, also where no event was received or there is no
+        threshold.
 
         Raises:
             MonitoringError: The lake cannot be read.
@@ -309,7 +311,8 @@ class AuditMonitor:
             "policy_status": {
                 keys.get(each.policy_id, each.policy_id): {
                     "total_events": each.total_events, "recent_events": each.recent_events,
-                    "violation_threshold": each.threshold, "status": each.status,
+                    "violation_threshold": each.threshold,
+                    "status": "violation" if each.status == "violation" else "compliant",
                 }
                 for each in found.policies
             },

@@ -19,7 +19,7 @@ from auditlake.policies.compile import (
     moments_of,
     samples_of,
 )
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Duration, Hold, Policy
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,7 +76,7 @@ def _evaluate(
 
 
 def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
-    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold."""
+    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold, which it has."""
     run_step(connection, moments_of([policy]))
     return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
@@ -167,6 +167,12 @@ def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
 
 
-def default_since(policy: Policy, until: datetime) -> datetime:
-    """Where a policy's period begins unless the caller says: one retention period before it ends."""
-    return earlier(until, timedelta(microseconds=policy.retention_period.microseconds))
+def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
+    """Where a policy's period begins unless the caller says: one retention period before it ends.
+
+    Args:
+        policy: The policy.
+        until: Where the period ends.
+        report_period: The length of the period of a policy without a retention period.
+    """
+    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))

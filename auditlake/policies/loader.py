@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _MAX_TEST_EVENTS = 10_000
 _HINT = "correct every line listed; a policy is used only when its file has no mistake"
 
-_REQUIRED = ("name", "description", "required_events", "retention_period", "alert_threshold")
-_OPTIONAL = ("window", "group_by", "where", "coverage", "max_gap", "max_retention", "severity", "controls", "tests")
+_REQUIRED = ("name", "description", "required_events")
+_QUESTIONS = ("alert_threshold", "coverage", "max_gap", "retention_period", "max_retention")
+_OF_THRESHOLD = ("window", "group_by", "where")
+_OPTIONAL = (*_QUESTIONS, *_OF_THRESHOLD, "severity", "controls", "tests")
 _TEST_KEYS = ("name", "events", "expect", "as_of", "since")
 _EXPECT_COUNTS = ("episodes", "gaps", "total", "peak")
 _TEXT_COLUMNS = ("user_id", "action", "resource", "status", "session_id", "ip_address", "source", "event_id")
@@ -103,10 +105,22 @@ class _Reader(Reader):
                 values[key] = None
             else:
                 values[key] = readers.get(key, self.duration)(node, key)
+        self.check_questions(fields, values)
         for test in values.get("tests", ()):
             for missing in set(test.expect.get("missing", ())) - set(values.get("required_events") or ()):
                 self.mistakes.append((test.line, 1, f"test {test.name!r}: {missing!r} is not among required_events"))
         return values
+
+    def check_questions(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Refuse what belongs to a threshold that is not there, and a policy that asks nothing."""
+        if "alert_threshold" not in fields:
+            for key in _OF_THRESHOLD:
+                if key in fields and not is_null(fields[key]):
+                    self.wrong(fields[key], f"{key}: expected with 'alert_threshold', which is missing")
+        asked = {key for key in _QUESTIONS if key in fields and (key == "alert_threshold" or not is_null(fields[key]))}
+        if asked == {"coverage"} and values["coverage"] == "optional":
+            others = ", ".join(key for key in _QUESTIONS if key != "coverage")
+            self.wrong(fields["coverage"], f"coverage: off, and nothing else is asked; expected one of {others} too")
 
     def required_events(self, node: yaml.Node, key: str) -> tuple[str, ...]:
         if isinstance(node, yaml.SequenceNode) and not node.value:

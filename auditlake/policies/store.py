@@ -63,13 +63,21 @@ def add_policy(
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
     """
     policy = read_policy(file, event_types)
-    text = policy.text.encode("utf-8")
-    target = layout.policy(policy.id)
     with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
-        if target.exists() and target.read_bytes() != text and not replace:
-            raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
-        write_whole(target, text)
+        refuse_other(layout, policy, replace=replace)
+        write_whole(layout.policy(policy.id), policy.text.encode("utf-8"))
     return policy
+
+
+def refuse_other(layout: Layout, policy: Policy, *, replace: bool) -> None:
+    """Refuse a policy where the lake has another of its name, unless it is to replace that one.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    target = layout.policy(policy.id)
+    if not replace and target.exists() and target.read_bytes() != policy.text.encode("utf-8"):
+        raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
 
 
 def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds: float) -> None:

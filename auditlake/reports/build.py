@@ -11,7 +11,7 @@ from typing import Any
 
 from auditlake.events.times import print_instant
 from auditlake.findings.model import NOTHING, Journal, Seen, Subject
-from auditlake.policies.compile import Question
+from auditlake.policies.compile import Question, length_of
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.model import (
@@ -69,14 +69,16 @@ def build_report(
         since=question.since,
         until=question.until,
         status=_status(received, findings),
-        status_now="violation" if answers.rows["current_counts"] else "compliant",
+        status_now=_status_now(answers),
         total_events=sum(events for events, _, _ in types.values()),
         events_by_type={name: events for name, (events, _, _) in sorted(types.items())},
         last_seen={name: last for name, (_, _, last) in sorted(types.items())},
         violations=findings,
-        threshold=_threshold(answers),
+        threshold=_threshold(answers) if policy.alert_threshold is not None else None,
         coverage=CoverageAnswer(str(policy.max_gap) if policy.max_gap else None, tuple(_silent_days(answers))),
-        retention=_retention(answers, policies, [first for _, first, _ in types.values() if first]),
+        retention=_retention(answers, policies, [first for _, first, _ in types.values() if first])
+        if policy.retention_period is not None
+        else None,
         evidence=Evidence(
             lake_id=lake_id,
             policy_digest=policy.digest,
@@ -124,7 +126,7 @@ def canonical_group(group: Mapping[str, str] | None) -> str:
 
 def _findings(answers: Answers) -> Iterator[Finding]:
     policy = answers.policy
-    for row in answers.rows["rolling_counts"]:
+    for row in answers.rows.get("rolling_counts", ()):
         yield _episode(policy, row)
     if policy.coverage == "required":
         for name, events, _, _ in answers.rows["required_types"]:
@@ -174,6 +176,16 @@ def _status(received: bool, findings: Sequence[Finding]) -> Status:
     return "violation" if any(finding.accepted is None for finding in findings) else "compliant"
 
 
+def _status_now(answers: Answers) -> Status | None:
+    """How the last window before as_of stands."""
+    if answers.policy.alert_threshold is None:
+        return None
+    if answers.rows["current_counts"]:
+        return "violation"
+    (received,) = answers.one("presence_now")
+    return "compliant" if received else "no_data"
+
+
 def _threshold(answers: Answers) -> Threshold:
     policy = answers.policy
     recent, ungrouped, errors, future = answers.one("threshold_totals")
@@ -184,7 +196,7 @@ def _threshold(answers: Answers) -> Threshold:
     )
     return Threshold(
         window=str(policy.window),
-        alert_threshold=policy.alert_threshold,
+        alert_threshold=policy.least,
         group_by=policy.group_by,
         where=policy.where,
         where_errors=errors,
@@ -222,7 +234,7 @@ def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retention
         for keep in sorted(policies, key=lambda each: each.id):
             if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
                 continue
-            if limit.max_retention.microseconds < keep.retention_period.microseconds:
+            if limit.max_retention.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
                         name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)

@@ -223,7 +223,8 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
     )  # fmt: skip
     now = policy.alert_threshold
     tried = [row["threshold"] for row in rows]
-    limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if min(tried) <= now <= max(tried) else []
+    is_shown = now is not None and min(tried) <= now <= max(tried)
+    limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if is_shown else []
     said = _stretch(since, until)
     return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", said)
 

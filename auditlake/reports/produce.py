@@ -20,7 +20,7 @@ from auditlake.events.times import parse_instant
 from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.findings import Findings
 from auditlake.reports.jsonform import FORMS, REPORT_VERSION
@@ -199,6 +199,7 @@ def produce(
     generated_at: datetime | None,
     lake_id: str,
     snapshot: Mapping[str, Any],
+    report_period: Duration,
     pages: bool,
     journal: Callable[[str], Journal] = lambda _: NOTHING,
     listen: Callable[[int, int, str], None] = lambda *_: None,
@@ -215,6 +216,7 @@ def produce(
         generated_at: What the reports say about when they were made; as_of if None.
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
+        report_period: How far back a report goes by default where a policy has no retention period.
         pages: Gather also what only the page shows.
         journal: What people decided about findings of a policy, by its id.
         listen: Told how many are done, of how many, and which is next.
@@ -236,7 +238,7 @@ def produce(
                 else {}
             )
             detail = build_detail(answers, report, shown)
-        usual = (default_since(policy, question.as_of), question.as_of)
+        usual = (default_since(policy, question.as_of, report_period), question.as_of)
         yield ComplianceReport(report, detail, (question.since, question.until) == usual, max_findings, ask)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
