@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
 from auditlake.errors import AuditLakeError
-from auditlake.events.times import Instant, as_instant, given
+from auditlake.events.times import Instant, judged_as_of
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.reports.cards import Card, Fact
@@ -75,7 +75,7 @@ class AnalystVerbs(Shown):
         if not isinstance(policy, Policy):
             (policy,) = named_policies(self.layout, self.config.event_types, [str(policy)])
         instant = self._instant(as_of)
-        request = PeriodRequest(given(since), given(until), last, period)
+        request = PeriodRequest(since, until, last, period)
         with engine(self.layout, self._options(), self._clock(), snapshot) as (connection, read):
             asked = question(policy, request, instant, self.config.report_period)
             return backtest(connection, policy, asked, read.version, thresholds=thresholds, windows=windows)
@@ -115,7 +115,7 @@ class AnalystVerbs(Shown):
         return recipes(self.layout, snapshot)
 
     def _instant(self, as_of: Instant | None) -> datetime:
-        return self._clock() if as_of is None else as_instant(as_of)
+        return judged_as_of(as_of, self._clock())
 
     def _card(self) -> Card:
         snapshot = self.snapshot()

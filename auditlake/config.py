@@ -17,6 +17,7 @@ from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
+from auditlake.reports.model import MAX_FINDINGS
 from auditlake.store.layout import POLICY_ID, Layout
 
 FORMAT_VERSION = 1
@@ -25,6 +26,7 @@ FORMAT_VERSION = 1
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
+_MOST_FINDINGS = 100_000_000
 _MOST_SECONDS = 86_400
 _ABSENT = object()
 _SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
@@ -77,6 +79,8 @@ class LakeConfig:
     """How far back a report goes unless it is asked otherwise, of a policy without a retention period."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    max_findings: int = MAX_FINDINGS
+    """How many findings a report's JSON lists; where there are more, all of them lie beside it as Parquet."""
     grace_seconds: float = _GRACE_SECONDS
     """How long files stay on the disk whose events were deleted, for readers under way."""
     personal: tuple[str, ...] = ()
@@ -122,7 +126,9 @@ def dump_config(config: LakeConfig) -> bytes:
         f"{retention}\n"
         f'# report_period = "{REPORT_PERIOD}"       # how far back reports of policies without a retention_period go\n'
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n\n"
+        f"max_record = {config.max_record}\n"
+        f"# How many findings a report lists; where there are more, all of them lie beside it as Parquet.\n"
+        f"# max_findings = {config.max_findings}\n\n"
         f"# Alerts as it happens.\n"
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
@@ -305,6 +311,7 @@ _READERS: _Readers = {
         "report_period", "a length of time such as '90d'", partial(parse_duration, field="retention_period"),
     ),
     "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+    "max_findings": ("max_findings", f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),
 }  # fmt: skip
 """lake.toml, but for the format's version and its sections."""
 

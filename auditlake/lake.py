@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +178,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         limit: int | None = None,
         snapshot: int | None = None,
     ) -> Rows:
-        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive.
+        """Events that match every filter that is given, in time order; ``start`` and ``end`` are in, days whole.
 
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
@@ -271,9 +271,9 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         Args:
             *policy_ids: Which policies.
-            as_of: Events after it do not exist for the report; now if None.
+            as_of: Events after it do not exist for the report; now if None, and never later. Of a day, its end.
             since, until: The period is ``(since, until]``; if None, the policy's retention period back, or where it has
-                none, the ``report_period`` of lake.toml, and as_of.
+                none, the ``report_period`` of lake.toml, and as_of. Days are whole ones: the period has all of both.
             last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
@@ -323,7 +323,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.reperform import reperform
 
-        return reperform(Path(report), self.config.id, partial(self.reports, policies=policies))
+        def judge_again(policy_id: str, **options: Any) -> tuple[ComplianceReport, ...]:
+            with self._judged([policy_id], policies=policies, again=True, **options) as judged:
+                return judged.reports
+
+        return reperform(Path(report), self.config.id, judge_again)
 
     @property
     def findings(self) -> FindingRegister:

@@ -183,6 +183,8 @@ class FindingRegister:
     ) -> tuple[Review, ComplianceReport]:
         """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
 
+        Reports of the same policy and period show it from then on; those of another period do not.
+
         Raises:
             ReportError: The note is missing.
             LakeError: It could not be written down.
@@ -195,11 +197,19 @@ class FindingRegister:
         digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
         entry = Review(
             0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, login_name(),
-            note, ticket,
+            note, ticket, said.since, said.until, (policy_id,),
         )  # fmt: skip
         written = self._write(entry)
         assert isinstance(written, Review)
         return written, made
+
+    def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
+        """Every review in the journal, of these policies if some are named, in the order in which they were given."""
+        found = (line.entry for line in read(self._layout))
+        return tuple(
+            each for each in found
+            if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
+        )  # fmt: skip
 
     def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
         """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""

@@ -12,7 +12,7 @@ from auditlake.cli.output import machine, opened, table
 from auditlake.cli.policies import policy
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.connect import Recipes
 
@@ -58,7 +58,7 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def backtest(path: str, /, name: str, as_json: bool, as_of: datetime | None, **options: Any) -> None:
+def backtest(path: str, /, name: str, as_json: bool, as_of: date | None, **options: Any) -> None:
     """How many episodes other thresholds and windows of a policy (or a .yaml file) would have given."""
     found = opened(path).backtest(name, as_of=as_of, **options)
     if as_json:

@@ -15,7 +15,7 @@ from auditlake.cli.output import machine, opened, plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.effect import PolicyEffect
     from auditlake.policies.model import Policy
@@ -91,7 +91,7 @@ def _show_results(results: Sequence[CheckResult]) -> None:
 @click.option("--as-of", type=Instant(), help="The instant that the values are for; now if not given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
+def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
     """Print what a report of the policy alone runs, and the values it binds.
 
     A report of several policies makes the view "moments" a table for all of them, and groups that overflow 63 bits

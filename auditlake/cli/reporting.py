@@ -13,12 +13,12 @@ from auditlake.cli.output import machine, opened, report_progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.lake import AuditLake
     from auditlake.reports.produce import ComplianceReport
 
-STATUSES = ("violation", "no_data", "compliant")
+STATUSES = ("violation", "no_data", "compliant", "error")
 EXIT_FINDINGS = 1
 
 
@@ -53,12 +53,13 @@ class Folder(click.Path):
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
 @click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
 @click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
+@click.option("--form", type=click.IntRange(1, 2), default=2, show_default=True, help="The version of the JSON's form.")
 @click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    as_json: bool, as_of: datetime | None, **options: Any,
+    as_json: bool, as_of: date | None, form: int, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports.
 
@@ -69,7 +70,7 @@ def report(
     made = lake.reports(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
     )
-    written, index = write_reports(lake, made, out, formats)
+    written, index = write_reports(lake, made, out, formats, form)
     with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
         if as_json:
             found = [_summary(each, files) for each, files in zip(made, written, strict=True)]
@@ -82,13 +83,13 @@ def report(
 
 
 def write_reports(
-    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
+    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str], form: int = 2
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the list of what lies in the folder; give both."""
     from auditlake.reports import produce
 
     folder = out or lake.layout.reports
-    return produce.write_reports(made, folder, formats), produce.write_index(folder)
+    return produce.write_reports(made, folder, formats, form=form), produce.write_index(folder)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from auditlake.errors import PolicyError
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
@@ -184,7 +184,10 @@ class _Reader(Reader):
     def test(self, node: yaml.Node) -> PolicyTest:
         fields = self.mapping(node, "a test", _TEST_KEYS, _TEST_KEYS[:3])
         name = self.label(fields["name"], "name") if "name" in fields else None
-        as_of, since = (self.instant(fields[key], key) if key in fields else None for key in ("as_of", "since"))
+        as_of, since = (
+            self.instant(fields[key], key, read) if key in fields else None
+            for key, read in (("as_of", parse_end), ("since", lambda text: as_exclusive(parse_bound(text))))
+        )
         events: list[dict[str, Any]] = []
         if "events" in fields and self.is_a(fields["events"], yaml.SequenceNode, "events", "a list of events"):
             for item in fields["events"].value:

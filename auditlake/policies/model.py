@@ -118,6 +118,9 @@ class Hold:
     """Why it ended."""
     digest: str = ""
     """``sha256:`` and the hex digest of the hold file's bytes."""
+    matches: int | None = field(default=None, compare=False)
+    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
+    be counted."""
 
     def is_active(self, as_of: datetime) -> bool:
         """Whether it keeps events from deletion at an instant: from when it is on record until it is released.

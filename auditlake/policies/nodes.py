@@ -21,6 +21,7 @@ from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from datetime import datetime
 
 T = TypeVar("T")
 _Mark = Any
@@ -301,9 +302,9 @@ class Reader:
         """A length of time, read as its key asks."""
         return self.parsed(node, key, "a length of time", lambda text: parse_duration(text, key))
 
-    def instant(self, node: yaml.Node, key: str) -> Any:
+    def instant(self, node: yaml.Node, key: str, read: Callable[[str], datetime] = parse_instant) -> Any:
         """An instant, spelled the one way."""
-        return self.parsed(node, key, "an instant", lambda text: print_instant(parse_instant(text)))
+        return self.parsed(node, key, "an instant", lambda text: print_instant(read(text)))
 
     def event_type(self, node: yaml.Node, key: str) -> str | None:
         """An event type that this lake knows."""

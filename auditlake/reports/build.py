@@ -85,7 +85,7 @@ def build_report(
             queries=tuple(
                 Query(query.name, query.sql, printable(query.parameters), count) for query, count in answers.queries
             ),
-            journal=journal,
+            journal=journal.over(policy.id, question.since, question.until),
             **snapshot,
         ),
     )

@@ -164,6 +164,8 @@ class CompliancePage:
     """How things stand at ``as_of``; empty where the policy sets no threshold."""
     counted_words: str
     """What is counted."""
+    accepted_words: str
+    """How many of them there are, where not all are shown; else empty."""
     sections: tuple[Section, ...]
     """The sections that the page has, in order."""
     numbers: Mapping[str, str]
@@ -223,6 +225,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         raise ReportError(message)
     sections = [name for name in _SECTIONS if report.threshold or name not in _OF_THRESHOLD]
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {moment(report.as_of)}",
@@ -238,17 +241,16 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         counted_words=words.counted_words(report),
         sections=tuple(Section(name, _SECTIONS[name]) for name in sections),
         numbers={name: f"{number}" for number, name in enumerate(sections, 1)},
-        accepted=tuple(
-            _accepted(finding, finding.accepted) for finding in report.violations if finding.accepted is not None
-        ),
+        accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
+        accepted_words=words.beyond(len(taken), "accepted finding"),
         figures=_figures(report, len(detail.days)),
         question=question_facts(report.threshold) if report.threshold else (),
         chart=threshold_chart(report, report.threshold) if report.threshold else None,
         types_words=words.types_words(report),
         types=tuple(_type_row(report, detail, name) for name in names),
         heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
-        gaps_words=words.gaps_words(report, len(gaps)),
-        gaps=tuple(_gap_row(report, gap) for gap in gaps),
+        gaps_words=f"{words.gaps_words(report, len(gaps))} {words.beyond(len(gaps), 'gap')}".rstrip(),
+        gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
         silent_words=words.silent_words(report, detail),
         silent_ranges=words.silent_ranges(report.coverage.silent_days),
         episodes_words=words.episodes_words(report),
@@ -277,17 +279,15 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         Fact("Judged as of", Text(moment(report.as_of))),
         *generated,
         Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
-        *_reviewed(report.evidence.journal.last_review),
+        *map(_reviewed, report.evidence.journal.covering),
         *(Fact(visible(name), shown(", ".join(ids))) for name, ids in report.controls.items()),
     )
 
 
-def _reviewed(review: Review | None) -> tuple[Fact, ...]:
-    """Who last signed a report of the policy off, where somebody has."""
-    if review is None:
-        return ()
+def _reviewed(review: Review) -> Fact:
+    """Who signed the policy's report of this period off."""
     said = f"{review.status.replace('_', ' ')} as of {moment(review.as_of)}: {review.note}"
-    return (Fact("Last reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said)),)
+    return Fact("Reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said))
 
 
 def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:

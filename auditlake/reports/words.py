@@ -25,7 +25,7 @@ writing, characters without width, halves of surrogate pairs. A fixed list: byte
 SHOWN_CHARACTERS = 240
 SHOWN_RANGES = 40
 SHOWN_EPISODES = 200
-"""How many episodes a page shows, with samples of their events; the JSON report has all."""
+"""How many episodes a page shows, with samples of their events, and how many accepted findings and gaps."""
 VERDICTS: dict[Status, str] = {
     "compliant": "Compliant",
     "violation": "Violation",
@@ -298,7 +298,7 @@ def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
 
 
 def episodes_words(report: Report) -> str:
-    """How many episodes there are, and how many of them the page shows."""
+    """How many episodes there are, and how many of them the page shows; the others are in the JSON or beside it."""
     if report.threshold is None:
         return ""
     total = report.threshold.episodes
@@ -308,7 +308,14 @@ def episodes_words(report: Report) -> str:
         return "1 episode." if total == 1 else f"{total:,} episodes, in order of time."
     left = total - SHOWN_EPISODES
     rest = "The other one is" if left == 1 else f"The other {left:,} are"
-    return f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time. {rest} in the JSON report."
+    return (
+        f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time. {rest} in the JSON report or beside it."
+    )
+
+
+def beyond(total: int, what: str) -> str:
+    """That a table does not show everything, where it does not."""
+    return f"The first {SHOWN_EPISODES:,} of {count(total, what)}." if total > SHOWN_EPISODES else ""
 
 
 def retention_words(answer: RetentionAnswer | None) -> str:
