@@ -159,7 +159,11 @@ def _ask(question: str) -> None:
     """Go on only if somebody says yes."""
     if sys.stdin is None:
         raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
-    if not click.confirm(question, err=True):
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
         click.echo("nothing was done", err=True)
         raise click.exceptions.Exit(1)
 

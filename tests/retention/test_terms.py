@@ -187,7 +187,7 @@ TERMS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
          "events of logout were kept for 9d (b) and are kept for 4d (b)"],
     ),
     "kept for ever before": (
-        terms(), terms(a=policy(BOTH, "900d")), ["events of login, logout were kept for ever and are kept for 900d (a)"],
+        terms(), terms(a=policy(BOTH, "7d")), ["events of login, logout were kept for ever and are kept for 7d (a)"],
     ),
     "a policy that does not keep changes nothing": (terms(), terms(a=policy(LOGIN)), []),
     "no longer kept, and for ever then": (terms(a=policy(LOGIN, "5d")), terms(a=policy(LOGIN)), []),
