@@ -546,6 +546,21 @@ def test_a_changed_policy_counts_anew(make: Make) -> None:
     assert [(alert.kind, alert.threshold) for alert in play.sent.alerts[2:]] == [("threshold_exceeded", 4)]
 
 
+def test_a_policy_without_a_threshold_is_not_evaluated(make: Make) -> None:
+    """One that never had a threshold alerts of nothing, and one that has it no more is closed."""
+    beat = "name: Beat\ndescription: d\nrequired_events: [login]\nmax_gap: 1h\n"
+    play = make({**THREE, "beat": beat}, lateness=10 * MINUTE)
+    play.log(*(event(BASE) for _ in range(3)))
+    play.evaluate()
+    play.lake.layout.policy("watched").write_text(beat)
+    play.log(*(event(BASE, "ben") for _ in range(3)))
+    play.evaluate()
+
+    assert [(alert.kind, alert.message) for alert in play.sent.alerts[1:]] == [
+        ("resolved", "Watched: the policy was changed")
+    ]
+
+
 def test_the_first_instants_of_all(make: Make) -> None:
     """Events of the first moments of 1970 are judged like any other."""
     play = make(THREE, lateness=10 * MINUTE)

@@ -124,6 +124,7 @@ def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
     left = {"api_call": 6, "config_change": 3, "data_export": 1}
     assert (found.kept_by_no_policy, found.asked_by_no_policy) == (left, {"data_export": 1})
     assert (plan.as_dict()["kept_by_no_policy"], plan.as_dict()["asked_by_no_policy"]) == (left, {"data_export": 1})
+    assert "kept by no policy: api_call (6), config_change (3), data_export (1)" in plain_card(plan._card())
     assert (plan.due, plan.never_expire, plan.pseudonymise) == (1, 10, 2)
 
 
