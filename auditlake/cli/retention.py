@@ -229,8 +229,7 @@ def show_left_out(kept_by_none: Mapping[str, int], asked_by_none: Mapping[str, i
     """The event types that policies leave out, with their events."""
     for what, types in (("kept by no policy", kept_by_none), ("asked about by no policy", asked_by_none)):
         if types:
-            named = ", ".join(f"{plain(name)} ({events:,})" for name, events in types.items())
-            click.echo(f"{what}: {named}")
+            table((what, "events"), types.items(), right=(1,))
 
 
 def _keepers(each: PartitionPlan) -> str:

@@ -59,7 +59,7 @@ def show_statistics(found: Statistics) -> None:
         right=(1, 2, 4),
     )  # fmt: skip
     if found.policies:
-        click.echo("recent and status now are about each policy's last window; a report is about its whole period")
+        click.echo("status now: of the last window; a report judges its whole period\n")
     show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
     if found.recent_violations:
         click.echo("recent violations:")

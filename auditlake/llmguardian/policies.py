@@ -91,7 +91,7 @@ def _fields(policy: CompliancePolicy) -> dict[str, Any]:
         "name": policy.name,
         "description": policy.description,
         "required_events": sorted(type_name(each) for each in policy.required_events),
-        "retention_period": policy.retention_period and _length(policy.retention_period),
+        "retention_period": None if policy.retention_period is None else _length(policy.retention_period),
         "alert_threshold": policy.alert_threshold,
         "window": None if policy.alert_threshold is None else _length(policy.window),
         "group_by": list(policy.group_by),
