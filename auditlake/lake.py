@@ -196,7 +196,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.statistics import statistics
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
-            return statistics(connection, self.layout, self.policies(), self._instant(as_of), snapshot, users)
+            return statistics(connection, self.layout, self._judgeable(), self._instant(as_of), snapshot, users)
 
     # Policies
 
@@ -337,6 +337,12 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         return FindingRegister(self.layout, self._clock, self.reports, self._wait)
 
     # What all of these need
+
+    def _judgeable(self) -> tuple[Policy, ...]:
+        """Every policy, of which those that cannot be used say so and stop no other."""
+        from auditlake.policies.loader import load_policies
+
+        return load_policies(self.layout.policies, self.config.event_types, tolerant=True)
 
     def _judged(self, policy_ids: Sequence[str], **options: Any) -> AbstractContextManager[Judged]:
         from auditlake.judging import judged

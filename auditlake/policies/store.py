@@ -45,6 +45,8 @@ def named_policies(layout: Layout, event_types: frozenset[str], named: Sequence[
     ids = [name for name in named if not name.endswith(".yaml")]
     if ids or not named:
         found += chosen(load_policies(layout.policies, event_types), ids)
+    if faults := tuple(policy.fault for policy in found if policy.fault):
+        raise PolicyError(faults, hint="correct the condition; auditlake policy add --replace takes the file again")
     return tuple(found)
 
 
