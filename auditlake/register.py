@@ -52,7 +52,7 @@ class Listed:
         return "open" if self.finding.accepted is None else "accepted"
 
 
-class Listing(tuple[Listed, ...], Shown):
+class Listing(tuple[Listed, ...], Shown):  # noqa: SLOT001 - a tuple cannot have slots with values
     """Findings of several policies."""
 
     faults: tuple[tuple[str, str], ...] = ()

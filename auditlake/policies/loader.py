@@ -95,9 +95,10 @@ def _unreadable(path: Path, error: PolicyError) -> Policy:
         content = path.read_bytes() if path.is_file() else b""
     except OSError:
         content = b""
+    problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
     return Policy(
         id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
-        required_events=(), coverage="optional", digest=digest_of(content), fault="; ".join(each.replace(str(path), path.name) for each in error.problems),
+        required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
     )  # fmt: skip
 
 

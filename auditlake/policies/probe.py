@@ -67,15 +67,26 @@ def check_runs(node: _Node, spell: Callable[[_Node], str], connection: duckdb.Du
     with connection.cursor() as cursor:
         try:
             _try(cursor, [spelling for _, spelling in tried], texts)
-        except duckdb.Error as all_of_them:
-            why, place = str(all_of_them), node
-            for place, spelling in tried:
-                try:
-                    _try(cursor, [spelling], texts)
-                except duckdb.Error as error:
-                    why = str(error)
-                    break
-            raise _fails(place, _one_line(why)) from None
+        except duckdb.Error as error:
+            raise _innermost(cursor, node, tried, texts, error) from None
+
+
+def _innermost(
+    cursor: duckdb.DuckDBPyConnection,
+    node: _Node,
+    tried: list[tuple[_Node, str]],
+    texts: list[str | None],
+    found: Exception,
+) -> ConditionError:
+    """What fails, of the parts that are tried: the first, since children come before their parents."""
+    import duckdb
+
+    for part, spelling in tried:
+        try:
+            _try(cursor, [spelling], texts)
+        except duckdb.Error as error:
+            return _fails(part, _one_line(str(error)))
+    return _fails(node, _one_line(str(found)))
 
 
 def _try(cursor: duckdb.DuckDBPyConnection, spellings: list[str], texts: list[str | None]) -> None:
@@ -102,7 +113,7 @@ def _is_text(node: _Node) -> bool:
 
 
 def _check_escape(node: _Node) -> None:
-    """Refuse a pattern whose escape is no single character or escapes nothing: DuckDB notices where it fits an event."""
+    """Refuse a pattern whose escape is no single character or escapes nothing: DuckDB notices on an event it fits."""
     if node.get("class") != "FUNCTION" or node["function_name"] not in _ESCAPING:
         return
     constants = [each["expression"] for each in node["arguments"][1:]]
