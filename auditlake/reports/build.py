@@ -11,7 +11,7 @@ from typing import Any
 
 from auditlake.events.times import print_instant
 from auditlake.findings.model import NOTHING, Journal, Seen, Subject
-from auditlake.policies.compile import Question, length_of
+from auditlake.policies.compile import BEFORE_ALL, Question, length_of
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.model import (
@@ -150,6 +150,8 @@ def subject_of(policy_id: str, finding: Finding) -> Subject:
 
 def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
     """The finding, with the acceptance that covers it."""
+    if not journal.acceptances:
+        return finding
     subject = subject_of(policy.id, finding)
     covering = journal.acceptance(Seen(subject, finding.start, finding.end, question.as_of, question.until))
     return finding if covering is None else replace(finding, accepted=covering)
@@ -167,10 +169,9 @@ def _episode(policy: Policy, row: Row) -> Finding:
     )  # fmt: skip
 
 
-def _place(finding: Finding) -> tuple[str, str, str, str]:
+def _place(finding: Finding) -> tuple[str, datetime, str, str]:
     """Where a finding stands among the others of its report."""
-    start = print_instant(finding.start) if finding.start else ""
-    return finding.kind, start, canonical_group(finding.group), finding.event_type or ""
+    return finding.kind, finding.start or BEFORE_ALL, canonical_group(finding.group), finding.event_type or ""
 
 
 def _status(received: bool, findings: Sequence[Finding]) -> Status:
