@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.config import LakeConfig
-from auditlake.errors import PolicyError
 from auditlake.events.times import Instant, as_end, given, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Hold, Policy
-from auditlake.policies.store import chosen
+from auditlake.policies.store import chosen, refuse_unreadable
 from auditlake.reading import engine
 from auditlake.reports.produce import ComplianceReport, produce
 from auditlake.result import Rows
@@ -78,7 +77,7 @@ def judged(
     """
     folder = layout.policies if policies is None else Path(policies)
     known = load_policies(folder, config.event_types, tolerant=True)
-    _refuse_unreadable(known, policy_ids)
+    refuse_unreadable([policy for policy in known if policy.id in policy_ids])
     instant = as_end(as_of) if again and as_of is not None else judged_as_of(as_of, now)
     request = PeriodRequest(since, until, last, period)
     asked = [(policy, question(policy, request, instant, config.report_period)) for policy in chosen(known, policy_ids)]
@@ -92,10 +91,3 @@ def judged(
             max_findings=config.max_findings,
         ))  # fmt: skip
         yield Judged(connection, known, made)
-
-
-def _refuse_unreadable(known: Sequence[Policy], policy_ids: Sequence[str]) -> None:
-    """Raise what is wrong with the file of a policy that was named."""
-    named = (policy for policy in known if policy.id in policy_ids and not policy.is_readable)
-    if faults := tuple(policy.fault for policy in named if policy.fault):
-        raise PolicyError(faults, hint="correct every line listed, or name other policies")
