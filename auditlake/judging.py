@@ -16,7 +16,7 @@ from auditlake.findings.journal import concerning, read
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Hold, Policy
-from auditlake.policies.store import chosen
+from auditlake.policies.store import chosen, refuse_unreadable
 from auditlake.reading import engine
 from auditlake.reports.produce import ComplianceReport, produce
 from auditlake.result import Rows
@@ -76,7 +76,8 @@ def judged(
         again: Whether a report is done again that was made before: earlier versions took an as_of that lay ahead.
     """
     folder = layout.policies if policies is None else Path(policies)
-    known = load_policies(folder, config.event_types)
+    known = load_policies(folder, config.event_types, tolerant=True)
+    refuse_unreadable([policy for policy in known if policy.id in policy_ids])
     instant = as_end(as_of) if again and as_of is not None else judged_as_of(as_of, now)
     request = PeriodRequest(since, until, last, period)
     asked = [(policy, question(policy, request, instant, config.report_period)) for policy in chosen(known, policy_ids)]

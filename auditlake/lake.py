@@ -196,21 +196,29 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.statistics import statistics
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
-            return statistics(connection, self.layout, self.policies(), self._instant(as_of), snapshot, users)
+            return statistics(
+                connection, self.layout, self.policies(tolerant=True), self._instant(as_of), snapshot, users
+            )
 
     # Policies
 
-    def policies(self) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id; a PolicyError lists every mistake of every file."""
+    def policies(self, *, tolerant: bool = False) -> tuple[Policy, ...]:
+        """Every policy of the lake, by id; a PolicyError lists every mistake of every file.
+
+        Args:
+            tolerant: Instead, for a file that cannot be used, one that asks nothing and says why as its ``fault``.
+        """
         from auditlake.policies.loader import load_policies
 
-        return load_policies(self.layout.policies, self.config.event_types)
+        return load_policies(self.layout.policies, self.config.event_types, tolerant=tolerant)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id, or PolicyNotFoundError."""
-        from auditlake.policies.store import chosen
+        """One policy by its id, or PolicyNotFoundError; PolicyError if its file cannot be used."""
+        from auditlake.policies.store import chosen, refuse_unreadable
 
-        return chosen(self.policies(), [policy_id])[0]
+        (found,) = chosen(self.policies(tolerant=True), [policy_id])
+        refuse_unreadable([found])
+        return found
 
     def add_policy(self, file: str | Path, *, replace: bool = False) -> Policy:
         """Check a policy file and copy it into the lake; its name is the policy's id.
@@ -241,8 +249,10 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
         """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
         from auditlake.policies.compile import compile_policy
+        from auditlake.policies.store import named_policies
 
-        policies, policy = self.policies(), self.policy(policy_id)
+        policies = self.policies(tolerant=True)
+        (policy,) = named_policies(self.layout, self.config.event_types, [policy_id])
         asked = question(policy, PeriodRequest(), self._instant(as_of), self.config.report_period)
         return compile_policy(policy, policies, asked, holds=self.binding_holds())
 

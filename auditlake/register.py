@@ -52,10 +52,11 @@ class Listed:
         return "open" if self.finding.accepted is None else "accepted"
 
 
-class Listing(tuple[Listed, ...], Shown):
+class Listing(tuple[Listed, ...], Shown):  # noqa: SLOT001 - a tuple cannot have slots with values
     """Findings of several policies."""
 
-    __slots__ = ()
+    faults: tuple[tuple[str, str], ...] = ()
+    """The policies that could not be judged, each with the reason: what they would find is not known."""
 
     def _card(self) -> Card:
         return findings_card([(each.policy_id, each.finding) for each in self])
@@ -81,11 +82,14 @@ class FindingRegister:
 
     def list(self, *policy_ids: str, **options: Any) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
-        return Listing(
+        made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
+        found = Listing(
             Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
-            for said in (each.report for each in self._judge(*policy_ids, pages=False, **options))
+            for said in made
             for finding in said.violations
         )
+        found.faults = tuple((said.policy_id, said.error) for said in made if said.error is not None)
+        return found
 
     def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
         """A finding, and every entry of the journal about it or those that an acceptance of it covers.

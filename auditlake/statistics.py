@@ -36,7 +36,10 @@ class PolicyStatistics:
     threshold: int | None
     status: str | None
     """Of the window before as_of: ``violation`` if any group is at or above the threshold at as_of itself, else
-    ``no_data`` if no event of any type was received in that window, else ``compliant``."""
+    ``no_data`` if no event of any type was received in that window, else ``compliant``; ``error`` if the policy cannot
+    be judged."""
+    error: str | None = None
+    """Why it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,15 @@ def statistics(
 
 def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None) -> PolicyStatistics:
     answer = report.threshold if report else None
+    error = report.error if report else policy.fault
     return PolicyStatistics(
         policy_id=policy.id,
         total_events=sum(by_type.get(name, 0) for name in policy.required_events),
         recent_events=answer.recent_events if answer else None,
         window=policy.shown_window,
         threshold=policy.alert_threshold,
-        status=report.status_now if report else None,
+        status="error" if error else report.status_now if report else None,
+        error=error,
     )
 
 

@@ -9,7 +9,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import cell, machine, opened, plain, table
-from auditlake.cli.reporting import EXIT_FINDINGS, Folder
+from auditlake.cli.reporting import EXIT_FINDINGS, Folder, tell_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,11 +62,13 @@ def list_(
     **options: Any,
 ) -> None:  # fmt: skip
     """The findings of policies (of all of them if none is named)."""
-    found = [each for each in opened(path).findings.list(*policies, **options) if state in {None, each.state}]
+    listing = opened(path).findings.list(*policies, **options)
+    found = [each for each in listing if state in {None, each.state}]
     most = limit or (len(found) if as_json else _SHOWN_FINDINGS)
     page = found[offset : offset + most]
     if as_json:
         machine({"total": len(found), "findings": [_said(each) for each in page]})
+        tell_faults(listing.faults)
         return
     _table(page)
     is_open = sum(each.state == "open" for each in found)
@@ -77,6 +79,7 @@ def list_(
     click.echo(f"{len(found):,} found, {is_open:,} of them open")
     for line in dict.fromkeys(map(_period, page)):
         click.echo(line)
+    tell_faults(listing.faults)
 
 
 @finding.command()

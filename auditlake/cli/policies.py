@@ -12,6 +12,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.reporting import tell_faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +35,14 @@ def policy() -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """The lake's policies."""
-    found = opened(path).policies()
+    every = opened(path).policies(tolerant=True)
+    found, faults = (
+        [each for each in every if each.is_readable],
+        [(each.id, each.fault) for each in every if each.fault],
+    )
     if as_json:
         machine({"policies": [_summary(each) for each in found]})
+        tell_faults(faults)
         return
     headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
     table(headings, (
@@ -44,6 +50,7 @@ def list_(path: str, as_json: bool) -> None:
          each.severity, each.required_events)
         for each in found
     ), right=(1,))  # fmt: skip
+    tell_faults(faults)
 
 
 @policy.command()

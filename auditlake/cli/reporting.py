@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, report_progress, table
+from auditlake.cli.output import machine, opened, plain, report_progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("violation", "no_data", "compliant", "error")
 EXIT_FINDINGS = 1
+EXIT_NOT_JUDGED = 3
 
 
 def _listed(allowed: tuple[str, ...]) -> Any:
@@ -63,6 +64,8 @@ def report(
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports.
 
+    Exits with 3 if a policy could not be judged: it is named with the reason, and the others are judged all the same.
+
     A verdict is about the whole period: unless another is asked for, the policy's retention period back, or where it
     has none, the report_period of lake.toml. How its last window stands is status_now, which auditlake stats shows.
     """
@@ -78,8 +81,19 @@ def report(
         else:
             show_verdicts(made)
             click.echo(f"reports in {index.parent}; begin with {index.name}")
-    if any(each.status in fail_on for each in made):
+    faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
+    is_failed = any(each.status in fail_on for each in made)
+    tell_faults(faults, code=EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
+    if is_failed:
         raise click.exceptions.Exit(EXIT_FINDINGS)
+
+
+def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = EXIT_NOT_JUDGED) -> None:
+    """Name the policies that could not be judged, and exit if there are any: all else has been told."""
+    for policy_id, why in faults:
+        click.echo(plain(f"error: {policy_id} could not be judged: {why}"), err=True)
+    if faults:
+        raise click.exceptions.Exit(code)
 
 
 def write_reports(
@@ -116,7 +130,8 @@ def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
     said = made.report
     return {
         "policy_id": said.policy_id, "status": said.status, "status_now": said.status_now, "as_of": said.as_of,
-        "snapshot": said.evidence.snapshot, "findings": len(said.violations), "files": [str(file) for file in files],
+        "snapshot": said.evidence.snapshot, "findings": len(said.violations),
+        **({"error": said.error} if said.error else {}), "files": [str(file) for file in files],
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from auditlake.cli.output import cell, table
+from auditlake.cli.output import cell, plain, table
 from auditlake.cli.retention import show_left_out
 from auditlake.reports.jsonform import finding_dict
 from auditlake.statistics import Statistics
@@ -29,6 +29,7 @@ def statistics_dict(found: Statistics) -> dict[str, Any]:
             each.policy_id: {
                 "total_events": each.total_events, "recent_events": each.recent_events, "window": each.window,
                 "threshold": each.threshold, "status": each.status,
+                **({"error": each.error} if each.error else {}),
             }
             for each in found.policies
         },
@@ -61,6 +62,9 @@ def show_statistics(found: Statistics) -> None:
     if found.policies:
         click.echo("status now: of the last window; a report judges its whole period\n")
     show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
+    for each in found.policies:
+        if each.error:
+            click.echo(plain(f"error: {each.policy_id} could not be judged: {each.error}"))
     if found.recent_violations:
         click.echo("recent violations:")
         table(

@@ -184,7 +184,7 @@ class Tables:
     def _loaded(self) -> Sequence[Policy]:
         from auditlake.policies.loader import load_policies
 
-        return load_policies(self._layout.policies, self._config.event_types)
+        return load_policies(self._layout.policies, self._config.event_types, tolerant=True)
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:

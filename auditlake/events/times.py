@@ -160,4 +160,4 @@ def utc(instant: datetime) -> datetime:
 
 def print_instant(instant: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
-    return instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: UP017
+    return f"{instant.astimezone(timezone.utc).isoformat(timespec='microseconds')[:-6]}Z"  # noqa: UP017

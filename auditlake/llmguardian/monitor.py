@@ -382,7 +382,7 @@ class AuditMonitor:
         """The key of each policy by its id."""
         from auditlake.llmguardian.policies import key_of
 
-        return {each.id: key_of(each) for each in self.lake.policies()}
+        return {each.id: key_of(each) for each in self.lake.policies(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
         from auditlake.reports.produce import write_once

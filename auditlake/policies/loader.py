@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,6 +17,7 @@ from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_i
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
+from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +36,9 @@ _JSON_COLUMNS = ("details", "metadata")
 _EVENT_KEYS = ("event_type", "type", "timestamp", "at", *_TEXT_COLUMNS, *_JSON_COLUMNS, "count", "every")
 
 
-def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: frozenset[str]) -> Policy:
+def load_policy(
+    text: str | bytes, *, file: str, policy_id: str, event_types: frozenset[str], in_use: bool = False
+) -> Policy:
     """Read one policy.
 
     Args:
@@ -41,41 +46,68 @@ def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: fr
         file: What to call the file in messages.
         policy_id: The file's name without ``.yaml``.
         event_types: The event types that this lake knows.
+        in_use: Whether it is in a lake already: then a condition that fails on some events, which an earlier version
+            let in, is the policy's ``fault`` and no mistake, so that what it keeps stays kept.
 
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
     reader = _Reader("policy", _REQUIRED, event_types)
     policy = reader.policy(text, policy_id)
-    if policy is None:
+    if policy is not None and reader.fault is not None and in_use:
+        line, column, why = reader.fault
+        return replace(policy, fault=f"{Path(file).name}:{line}:{column}: {why}")
+    if policy is None or reader.fault is not None:
+        reader.mistakes += [reader.fault] if reader.fault else []
         raise PolicyError(reader.problems(file), hint=_HINT)
     return policy
 
 
-def load_policies(folder: Path | str, event_types: frozenset[str]) -> tuple[Policy, ...]:
+def load_policies(folder: Path | str, event_types: frozenset[str], *, tolerant: bool = False) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
     Args:
         folder: The folder; folders within it are not looked into.
         event_types: The event types that this lake knows.
+        tolerant: Let a policy that asks nothing stand for a file that cannot be used, with its mistakes as its
+            ``fault``: for those who judge policies, of which no one stops the others.
 
     Returns:
         The policies, sorted by id.
 
     Raises:
-        PolicyError: With every mistake of every file.
+        PolicyError: With every mistake of every file; where ``tolerant``, only if the folder cannot be read.
     """
 
     def load(content: bytes, file: str, policy_id: str) -> Policy:
-        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types)
+        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=True)
 
-    return tuple(sorted(load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT), key=lambda each: each.id))
+    instead = _unreadable if tolerant else None
+    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead)
+    return tuple(sorted(found, key=lambda each: each.id))
+
+
+def _unreadable(path: Path, error: PolicyError) -> Policy:
+    """What stands for a policy whose file cannot be used."""
+    name = path.stem if path.suffix == ".yaml" else path.name
+    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        content = b""
+    problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
+    return Policy(
+        id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
+        required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
+    )  # fmt: skip
 
 
 class _Reader(Reader):
     """Reads one policy's file."""
 
     test_events = 0
+    fault: tuple[int, int, str] | None = None
+    """Where and why its condition fails on some events, if it does."""
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
         """The policy; None if there was any mistake."""
@@ -139,7 +171,11 @@ class _Reader(Reader):
             return text.strip()
         except ConditionError as error:
             line, column = self.inside(node, error.offset)
-            self.mistakes.append((line, column, f"{key}: {error}"))
+            mistake = (line, column, f"{key}: {error}")
+            if error.fails:
+                self.fault = mistake
+                return text.strip()
+            self.mistakes.append(mistake)
             return None
 
     def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:

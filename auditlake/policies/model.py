@@ -78,6 +78,14 @@ class Policy:
     """``sha256:`` and the hex digest of the policy file's bytes."""
     text: str = ""
     """The policy file as it was read."""
+    fault: str | None = None
+    """Why the policy cannot be judged, with the place in its file; None for one that can. What else its file says still
+    holds, unless that could not be read: then it names no event type."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its file could be read."""
+        return self.fault is None or bool(self.required_events)
 
     @property
     def least(self) -> int:

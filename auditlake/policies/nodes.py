@@ -36,7 +36,13 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def load_folder(
-    folder: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, hint: str
+    folder: Path,
+    what: str,
+    load: Callable[[bytes, str, str], T],
+    failure: type[PolicyError],
+    *,
+    hint: str,
+    instead: Callable[[Path, PolicyError], T] | None = None,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
 
@@ -46,6 +52,7 @@ def load_folder(
         load: Reads one, given its content, what to call it in messages, and its name without ``.yaml``.
         failure: What ``load`` raises.
         hint: What to do about mistakes.
+        instead: What stands for a file that cannot be used; if None, any of them is an error.
 
     Raises:
         PolicyError: As ``failure``, with every mistake of every file.
@@ -61,7 +68,9 @@ def load_folder(
         try:
             found.append(_load_file(path, what, load, failure))
         except PolicyError as error:
-            problems.extend(error.problems)
+            if instead is not None:
+                found.append(instead(path, error))
+            problems.extend(error.problems if instead is None else ())
     if problems:
         raise failure(tuple(problems), hint=hint)
     return found

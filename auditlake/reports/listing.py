@@ -49,13 +49,13 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
     """
     import pyarrow.parquet as pq
 
+    compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema()
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for at in range(0, len(findings), _ROWS):
             some = findings[at : at + _ROWS]
             for each in some:
-                line = json.dumps(finding_dict(each), ensure_ascii=False, separators=(",", ":"))
-                digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
+                digest.update(f"{compact(finding_dict(each))}\n".encode("utf-8", "surrogatepass"))
             writer.write_batch(_batch(some, schema))
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()

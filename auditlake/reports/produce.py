@@ -321,12 +321,10 @@ def _entry(path: Path) -> IndexEntry | None:
     """
     from auditlake.reports.index import IndexEntry
     from auditlake.reports.page import file_name
-    from auditlake.reports.render import check
 
     page = path.with_suffix(".html")
     try:
         report, kinds = _without_findings(path)
-        check(report)
         threshold = report["threshold"]
         return IndexEntry(
             policy_id=report["policy_id"],
@@ -349,9 +347,12 @@ def _entry(path: Path) -> IndexEntry | None:
 
 def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str]]:
     """A report's JSON, and how many findings of each kind it has; a large one without its list of them."""
+    from auditlake.reports.render import check
+
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size < _LARGE:
             report = json.load(file)
+            check(report)
             kinds = Counter(finding["kind"] for finding in report["violations"])
             return report, Counter(report.get("findings_by_kind", kinds))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -359,6 +360,7 @@ def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str]]:
             if not 0 <= start < end:
                 raise ValueError("its keys are not where ours are")
             report = json.loads(b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:]))
+            check(report)
             if report["report_version"] > 1:
                 return report, Counter(report["findings_by_kind"])
             return report, Counter(match[1].decode() for match in _KIND.finditer(data, start, end))

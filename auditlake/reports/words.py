@@ -173,6 +173,9 @@ def apart(report: Report) -> str:
 
 def verdict_words(report: Report) -> str:
     """Why the status is what it is."""
+    if report.error is not None:
+        rest = " What it asks beside its threshold is answered all the same." if report.events_by_type else ""
+        return f"The policy could not be judged: {visible(report.error)}.{rest}"
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are listed below all the same." if report.violations else silence
