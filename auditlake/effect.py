@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.config import LakeConfig
 from auditlake.engine.duck import rows
-from auditlake.errors import PolicyError
+from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
-from auditlake.policies.store import read_policy
 from auditlake.retention.judge import Judge
 from auditlake.retention.plan import judged_days
 from auditlake.retention.planning import judge_of
@@ -96,7 +95,8 @@ def policy_effect(
         HoldError: A hold cannot be used.
         LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
     """
-    present, unusable = _usable(layout, config.event_types)
+    known = load_policies(layout.policies, config.event_types, tolerant=True)
+    present = [each for each in known if each.fault is None]
     old = [each for each in present if each.id == policy_id]
     others = [each for each in present if each.id != policy_id]
     before = judge_of(layout, config, as_of, present)
@@ -117,18 +117,8 @@ def policy_effect(
 
     types = sorted({name for each in [*old, *([new] if new else [])] for name in each.required_events})
     lost = max(_over_limit(connection, after) - _over_limit(connection, before), 0)
-    left_out = tuple(name for name in unusable if name != policy_id)
+    left_out = tuple(each.id for each in known if each.fault is not None and each.id != policy_id)
     return PolicyEffect(policy_id, as_of, tuple(map(effect, types)), lost, left_out)
-
-
-def _usable(layout: Layout, event_types: frozenset[str]) -> tuple[list[Policy], list[str]]:
-    found, unusable = [], []
-    for path in sorted(layout.policies.glob("*.yaml")):
-        try:
-            found.append(read_policy(path, event_types))
-        except PolicyError:
-            unusable.append(path.stem)
-    return found, unusable
 
 
 def _judged(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Sequence[Counter[str]]:
