@@ -36,7 +36,7 @@ def create(
     Args:
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
-        default_retention: How long events are kept that no policy governs, e.g. ``365d``; for ever if None.
+        default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
         unsigned: Make no key: the ledger's checkpoints are then not signed, and whoever can write the lake can make new
             ones.
         clock: Where the present comes from.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
 from auditlake.errors import AuditLakeError
-from auditlake.events.times import Instant, as_instant, given
-from auditlake.periods import PeriodRequest
+from auditlake.events.times import Instant, judged_as_of
+from auditlake.periods import PeriodRequest, question
 from auditlake.policies.model import Policy
 from auditlake.reports.cards import Card, Fact
 from auditlake.reports.shown import Shown, cells, cut
@@ -20,6 +20,7 @@ from auditlake.store.layout import Layout
 if TYPE_CHECKING:
     from auditlake.backtest import Backtest
     from auditlake.connect import Recipes
+    from auditlake.effect import PolicyEffect
     from auditlake.store.delta import Snapshot
     from auditlake.store.table import IngestOptions
 
@@ -74,9 +75,34 @@ class AnalystVerbs(Shown):
         if not isinstance(policy, Policy):
             (policy,) = named_policies(self.layout, self.config.event_types, [str(policy)])
         instant = self._instant(as_of)
-        request = PeriodRequest(given(since), given(until), last, period)
+        request = PeriodRequest(since, until, last, period)
         with engine(self.layout, self._options(), self._clock(), snapshot) as (connection, read):
-            return backtest(connection, policy, request, instant, read.version, thresholds=thresholds, windows=windows)
+            asked = question(policy, request, instant, self.config.report_period)
+            return backtest(connection, policy, asked, read.version, thresholds=thresholds, windows=windows)
+
+    def policy_effect(self, file: str | Path, *, replace: bool = False) -> PolicyEffect:
+        """What a policy file would change if it were put into the lake: which events would be kept longer or shorter,
+        and how many become due. Nothing is changed.
+
+        Raises:
+            PolicyError: It cannot be used, or the lake has another of its name and ``replace`` is not set.
+        """
+        from auditlake.policies.store import read_policy, refuse_other
+
+        policy = read_policy(Path(file), self.config.event_types)
+        refuse_other(self.layout, policy, replace=replace)
+        return self._effect(policy.id, policy)
+
+    def removal_effect(self, policy_id: str) -> PolicyEffect:
+        """What would change if a policy were taken out of the lake. Nothing is changed."""
+        return self._effect(policy_id, None)
+
+    def _effect(self, policy_id: str, policy: Policy | None) -> PolicyEffect:
+        from auditlake.effect import policy_effect
+        from auditlake.reading import engine
+
+        with engine(self.layout, self._options(), self._clock(), None) as (connection, _):
+            return policy_effect(connection, self.layout, self.config, self._clock(), policy_id, policy)
 
     def connect(self, *, snapshot: int | None = None) -> Recipes:
         """How to open a snapshot with DuckDB, Polars and Spark; the newest if None. See :mod:`auditlake.connect`.
@@ -89,7 +115,7 @@ class AnalystVerbs(Shown):
         return recipes(self.layout, snapshot)
 
     def _instant(self, as_of: Instant | None) -> datetime:
-        return self._clock() if as_of is None else as_instant(as_of)
+        return judged_as_of(as_of, self._clock())
 
     def _card(self) -> Card:
         snapshot = self.snapshot()
@@ -106,8 +132,8 @@ class AnalystVerbs(Shown):
         except AuditLakeError as error:
             note = cut(f"its policies cannot be used: {error}")
         rows = [
-            (each.id, each.alert_threshold, str(each.window), ", ".join(each.group_by) or None,
-             str(each.retention_period), each.severity, ", ".join(each.required_events))
+            (each.id, each.alert_threshold, each.shown_window, ", ".join(each.group_by) or None,
+             each.retention_period and str(each.retention_period), each.severity, ", ".join(each.required_events))
             for each in found
         ]  # fmt: skip
         headings = ("policy", "threshold", "window", "by", "keeps", "severity", "governs") if rows else ()

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import PolicyError
-from auditlake.periods import PeriodRequest, question
 from auditlake.policies import evaluate
+from auditlake.policies.compile import Question
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration, Policy
 from auditlake.reports.cards import Card, Fact
@@ -43,7 +43,7 @@ class Backtest(Shown):
     """How many episodes each threshold of each window would have given."""
 
     policy: Policy
-    """The policy as it is; its own threshold and window are what the others are compared with."""
+    """The policy as it is; its own threshold and window, if it has them, are what the others are compared with."""
     as_of: datetime
     since: datetime
     until: datetime
@@ -94,13 +94,19 @@ class Backtest(Shown):
             title=self.policy.id,
             facts=(
                 Fact("period", f"{moment(self.since)} to {moment(self.until)}"),
-                Fact("now", f"{self.policy.alert_threshold:,} within {spelled(str(self.policy.window))}"),
+                Fact("now", _now(self.policy)),
                 Fact("snapshot", str(self.snapshot)),
             ),
             headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
             rows=cells(rows),
             note=_more(len(thresholds)),
         )
+
+
+def _now(policy: Policy) -> str:
+    if policy.alert_threshold is None:
+        return "no threshold"
+    return f"{policy.alert_threshold:,} within {spelled(str(policy.window))}"
 
 
 def _more(thresholds: int) -> str:
@@ -110,8 +116,7 @@ def _more(thresholds: int) -> str:
 def backtest(
     connection: duckdb.DuckDBPyConnection,
     policy: Policy,
-    request: PeriodRequest,
-    as_of: datetime,
+    asked: Question,
     snapshot: int,
     *,
     thresholds: Iterable[int],
@@ -122,25 +127,22 @@ def backtest(
     Args:
         connection: The engine, with the view.
         policy: Whose events, condition and groups are taken.
-        request: The period, as for a report.
-        as_of: Events after it do not exist.
+        asked: The period.
         snapshot: What the view shows.
         thresholds: Whole numbers from 1 on.
         windows: Lengths such as ``1h``; the policy's own if None.
 
     Raises:
         PolicyError: A threshold or a window makes no sense.
-        ReportError: The period makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    asked = question(policy, request, as_of)
     found = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
     tried = tuple(
         Tried(str(length), threshold, episodes)
         for length, rows in zip(lengths, found, strict=True)
         for threshold, episodes in rows
     )
-    return Backtest(policy, as_of, asked.since, asked.until, snapshot, tried)
+    return Backtest(policy, asked.as_of, asked.since, asked.until, snapshot, tried)
 
 
 def _thresholds(given: Any) -> list[int]:

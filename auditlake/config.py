@@ -17,6 +17,7 @@ from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
+from auditlake.reports.model import MAX_FINDINGS
 from auditlake.store.layout import POLICY_ID, Layout
 
 FORMAT_VERSION = 1
@@ -25,10 +26,13 @@ FORMAT_VERSION = 1
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _MOST_RECORD = 1 << 30
+_MOST_FINDINGS = 100_000_000
 _MOST_SECONDS = 86_400
 _ABSENT = object()
 _SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
 _LATENESS = Duration("10min", 600 * _SECOND)
+REPORT_PERIOD = parse_duration("90d", "retention_period")
+"""How far back a report goes, if neither the caller nor lake.toml nor the policy's retention period says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,13 @@ class LakeConfig:
     extra_types: tuple[str, ...] = ()
     """Event types beside the built-in ones."""
     default_retention: Duration | None = None
-    """How long events that no policy governs are kept; for ever if None."""
+    """How long events are kept whose type no policy keeps; for ever if None."""
+    report_period: Duration = REPORT_PERIOD
+    """How far back a report goes unless it is asked otherwise, of a policy without a retention period."""
     max_record: int = MAX_RECORD
     """Bytes; a longer input record is quarantined."""
+    max_findings: int = MAX_FINDINGS
+    """How many findings a report's JSON lists; where there are more, all of them lie beside it as Parquet."""
     grace_seconds: float = _GRACE_SECONDS
     """How long files stay on the disk whose events were deleted, for readers under way."""
     personal: tuple[str, ...] = ()
@@ -106,7 +114,7 @@ def dump_config(config: LakeConfig) -> bytes:
     """lake.toml as text, with comments that say what may be changed."""
     types = ", ".join(f'"{name}"' for name in config.extra_types)
     retention = f'default_retention = "{config.default_retention}"' if config.default_retention else (
-        '# default_retention = "365d"   # without it, events that no policy governs are kept for ever'
+        '# default_retention = "365d"   # without it, events that no policy keeps are kept for ever'
     )  # fmt: skip
     return (
         f"# An auditlake lake. Keep format_version, id and created as they are.\n"
@@ -116,8 +124,11 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# Event types beside the built-in ones.\n"
         f"event_types = [{types}]\n"
         f"{retention}\n"
+        f'# report_period = "{REPORT_PERIOD}"       # how far back reports of policies without a retention_period go\n'
         f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n\n"
+        f"max_record = {config.max_record}\n"
+        f"# How many findings a report lists; where there are more, all of them lie beside it as Parquet.\n"
+        f"# max_findings = {config.max_findings}\n\n"
         f"# Alerts as it happens.\n"
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
@@ -296,7 +307,11 @@ _READERS: _Readers = {
     "default_retention": (
         "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
     ),
+    "report_period": (
+        "report_period", "a length of time such as '90d'", partial(parse_duration, field="retention_period"),
+    ),
     "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+    "max_findings": ("max_findings", f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),
 }  # fmt: skip
 """lake.toml, but for the format's version and its sections."""
 

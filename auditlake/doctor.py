@@ -123,10 +123,10 @@ def _told(problems: list[Problem], where: str, look: Callable[[Layout], object],
 
 def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
     try:
-        load_policies(layout.policies, event_types)
+        found = load_policies(layout.policies, event_types)
     except PolicyError as error:
         return [Problem("policies", text) for text in error.problems]
-    return []
+    return [Problem("policies", policy.fault) for policy in found if policy.fault]
 
 
 # What can be done; with the lock held, so that nobody is in the middle of anything

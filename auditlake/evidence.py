@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def write_pack(
     question = Question(said.as_of, said.since, said.until)
     with TemporaryDirectory(prefix="auditlake-pack-") as name:
         folder = Path(name)
-        events = dict(_events(folder, connection, policy, question, said.violations))
+        together = made.whole is not None
+        events = dict(_events(folder, connection, policy, question, said.violations, together=together))
         for each, data in _texts(made, policies, checkpoint, events):
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             (folder / each).write_bytes(data)
@@ -108,6 +110,8 @@ def _texts(
     yield "README.txt", (assets.folder("reports_templates") / "evidence.txt").read_bytes()
     files = made.files()
     yield "report.json", files[f"{made.stem}.json"]
+    if made.whole is not None:
+        yield made.whole.file, made.whole.data
     yield "report.html", made.page(json_file="report.json")
     for each in policies:
         yield f"policies/{each.id}.yaml", each.text.encode("utf-8")
@@ -145,8 +149,13 @@ def _events(
     policy: Policy,
     question: Question,
     findings: Sequence[Finding],
+    *,
+    together: bool,
 ) -> Iterator[tuple[str, int]]:
-    """Write the events behind each finding; gives how many. A type that is missing has none."""
+    """Write the events behind each finding; gives how many. A type that is missing has none.
+
+    Each finding has files of its own; ``together``, as many thousand would, all of a kind are in one, which names them.
+    """
     ask: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
         "threshold_exceeded": lambda: _behind_episodes(connection, policy, question, findings),
         "coverage_gap": lambda: _beside_gaps(connection, findings),
@@ -155,7 +164,13 @@ def _events(
         if any(finding.kind == kind for finding in findings):
             sql, values = prepare()
             relation = connection.sql(sql, params=values or None)
-            for number, batches in _by_number(relation.to_arrow_reader(_ROWS)):
+            read = relation.to_arrow_reader(_ROWS)
+            if together:
+                counts = Counter[str]()
+                _write_events(folder / "events", kind, _named_by_finding(iter(read), findings, counts))
+                yield from counts.items()
+                continue
+            for number, batches in _by_number(read):
                 yield findings[number].id, _write_events(folder / "events", findings[number].id, batches)
 
 
@@ -214,16 +229,29 @@ def _by_number(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterato
         yield number, (batch for _, batch in run)
 
 
-def _write_events(folder: Path, finding_id: str, batches: Iterator[pa.RecordBatch]) -> int:
-    """The events of one finding: every column as Parquet, what readers see as CSV."""
+def _named_by_finding(
+    batches: Iterator[pa.RecordBatch], findings: Sequence[Finding], counts: Counter[str]
+) -> Iterator[pa.RecordBatch]:
+    """The events of all findings with the finding's id in place of its number; how many each has is added up."""
+    import pyarrow as pa
+
+    ids = pa.array([each.id for each in findings], pa.string())
+    for batch in batches:
+        named = ids.take(batch.column(0))
+        counts.update({each["values"]: each["counts"] for each in named.value_counts().to_pylist()})
+        yield pa.RecordBatch.from_arrays([named, *batch.columns[1:]], ["finding", *batch.schema.names[1:]])
+
+
+def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch]) -> int:
+    """Events of findings: every column as Parquet, what readers see as CSV."""
     import pyarrow.parquet as pq
 
     folder.mkdir(exist_ok=True)
     count, first = 0, next(batches)
-    names = [name for name in PUBLIC_COLUMNS if name in first.schema.names]
+    names = [column for column in ("finding", *PUBLIC_COLUMNS) if column in first.schema.names]
     with (
-        pq.ParquetWriter(folder / f"{finding_id}.parquet", first.schema, compression="zstd") as parquet,
-        (folder / f"{finding_id}.csv").open("w", encoding="utf-8", errors="surrogatepass", newline="") as text,
+        pq.ParquetWriter(folder / f"{name}.parquet", first.schema, compression="zstd") as parquet,
+        (folder / f"{name}.csv").open("w", encoding="utf-8", errors="surrogatepass", newline="") as text,
     ):
         writer = csv.writer(text)
         writer.writerow(names)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.config import LakeConfig
-from auditlake.events.times import Instant, as_instant, given
+from auditlake.events.times import Instant, as_end, given, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.periods import PeriodRequest, question
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Hold, Policy
-from auditlake.policies.store import chosen
+from auditlake.policies.store import chosen, refuse_unreadable
 from auditlake.reading import engine
 from auditlake.reports.produce import ComplianceReport, produce
 from auditlake.result import Rows
@@ -60,6 +60,7 @@ def judged(
     entries: int | None = None,
     pages: bool = True,
     listen: Callable[[int, int, str], None] = lambda *_: None,
+    again: bool = False,
 ) -> Iterator[Judged]:
     """Make reports; the options are those of :meth:`auditlake.AuditLake.reports`.
 
@@ -72,17 +73,21 @@ def judged(
         holds: Every legal hold of the lake.
         flush: Brings what was logged into the table, and gives the newest snapshot.
         ask: Runs a query of a report's charts, when one is drawn.
+        again: Whether a report is done again that was made before: earlier versions took an as_of that lay ahead.
     """
     folder = layout.policies if policies is None else Path(policies)
-    known = load_policies(folder, config.event_types)
-    instant = now if as_of is None else as_instant(as_of)
-    request = PeriodRequest(given(since), given(until), last, period)
-    asked = [(policy, question(policy, request, instant)) for policy in chosen(known, policy_ids)]
+    known = load_policies(folder, config.event_types, tolerant=True)
+    refuse_unreadable([policy for policy in known if policy.id in policy_ids])
+    instant = as_end(as_of) if again and as_of is not None else judged_as_of(as_of, now)
+    request = PeriodRequest(since, until, last, period)
+    asked = [(policy, question(policy, request, instant, config.report_period)) for policy in chosen(known, policy_ids)]
     version = flush() if snapshot is None else snapshot
     journal = partial(concerning, read(layout), entries=entries)
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
+            report_period=config.report_period,
             generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
+            max_findings=config.max_findings,
         ))  # fmt: skip
         yield Judged(connection, known, made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +181,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         limit: int | None = None,
         snapshot: int | None = None,
     ) -> Rows:
-        """Events that match every filter that is given, in time order; ``start`` and ``end`` are inclusive.
+        """Events that match every filter that is given, in time order; ``start`` and ``end`` are in, days whole.
 
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
@@ -199,24 +199,36 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.statistics import statistics
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
-            return statistics(connection, self.layout, self.policies(), self._instant(as_of), snapshot, users)
+            return statistics(
+                connection, self.layout, self.policies(tolerant=True), self._instant(as_of), snapshot, users
+            )
 
     # Policies
 
-    def policies(self) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id; a PolicyError lists every mistake of every file."""
+    def policies(self, *, tolerant: bool = False) -> tuple[Policy, ...]:
+        """Every policy of the lake, by id; a PolicyError lists every mistake of every file.
+
+        Args:
+            tolerant: Instead, for a file that cannot be used, one that asks nothing and says why as its ``fault``.
+        """
         from auditlake.policies.loader import load_policies
 
-        return load_policies(self.layout.policies, self.config.event_types)
+        return load_policies(self.layout.policies, self.config.event_types, tolerant=tolerant)
 
     def policy(self, policy_id: str) -> Policy:
-        """One policy by its id, or PolicyNotFoundError."""
-        from auditlake.policies.store import chosen
+        """One policy by its id, or PolicyNotFoundError; PolicyError if its file cannot be used."""
+        from auditlake.policies.store import chosen, refuse_unreadable
 
-        return chosen(self.policies(), [policy_id])[0]
+        (found,) = chosen(self.policies(tolerant=True), [policy_id])
+        refuse_unreadable([found])
+        return found
 
     def add_policy(self, file: str | Path, *, replace: bool = False) -> Policy:
-        """Check a policy file and copy it into the lake; its name is the policy's id."""
+        """Check a policy file and copy it into the lake; its name is the policy's id.
+
+        What it changes can be asked before with :meth:`policy_effect`; what becomes due by it, the next
+        :meth:`retention_apply` deletes.
+        """
         from auditlake.policies.store import add_policy
 
         return add_policy(
@@ -240,9 +252,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
         """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
         from auditlake.policies.compile import compile_policy
+        from auditlake.policies.store import named_policies
 
-        policies, policy = self.policies(), self.policy(policy_id)
-        asked = question(policy, PeriodRequest(), self._instant(as_of))
+        policies = self.policies(tolerant=True)
+        (policy,) = named_policies(self.layout, self.config.event_types, [policy_id])
+        asked = question(policy, PeriodRequest(), self._instant(as_of), self.config.report_period)
         return compile_policy(policy, policies, asked, holds=self.binding_holds())
 
     # Reports
@@ -270,8 +284,9 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         Args:
             *policy_ids: Which policies.
-            as_of: Events after it do not exist for the report; now if None.
-            since, until: The period is ``(since, until]``; if None, one retention period of the policy back, and as_of.
+            as_of: Events after it do not exist for the report; now if None, and never later. Of a day, its end.
+            since, until: The period is ``(since, until]``; if None, the policy's retention period back, or where it has
+                none, the ``report_period`` of lake.toml, and as_of. Days are whole ones: the period has all of both.
             last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
             snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
             generated_at: What the report says about when it was made; as_of if None.
@@ -321,7 +336,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.reperform import reperform
 
-        return reperform(Path(report), self.config.id, partial(self.reports, policies=policies))
+        def judge_again(policy_id: str, **options: Any) -> tuple[ComplianceReport, ...]:
+            with self._judged([policy_id], policies=policies, again=True, **options) as judged:
+                return judged.reports
+
+        return reperform(Path(report), self.config.id, judge_again)
 
     @property
     def findings(self) -> FindingRegister:

@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auditlake.errors import ReportError
+from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant
 from auditlake.policies.compile import BEFORE_ALL, Question
 from auditlake.policies.durations import parse_duration
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Duration, Policy
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodRequest:
     """What the caller said about the period; all of it may be absent."""
 
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Instant | None = None
+    """The instant before the period; of a day, the microsecond before it."""
+    until: Instant | None = None
+    """The period's last instant; of a day its last microsecond, as far as it has passed by as_of."""
     last: str | None = None
     """A length back from ``until``, e.g. ``30d``."""
     period: str | None = None
@@ -48,7 +50,7 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
         since, until = _named(request.period)
         until = min(until, as_of)
     else:
-        until = request.until if request.until is not None else as_of
+        until = as_of if request.until is None else _end(request.until, as_of)
         since = _beginning(request, until, default_since + (until - as_of))
     since = max(since, BEFORE_ALL)
     if not since < until <= as_of:
@@ -58,26 +60,38 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
     return since, until
 
 
-def question(policy: Policy, request: PeriodRequest, as_of: datetime) -> Question:
+def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_period: Duration) -> Question:
     """What a report of a policy asks about: by default, one retention period before as_of.
+
+    Args:
+        policy: The policy.
+        request: What was asked for.
+        as_of: The instant that the report is as of.
+        report_period: How far back it goes by default where the policy has no retention period.
 
     Raises:
         ReportError: See :func:`resolve`.
     """
     from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
 
-    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of)))
+    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of, report_period)))
 
 
 def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:
     if request.since is not None:
-        return request.since
+        return as_exclusive(request.since)
     if request.last is None:
         return default
     try:
         return until - timedelta(microseconds=parse_duration(request.last, "retention_period").microseconds)
     except (ValueError, OverflowError) as error:
         raise ReportError(f"last: {error}", hint="a length such as 24h, 30d, 12w or 6mo") from error
+
+
+def _end(asked: Instant, as_of: datetime) -> datetime:
+    """Where a period ends: a day that has begun by as_of and is not over ends the period there."""
+    end = as_end(asked)
+    return as_of if as_instant(asked) <= as_of < end else end
 
 
 def _named(text: str) -> tuple[datetime, datetime]:
@@ -94,7 +108,7 @@ def _named(text: str) -> tuple[datetime, datetime]:
     start = datetime(year, first, 1, tzinfo=UTC)
     after = first - 1 + months
     end = datetime(year + after // 12, after % 12 + 1, 1, tzinfo=UTC)
-    return start - _MICROSECOND, end - _MICROSECOND
+    return start - MICROSECOND, end - MICROSECOND
 
 
 def _iso(instant: datetime) -> str:

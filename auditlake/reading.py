@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import connect, shared
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
-from auditlake.events.times import Instant, given
+from auditlake.events.times import Instant, given, given_end
 from auditlake.landing.overlay import view_newest
 from auditlake.result import Rows
 from auditlake.sqlfiles import statement
@@ -31,7 +31,7 @@ def matching(
     """The query for events that match every filter that is given, and the values it binds."""
     values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
     values = {name: each and list(each) for name, each in values.items()}
-    values |= {"start": given(start), "end": given(end), "limit": limit}
+    values |= {"start": given(start), "end": given_end(end), "limit": limit}
     return statement("queries/events.sql", "events").text, values
 
 

@@ -52,10 +52,11 @@ class Listed:
         return "open" if self.finding.accepted is None else "accepted"
 
 
-class Listing(tuple[Listed, ...], Shown):
+class Listing(tuple[Listed, ...], Shown):  # noqa: SLOT001 - a tuple cannot have slots with values
     """Findings of several policies."""
 
-    __slots__ = ()
+    faults: tuple[tuple[str, str], ...] = ()
+    """The policies that could not be judged, each with the reason: what they would find is not known."""
 
     def _card(self) -> Card:
         return findings_card([(each.policy_id, each.finding) for each in self])
@@ -81,11 +82,14 @@ class FindingRegister:
 
     def list(self, *policy_ids: str, **options: Any) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``."""
-        return Listing(
+        made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
+        found = Listing(
             Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
-            for said in (each.report for each in self._judge(*policy_ids, pages=False, **options))
+            for said in made
             for finding in said.violations
         )
+        found.faults = tuple((said.policy_id, said.error) for said in made if said.error is not None)
+        return found
 
     def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
         """A finding, and every entry of the journal about it or those that an acceptance of it covers.
@@ -183,6 +187,8 @@ class FindingRegister:
     ) -> tuple[Review, ComplianceReport]:
         """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
 
+        Reports of the same policy and period show it from then on; those of another period do not.
+
         Raises:
             ReportError: The note is missing.
             LakeError: It could not be written down.
@@ -195,11 +201,19 @@ class FindingRegister:
         digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
         entry = Review(
             0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, login_name(),
-            note, ticket,
+            note, ticket, said.since, said.until, (policy_id,),
         )  # fmt: skip
         written = self._write(entry)
         assert isinstance(written, Review)
         return written, made
+
+    def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
+        """Every review in the journal, of these policies if some are named, in the order in which they were given."""
+        found = (line.entry for line in read(self._layout))
+        return tuple(
+            each for each in found
+            if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
+        )  # fmt: skip
 
     def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
         """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""

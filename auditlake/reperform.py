@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +47,14 @@ class Reperformance:
     as_of: str
     snapshot: int
     identical: bool
-    """Whether every number is the same."""
+    """Whether every number is the same, in the meaning that it has in the report's own form."""
     differences: tuple[Difference, ...]
+    """What is not the same; statements apart."""
     reasons: tuple[str, ...]
     """Why, as far as the report and the lake tell."""
+    statements: tuple[Difference, ...] = ()
+    """Where the SQL behind the numbers is written in another way, as it is by another version of auditlake, or where
+    that wrote the same list of findings into a file of other bytes."""
 
 
 def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[ComplianceReport]]) -> Reperformance:
@@ -75,11 +79,44 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
             then["policy_id"], as_of=then["as_of"], **then["period"], snapshot=evidence["snapshot"],
             generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
         )  # fmt: skip
-    except (PolicyNotFoundError, SnapshotError) as error:
+        now = json.loads(_as_written(made, then))
+    except (PolicyNotFoundError, SnapshotError, ReportError) as error:  # the last: it has no report of that form now
         return Reperformance(*said, identical=False, differences=(), reasons=(str(error),))
-    now = json.loads(made.json())
-    differences = tuple(_differences(then, now))
-    return Reperformance(*said, not differences, differences, tuple(_reasons(differences)))
+    differences, statements = _told_apart(then, now)
+    return Reperformance(*said, not differences, differences, tuple(_reasons(differences, statements)), statements)
+
+
+def _as_written(made: ComplianceReport, then: Mapping[str, Any]) -> bytes:
+    """The report as the other was written: in its form, and with as many findings listed."""
+    form = then["report_version"]
+    listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)
+    return made.relisted(listed).json(form)
+
+
+def _told_apart(
+    then: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+    """The differences in numbers, and those in the statements that gave them.
+
+    A query whose statement is the same has to bind the same values and give as many rows. One that is written in
+    another way may bind and give others: what the report says of its numbers is compared all the same.
+    """
+    queries = [_named(each["evidence"]["queries"]) for each in (then, now)]
+    rewritten = {name for name in {*queries[0], *queries[1]} if _sql(queries[0], name) != _sql(queries[1], name)}
+    lists = [(each.get("more_findings") or {}).get("digest") for each in (then, now)]
+    files = {"more_findings.file", "more_findings.sha256"} if lists[0] == lists[1] else set()
+    numbers: list[Difference] = []
+    statements: list[Difference] = []
+    for each in _differences(then, now):
+        name = each.where.removeprefix("evidence.queries[").partition("]")[0]
+        of_query = each.where.startswith("evidence.queries")
+        of_statement = (of_query and (name in rewritten or "]" not in each.where)) or each.where in files
+        (statements if of_statement else numbers).append(each)
+    return tuple(numbers), tuple(statements)
+
+
+def _sql(queries: Mapping[str, Any], name: str) -> str | None:
+    return queries[name]["sql"] if name in queries else None
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -135,7 +172,7 @@ def _named(listed: list[Any]) -> dict[str, Any]:
     return {str(place): item for place, item in enumerate(listed)}
 
 
-def _reasons(differences: Sequence[Difference]) -> Iterator[str]:
+def _reasons(differences: Sequence[Difference], statements: Sequence[Difference]) -> Iterator[str]:
     by_place = {each.where: each for each in differences}
     if changed := by_place.get("evidence.policy_digest"):
         yield f"the policy has changed: it was {changed.then}, and is {changed.now}"
@@ -143,8 +180,9 @@ def _reasons(differences: Sequence[Difference]) -> Iterator[str]:
         yield f"the rows of the snapshot have changed: there were {changed.then:,}, and are {changed.now:,}"
     if "evidence.journal.digest" in by_place:
         yield "the journal of findings has changed before the entry that the report names"
-    if any(place.startswith("evidence.queries") and place.endswith((".sql", "]")) for place in by_place):
-        yield "the statements have changed: another version of auditlake made the report, or the policy has changed"
+    if statements:
+        why = "another version of auditlake made the report, or the policy or the holds of the lake have changed"
+        yield f"the statements differ: {why}"
     if any(place.startswith("retention.") for place in by_place):
         yield "retention depends on the lake's other policies and holds, which are those of now"
     if differences and not {"evidence.policy_digest", "evidence.rows"} & set(by_place):

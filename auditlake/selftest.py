@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from auditlake.config import REPORT_PERIOD
 from auditlake.engine.duck import connect
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant
@@ -69,7 +70,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
     as_of = parse_instant(test.as_of) if test.as_of else newest
     if as_of is None:
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r} has no events, so it needs as_of")
-    since = parse_instant(test.since) if test.since else default_since(policy, as_of)
+    since = parse_instant(test.since) if test.since else default_since(policy, as_of, REPORT_PERIOD)
     if not since < as_of:
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r}: since must be before as_of")
     _fill(connection, events)
@@ -97,7 +98,7 @@ def _found(report: Report) -> dict[str, Any]:
     missing = [each.event_type for each in report.violations if each.kind == "missing_required_type"]
     return {
         "status": report.status,
-        "episodes": report.threshold.episodes,
+        "episodes": report.threshold.episodes if report.threshold else 0,
         "missing": sorted(name for name in missing if name),
         "gaps": kinds["coverage_gap"],
         "total": report.total_events,

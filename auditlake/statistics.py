@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
-from auditlake.policies.compile import Question, earlier
+from auditlake.policies.compile import Question, asked_by_none, earlier, kept_by_none
 from auditlake.policies.evaluate import Answers, evaluate
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_report
@@ -29,12 +29,17 @@ class PolicyStatistics:
     policy_id: str
     total_events: int
     """Governed events in the lake, up to as_of."""
-    recent_events: int
-    """Governed events that match the policy's condition within its window before as_of."""
-    window: str
-    threshold: int
-    status: str
-    """``violation`` if any group is at or above the threshold at as_of itself, else ``compliant``."""
+    recent_events: int | None
+    """Governed events that match the policy's condition within its window before as_of; this and what follows is None
+    where the policy has no threshold."""
+    window: str | None
+    threshold: int | None
+    status: str | None
+    """Of the window before as_of: ``violation`` if any group is at or above the threshold at as_of itself, else
+    ``no_data`` if no event of any type was received in that window, else ``compliant``; ``error`` if the policy cannot
+    be judged."""
+    error: str | None = None
+    """Why it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,11 @@ class Statistics:
     events_by_type: dict[str, int]
     events_by_user: dict[str, int]
     """The users with the most events."""
+    kept_by_no_policy: dict[str, int]
+    """The event types of the lake that no policy with a retention period names, with their events:
+    ``default_retention`` of lake.toml decides how long they stay."""
+    asked_by_no_policy: dict[str, int]
+    """Those that no policy names at all: nobody asks about them."""
     policies: tuple[PolicyStatistics, ...]
     recent_violations: tuple[Violation, ...]
     """The episodes of every policy that reach into its window before as_of."""
@@ -84,14 +94,16 @@ def statistics(
     """
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
-    standing, violations = [], []
-    for answers in evaluate(connection, [(policy, _last_window(policy, as_of)) for policy in policies], policies):
-        policy, report = answers.policy, _report(answers, policies)
-        governed = sum(by_type.get(name, 0) for name in policy.required_events)
-        recent = report.threshold.recent_events
-        window, threshold = str(policy.window), policy.alert_threshold
-        standing.append(PolicyStatistics(policy.id, governed, recent, window, threshold, report.status_now))
-        violations += [Violation(policy.id, each) for each in report.violations if each.kind == "threshold_exceeded"]
+    judged: dict[str, Report] = {}
+    asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
+    for answers in evaluate(connection, asked, policies):
+        judged[answers.policy.id] = _report(answers, policies)
+    violations = [
+        Violation(policy_id, each)
+        for policy_id, report in judged.items()
+        for each in report.violations
+        if each.kind == "threshold_exceeded"
+    ]
     return Statistics(
         as_of=as_of,
         snapshot=snapshot.version,
@@ -100,9 +112,25 @@ def statistics(
         last_event=last,
         events_by_type=by_type,
         events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
-        policies=tuple(standing),
+        kept_by_no_policy=kept_by_none(by_type, policies),
+        asked_by_no_policy=asked_by_none(by_type, policies),
+        policies=tuple(_standing(policy, by_type, judged.get(policy.id)) for policy in policies),
         recent_violations=tuple(violations),
         foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
+    )
+
+
+def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None) -> PolicyStatistics:
+    answer = report.threshold if report else None
+    error = report.error if report else policy.fault
+    return PolicyStatistics(
+        policy_id=policy.id,
+        total_events=sum(by_type.get(name, 0) for name in policy.required_events),
+        recent_events=answer.recent_events if answer else None,
+        window=policy.shown_window,
+        threshold=policy.alert_threshold,
+        status="error" if error else report.status_now if report else None,
+        error=error,
     )
 
 

@@ -25,6 +25,9 @@ Where semantics.md leaves a choice, the most literal reading is taken:
     policy never conflicts with itself (compared by id), nor do equal lengths.
 14. A part of a hold that is None or empty is not given, so matches everything; only active holds are passed in.
 15. With no acceptances passed in, every finding counts for the status.
+16. A policy without a threshold has neither episodes nor a status of now, and one without a retention period says
+    nothing of retention; the answers to those questions are None. Coverage is answered always.
+17. `status_now` is `no_data` only if no group is at the threshold.
 """
 
 from __future__ import annotations
@@ -103,26 +106,38 @@ def judge(
     breaches = exceeded(policy, groups, first, last)
     findings = breaches + missing(policy, by_type) + gaps(policy, governed, first, last, now)
     heard = any(first < e.at <= last and e.source != SELF for e in known)
-    window, k = policy.window.microseconds, policy.alert_threshold
-    breached_now = any(count(times, now, window) >= k for times in groups.values())
     return {
         "status": "no_data" if not heard else "violation" if findings else "compliant",
-        "status_now": "violation" if breached_now else "compliant",
+        "status_now": status_now(policy, groups, known, now),
         "total_events": sum(by_type.values()),
         "events_by_type": by_type,
         "last_seen": {name: text(max(of_type(governed, name), default=None)) for name in by_type},
         "violations": sorted(findings, key=sort_key),
-        "threshold": {
+        "threshold": None
+        if policy.alert_threshold is None
+        else {
             "where_errors": sum(1 for e in in_period if verdict(where, e) == "error"),
-            "recent_events": sum(1 for e in governed if matches(where, e) and now - window < e.at <= now),
+            "recent_events": sum(
+                1 for e in governed if matches(where, e) and now - policy.window.microseconds < e.at <= now
+            ),
             "ungrouped_events": sum(1 for e in in_period if matches(where, e) and group_of(e, policy.group_by) is None),
             "future_events": sum(1 for e in events if e.at > now and e.event_type in policy.required_events),
             "episodes": len(breaches),
             "daily_peaks": daily_peaks(policy, groups, known, first, last),
         },
         "coverage": {"silent_days": silent_days(in_period, first, last)},
-        "retention": retention(policy, [policy, *policies], governed, now, holds),
+        "retention": policy.retention_period and retention(policy, [policy, *policies], governed, now, holds),
     }
+
+
+def status_now(policy: Policy, groups: Groups, known: Sequence[Ev], now: int) -> str | None:
+    """How the last window stands: None without a threshold."""
+    window, k = policy.window.microseconds, policy.alert_threshold
+    if k is None:
+        return None
+    if any(count(times, now, window) >= k for times in groups.values()):
+        return "violation"
+    return "compliant" if any(now - window < e.at <= now and e.source != SELF for e in known) else "no_data"
 
 
 # --- Time ---
@@ -228,7 +243,9 @@ def episodes(times: Sequence[int], k: int, window: int, since: int, until: int) 
 def exceeded(policy: Policy, groups: Groups, since: int, until: int) -> list[dict[str, Any]]:
     """One threshold_exceeded finding for each episode of each group."""
     window, k = policy.window.microseconds, policy.alert_threshold
-    found = []
+    found: list[dict[str, Any]] = []
+    if k is None:
+        return found
     for values, times in groups.items():
         for episode in episodes(times, k, window, since, until):
             found.append(
@@ -312,6 +329,7 @@ def retention(
     policy: Policy, policies: Sequence[Policy], governed: Sequence[Ev], now: int, holds: Sequence[Hold]
 ) -> dict[str, Any]:
     """What retention says of the policy's governed events up to T."""
+    assert policy.retention_period is not None
     cutoff = midnight(now) - policy.retention_period.microseconds
     old = [e for e in governed if e.at < cutoff]
     held = [e for e in old if any(holds_event(hold, e) for hold in holds)]
@@ -328,7 +346,8 @@ def retention(
 
 def expired(event: Ev, policies: Sequence[Policy], now: int) -> bool:
     """Whether no policy needs the event on T's day any more."""
-    longest = max(p.retention_period.microseconds for p in policies if event.event_type in p.required_events)
+    keepers = [p.retention_period for p in policies if event.event_type in p.required_events]
+    longest = max(length.microseconds for length in keepers if length is not None)
     return event.at + longest < midnight(now)
 
 
@@ -352,6 +371,7 @@ def conflicts(policy: Policy, policies: Sequence[Policy]) -> set[tuple[str, str,
         if keep.id != limit.id
         and policy.id in (keep.id, limit.id)
         and limit.max_retention is not None
+        and keep.retention_period is not None
         and limit.max_retention.microseconds < keep.retention_period.microseconds
         for name in set(keep.required_events) & set(limit.required_events)
     }

@@ -128,7 +128,7 @@ def anchors(policies: Sequence[Policy], since: int, until: int, as_of: int) -> l
     """Instants at which an answer about this period turns, and their neighbours."""
     window = policies[0].window.microseconds
     edges = {since, until, as_of, since - window, until - window, as_of - window, midnight(until), midnight(since + 1)}
-    edges |= {midnight(as_of) - p.retention_period.microseconds for p in policies}
+    edges |= {midnight(as_of) - p.retention_period.microseconds for p in policies if p.retention_period}
     if policies[0].max_gap is not None:
         edges |= {as_of - policies[0].max_gap.microseconds, since - policies[0].max_gap.microseconds}
     return sorted(edges) + sorted({edge + off for edge in edges for off in (-1, 1)} - edges)
@@ -158,19 +158,20 @@ def event_lists(draw: st.DrawFn, instants: st.SearchStrategy[int], types: Sequen
 
 @st.composite
 def policy_of(draw: st.DrawFn, policy_id: str, where: str | None = None) -> Policy:
-    """A policy with short windows and retentions, over one to three of the governed types."""
+    """A policy with short windows and retentions, over one to three types; it may ask one thing alone."""
+    counts, keeps = draw(st.sampled_from([(True, True)] * 3 + [(True, False), (False, True), (False, False)]))
     types = draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=3, unique=True))
     return Policy(
         id=policy_id,
         name=policy_id.title(),
         description="drawn",
         required_events=tuple(sorted(types)),
-        retention_period=draw(st.sampled_from(RETENTIONS)),
-        alert_threshold=draw(st.integers(1, 4)),
+        retention_period=draw(st.sampled_from(RETENTIONS)) if keeps else None,
+        alert_threshold=draw(st.integers(1, 4)) if counts else None,
         window=draw(st.sampled_from(WINDOWS)),
-        group_by=draw(st.sampled_from(GROUPINGS)),
-        where=where,
-        coverage=draw(st.sampled_from(("required", "optional"))),
+        group_by=draw(st.sampled_from(GROUPINGS)) if counts else (),
+        where=where if counts else None,
+        coverage=draw(st.sampled_from(("required", "optional"))) if counts or keeps else "required",
         max_gap=draw(st.none() | st.sampled_from(WINDOWS)),
         max_retention=draw(st.none() | st.sampled_from(RETENTIONS)),
     )
@@ -196,5 +197,5 @@ def cases(draw: st.DrawFn) -> Case:
         as_of=instant(as_of),
         since=instant(since),
         until=instant(until),
-        where_callable=where_callable,
+        where_callable=where_callable if policy.where is not None else None,
     )

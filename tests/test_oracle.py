@@ -362,13 +362,13 @@ def test_status_now_looks_at_t() -> None:
     """An old period may be compliant while the window at T is not, and the reverse."""
     assert judged([ev("02 10:00", "logout"), ev("08")], until="05", as_of="08")["status_now"] == "violation"
     assert judged([ev("02 10:00", "logout"), ev("08")], until="05", as_of="08")["status"] == "compliant"
-    assert judged([ev("03")], until="05", as_of="08")["status_now"] == "compliant"
+    assert judged([ev("03")], until="05", as_of="08")["status_now"] == "no_data"
     assert judged([ev("03")], until="05", as_of="08")["status"] == "violation"
 
 
 def test_status_now_is_exact_at_the_window_edge() -> None:
     """At T an event exactly W old no longer counts."""
-    assert judged([ev("03 10:00")], until="04 10:00")["status_now"] == "compliant"
+    assert judged([ev("03 10:00")], until="04 10:00")["status_now"] == "no_data"
     assert judged([ev("03 10:00")], until="04 09:59:59.999999")["status_now"] == "violation"
 
 
@@ -639,6 +639,26 @@ def test_status(name: str) -> None:
     assert judged(events)["status"] == expected
 
 
+STATUS_NOW: dict[str, tuple[list[Ev], dict[str, Any], str | None]] = {
+    "nothing": ([], {}, "no_data"),
+    "an event exactly one window old": ([ev("11", "api_call")], {}, "no_data"),
+    "an ungoverned event a little younger": ([ev("11 00:00:00.000001", "api_call")], {}, "compliant"),
+    "only auditlake itself": ([ev("12", "api_call", source="auditlake.self")], {}, "no_data"),
+    "a breach": ([ev("11 12:00")], {}, "violation"),
+    "a breach by auditlake itself": ([ev("11 12:00", source="auditlake.self")], {}, "violation"),
+    "a breach that is over": ([ev("03")], {}, "no_data"),
+    "no threshold": ([ev("11 12:00")], {"alert_threshold": None}, None),
+}
+
+
+@pytest.mark.parametrize("name", STATUS_NOW)
+def test_status_now(name: str) -> None:
+    """The last window is a violation, else without data, else compliant; without a threshold nobody asks."""
+    events, asked, expected = STATUS_NOW[name]
+
+    assert judged(events, **asked)["status_now"] == expected
+
+
 def test_no_data_lists_findings_all_the_same() -> None:
     """What auditlake wrote about itself is judged, though the lake has no data."""
     report = judged([ev("03", source="auditlake.self")], required_events=("login", "logout"), coverage="required")
@@ -728,13 +748,16 @@ def test_drawn_cases_hold_together(case: Case) -> None:
         where=case.where_callable,
     )
     episodes_found = [v for v in report["violations"] if v["kind"] == "threshold_exceeded"]
-    highest = max((p["peak"] or 0 for p in report["threshold"]["daily_peaks"]), default=0)
+    counted = report["threshold"] or {"daily_peaks": [], "where_errors": 0}
+    highest = max((p["peak"] or 0 for p in counted["daily_peaks"]), default=0)
 
     assert case.policy in case.policies
     assert len({e.event_id for e in case.events}) == len(case.events)
     assert set(case.policy.required_events) <= set(TYPES)
     assert len({v["id"] for v in report["violations"]}) == len(report["violations"])
-    assert (report["threshold"]["where_errors"] == 0) or "cast" in (case.policy.where or "")
-    assert all(v["peak"] >= case.policy.alert_threshold for v in episodes_found)
-    if case.since.date() == case.until.date():
-        assert (highest >= case.policy.alert_threshold) == bool(episodes_found)
+    assert (counted["where_errors"] == 0) or "cast" in (case.policy.where or "")
+    least = case.policy.alert_threshold
+    assert (least is None) == (report["threshold"] is None) == (report["status_now"] is None)
+    assert all(least is not None and v["peak"] >= least for v in episodes_found)
+    if least is not None and case.since.date() == case.until.date():
+        assert (highest >= least) == bool(episodes_found)

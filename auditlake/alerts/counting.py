@@ -54,7 +54,7 @@ class Tally:
     """The counts of one policy. All times and lengths are microseconds.
 
     Args:
-        policy: The policy.
+        policy: The policy, which has a threshold.
         lateness: How much later than it happened an event may come and still be judged at once.
         now: When the counting begins.
     """
@@ -63,7 +63,7 @@ class Tally:
         self.policy = policy
         self.breaches: dict[Group, list[Breach]] = {}
         """Of every group, the stretches that were alerted, by start; past ones are remembered for a while."""
-        self._k = policy.alert_threshold
+        self._k = policy.least
         self._window = policy.window.microseconds
         self._lateness = lateness
         self._now = now

@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from auditlake.alerts.counting import GRACE_US, Tally
@@ -167,9 +168,10 @@ class Evaluator:
         lines = [piece.data for piece in read if piece.segment.slot < OWN]
         own = [piece.data for piece in read if piece.segment.slot >= OWN]
         self._batches.take(lines, instant(self._now), own)
-        for tally in self._tallies.values():
-            late = list(self._see(tally, self._batches.counted(tally.policy)))
-            self._wait_for_table(late, self._positions)
+        for tally in list(self._tallies.values()):
+            with self._by_itself(tally):
+                late = list(self._see(tally, self._batches.counted(tally.policy)))
+                self._wait_for_table(late, self._positions)
         self._judge()
         self._unsaved = True
 
@@ -224,14 +226,15 @@ class Evaluator:
         """Count events from the table: it has each of them once, and what was seen before changes nothing."""
         judged, ahead = self._now - self._lateness, self._now + self._lateness
         with the_table(self._layout) as table:
-            for tally in self._tallies.values():
+            for tally in list(self._tallies.values()):
                 policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
-                found = table.counted(
-                    "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
-                )  # fmt: skip
-                for _ in self._see(tally, found):
-                    pass
-                self._wait_for_table(table.latecomers(policy, live, judged), {})
+                with self._by_itself(tally):
+                    found = table.counted(
+                        "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
+                    )  # fmt: skip
+                    for _ in self._see(tally, found):
+                        pass
+                    self._wait_for_table(table.latecomers(policy, live, judged), {})
             self._note_ahead(table.next_ahead(ahead))
         self._unsaved = True
 
@@ -255,7 +258,8 @@ class Evaluator:
             while self._judging and time.monotonic() < until:
                 near = self._judging.popleft()
                 if (tally := self._tallies.get(near[0].policy_id)) is not None:
-                    self._raise(tally.policy, self._settle_late(table, tally, near))
+                    with self._by_itself(tally):
+                        self._raise(tally.policy, self._settle_late(table, tally, near))
         self._unsaved = True
 
     def _settle_late(self, table: Lakeside, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
@@ -281,14 +285,15 @@ class Evaluator:
             version = lake.committed.snapshot.version
             live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
             before, self._tallies = self._tallies, {}
-            for policy_id, policy in self._rules.policies.items():
+            for policy_id, policy in self._rules.counted.items():
                 tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)
                 known = (past or {}).get(policy_id)
                 begin = judged
                 if known is not None and known.judged_by == judged_by(policy):
                     tally.carry(known.breaches)
                     begin = max(min(previous, self._now) - self._lateness, self._now - HISTORY_US)
-                self._begin(lake, tally, begin, live if known is not None or first else None)
+                with self._by_itself(tally):
+                    self._begin(lake, tally, begin, live if known is not None or first else None)
             self._retire(before)
             self._batches.forget()
             self._batches.remember(lake.seen(max(judged, 0)))
@@ -299,6 +304,19 @@ class Evaluator:
         self._uncounted, self._before = [], None
         self._is_cold, self._was_warm = False, True
         self._unsaved = self._urgent = True
+
+    @contextmanager
+    def _by_itself(self, tally: Tally) -> Iterator[None]:
+        """Leave a policy out whose condition cannot be evaluated, until some policy changes: it stops no other."""
+        import duckdb  # slow to import
+
+        its_own = (duckdb.NotSupportedError, duckdb.SyntaxException, duckdb.BinderException, duckdb.ConversionException)
+        try:
+            yield
+        except its_own as error:
+            why = visible(str(error).strip().partition("\n")[0])
+            _LOG.error("policy %s is not evaluated, because its condition cannot be: %s", tally.policy.id, why)
+            self._tallies.pop(tally.policy.id, None)
 
     def _past(self) -> Mapping[str, PolicyState] | None:
         """What was alerted before; None if nobody evaluated this lake before."""
@@ -337,7 +355,7 @@ class Evaluator:
             if new is not None and judged_by(new.policy) == judged_by(old.policy):
                 continue
             for turn in old.give_up(self._now):
-                what = "removed" if new is None else "changed"
+                what = "changed" if policy_id in self._rules.policies else "removed"
                 alert = alert_of(old.policy, turn, now=self._now, lateness=self._lateness)
                 self._send(replace(alert, message=f"{visible(old.policy.name)}: the policy was {what}"))
 

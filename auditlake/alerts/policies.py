@@ -47,6 +47,11 @@ class Rules:
         self._event_types = event_types
         self._files: _Files = {}
 
+    @property
+    def counted(self) -> dict[str, Policy]:
+        """Those with a threshold, by id: the others have nothing to alert of."""
+        return {name: policy for name, policy in self.policies.items() if policy.alert_threshold is not None}
+
     def changed(self) -> bool:
         """Look at the files; whether a policy is new, gone, or not the same as before."""
         files = self._look()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,15 +21,17 @@ EXIT_NOTHING = 1
 _EXAMPLES = 20
 
 
-class Instant(click.ParamType[datetime]):
-    """An instant or a date, in UTC unless it says otherwise."""
+class Instant(click.ParamType[date]):
+    """An instant or a date, in UTC unless it says otherwise; a date stays one, for whoever knows which end it is."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """Read it, or tell what was expected."""
         from auditlake.events.times import parse_bound
 
+        if not isinstance(value, str):
+            return value
         try:
             return parse_bound(value)
         except ValueError as error:
@@ -225,8 +227,12 @@ def _named(columns: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
 @click.option("--users", type=click.IntRange(min=0), default=20, show_default=True, help="How many users to name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def stats(path: str, as_of: datetime | None, users: int, as_json: bool) -> None:
-    """Totals, events by type and by user, and how each policy stands."""
+def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
+    """Totals, events by type and by user, and how each policy stands now.
+
+    A policy's status here is about its last window: violation if the threshold is reached at this moment, else no data
+    if the window has no event of any type, else compliant. auditlake report judges whole periods.
+    """
     from auditlake.cli.statistics import show_statistics, statistics_dict
 
     found = opened(path).statistics(as_of=as_of, users=users)

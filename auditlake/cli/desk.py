@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,17 +137,18 @@ def run(
 ) -> None:  # fmt: skip
     """Ask one of them."""
     from auditlake.desk.questions import chosen
+    from auditlake.events.times import judged_as_of
 
     lake = opened(path)
     found = chosen(lake.layout, name)
-    values = found.values(dict(params), who["as_of"] or _now())
+    values = found.values(dict(params), judged_as_of(who["as_of"], _now()))
     with opened_session(path, **who) as session:
         give(session.sql(found.sql, values), chosen_form(form, out, raw=raw, quote_empty=quote_empty))
 
 
 @contextmanager
 def opened_session(
-    path: str, *, principal: str | None, as_of: datetime | None, snapshot: int | None
+    path: str, *, principal: str | None, as_of: date | None, snapshot: int | None
 ) -> Iterator[AuditSession]:
     """A session of whoever runs the command."""
     from auditlake.desk.opening import others_wait

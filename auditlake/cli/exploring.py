@@ -12,7 +12,7 @@ from auditlake.cli.output import machine, opened, table
 from auditlake.cli.policies import policy
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.connect import Recipes
 
@@ -58,13 +58,14 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def backtest(path: str, /, name: str, as_json: bool, as_of: datetime | None, **options: Any) -> None:
+def backtest(path: str, /, name: str, as_json: bool, as_of: date | None, **options: Any) -> None:
     """How many episodes other thresholds and windows of a policy (or a .yaml file) would have given."""
     found = opened(path).backtest(name, as_of=as_of, **options)
     if as_json:
         machine({
             "policy_id": found.policy.id, "as_of": found.as_of, "since": found.since, "until": found.until,
-            "snapshot": found.snapshot, "threshold": found.policy.alert_threshold, "window": found.policy.window,
+            "snapshot": found.snapshot, "threshold": found.policy.alert_threshold,
+            "window": found.policy.shown_window,
             "tried": [
                 {"window": each.window, "threshold": each.threshold, "episodes": each.episodes} for each in found.tried
             ],
@@ -75,7 +76,8 @@ def backtest(path: str, /, name: str, as_json: bool, as_of: datetime | None, **o
     rows = ([threshold, *(counts[window, threshold] for window in found.windows)] for threshold in thresholds)
     headings = ("threshold", *(f"episodes in {window}" for window in found.windows))
     table(headings, rows, right=range(len(headings)))
-    now = f"now {found.policy.alert_threshold:,} in {found.policy.window}"
+    least = found.policy.alert_threshold
+    now = "no threshold now" if least is None else f"now {least:,} in {found.policy.window}"
     click.echo(f"{found.policy.id}, {now}; period ({found.since.isoformat()}, {found.until.isoformat()}]")
 
 

@@ -9,15 +9,17 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import cell, machine, opened, plain, table
-from auditlake.cli.reporting import EXIT_FINDINGS, Folder
+from auditlake.cli.reporting import EXIT_FINDINGS, Folder, tell_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from auditlake.findings.model import Entry
     from auditlake.register import Listed
 
 _SHOWN_DIFFERENCES = 20
+_SHOWN_FINDINGS = 1_000
 _BY = "Who has decided: on record beside the user of this process; that user if not given."
 
 _UNTIL = click.option("--until", type=Instant(), help="The end of the period; as-of if not given.")
@@ -49,21 +51,35 @@ def finding() -> None:
 @click.argument("policies", nargs=-1, metavar="[POLICY...]")
 @click.option("--open", "state", flag_value="open", help="Only those that nobody answers for.")
 @click.option("--accepted", "state", flag_value="accepted", help="Only those that somebody answers for.")
+@click.option("--limit", type=click.IntRange(min=1), help="So many at most; 1,000 in a table, all with --json.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out so many of the first.")
 @_when
 @_UNTIL
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def list_(path: str, /, policies: tuple[str, ...], state: str | None, as_json: bool, **options: Any) -> None:
+def list_(
+    path: str, /, policies: tuple[str, ...], state: str | None, as_json: bool, limit: int | None, offset: int,
+    **options: Any,
+) -> None:  # fmt: skip
     """The findings of policies (of all of them if none is named)."""
-    found = [each for each in opened(path).findings.list(*policies, **options) if state in {None, each.state}]
+    listing = opened(path).findings.list(*policies, **options)
+    found = [each for each in listing if state in {None, each.state}]
+    most = limit or (len(found) if as_json else _SHOWN_FINDINGS)
+    page = found[offset : offset + most]
     if as_json:
-        machine({"findings": [_said(each) for each in found]})
+        machine({"total": len(found), "findings": [_said(each) for each in page]})
+        tell_faults(listing.faults)
         return
-    _table(found)
+    _table(page)
     is_open = sum(each.state == "open" for each in found)
+    if len(page) < len(found):
+        left = len(found) - offset - len(page)
+        more = f"; --offset {offset + len(page)} shows the next of {left:,} more" if left > 0 else ""
+        click.echo(f"{len(page):,} of {len(found):,} are listed{more}")
     click.echo(f"{len(found):,} found, {is_open:,} of them open")
-    for line in dict.fromkeys(map(_period, found)):
+    for line in dict.fromkeys(map(_period, page)):
         click.echo(line)
+    tell_faults(listing.faults)
 
 
 @finding.command()
@@ -112,7 +128,45 @@ def reopen(path: str, /, finding_id: str, **options: Any) -> None:
     click.echo(plain(_sentence(opened(path).findings.reopen(finding_id, **options))))
 
 
-@click.command()
+class Reviews(click.Group):
+    """A group whose first word may be left out: ``review POLICY --note …`` is ``review sign POLICY --note …``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the word there."""
+        known = {*self.commands, *self.get_help_option_names(ctx)}
+        return super().parse_args(ctx, args if not args or args[0] in known else ["sign", *args])
+
+
+@click.group(cls=Reviews)
+def review() -> None:
+    """Sign a policy's report off, and list who did.
+
+    `auditlake review POLICY --note TEXT` is short for `auditlake review sign POLICY --note TEXT`.
+    """
+
+
+@review.command("list")
+@click.argument("policies", nargs=-1, metavar="[POLICY...]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def list_reviews(path: str, policies: tuple[str, ...], as_json: bool) -> None:
+    """All reviews of all periods (of all policies if none is named), in the order in which they were given."""
+    found = opened(path).findings.reviews(*policies)
+    if as_json:
+        machine({"reviews": [_entry(each) for each in found]})
+        return
+    headings = ("entry", "policies", "said", "since", "until", "reviewed", "by", "note", "ticket", "report")
+    table(headings, (
+        (each.number, each.policies or (each.policy_id,), each.status.replace("_", " "), each.since, each.until,
+         each.at, each.by, each.note, each.ticket, each.report)
+        for each in found
+    ), right=(0,))  # fmt: skip
+    if old := [str(each.number) for each in found if each.since is None]:
+        which = f"entry {old[0]} says" if len(old) == 1 else f"entries {', '.join(old)} say"
+        click.echo(f"{which} of no period, as reviews did once: no report shows it")
+
+
+@review.command()
 @click.argument("policy", metavar="POLICY")
 @click.option("--note", required=True, help="What there is to say.")
 @click.option("--by", help=_BY)
@@ -120,8 +174,8 @@ def reopen(path: str, /, finding_id: str, **options: Any) -> None:
 @_when
 @_UNTIL
 @click.pass_obj
-def review(path: str, /, policy: str, **options: Any) -> None:
-    """Sign a policy's report off: later reports say who looked when (PCI DSS 10.4)."""
+def sign(path: str, /, policy: str, **options: Any) -> None:
+    """Sign a policy's report off: every later report of the same period says who looked when (PCI DSS 10.4)."""
     done, made = opened(path).findings.review(policy, **options)
     click.echo(plain(_sentence(done)))
     click.echo(f"the report says {made.status.replace('_', ' ')}; its JSON has {done.report}")
@@ -142,12 +196,15 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
         differences = [{key: value for key, value in each.items() if value is not NOTHING} for each in said]
         machine({
             "policy_id": done.policy_id, "as_of": done.as_of, "snapshot": done.snapshot, "identical": done.identical,
-            "differences": differences, "reasons": list(done.reasons),
+            "differences": differences, "statements": [each.where for each in done.statements],
+            "reasons": list(done.reasons),
         })  # fmt: skip
     else:
         what = f"{done.policy_id} as of {done.as_of} on snapshot {done.snapshot}"
         if done.identical:
-            click.echo(f"identical: {what}")
+            click.echo(f"{'numbers the same, statements differ' if done.statements else 'identical'}: {what}")
+            for reason in done.reasons:
+                click.echo(plain(reason))
         else:
             click.echo(f"not identical: {what}")
             if done.differences:
@@ -196,8 +253,13 @@ def _period(listed: Listed) -> str:
     """Of which report a finding is, so that it can be had again."""
     from auditlake.events.times import print_instant
 
-    period = f"({print_instant(listed.since)}, {print_instant(listed.until)}]"
-    return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, period {period}"
+    return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, {_stretch(listed.since, listed.until)}"
+
+
+def _stretch(since: datetime, until: datetime) -> str:
+    from auditlake.events.times import print_instant
+
+    return f"period ({print_instant(since)}, {print_instant(until)}]"
 
 
 def _group(group: Any) -> str:
@@ -229,7 +291,8 @@ def _sentence(entry: Entry) -> str:
         accepted = f"{entry.finding_id} accepted until {cell(entry.until)} by {entry.by}"
         return f"{when}: {accepted}, {entry.owner} answers for it: {entry.reason}{ticket}"
     if isinstance(entry, Review):
-        return f"{when}: {entry.policy_id} reviewed by {entry.by}: {entry.note}"
+        period = f", {_stretch(entry.since, entry.until)}," if entry.since and entry.until else ""
+        return f"{when}: {entry.policy_id}{period} reviewed by {entry.by}: {entry.note}"
     return f"{when}: {entry.finding_id} opened again by {entry.by}: {entry.reason}"
 
 

@@ -14,7 +14,7 @@ from auditlake.cli.output import machine, opened
 
 @click.command()
 @click.option("--event-type", "event_types", multiple=True, metavar="NAME", help="A type beside the built-in ones.")
-@click.option("--default-retention", metavar="DURATION", help="How long events are kept that no policy governs.")
+@click.option("--default-retention", metavar="DURATION", help="How long events are kept that no policy keeps.")
 @click.option("--unsigned", is_flag=True, help="Make no key: the ledger is then not signed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj

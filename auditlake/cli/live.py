@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,13 +49,14 @@ class JsonObject(click.ParamType[dict[str, Any]]):
 @click.option("--event-id", metavar="ID", help="Its own id: logged twice with the same one, it is one event.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def log(path: str, /, as_json: bool, timestamp: datetime | None, **fields: Any) -> None:
+def log(path: str, /, as_json: bool, timestamp: date | None, **fields: Any) -> None:
     """Log one event, and print its id once it is on the disk."""
     from auditlake.clock import system_clock
     from auditlake.events.event import AuditEvent
+    from auditlake.events.times import as_instant
 
     with opened(path).trail(flush_seconds=None) as trail:
-        event_id = trail.log(AuditEvent(timestamp=timestamp or system_clock(), **fields))
+        event_id = trail.log(AuditEvent(timestamp=as_instant(timestamp or system_clock()), **fields))
     machine({"event_id": event_id}) if as_json else click.echo(event_id)
 
 

@@ -12,11 +12,13 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.reporting import tell_faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date
 
+    from auditlake.effect import PolicyEffect
     from auditlake.policies.model import Policy
     from auditlake.selftest import CheckResult
 
@@ -33,16 +35,22 @@ def policy() -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """The lake's policies."""
-    found = opened(path).policies()
+    every = opened(path).policies(tolerant=True)
+    found, faults = (
+        [each for each in every if each.is_readable],
+        [(each.id, each.fault) for each in every if each.fault],
+    )
     if as_json:
         machine({"policies": [_summary(each) for each in found]})
+        tell_faults(faults)
         return
-    headings = ("policy", "threshold", "window", "by", "keeps", "severity", "governs")
+    headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
     table(headings, (
-        (each.id, each.alert_threshold, each.window, each.group_by, each.retention_period, each.severity,
-         each.required_events)
+        (each.id, each.alert_threshold, each.shown_window, each.group_by, each.max_gap, each.retention_period,
+         each.severity, each.required_events)
         for each in found
     ), right=(1,))  # fmt: skip
+    tell_faults(faults)
 
 
 @policy.command()
@@ -90,7 +98,7 @@ def _show_results(results: Sequence[CheckResult]) -> None:
 @click.option("--as-of", type=Instant(), help="The instant that the values are for; now if not given.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
+def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
     """Print what a report of the policy alone runs, and the values it binds.
 
     A report of several policies makes the view "moments" a table for all of them, and groups that overflow 63 bits
@@ -115,14 +123,27 @@ def sql(path: str, name: str, as_of: datetime | None, as_json: bool) -> None:
 @policy.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Put it in the place of the lake's policy of that name.")
+@click.option("--yes", is_flag=True, help="Do not ask, even if events become due for deletion.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
-    """Check a policy file and copy it into the lake; its name is the policy's id."""
+def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
+    """Check a policy file and copy it into the lake; its name is the policy's id.
+
+    Says first what changes: which event types are newly governed, which events are kept longer or shorter, how many
+    become due for deletion. Where any do, it asks.
+    """
     lake = opened(path)
+    effect = lake.policy_effect(file, replace=replace)
+    if not as_json:
+        _show_effect(effect)
+    if effect.takes and not yes:
+        _ask(f"add {effect.policy_id}? the next retention apply then takes what is due")
     found = lake.add_policy(file, replace=replace)
     failing = [each for each in lake.check_policies(found.id) if not each.passed]
-    machine(_summary(found) | {"failing": len(failing)}) if as_json else click.echo(f"added {found.id}")
+    if as_json:
+        machine(_summary(found) | {"failing": len(failing), "changes": effect.as_dict()})
+    else:
+        click.echo(f"added {found.id}")
     if failing:
         click.echo(f"{len(failing)} of its own tests fail; see: auditlake policy check {found.id}", err=True)
 
@@ -135,12 +156,44 @@ def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
-    if not yes and sys.stdin is None:
-        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
     if not yes:
-        click.confirm(f"remove {name}? what only it keeps may then be due for deletion", abort=True)
+        _ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.remove_policy(name)
     machine({"removed": name}) if as_json else click.echo(f"removed {name}")
+
+
+def _ask(question: str) -> None:
+    """Go on only if somebody says yes."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        click.echo("nothing was done", err=True)
+        raise click.exceptions.Exit(1)
+
+
+_CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
+
+
+def _show_effect(effect: PolicyEffect) -> None:
+    """What a policy changes, and nothing where it changes nothing."""
+    changed = [each for each in effect.types if each.newly_governed or each.change or each.becomes_due]
+    if changed:
+        headings = ("type", "events", "newly governed", "were kept", "are kept", "which is", "become due")
+        table(headings, (
+            (each.event_type, each.events, "yes" if each.newly_governed else "", each.before, each.after,
+             _CHANGES[each.change], each.becomes_due)
+            for each in changed
+        ), right=(1, 6))  # fmt: skip
+    if effect.becomes_due:
+        click.echo(f"{effect.becomes_due:,} events become due for deletion")
+    if effect.pseudonymise:
+        click.echo(f"{effect.pseudonymise:,} events lose their personal data with the next retention apply")
+    for name in effect.unusable:
+        click.echo(f"the policy {name} cannot be used, and does not count here; nothing is deleted until it is mended")
 
 
 def plain_lines(text: str) -> str:
@@ -153,8 +206,9 @@ def plain_lines(text: str) -> str:
 def _summary(found: Policy) -> dict[str, Any]:
     return {
         "id": found.id, "name": found.name, "description": found.description,
-        "required_events": list(found.required_events), "retention_period": str(found.retention_period),
-        "alert_threshold": found.alert_threshold, "window": str(found.window), "group_by": list(found.group_by),
+        "required_events": list(found.required_events),
+        "retention_period": found.retention_period and str(found.retention_period),
+        "alert_threshold": found.alert_threshold, "window": found.shown_window, "group_by": list(found.group_by),
         "where": found.where, "coverage": found.coverage, "max_gap": found.max_gap and str(found.max_gap),
         "max_retention": found.max_retention and str(found.max_retention), "severity": found.severity,
         "controls": {name: list(ids) for name, ids in found.controls.items()}, "tests": len(found.tests),

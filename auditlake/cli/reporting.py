@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, report_progress, table
+from auditlake.cli.output import machine, opened, plain, report_progress, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date
 
     from auditlake.lake import AuditLake
     from auditlake.reports.produce import ComplianceReport
 
-STATUSES = ("violation", "no_data", "compliant")
+STATUSES = ("violation", "no_data", "compliant", "error")
 EXIT_FINDINGS = 1
+EXIT_NOT_JUDGED = 3
 
 
 def _listed(allowed: tuple[str, ...]) -> Any:
@@ -53,19 +54,26 @@ class Folder(click.Path):
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
 @click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
 @click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
+@click.option("--form", type=click.IntRange(1, 2), default=2, show_default=True, help="The version of the JSON's form.")
 @click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    as_json: bool, as_of: datetime | None, **options: Any,
+    as_json: bool, as_of: date | None, form: int, **options: Any,
 ) -> None:  # fmt: skip
-    """Judge policies (all of them if none is named) and write JSON and HTML reports."""
+    """Judge policies (all of them if none is named) and write JSON and HTML reports.
+
+    Exits with 3 if a policy could not be judged: it is named with the reason, and the others are judged all the same.
+
+    A verdict is about the whole period: unless another is asked for, the policy's retention period back, or where it
+    has none, the report_period of lake.toml. How its last window stands is status_now, which auditlake stats shows.
+    """
     lake = opened(path)
     made = lake.reports(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
     )
-    written, index = write_reports(lake, made, out, formats)
+    written, index = write_reports(lake, made, out, formats, form)
     with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
         if as_json:
             found = [_summary(each, files) for each, files in zip(made, written, strict=True)]
@@ -73,18 +81,29 @@ def report(
         else:
             show_verdicts(made)
             click.echo(f"reports in {index.parent}; begin with {index.name}")
-    if any(each.status in fail_on for each in made):
+    faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
+    is_failed = any(each.status in fail_on for each in made)
+    tell_faults(faults, code=EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
+    if is_failed:
         raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
+def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = EXIT_NOT_JUDGED) -> None:
+    """Name the policies that could not be judged, and exit if there are any: all else has been told."""
+    for policy_id, why in faults:
+        click.echo(plain(f"error: {policy_id} could not be judged: {why}"), err=True)
+    if faults:
+        raise click.exceptions.Exit(code)
+
+
 def write_reports(
-    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str]
+    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str], form: int = 2
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the list of what lies in the folder; give both."""
     from auditlake.reports import produce
 
     folder = out or lake.layout.reports
-    return produce.write_reports(made, folder, formats), produce.write_index(folder)
+    return produce.write_reports(made, folder, formats, form=form), produce.write_index(folder)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:
@@ -94,10 +113,13 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
         said = each.report
         kinds = [finding.kind for finding in said.violations]
         rows.append((
-            said.policy_id, said.status.replace("_", " "), said.total_events, said.threshold.episodes,
+            said.policy_id, said.status.replace("_", " "), said.total_events,
+            said.threshold and said.threshold.episodes,
             kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
+            said.since, said.until,
         ))  # fmt: skip
-    table(("policy", "verdict", "events", "episodes", "missing", "gaps", "silent"), rows, right=(2, 3, 4, 5, 6))
+    headings = ("policy", "verdict", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
+    table(headings, rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):
         day = f"{newest:%Y-%m-%d}"
@@ -108,7 +130,8 @@ def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
     said = made.report
     return {
         "policy_id": said.policy_id, "status": said.status, "status_now": said.status_now, "as_of": said.as_of,
-        "snapshot": said.evidence.snapshot, "findings": len(said.violations), "files": [str(file) for file in files],
+        "snapshot": said.evidence.snapshot, "findings": len(said.violations),
+        **({"error": said.error} if said.error else {}), "files": [str(file) for file in files],
     }  # fmt: skip
 
 

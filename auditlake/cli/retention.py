@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,8 @@ from auditlake.cli.data import Instant
 from auditlake.cli.output import cell, machine, opened, plain, table
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime
 
     from auditlake.policies.model import Hold
     from auditlake.retention.plan import PartitionPlan, RetentionPlan
@@ -35,15 +37,24 @@ def hold() -> None:
 )
 @click.option("--user-id", "user_ids", multiple=True, metavar="USER", help="Only events of these users.")
 @click.option("--resource", "resources", multiple=True, metavar="RESOURCE", help="Only events about these.")
-@click.option("--since", type=Instant(), help="Only events from then on; inclusive.")
-@click.option("--until", type=Instant(), help="Only events up to then; inclusive.")
+@click.option("--since", type=Instant(), help="Only events from then on; inclusive, a date from its beginning.")
+@click.option("--until", type=Instant(), help="Only events up to then; inclusive, a date to its end.")
 @OPERATOR
 @JSON
 @click.pass_obj
 def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
     """Begin a hold over the events that match everything it names; over all events if it names nothing."""
+    from auditlake.reports.words import count
+
     made = opened(path).add_hold(name, **options)
-    machine(hold_dict(made)) if as_json else click.echo(f"holding: {made.id}")
+    if as_json:
+        machine({**hold_dict(made), "matches": made.matches})
+    elif made.matches is None:
+        click.echo(f"holding: {made.id}; how many events it matches could not be counted")
+    else:
+        click.echo(f"holding: {made.id}, which matches {count(made.matches, 'event')} now")
+    if made.matches == 0:
+        click.echo(f"auditlake: warning: {made.id} matches no event: {covers(made)}", err=True)
 
 
 @hold.command("list")
@@ -61,6 +72,12 @@ def list_(path: str, as_json: bool) -> None:
          each.released)
         for each in found
     ))  # fmt: skip
+    for each in found:
+        if each.until is not None and each.until.time() == time() and not each.released:
+            click.echo(
+                f"{each.id} ends with the first microsecond of {each.until:%Y-%m-%d}, which is what a date meant once: "
+                f"for all of that day, add a hold until {each.until:%Y-%m-%d}"
+            )
 
 
 @hold.command()
@@ -102,10 +119,12 @@ def retention() -> None:
 
 
 @retention.command()
-@click.option("--as-of", type=Instant(), help="The instant to judge at; now if not given.")
+@click.option(
+    "--as-of", type=Instant(), help="The instant to judge at, a date to its end; now if not given, and never later."
+)
 @JSON
 @click.pass_obj
-def plan(path: str, as_of: datetime | None, as_json: bool) -> None:
+def plan(path: str, as_of: date | None, as_json: bool) -> None:
     """What is due, what stays and why; nothing is changed."""
     found = opened(path).retention_plan(as_of)
     if as_json:
@@ -189,9 +208,8 @@ def show_plan(found: RetentionPlan) -> None:
         f"days, {found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
     )
     if found.never_expire:
-        click.echo(
-            f"{found.never_expire:,} events never expire: no policy governs them, and no default_retention is set"
-        )
+        click.echo(f"{found.never_expire:,} events never expire: no policy keeps them, and no default_retention is set")
+    show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
     for each in found.conflicts:
         click.echo(
             f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {each.max_retention}, "
@@ -205,6 +223,13 @@ def show_plan(found: RetentionPlan) -> None:
     for sentence in found.weaker:
         click.echo(f"weaker than recorded: {plain(sentence)}")
     click.echo(f"plan {found.digest}")
+
+
+def show_left_out(kept_by_none: Mapping[str, int], asked_by_none: Mapping[str, int]) -> None:
+    """The event types that policies leave out, with their events."""
+    for what, types in (("kept by no policy", kept_by_none), ("asked about by no policy", asked_by_none)):
+        if types:
+            table((what, "events"), types.items(), right=(1,))
 
 
 def _keepers(each: PartitionPlan) -> str:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import date
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -284,7 +284,7 @@ def _edited() -> Iterator[None]:
 @click.command()
 @session_options
 @click.pass_obj
-def shell(path: str, /, principal: str | None, as_of: datetime | None, snapshot: int | None) -> None:
+def shell(path: str, /, principal: str | None, as_of: date | None, snapshot: int | None) -> None:
     """Ask in SQL at a prompt, in a sandbox, on one snapshot; statements can also come from a pipe."""
     interactive = sys.stdin is not None and sys.stdin.isatty()
     with opened_session(path, principal=principal, as_of=as_of, snapshot=snapshot) as session:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from auditlake.cli.output import cell, table
+from auditlake.cli.output import cell, plain, table
+from auditlake.cli.retention import show_left_out
 from auditlake.reports.jsonform import finding_dict
 from auditlake.statistics import Statistics
 
@@ -22,10 +23,13 @@ def statistics_dict(found: Statistics) -> dict[str, Any]:
         "last_event": found.last_event,
         "events_by_type": found.events_by_type,
         "events_by_user": found.events_by_user,
+        "kept_by_no_policy": found.kept_by_no_policy,
+        "asked_by_no_policy": found.asked_by_no_policy,
         "policy_compliance": {
             each.policy_id: {
                 "total_events": each.total_events, "recent_events": each.recent_events, "window": each.window,
                 "threshold": each.threshold, "status": each.status,
+                **({"error": each.error} if each.error else {}),
             }
             for each in found.policies
         },
@@ -47,13 +51,20 @@ def show_statistics(found: Statistics) -> None:
     table(("type", "events"), found.events_by_type.items(), right=(1,))
     table(("user", "events"), found.events_by_user.items(), right=(1,))
     table(
-        ("policy", "events", "recent", "window", "threshold", "status"),
+        ("policy", "events", "recent", "window", "threshold", "status now"),
         (
-            (each.policy_id, each.total_events, each.recent_events, each.window, each.threshold, each.status)
+            (each.policy_id, each.total_events, each.recent_events, each.window, each.threshold,
+             each.status and each.status.replace("_", " "))
             for each in found.policies
         ),
         right=(1, 2, 4),
-    )
+    )  # fmt: skip
+    if found.policies:
+        click.echo("status now: of the last window; a report judges its whole period\n")
+    show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
+    for each in found.policies:
+        if each.error:
+            click.echo(plain(f"error: {each.policy_id} could not be judged: {each.error}"))
     if found.recent_violations:
         click.echo("recent violations:")
         table(

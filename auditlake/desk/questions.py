@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from auditlake.errors import QueryError
-from auditlake.events.times import parse_bound
+from auditlake.events.times import as_end, as_exclusive, as_instant, parse_bound
 from auditlake.policies.durations import parse_duration
 from auditlake.sqlfiles import Statement, parsed, statements
 from auditlake.store.layout import Layout
@@ -17,6 +17,8 @@ from auditlake.store.layout import Layout
 _OURS = "queries/auditor.sql"
 _PARAMETER = re.compile(r"^-- \$(?P<name>\w+) \((?P<kind>time|text|number)(?:, (?P<default>.*))?\): (?P<what>.*)$")
 _LONGEST = 1_000_000
+_ENDS = ("until", "end", "as_of")
+"""Parameters of these names end something, however the statement puts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Question:
             value = given.get(each.name, each.default)
             if value is None:
                 raise QueryError(f"{self.name} needs {each.name}: {each.what}", hint=f"--param {each.name}=…")
-            values[each.name] = _read(each, value, now) if isinstance(value, str) else value
+            values[each.name] = _read(each, value, now, self.sql) if isinstance(value, str) else value
         return values
 
 
@@ -107,21 +109,28 @@ def _question(found: Statement, *, own: bool) -> Question:
     return Question(found.name, " ".join(said), tuple(listed), found.text, own)
 
 
-def _read(parameter: Parameter, text: str, now: datetime) -> Any:
+def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
     try:
         if parameter.kind == "number":
             return float(text) if "." in text else int(text)
         if parameter.kind == "time":
-            return _instant(text, now)
+            return _instant(parameter.name, text, now, sql)
     except (ValueError, OverflowError) as error:
         raise QueryError(f"{parameter.name}: expected a {parameter.kind}, got {text[:80]!r}: {error}") from error
     return text
 
 
-def _instant(text: str, now: datetime) -> datetime:
-    """An instant, a date, ``now``, or a length before now such as ``-30d``."""
+def _instant(name: str, text: str, now: datetime, sql: str) -> datetime:
+    """An instant, ``now``, a length before now such as ``-30d``, or a whole day.
+
+    How the statement compares says which end of the day is meant; what it leaves out (``> $since``) is the microsecond
+    before the day.
+    """
     if text == "now":
         return now
     if text.startswith("-"):
         return now - timedelta(microseconds=parse_duration(text[1:], "retention_period").microseconds)
-    return parse_bound(text)
+    bound = parse_bound(text)
+    if name in _ENDS or re.search(rf"<=?\s*\${name}\b", sql):
+        return as_end(bound)
+    return as_exclusive(bound) if re.search(rf">\s*\${name}\b", sql) else as_instant(bound)

@@ -26,7 +26,7 @@ from auditlake.engine.text import select_events
 from auditlake.engine.values import table_rows
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, as_instant, print_instant
+from auditlake.events.times import Instant, as_instant, judged_as_of, print_instant
 from auditlake.landing.committed import unflushed
 from auditlake.landing.flush import flush
 from auditlake.landing.segments import OWN
@@ -131,7 +131,7 @@ class AuditSession:
         principal: Who asks: it is on record with every question, and decides what is masked.
         snapshot: The version to read; the newest if None, once what was logged is flushed.
         as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
-            findings are judged as of now.
+            findings are judged as of now. Of a day, its end; never later than now.
         layers: For tests: which layers of the sandbox to put on.
         engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
         child: One that was started already.
@@ -162,7 +162,7 @@ class AuditSession:
             """Who asks."""
             self.id = str(uuid.uuid4())
             """The session's own id, on record with every question."""
-            self.as_of = None if as_of is None else as_instant(as_of)
+            self.as_of = None if as_of is None else judged_as_of(as_of, clock(), QueryError)
             """Events after it do not exist; None if none is left out."""
             self.limits = config.desk
             """How much a question may take."""

@@ -184,7 +184,7 @@ class Tables:
     def _loaded(self) -> Sequence[Policy]:
         from auditlake.policies.loader import load_policies
 
-        return load_policies(self._layout.policies, self._config.event_types)
+        return load_policies(self._layout.policies, self._config.event_types, tolerant=True)
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
@@ -198,7 +198,8 @@ class Tables:
 
         as_of, policies = self._sight.instant, self._loaded
         left = [policy for policy in policies if policy.id not in self._judged]
-        asked = [(policy, question(policy, PeriodRequest(), as_of)) for policy in left]
+        period = self._config.report_period
+        asked = [(policy, question(policy, PeriodRequest(), as_of, period)) for policy in left]
         holds = binding(self._layout, load_holds(self._layout, self._config.event_types))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
         journal = read(self._layout)
@@ -222,9 +223,9 @@ class Tables:
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
-                "window_length": str(each.window), "group_by": list(each.group_by), "condition": each.where,
+                "window_length": each.shown_window, "group_by": list(each.group_by), "condition": each.where,
                 "coverage": each.coverage, "max_gap": _length(each.max_gap),
-                "retention_period": str(each.retention_period), "max_retention": _length(each.max_retention),
+                "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
                 "digest": each.digest,
             }  # fmt: skip
@@ -250,6 +251,9 @@ class Tables:
     def _retention(self) -> Iterator[Row]:
         for report in self._reports:
             found = report.retention
+            if found is None:
+                yield {"policy_id": report.policy_id, "status": report.status, "total_events": report.total_events}
+                continue
             yield {
                 "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
                 "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,

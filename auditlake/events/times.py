@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from auditlake.errors import EventError
+from auditlake.errors import AuditLakeError, EventError, ReportError
 
 Instant = datetime | date | str
-"""What the library takes for an instant; see :func:`as_instant`."""
+"""What the library takes for an instant: see :func:`as_instant` for a start, :func:`as_end` for an end."""
 
 _SHAPE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
@@ -17,6 +17,9 @@ _SHAPE = re.compile(
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LAST_YEAR = 9998
+_DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+"""Between two neighbouring instants."""
 
 
 def parse_instant(text: str) -> datetime:
@@ -53,21 +56,94 @@ def parse_instant(text: str) -> datetime:
     return instant
 
 
-def parse_bound(text: str) -> datetime:
-    """Read an instant or a bare date, which is its 00:00 UTC: what people type on a command line."""
-    return parse_instant(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+def parse_bound(text: str) -> datetime | date:
+    """Read an instant, or a bare date, which stays one: only who asks knows whether it starts or ends something.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    return parse_instant(f"{text}T00:00:00Z").date() if _DATE.fullmatch(text) else parse_instant(text)
+
+
+def parse_start(text: str) -> datetime:
+    """Read an instant or a bare date, which starts with its first microsecond."""
+    return as_instant(parse_bound(text))
+
+
+def parse_end(text: str) -> datetime:
+    """Read an instant or a bare date, which ends with its last microsecond."""
+    return as_end(parse_bound(text))
 
 
 def as_instant(asked: Instant) -> datetime:
-    """What a caller of the library means by an instant: a datetime, a day (its 00:00 UTC), or either as text.
+    """What a caller of the library means by a start: a datetime, a day (its first microsecond, UTC), or text of either.
 
     Raises:
         EventError: It is none of these.
     """
+    bound = _bound(asked)
+    return bound if isinstance(bound, datetime) else datetime(bound.year, bound.month, bound.day, tzinfo=UTC)
+
+
+def as_end(asked: Instant) -> datetime:
+    """What a caller of the library means by an end: as :func:`as_instant`, but a day ends with its last microsecond.
+
+    Raises:
+        EventError: It is none of these.
+    """
+    bound = _bound(asked)
+    return bound if isinstance(bound, datetime) else as_instant(bound) + (_DAY - MICROSECOND)
+
+
+def as_exclusive(asked: Instant) -> datetime:
+    """What a caller means by the start of a period that leaves it out: a day is in it from its first microsecond on.
+
+    Raises:
+        EventError: It is none of these.
+    """
+    bound = _bound(asked)
+    return bound if isinstance(bound, datetime) else as_instant(bound) - MICROSECOND
+
+
+def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeError] = ReportError) -> datetime:
+    """The instant to judge at: now if nothing is asked for, of a day its end, of today what has passed of it.
+
+    Args:
+        asked: What the caller said.
+        now: The present, which no such instant lies after.
+        error: What to raise.
+
+    Raises:
+        EventError: It is no instant.
+        AuditLakeError: It lies ahead.
+    """
+    if asked is None:
+        return now
+    bound = _bound(asked)
+    if not isinstance(bound, datetime) and bound == utc(now).date():
+        return now
+    if (instant := as_end(bound)) > now:
+        message = f"as of {print_instant(instant)} lies ahead: it is {print_instant(now)}"
+        raise error(message, hint="nobody knows yet what will have happened by then: name an earlier time, or none")
+    return instant
+
+
+def given(instant: Instant | None) -> datetime | None:
+    """:func:`as_instant` for an argument that may be left out."""
+    return None if instant is None else as_instant(instant)
+
+
+def given_end(instant: Instant | None) -> datetime | None:
+    """:func:`as_end` for an argument that may be left out."""
+    return None if instant is None else as_end(instant)
+
+
+def _bound(asked: Instant) -> datetime | date:
+    """A datetime in UTC, or a day."""
     if isinstance(asked, datetime):
         return utc(asked)
     if isinstance(asked, date):
-        return datetime(asked.year, asked.month, asked.day, tzinfo=UTC)
+        return asked
     try:
         return parse_bound(asked)
     except (ValueError, TypeError) as error:
@@ -77,11 +153,6 @@ def as_instant(asked: Instant) -> datetime:
         ) from error
 
 
-def given(instant: Instant | None) -> datetime | None:
-    """:func:`as_instant` for an argument that may be left out."""
-    return None if instant is None else as_instant(instant)
-
-
 def utc(instant: datetime) -> datetime:
     """The same instant in UTC; a naive one is UTC already."""
     return instant.replace(tzinfo=UTC) if instant.utcoffset() is None else instant.astimezone(UTC)
@@ -89,4 +160,4 @@ def utc(instant: datetime) -> datetime:
 
 def print_instant(instant: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
-    return instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: UP017
+    return f"{instant.astimezone(timezone.utc).isoformat(timespec='microseconds')[:-6]}Z"  # noqa: UP017

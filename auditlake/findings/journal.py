@@ -25,7 +25,9 @@ from auditlake.store.layout import Layout
 _KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
     "accept": Acceptance, "reopen": Reopening, "review": Review,
 }  # fmt: skip
-_INSTANTS = ("at", "start", "until", "as_of", "period_until")
+_INSTANTS = ("at", "start", "since", "until", "as_of", "period_until")
+_PERIOD = frozenset({"since", "until", "policies", "pack"})
+"""What a review of before has not, all of it or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,17 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     if entries is not None and entries > len(lines):
         message = f"the journal of findings has {len(lines)} entries, expected {entries} at least"
         raise LakeFormatError(message, hint="entries are missing: restore it from a backup")
-    mine = [line for line in lines[:entries] if _policy(line.entry) == policy_id]
+    mine = [line for line in lines[:entries] if _is_about(line.entry, policy_id)]
     if not mine:
         return Journal()
     said = [line.entry for line in mine]
     taken_back = {entry.acceptance for entry in said if isinstance(entry, Reopening)}
     accepted = (entry for entry in said if isinstance(entry, Acceptance))
-    reviews = [entry for entry in said if isinstance(entry, Review)]
     return Journal(
         entries=mine[-1].entry.number,
         digest=mine[-1].digest,
         acceptances=tuple(entry for entry in accepted if entry.number not in taken_back),
-        last_review=reviews[-1] if reviews else None,
+        reviews=tuple(entry for entry in said if isinstance(entry, Review)),
     )
 
 
@@ -144,8 +145,10 @@ def _write(descriptor: int, line: bytes, at: int) -> None:
         raise
 
 
-def _policy(entry: Entry) -> str:
-    return entry.subject.policy_id if isinstance(entry, Acceptance) else entry.policy_id
+def _is_about(entry: Entry, policy_id: str) -> bool:
+    if isinstance(entry, Review):
+        return entry.is_about(policy_id)
+    return policy_id == (entry.subject.policy_id if isinstance(entry, Acceptance) else entry.policy_id)
 
 
 def _digest(before: str, line: bytes) -> str:
@@ -181,11 +184,14 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
 
 def _parsed(said: dict[str, Any]) -> Entry:
     kind = _KINDS[said.pop("kind")]
-    if set(said) != {field.name for field in fields(kind)}:
+    expected = {field.name for field in fields(kind)}
+    if set(said) not in ((expected, expected - _PERIOD) if kind is Review else (expected,)):
         raise ValueError("unknown or missing keys")
     for name in _INSTANTS:
         if said.get(name) is not None:
             said[name] = parse_instant(said[name])
     if "subject" in said:
         said["subject"] = Subject(**said["subject"])
+    if "policies" in said:
+        said["policies"] = tuple(said["policies"])
     return kind(**said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -104,11 +104,26 @@ class Review:
     system_user: str
     note: str
     ticket: str | None = None
+    since: datetime | None = None
+    """The period of the report is (since, until]; None in an entry of before reviews had one, which covers nothing."""
+    until: datetime | None = None
+    policies: tuple[str, ...] = ()
+    """Every policy that the report is about."""
+    pack: str | None = None
+    """The pack whose report it is; None where it is the one of ``policy_id``."""
 
     @property
     def said(self) -> dict[str, Any]:
         """What a later report says about it."""
         return {"at": self.at, "by": self.by, "note": self.note, "status": self.status, "as_of": self.as_of}
+
+    def is_about(self, policy_id: str) -> bool:
+        """Whether the report was about a policy."""
+        return policy_id == self.policy_id or policy_id in self.policies
+
+    def covers(self, policy_id: str, since: datetime, until: datetime) -> bool:
+        """Whether it signs what a policy says of exactly this period."""
+        return self.is_about(policy_id) and (self.since, self.until) == (since, until)
 
 
 Entry = Acceptance | Reopening | Review
@@ -124,7 +139,23 @@ class Journal:
     """``sha256:`` over all entries up to that one; see :mod:`auditlake.findings.journal`."""
     acceptances: tuple[Acceptance, ...] = ()
     """Those that were not taken back, by number."""
-    last_review: Review | None = None
+    reviews: tuple[Review, ...] = ()
+    """Those of the policy, by number."""
+
+    @property
+    def last_review(self) -> Review | None:
+        """The newest review."""
+        return self.reviews[-1] if self.reviews else None
+
+    @property
+    def covering(self) -> tuple[Review, ...]:
+        """The reviews that say which period they are of."""
+        return tuple(each for each in self.reviews if each.since is not None)
+
+    def over(self, policy_id: str, since: datetime, until: datetime) -> Journal:
+        """What of it a report over a period shows: of the reviews those of that period, and those that name none."""
+        mine = (each for each in self.reviews if each.since is None or each.covers(policy_id, since, until))
+        return replace(self, reviews=tuple(mine))
 
     def acceptance(self, seen: Seen) -> Acceptance | None:
         """The newest acceptance that covers a finding."""

@@ -13,6 +13,7 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -21,7 +22,7 @@ from typing import Any
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
-from auditlake.ledger.kept import keep_holds
+from auditlake.ledger.kept import keep_holds, keep_policy, policy_path
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -47,6 +48,9 @@ KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
+DEFAULT_RETENTION = "default_retention"
+"""In the details of every entry: the one of lake.toml, where it sets one."""
+_DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
 
@@ -158,14 +162,31 @@ def read_entry(layout: Layout, index: int) -> Entry:
     return _parse(layout, tiles(layout).entry(index))
 
 
-def entries_of(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[Entry]:
-    """The entries of some kinds among the first ``size``, the newest first; of all others only the bytes are read."""
+def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
+    """The entries among the first ``size`` under which other rules may have been in force, the newest first.
+
+    Those are the newest one, those of some kinds, and those whose ``default_retention`` is another than that of the
+    entry after it. Of all others only the bytes are read.
+
+    Args:
+        layout: The lake.
+        size: How many entries count.
+        kinds: Which entries may have other policies than the entry before.
+
+    Returns:
+        Each with the ``default_retention`` that it says.
+    """
     wanted = [f'"kind":"{kind}"'.encode() for kind in kinds]
     tree = tiles(layout)
+    after: str | bytes | None = ""
     for first in range((size - 1) // WIDTH * WIDTH, -1, -WIDTH):
         for data in reversed(list(tree.entries(first, min(first + WIDTH, size)))):
-            if any(each in data for each in wanted) and (entry := _parse(layout, data)).kind in kinds:
-                yield entry
+            match = _DEFAULT.search(data)
+            now = match and match[0]
+            if now != after or any(each in data for each in wanted):
+                entry = _parse(layout, data)
+                yield entry, entry.details.get(DEFAULT_RETENTION)
+            after = now
 
 
 def _parse(layout: Layout, data: bytes) -> Entry:
@@ -183,7 +204,7 @@ def _signers(layout: Layout) -> tuple[Signer, ...]:
 def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True) -> Head:
     """Open the ledger of a lake that has none, as of its newest version; a key is made if it is to be signed."""
     ledger = layout.ledger
-    make_folders(ledger, below=layout.root)
+    make_folders(ledger / "policies", below=layout.root)
     if signed:
         existing = replace(existing, details={**existing.details, KEY: str(make_key(layout))})
     return _complete(layout, _put(layout, 0, existing, version, version))
@@ -207,6 +228,7 @@ def settle(layout: Layout, version: int, committed: Committed, existing: Existin
         if any(committed(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
+        _keep_policies(layout)
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
@@ -277,7 +299,10 @@ def notice(layout: Layout, version: int, at: str, committed: Committed, existing
 def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", *, about: str = "") -> Head:
     """Add what entries are needed before one is added that is about something."""
     last = read_entry(layout, head.size - 1)
-    if last.policies != (now := policy_digests(layout)):
+    changed = last.policies != (now := policy_digests(layout))
+    if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
+        _keep_policies(layout)
+    if changed:
         said = Record("policy-change", at, details=_changes(last.policies, now, by))
         head = _complete(layout, _put(layout, head.size, said, None, version))
     listed = list_holds(hold_files(layout))
@@ -286,6 +311,12 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand",
             keep_holds(layout, listed)
         head = _complete(layout, _put(layout, head.size, Record("hold", at, details={"by": "hand"}), None, version))
     return head
+
+
+def _keep_policies(layout: Layout) -> None:
+    """Keep the files of all policies; those that init writes are in the terms of its commit, and need not be."""
+    for path in layout.policies.glob("*.yaml"):
+        keep_policy(layout, path.read_bytes())
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
@@ -315,11 +346,12 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
 
 
 def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int | None) -> Entry:
+    rules = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     return Entry(
         said.kind, settings.lake_id, said.at, version,
         _log_digest(layout, version - 1) if version else None,
         said.parts, said.adds, said.removes, said.taken, policy_digests(layout),
-        digest_of_holds(list_holds(hold_files(layout))), said.details,
+        digest_of_holds(list_holds(hold_files(layout))), {**said.details, **rules},
     )  # fmt: skip
 
 

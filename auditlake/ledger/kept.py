@@ -90,6 +90,22 @@ def holds_path(layout: Layout, digest: str) -> Path:
     return layout.ledger / "holds" / digest
 
 
+def keep_policy(layout: Layout, content: bytes) -> None:
+    """Write a policy's file to ``ledger/policies/<SHA-256>``, durably: entries say that digest.
+
+    What a policy asked for when it has been changed since is then still known.
+    """
+    path = policy_path(layout, sha256(content).hexdigest())
+    if not path.exists():
+        make_folders(path.parent, below=layout.root)
+        write_whole(path, content)
+
+
+def policy_path(layout: Layout, digest: str) -> Path:
+    """Where a policy's file lies as it was when an entry recorded it."""
+    return layout.ledger / "policies" / digest
+
+
 def kept_path(layout: Layout, digest: str) -> Path:
     """Where a file of kept leaves lies."""
     return layout.ledger / "kept" / digest

@@ -21,6 +21,8 @@ class LedgerSettings:
     lake_id: str
     key: Path
     """Where the private key lies; a path in lake.toml that is not absolute begins at the lake."""
+    default_retention: str | None = None
+    """How long events are kept whose type no policy keeps, as it is written there."""
 
     @property
     def next_key(self) -> Path:
@@ -42,10 +44,12 @@ def read_settings(layout: Layout) -> LedgerSettings:
     try:
         said = tomllib.loads(layout.config.read_text(encoding="utf-8"))
         lake_id, key = said["id"], said.get("ledger", {}).get("key")
+        default = said.get("default_retention")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
     # Where a link leads, so that a key which follows lies beside it and not beside the link.
-    return LedgerSettings(str(lake_id), (layout.root / key if key else layout.ledger / "key").resolve())
+    path = (layout.root / key if key else layout.ledger / "key").resolve()
+    return LedgerSettings(str(lake_id), path, default and str(default))
 
 
 def public_key_path(layout: Layout) -> Path:

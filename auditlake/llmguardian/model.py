@@ -85,8 +85,11 @@ class CompliancePolicy:
     name: str
     description: str
     required_events: AbstractSet[AuditEventType | str]
-    retention_period: timedelta
-    alert_threshold: int
+    retention_period: timedelta | None
+    """How long events are kept; None, which LLMGuardian does not know: the policy says nothing about it."""
+    alert_threshold: int | None
+    """From how many events in one window on there is a violation; None, which LLMGuardian does not know: it does not
+    count."""
     window: timedelta = timedelta(hours=24)
     """How far back events count towards the threshold."""
     group_by: Sequence[str] = ()

@@ -176,7 +176,11 @@ class AuditMonitor:
             reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to clear old events: {error}") from error
-        due = {keys.get(each.policy_id, each.policy_id): each.report.retention.due for each in reports}
+        due = {
+            keys.get(each.policy_id, each.policy_id): each.report.retention.due
+            for each in reports
+            if each.report.retention
+        }
         _LOGGER.info("due for deletion, and kept until auditlake deletes by plan: %s", due)
         return {"deleted": 0, "due": due}
 
@@ -287,7 +291,9 @@ class AuditMonitor:
 
         The keys are LLMGuardian's. ``recent_violations`` has the episodes of each policy's last window, which
         LLMGuardian never filled; an episode is one entry, however many events it has. ``recent_events`` of a policy
-        are those that count towards its threshold; its ``status`` is ``violation`` if any group is at the threshold.
+        are those that count towards its threshold. Its ``status`` is about its last window: ``violation`` if any group
+        is at the threshold, else ``compliant``, as in LLMGuardian, also where no event was received or there is no
+        threshold.
 
         Raises:
             MonitoringError: The lake cannot be read.
@@ -305,7 +311,8 @@ class AuditMonitor:
             "policy_status": {
                 keys.get(each.policy_id, each.policy_id): {
                     "total_events": each.total_events, "recent_events": each.recent_events,
-                    "violation_threshold": each.threshold, "status": each.status,
+                    "violation_threshold": each.threshold,
+                    "status": "violation" if each.status == "violation" else "compliant",
                 }
                 for each in found.policies
             },
@@ -375,7 +382,7 @@ class AuditMonitor:
         """The key of each policy by its id."""
         from auditlake.llmguardian.policies import key_of
 
-        return {each.id: key_of(each) for each in self.lake.policies()}
+        return {each.id: key_of(each) for each in self.lake.policies(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
         from auditlake.reports.produce import write_once

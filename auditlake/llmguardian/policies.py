@@ -15,7 +15,7 @@ import yaml
 
 from auditlake.errors import PolicyError
 from auditlake.llmguardian.model import AuditEventType, CompliancePolicy, type_name
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Duration, Policy
 from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def shown(policy: Policy) -> CompliancePolicy:
         name=policy.name,
         description=policy.description,
         required_events={_KNOWN.get(name, name) for name in policy.required_events},
-        retention_period=timedelta(microseconds=policy.retention_period.microseconds),
+        retention_period=_kept(policy.retention_period),
         alert_threshold=policy.alert_threshold,
         window=timedelta(microseconds=policy.window.microseconds),
         group_by=policy.group_by,
@@ -81,15 +81,19 @@ def shown(policy: Policy) -> CompliancePolicy:
     )
 
 
+def _kept(given: Duration | None) -> timedelta | None:
+    return timedelta(microseconds=given.microseconds) if given else None
+
+
 def _fields(policy: CompliancePolicy) -> dict[str, Any]:
     """The keys of the YAML, without those that say nothing."""
     fields: dict[str, Any] = {
         "name": policy.name,
         "description": policy.description,
         "required_events": sorted(type_name(each) for each in policy.required_events),
-        "retention_period": _length(policy.retention_period),
+        "retention_period": None if policy.retention_period is None else _length(policy.retention_period),
         "alert_threshold": policy.alert_threshold,
-        "window": _length(policy.window),
+        "window": None if policy.alert_threshold is None else _length(policy.window),
         "group_by": list(policy.group_by),
         "where": policy.where,
         "severity": policy.severity,

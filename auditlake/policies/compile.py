@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.sqlfiles import Statement, statement, statements
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class Question:
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False
 ) -> tuple[CompiledQuery, ...]:
-    """All queries of a policy, in the order in which they run.
+    """All queries of a policy, in the order in which they run: those of the questions that it asks.
+
+    Which events there were of each required type is asked of every policy.
 
     Args:
         policy: The policy to judge.
@@ -83,12 +85,12 @@ def compile_policy(
     """
     values = _values(policy, policies, question)
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
-    asked = {
-        "rolling_counts": _rolling_counts(policy),
-        "threshold_totals": _totals(policy),
-        "required_types": _required_types(policy),
-        "retention": _retention(values, active),
-    }
+    asked: dict[str, Iterator[Statement]] = {}
+    if policy.alert_threshold is not None:
+        asked |= {"rolling_counts": _rolling_counts(policy), "threshold_totals": _totals(policy)}
+    asked["required_types"] = _required_types(policy)
+    if policy.retention_period is not None:
+        asked["retention"] = _retention(values, active)
     return tuple(_query(name, parts, policy, values, holds=active, wide=wide) for name, parts in asked.items())
 
 
@@ -103,9 +105,25 @@ def moments_of(policies: Sequence[Policy]) -> Step:
 
 
 def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
-    """The policy that keeps events of a type the longest, the first by id among equals; None if none governs it."""
-    keepers = [policy for policy in policies if event_type in policy.required_events]
-    return max(keepers, key=lambda policy: policy.retention_period.microseconds, default=None)
+    """The policy that keeps events of a type the longest, the first among equals; None if none keeps it."""
+    keepers = [policy for policy in policies if policy.retention_period and event_type in policy.required_events]
+    return max(keepers, key=lambda policy: length_of(policy.retention_period), default=None)
+
+
+def kept_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Those of the event types, with their counts, that no policy with a retention period names."""
+    return asked_by_none(by_type, [policy for policy in policies if policy.retention_period])
+
+
+def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Those of the event types, with their counts, that no policy names."""
+    named = {name for policy in policies for name in policy.required_events}
+    return {name: events for name, events in sorted(by_type.items()) if name not in named}
+
+
+def length_of(length: Duration | None) -> int:
+    """Microseconds; none of what is not there."""
+    return length.microseconds if length else 0
 
 
 def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
@@ -137,6 +155,7 @@ def _totals(policy: Policy) -> Iterator[Statement]:
     if _is_plain(policy):
         yield _moments()
     yield from _all("threshold_totals_plain" if _is_plain(policy) else "threshold_totals")
+    yield from _all("presence_now")
 
 
 def _required_types(policy: Policy) -> Iterator[Statement]:
@@ -168,7 +187,9 @@ def _all(file: str) -> Iterable[Statement]:
 def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> dict[str, object]:
     """Every value that a statement may bind, by its name in ``sql/``."""
     window = timedelta(microseconds=policy.window.microseconds)
-    keepers = [longest_retention(name, policies) or policy for name in policy.required_events]
+    keepers = [longest_retention(name, [policy, *policies]) for name in policy.required_events]
+    cutoffs = [earlier(question.midnight, timedelta(microseconds=length_of(keeper.retention_period)))
+               for keeper in keepers if keeper]  # fmt: skip
     look_back = earlier(question.since, window)
     origin = look_back.replace(hour=0, minute=0, second=0, microsecond=0)
     return {
@@ -183,11 +204,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "span_us": ((question.until - origin + window) // timedelta(days=1) + 1) * _DAY_US,
         "window_start": earlier(question.as_of, window),
         "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
-        "cutoff": earlier(question.midnight, timedelta(microseconds=policy.retention_period.microseconds)),
-        "type_cutoffs": [
-            earlier(question.midnight, timedelta(microseconds=keeper.retention_period.microseconds))
-            for keeper in keepers
-        ],
+        "cutoff": earlier(question.midnight, timedelta(microseconds=length_of(policy.retention_period))),
+        "type_cutoffs": cutoffs,
     }
 
 

@@ -1,12 +1,13 @@
 """What a policy's ``where`` may be: one boolean expression over an event's columns, and nothing else.
 
-The text goes through five gates, each of which refuses what it does not know:
+The text goes through six gates, each of which refuses what it does not know:
 
 1. lexical: length, nesting, comments, ``;``, parameters, prefixed strings, characters that are not what they seem;
 2. DuckDB's own parser: exactly one statement that differs from the plain one in its ``where`` clause alone;
 3. an allow-list over every node of that clause: kinds, operators, types and deterministic scalar functions;
 4. DuckDB's binder, against an empty table of an event's columns: known names, fitting types, a BOOLEAN;
-5. sqlglot reads DuckDB's spelling and writes it again, and DuckDB must see the same tree in what comes out.
+5. sqlglot reads DuckDB's spelling and writes it again, and DuckDB must see the same tree in what comes out;
+6. a trial on odd events, for what fails beyond TRY (see probe).
 
 Date parts and casts of ``timestamp`` depend on the session's time zone; whoever runs a condition sets it to UTC.
 """
@@ -18,11 +19,15 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from auditlake.policies.probe import ConditionError, check_runs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import duckdb
     from sqlglot import exp
+
+__all__ = ["ConditionError", "check_condition", "condition_tree"]
 
 _Node = dict[str, Any]
 
@@ -122,20 +127,6 @@ _UNSTEADY = _names("""
 _ARROW_HINT = "-> binds more loosely than ->>, = and AND; put it in parentheses, as in (details -> '$.a')"
 
 
-class ConditionError(ValueError):
-    """A condition that is not acceptable.
-
-    Args:
-        message: One line: what is not allowed.
-        offset: The character of the text at which it is, counted from 0, where that is known.
-    """
-
-    def __init__(self, message: str, offset: int | None = None) -> None:
-        super().__init__(message)
-        self.offset = offset
-        """The character of the text at which it is, counted from 0; None if that is not known."""
-
-
 def check_condition(text: str) -> str:
     """Check a policy's ``where``.
 
@@ -177,7 +168,9 @@ def _checked(text: str) -> tuple[str, exp.Expression]:
         node = _canonical(_parse(text))
         spelling = _spell(node)
         _check_type(spelling)
-        return spelling, _faithful_tree(spelling, node)
+        tree = _faithful_tree(spelling, node)
+        check_runs(node, _spell, _connection())
+        return spelling, tree
     except RecursionError:
         raise _error(None, "the condition is nested too deeply") from None
     except ConditionError as error:  # DuckDB counts bytes of the statement
@@ -244,6 +237,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     row = [duckdb.ConstantExpression(None).cast(duckdb.type(kind)).alias(name) for name, kind in COLUMNS.items()]
     connection.values([None]).select(*row).limit(0).create("events")
     connection.execute("set timezone = 'UTC'")
+    connection.execute("set disabled_optimizers = 'common_subexpressions'")  # it pulls expressions out of TRY
     connection.execute("set lock_configuration = true")
     return connection
 

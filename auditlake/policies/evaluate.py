@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from auditlake.policies.compile import (
     moments_of,
     samples_of,
 )
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.sqlfiles import statement
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,6 +37,8 @@ class Answers:
     rows: Mapping[str, list[Row]]
     queries: tuple[tuple[CompiledQuery, int], ...]
     """Each query and how many rows its main step gave."""
+    error: str | None = None
+    """Why the policy could not be judged: then these are the answers to its other questions than the threshold."""
 
     def one(self, name: str) -> Row:
         """The only row of a step."""
@@ -50,6 +53,8 @@ def evaluate(
     holds: Sequence[Hold] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other.
+
+    A policy that cannot be judged stops no other: its threshold is left out, and its answers say why.
 
     Temporary tables of the connection are overwritten: take what needs them before the next answers.
 
@@ -71,12 +76,43 @@ def _evaluate(
     holds: Sequence[Hold],
     question: Question,
 ) -> Answers:
-    queries, given = _asked(connection, policy, policies, question, holds=holds)
-    return Answers(policy, question, given, tuple((query, len(given[query.name])) for query in queries))
+    error, answered = policy.fault, policy if policy.fault is None else _unasked(policy)
+    try:
+        queries, given = _asked(connection, answered, policies, question, holds=holds)
+    except own_errors() as found:
+        _read_all(connection, policy)
+        error, answered = f"the condition of {policy.id} cannot be evaluated: {_first_line(found)}", _unasked(policy)
+        queries, given = _asked(connection, answered, policies, question, holds=holds)
+    return Answers(answered, question, given, tuple((query, len(given[query.name])) for query in queries), error)
+
+
+def own_errors() -> tuple[type[Exception], ...]:
+    """What DuckDB raises for a condition that it cannot evaluate: not for the disk, for memory, or when stopped.
+
+    A few of them may also come of a damaged file.
+    """
+    import duckdb  # slow to import
+
+    return (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
+
+
+def _unasked(policy: Policy) -> Policy:
+    """The policy without its threshold, which alone has a condition."""
+    return replace(policy, alert_threshold=None)
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
+    """Read whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised."""
+    part = statement("policies/readable.sql", "readable")
+    rows(connection, part.text, part.bind({"types": list(policy.required_events)}))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
-    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold."""
+    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold, which it has."""
     run_step(connection, moments_of([policy]))
     return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
@@ -167,6 +203,12 @@ def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
 
 
-def default_since(policy: Policy, until: datetime) -> datetime:
-    """Where a policy's period begins unless the caller says: one retention period before it ends."""
-    return earlier(until, timedelta(microseconds=policy.retention_period.microseconds))
+def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
+    """Where a policy's period begins unless the caller says: one retention period before it ends.
+
+    Args:
+        policy: The policy.
+        until: Where the period ends.
+        report_period: The length of the period of a policy without a retention period.
+    """
+    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from auditlake.errors import PolicyError
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
+from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 _MAX_TEST_EVENTS = 10_000
 _HINT = "correct every line listed; a policy is used only when its file has no mistake"
 
-_REQUIRED = ("name", "description", "required_events", "retention_period", "alert_threshold")
-_OPTIONAL = ("window", "group_by", "where", "coverage", "max_gap", "max_retention", "severity", "controls", "tests")
+_REQUIRED = ("name", "description", "required_events")
+_QUESTIONS = ("alert_threshold", "coverage", "max_gap", "retention_period", "max_retention")
+_OF_THRESHOLD = ("window", "group_by", "where")
+_OPTIONAL = (*_QUESTIONS, *_OF_THRESHOLD, "severity", "controls", "tests")
 _TEST_KEYS = ("name", "events", "expect", "as_of", "since")
 _EXPECT_COUNTS = ("episodes", "gaps", "total", "peak")
 _TEXT_COLUMNS = ("user_id", "action", "resource", "status", "session_id", "ip_address", "source", "event_id")
@@ -31,7 +36,9 @@ _JSON_COLUMNS = ("details", "metadata")
 _EVENT_KEYS = ("event_type", "type", "timestamp", "at", *_TEXT_COLUMNS, *_JSON_COLUMNS, "count", "every")
 
 
-def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: frozenset[str]) -> Policy:
+def load_policy(
+    text: str | bytes, *, file: str, policy_id: str, event_types: frozenset[str], in_use: bool = False
+) -> Policy:
     """Read one policy.
 
     Args:
@@ -39,41 +46,68 @@ def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: fr
         file: What to call the file in messages.
         policy_id: The file's name without ``.yaml``.
         event_types: The event types that this lake knows.
+        in_use: Whether it is in a lake already: then a condition that fails on some events, which an earlier version
+            let in, is the policy's ``fault`` and no mistake, so that what it keeps stays kept.
 
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
     reader = _Reader("policy", _REQUIRED, event_types)
     policy = reader.policy(text, policy_id)
-    if policy is None:
+    if policy is not None and reader.fault is not None and in_use:
+        line, column, why = reader.fault
+        return replace(policy, fault=f"{Path(file).name}:{line}:{column}: {why}")
+    if policy is None or reader.fault is not None:
+        reader.mistakes += [reader.fault] if reader.fault else []
         raise PolicyError(reader.problems(file), hint=_HINT)
     return policy
 
 
-def load_policies(folder: Path | str, event_types: frozenset[str]) -> tuple[Policy, ...]:
+def load_policies(folder: Path | str, event_types: frozenset[str], *, tolerant: bool = False) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
     Args:
         folder: The folder; folders within it are not looked into.
         event_types: The event types that this lake knows.
+        tolerant: Let a policy that asks nothing stand for a file that cannot be used, with its mistakes as its
+            ``fault``: for those who judge policies, of which no one stops the others.
 
     Returns:
         The policies, sorted by id.
 
     Raises:
-        PolicyError: With every mistake of every file.
+        PolicyError: With every mistake of every file; where ``tolerant``, only if the folder cannot be read.
     """
 
     def load(content: bytes, file: str, policy_id: str) -> Policy:
-        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types)
+        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=True)
 
-    return tuple(sorted(load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT), key=lambda each: each.id))
+    instead = _unreadable if tolerant else None
+    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead)
+    return tuple(sorted(found, key=lambda each: each.id))
+
+
+def _unreadable(path: Path, error: PolicyError) -> Policy:
+    """What stands for a policy whose file cannot be used."""
+    name = path.stem if path.suffix == ".yaml" else path.name
+    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        content = b""
+    problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
+    return Policy(
+        id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
+        required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
+    )  # fmt: skip
 
 
 class _Reader(Reader):
     """Reads one policy's file."""
 
     test_events = 0
+    fault: tuple[int, int, str] | None = None
+    """Where and why its condition fails on some events, if it does."""
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
         """The policy; None if there was any mistake."""
@@ -103,10 +137,22 @@ class _Reader(Reader):
                 values[key] = None
             else:
                 values[key] = readers.get(key, self.duration)(node, key)
+        self.check_questions(fields, values)
         for test in values.get("tests", ()):
             for missing in set(test.expect.get("missing", ())) - set(values.get("required_events") or ()):
                 self.mistakes.append((test.line, 1, f"test {test.name!r}: {missing!r} is not among required_events"))
         return values
+
+    def check_questions(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Refuse what belongs to a threshold that is not there, and a policy that asks nothing."""
+        if "alert_threshold" not in fields:
+            for key in _OF_THRESHOLD:
+                if key in fields and not is_null(fields[key]):
+                    self.wrong(fields[key], f"{key}: expected with 'alert_threshold', which is missing")
+        asked = {key for key in _QUESTIONS if key in fields and (key == "alert_threshold" or not is_null(fields[key]))}
+        if asked == {"coverage"} and values["coverage"] == "optional":
+            others = ", ".join(key for key in _QUESTIONS if key != "coverage")
+            self.wrong(fields["coverage"], f"coverage: off, and nothing else is asked; expected one of {others} too")
 
     def required_events(self, node: yaml.Node, key: str) -> tuple[str, ...]:
         if isinstance(node, yaml.SequenceNode) and not node.value:
@@ -125,7 +171,11 @@ class _Reader(Reader):
             return text.strip()
         except ConditionError as error:
             line, column = self.inside(node, error.offset)
-            self.mistakes.append((line, column, f"{key}: {error}"))
+            mistake = (line, column, f"{key}: {error}")
+            if error.fails:
+                self.fault = mistake
+                return text.strip()
+            self.mistakes.append(mistake)
             return None
 
     def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:
@@ -170,7 +220,10 @@ class _Reader(Reader):
     def test(self, node: yaml.Node) -> PolicyTest:
         fields = self.mapping(node, "a test", _TEST_KEYS, _TEST_KEYS[:3])
         name = self.label(fields["name"], "name") if "name" in fields else None
-        as_of, since = (self.instant(fields[key], key) if key in fields else None for key in ("as_of", "since"))
+        as_of, since = (
+            self.instant(fields[key], key, read) if key in fields else None
+            for key, read in (("as_of", parse_end), ("since", lambda text: as_exclusive(parse_bound(text))))
+        )
         events: list[dict[str, Any]] = []
         if "events" in fields and self.is_a(fields["events"], yaml.SequenceNode, "events", "a list of events"):
             for item in fields["events"].value:

@@ -40,14 +40,14 @@ class PolicyTest:
     as_of: str | None = None
     """The instant to judge at; the newest event's time if not given."""
     since: str | None = None
-    """Start of the period; ``as_of`` less the retention period if not given."""
+    """Start of the period; if not given, ``as_of`` less the retention period, or 90 days where there is none."""
     line: int = 0
     """Where in the file the test starts, 1-based."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy of a lake."""
+    """One policy of a lake. It asks what it says: a threshold, coverage, retention, at least one of them."""
 
     id: str
     """The file's name without ``.yaml``: ``^[a-z0-9][a-z0-9_-]{0,63}$``."""
@@ -55,12 +55,13 @@ class Policy:
     description: str
     required_events: tuple[str, ...]
     """The governed event types, sorted, without repeats, never empty."""
-    retention_period: Duration
-    """How long governed events must be kept (months 31 d, years 366 d)."""
-    alert_threshold: int
-    """k: from how many events in one window on there is a breach; at least 1."""
+    retention_period: Duration | None = None
+    """How long governed events must be kept (months 31 d, years 366 d); None: the policy neither keeps any nor lets any
+    go."""
+    alert_threshold: int | None = None
+    """k: from how many events in one window on there is a breach; at least 1. None: the policy counts nothing."""
     window: Duration = Duration("24h", 86_400_000_000)
-    """W: the length of the rolling window."""
+    """W: the length of the rolling window; of no meaning without a threshold, as ``group_by`` and ``where`` are."""
     group_by: tuple[str, ...] = ()
     """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""
     where: str | None = None
@@ -77,6 +78,25 @@ class Policy:
     """``sha256:`` and the hex digest of the policy file's bytes."""
     text: str = ""
     """The policy file as it was read."""
+    fault: str | None = None
+    """Why the policy cannot be judged, with the place in its file; None for one that can. What else its file says still
+    holds, unless that could not be read: then it names no event type."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its file could be read."""
+        return self.fault is None or bool(self.required_events)
+
+    @property
+    def least(self) -> int:
+        """The threshold, for those who deal with no policy that has none."""
+        assert self.alert_threshold is not None, f"{self.id} has no threshold"
+        return self.alert_threshold
+
+    @property
+    def shown_window(self) -> str | None:
+        """The window as it was written; None where there is no threshold that it would belong to."""
+        return None if self.alert_threshold is None else str(self.window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,9 @@ class Hold:
     """Why it ended."""
     digest: str = ""
     """``sha256:`` and the hex digest of the hold file's bytes."""
+    matches: int | None = field(default=None, compare=False)
+    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
+    be counted."""
 
     def is_active(self, as_of: datetime) -> bool:
         """Whether it keeps events from deletion at an instant: from when it is on record until it is released.

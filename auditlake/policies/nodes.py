@@ -21,6 +21,7 @@ from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from datetime import datetime
 
 T = TypeVar("T")
 _Mark = Any
@@ -35,7 +36,13 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def load_folder(
-    folder: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, hint: str
+    folder: Path,
+    what: str,
+    load: Callable[[bytes, str, str], T],
+    failure: type[PolicyError],
+    *,
+    hint: str,
+    instead: Callable[[Path, PolicyError], T] | None = None,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
 
@@ -45,6 +52,7 @@ def load_folder(
         load: Reads one, given its content, what to call it in messages, and its name without ``.yaml``.
         failure: What ``load`` raises.
         hint: What to do about mistakes.
+        instead: What stands for a file that cannot be used; if None, any of them is an error.
 
     Raises:
         PolicyError: As ``failure``, with every mistake of every file.
@@ -60,7 +68,9 @@ def load_folder(
         try:
             found.append(_load_file(path, what, load, failure))
         except PolicyError as error:
-            problems.extend(error.problems)
+            if instead is not None:
+                found.append(instead(path, error))
+            problems.extend(error.problems if instead is None else ())
     if problems:
         raise failure(tuple(problems), hint=hint)
     return found
@@ -301,9 +311,9 @@ class Reader:
         """A length of time, read as its key asks."""
         return self.parsed(node, key, "a length of time", lambda text: parse_duration(text, key))
 
-    def instant(self, node: yaml.Node, key: str) -> Any:
+    def instant(self, node: yaml.Node, key: str, read: Callable[[str], datetime] = parse_instant) -> Any:
         """An instant, spelled the one way."""
-        return self.parsed(node, key, "an instant", lambda text: print_instant(parse_instant(text)))
+        return self.parsed(node, key, "an instant", lambda text: print_instant(read(text)))
 
     def event_type(self, node: yaml.Node, key: str) -> str | None:
         """An event type that this lake knows."""

@@ -14,6 +14,7 @@ from auditlake.store.durable import sync_folder, write_whole
 from auditlake.store.layout import POLICY_ID, Layout
 from auditlake.store.recorded import recorded_policies
 
+_MEND = "correct every line listed; auditlake policy add --replace takes the file again"
 BUILT_IN = Path(__file__).resolve().parent / "builtin"
 """Where the policies lie that init writes into a lake."""
 
@@ -44,8 +45,20 @@ def named_policies(layout: Layout, event_types: frozenset[str], named: Sequence[
     found = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
     ids = [name for name in named if not name.endswith(".yaml")]
     if ids or not named:
-        found += chosen(load_policies(layout.policies, event_types), ids)
+        found += chosen(load_policies(layout.policies, event_types, tolerant=True), ids)
+    if faults := tuple(policy.fault for policy in found if policy.fault):
+        raise PolicyError(faults, hint=_MEND)
     return tuple(found)
+
+
+def refuse_unreadable(policies: Sequence[Policy]) -> None:
+    """Raise what is wrong with the files of policies that could not be read.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    if faults := tuple(policy.fault for policy in policies if policy.fault and not policy.is_readable):
+        raise PolicyError(faults, hint=_MEND)
 
 
 def add_policy(
@@ -63,13 +76,21 @@ def add_policy(
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
     """
     policy = read_policy(file, event_types)
-    text = policy.text.encode("utf-8")
-    target = layout.policy(policy.id)
     with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
-        if target.exists() and target.read_bytes() != text and not replace:
-            raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
-        write_whole(target, text)
+        refuse_other(layout, policy, replace=replace)
+        write_whole(layout.policy(policy.id), policy.text.encode("utf-8"))
     return policy
+
+
+def refuse_other(layout: Layout, policy: Policy, *, replace: bool) -> None:
+    """Refuse a policy where the lake has another of its name, unless it is to replace that one.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    target = layout.policy(policy.id)
+    if not replace and target.exists() and target.read_bytes() != policy.text.encode("utf-8"):
+        raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
 
 
 def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds: float) -> None:

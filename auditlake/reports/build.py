@@ -11,7 +11,7 @@ from typing import Any
 
 from auditlake.events.times import print_instant
 from auditlake.findings.model import NOTHING, Journal, Seen, Subject
-from auditlake.policies.compile import Question
+from auditlake.policies.compile import BEFORE_ALL, Question, length_of
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
 from auditlake.reports.model import (
@@ -30,6 +30,7 @@ from auditlake.reports.model import (
 )
 from auditlake.reports.words import counted_events
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _EPOCH_DAY = date(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -68,24 +69,28 @@ def build_report(
         as_of=question.as_of,
         since=question.since,
         until=question.until,
-        status=_status(received, findings),
-        status_now="violation" if answers.rows["current_counts"] else "compliant",
+        status=_status(received, findings) if answers.error is None else "error",
+        status_now=_status_now(answers),
         total_events=sum(events for events, _, _ in types.values()),
         events_by_type={name: events for name, (events, _, _) in sorted(types.items())},
         last_seen={name: last for name, (_, _, last) in sorted(types.items())},
         violations=findings,
-        threshold=_threshold(answers),
+        threshold=_threshold(answers) if policy.alert_threshold is not None else None,
         coverage=CoverageAnswer(str(policy.max_gap) if policy.max_gap else None, tuple(_silent_days(answers))),
-        retention=_retention(answers, policies, [first for _, first, _ in types.values() if first]),
+        retention=_retention(answers, policies, [first for _, first, _ in types.values() if first])
+        if policy.retention_period is not None
+        else None,
         evidence=Evidence(
             lake_id=lake_id,
             policy_digest=policy.digest,
             queries=tuple(
                 Query(query.name, query.sql, printable(query.parameters), count) for query, count in answers.queries
             ),
-            journal=journal,
+            unread_policies=tuple(each.id for each in policies if not each.is_readable),
+            journal=journal.over(policy.id, question.since, question.until),
             **snapshot,
         ),
+        error=answers.error,
     )
 
 
@@ -113,18 +118,18 @@ def period_days(question: Question) -> tuple[date, ...]:
 
 def finding_id(policy_id: str, kind: str, group: str, event_type: str, start: str) -> str:
     """The first 16 hex digits of SHA-256 over the compact JSON array of the five."""
-    text = json.dumps([policy_id, kind, group, event_type, start], ensure_ascii=False, separators=(",", ":"))
+    text = _compact([policy_id, kind, group, event_type, start])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def canonical_group(group: Mapping[str, str] | None) -> str:
     """A group as compact JSON text, its keys in the order of the policy's group_by; empty where there is none."""
-    return json.dumps(dict(group), ensure_ascii=False, separators=(",", ":")) if group else ""
+    return _compact(dict(group)) if group else ""
 
 
 def _findings(answers: Answers) -> Iterator[Finding]:
     policy = answers.policy
-    for row in answers.rows["rolling_counts"]:
+    for row in answers.rows.get("rolling_counts", ()):
         yield _episode(policy, row)
     if policy.coverage == "required":
         for name, events, _, _ in answers.rows["required_types"]:
@@ -145,6 +150,8 @@ def subject_of(policy_id: str, finding: Finding) -> Subject:
 
 def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
     """The finding, with the acceptance that covers it."""
+    if not journal.acceptances:
+        return finding
     subject = subject_of(policy.id, finding)
     covering = journal.acceptance(Seen(subject, finding.start, finding.end, question.as_of, question.until))
     return finding if covering is None else replace(finding, accepted=covering)
@@ -162,16 +169,25 @@ def _episode(policy: Policy, row: Row) -> Finding:
     )  # fmt: skip
 
 
-def _place(finding: Finding) -> tuple[str, str, str, str]:
+def _place(finding: Finding) -> tuple[str, datetime, str, str]:
     """Where a finding stands among the others of its report."""
-    start = print_instant(finding.start) if finding.start else ""
-    return finding.kind, start, canonical_group(finding.group), finding.event_type or ""
+    return finding.kind, finding.start or BEFORE_ALL, canonical_group(finding.group), finding.event_type or ""
 
 
 def _status(received: bool, findings: Sequence[Finding]) -> Status:
     if not received:
         return "no_data"
     return "violation" if any(finding.accepted is None for finding in findings) else "compliant"
+
+
+def _status_now(answers: Answers) -> Status | None:
+    """How the last window before as_of stands."""
+    if answers.policy.alert_threshold is None:
+        return None
+    if answers.rows["current_counts"]:
+        return "violation"
+    (received,) = answers.one("presence_now")
+    return "compliant" if received else "no_data"
 
 
 def _threshold(answers: Answers) -> Threshold:
@@ -184,7 +200,7 @@ def _threshold(answers: Answers) -> Threshold:
     )
     return Threshold(
         window=str(policy.window),
-        alert_threshold=policy.alert_threshold,
+        alert_threshold=policy.least,
         group_by=policy.group_by,
         where=policy.where,
         where_errors=errors,
@@ -222,7 +238,7 @@ def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retention
         for keep in sorted(policies, key=lambda each: each.id):
             if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
                 continue
-            if limit.max_retention.microseconds < keep.retention_period.microseconds:
+            if limit.max_retention.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
                         name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)

@@ -56,7 +56,7 @@ class CertificateDocument:
     held: int
     """Events of the days concerned that a hold kept as they were."""
     default_retention: str | None
-    """How long events were kept that no policy governs."""
+    """How long events were kept that no policy keeps."""
     rules: list[dict[str, Any]]
     """By which policy, at which digest, with its description and controls: the legal basis."""
     holds: list[dict[str, Any]]

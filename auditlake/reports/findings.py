@@ -44,9 +44,12 @@ def report_card(report: Report) -> Card:
         Fact("snapshot", str(report.evidence.snapshot)),
         Fact("events", f"{report.total_events:,}"),
         Fact(
-            "threshold", f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
+            "threshold",
+            f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
+            if answer
+            else "none",
         ),
-        Fact("due for deletion", f"{kept.due:,}"),
+        Fact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
         Fact("why", verdict_words(report)),
     )
     found = Findings(report.violations)

@@ -11,7 +11,7 @@ from auditlake.reports.model import Status
 from auditlake.reports.page import file_name, style_digest
 from auditlake.reports.words import VERDICTS, Text, count, moment, shown, visible
 
-_RANK = {"violation": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
+_RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,10 @@ def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
 
 def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
     statuses = [entry.status for entry in entries]
-    bad, none, good = (statuses.count(status) for status in ("violation", "no_data", "compliant"))
+    bad, lost, none, good = (statuses.count(status) for status in ("violation", "error", "no_data", "compliant"))
     parts = (
         [count(bad, "violation")] * (bad > 0)
+        + [f"{lost:,} not judged"] * (lost > 0)
         + [f"{none:,} no data"] * (none > 0)
         + [f"{good:,} compliant"] * (good > 0)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,8 +15,10 @@ from uuid import UUID
 
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
-from auditlake.findings.model import Journal
+from auditlake.findings.model import Journal, Review
 from auditlake.reports.model import (
+    FINDING_KINDS,
+    CoverageAnswer,
     Evidence,
     Finding,
     Query,
@@ -26,7 +29,10 @@ from auditlake.reports.model import (
 )
 from auditlake.reports.words import UNSEEN
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
+"""The form that is written unless another is asked for."""
+FORMS = (1, 2)
+"""Those that can be written and read."""
 _UNSEEN_IN_JSON = re.compile(UNSEEN.pattern.replace("\x00-\x1f", ""))
 """C0 controls inside of strings are escapes already, so a line break is one of ours, between values."""
 
@@ -54,8 +60,10 @@ class ComplianceDocument:
     period: Mapping[str, str]
     """``since`` (exclusive) and ``until`` (inclusive)."""
     status: str
-    """``violation``, ``compliant`` or ``no_data``."""
-    status_now: str
+    """``error``, ``violation``, ``compliant`` or ``no_data``."""
+    error: str | None
+    """Why the policy could not be judged."""
+    status_now: str | None
     """Whether the threshold is reached at ``as_of``."""
     total_events: int
     """Governed events in the period."""
@@ -63,25 +71,33 @@ class ComplianceDocument:
     """The same by required type, zero included."""
     last_seen: Mapping[str, str | None]
     """The newest event of each required type up to ``as_of``."""
+    findings_by_kind: Mapping[str, int]
+    """How many findings there are of each kind."""
+    more_findings: Mapping[str, Any] | None
+    """Where all findings are, if there are more than are listed."""
     violations: list[dict[str, Any]]
-    """The findings."""
-    threshold: Mapping[str, Any]
+    """The findings, as far as they are listed."""
+    threshold: Mapping[str, Any] | None
     """The answer to question 1."""
     coverage: Mapping[str, Any]
     """The answer to question 2, beside its findings."""
-    retention: Mapping[str, Any]
+    retention: Mapping[str, Any] | None
     """The answer to question 3."""
+    measures: Mapping[str, Any]
+    """What policies of other kinds measure."""
     evidence: Mapping[str, Any]
     """Where the numbers come from."""
 
 
-def report_dict(report: Report) -> dict[str, Any]:
-    """Turns a report into JSON values, keys in the order of semantics.md.
+def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Turns a report into JSON values of the newest form, keys in the order of semantics.md.
 
     Findings, types and queries keep the order they have in ``report``.
 
     Args:
         report: What to say.
+        whole: Where there are more findings than are to be listed, what the report says of all of them:
+            ``more_findings``, whose ``listed`` says how many it lists itself.
 
     Returns:
         The whole document, of nothing but dicts, lists, strings, numbers, booleans and None.
@@ -89,8 +105,57 @@ def report_dict(report: Report) -> dict[str, Any]:
     Raises:
         ReportError: A value has no JSON form (an instant without a zone, a number that is not finite).
     """
+    listed = report.violations if whole is None else report.violations[: whole["listed"]]
+    kinds = Counter(finding.kind for finding in report.violations)
     return {
         "report_version": REPORT_VERSION,
+        **_head(report),
+        "status": report.status,
+        "error": report.error,
+        "status_now": report.status_now,
+        **_types(report),
+        "findings_by_kind": {kind: kinds[kind] for kind in FINDING_KINDS},
+        "more_findings": whole,
+        "violations": [finding_dict(finding) for finding in listed],
+        "threshold": report.threshold and _threshold(report.threshold),
+        "coverage": _coverage(report.coverage) | {"fields": json_value(report.coverage.fields)},
+        "retention": report.retention and _retention(report.retention),
+        "measures": json_value(report.measures),
+        "evidence": _evidence(report.evidence),
+    }
+
+
+def report_dict_1(report: Report) -> dict[str, Any]:
+    """Turns a report into JSON values of the first form, which lists every finding and knows no policy without answers.
+
+    Its ``status_now`` has two values: where nothing was received, nothing is at the threshold.
+
+    Raises:
+        ReportError: The report has no such form.
+    """
+    left_out = {"a threshold": report.threshold, "a retention period": report.retention}
+    lacking = [name for name, answer in left_out.items() if answer is None]
+    if report.threshold is None or report.retention is None or report.error is not None:
+        why = report.error or f"the policy has not {' or '.join(lacking)}"
+        message = f"the report of {report.policy_id!r} cannot be written in form 1: {why}"
+        raise ReportError(message, hint=f"form {REPORT_VERSION}, which is written without --form, says so in its JSON")
+    return {
+        "report_version": 1,
+        **_head(report),
+        "status": report.status,
+        "status_now": "violation" if report.status_now == "violation" else "compliant",
+        **_types(report),
+        "violations": [finding_dict(finding) for finding in report.violations],
+        "threshold": _threshold(report.threshold),
+        "coverage": _coverage(report.coverage),
+        "retention": _retention(report.retention),
+        "evidence": _evidence(report.evidence, 1),
+    }
+
+
+def _head(report: Report) -> dict[str, Any]:
+    """Which policy is judged, and when: the keys ahead of the status."""
+    return {
         "policy_id": report.policy_id,
         "policy_name": report.policy_name,
         "description": report.description,
@@ -99,20 +164,20 @@ def report_dict(report: Report) -> dict[str, Any]:
         "generated_at": instant(report.generated_at),
         "as_of": instant(report.as_of),
         "period": {"since": instant(report.since), "until": instant(report.until)},
-        "status": report.status,
-        "status_now": report.status_now,
+    }
+
+
+def _types(report: Report) -> dict[str, Any]:
+    """How many events of each type there were, and when the last was seen."""
+    return {
         "total_events": report.total_events,
         "events_by_type": dict(report.events_by_type),
         "last_seen": {event_type: _instant_or_none(seen) for event_type, seen in report.last_seen.items()},
-        "violations": [finding_dict(finding) for finding in report.violations],
-        "threshold": _threshold(report.threshold),
-        "coverage": {
-            "max_gap": report.coverage.max_gap,
-            "silent_days": [day.isoformat() for day in report.coverage.silent_days],
-        },
-        "retention": _retention(report.retention),
-        "evidence": _evidence(report.evidence),
     }
+
+
+def _coverage(answer: CoverageAnswer) -> dict[str, Any]:
+    return {"max_gap": answer.max_gap, "silent_days": [day.isoformat() for day in answer.silent_days]}
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
@@ -256,7 +321,7 @@ def _conflict(conflict: RetentionConflict) -> dict[str, Any]:
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
+def _evidence(evidence: Evidence, form: int = REPORT_VERSION) -> dict[str, Any]:
     said: dict[str, Any] = {
         "lake_id": evidence.lake_id,
         "snapshot": evidence.snapshot,
@@ -267,17 +332,28 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "queries": [_query(query) for query in evidence.queries],
     }
     if evidence.journal.entries:
-        said["journal"] = _journal(evidence.journal)
+        said["journal"] = _journal(evidence.journal, form)
+    if evidence.unread_policies and form > 1:
+        said["unread_policies"] = list(evidence.unread_policies)
     return said
 
 
-def _journal(journal: Journal) -> dict[str, Any]:
-    review = journal.last_review
-    return {
-        "entries": journal.entries,
-        "digest": journal.digest,
-        "last_review": review and json_value(review.said),
-    }
+def _journal(journal: Journal, form: int = REPORT_VERSION) -> dict[str, Any]:
+    """What people decided, as a report's evidence has it.
+
+    Args:
+        journal: What of the journal the report shows.
+        form: The report's. The first has one review: the newest of its period, or of none, as entries once were.
+    """
+    said: dict[str, Any] = {"entries": journal.entries, "digest": journal.digest}
+    if form == 1:
+        return said | {"last_review": journal.last_review and json_value(journal.last_review.said)}
+    return said | {"reviews": [_review(each) for each in journal.covering]}
+
+
+def _review(review: Review) -> dict[str, Any]:
+    more = {"number": review.number, "ticket": review.ticket, "report": review.report, "pack": review.pack}
+    return dict(json_value(review.said | more))
 
 
 def _query(query: Query) -> dict[str, Any]:

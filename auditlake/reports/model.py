@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
 from auditlake.findings.model import NOTHING, Acceptance, Journal
 
-Status = Literal["compliant", "violation", "no_data"]
+Status = Literal["compliant", "violation", "no_data", "error"]
 FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
+MAX_FINDINGS = 10_000
+"""How many findings a report lists itself, unless lake.toml says otherwise."""
+FINDING_KINDS: tuple[FindingKind, ...] = ("threshold_exceeded", "missing_required_type", "coverage_gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class CoverageAnswer:
 
     max_gap: str | None
     silent_days: tuple[date, ...]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """How complete the fields are that the policy asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,8 @@ class Evidence:
     queries: tuple[Query, ...]
     journal: Journal = NOTHING
     """What people had decided about findings of the policy."""
+    unread_policies: tuple[str, ...] = ()
+    """Policies of the lake whose files could not be read: retention is judged without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +144,23 @@ class Report:
     since: datetime
     until: datetime
     status: Status
-    status_now: Status
+    status_now: Status | None
+    """Null where the policy has no threshold."""
     total_events: int
     events_by_type: Mapping[str, int]
     """Every required type, sorted, zero included."""
     last_seen: Mapping[str, datetime | None]
     violations: tuple[Finding, ...]
-    threshold: Threshold
+    threshold: Threshold | None
+    """Null where the policy has no threshold."""
     coverage: CoverageAnswer
-    retention: RetentionAnswer
+    retention: RetentionAnswer | None
+    """Null where the policy has no retention period."""
     evidence: Evidence
+    error: str | None = None
+    """Why the policy could not be judged, in words, where the status is ``error``; None else."""
+    measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What policies of other kinds measure, by the name of the kind."""
 
 
 @dataclass(frozen=True, slots=True)

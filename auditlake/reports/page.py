@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -19,9 +19,19 @@ from auditlake import assets
 from auditlake.errors import ReportError
 from auditlake.findings.model import Acceptance, Journal, Review
 from auditlake.reports import words
-from auditlake.reports.charts import HeatMap, PeakChart, heat_map, peak_chart
+from auditlake.reports.charts import HeatMap, PeakChart, heat_map
+from auditlake.reports.counted import counted_figures, question_facts, threshold_chart
 from auditlake.reports.jsonform import json_value
-from auditlake.reports.model import Detail, Finding, Query, Report, RetentionConflict, SampleEvent, Status
+from auditlake.reports.model import (
+    Detail,
+    Finding,
+    Query,
+    Report,
+    RetentionAnswer,
+    RetentionConflict,
+    SampleEvent,
+    Status,
+)
 from auditlake.reports.words import (
     SHOWN_EPISODES,
     VERDICTS,
@@ -106,6 +116,27 @@ class QueryBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the page."""
+
+    anchor: str
+    """Where a link to it leads."""
+    title: str
+    """Its name in the list of contents."""
+
+
+_SECTIONS = {
+    "counts": "Counts",
+    "coverage": "Coverage",
+    "episodes": "Episodes",
+    "retention": "Retention",
+    "evidence": "Evidence",
+    "reading": "How to read it",
+}
+_OF_THRESHOLD = {"counts", "episodes"}
+
+
+@dataclass(frozen=True, slots=True)
 class CompliancePage:
     """The variables of the template ``compliance.html``."""
 
@@ -130,17 +161,23 @@ class CompliancePage:
     verdict_words: str
     """Why."""
     now_words: str
-    """How things stand at ``as_of``."""
+    """How things stand at ``as_of``; empty where the policy sets no threshold."""
     counted_words: str
     """What is counted."""
+    accepted_words: str
+    """How many of them there are, where not all are shown; else empty."""
+    sections: tuple[Section, ...]
+    """The sections that the page has, in order."""
+    numbers: Mapping[str, str]
+    """The number of each of them by its anchor."""
     accepted: tuple[tuple[Text, ...], ...]
     """Findings that somebody answers for: id, what it is, reason, owner, ticket, and until when."""
     figures: tuple[Fact, ...]
     """The handful of numbers that sum it up."""
     question: tuple[Fact, ...]
     """What the threshold asks."""
-    chart: PeakChart
-    """Daily peaks."""
+    chart: PeakChart | None
+    """Daily peaks; None where the policy sets no threshold."""
     types_words: str
     """How many required types were seen."""
     types: tuple[TypeRow, ...]
@@ -186,8 +223,9 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     if any(len(detail.day_counts.get(name, ())) != len(detail.days) for name in names):
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
-    answer = report.threshold
+    sections = [name for name in _SECTIONS if report.threshold or name not in _OF_THRESHOLD]
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {moment(report.as_of)}",
@@ -201,29 +239,25 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         verdict_words=words.verdict_words(report),
         now_words=words.now_words(report),
         counted_words=words.counted_words(report),
-        accepted=tuple(
-            _accepted(finding, finding.accepted) for finding in report.violations if finding.accepted is not None
-        ),
-        figures=_figures(report),
-        question=_question(report),
-        chart=peak_chart(
-            [(day.date, day.peak) for day in answer.daily_peaks],
-            answer.alert_threshold,
-            frozenset(report.coverage.silent_days),
-            f"{words.subject(report)}{words.apart(report)} within {spelled(answer.window)}",
-        ),
+        sections=tuple(Section(name, _SECTIONS[name]) for name in sections),
+        numbers={name: f"{number}" for number, name in enumerate(sections, 1)},
+        accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
+        accepted_words=words.beyond(len(taken), "accepted finding"),
+        figures=_figures(report, len(detail.days)),
+        question=question_facts(report.threshold) if report.threshold else (),
+        chart=threshold_chart(report, report.threshold) if report.threshold else None,
         types_words=words.types_words(report),
         types=tuple(_type_row(report, detail, name) for name in names),
         heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
-        gaps_words=words.gaps_words(report, len(gaps)),
-        gaps=tuple(_gap_row(report, gap) for gap in gaps),
+        gaps_words=f"{words.gaps_words(report, len(gaps))} {words.beyond(len(gaps), 'gap')}".rstrip(),
+        gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
         silent_words=words.silent_words(report, detail),
         silent_ranges=words.silent_ranges(report.coverage.silent_days),
         episodes_words=words.episodes_words(report),
         episodes=_episodes(report, detail),
         retention_words=words.retention_words(report.retention),
-        retention=_retention(report),
-        conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts),
+        retention=_retention(report.retention) if report.retention else (),
+        conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts) if report.retention else (),
         evidence=_evidence(report),
         queries=tuple(_query(query) for query in report.evidence.queries),
     )
@@ -245,17 +279,15 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         Fact("Judged as of", Text(moment(report.as_of))),
         *generated,
         Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
-        *_reviewed(report.evidence.journal.last_review),
+        *map(_reviewed, report.evidence.journal.covering),
         *(Fact(visible(name), shown(", ".join(ids))) for name, ids in report.controls.items()),
     )
 
 
-def _reviewed(review: Review | None) -> tuple[Fact, ...]:
-    """Who last signed a report of the policy off, where somebody has."""
-    if review is None:
-        return ()
+def _reviewed(review: Review) -> Fact:
+    """Who signed the policy's report of this period off."""
     said = f"{review.status.replace('_', ' ')} as of {moment(review.as_of)}: {review.note}"
-    return (Fact("Last reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said)),)
+    return Fact("Reviewed", shown(f"{moment(review.at)} by {review.by}"), visible(said))
 
 
 def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:
@@ -263,26 +295,13 @@ def _accepted(finding: Finding, acceptance: Acceptance) -> tuple[Text, ...]:
     return (shown(finding.id), *(shown(value) for value in values), Text(moment(acceptance.until, zone=False)))
 
 
-def _figures(report: Report) -> tuple[Fact, ...]:
-    answer = report.threshold
-    peak = max((day.peak for day in answer.daily_peaks if day.peak is not None), default=None)
+def _figures(report: Report, days: int) -> tuple[Fact, ...]:
     kinds = [finding.kind for finding in report.violations]
     absent, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
     seen = sum(number > 0 for number in report.events_by_type.values())
     figures = [
         Fact("Governed events", Text(f"{report.total_events:,}"), "in the period"),
-        Fact(
-            "Episodes",
-            Text(f"{answer.episodes:,}"),
-            f"of {answer.alert_threshold:,} or more",
-            alarm=answer.episodes > 0,
-        ),
-        Fact(
-            "Highest count",
-            shown(None if peak is None else f"{peak:,}"),
-            f"threshold {answer.alert_threshold:,} in {spelled(answer.window)}",
-            alarm=peak is not None and peak >= answer.alert_threshold,
-        ),
+        *(counted_figures(report.threshold) if report.threshold else ()),
         Fact(
             "Types seen", Text(f"{seen:,} of {len(report.events_by_type):,}"), f"{absent:,} missing", alarm=absent > 0
         ),
@@ -291,38 +310,8 @@ def _figures(report: Report) -> tuple[Fact, ...]:
         figures.append(
             Fact("Gaps", Text(f"{gaps:,}"), f"longer than {spelled(report.coverage.max_gap)}", alarm=gaps > 0)
         )
-    silent = Fact("Silent days", Text(f"{len(report.coverage.silent_days):,}"), f"of {len(answer.daily_peaks):,}")
+    silent = Fact("Silent days", Text(f"{len(report.coverage.silent_days):,}"), f"of {days:,}")
     return (*figures, silent)
-
-
-def _question(report: Report) -> tuple[Fact, ...]:
-    answer = report.threshold
-    groups = ", whatever their group" if answer.group_by else ""
-    left_out = [
-        ("Without a group", answer.ungrouped_events, f"{' or '.join(answer.group_by)} has no value: part of no group"),
-        ("Condition failed", answer.where_errors, "events on which it could not be evaluated: no match"),
-        (
-            "Dated in the future",
-            answer.future_events,
-            "governed events after the instant judged at: not in this report",
-        ),
-    ]
-    return (
-        Fact(
-            "Counted",
-            shown(answer.where, limit=2000, keep="\n") if answer.where else Text("every governed event"),
-            code=bool(answer.where),
-        ),
-        Fact(
-            "Kept apart by",
-            Text(", ".join(answer.group_by) or "nothing: one count for all"),
-            code=bool(answer.group_by),
-        ),
-        Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts"),
-        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
-        Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
-        *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
-    )
 
 
 def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
@@ -400,8 +389,7 @@ def _sample(event: SampleEvent) -> tuple[Text, ...]:
     return (Text(moment(event.timestamp, zone=False)), *(shown(value) for value in (*values, event.event_id)))
 
 
-def _retention(report: Report) -> tuple[Fact, ...]:
-    answer = report.retention
+def _retention(answer: RetentionAnswer) -> tuple[Fact, ...]:
     oldest = None if answer.oldest_event is None else moment(answer.oldest_event)
     return (
         Fact("Retention period", Text(spelled(answer.retention_period))),

@@ -77,8 +77,10 @@ def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | No
 
 
 def _daily_peaks(report: Report) -> alt.LayerChart:
-    alt, threshold = altair_here(), report.threshold.alert_threshold
-    peaks = report.threshold.daily_peaks
+    alt, answer = altair_here(), report.threshold
+    if answer is None:
+        raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
+    threshold, peaks = answer.alert_threshold, answer.daily_peaks
     days = [each.date for each in peaks]
     unit = unit_for(days, CHART_COLUMNS)
     bars: Values = []
@@ -102,8 +104,8 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     if unknown := [bar for bar in bars if bar["state"] == "unknown"]:
         before = [{"start": unknown[0]["start"], "end": unknown[-1]["end"]}]
         layers.insert(0, alt.Chart(_data(alt, before)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T"))
-    counted = f"events in {spelled(report.threshold.window)}" + "".join(f" by {c}" for c in report.threshold.group_by)
-    episodes = count(report.threshold.episodes, "episode")
+    counted = f"events in {spelled(answer.window)}" + "".join(f" by {c}" for c in answer.group_by)
+    episodes = count(answer.episodes, "episode")
     return _layered(alt, layers, f"{cut(report.policy_name)}: {episodes}", f"highest count of each {unit}, {counted}")
 
 
@@ -168,6 +170,8 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
 
 def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
     alt, answer = altair_here(), report.retention
+    if answer is None:
+        raise ReportError(f"the report of {report.policy_id} has no retention period to draw")
     found = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
     days = sorted({day for day, _, _ in found})
     unit = unit_for(days, CHART_COLUMNS // 2)
@@ -219,7 +223,8 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
     )  # fmt: skip
     now = policy.alert_threshold
     tried = [row["threshold"] for row in rows]
-    limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if min(tried) <= now <= max(tried) else []
+    is_shown = now is not None and min(tried) <= now <= max(tried)
+    limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if is_shown else []
     said = _stretch(since, until)
     return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", said)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
+import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +20,11 @@ from auditlake.events.times import parse_instant
 from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.findings import Findings
-from auditlake.reports.model import Detail, Report
+from auditlake.reports.jsonform import FORMS, REPORT_VERSION
+from auditlake.reports.model import MAX_FINDINGS, Detail, Report
 from auditlake.reports.shown import Shown
 from auditlake.reports.words import SHOWN_EPISODES
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
@@ -32,9 +36,13 @@ if TYPE_CHECKING:
 
     from auditlake.reports.cards import Card
     from auditlake.reports.index import IndexEntry
+    from auditlake.reports.listing import WholeList
     from auditlake.reports.plots import Ask
 
 FORMATS = ("json", "html")
+_LARGE = 1 << 20
+_LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
+_KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
 _NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
@@ -48,9 +56,11 @@ class ComplianceReport(Shown):
     """What only its page shows; None where no page was asked for."""
     usual_period: bool = True
     """Whether its period is the one that the policy is judged on unless another is asked for."""
+    max_findings: int = MAX_FINDINGS
+    """How many findings its JSON lists; where there are more, all of them lie beside it as Parquet."""
     _ask: Ask | None = field(default=None, repr=False, compare=False)
     """Asks the lake on a snapshot, for charts of more than the report says."""
-    _cache: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def policy_id(self) -> str:
@@ -59,12 +69,12 @@ class ComplianceReport(Shown):
 
     @property
     def status(self) -> str:
-        """``compliant``, ``violation`` or ``no_data``."""
+        """``compliant``, ``violation``, ``no_data`` or ``error``."""
         return self.report.status
 
     @property
     def findings(self) -> Findings:
-        """What the policy found, in the order of the report."""
+        """Everything that the policy found, in the order of the report, whether or not its JSON lists it."""
         return Findings(self.report.violations)
 
     def chart(self, name: str) -> alt.LayerChart:
@@ -91,17 +101,48 @@ class ComplianceReport(Shown):
         evidence = said.evidence
         return report_stem(said.policy_id, said.as_of, evidence.snapshot, period, evidence.journal.entries)
 
-    def json(self) -> bytes:
-        """The canonical JSON: the same bytes for the same snapshot, policies and as_of."""
-        return self._rendered("json")
+    def json(self, form: int = REPORT_VERSION) -> bytes:
+        """The canonical JSON: the same bytes for the same snapshot, policies and as_of.
+
+        Args:
+            form: The version of the form, 1 or 2; the first lists every finding.
+
+        Raises:
+            ReportError: There is no such form, or the report cannot be said in it.
+        """
+        if form not in FORMS:
+            raise ReportError(f"a report has no form {form!r}", hint=f"expected one of {', '.join(map(str, FORMS))}")
+        return self._rendered("json" if form == REPORT_VERSION else f"json {form}")
+
+    def relisted(self, listed: int) -> ComplianceReport:
+        """The same report, whose JSON lists so many findings."""
+        return replace(self, max_findings=listed, _cache={})
+
+    @property
+    def whole(self) -> WholeList | None:
+        """All findings as a Parquet file, where there are more than the JSON lists."""
+        if len(self.report.violations) <= self.max_findings:
+            return None
+        if "whole" not in self._cache:
+            from auditlake.reports.listing import whole_list
+
+            self._cache["whole"] = whole_list(self.report.violations, self.max_findings)
+        found: WholeList = self._cache["whole"]
+        return found
 
     def html(self) -> bytes:
         """The page: one self-contained file."""
         return self._rendered("html")
 
-    def files(self, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+    def files(self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION) -> dict[str, bytes]:
         """What :meth:`write` writes, by file name."""
-        return {f"{self.stem}.{each}": self._rendered(each, linked="json" in formats) for each in formats}
+        ways: dict[str, Callable[[], bytes]] = {
+            "json": lambda: self.json(form), "html": lambda: self._rendered("html", linked="json" in formats),
+        }  # fmt: skip
+        made = {f"{self.stem}.{each}": ways[each]() for each in formats}
+        if form > 1 and "json" in formats and (whole := self.whole) is not None:
+            made[whole.file] = whole.data
+        return made
 
     def page(self, json_file: str) -> bytes:
         """The page, for a place where only its JSON lies beside it, under that name."""
@@ -110,13 +151,18 @@ class ComplianceReport(Shown):
 
         return render_page(self.report, self._shown(), SiblingFiles(json_file))
 
-    def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
-        """Write it into a folder, each file whole or not at all.
+    def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
+        """Write it into a folder, each file whole or not at all; all findings as Parquet too, where there are many.
+
+        Args:
+            folder: Where to.
+            formats: ``json``, ``html`` or both.
+            form: The version of the JSON's form.
 
         Raises:
             ReportError: There is a file of that name with other bytes, or the folder cannot be written to.
         """
-        files = self.files(formats)
+        files = self.files(formats, form)
         for name, data in files.items():
             write_once(folder / name, data)
         return tuple(folder / name for name in files)
@@ -128,11 +174,14 @@ class ComplianceReport(Shown):
         form_key = form if linked else f"{form} alone"
         if form_key not in self._cache:
             if form == "json":
-                self._cache[form_key] = render_json(self.report)
+                self._cache[form_key] = render_json(self.report, self.whole.said if self.whole else None)
+            elif form == "json 1":
+                self._cache[form_key] = render_json(self.report, form=1)
             else:
                 siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
                 self._cache[form_key] = render_page(self.report, self._shown(), siblings)
-        return self._cache[form_key]
+        rendered: bytes = self._cache[form_key]
+        return rendered
 
     def _shown(self) -> Detail:
         if self.detail is None:
@@ -150,10 +199,12 @@ def produce(
     generated_at: datetime | None,
     lake_id: str,
     snapshot: Mapping[str, Any],
+    report_period: Duration,
     pages: bool,
     journal: Callable[[str], Journal] = lambda _: NOTHING,
     listen: Callable[[int, int, str], None] = lambda *_: None,
     ask: Ask | None = None,
+    max_findings: int = MAX_FINDINGS,
 ) -> Iterator[ComplianceReport]:
     """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
 
@@ -165,10 +216,12 @@ def produce(
         generated_at: What the reports say about when they were made; as_of if None.
         lake_id: The lake's id.
         snapshot: What the evidence says about the snapshot.
+        report_period: How far back a report goes by default where a policy has no retention period.
         pages: Gather also what only the page shows.
         journal: What people decided about findings of a policy, by its id.
         listen: Told how many are done, of how many, and which is next.
         ask: How the reports' charts read more of their snapshot; those charts cannot be had if None.
+        max_findings: How many findings a report's JSON lists.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
     for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
@@ -179,15 +232,19 @@ def produce(
         )  # fmt: skip
         detail = None
         if pages:
-            shown = samples(connection, policy, question, SHOWN_EPISODES) if report.threshold.episodes else {}
+            shown = (
+                samples(connection, policy, question, SHOWN_EPISODES)
+                if report.threshold and report.threshold.episodes
+                else {}
+            )
             detail = build_detail(answers, report, shown)
-        usual = (default_since(policy, question.as_of), question.as_of)
-        yield ComplianceReport(report, detail, (question.since, question.until) == usual, ask)
+        usual = (default_since(policy, question.as_of, report_period), question.as_of)
+        yield ComplianceReport(report, detail, (question.since, question.until) == usual, max_findings, ask)
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 
 def write_reports(
-    made: Sequence[ComplianceReport], folder: Path, formats: Sequence[str] = FORMATS
+    made: Sequence[ComplianceReport], folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION
 ) -> list[tuple[Path, ...]]:
     """Write reports into a folder; all of them are rendered before the first is written.
 
@@ -195,11 +252,11 @@ def write_reports(
         ReportError: One cannot be rendered or written; the hint names those that were written before it.
     """
     for each in made:
-        each.files(formats)
+        each.files(formats, form)
     written: dict[str, tuple[Path, ...]] = {}
     try:
         for each in made:
-            written[each.policy_id] = each.write(folder, formats)
+            written[each.policy_id] = each.write(folder, formats, form=form)
     except ReportError as error:
         hints = (error.hint, f"written before it: {', '.join(written)}" if written else "")
         raise ReportError(str(error), hint="; ".join(filter(None, hints))) from error
@@ -257,16 +314,18 @@ def write_index(folder: Path) -> Path:
 
 
 def _entry(path: Path) -> IndexEntry | None:
-    """What the list says about a file, or None if it is no report: not JSON, not of our form, not of a plain name."""
+    """What the list says about a file, or None if it is no report: not JSON, not of our form, not of a plain name.
+
+    The findings of a large report are not read: the second form counts them beside the list, and in the first each has
+    a line of its own that names its kind.
+    """
     from auditlake.reports.index import IndexEntry
     from auditlake.reports.page import file_name
-    from auditlake.reports.render import check
 
     page = path.with_suffix(".html")
     try:
-        report = json.loads(path.read_bytes())
-        check(report)
-        kinds = [finding["kind"] for finding in report["violations"]]
+        report, kinds = _without_findings(path)
+        threshold = report["threshold"]
         return IndexEntry(
             policy_id=report["policy_id"],
             policy_name=report["policy_name"],
@@ -276,11 +335,32 @@ def _entry(path: Path) -> IndexEntry | None:
             since=datetime.fromisoformat(report["period"]["since"]),
             until=datetime.fromisoformat(report["period"]["until"]),
             snapshot=int(report["evidence"]["snapshot"]),
-            findings=len(kinds),
+            findings=sum(kinds.values()),
             html_file=page.name if page.exists() else None,
             json_file=file_name(path.name),
-            missing=kinds.count("missing_required_type"),
-            episodes=report["threshold"]["episodes"],
+            missing=kinds["missing_required_type"],
+            episodes=threshold["episodes"] if threshold else kinds["threshold_exceeded"],
         )
     except (OSError, ValueError, RecursionError, ReportError):
         return None
+
+
+def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str]]:
+    """A report's JSON, and how many findings of each kind it has; a large one without its list of them."""
+    from auditlake.reports.render import check
+
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < _LARGE:
+            report = json.load(file)
+            check(report)
+            kinds = Counter(finding["kind"] for finding in report["violations"])
+            return report, Counter(report.get("findings_by_kind", kinds))
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start, end = data.find(_LIST), data.rfind(_AFTER_LIST)
+            if not 0 <= start < end:
+                raise ValueError("its keys are not where ours are")
+            report = json.loads(b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:]))
+            check(report)
+            if report["report_version"] > 1:
+                return report, Counter(report["findings_by_kind"])
+            return report, Counter(match[1].decode() for match in _KIND.finditer(data, start, end))

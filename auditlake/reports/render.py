@@ -20,7 +20,7 @@ from auditlake.reports.certificate import (
     certificate_page,
 )
 from auditlake.reports.index import IndexEntry, IndexPage, index_page
-from auditlake.reports.jsonform import ComplianceDocument, canonical, report_dict
+from auditlake.reports.jsonform import REPORT_VERSION, ComplianceDocument, canonical, report_dict, report_dict_1
 from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
 
 if TYPE_CHECKING:
@@ -44,18 +44,23 @@ TEMPLATES: dict[type, str] = {
 """The variables of each template, and the template."""
 
 
-def render_json(report: Report) -> bytes:
+def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form: int = REPORT_VERSION) -> bytes:
     """The report as JSON: UTF-8, keys in the order of semantics.md, two spaces, a newline at the end.
 
     Args:
         report: What to say.
+        whole: See :func:`auditlake.reports.jsonform.report_dict`; the first form lists every finding.
+        form: The version of the form.
 
     Raises:
-        ReportError: The report has no JSON form, or not the one that ``compliance.schema.json`` describes.
+        ReportError: The report has no JSON of that form, or not the one that its schema describes.
     """
     try:
-        text = _render(ComplianceDocument(**report_dict(report)))
-        document = json.loads(text, parse_constant=_refuse)
+        if form == 1:
+            document = report_dict_1(report)
+        else:
+            text = _render(ComplianceDocument(**report_dict(report, whole)))
+            document = json.loads(text, parse_constant=_refuse)
     except ValueError as error:
         message = f"the report of {report.policy_id!r} has no JSON form: {error}"
         raise ReportError(message) from error
@@ -116,11 +121,14 @@ def render_card(card: Card) -> str:
 
 
 def check(document: Any, form: str = "compliance") -> None:
-    """Checks a parsed report or certificate against ``<form>.schema.json``.
+    """Checks a parsed report or certificate against ``<form>.schema.json``, a report against that of its own form.
 
     Raises:
         ReportError: It does not fit; the message names the outermost place that does not.
     """
+    what = "report" if form == "compliance" else form
+    if form == "compliance" and isinstance(document, dict) and document.get("report_version") == 1:
+        form = "compliance.1"
     try:
         errors = list(_validator(form).iter_errors(document))
     except UnicodeEncodeError:  # half a surrogate pair in a key, which Rust has no word for
@@ -128,7 +136,6 @@ def check(document: Any, form: str = "compliance") -> None:
         errors = list(_validator(form).iter_errors(json.loads(whole)))
     if errors:
         first = min(errors, key=_depth)
-        what = "report" if form == "compliance" else form
         message = f"the JSON {what} does not fit its schema at {_json_path(first.instance_path)}: {first.message[:500]}"
         raise ReportError(message, hint="this is a mistake of auditlake, not of the lake; nothing was written")
 

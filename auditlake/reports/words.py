@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from auditlake.reports.model import Detail, Report, RetentionAnswer, Status
+    from auditlake.reports.model import Detail, Report, RetentionAnswer, Status, Threshold
 
 UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -25,8 +25,13 @@ writing, characters without width, halves of surrogate pairs. A fixed list: byte
 SHOWN_CHARACTERS = 240
 SHOWN_RANGES = 40
 SHOWN_EPISODES = 200
-"""How many episodes a page shows, with samples of their events; the JSON report has all."""
-VERDICTS: dict[Status, str] = {"compliant": "Compliant", "violation": "Violation", "no_data": "No data"}
+"""How many episodes a page shows, with samples of their events, and how many accepted findings and gaps."""
+VERDICTS: dict[Status, str] = {
+    "compliant": "Compliant",
+    "violation": "Violation",
+    "no_data": "No data",
+    "error": "Error",
+}
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNITS = {
     "h": "hour",
@@ -188,37 +193,52 @@ def subject(report: Report, number: int = 2) -> str:
     """What the threshold counts, as a noun that fits a number."""
     names = list(report.events_by_type)
     which = visible(names[0]) if len(names) == 1 else "governed"
-    return f"{'matching' if report.threshold.where is not None else which} event{'' if number == 1 else 's'}"
+    matching = report.threshold is not None and report.threshold.where is not None
+    return f"{'matching' if matching else which} event{'' if number == 1 else 's'}"
 
 
 def apart(report: Report) -> str:
     """What the count is kept apart by, to be put after :func:`subject`; empty where it is not."""
-    columns = report.threshold.group_by
+    columns = report.threshold.group_by if report.threshold else ()
     return f" with the same {_listed([visible(column) for column in columns])}" if columns else ""
 
 
 def verdict_words(report: Report) -> str:
     """Why the status is what it is."""
+    if report.error is not None:
+        rest = " What it asks beside its threshold is answered all the same." if report.events_by_type else ""
+        return f"The policy could not be judged: {visible(report.error)}.{rest}"
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are listed below all the same." if report.violations else silence
     answer, kinds = report.threshold, [finding.kind for finding in report.violations]
     missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
-    window, least = spelled(answer.window), answer.alert_threshold
     found = []
-    if answer.episodes:
-        counted = f"{subject(report, least)}{apart(report)}"
-        found.append(f"{count(answer.episodes, 'episode')} of at least {least:,} {counted} within {window}")
+    if answer and answer.episodes:
+        counted = f"{answer.alert_threshold:,} {subject(report, answer.alert_threshold)}{apart(report)}"
+        found.append(f"{count(answer.episodes, 'episode')} of at least {counted} within {spelled(answer.window)}")
     if missing:
         found.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
         found.append(_gaps(report, gaps))
     if not found:
-        held = f"No window of {window} held {least:,} or more {subject(report)}{apart(report)}"
-        if all(report.events_by_type.values()):
-            return f"{held}, and no required event type is missing."
-        return f"{held}. The policy does not insist that every event type appears."
+        return _nothing_found(report, answer)
     return f"The policy found {_listed(found)}.{_accepted_words(report)}"
+
+
+def _nothing_found(report: Report, answer: Threshold | None) -> str:
+    whole = all(report.events_by_type.values())
+    if answer:
+        held = f"No window of {spelled(answer.window)} held {answer.alert_threshold:,} or more {subject(report)}"
+        if whole:
+            return f"{held}{apart(report)}, and no required event type is missing."
+        return f"{held}{apart(report)}. The policy does not insist that every event type appears."
+    said = ["No required event type is missing."] if whole else []
+    if report.coverage.max_gap is not None:
+        said.append(f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}.")
+    if not whole:
+        said.append("The policy does not insist that every event type appears.")
+    return " ".join(said)
 
 
 def _accepted_words(report: Report) -> str:
@@ -232,29 +252,36 @@ def _accepted_words(report: Report) -> str:
 
 
 def now_words(report: Report) -> str:
-    """How things stand at ``as_of``."""
+    """How things stand in the last window before ``as_of``; empty where there is no threshold to ask for."""
     answer = report.threshold
+    if answer is None:
+        return ""
+    last = spelled(answer.window).removeprefix("1 ")
+    if report.status_now == "no_data":
+        return f"In the last {last} before {moment(report.as_of)} the lake received no event of any type."
     reached = report.status_now == "violation"
     where = "" if not answer.group_by else " by at least one group" if reached else " by any group"
     state = f"the threshold is {'' if reached else 'not '}reached{where}"
     recent = f"{answer.recent_events:,} {subject(report, answer.recent_events)}"
     groups = ", whatever their group" if answer.group_by else ""
-    last = spelled(answer.window).removeprefix("1 ")
     return f"As of {moment(report.as_of)} {state}. In the last {last}: {recent}{groups}."
 
 
 def counted_words(report: Report) -> str:
     """What is counted, so that nobody reads more or less into a number."""
-    if report.threshold.where is not None:
+    answer = report.threshold
+    if answer is None:
+        return "The policy sets no threshold: nothing is counted in a window."
+    if answer.where is not None:
         return "Only governed events that match the policy's condition count."
     names = list(report.events_by_type)
     which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
     whole = f"Every {which} counts; no condition narrows the count."
-    if not report.threshold.ungrouped_events:
+    if not answer.ungrouped_events:
         return whole
-    columns = " and ".join(visible(column) for column in report.threshold.group_by)
-    without = count(report.threshold.ungrouped_events, "event")
-    have = "has" if report.threshold.ungrouped_events == 1 else "have"
+    columns = " and ".join(visible(column) for column in answer.group_by)
+    without = count(answer.ungrouped_events, "event")
+    have = "has" if answer.ungrouped_events == 1 else "have"
     return f"{whole} But {without} of the period {have} no {columns}, so no group to count in."
 
 
@@ -306,7 +333,9 @@ def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
 
 
 def episodes_words(report: Report) -> str:
-    """How many episodes there are, and how many of them the page shows."""
+    """How many episodes there are, and how many of them the page shows; the others are in the JSON or beside it."""
+    if report.threshold is None:
+        return ""
     total = report.threshold.episodes
     if not total:
         return "No episode: the count never reached the threshold."
@@ -314,11 +343,20 @@ def episodes_words(report: Report) -> str:
         return "1 episode." if total == 1 else f"{total:,} episodes, in order of time."
     left = total - SHOWN_EPISODES
     rest = "The other one is" if left == 1 else f"The other {left:,} are"
-    return f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time. {rest} in the JSON report."
+    return (
+        f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time. {rest} in the JSON report or beside it."
+    )
 
 
-def retention_words(answer: RetentionAnswer) -> str:
+def beyond(total: int, what: str) -> str:
+    """That a table does not show everything, where it does not."""
+    return f"The first {SHOWN_EPISODES:,} of {count(total, what)}." if total > SHOWN_EPISODES else ""
+
+
+def retention_words(answer: RetentionAnswer | None) -> str:
     """What is due, in a sentence."""
+    if answer is None:
+        return "The policy sets no retention period: it neither keeps events nor lets them go."
     kept = f"Governed events are kept for {spelled(answer.retention_period)}."
     older = answer.due + answer.kept_by_other_policies + answer.held
     if not older:

@@ -134,15 +134,15 @@ def _rules(judge: Judge, plan: RetentionPlan) -> list[dict[str, Any]]:
     rules = [
         {"id": each.id, "name": each.name, "description": each.description,
          "controls": {name: list(ids) for name, ids in each.controls.items()}, "digest": each.digest,
-         "retention_period": str(each.retention_period),
+         "retention_period": str(each.retention_period) if each.retention_period else None,
          "max_retention": str(each.max_retention) if each.max_retention else None,
          "deleted": deleted[each.id], "pseudonymised": pseudonymised[each.id]}
         for each in judge.policies if deleted[each.id] or pseudonymised[each.id]
     ]  # fmt: skip
     if deleted[DEFAULT]:
         rules.append({
-            "id": DEFAULT, "name": "Events that no policy governs", "controls": {}, "digest": None,
-            "description": "default_retention in lake.toml, for events whose type no policy names.",
+            "id": DEFAULT, "name": "Events that no policy keeps", "controls": {}, "digest": None,
+            "description": "default_retention in lake.toml, for events whose type no policy keeps.",
             "retention_period": str(judge.default_retention), "max_retention": None,
             "deleted": deleted[DEFAULT], "pseudonymised": 0,
         })  # fmt: skip
@@ -158,5 +158,5 @@ def _left(layout: Layout, settings: Settings, judge: Judge, plan: RetentionPlan)
         if staying:
             left.append(f"{count(staying, what)} {'stays' if staying == 1 else 'stay'}, {why}.")
     if plan.never_expire:
-        left.append(f"{count(plan.never_expire, 'event')} never expire: no policy governs them.")
+        left.append(f"{count(plan.never_expire, 'event')} never expire: no policy keeps them.")
     return left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from auditlake.reports.cards import Card, Fact
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 _SHOWN = 20
 _BECOMES = {"drop": "goes as a whole", "rewrite": "is written anew", "keep": "stays"}
 _HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
+
+
+def _left_out(what: str, types: Mapping[str, int]) -> list[Fact]:
+    return [Fact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []
 
 
 def plan_card(plan: RetentionPlan) -> Card:
@@ -30,6 +35,8 @@ def plan_card(plan: RetentionPlan) -> Card:
         Fact("held", f"{plan.held:,}"),
         Fact("pseudonymised", f"{plan.pseudonymise:,}"),
         Fact("never expire", f"{plan.never_expire:,}"),
+        *_left_out("kept by no policy", plan.kept_by_no_policy),
+        *_left_out("asked about by no policy", plan.asked_by_no_policy),
         *(
             Fact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
             for each in plan.conflicts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import HoldError
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
 from auditlake.policies.model import Hold
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
 from auditlake.store.layout import POLICY_ID, Layout
@@ -187,7 +187,8 @@ class _Reader(Reader):
         return self.text(node, key, also=("int", "float"))
 
     def _instant(self, node: yaml.Node, key: str) -> Any:
-        return self.parsed(node, key, "an instant", parse_instant)
+        readers = {"since": parse_start, "until": parse_end}
+        return self.parsed(node, key, "an instant", readers.get(key, parse_instant))
 
     def _check_together(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
         since, until = values.get("since"), values.get("until")

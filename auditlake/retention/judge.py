@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from auditlake.events.paths import PersonalPath
-from auditlake.policies.compile import Step, earlier, fill_holds, longest_retention
+from auditlake.policies.compile import Step, earlier, fill_holds, length_of, longest_retention
 from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.sqlfiles import statement
 from auditlake.store.pseudonyms import Pseudonyms
@@ -16,7 +16,7 @@ from auditlake.store.pseudonyms import Pseudonyms
 _DAY = timedelta(days=1)
 
 DEFAULT = "default_retention"
-"""The name of the rule for events that no policy governs; no policy has it, since it is no policy's file."""
+"""The name of the rule for events that no policy keeps; no policy has it, since it is no policy's file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Judge:
 
     @cached_property
     def keepers(self) -> dict[str, Policy]:
-        """The policy that keeps each governed type the longest."""
+        """The policy that keeps each type the longest, of those types that any policy keeps."""
         types = sorted({name for policy in self.policies for name in policy.required_events})
         found = {name: longest_retention(name, self.policies) for name in types}
         return {name: policy for name, policy in found.items() if policy is not None}
@@ -50,7 +50,7 @@ class Judge:
         found: dict[str, tuple[int, Policy]] = {}
         for policy in sorted(self.policies, key=lambda each: each.id):
             for name in policy.required_events if policy.max_retention else ():
-                length = policy.max_retention.microseconds if policy.max_retention else 0
+                length = length_of(policy.max_retention)
                 if name not in found or length < found[name][0]:
                     found[name] = (length, policy)
         return {name: policy for name, (_, policy) in sorted(found.items())}
@@ -61,10 +61,14 @@ class Judge:
             return self.keepers[event_type].id
         return DEFAULT if self.default_retention else None
 
+    def length(self, event_type: str) -> Duration | None:
+        """How long events of a type are kept; None: for ever."""
+        keeper = self.keepers.get(event_type)
+        return keeper.retention_period if keeper else self.default_retention
+
     def cutoff(self, event_type: str) -> datetime | None:
         """Events of a type before it are due; None: never."""
-        keeper = self.keepers.get(event_type)
-        length = keeper.retention_period if keeper else self.default_retention
+        length = self.length(event_type)
         return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
 
     def limit(self, event_type: str) -> datetime | None:
@@ -100,5 +104,5 @@ class Judge:
 
 def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:
     """The longest that anything is kept; None where nothing ends."""
-    lengths = [policy.retention_period for policy in policies] + ([default_retention] if default_retention else [])
-    return max(lengths, key=lambda each: each.microseconds, default=None)
+    lengths = [*(policy.retention_period for policy in policies), default_retention]
+    return max(filter(None, lengths), key=length_of, default=None)

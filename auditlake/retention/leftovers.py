@@ -2,8 +2,8 @@
 
 A record in quarantine is no event, so nobody can say which policy governs it: the file goes when the longest retention
 of all has passed since the ingest that brought it. A report in ``LAKE/reports`` goes when everything that it can speak
-of is due: the longest retention of its types has passed since its period ended. Holds name events, and neither can be
-matched with one, so while any hold is active all of them stay.
+of is due: the longest retention of its types has passed since its period ended, and none of them stays for ever. Holds
+name events, and neither can be matched with one, so while any hold is active all of them stay.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.policies.compile import earlier
+from auditlake.policies.compile import earlier, length_of
 from auditlake.policies.model import Duration
 from auditlake.retention.judge import Judge, longest_of_all
 from auditlake.store.history import commit_metadata
@@ -66,7 +66,7 @@ def due_leftovers(layout: Layout, judge: Judge, newest: int) -> Iterator[Leftove
             yield Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because)
     for path in report_files(layout):
         until, length = _report(path, judge, longest)
-        if until < _before(judge, length):
+        if length is not None and until < _before(judge, length):
             because = f"its period ended {print_instant(until)}, and all its events are due ({length})"
             yield Leftover(f"reports/{path.name}", "report", path.stat().st_size, because)
 
@@ -88,17 +88,16 @@ def _brought(layout: Layout, newest: int) -> dict[str, datetime]:
     return found
 
 
-def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Duration]:
-    """When a report's period ended, and the longest retention of the types it is about.
+def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Duration | None]:
+    """When a report's period ended, and the longest retention of the types it is about; None where one stays for ever.
 
     A page alone has no more to say than its name: then it is judged by its instant and the longest of all.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads(path.with_suffix(".json").read_bytes())
-        keepers = [judge.keepers[name].retention_period for name in said["events_by_type"] if name in judge.keepers]
-        if len(keepers) == len(said["events_by_type"]):
-            return parse_instant(said["period"]["until"]), max(keepers, key=lambda each: each.microseconds)
-        return parse_instant(said["period"]["until"]), longest
+        lengths = [judge.length(name) for name in said["events_by_type"]]
+        until = parse_instant(said["period"]["until"])
+        return until, None if None in lengths else max(lengths, key=length_of)
     match = _REPORT.match(path.name)
     assert match is not None
     return datetime.strptime(match["as_of"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), longest

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from auditlake.engine.duck import rows
 from auditlake.events.times import print_instant
+from auditlake.policies.compile import asked_by_none, kept_by_none
 from auditlake.policies.model import Policy
 from auditlake.reports.build import conflicts
 from auditlake.reports.model import RetentionConflict
@@ -31,7 +32,7 @@ _EPOCH_DAY = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class PartitionPlan:
-    """One day's events, each counted once: held, else due, else kept by a policy, else governed by nobody."""
+    """One day's events, each counted once: held, else due, else kept by a policy, else kept by none."""
 
     day: date
     events: int
@@ -40,7 +41,7 @@ class PartitionPlan:
     kept: Mapping[str, int]
     """Events whose longest retention is still running, by the policy that keeps them the longest."""
     ungoverned: int
-    """Events that no policy governs and that are not due: kept by default_retention, or for ever."""
+    """Events that no policy keeps and that are not due: kept by default_retention, or for ever."""
     held: int
     """Events under an active hold, expired or not."""
     held_by: Mapping[str, int]
@@ -86,6 +87,11 @@ class RetentionPlan(Shown):
     """Where a max_retention is shorter than another policy's retention_period for a type that both govern."""
     silent: Mapping[str, tuple[date, ...]]
     """By policy: the days of its retention period, since the lake has events or was made, without a governed event."""
+    kept_by_no_policy: Mapping[str, int]
+    """The event types that no policy with a retention period names, with their events: for them default_retention
+    counts, and without it they stay for ever."""
+    asked_by_no_policy: Mapping[str, int]
+    """Those that no policy names at all."""
     leftovers: tuple[Leftover, ...]
     """Files beside the table that go too."""
     weaker: tuple[str, ...]
@@ -108,7 +114,7 @@ class RetentionPlan(Shown):
 
     @property
     def never_expire(self) -> int:
-        """How many events nothing ever ends: no policy governs them, and there is no default_retention."""
+        """How many events nothing ever ends: no policy keeps them, and there is no default_retention."""
         return 0 if self.default_retention else sum(each.ungoverned for each in self.partitions)
 
     @property
@@ -150,7 +156,8 @@ class RetentionPlan(Shown):
             "due": self.due, "held": self.held, "pseudonymise": self.pseudonymise, "never_expire": self.never_expire,
             "default_retention": self.default_retention,
             "policies": [
-                {"id": each.id, "digest": each.digest, "retention_period": str(each.retention_period),
+                {"id": each.id, "digest": each.digest,
+                 "retention_period": each.retention_period and str(each.retention_period),
                  "max_retention": each.max_retention and str(each.max_retention)}
                 for each in self.policies
             ],
@@ -163,6 +170,7 @@ class RetentionPlan(Shown):
                 for each in self.conflicts
             ],
             "silent_days": {policy: [day.isoformat() for day in days] for policy, days in self.silent.items()},
+            "kept_by_no_policy": dict(self.kept_by_no_policy), "asked_by_no_policy": dict(self.asked_by_no_policy),
             "leftovers": [
                 {"path": each.path, "kind": each.kind, "bytes": each.size, "because": each.because}
                 for each in self.leftovers
@@ -192,7 +200,10 @@ def make_plan(
         leftovers: Files beside the table that are due.
         weaker: What has become weaker since the last record.
     """
-    judged = tuple(_judged(connection, judge))
+    judged = tuple(judged_days(connection, judge))
+    by_type: Counter[str] = Counter()
+    for each in judged:
+        by_type[each.event_type] += each.events
     return RetentionPlan(
         lake_id=lake_id,
         as_of=judge.as_of,
@@ -204,13 +215,17 @@ def make_plan(
         partitions=_partitions(connection, judge, judged, snapshot),
         conflicts=conflicts(judge.policies),
         silent=_silent(judge, judged, created),
+        kept_by_no_policy=kept_by_none(by_type, judge.policies),
+        asked_by_no_policy=asked_by_none(by_type, judge.policies),
         leftovers=tuple(leftovers),
         weaker=tuple(weaker),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class JudgedDay:
+    """The events of a type on a day."""
+
     day: date
     event_type: str
     events: int
@@ -218,7 +233,8 @@ class _Judged:
     due: int
 
 
-def _judged(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Iterator[_Judged]:
+def judged_days(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Iterator[JudgedDay]:
+    """What of the ``events`` view of a connection is held and due, by day and type."""
     if not judge.holds:
         step = judge.step("whole_days")
         found = rows(connection, step.sql)
@@ -226,15 +242,15 @@ def _judged(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Iterator[_Ju
         # Whole days leave together as long as retention periods are whole days: no need to look at each event.
         if all(cutoff is None or first >= cutoff or last < cutoff for cutoff, first, last in bounds):
             for (day, kind, events, _, _), (cutoff, _, last) in zip(found, bounds, strict=True):
-                yield _Judged(_day(day), kind, events, 0, events if cutoff is not None and last < cutoff else 0)
+                yield JudgedDay(_day(day), kind, events, 0, events if cutoff is not None and last < cutoff else 0)
             return
     step = judge.step("judged")
     for day, kind, events, held, due in rows(connection, step.sql, dict(step.parameters)):
-        yield _Judged(_day(day), kind, events, held, due)
+        yield JudgedDay(_day(day), kind, events, held, due)
 
 
 def _partitions(
-    connection: duckdb.DuckDBPyConnection, judge: Judge, judged: Sequence[_Judged], snapshot: Snapshot
+    connection: duckdb.DuckDBPyConnection, judge: Judge, judged: Sequence[JudgedDay], snapshot: Snapshot
 ) -> tuple[PartitionPlan, ...]:
     held_by: dict[date, Counter[str]] = defaultdict(Counter)
     if judge.holds:
@@ -249,7 +265,7 @@ def _partitions(
     files: dict[date, list[DataFile]] = defaultdict(list)
     for file in snapshot.files:
         files[file.day].append(file)
-    by_day: dict[date, list[_Judged]] = defaultdict(list)
+    by_day: dict[date, list[JudgedDay]] = defaultdict(list)
     for each in judged:
         by_day[each.day].append(each)
     return tuple(
@@ -260,7 +276,7 @@ def _partitions(
 def _partition_plan(
     judge: Judge,
     day: date,
-    judged: Sequence[_Judged],
+    judged: Sequence[JudgedDay],
     held_by: Counter[str],
     over: Counter[str],
     files: Sequence[DataFile],
@@ -283,11 +299,13 @@ def _partition_plan(
     )  # fmt: skip
 
 
-def _silent(judge: Judge, judged: Sequence[_Judged], created: date) -> dict[str, tuple[date, ...]]:
+def _silent(judge: Judge, judged: Sequence[JudgedDay], created: date) -> dict[str, tuple[date, ...]]:
     """Days that should have events and have none: something may have gone that should be there."""
     began = min((each.day for each in judged), default=created)
     found: dict[str, tuple[date, ...]] = {}
     for policy in judge.policies:
+        if policy.retention_period is None:
+            continue
         cutoff = judge.midnight.date() - timedelta(microseconds=policy.retention_period.microseconds)
         heard = {each.day for each in judged if each.event_type in policy.required_events}
         first = max(cutoff, min(began, created))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ from typing import Protocol
 from auditlake.engine.duck import connect
 from auditlake.events.paths import personal_path
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Duration
+from auditlake.policies.model import Duration, Policy
 from auditlake.retention.holds import load_holds
 from auditlake.retention.judge import Judge
 from auditlake.retention.keeping import widened
@@ -52,7 +53,7 @@ class Settings(Protocol):
 
     @property
     def default_retention(self) -> Duration | None:
-        """How long events that no policy governs are kept."""
+        """How long events are kept whose type no policy keeps."""
 
     @property
     def grace_seconds(self) -> float:
@@ -67,8 +68,14 @@ class Settings(Protocol):
         """Where alerts go."""
 
 
-def judge_of(layout: Layout, settings: Settings, as_of: datetime) -> Judge:
+def judge_of(layout: Layout, settings: Settings, as_of: datetime, policies: Sequence[Policy] | None = None) -> Judge:
     """The rules of a lake at an instant.
+
+    Args:
+        layout: The lake.
+        settings: What lake.toml says.
+        as_of: The instant.
+        policies: What to judge by instead of the lake's policies.
 
     Raises:
         PolicyError: A policy or a hold cannot be used: then nothing is deleted.
@@ -77,7 +84,7 @@ def judge_of(layout: Layout, settings: Settings, as_of: datetime) -> Judge:
     holds = load_holds(layout, settings.event_types)
     paths = [path for text in settings.personal if (path := personal_path(text))]
     return Judge(
-        policies=load_policies(layout.policies, settings.event_types),
+        policies=tuple(load_policies(layout.policies, settings.event_types) if policies is None else policies),
         holds=widened([hold for hold in holds if hold.is_active(as_of)], names),
         default_retention=settings.default_retention,
         personal=tuple(paths),

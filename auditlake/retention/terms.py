@@ -2,29 +2,40 @@
 
 Deleting early is easy: shorten a policy, remove a hold's file, apply. So every deletion records under which terms it
 was made, and the next one refuses what is not at least as strong as those, and as all that the ledger has known since,
-unless somebody gives a reason.
+unless somebody gives a reason. Compared is what decides on events: how long each type is kept, how long personal data
+may stay, and the holds. Whatever else a policy says may change.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import yaml
+
 from auditlake.ledger.book import (
     digest_of_holds,
-    entries_of,
     hold_files,
     list_holds,
-    policy_digests,
     read_entry,
     read_head,
+    rules_since,
 )
-from auditlake.ledger.kept import holds_path
+from auditlake.ledger.entry import Entry
+from auditlake.ledger.kept import holds_path, policy_path
+from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
+
+_ACCEPTING = ("delete", "begin")
+"""The entries behind which nothing that was in force counts any more: a deletion asks for a reason."""
+_DEFAULT = "default_retention"
+_UNKNOWN = "?"
 
 Terms = Mapping[str, Any]
 """``policies``, ``holds`` and ``default_retention`` as a commit records them; nothing but JSON."""
@@ -56,101 +67,68 @@ def last_recorded(layout: Layout, newest: int) -> Terms | None:
 
 def weaker(layout: Layout, newest: int, now: Terms) -> tuple[str, ...]:
     """What may have become weaker since the terms were last accepted, in sentences."""
-    return tuple(_weaker(layout, last_recorded(layout, newest), now).values())
+    recorded = last_recorded(layout, newest)
+    held = _weaker_holds(layout, recorded, now)
+    states, unknown = states_since(layout, recorded, now)
+    return (*held, *shortened(states, now), *unknown)
 
 
 def weaker_holds(layout: Layout, recorded: Terms, now: Terms) -> tuple[str, ...]:
     """What of the holds may have become weaker, in sentences."""
-    return tuple(said for what, said in _weaker(layout, recorded, now).items() if what.split()[0] in {"hold", "holds"})
+    return tuple(_weaker_holds(layout, recorded, now))
 
 
-def _weaker(layout: Layout, recorded: Terms | None, now: Terms) -> dict[str, str]:
-    known = weakened(recorded, now)
-    found = known | {what: said for what, said in since_accepted(layout, recorded).items() if what not in known}
-    if any(what.startswith("hold ") for what in found):
-        found.pop("holds", None)  # which one is said
-    return found
-
-
-def weakened(recorded: Terms | None, now: Terms) -> dict[str, str]:
-    """What may have become weaker since the terms were recorded: by what it is, a sentence each, in order."""
-    if recorded is None:
-        return {}
+def _weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[str]:
     found: dict[str, str] = {}
-    for policy_id, before in sorted(recorded["policies"].items()):
-        if said := _weakened_policy(policy_id, before, now["policies"].get(policy_id)):
-            found[f"policy {policy_id}"] = said
-    for hold_id, digest in sorted(recorded["holds"].items()):
+    for hold_id, digest in sorted((recorded or {"holds": {}})["holds"].items()):
         if hold_id not in now["holds"]:
-            found[f"hold {hold_id}"] = f"the hold {hold_id} has gone"
+            found[hold_id] = f"the hold {hold_id} has gone"
         elif now["holds"][hold_id] != digest:
-            found[f"hold {hold_id}"] = f"the hold {hold_id} has changed, and not through auditlake hold release"
-    before, after = recorded["default_retention_us"], now["default_retention_us"]
-    if after is not None and (before is None or after < before):
-        was = recorded["default_retention"] or "for ever"
-        found["default_retention"] = f"default_retention was {was} and is {now['default_retention']}"
-    return found
-
-
-def since_accepted(layout: Layout, recorded: Terms | None) -> dict[str, str]:
-    """What the ledger has known since the last deletion, or ever, and is otherwise now or gone.
-
-    A commit records what somebody changed by hand, and that policies were changed by a verb, but accepts nothing of it:
-    only a deletion does, since it asks for a reason, and a verb that is about a hold. What is there and was never
-    recorded only keeps more.
-    """
+            found[hold_id] = f"the hold {hold_id} has changed, and not through auditlake hold release"
     if (head := read_head(layout)) is None:
-        return {}
-    found: dict[str, str] = {}
-    policies, holds, lost = _in_force(layout, head.size)
+        return list(found.values())
+    known, lost = _holds_since(layout, head.size)
     files = hold_files(layout)
     there = {path.stem: sha256(path.read_bytes()).hexdigest() for path in files}
-    for what, known, now in (("policy", policies, policy_digests(layout)), ("hold", holds, there)):
-        for name, digests in sorted(known.items()):
-            if digests != {now.get(name)}:
-                how = "changed" if name in now else "gone"
-                found[f"{what} {name}"] = f"the {what} {name} has {how} since the ledger recorded it"
+    for hold_id, digests in sorted(known.items()):
+        if digests != {there.get(hold_id)}:
+            how = "changed" if hold_id in there else "gone"
+            found.setdefault(hold_id, f"the hold {hold_id} has {how} since the ledger recorded it")
     last = read_entry(layout, head.size - 1).holds
-    expected = [path for path in files if path.stem in holds or (recorded and path.stem in recorded["holds"])]
+    expected = [path for path in files if path.stem in known or (recorded and path.stem in recorded["holds"])]
     others = last and last not in {digest_of_holds(list_holds(each)) for each in (files, expected)}
-    if others:
-        found["holds"] = "the holds are not those of the last entry of the ledger: one has gone or changed"
+    said = list(found.values())
+    if others and not said:  # which one is said
+        said.append("the holds are not those of the last entry of the ledger: one has gone or changed")
     if lost:
-        found["holds lost"] = f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed"
-    return found
+        said.append(f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed")
+    return said
 
 
-def _in_force(layout: Layout, size: int) -> tuple[dict[str, set[str]], dict[str, set[str]], list[str]]:
-    """What the ledger has known since the last deletion: all digests of every policy, and of every hold made by hand.
+def _holds_since(layout: Layout, size: int) -> tuple[dict[str, set[str]], list[str]]:
+    """All digests of the holds that were made by hand since the last deletion, and the lists of them that have gone.
 
-    Also the lists of holds that have gone: which holds those were is not known.
+    A commit records what somebody changed by hand, but accepts nothing of it: only a deletion does, since it asks for a
+    reason, and a verb that is about the hold. What is there and was never recorded only keeps more.
     """
-    policies: dict[str, set[str]] = defaultdict(set)
     holds: dict[str, set[str]] = defaultdict(set)
     lost: list[str] = []
     through_verbs: set[str] = set()
-    last = read_entry(layout, size - 1)
-    states = [last.policies]
-    for entry in entries_of(layout, size, ("policy-change", "hold", "delete", "begin")):
-        states.append(entry.policies)
-        said = entry.details
-        if entry.kind == "policy-change":
-            states += [said["removed"], {name: before for name, (before, _) in said["changed"].items()}]
-        elif "hold" in said:  # its commit has the terms
-            through_verbs.add(said["hold"]["id"])
-        elif entry.kind == "hold":
-            if (listed := _list_of(layout, entry.holds)) is None:
-                lost.append(entry.holds)
-            for line in (listed or "").splitlines():
-                name, _, digest = line.partition(".yaml ")
-                if name not in through_verbs:
-                    holds[name].add(digest)
-        else:
+    for entry, _ in rules_since(layout, size, ("hold", *_ACCEPTING)):
+        if entry.kind in _ACCEPTING:
             break
-    for state in states:
-        for name, digest in state.items():
-            policies[name].add(digest)
-    return policies, holds, lost
+        if entry.kind != "hold":
+            continue
+        if "hold" in entry.details:  # its commit has the terms
+            through_verbs.add(entry.details["hold"]["id"])
+            continue
+        if (listed := _list_of(layout, entry.holds)) is None:
+            lost.append(entry.holds)
+        for line in (listed or "").splitlines():
+            name, _, digest = line.partition(".yaml ")
+            if name not in through_verbs:
+                holds[name].add(digest)
+    return holds, lost
 
 
 def _list_of(layout: Layout, digest: str) -> str | None:
@@ -164,24 +142,212 @@ def _list_of(layout: Layout, digest: str) -> str | None:
     return data.decode() if sha256(data).hexdigest() == digest else None
 
 
+# What policies and lake.toml have demanded since the last deletion
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was in force at some moment."""
+
+    policies: Mapping[str, Mapping[str, Any]]
+    """Each policy's terms by its id, as :func:`terms_of` gives them."""
+    default: Mapping[str, Any] | None
+    """``default_retention`` and ``default_retention_us``; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long something stays."""
+
+    microseconds: float
+    """Infinite: for ever."""
+    text: str
+    by: str = ""
+    """Who says so: a policy, or default_retention; empty where nobody does."""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.by})" if self.by else self.text
+
+
+FOR_EVER = Length(math.inf, "for ever")
+
+
+def state_of(terms: Terms) -> State:
+    """What is in force under terms."""
+    return State(terms["policies"], {name: terms[name] for name in (_DEFAULT, f"{_DEFAULT}_us")})
+
+
+def kept(state: State, event_type: str) -> Length | None:
+    """How long events of a type are kept; None where that is not known."""
+    lengths = [
+        Length(each["retention_us"], f"for {each['retention_period']}", name)
+        for name, each in sorted(state.policies.items())
+        if each["retention_us"] and event_type in each["required_events"]
+    ]
+    if lengths:
+        return max(lengths, key=lambda each: each.microseconds)
+    return _default(state)
+
+
+def _default(state: State) -> Length | None:
+    if state.default is None:
+        return None
+    length = state.default[f"{_DEFAULT}_us"]
+    return Length(length, f"for {state.default[_DEFAULT]}", _DEFAULT) if length else FOR_EVER
+
+
+def limit(state: State, event_type: str) -> Length:
+    """How long personal data in events of a type may stay."""
+    lengths = [
+        Length(each["max_retention_us"], f"for {each['max_retention']}", name)
+        for name, each in sorted(state.policies.items())
+        if each.get("max_retention_us") and event_type in each["required_events"]
+    ]
+    return min(lengths, key=lambda each: each.microseconds, default=FOR_EVER)
+
+
+def named_types(states: Iterable[State]) -> list[str]:
+    """Every type that a policy of any of the states names."""
+    return sorted({name for state in states for each in state.policies.values() for name in each["required_events"]})
+
+
+def shortened(states: Sequence[State], now: Terms) -> list[str]:
+    """What stays shorter now than under any of the states, in sentences."""
+    present, by_rule = state_of(now), defaultdict(list)
+    defaults = [length for state in states if (length := _default(state))]
+    after = _default(present)
+    for event_type in named_types([*states, present]):
+        pairs = [
+            ("events of {} were kept {} and are kept {}", [kept(state, event_type) for state in states],
+             kept(present, event_type)),
+            ("personal data in events of {} could stay {} and may stay {}",
+             [limit(state, event_type) for state in states], limit(present, event_type)),
+        ]  # fmt: skip
+        for sentence, lengths, length in pairs:
+            before = _longest(lengths)
+            if (
+                before
+                and length
+                and length.microseconds < before.microseconds
+                and not before.by == length.by == _DEFAULT
+            ):
+                by_rule[sentence, f"{before}", f"{length}"].append(event_type)
+    said = [sentence.format(", ".join(types), before, length) for (sentence, before, length), types in by_rule.items()]
+    before = _longest(defaults)
+    if before and after and after.microseconds < before.microseconds:
+        said.append(f"{_DEFAULT} was {_bare(before)} and is {_bare(after)}")
+    return said
+
+
+def _longest(lengths: Iterable[Length | None]) -> Length | None:
+    return max((each for each in lengths if each), key=lambda each: each.microseconds, default=None)
+
+
+def _bare(length: Length) -> str:
+    return length.text if length is FOR_EVER else length.text.removeprefix("for ")
+
+
+def states_since(layout: Layout, recorded: Terms | None, now: Terms) -> tuple[list[State], list[str]]:
+    """Everything that was in force since the terms were last accepted, and in sentences what is not known of that."""
+    states = [state_of(recorded)] if recorded else []
+    if (head := read_head(layout)) is None:
+        return states, []
+    files = _Files(layout, recorded, now)
+    found: list[tuple[Mapping[str, str], str | None]] = []
+    for entry, default in rules_since(layout, head.size, ("policy-change", "hold", *_ACCEPTING)):
+        found.append((entry.policies, default))
+        if entry.kind == "policy-change":
+            found.append((_before(entry), _UNKNOWN))
+        if entry.kind in _ACCEPTING:
+            break
+    was_set = False
+    for digests, default in reversed(found):
+        was_set |= default not in (None, _UNKNOWN)
+        policies = {name: terms for name, digest in digests.items() if (terms := files.terms(name, digest))}
+        states.append(State(policies, _said(recorded, None if default is None and not was_set else default or "")))
+    return states, [
+        f"what the policy {name} asked for before it was changed or removed is not known" for name in sorted(files.lost)
+    ]
+
+
+def _before(entry: Entry) -> dict[str, str]:
+    """The policies before an entry that says how they changed."""
+    said = entry.details
+    kept_ones = {name: digest for name, digest in entry.policies.items() if name not in said["added"]}
+    return {**kept_ones, **{name: before for name, (before, _) in said["changed"].items()}, **said["removed"]}
+
+
+def _said(recorded: Terms | None, default: str | None) -> Mapping[str, Any] | None:
+    """What an entry says of default_retention; None where it does not.
+
+    Args:
+        recorded: The terms of the last deletion.
+        default: What the entry says; empty where it says that there is none, None where it says nothing: those that
+            earlier versions wrote said nothing, so that it is none only where the last deletion had none either.
+    """
+    if default is None and recorded and recorded[f"{_DEFAULT}_us"] is None:
+        default = ""
+    if default is None or default == _UNKNOWN:
+        return None
+    try:
+        length = parse_duration(default, "retention_period").microseconds if default else None
+    except ValueError:  # nothing was deleted while lake.toml said that
+        return None
+    return {_DEFAULT: default or None, f"{_DEFAULT}_us": length}
+
+
+class _Files:
+    """The terms of policies by the digests of their files."""
+
+    def __init__(self, layout: Layout, recorded: Terms | None, now: Terms) -> None:
+        self._layout = layout
+        self._known: dict[str, Mapping[str, Any] | None] = {}
+        for terms in (recorded, now):
+            each: Mapping[str, Any]
+            for each in (terms or {"policies": {}})["policies"].values():
+                self._known[each["digest"].removeprefix("sha256:")] = each
+        self.lost: set[str] = set()
+        """The policies of which a file is not known."""
+
+    def terms(self, policy_id: str, digest: str) -> Mapping[str, Any] | None:
+        """What a file demands; None where nothing, or where that is not known."""
+        if "max_retention_us" not in (self._known.get(digest) or {}):
+            try:
+                content = policy_path(self._layout, digest).read_bytes()
+            except OSError:
+                content = b""
+            if sha256(content).hexdigest() == digest:
+                self._known[digest] = _terms_of_file(content)
+            elif digest not in self._known:
+                self.lost.add(policy_id)
+        return self._known.get(digest)
+
+
+def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:
+    """What a policy's file demands of retention, whatever else is in it; None where it is no policy."""
+    try:
+        said = yaml.safe_load(content)
+        lengths = {
+            name: parse_duration(str(said[name]), name)
+            for name in ("retention_period", "max_retention")
+            if said.get(name) is not None
+        }
+        return _terms([str(name) for name in said["required_events"]], **lengths)
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
 def _policy(policy: Policy) -> dict[str, Any]:
+    lengths = {"retention_period": policy.retention_period, "max_retention": policy.max_retention}
+    return {"digest": policy.digest, **_terms(list(policy.required_events), **lengths)}
+
+
+def _terms(
+    types: Sequence[str], retention_period: Duration | None = None, max_retention: Duration | None = None
+) -> dict[str, Any]:
     return {
-        "digest": policy.digest, "retention_period": str(policy.retention_period),
-        "retention_us": policy.retention_period.microseconds, "required_events": list(policy.required_events),
+        "retention_period": retention_period and str(retention_period),
+        "retention_us": retention_period and retention_period.microseconds, "required_events": list(types),
+        "max_retention": max_retention and str(max_retention),
+        "max_retention_us": max_retention and max_retention.microseconds,
     }  # fmt: skip
-
-
-def _weakened_policy(policy_id: str, before: Mapping[str, Any], after: Mapping[str, Any] | None) -> str:
-    if after is None:
-        return f"the policy {policy_id} has gone"
-    found = []
-    if after["retention_us"] < before["retention_us"]:
-        found.append(
-            f"the policy {policy_id} kept its events for {before['retention_period']} and keeps them for "
-            f"{after['retention_period']}"
-        )
-    if gone := sorted(set(before["required_events"]) - set(after["required_events"])):
-        found.append(f"the policy {policy_id} no longer keeps {', '.join(gone)}")
-    if not found and after["digest"] != before["digest"]:
-        found.append(f"the policy {policy_id} has changed")
-    return "; ".join(found)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock
-from auditlake.events.times import Instant, as_instant, given
+from auditlake.errors import AuditLakeError, RetentionError
+from auditlake.events.times import Instant, given, given_end, judged_as_of
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from auditlake.retention.apply import Applied
     from auditlake.retention.erase import Erased
     from auditlake.retention.plan import RetentionPlan
+    from auditlake.store.table import IngestOptions
 
 
 class RetentionVerbs:
@@ -29,6 +33,7 @@ class RetentionVerbs:
     if TYPE_CHECKING:
 
         def flush(self) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
+        def _options(self) -> IngestOptions: ...
 
     def holds(self) -> tuple[Hold, ...]:
         """Every legal hold of the lake by id; those that have ended are on record too.
@@ -67,11 +72,14 @@ class RetentionVerbs:
     ) -> Hold:
         """Keep events from deletion and change until the hold is released: those that match everything it names.
 
+        ``matches`` of what this gives says how many events that are now, with those that are not flushed: none is
+        likely a mistake.
+
         Args:
             hold_id: Its name: small letters, digits, ``_`` and ``-``.
             reason, owner, ticket: Why, who answers for it, and where it is written down.
             event_types, user_ids, resources: Only events with one of each that is given.
-            since, until: Only events from then, and up to then; both inclusive.
+            since, until: Only events from then, and up to then; both inclusive, also as days.
             operator: Who does this; as the system knows them if None.
 
         Raises:
@@ -81,9 +89,23 @@ class RetentionVerbs:
         from auditlake.retention.keeping import add_hold
 
         request = HoldRequest(
-            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given(until)
+            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given_end(until)
         )
-        return add_hold(self.layout, hold_id, request, **self._keeping(operator))
+        return self._counted(add_hold(self.layout, hold_id, request, **self._keeping(operator)))
+
+    def _counted(self, hold: Hold) -> Hold:
+        """A hold that has begun, with how many events it matches: what hinders counting does not hinder the hold."""
+        from auditlake.policies.compile import fill_holds
+        from auditlake.reading import engine
+        from auditlake.retention.keeping import binding
+        from auditlake.sqlfiles import statement
+
+        part = statement("retention/held.sql", "matched")
+        with suppress(AuditLakeError), engine(self.layout, self._options(), self._clock(), None) as (connection, _):
+            step = fill_holds(part, binding(self.layout, [hold]), {})
+            ((matches,),) = connection.execute(step.sql, step.parameters).fetchall()
+            return replace(hold, matches=matches)
+        return hold
 
     def release_hold(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
         """End a hold. What it kept may then be due; the hold itself stays on record."""
@@ -92,11 +114,11 @@ class RetentionVerbs:
         return release_hold(self.layout, hold_id, reason, **self._keeping(operator))
 
     def retention_plan(self, as_of: Instant | None = None) -> RetentionPlan:
-        """What is due at an instant (now if None), what stays and why; what was logged is flushed first."""
+        """What is due at an instant (now if None, never later), what stays, and why; flushes what was logged first."""
         from auditlake.retention.planning import plan
 
         self.flush()
-        return plan(self.layout, self.config, self._clock() if as_of is None else as_instant(as_of))
+        return plan(self.layout, self.config, judged_as_of(as_of, self._clock(), RetentionError))
 
     def retention_apply(
         self,
@@ -109,7 +131,7 @@ class RetentionVerbs:
         """Delete what is due, and nothing else: one commit, a certificate, and the files go after the grace.
 
         Args:
-            as_of: The instant to judge at; now if None, and never after now.
+            as_of: The instant to judge at; now if None, and never after now. Of a day, its end.
             plan: The digest of the plan that was looked at; refused if there is another one by now.
             accept_weaker: Why policies or holds that have become weaker since they were recorded are right.
             operator: Who does this; as the system knows them if None.
@@ -122,7 +144,7 @@ class RetentionVerbs:
 
         self.flush()
         return apply(
-            self.layout, self.config, as_of=self._clock() if as_of is None else as_instant(as_of), digest=plan,
+            self.layout, self.config, as_of=judged_as_of(as_of, self._clock(), RetentionError), digest=plan,
             accept_weaker=accept_weaker, **self._acting(operator),
         )  # fmt: skip
 

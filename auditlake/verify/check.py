@@ -26,7 +26,7 @@ from auditlake.verify.finished import Deeds, read_deeds
 from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.rules import lost_lists, unrecorded
+from auditlake.verify.rules import changed_policies, lost_lists, unrecorded
 from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
@@ -397,6 +397,7 @@ class _Check:
             if isinstance(marks := entry.said["details"].get("marks"), str):
                 self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         self._problems += lost_lists(self._layout, entries)
+        self._problems += changed_policies(self._layout)
         if entries:
             self._notices += unrecorded(self._layout, entries[-1])
 

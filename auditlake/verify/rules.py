@@ -32,6 +32,13 @@ def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Probl
             yield Problem(f"ledger/holds/{digest}", "is missing or was changed: it says which holds there were")
 
 
+def changed_policies(layout: Layout) -> Iterator[Problem]:
+    """Files of policies that are kept as they were when an entry recorded them, and are not what their names say."""
+    for path in sorted((layout.ledger / "policies").glob("?" * 64)):
+        if _digest(path) != path.name:
+            yield Problem(f"ledger/policies/{path.name}", "was changed: it says what a policy asked for")
+
+
 def _digest(path: Path) -> str | None:
     try:
         return sha256(path.read_bytes()).hexdigest()

@@ -347,3 +347,26 @@ select ingested, snapshot, input, source, bytes, sha256, read, landed, duplicate
 from ingests
 where input like $like
 order by snapshot, input;
+
+-- name: types_without_policy()
+-- The event types that no policy keeps, with their events; asked_about says whether a policy names them all the same.
+-- returns: event_type, events, asked_about, first_event, last_event
+select
+  event_type,
+  count(*) as events,
+  exists (
+    select 1
+    from policies
+    where list_contains(required_events, event_type)
+  ) as asked_about,
+  min("timestamp") as first_event,
+  max("timestamp") as last_event
+from events
+where not exists (
+  select 1
+  from policies
+  where list_contains(required_events, event_type)
+    and retention_period is not null
+)
+group by event_type
+order by events desc, event_type;

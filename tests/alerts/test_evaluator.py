@@ -7,10 +7,12 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from auditlake import AuditEvent
 from auditlake.alerts import evaluator as room
+from auditlake.alerts import reading
 from auditlake.alerts.model import instant
 from auditlake.store.layout import Layout
 from tests.alerts.conftest import Make
@@ -70,6 +72,30 @@ def test_old_events_alert_late(make: Make) -> None:
         ("threshold_exceeded", True, 3), ("resolved", True, 0),
     ]  # fmt: skip
     assert play.alerts[0].at == instant(BASE - 30 * HOUR + 2 * SECOND)
+
+
+def test_a_condition_that_fails_stops_no_other_policy(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A policy whose condition DuckDB cannot evaluate is named and left out; the others alert."""
+    play = make({"odd": policy(1, where="action = 'odd'"), **THREE}, lateness=10 * MINUTE)
+    counted = reading.rows
+
+    def fail(connection: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> list[tuple[object, ...]]:
+        if "'odd'" in sql:
+            raise duckdb.NotImplementedException("Not implemented Error: this is new")
+        return counted(connection, sql, values)  # type: ignore[arg-type]
+
+    play.evaluate()
+    monkeypatch.setattr(reading, "rows", fail)
+    with caplog.at_level(logging.ERROR):
+        play.log(*(event(BASE + number * SECOND) for number in range(3)))
+        play.evaluate()
+        play.log(*(event(BASE + HOUR + number * SECOND) for number in range(3)))
+        play.now = BASE + HOUR + MINUTE
+        play.evaluate()
+    assert [kind for kind, *_ in told(play)].count("threshold_exceeded") == 2
+    assert caplog.text.count("policy odd is not evaluated") == 1
 
 
 def test_old_events_alert_although_nobody_watched(make: Make) -> None:
@@ -544,6 +570,21 @@ def test_a_changed_policy_counts_anew(make: Make) -> None:
     play.log(event(BASE))
     play.evaluate()
     assert [(alert.kind, alert.threshold) for alert in play.sent.alerts[2:]] == [("threshold_exceeded", 4)]
+
+
+def test_a_policy_without_a_threshold_is_not_evaluated(make: Make) -> None:
+    """One that never had a threshold alerts of nothing, and one that has it no more is closed."""
+    beat = "name: Beat\ndescription: d\nrequired_events: [login]\nmax_gap: 1h\n"
+    play = make({**THREE, "beat": beat}, lateness=10 * MINUTE)
+    play.log(*(event(BASE) for _ in range(3)))
+    play.evaluate()
+    play.lake.layout.policy("watched").write_text(beat)
+    play.log(*(event(BASE, "ben") for _ in range(3)))
+    play.evaluate()
+
+    assert [(alert.kind, alert.message) for alert in play.sent.alerts[1:]] == [
+        ("resolved", "Watched: the policy was changed")
+    ]
 
 
 def test_the_first_instants_of_all(make: Make) -> None:

@@ -49,7 +49,8 @@ def agree(ours: dict[str, Any], oracle: dict[str, Any]) -> None:
         assert ours[key] == oracle[key], key
     assert [_bare(each) for each in ours["violations"]] == [_bare(each) for each in oracle["violations"]]
     for part in ("threshold", "coverage", "retention"):
-        for key, value in oracle[part].items():
+        assert (ours[part] is None) == (oracle[part] is None), part
+        for key, value in (oracle[part] or {}).items():
             got = ours[part][key]
             assert (len(got) if key == "conflicts" else got) == value, f"{part}.{key}"
 

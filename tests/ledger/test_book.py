@@ -63,7 +63,12 @@ def test_unsigned(tmp_path: Path, template: Path) -> None:
     check_ledger(lake)
     note = book.read_note(lake.layout)
     assert note is not None and note.signatures == ()
-    assert sorted(path.name for path in (lake.layout.root / "ledger").iterdir()) == ["checkpoint", "marks", "tile"]
+    assert sorted(path.name for path in (lake.layout.root / "ledger").iterdir()) == [
+        "checkpoint",
+        "marks",
+        "policies",
+        "tile",
+    ]
 
 
 def test_a_key_elsewhere(tmp_path: Path, template: Path) -> None:

@@ -259,17 +259,11 @@ def test_mistake_in_an_event(event: str, mistakes: list[tuple[int, str, str]]) -
 BROKEN: dict[str, tuple[str | bytes, list[str]]] = {
     "an empty file": (
         "",
-        [
-            "1:1: the file is empty; a policy needs name, description, required_events, "
-            "retention_period, alert_threshold"
-        ],
+        ["1:1: the file is empty; a policy needs name, description, required_events"],
     ),
     "comments alone": (
         "# nothing\n",
-        [
-            "1:1: the file is empty; a policy needs name, description, required_events, "
-            "retention_period, alert_threshold"
-        ],
+        ["1:1: the file is empty; a policy needs name, description, required_events"],
     ),
     "a list": ("- a", ["1:1: a policy: expected keys with values, got a list"]),
     "a text": ("policy", ["1:1: a policy: expected keys with values, got the text 'policy'"]),

@@ -22,7 +22,7 @@ from auditlake.reports.model import Query, Report
 from auditlake.reports.render import check, render_json
 from tests.reports import samples
 
-FREE = {"controls", "events_by_type", "last_seen", "parameters", "group"}
+FREE = {"fields", "measures", "controls", "events_by_type", "last_seen", "parameters", "group"}
 """Objects whose keys are data."""
 
 Path = tuple[str | int, ...]
@@ -78,8 +78,8 @@ def test_order_of_keys() -> None:
     written = document()
     assert list(written) == [
         "report_version", "policy_id", "policy_name", "description", "severity", "controls", "generated_at", "as_of",
-        "period", "status", "status_now", "total_events", "events_by_type", "last_seen", "violations", "threshold",
-        "coverage", "retention", "evidence",
+        "period", "status", "error", "status_now", "total_events", "events_by_type", "last_seen", "findings_by_kind",
+        "more_findings", "violations", "threshold", "coverage", "retention", "measures", "evidence",
     ]  # fmt: skip
     gap, missing, episode = written["violations"]
     assert list(gap) == ["id", "kind", "event_type", "start", "end", "message"]
@@ -135,9 +135,11 @@ def test_schema_is_strict(path: Path) -> None:
 
 
 MUTATIONS: dict[str, tuple[Path, Any]] = {
-    "another version": (("report_version",), 2),
+    "another version": (("report_version",), 3),
+    "error without a reason": (("status",), "error"),
+    "reason without an error": (("error",), "a reason"),
     "unknown status": (("status",), "fine"),
-    "no_data now": (("status_now",), "no_data"),
+    "error now": (("status_now",), "error"),
     "unknown severity": (("severity",), "severe"),
     "policy id with a slash": (("policy_id",), "a/b"),
     "time without zone": (("as_of",), "2026-11-24T06:00:00.000000"),

@@ -148,8 +148,11 @@ def test_silent_ranges() -> None:
         (0, "No episode: the count never reached the threshold."),
         (1, "1 episode."),
         (2, "2 episodes, in order of time."),
-        (201, "The first 200 of 201 episodes, in order of time. The other one is in the JSON report."),
-        (1200, "The first 200 of 1,200 episodes, in order of time. The other 1,000 are in the JSON report."),
+        (201, "The first 200 of 201 episodes, in order of time. The other one is in the JSON report or beside it."),
+        (
+            1200,
+            "The first 200 of 1,200 episodes, in order of time. The other 1,000 are in the JSON report or beside it.",
+        ),
     ],
 )
 def test_episodes(number: int, said: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import RetentionError
-from auditlake.ledger.kept import holds_path
+from auditlake.ledger.kept import holds_path, policy_path
+from auditlake.retention.terms import shortened, state_of
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 
@@ -45,10 +46,10 @@ def unlink(lake: AuditLake) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[AuditLake], Any], str]] = {
-    "shortened by hand": (shorten, "changed"),
-    "removed by hand": (unlink, "gone"),
-    "replaced by the verb": (lambda lake: add(lake, "2d"), "changed"),
-    "removed by the verb": (lambda lake: lake.remove_policy("new"), "gone"),
+    "shortened by hand": (shorten, "new"),
+    "removed by hand": (unlink, "two"),
+    "replaced by the verb": (lambda lake: add(lake, "2d"), "new"),
+    "removed by the verb": (lambda lake: lake.remove_policy("new"), "two"),
 }
 
 
@@ -57,13 +58,13 @@ def test_what_was_in_force_since_the_last_deletion(change: str, lake: AuditLake)
     """A policy that came and was weakened between two deletions asks for a reason, though commits recorded it all."""
     add(lake, "30d")
     bring(lake, [record(50, NOW)], "b.jsonl")
-    do, said = CHANGES[change]
+    do, keeper = CHANGES[change]
     do(lake)
     bring(lake, [record(51, NOW)], "c.jsonl")
     with lake.trail() as trail:  # what the apply flushes is a commit, too
         trail.log(AuditEvent("login", NOW, user_id="ann", event_id="e52"))
 
-    with pytest.raises(RetentionError, match=f"the policy new has {said} since the ledger recorded it"):
+    with pytest.raises(RetentionError, match=rf"login were kept for 30d \(new\) and are kept for 2d \({keeper}\)"):
         lake.retention_apply()
     assert len(ids(lake)) == 9
 
@@ -79,14 +80,14 @@ def test_a_change_that_was_taken_back_by_hand(lake: AuditLake) -> None:
     lake.layout.policy("two").write_text(before)
     bring(lake, [record(50, NOW)], "b.jsonl")
 
-    with pytest.raises(RetentionError, match="the policy two has changed since the ledger recorded it"):
+    with pytest.raises(RetentionError, match=r"events of login were kept for 30d \(two\) and are kept for 2d"):
         lake.retention_apply()
 
 
 def test_stronger_rules_need_no_reason(lake: AuditLake) -> None:
     """New policies and holds, recorded or not, are taken."""
     add(lake, "4d")
-    lake.layout.policy("more").write_text(policy_text(["logout"], "4d"))
+    lake.layout.policy("more").write_text(policy_text(["login"], "3d"))
     lake.layout.hold("mine").write_text(HAND + "user_ids: [nobody]\n")
     bring(lake, [record(50, NOW)], "b.jsonl")
     lake.add_hold("other", **HOLD, user_ids=["nobody"])
@@ -136,7 +137,7 @@ def test_a_hold_made_by_hand_is_released(lake: AuditLake) -> None:
 
 
 def test_each_weakening_is_said_once(lake: AuditLake) -> None:
-    """A policy or a hold that went is named once, and policies are nothing to an erasure, whatever they are called."""
+    """What went is said once, and policies are nothing to an erasure, whatever they are called."""
     add(lake, "30d", "threshold")
     lake.add_hold("smith", **HOLD, user_ids=["nobody"])
     lake.layout.policy("threshold").unlink()
@@ -144,7 +145,7 @@ def test_each_weakening_is_said_once(lake: AuditLake) -> None:
     lake.layout.hold("smith").unlink()
 
     assert lake.retention_plan().weaker == (
-        "the hold smith has gone", "the policy threshold has gone since the ledger recorded it",
+        "the hold smith has gone", "events of login were kept for 30d (threshold) and are kept for 2d (two)",
     )  # fmt: skip
 
 
@@ -156,3 +157,103 @@ def test_a_lost_list_of_holds(lake: AuditLake) -> None:
 
     with pytest.raises(RetentionError, match="which holds there were is not known"):
         lake.retention_apply()
+
+
+def policy(types: list[str], keeps: str | None = None, limit: str | None = None) -> dict[str, Any]:
+    """A policy's terms as a commit records them."""
+    us = {name: int(text[:-1]) * 86_400_000_000 for name, text in (("keeps", keeps), ("limit", limit)) if text}
+    return {
+        "digest": "", "required_events": types, "retention_period": keeps, "retention_us": us.get("keeps"),
+        "max_retention": limit, "max_retention_us": us.get("limit"),
+    }  # fmt: skip
+
+
+def terms(default: str | None = None, **policies: dict[str, Any]) -> dict[str, Any]:
+    """What a commit records."""
+    length = int(default[:-1]) * 86_400_000_000 if default else None
+    return {"policies": policies, "holds": {}, "default_retention": default, "default_retention_us": length}
+
+
+LOGIN, BOTH = ["login"], ["login", "logout"]
+TERMS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "nothing changed": (terms("9d", a=policy(LOGIN, "5d", "3d")), terms("9d", a=policy(LOGIN, "5d", "3d")), []),
+    "another policy keeps as long": (terms(a=policy(LOGIN, "5d")), terms(c=policy(LOGIN, "5d"), b=policy(BOTH)), []),
+    "another policy keeps it longer all the time": (
+        terms(a=policy(LOGIN, "5d"), b=policy(LOGIN, "9d")), terms(a=policy(LOGIN, "2d"), b=policy(LOGIN, "9d")), [],
+    ),
+    "the longest is shortened": (
+        terms(a=policy(LOGIN, "5d"), b=policy(BOTH, "9d")), terms(a=policy(LOGIN, "5d"), b=policy(BOTH, "4d")),
+        ["events of login were kept for 9d (b) and are kept for 5d (a)",
+         "events of logout were kept for 9d (b) and are kept for 4d (b)"],
+    ),
+    "kept for ever before": (
+        terms(), terms(a=policy(BOTH, "7d")), ["events of login, logout were kept for ever and are kept for 7d (a)"],
+    ),
+    "a policy that does not keep changes nothing": (terms(), terms(a=policy(LOGIN)), []),
+    "no longer kept, and for ever then": (terms(a=policy(LOGIN, "5d")), terms(a=policy(LOGIN)), []),
+    "no longer kept, and by the default then": (
+        terms("3d", a=policy(LOGIN, "5d")), terms("3d"),
+        ["events of login were kept for 5d (a) and are kept for 3d (default_retention)"],
+    ),
+    "longer than the default": (terms("3d"), terms("3d", a=policy(LOGIN, "4d")), []),
+    "shorter than the default": (
+        terms("3d"), terms("3d", a=policy(LOGIN, "2d")),
+        ["events of login were kept for 3d (default_retention) and are kept for 2d (a)"],
+    ),
+    "a first default": (
+        terms(a=policy(LOGIN)), terms("3d", a=policy(LOGIN)),
+        ["events of login were kept for ever and are kept for 3d (default_retention)",
+         "default_retention was for ever and is 3d"],
+    ),
+    "a shorter default": (terms("3d"), terms("2d"), ["default_retention was 3d and is 2d"]),
+    "a longer default": (terms("3d"), terms("4d"), []),
+    "no default any more": (terms("3d"), terms(), []),
+    "a shorter limit": (
+        terms(a=policy(LOGIN, "5d", "3d")), terms(a=policy(LOGIN, "5d", "2d")),
+        ["personal data in events of login could stay for 3d (a) and may stay for 2d (a)"],
+    ),
+    "a longer limit, and none": (terms(a=policy(LOGIN, None, "3d"), b=policy(["logout"], "5d", "3d")),
+                                 terms(a=policy(LOGIN, None, "4d"), b=policy(["logout"], "5d")), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_what_is_weaker(name: str) -> None:
+    """What stays shorter than it did is weaker, type by type, and nothing else is."""
+    before, now, expected = TERMS[name]
+
+    assert shortened([state_of(before)], now) == expected
+
+
+def test_terms_of_earlier_versions() -> None:
+    """Terms that were recorded without a limit on personal data are read as having had none."""
+    old = policy(LOGIN, "5d")
+    del old["max_retention"], old["max_retention_us"]
+
+    assert shortened([state_of(terms(a=old))], terms(a=policy(LOGIN, "5d"))) == []
+    assert len(shortened([state_of(terms(a=old))], terms(a=policy(LOGIN, "4d", "3d")))) == 2
+
+
+def test_what_only_the_ledger_knows(lake: AuditLake) -> None:
+    """A default_retention that was raised and lowered is noticed; a file that was not kept is not taken for nothing."""
+    config = lake.layout.config.read_text()
+    for number, length in enumerate(("9d", "30d", "9d")):
+        lake.layout.config.write_text(config.replace("# default_ret", f'default_retention = "{length}"\n# default_ret'))
+        lake = AuditLake(lake.layout.root, clock=lambda: NOW)
+        bring(lake, [record(60 + number, NOW)], f"{number}.jsonl")
+        if not number:
+            lake.retention_apply(accept_weaker="tests")
+    assert lake.retention_plan().weaker == ("default_retention was 30d and is 9d",)
+
+    add(lake, "3d")
+    add(lake, "4d")
+    assert lake.verify(full=False).ok
+    first = next(entry for entry in reversed(entries(lake)) if entry.kind == "policy-change").details["changed"]["new"][
+        0
+    ]
+    policy_path(lake.layout, first).write_text("changed")
+    assert [each.where for each in lake.verify(full=False).problems] == [f"ledger/policies/{first}"]
+    policy_path(lake.layout, first).unlink()
+    assert lake.retention_plan().weaker[1:] == (
+        "what the policy new asked for before it was changed or removed is not known",
+    )

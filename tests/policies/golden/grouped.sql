@@ -99,6 +99,7 @@ HAVING
 ORDER BY
   events DESC,
   group_key;
+-- policies/presence_now.sql: presence_now
 
 -- required_types {'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc)}
 -- policies/moments.sql: moments

@@ -1,0 +1,117 @@
+"""All findings of a report that lists only the first of them: a Parquet file beside it, and what its JSON says of that.
+
+The file's name is made of its digest, so it is found under the same name in whatever folder or pack the report lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from auditlake.reports.build import canonical_group
+from auditlake.reports.jsonform import finding_dict
+from auditlake.reports.model import Finding
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LARGEST = 100
+_ROWS = 10_000
+_NAMED = 32
+"""Hex digits of the digest in the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """All findings of a report."""
+
+    said: Mapping[str, Any]
+    """``more_findings`` of the report's JSON."""
+    data: bytes
+    """The Parquet file."""
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return str(self.said["file"])
+
+
+def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
+    """Write all findings as Parquet.
+
+    Args:
+        findings: All of them, in the order of the report.
+        listed: How many of them the report lists itself.
+    """
+    import pyarrow.parquet as pq
+
+    compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema()
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for at in range(0, len(findings), _ROWS):
+            some = findings[at : at + _ROWS]
+            for each in some:
+                digest.update(f"{compact(finding_dict(each))}\n".encode("utf-8", "surrogatepass"))
+            writer.write_batch(_batch(some, schema))
+    data = file.getvalue()
+    own = hashlib.sha256(data).hexdigest()
+    said = {
+        "listed": min(listed, len(findings)),
+        "total": len(findings),
+        "accepted": sum(each.accepted is not None for each in findings),
+        "largest_groups": list(_largest(findings)),
+        "digest": f"sha256:{digest.hexdigest()}",
+        "file": f"findings_{own[:_NAMED]}.parquet",
+        "sha256": f"sha256:{own}",
+    }
+    return WholeList(said, data)
+
+
+def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
+    """The groups with the most findings: one group is what one acceptance covers."""
+    groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for each in findings:
+        group = dict(each.group) if each.group else None
+        empty = {
+            "kind": each.kind, "group": group, "event_type": each.event_type, "findings": 0, "accepted": 0,
+            "peak": each.peak,
+        }  # fmt: skip
+        found = groups.setdefault((each.kind, canonical_group(each.group), each.event_type or ""), empty)
+        found["findings"] += 1
+        found["accepted"] += each.accepted is not None
+        if each.peak is not None:
+            found["peak"] = max(found["peak"], each.peak)
+    ordered = sorted(groups.items(), key=lambda item: (-item[1]["findings"], item[0]))
+    return (said for _, said in ordered[:_LARGEST])
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    text, instant, whole, flag = pa.string(), pa.timestamp("us", tz="UTC"), pa.int64(), pa.bool_()
+    return pa.schema([
+        ("id", text), ("kind", text), ("event_type", text), ("group", text), ("start", instant), ("end", instant),
+        ("ongoing", flag), ("started_before_period", flag), ("peak", whole), ("peak_at", instant), ("message", text),
+        ("accepted_entry", whole), ("accepted_until", instant), ("accepted_owner", text),
+    ])  # fmt: skip
+
+
+def _batch(findings: Sequence[Finding], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    rows = [_row(each) for each in findings]
+    arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _row(each: Finding) -> tuple[Any, ...]:
+    accepted = each.accepted
+    taken = (accepted.number, accepted.until, accepted.owner) if accepted else (None, None, None)
+    return (
+        each.id, each.kind, each.event_type, canonical_group(each.group) or None, each.start, each.end, each.ongoing,
+        each.started_before_period, each.peak, each.peak_at, each.message, *taken,
+    )  # fmt: skip
