@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from auditlake.reports.plots import Ask
 
 FORMATS = ("json", "html")
-_NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,12 @@ class ComplianceReport(Shown):
 
     def html(self) -> bytes:
         """The page: one self-contained file."""
-        return self._rendered("html")
+        return self._rendered("html", self.stem)
 
-    def files(self, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
-        """What :meth:`write` writes, by file name."""
-        return {f"{self.stem}.{each}": self._rendered(each, linked="json" in formats) for each in formats}
+    def files(self, formats: Sequence[str] = FORMATS, *, stem: str | None = None) -> dict[str, bytes]:
+        """What :meth:`write` writes, by file name; under the usual name if no other one is given."""
+        name = stem or self.stem
+        return {f"{name}.{each}": self._rendered(each, name if "json" in formats else None) for each in formats}
 
     def page(self, json_file: str) -> bytes:
         """The page, for a place where only its JSON lies beside it, under that name."""
@@ -111,26 +112,32 @@ class ComplianceReport(Shown):
         return render_page(self.report, self._shown(), SiblingFiles(json_file))
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
-        """Write it into a folder, each file whole or not at all.
+        """Write it into a folder, each file whole or not at all; what is there with the same bytes is left as it is.
+
+        Where another report has its name, as one of the same second by other policies, it has a digest of itself in it.
 
         Raises:
-            ReportError: There is a file of that name with other bytes, or the folder cannot be written to.
+            ReportError: The folder cannot be written to, or somebody has put other bytes under both names.
         """
         files = self.files(formats)
-        for name, data in files.items():
-            write_once(folder / name, data)
-        return tuple(folder / name for name in files)
+        digest = hashlib.sha256(b"".join(files.values())).hexdigest()
+        if _is_free(folder, self.stem, files):
+            try:
+                return _write_all(folder, files)
+            except TakenError:  # meanwhile
+                pass
+        return _write_all(folder, self.files(formats, stem=f"{self.stem}_{digest[:12]}"))
 
-    def _rendered(self, form: str, *, linked: bool = True) -> bytes:
+    def _rendered(self, form: str, linked: str | None = None) -> bytes:
         from auditlake.reports.page import SiblingFiles
         from auditlake.reports.render import render_json, render_page  # Jinja is slow to import
 
-        form_key = form if linked else f"{form} alone"
+        form_key = form if form == "json" else f"{form} {linked}"
         if form_key not in self._cache:
             if form == "json":
                 self._cache[form_key] = render_json(self.report)
             else:
-                siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
+                siblings = SiblingFiles(f"{linked}.json", "index.html") if linked else SiblingFiles()
                 self._cache[form_key] = render_page(self.report, self._shown(), siblings)
         return self._cache[form_key]
 
@@ -206,11 +213,36 @@ def write_reports(
     return list(written.values())
 
 
+class TakenError(ReportError):
+    """There is a file of that name with other bytes."""
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    for name, data in files.items():
+        write_once(folder / name, data)
+    return tuple(folder / name for name in files)
+
+
+def _is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
+    """Whether a name is nobody's, or that of these files, of which some may be missing."""
+    there = {name for name in (f"{stem}.{form}" for form in FORMATS) if os.path.lexists(folder / name)}
+    ours = {name for name in there & set(files) if _has(folder / name, files[name])}
+    return not there or (f"{stem}.json" in ours and there & set(files) == ours) or there == ours == set(files)
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == data
+    except OSError:
+        return False
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write a new file, whole or not at all; a file of that name with the same bytes is left as it is.
 
     Raises:
-        ReportError: There is one with other bytes, or the folder cannot be written to.
+        TakenError: There is one with other bytes.
+        ReportError: The folder cannot be written to.
     """
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -228,9 +260,9 @@ def write_once(path: Path, data: bytes) -> None:
         os.link(draft, path)
         sync_folder(path.parent)
     except FileExistsError:
-        if path.read_bytes() != data:
+        if not _has(path, data):
             message = f"{path} exists with other bytes, and a report is never overwritten"
-            raise ReportError(message, hint=_NAMED_ALIKE) from None
+            raise TakenError(message, hint="name another folder with --out") from None
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -264,7 +296,8 @@ def _entry(path: Path) -> IndexEntry | None:
 
     page = path.with_suffix(".html")
     try:
-        report = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        report = json.loads(data)
         check(report)
         kinds = [finding["kind"] for finding in report["violations"]]
         return IndexEntry(
@@ -281,6 +314,7 @@ def _entry(path: Path) -> IndexEntry | None:
             json_file=file_name(path.name),
             missing=kinds.count("missing_required_type"),
             episodes=report["threshold"]["episodes"],
+            digest=hashlib.sha256(data).hexdigest()[:12],
         )
     except (OSError, ValueError, RecursionError, ReportError):
         return None
