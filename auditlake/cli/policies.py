@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.output import ask, machine, opened, plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,10 +134,8 @@ def add(path: str, file: Path, replace: bool, as_json: bool) -> None:
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
-    if not yes and sys.stdin is None:
-        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
     if not yes:
-        click.confirm(f"remove {name}? what only it keeps may then be due for deletion", abort=True)
+        ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.remove_policy(name)
     machine({"removed": name}) if as_json else click.echo(f"removed {name}")
 
