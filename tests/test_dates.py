@@ -86,7 +86,7 @@ def test_an_end_has_its_whole_day(lake: AuditLake, name: str) -> None:
 
 
 def test_a_start_has_its_whole_day(lake: AuditLake) -> None:
-    """What begins with a date has that day from its first microsecond on, also in a period, which leaves its beginning out."""
+    """What begins with a date has that day from its first microsecond on, also where a period leaves that out."""
     assert [len(lake.events(start=day, end=END).fetchall()) for day in DAYS] == [3, 3]
     assert [counted(lake, since=day, until=END) for day in DAYS] == [3, 3]
     assert counted(lake, since=START, until=END) == 2  # an instant is left out as it is
