@@ -163,7 +163,8 @@ class FindingRegister:
         seen = found.seen
 
         def check(lines: Sequence[Line]) -> None:
-            if (standing := concerning(lines, found.policy_id).acceptance(seen)) is not None:
+            standing = concerning(lines, found.policy_id).acceptance(seen)
+            if standing is not None and standing.until >= now:  # it may have stood where the finding was seen
                 raise ReportError(
                     f"finding {found.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
                 )
@@ -272,7 +273,10 @@ class FindingRegister:
     def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
         """What is found in a place and begins so: on the newest snapshot, or else on the place's own."""
         found: dict[str, Listed] = {}
-        for place in (each for each in places if each.as_of <= self._clock()):  # earlier versions took a later one
+        now = self._clock()
+        for place in places:
+            if place.as_of > now or (place.since and place.since >= place.until):
+                continue  # earlier versions took a later as_of; and what begins at an end begins before its period
             for snapshot in dict.fromkeys((None, place.snapshot)):
                 with suppress(PolicyNotFoundError, SnapshotError):  # it has gone since
                     there = _beginning(prefix, self._list(*place.policies, **place.options, snapshot=snapshot))

@@ -74,6 +74,7 @@ ENDS: dict[str, Callable[[AuditLake, Any], int]] = {
     "statistics": lambda lake, day: lake.statistics(as_of=day).total_events - 1,
     "backtest": lambda lake, day: lake.backtest("watched", since=START - US, until=day, thresholds=[1]).episodes(1),
     "period": lambda lake, day: counted(lake, since=day, until=day),
+    "named": lambda lake, day: counted(lake, period=str(day)),
     "retention": lambda lake, day: (lake.retention_plan(day).as_of == END) * 3,
     "session": _asked,
 }

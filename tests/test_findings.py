@@ -263,6 +263,17 @@ def test_a_finding_is_found_in_the_period_that_showed_it(lake: AuditLake, clock:
         assert (taken.as_of, taken.start) == (cut["as_of"], cut["since"])
 
 
+def test_what_expired_is_accepted_again(lake: AuditLake, clock: Clock) -> None:
+    """An acceptance that stood where a finding was listed, and has ended, keeps nobody from giving another one."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number, days=3)
+    with pytest.raises(ReportError, match="accepted already"):
+        accept(lake, number, days=9)
+    clock.now += 4 * DAY
+    accept(lake, number, days=9)
+    assert states(lake, "ben") == ["accepted"]
+
+
 def test_what_begins_several_ids_names_them(lake: AuditLake) -> None:
     """A beginning that is no id's alone is refused with those that it may be; so is what is no id."""
     ids = sorted(each.finding.id for each in lake.findings.list())

@@ -55,7 +55,7 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--since", type=Instant(), help="The period is (since, until], as for a report.")
 @click.option("--until", type=Instant())
 @click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d.")
-@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
+@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj

@@ -30,7 +30,7 @@ def _when(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--as-of", type=Instant(), help="Events after it do not exist; now if not given."),
         click.option("--since", type=Instant(), help="The period is (since, until]."),
         click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d."),
-        click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10."),
+        click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day."),
         click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
     )):  # fmt: skip
         command = option(command)

@@ -67,7 +67,7 @@ def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
     wanted = re.compile(rf'"id": ?"({prefix}[0-9a-f]*)"'.encode())
     for path in layout.reports.glob("compliance_*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # whoever reads it says what is wrong
-            data = path.read_bytes() if path.is_file() else b""
+            data = path.read_bytes() if _is_plain(path) else b""
             if ids := {match.decode() for match in wanted.findall(data)}:
                 said = json.loads(data)
                 ids &= {each["id"] for each in said["violations"]}
@@ -104,9 +104,14 @@ def listings(layout: Layout) -> list[list[Place]]:
     """Where was looked, newest first; what cannot be read is forgotten."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         path = _file(layout)
-        if path.is_file() and path.stat().st_size <= _LARGEST:
+        if _is_plain(path) and path.stat().st_size <= _LARGEST:
             return [[_place(each) for each in listing] for listing in json.loads(path.read_bytes())]
     return []
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file, and no link to one."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _file(layout: Layout) -> Path:

@@ -12,6 +12,7 @@
       certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
+      findings/listed.json      over which periods findings were listed last
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
