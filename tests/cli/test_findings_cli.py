@@ -62,10 +62,8 @@ def test_an_id_is_enough(run: Run) -> None:
     period = ("--since", "2026-11-24T11:59:58Z", "--until", "2026-11-24T12:00:00Z")  # which cuts it
     (found,) = json.loads(run("finding", "list", "failed_logins", *period, "--json")[1])["findings"]
     short, words = found["id"][:9], ("--reason", "a drill", "--owner", "ops")
-    assert run("finding", "accept", short, *words)[::2] == (
-        2, "Usage: auditlake finding accept [OPTIONS] FINDING\n"
-        "Try 'auditlake finding accept -h' for help.\n\nError: Missing option '--expires'.\n"
-    )  # fmt: skip
+    code, _, err = run("finding", "accept", short, *words)
+    assert (code, "Missing option '--expires'" in err) == (2, True)
     assert f"{found['id']} accepted until 2099-01-31 23:59:59Z" in run(
         "finding", "accept", short, *words, "--expires", "2099-01-31"
     )[1]  # fmt: skip
@@ -108,7 +106,7 @@ def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) 
     run("report", "failed_logins", "--as-of", "2026-11-25", "--out", "o")
     (report,) = (tmp_path / "o").glob("compliance*.json")
     assert run("reperform", str(report))[:2] == (
-        0, "identical: failed_logins as of 2026-11-25T00:00:00.000000Z on snapshot 1\n"
+        0, "identical: failed_logins as of 2026-11-25T23:59:59.999999Z on snapshot 1\n"
     )  # fmt: skip
     report.write_text(report.read_text().replace('"total_events": 7', '"total_events": 6'))
     code, out, _ = run("reperform", str(report))
