@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -245,8 +246,14 @@ def _apply(layout: Layout, change: Change, now: datetime) -> None:
             make_folders(path.parent, below=layout.root)
             write_whole(path, tile_files(tree.bundle)[path.relative_to(layout.ledger).as_posix()])
     else:
-        target = layout.root / "set-aside" / f"{now:%Y%m%dT%H%M%SZ}" / change.where
+        target = _free(layout.root / "set-aside", f"{now:%Y%m%dT%H%M%SZ}", change.where)
         make_folders(target.parent, below=layout.root)
         os.replace(path, target)
         sync_folder(target.parent)
         sync_folder(path.parent)
+
+
+def _free(folder: Path, moment: str, where: str) -> Path:
+    """Where a file is set aside: what was set aside in the same second stays."""
+    names = chain([moment], (f"{moment}-{number}" for number in count(2)))
+    return next(path for name in names if not os.path.lexists(path := folder / name / where))

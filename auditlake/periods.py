@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auditlake.errors import ReportError
-from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant
+from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant, parse_bound
 from auditlake.policies.compile import BEFORE_ALL, Question
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration, Policy
@@ -26,7 +27,7 @@ class PeriodRequest:
     last: str | None = None
     """A length back from ``until``, e.g. ``30d``."""
     period: str | None = None
-    """``2026``, ``2026-Q3`` or ``2026-10``: that calendar stretch in UTC, as far as it has passed by as_of."""
+    """``2026``, ``2026-Q3``, ``2026-10`` or a day: that calendar stretch in UTC, as far as it has passed by as_of."""
 
 
 def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
@@ -95,6 +96,9 @@ def _end(asked: Instant, as_of: datetime) -> datetime:
 
 
 def _named(text: str) -> tuple[datetime, datetime]:
+    with suppress(ValueError):
+        if not isinstance(day := parse_bound(text), datetime):
+            return as_exclusive(day), as_end(day)
     match = _NAMED.fullmatch(text)
     if match is None or not 1970 <= int(match["year"]) <= 9997:
         raise ReportError(f"period: expected e.g. 2026, 2026-Q3 or 2026-10, got {text!r}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from auditlake import AuditEvent, AuditLake, AuditLakeError
 from auditlake.errors import LakeFormatError, ReportError
 from auditlake.findings.journal import append, concerning, read
 from auditlake.findings.model import Review
+from auditlake.reports.jsonform import _journal
+from auditlake.reports.render import check
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -130,11 +134,12 @@ def test_reopening_takes_an_acceptance_back(lake: AuditLake) -> None:
     assert [type(each).__name__ for each in entries] == ["Acceptance", "Reopening", "Acceptance"]
 
 
-def test_a_missing_type_can_be_accepted(lake: AuditLake) -> None:
+def test_a_missing_type_can_be_accepted(lake: AuditLake, clock: Clock) -> None:
     """A finding without a time is covered until the acceptance ends."""
     accept(lake, found(lake, None)[0][0])
     assert states(lake, None) == ["accepted"]
-    assert states(lake, None, as_of=NOON + 31 * DAY) == ["open"]
+    clock.now += 31 * DAY
+    assert states(lake, None) == ["open"]
 
 
 def test_an_acceptance_covers_nothing_earlier(lake: AuditLake) -> None:
@@ -174,6 +179,123 @@ def test_a_review_is_told_by_later_reports(lake: AuditLake) -> None:
     }  # fmt: skip
     assert "journal" not in json.loads(lake.report("failed_logins").json())["evidence"]
     assert b"looked at ann" in lake.report("watched").html()
+
+
+def test_a_review_is_of_one_period(lake: AuditLake) -> None:
+    """A report shows the reviews of its own period and policy, and no other; all of them are listed."""
+    october, november = {"period": "2026-10"}, {"since": "2026-11-01", "until": "2026-11-23"}
+    lake.findings.review("watched", note="seen october", by="eve", **october)
+    lake.findings.review("watched", note="seen november", by="eve", **november)
+    pages = {name: lake.report("watched", **period) for name, period in
+             {"october": october, "november": november, "usual": {}}.items()}  # fmt: skip
+
+    shown = {name: [each.note for each in made.report.evidence.journal.reviews] for name, made in pages.items()}
+    assert shown == {"october": ["seen october"], "november": ["seen november"], "usual": []}
+    assert [b"seen october" in made.html() for made in pages.values()] == [True, False, False]
+    assert [b"seen november" in made.html() for made in pages.values()] == [False, True, False]
+    said = json.loads(pages["usual"].json())["evidence"]["journal"]
+    assert said.get("last_review", said.get("reviews")) in (None, [])
+
+    first, second = lake.findings.reviews("watched")
+    assert lake.findings.reviews("failed_logins") == ()
+    assert (first.policies, first.pack, second.policies) == (("watched",), None, ("watched",))
+    assert (second.since, second.until) == (
+        datetime(2026, 10, 31, 23, 59, 59, 999999, UTC), datetime(2026, 11, 23, 23, 59, 59, 999999, UTC)
+    )  # fmt: skip
+    made = lake.report("watched", **october, entries=0)
+    assert first.report == "sha256:" + hashlib.sha256(made.json()).hexdigest()
+
+
+def test_a_review_without_a_period_covers_nothing(lake: AuditLake) -> None:
+    """An entry of before reviews had a period is read and listed under its old digest, and no page shows it."""
+    lake.findings.review("watched", note="of now", by="eve")
+    said = json.loads(lake.layout.journal.read_text())
+    for name in ("since", "until", "policies", "pack"):
+        del said[name]
+    old = json.dumps({**said, "note": "of before"}, sort_keys=True, separators=(",", ":")).encode()
+    lake.layout.journal.write_bytes(old + b"\n")
+
+    (line,) = read(lake.layout)
+    assert line.digest == "sha256:" + hashlib.sha256(bytes(32) + old).hexdigest()
+    assert [(each.note, each.since) for each in lake.findings.reviews()] == [("of before", None)]
+    assert b"of before" not in lake.report("watched").html()
+    lake.layout.journal.write_bytes(json.dumps({**said, "since": said["as_of"]}).encode() + b"\n")
+    with pytest.raises(LakeFormatError, match="expected an entry"):
+        lake.findings.reviews()
+
+
+def test_the_second_form_of_a_report_has_every_review_of_its_period(lake: AuditLake) -> None:
+    """It says of each who signed which report when, as the schema has it."""
+    review, _ = lake.findings.review("watched", note="looked", by="eve", ticket="T-1")
+    said = json.loads(lake.report("watched").json())
+    journal = _journal(lake.report("watched").report.evidence.journal, 2)
+    assert journal["reviews"] == [{
+        "at": "2026-11-24T12:00:00.000000Z", "by": "eve", "note": "looked", "status": "violation",
+        "as_of": "2026-11-24T12:00:00.000000Z", "number": 1, "ticket": "T-1", "report": review.report, "pack": None,
+    }]  # fmt: skip
+    check({**said, "evidence": {**said["evidence"], "journal": journal}})
+
+
+@pytest.mark.parametrize("seen", ["listed", "kept", "accepted", "elsewhere"])
+def test_a_finding_is_found_in_the_period_that_showed_it(lake: AuditLake, clock: Clock, seen: str) -> None:
+    """An id, or its beginning, is enough where it was listed, kept or accepted, whatever cut it."""
+    cut = {"as_of": NOON - 6 * DAY, "since": NOON - 7 * DAY + timedelta(seconds=2)}
+    number = found(lake, "ben", **cut)[0][0]
+    if seen != "listed":
+        (lake.layout.journal.parent / "listed.json").unlink()
+    if seen == "kept":
+        lake.report("watched", **cut).write(lake.layout.reports)
+    if seen == "accepted":
+        accept(lake, number, **cut)
+    if seen == "elsewhere":  # it was seen in no period that began in it
+        number = found(lake, "ben")[0][0]
+        clock.now += 200 * DAY  # which is no part of the usual period any more
+        (lake.layout.journal.parent / "listed.json").unlink()
+
+    shown, entries = lake.findings.show(number[:12])
+    assert (shown.finding.id, len(entries)) == (number, seen == "accepted")
+    if seen == "accepted":
+        assert lake.findings.reopen(number[:12], reason="no").finding_id == number
+    taken = lake.findings.accept(number[:12], reason="known", owner="ops", expires="2028-01-31")
+    assert taken.finding_id == number
+    assert taken.until == datetime(2028, 1, 31, 23, 59, 59, 999999, UTC)
+    if seen in ("listed", "kept"):
+        assert (taken.as_of, taken.start) == (cut["as_of"], cut["since"])
+
+
+def test_what_expired_is_accepted_again(lake: AuditLake, clock: Clock) -> None:
+    """An acceptance that stood where a finding was listed, and has ended, keeps nobody from giving another one."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number, days=3)
+    with pytest.raises(ReportError, match="accepted already"):
+        accept(lake, number, days=9)
+    clock.now += 4 * DAY
+    accept(lake, number, days=9)
+    assert states(lake, "ben") == ["accepted"]
+
+
+def test_what_begins_several_ids_names_them(lake: AuditLake) -> None:
+    """A beginning that is no id's alone is refused with those that it may be; so is what is no id."""
+    ids = sorted(each.finding.id for each in lake.findings.list())
+    first = next(each[0] for each, other in pairwise(ids) if each[0] == other[0])
+    with pytest.raises(ReportError) as refused:
+        lake.findings.show(first)
+    assert all(each in str(refused.value) for each in ids if each.startswith(first))
+    for nothing in ("", "no id", "0" * 16):
+        with pytest.raises(ReportError, match=r"no policy finds|expected a finding's id"):
+            lake.findings.accept(nothing, reason="r", owner="o", expires=NOON + DAY)
+    with pytest.raises(ReportError, match="one end"):
+        lake.findings.accept(ids[0], reason="r", owner="o")
+
+
+def test_where_was_looked_is_remembered_without_an_id(lake: AuditLake) -> None:
+    """What a lake remembers of a listing names no finding and nobody; if damaged, it is none."""
+    ids = [each.finding.id for each in lake.findings.list()]
+    file = lake.layout.journal.with_name("listed.json")
+    assert not any(each in file.read_text() for each in [*ids, "ann"])
+    for damaged in (b"[[{}]]", b"{", b"[7]"):
+        file.write_bytes(damaged)
+        assert lake.findings.show(ids[0])[0].finding.id == ids[0]
 
 
 def test_reports_before_and_after_a_decision_have_names_of_their_own(lake: AuditLake, tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ class Watch:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.is_evaluating = False
-        """Whether it is this process that evaluates the lake."""
+        """Whether it is this process that evaluates the lake; not before its first round is done."""
+        self.is_waiting = False
+        """Whether it is another process that does, as far as this one has seen."""
 
     def start(self) -> None:
         """Begin, if it has not: also in a child of the process that began, which has no threads yet. Cheap."""
@@ -170,6 +172,7 @@ class Watch:
             is_last = self._stopping.is_set()
             try:
                 with elected(self._layout) as is_elected:
+                    self.is_waiting = not is_elected
                     if is_elected:
                         self._evaluate()
                         return

@@ -30,7 +30,7 @@ class Instant(click.ParamType[date]):
         """Read it, or tell what was expected."""
         from auditlake.events.times import parse_bound
 
-        if not isinstance(value, str):
+        if isinstance(value, date):
             return value
         try:
             return parse_bound(value)

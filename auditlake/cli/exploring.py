@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,7 +55,7 @@ def _words(_context: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--since", type=Instant(), help="The period is (since, until], as for a report.")
 @click.option("--until", type=Instant())
 @click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d.")
-@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
+@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
@@ -84,12 +85,13 @@ def backtest(path: str, /, name: str, as_json: bool, as_of: date | None, **optio
 @click.command()
 @click.argument("program", type=click.Choice(_PROGRAMS), required=False)
 @click.option("--snapshot", type=click.IntRange(min=0), help="Which version; the newest if not given.")
+@click.option("--verbose", is_flag=True, help="Print every piece.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def connect(path: str, program: str | None, snapshot: int | None, as_json: bool) -> None:
-    """Print how other programs open a snapshot: DuckDB's command line, Polars, Spark, a view for any DuckDB.
+def connect(path: str, program: str | None, snapshot: int | None, verbose: bool, as_json: bool) -> None:
+    """Say how other programs open a snapshot: DuckDB's command line, Polars, Spark, a view for any DuckDB.
 
-    With a PROGRAM, only what it runs: `auditlake connect view > events.sql`.
+    With a PROGRAM, print what it runs, and nothing else: `auditlake connect view > events.sql`.
     """
     found = opened(path).connect(snapshot=snapshot)
     texts = {name: getattr(found, name) for name in _PROGRAMS}
@@ -97,13 +99,31 @@ def connect(path: str, program: str | None, snapshot: int | None, as_json: bool)
         chosen = texts if program is None else {program: texts[program]}
         machine({"snapshot": found.snapshot, "unflushed": found.unflushed, **chosen})
     elif program is None:
-        _show_all(found)
+        _show_all(found) if verbose else _show_ways(path, found)
     elif texts[program] is None:
         raise click.UsageError(f"{_gone(found)}; auditlake connect view and polars give it")
     else:
         click.echo(texts[program], nl=False)
     if found.unflushed and not as_json:
         click.echo("what was logged since is in no snapshot yet; auditlake flush brings it in", err=True)
+
+
+def _show_ways(path: str, found: Recipes) -> None:
+    """A line for each program."""
+    from auditlake.reports.words import count
+
+    files = count(found.view.count(".parquet'"), "file")
+    click.echo(f"snapshot {found.snapshot}, {files}; what each program runs:\n")
+    lake = f"auditlake --lake {shlex.quote(path)} connect"
+    at = f"--snapshot {found.snapshot}"
+    for program, said in (
+        ("DuckDB's command line", f"{lake} view {at} > events.sql && duckdb -init events.sql"),
+        ("Polars, in Python", f"{lake} polars {at}"),
+        ("Spark, in Python", _gone(found) if found.spark is None else f"{lake} spark {at}"),
+        ("a view for any DuckDB", f"{lake} view {at}"),
+    ):
+        click.echo(f"{program:24}{said}")
+    click.echo("\n--verbose prints them all")
 
 
 def _show_all(found: Recipes) -> None:

@@ -31,7 +31,7 @@ def _when(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--as-of", type=Instant(), help="Events after it do not exist; now if not given."),
         click.option("--since", type=Instant(), help="The period is (since, until]."),
         click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d."),
-        click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10."),
+        click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day."),
         click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
     )):  # fmt: skip
         command = option(command)
@@ -42,8 +42,8 @@ def _when(command: Callable[..., Any]) -> Callable[..., Any]:
 def finding() -> None:
     """What the policies find, and who answers for it.
 
-    An id is the same in every run over the same period: what had begun before the period has another id in another one.
-    So give show and accept the --as-of and the period that list told (its end is --period-until to accept).
+    An id is the same in every run over the same period. Show, accept and reopen find it in the period that it was
+    listed in, and take as much of its beginning as no other id has; with --as-of or a period they look there alone.
     """
 
 
@@ -105,14 +105,17 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
 @click.argument("finding_id", metavar="FINDING")
 @click.option("--reason", required=True, help="Why.")
 @click.option("--owner", required=True, help="Who answers for it.")
-@click.option("--until", type=Instant(), required=True, help="When it is to be looked at again.")
+@click.option("--expires", type=Instant(), help="When it is to be looked at again: a date with all of it.  [required]")
+@click.option("--until", type=Instant(), hidden=True)  # what --expires was called before
 @click.option("--ticket", help="Where more is said.")
 @click.option("--by", help=_BY)
 @_when
-@click.option("--period-until", type=Instant(), help="The end of the period; as-of if not given.")
+@click.option("--period-until", type=Instant(), help="The end of the period; as-of if only its beginning is given.")
 @click.pass_obj
 def accept(path: str, /, finding_id: str, **options: Any) -> None:
-    """Answer for a finding and for later ones like it, until an instant: they do not count for the verdict."""
+    """Answer for a finding and for later ones like it until it expires: they do not count for the verdict."""
+    if (options["expires"] is None) == (options["until"] is None):
+        raise click.UsageError("Missing option '--expires'.")
     click.echo(plain(_sentence(opened(path).findings.accept(finding_id, **options))))
 
 

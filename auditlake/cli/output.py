@@ -41,6 +41,23 @@ def plain(text: str) -> str:
     return visible(text)
 
 
+def ask(question: str) -> None:
+    """Go on only if somebody says yes; else nothing was done, which the exit code says too."""
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        agreed = False  # nobody was there to answer
+    if not agreed:
+        if not sys.stdin.isatty():  # where nobody ends the line of the question
+            click.echo(err=True)
+        click.echo("nothing was done", err=True)
+        raise click.exceptions.Exit(1)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
     """Print a table, the most telling columns first: on a terminal, those that do not fit in go below each row.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.output import ask, machine, opened, plain, table
 from auditlake.cli.reporting import tell_faults
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     if not as_json:
         _show_effect(effect)
     if effect.takes and not yes:
-        _ask(f"add {effect.policy_id}? the next retention apply then takes what is due")
+        ask(f"add {effect.policy_id}? the next retention apply then takes what is due")
     found = lake.add_policy(file, replace=replace)
     failing = [each for each in lake.check_policies(found.id) if not each.passed]
     if as_json:
@@ -157,22 +156,9 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     """Take a policy out of the lake; what only it kept may then be due for deletion."""
     lake = opened(path)
     if not yes:
-        _ask(f"remove {name}? what only it keeps may then be due for deletion")
+        ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.remove_policy(name)
     machine({"removed": name}) if as_json else click.echo(f"removed {name}")
-
-
-def _ask(question: str) -> None:
-    """Go on only if somebody says yes."""
-    if sys.stdin is None:
-        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        agreed = False
-    if not agreed:
-        click.echo("nothing was done", err=True)
-        raise click.exceptions.Exit(1)
 
 
 _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}

@@ -49,7 +49,7 @@ class Folder(click.Path):
 @click.option("--since", type=Instant(), help="The period is (since, until].")
 @click.option("--until", type=Instant())
 @click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d.")
-@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3 or 2026-10.")
+@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day.")
 @click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
 @click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
 @click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.output import cell, machine, opened, plain, table
+from auditlake.cli.output import ask, cell, machine, opened, plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def release(path: str, name: str, reason: str, yes: bool, operator: str | None, 
     """End a hold; it stays on record, and what it kept may be due for deletion."""
     lake = opened(path)
     if not yes:
-        click.confirm(f"release {name}? what only it keeps may then be due for deletion", abort=True)
+        ask(f"release {name}? what only it keeps may then be due for deletion")
     ended = lake.release_hold(name, reason=reason, operator=operator)
     machine(hold_dict(ended)) if as_json else click.echo(f"released: {ended.id}")
 
@@ -151,7 +151,7 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
         if dry_run:
             return
         digest = digest or seen.digest  # what is confirmed is what is done
-        click.confirm(f"delete {seen.due:,} events, pseudonymise {seen.pseudonymise:,}?", abort=True)
+        ask(f"delete {seen.due:,} events, pseudonymise {seen.pseudonymise:,}?")
     done = lake.retention_apply(plan=digest, **options)
     if as_json:
         machine({
@@ -182,7 +182,7 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
     """Replace a person's name, addresses and sessions by pseudonyms; the events stay, and holds win."""
     lake = opened(path)
     if not yes:
-        click.confirm(f"replace the personal data of {plain(user_id)}? it cannot be brought back", abort=True)
+        ask(f"replace the personal data of {plain(user_id)}? it cannot be brought back")
     done = lake.erase(user_id, **options)
     if as_json:
         machine({

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from auditlake.cli.desk_doctor import examine_sandbox
-from auditlake.cli.output import machine, opened, plain
+from auditlake.cli.output import ask, machine, opened, plain
 from auditlake.cli.proof import EXIT_WRONG
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from auditlake.doctor import Diagnosis
 
+_SHOWN = 20
 _WAIT_SECONDS = 60.0
 
 
@@ -41,9 +43,10 @@ def backup(path: str, destination: Path, without_key: bool, as_json: bool) -> No
 @click.option(
     "--sandbox", is_flag=True, help="Only: which layers of the sandbox for auditors' SQL hold here; 1 if none."
 )
+@click.option("--verbose", is_flag=True, help="Also what is no problem, and every line of a long list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def doctor(path: str, repair: bool, yes: bool, sandbox: bool, as_json: bool) -> None:
+def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool, as_json: bool) -> None:
     """Say what is wrong with a lake, also with one that cannot be opened; exit with 4 if anything is."""
     if sandbox:
         if not examine_sandbox(as_json=as_json):
@@ -56,37 +59,48 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, as_json: bool) -> 
     layout = Layout(Path(path).expanduser().absolute())
     found = room.examine(layout, now=system_clock())
     if not as_json:
-        _show(found, repair=repair)
+        _show(found, repair=repair, verbose=verbose)
     if repair and found.changes:
-        if not yes and sys.stdin is None:
-            raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
         if not yes:
-            click.confirm("make these changes?", abort=True, err=as_json)
+            ask("make these changes?")
         done = found.changes
         room.repair(layout, done, now=system_clock(), wait_seconds=_WAIT_SECONDS)
         found = room.examine(layout, now=system_clock())
         if not as_json:
             click.echo(f"{len(done)} changes were made; afterwards:")
-            _show(found, repair=False)
+            _show(found, repair=False, verbose=verbose)
     if as_json:
         machine(asdict(found))
     if found.problems:
         raise click.exceptions.Exit(EXIT_WRONG)
 
 
-def _show(found: Diagnosis, *, repair: bool) -> None:
-    for notice in found.notices:
-        click.echo(f"note: {plain(str(notice))}")
-    for problem in found.problems:
-        click.echo(f"WRONG: {plain(str(problem))}")
-    for change in found.changes:
-        click.echo(f"{'to do' if repair else 'can be repaired'}: {plain(str(change))}")
+def _show(found: Diagnosis, *, repair: bool, verbose: bool) -> None:
+    """The verdict first, then what is wrong, then what is to be done; what is no problem only if asked for."""
+    from auditlake.reports.words import count
+
     if not found.problems:
         click.echo("nothing is wrong that can be seen without reading every row: auditlake verify does that")
-    elif not found.changes:
-        click.echo("nothing of it can be repaired here: restore what is named from a backup")
-    elif not repair:
-        click.echo("auditlake doctor --repair makes these changes")
+    else:
+        things = count(len(found.problems), "thing")
+        done = "restore what is named from a backup: nothing of it can be repaired here"
+        if found.changes:
+            done = "the changes are listed below" if repair else "auditlake doctor --repair makes the changes below"
+        click.echo(f"{things} {'is' if len(found.problems) == 1 else 'are'} wrong; {done}")
+    _list("WRONG", found.problems, verbose=verbose)
+    # What is to be agreed to is listed whole.
+    _list("to do" if repair else "can be repaired", found.changes, verbose=verbose or repair)
+    if verbose:
+        _list("note", found.notices, verbose=True)
+    elif found.notices:
+        click.echo(f"{count(len(found.notices), 'note')} on what is no problem: --verbose")
+
+
+def _list(word: str, said: Sequence[object], *, verbose: bool) -> None:
+    for each in said if verbose else said[:_SHOWN]:
+        click.echo(f"{word}: {plain(str(each))}")
+    if not verbose and len(said) > _SHOWN:
+        click.echo(f"{word}: and {len(said) - _SHOWN:,} more; --verbose lists all")
 
 
 COMMANDS = (backup, doctor)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from auditlake.cli.output import opened, plain
+from auditlake.errors import AuditLakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from auditlake.alerts.model import Alert
+    from auditlake.lake import AuditLake
     from auditlake.policies.model import Duration
 
 
@@ -41,8 +47,11 @@ class Lateness(click.ParamType["Duration"]):
 @click.option("--once", is_flag=True, help="Evaluate what was logged until now, and end.")
 @click.option("--lateness", type=Lateness(), metavar="LENGTH",
               help="What comes later than this is judged once it is flushed; lake.toml says, or 10m.")  # fmt: skip
+@click.option("--verbose", is_flag=True, help="Also say which policies are evaluated, and where alerts go.")
 @click.pass_obj
-def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None) -> None:
+def watch(
+    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool
+) -> None:
     """Evaluate the policies as events are logged, and print a line for each alert and its resolution.
 
     One process at a time evaluates a lake: while another one does, this one waits for it to end.
@@ -61,6 +70,8 @@ def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, latenes
         raise click.BadParameter(str(error).removeprefix("webhook: "), param_hint="--webhook") from error
     sinks += [JsonlSink(Path(jsonl).absolute())] if jsonl else []
     late = lateness.microseconds if lateness else None
+    if verbose:
+        _show_rest(lake, [webhook or lake.config.alerts.webhook, jsonl or lake.config.alerts.jsonl])
     if once:
         evaluate_once(lake.layout, lake.config, system_clock, sinks, lateness=late)
         return
@@ -68,12 +79,27 @@ def watch(path: str, webhook: str | None, jsonl: str | None, once: bool, latenes
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     watching = start_watching(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
-    told = None
+    told = ""
     while not ended.wait(_LOOK_SECONDS):
-        if told != watching.is_evaluating:
-            told = watching.is_evaluating
-            click.echo("evaluating" if told else "another process evaluates this lake; waiting for it to end", err=True)
+        # At first it does neither: the engine is slow to import, and what was logged before is evaluated first.
+        if watching.is_evaluating and told != (said := "evaluating; alerts are printed here until Ctrl-C"):
+            click.echo(told := said, err=True)
+        if watching.is_waiting and told != (said := "another process evaluates this lake; waiting for it to end"):
+            click.echo(told := said, err=True)
     watching.stop(wait_seconds=_END_SECONDS)
+
+
+def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
+    """What is evaluated, and where alerts go too: of a URL the host alone, since what follows may be a secret."""
+    with suppress(AuditLakeError):  # said as what goes wrong
+        for each in (policy for policy in lake.policies() if policy.alert_threshold):
+            by = f" by {', '.join(each.group_by)}" if each.group_by else ""
+            click.echo(plain(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}"), err=True)
+    for place in filter(None, places):
+        parts = urlsplit(str(place))
+        click.echo(
+            plain(f"alerts go to {f'{parts.scheme}://{parts.hostname}' if parts.hostname else place} too"), err=True
+        )
 
 
 def _show_troubles() -> None:

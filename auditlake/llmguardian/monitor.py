@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from auditlake.clock import Clock, system_clock
 from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
-from auditlake.events.times import Instant, given, utc
+from auditlake.events.times import Instant, given, given_end, utc
 from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
 from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
 
@@ -152,7 +152,7 @@ class AuditMonitor:
                 "resources": resource, "statuses": status, "sessions": session_id, "addresses": ip_address,
             }  # fmt: skip
             values: dict[str, Any] = {name: None if each is None else [each] for name, each in filters.items()}
-            values |= {"start": given(start_time), "end": given(end_time), "limit": limit, "offset": offset}
+            values |= {"start": given(start_time), "end": given_end(end_time), "limit": limit, "offset": offset}
             rows = self.lake.sql(statement("queries/monitor.sql", "monitored").text, values)
             return [_shown(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
         except AuditLakeError as error:

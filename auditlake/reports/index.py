@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,8 @@ class IndexEntry:
     """Required types without an event."""
     episodes: int
     """Episodes at or above the threshold."""
+    digest: str = ""
+    """The first digits of its JSON's SHA-256: what tells reports apart whose list says the same of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
 
 
 def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
+    alike = Counter(map(_said, entries))
     statuses = [entry.status for entry in entries]
     bad, lost, none, good = (statuses.count(status) for status in ("violation", "error", "no_data", "compliant"))
     parts = (
@@ -137,15 +141,20 @@ def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
         as_of=moment(entries[0].as_of),
         snapshot=f"{entries[0].snapshot}",
         words=f"{count(len(entries), 'report')}: {', '.join(parts)}",
-        rows=tuple(_index_row(entry) for entry in entries),
+        rows=tuple(_index_row(entry, apart=alike[_said(entry)] > 1) for entry in entries),
     )
 
 
-def _index_row(entry: IndexEntry) -> IndexRow:
+def _said(entry: IndexEntry) -> tuple[object, ...]:
+    """What a run's reports are told apart by."""
+    return entry.policy_id, entry.since, entry.until
+
+
+def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
     rest = entry.findings - entry.episodes - entry.missing
     kinds = [(entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap")]
     return IndexRow(
-        policy_id=visible(entry.policy_id),
+        policy_id=visible(entry.policy_id) + (f", {entry.digest}" if apart else ""),
         policy_name=shown(entry.policy_name),
         status=entry.status,
         word=VERDICTS[entry.status],

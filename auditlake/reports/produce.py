@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -43,7 +44,6 @@ FORMATS = ("json", "html")
 _LARGE = 1 << 20
 _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
 _KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
-_NAMED_ALIKE = "its name has the policy, as_of, the snapshot and the period: name another folder with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,18 @@ class ComplianceReport(Shown):
 
     def html(self) -> bytes:
         """The page: one self-contained file."""
-        return self._rendered("html")
+        return self._rendered("html", self.stem)
 
-    def files(self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION) -> dict[str, bytes]:
-        """What :meth:`write` writes, by file name."""
+    def files(
+        self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None
+    ) -> dict[str, bytes]:
+        """What :meth:`write` writes, by file name; under the usual name if no other one is given."""
+        name = stem or self.stem
         ways: dict[str, Callable[[], bytes]] = {
-            "json": lambda: self.json(form), "html": lambda: self._rendered("html", linked="json" in formats),
-        }  # fmt: skip
-        made = {f"{self.stem}.{each}": ways[each]() for each in formats}
+            "json": lambda: self.json(form),
+            "html": lambda: self._rendered("html", name if "json" in formats else None),
+        }
+        made = {f"{name}.{each}": ways[each]() for each in formats}
         if form > 1 and "json" in formats and (whole := self.whole) is not None:
             made[whole.file] = whole.data
         return made
@@ -154,31 +158,38 @@ class ComplianceReport(Shown):
     def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all; all findings as Parquet too, where there are many.
 
+        What is there with the same bytes is left as it is. Where another report has its name, as one of the same second
+        by other policies, it has a digest of itself in it.
+
         Args:
             folder: Where to.
             formats: ``json``, ``html`` or both.
             form: The version of the JSON's form.
 
         Raises:
-            ReportError: There is a file of that name with other bytes, or the folder cannot be written to.
+            ReportError: The folder cannot be written to, or somebody has put other bytes under both names.
         """
         files = self.files(formats, form)
-        for name, data in files.items():
-            write_once(folder / name, data)
-        return tuple(folder / name for name in files)
+        digest = hashlib.sha256(b"".join(files.values())).hexdigest()
+        if _is_free(folder, self.stem, files):
+            try:
+                return _write_all(folder, files)
+            except TakenError:  # meanwhile
+                pass
+        return _write_all(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}"))
 
-    def _rendered(self, form: str, *, linked: bool = True) -> bytes:
+    def _rendered(self, form: str, linked: str | None = None) -> bytes:
         from auditlake.reports.page import SiblingFiles
         from auditlake.reports.render import render_json, render_page  # Jinja is slow to import
 
-        form_key = form if linked else f"{form} alone"
+        form_key = form if form == "json" else f"{form} {linked}"
         if form_key not in self._cache:
             if form == "json":
                 self._cache[form_key] = render_json(self.report, self.whole.said if self.whole else None)
             elif form == "json 1":
                 self._cache[form_key] = render_json(self.report, form=1)
             else:
-                siblings = SiblingFiles(f"{self.stem}.json", "index.html") if linked else SiblingFiles()
+                siblings = SiblingFiles(f"{linked}.json", "index.html") if linked else SiblingFiles()
                 self._cache[form_key] = render_page(self.report, self._shown(), siblings)
         rendered: bytes = self._cache[form_key]
         return rendered
@@ -263,11 +274,37 @@ def write_reports(
     return list(written.values())
 
 
+class TakenError(ReportError):
+    """There is a file of that name with other bytes."""
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    for name, data in files.items():
+        write_once(folder / name, data)
+    return tuple(folder / name for name in files)
+
+
+def _is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
+    """Whether a name is nobody's, or that of these files, of which some may be missing."""
+    named = {name for name in files if name.startswith(f"{stem}.")}  # a list of all findings has a name of its own
+    there = {name for name in (f"{stem}.{form}" for form in FORMATS) if os.path.lexists(folder / name)}
+    ours = {name for name in there & named if _has(folder / name, files[name])}
+    return not there or (f"{stem}.json" in ours and there & named == ours) or there == ours == named
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == data
+    except OSError:
+        return False
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write a new file, whole or not at all; a file of that name with the same bytes is left as it is.
 
     Raises:
-        ReportError: There is one with other bytes, or the folder cannot be written to.
+        TakenError: There is one with other bytes.
+        ReportError: The folder cannot be written to.
     """
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -285,9 +322,9 @@ def write_once(path: Path, data: bytes) -> None:
         os.link(draft, path)
         sync_folder(path.parent)
     except FileExistsError:
-        if path.read_bytes() != data:
+        if not _has(path, data):
             message = f"{path} exists with other bytes, and a report is never overwritten"
-            raise ReportError(message, hint=_NAMED_ALIKE) from None
+            raise TakenError(message, hint="name another folder with --out") from None
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
@@ -324,7 +361,7 @@ def _entry(path: Path) -> IndexEntry | None:
 
     page = path.with_suffix(".html")
     try:
-        report, kinds = _without_findings(path)
+        report, kinds, digest = _without_findings(path)
         threshold = report["threshold"]
         return IndexEntry(
             policy_id=report["policy_id"],
@@ -340,27 +377,30 @@ def _entry(path: Path) -> IndexEntry | None:
             json_file=file_name(path.name),
             missing=kinds["missing_required_type"],
             episodes=threshold["episodes"] if threshold else kinds["threshold_exceeded"],
+            digest=digest[:12],
         )
     except (OSError, ValueError, RecursionError, ReportError):
         return None
 
 
-def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str]]:
-    """A report's JSON, and how many findings of each kind it has; a large one without its list of them."""
+def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
+    """A report's JSON, how many findings of each kind it has, and a SHA-256; of a large one all without the list."""
     from auditlake.reports.render import check
 
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size < _LARGE:
-            report = json.load(file)
+            whole = file.read()
+            report = json.loads(whole)
             check(report)
             kinds = Counter(finding["kind"] for finding in report["violations"])
-            return report, Counter(report.get("findings_by_kind", kinds))
+            return report, Counter(report.get("findings_by_kind", kinds)), hashlib.sha256(whole).hexdigest()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             start, end = data.find(_LIST), data.rfind(_AFTER_LIST)
             if not 0 <= start < end:
                 raise ValueError("its keys are not where ours are")
-            report = json.loads(b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:]))
+            rest = b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:])
+            report, digest = json.loads(rest), hashlib.sha256(rest).hexdigest()
             check(report)
             if report["report_version"] > 1:
-                return report, Counter(report["findings_by_kind"])
-            return report, Counter(match[1].decode() for match in _KIND.finditer(data, start, end))
+                return report, Counter(report["findings_by_kind"]), digest
+            return report, Counter(match[1].decode() for match in _KIND.finditer(data, start, end)), digest

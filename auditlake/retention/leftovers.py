@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +22,9 @@ from auditlake.policies.compile import earlier, length_of
 from auditlake.policies.model import Duration
 from auditlake.retention.judge import Judge, longest_of_all
 from auditlake.store.history import commit_metadata
-from auditlake.store.layout import Layout
+from auditlake.store.layout import REPORT_FILE, Layout
 
 _QUARANTINE = re.compile(r"records-[0-9a-f]{64}\.jsonl\Z")
-_REPORT = re.compile(r"compliance_[a-z0-9_-]+_(?P<as_of>\d{8}T\d{6}Z)_v\d+\.(json|html)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def quarantine_files(layout: Layout) -> list[Path]:
 
 def report_files(layout: Layout) -> list[Path]:
     """Every report in the lake's own folder."""
-    return sorted(path for path in layout.reports.glob("compliance_*") if _REPORT.match(path.name))
+    return sorted(path for path in layout.reports.glob("compliance_*") if REPORT_FILE.match(path.name))
 
 
 def due_leftovers(layout: Layout, judge: Judge, newest: int) -> Iterator[Leftover]:
@@ -98,6 +97,6 @@ def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Dura
         lengths = [judge.length(name) for name in said["events_by_type"]]
         until = parse_instant(said["period"]["until"])
         return until, None if None in lengths else max(lengths, key=length_of)
-    match = _REPORT.match(path.name)
+    match = REPORT_FILE.match(path.name)
     assert match is not None
-    return datetime.strptime(match["as_of"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), longest
+    return datetime.fromisoformat(match["as_of"]), longest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from auditlake.retention.apply import Applied
     from auditlake.retention.erase import Erased
     from auditlake.retention.plan import RetentionPlan
-    from auditlake.store.table import IngestOptions
 
 
 class RetentionVerbs:
@@ -33,7 +32,7 @@ class RetentionVerbs:
     if TYPE_CHECKING:
 
         def flush(self) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
-        def _options(self) -> IngestOptions: ...
+        def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Any: ...
 
     def holds(self) -> tuple[Hold, ...]:
         """Every legal hold of the lake by id; those that have ended are on record too.
@@ -96,14 +95,12 @@ class RetentionVerbs:
     def _counted(self, hold: Hold) -> Hold:
         """A hold that has begun, with how many events it matches: what hinders counting does not hinder the hold."""
         from auditlake.policies.compile import fill_holds
-        from auditlake.reading import engine
         from auditlake.retention.keeping import binding
         from auditlake.sqlfiles import statement
 
-        part = statement("retention/held.sql", "matched")
-        with suppress(AuditLakeError), engine(self.layout, self._options(), self._clock(), None) as (connection, _):
-            step = fill_holds(part, binding(self.layout, [hold]), {})
-            ((matches,),) = connection.execute(step.sql, step.parameters).fetchall()
+        with suppress(AuditLakeError):
+            step = fill_holds(statement("retention/held.sql", "matched"), binding(self.layout, [hold]), {})
+            ((matches,),) = self._rows(step.sql, step.parameters, None).fetchall()
             return replace(hold, matches=matches)
         return hold
 

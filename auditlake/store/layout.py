@@ -12,6 +12,7 @@
       certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
+      findings/listed.json      over which periods findings were listed last
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
@@ -205,6 +206,19 @@ def report_stem(
     It names the period only where that is not the policy's usual one, and the last entry of the journal of findings
     that concerns the policy only where there is one.
     """
-    stem = f"compliance_{policy_id}_{as_of:%Y%m%dT%H%M%SZ}_v{snapshot}"
-    stem += "".join(f"_{instant:%Y%m%dT%H%M%SZ}" for instant in period or ())
+    stem = f"compliance_{policy_id}_{_compact(as_of)}_v{snapshot}"
+    stem += "".join(f"_{_compact(instant)}" for instant in period or ())
     return f"{stem}_j{entries}" if entries else stem
+
+
+REPORT_FILE = re.compile(
+    r"compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
+    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+)
+"""The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
+
+
+def _compact(instant: datetime) -> str:
+    """An instant in a name: with its microseconds, but for those of a whole second and of the last one of a day."""
+    fraction = "" if instant.microsecond in (0, 999_999) else f".{instant.microsecond:06d}"
+    return f"{instant:%Y%m%dT%H%M%S}{fraction}Z"

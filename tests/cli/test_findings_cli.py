@@ -57,6 +57,38 @@ def test_a_finding_is_accepted_and_opened_again(run: Run) -> None:
     assert [each["kind"] for each in entries] == ["accept", "reopen"]
 
 
+def test_an_id_is_enough(run: Run) -> None:
+    """Listed over any period, a finding is shown, accepted and opened again by the beginning of its id alone."""
+    period = ("--since", "2026-11-24T11:59:58Z", "--until", "2026-11-24T12:00:00Z")  # which cuts it
+    (found,) = json.loads(run("finding", "list", "failed_logins", *period, "--json")[1])["findings"]
+    short, words = found["id"][:9], ("--reason", "a drill", "--owner", "ops")
+    code, _, err = run("finding", "accept", short, *words)
+    assert (code, "Missing option '--expires'" in err) == (2, True)
+    assert f"{found['id']} accepted until 2099-01-31 23:59:59Z" in run(
+        "finding", "accept", short, *words, "--expires", "2099-01-31"
+    )[1]  # fmt: skip
+    assert "a drill" in run("finding", "show", short)[1]
+    assert "opened again" in run("finding", "reopen", short, "--reason", "over")[1]
+    assert "--until" not in run("finding", "accept", "--help")[1].replace("--period-until", "")
+
+
+def test_reviews_are_listed(run: Run) -> None:
+    """`review list` has every review with its period, whichever way it was given, and -h shows both commands."""
+    assert "period (2026-09-30T23:59:59.999999Z, 2026-10-31T23:59:59.999999Z], reviewed by eve: fine" in run(
+        "review", "--note", "fine", "--by", "eve", "failed_logins", "--period", "2026-10"
+    )[1]  # fmt: skip
+    assert run("review", "sign", "data_access_tracking", "--note", "and this", "--until", "2026-11-20")[0] == 0
+    listed = json.loads(run("review", "list", "--json")[1])["reviews"]
+    first = listed[0]
+    assert (first["policies"], first["since"], first["until"][:10], first["pack"]) == (
+        ["failed_logins"], "2026-09-30T23:59:59.999999Z", "2026-10-31", None
+    )  # fmt: skip
+    assert [each["note"] for each in listed] == ["fine", "and this"]
+    assert "fine" in run("review", "list", "failed_logins")[1]
+    assert "and this" not in run("review", "list", "failed_logins")[1]
+    assert all(word in run("review", "-h")[1] for word in ("list", "sign"))
+
+
 def test_a_finding_of_an_earlier_period_is_accepted(run: Run) -> None:
     """What list says of a period is what the other commands take; an acceptance has an end of its own beside it."""
     since, until = ("--since", "2026-11-01"), "2026-11-24T12:00:00Z"
@@ -74,7 +106,7 @@ def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) 
     run("report", "failed_logins", "--as-of", "2026-11-25", "--out", "o")
     (report,) = (tmp_path / "o").glob("compliance*.json")
     assert run("reperform", str(report))[:2] == (
-        0, "identical: failed_logins as of 2026-11-25T00:00:00.000000Z on snapshot 1\n"
+        0, "identical: failed_logins as of 2026-11-25T23:59:59.999999Z on snapshot 1\n"
     )  # fmt: skip
     report.write_text(report.read_text().replace('"total_events": 7', '"total_events": 6'))
     code, out, _ = run("reperform", str(report))

@@ -14,7 +14,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
-from auditlake.alerts.watch import elected
+from auditlake.alerts.watch import Watch, elected
 from auditlake.clock import system_clock
 from tests.cli.conftest import Run
 
@@ -65,6 +65,30 @@ def test_once(run: Run, lake: AuditLake, tmp_path: Path) -> None:
     assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 3
 
 
+def test_what_it_evaluates(run: Run, lake: AuditLake) -> None:
+    """--verbose says which policies and where alerts go too, of a URL no secret, and only then."""
+    words = ("watch", "--once", "--webhook", "http://127.0.0.1:9/secret", "--jsonl", "alerts.jsonl")
+    with elected(lake.layout):  # so that nothing is posted
+        told, quiet = run(*words, "--verbose").err, run(*words).err
+    assert told.splitlines()[:3] == [
+        "policy watched: 3 in 1h by user_id", "alerts go to http://127.0.0.1 too", "alerts go to alerts.jsonl too"
+    ]  # fmt: skip
+    assert "alerts go to" not in quiet
+
+
+def test_nobody_evaluates_before_the_first_round(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its first round is done, a process neither evaluates nor waits; it waits where another one evaluates."""
+    watch = Watch(lake.layout, lake.config, system_clock, [])
+    seen: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(watch, "_evaluate", lambda: seen.append((watch.is_evaluating, watch.is_waiting)))
+    watch._stopping.set()
+    watch._run()
+    assert seen == [(False, False)]
+    with elected(lake.layout):
+        watch._run()
+    assert (seen, watch.is_evaluating, watch.is_waiting) == ([(False, False)], False, True)
+
+
 def test_lateness(run: Run, lake: AuditLake) -> None:
     """With a longer lateness the same events are in time."""
     done = run("watch", "--once", "--lateness", "200m")
@@ -106,13 +130,15 @@ def test_no_lake(run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_until_it_is_told_to_end(lake: AuditLake, number: signal.Signals) -> None:
-    """It prints alerts as they come, until Ctrl-C or a terminate, which is no failure."""
+    """It says that it evaluates, and nothing of another process that is not there; alerts come until it is to end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "auditlake", "--lake", str(lake.layout.root), "watch"], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None
     first = process.stdout.readline()
+    assert process.stderr is not None
+    told = process.stderr.readline()
     with lake.trail(flush_seconds=None) as trail:
         for _ in range(3):
             trail.log(AuditEvent("login", system_clock(), user_id="ben"))
@@ -120,6 +146,7 @@ def test_until_it_is_told_to_end(lake: AuditLake, number: signal.Signals) -> Non
     process.send_signal(number)
     rest, err = process.communicate(timeout=60)
 
+    assert told == "evaluating; alerts are printed here until Ctrl-C\n"
     assert "user_id mal" in first
     assert "user_id ben" in second
     assert (rest, process.returncode) == ("", 0)

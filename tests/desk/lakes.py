@@ -55,7 +55,8 @@ def session(lake: auditlake.AuditLake, **options: Any) -> AuditSession:
     """A session of an auditor; tests may leave out layers."""
     limits = {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
     config = replace(lake.config, desk=replace(lake.config.desk, **limits))
-    return AuditSession(lake.layout, config, lambda: NOW, lake._options(), **{"principal": "erika", **options})
+    clock = options.pop("clock", lambda: NOW)
+    return AuditSession(lake.layout, config, clock, lake._options(), **{"principal": "erika", **options})
 
 
 def asked(of: AuditSession, statement: str) -> Answer | QueryError:

@@ -115,7 +115,7 @@ def test_values() -> None:
     found = chosen(Layout(Path("/nowhere")), "failed_logins")
     assert found.values({}, NOW) == {"since": NOW - timedelta(days=30), "until": NOW, "least": 1}
     assert found.values({"since": "2026-01-02", "least": "5"}, NOW) == {
-        "since": datetime(2026, 1, 2, tzinfo=UTC), "until": NOW, "least": 5,
+        "since": datetime(2026, 1, 1, 23, 59, 59, 999999, UTC), "until": NOW, "least": 5,
     }  # fmt: skip
     for wrong in ({"sinse": "x"}, {"since": "yesterday"}, {"least": "many"}, {"since": "-5 parsecs"}):
         with pytest.raises(QueryError):

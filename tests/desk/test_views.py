@@ -153,7 +153,8 @@ def test_ledger_is_cut(tmp_path: Path) -> None:
         assert earlier.sql(kinds).fetchall() == [("append",)]
     lake.ingest(auditlake.AuditEvent("login", NOW, event_id="new"))
     lake.remove_policy(lake.policies()[0].id)
-    with session(lake, snapshot=1, as_of=NOW + timedelta(days=1)) as opened:
+    tomorrow = NOW + timedelta(days=1)
+    with session(lake, snapshot=1, as_of=tomorrow, clock=lambda: tomorrow) as opened:
         found = opened.sql("select kind from ledger order by number").fetchall()
     assert found[-3:] == [("append",), ("policy-change",), ("policy-change",)]
 
@@ -179,10 +180,10 @@ def test_what_was_judged_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_held(tmp_path: Path) -> None:
     """Events under a legal hold are counted as held, as in the report."""
-    lake = make_lake(tmp_path / "lake")
     later = NOW + timedelta(days=4000)
+    lake = auditlake.open(make_lake(tmp_path / "lake").layout.root, clock=lambda: later)
     lake.add_hold("case-1", reason="a case", owner="legal", ticket="T-1", event_types=["login"])
-    with session(lake, as_of=later, snapshot=1) as opened:
+    with session(lake, as_of=later, snapshot=1, clock=lambda: later) as opened:
         found = dict(opened.sql("select policy_id, held from retention_status").fetchall())
 
     reports = lake.reports(as_of=later, snapshot=1)

@@ -58,7 +58,7 @@ def test_the_columns_are_those_of_flushed_events(lake: AuditLake) -> None:
 
 def test_filters_and_order(lake: AuditLake, tmp_path: Path) -> None:
     """Logged events come in the order of time among the others, and filters hold for them."""
-    hours = [NOW + timedelta(hours=n) for n in range(6)]
+    hours = [NOW - timedelta(hours=5 - n) for n in range(6)]
     flushed, logged = hours[::2], hours[1::2]
     lake.ingest([AuditEvent("login", at, user_id="a") for at in flushed])
     with trail(lake.layout) as log:

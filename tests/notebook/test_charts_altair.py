@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def test_by_user(report: ComplianceReport) -> None:
 
 def test_retention(lake: AuditLake, report: ComplianceReport) -> None:
     """What is older than the cutoff stands apart, and the cutoff is drawn where it is among the events."""
-    later = lake.report("authentication_monitoring", as_of="2026-12-24T12:00:00Z")
+    month_later = AuditLake(lake.layout.root, clock=lambda: AS_OF + timedelta(days=30))
+    later = month_later.report("authentication_monitoring")
     for each, old in ((report, 0), (later, 20)):
         bars = [row for row in values(each.chart("retention")) if "state" in row]
         counted = sum(row["events"] - row["base"] for row in bars if row["state"].startswith("older"))

@@ -106,7 +106,10 @@ def test_the_command(lake: AuditLake) -> None:
     recipes = lake.connect()
 
     assert recipes.unflushed
-    shown = run("--lake", root, "connect")
+    told = run("--lake", root, "connect")
+    assert f"auditlake --lake {root} connect polars --snapshot 1\n" in told
+    assert "create or replace view" not in told
+    shown = run("--lake", root, "connect", "--verbose")
     assert all(text.strip() in shown for text in (recipes.duckdb, recipes.polars, recipes.spark, recipes.view))
     assert run("--lake", root, "connect", "view") == recipes.view
     assert run("--lake", root, "connect", "polars") == recipes.polars

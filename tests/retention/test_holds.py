@@ -188,7 +188,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     names = ("--user-id", "alice", "--user-id", "bob", "--event-type", "login", "--since", "2026-01-01")
     who = ("--reason", "r", "--owner", "o", "--ticket", "t")
 
-    assert cli(root, "hold", "add", "smith", *who, *names).stdout == "holding: smith\n"
+    assert cli(root, "hold", "add", "smith", *who, *names).stdout == ("holding: smith, which matches 0 events now\n")
     assert "type login; user alice, bob; since 2026-01-01" in cli(root, "hold", "list").stdout
     assert 'user_ids: ["alice", "bob"]' in cli(root, "hold", "show", "smith").stdout
     assert cli(root, "hold", "release", "smith", "--reason", "r", "--yes").stdout == "released: smith\n"

@@ -18,7 +18,7 @@ from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.retention.judge import Judge
 from auditlake.retention.plan import RetentionPlan, make_plan
 from auditlake.store.delta import Snapshot
-from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, bring, made, policy_text, put_policies, record
+from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, made, policy_text, put_policies, record
 from tests.retention.model import Event, Kept, Rule, holds_on, limited_by, verdict
 from tests.store.lakes import cli
 
@@ -163,7 +163,7 @@ def test_of_a_lake(lake: AuditLake) -> None:
 def test_digest_is_of_what_happens(lake: AuditLake) -> None:
     """The digest stays while what would happen stays, and changes with a hold, a policy, or an event that is due."""
     digest = lake.retention_plan().digest
-    assert lake.retention_plan(NOW + timedelta(hours=5)).digest == digest
+    assert AuditLake(lake.layout.root, clock=Clock(NOW + timedelta(hours=5))).retention_plan().digest == digest
     bring(lake, [record(100, NOW)])
     assert lake.retention_plan().digest == digest
 

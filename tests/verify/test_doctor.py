@@ -273,3 +273,14 @@ def test_strays_beside_a_torn_entry(lake: AuditLake) -> None:
     assert asides(lake) == named
     lake.layout.commit(3).write_bytes(b"{")
     assert asides(lake) == named
+
+
+def test_what_is_set_aside_in_one_second_is_kept(lake: AuditLake) -> None:
+    """Two repairs of one second that set a file of one name aside keep both."""
+    torn = lake.layout.commit(lake.snapshot().version + 1)
+    for content in (b"", b"{"):
+        torn.write_bytes(content)
+        found = doctor.examine(lake.layout, now=LATER)
+        doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=10)
+    kept = sorted((lake.layout.root / "set-aside").rglob(torn.name))
+    assert [path.read_bytes() for path in kept] == [b"", b"{"]

@@ -1,0 +1,132 @@
+"""Where findings were seen: in the journal, in the kept reports, and in what was listed last.
+
+A finding's id is the same in every run over the same period, so whoever has an id has seen it in some period. What was
+listed is remembered in ``LAKE/findings/listed.json`` as periods alone: ids are made of names that may be erased.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from auditlake.events.times import MICROSECOND, parse_instant, print_instant
+from auditlake.findings.journal import Line
+from auditlake.findings.model import Acceptance
+from auditlake.store.durable import make_folders, write_whole
+from auditlake.store.layout import Layout
+
+_LISTINGS = 20
+_LARGEST = 1 << 20
+_ID = re.compile(r"[0-9a-f]{1,16}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A period in which findings can be looked for again."""
+
+    policies: tuple[str, ...]
+    """All policies if empty."""
+    as_of: datetime
+    until: datetime
+    since: datetime | None = None
+    """The policy's usual beginning if None."""
+    snapshot: int | None = None
+    """The version that was read, where the newest does not show the same."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a report is asked with, on the newest snapshot."""
+        return {"as_of": self.as_of, "since": self.since, "until": self.until}
+
+
+def is_prefix(text: str) -> bool:
+    """Whether an id may begin so."""
+    return _ID.match(text) is not None
+
+
+def recorded(layout: Layout, lines: Sequence[Line], prefix: str) -> dict[str, list[Place]]:
+    """The places of every finding in the journal or a kept report whose id begins so; newest reports first."""
+    found: dict[str, list[Place]] = defaultdict(list)
+    for place, ids in sorted(_kept(layout, prefix), key=lambda each: each[0].as_of, reverse=True):
+        for each in ids:
+            found[each].append(place)
+    for line in reversed(lines):
+        if isinstance(line.entry, Acceptance) and line.entry.finding_id.startswith(prefix):
+            found[line.entry.finding_id] += _around(line.entry)
+    return dict(found)
+
+
+def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
+    wanted = re.compile(rf'"id": ?"({prefix}[0-9a-f]*)"'.encode())
+    for path in layout.reports.glob("compliance_*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # whoever reads it says what is wrong
+            data = path.read_bytes() if _is_plain(path) else b""
+            if ids := {match.decode() for match in wanted.findall(data)}:
+                said = json.loads(data)
+                ids &= {each["id"] for each in said["violations"]}
+                since, until = (datetime.fromisoformat(said["period"][name]) for name in ("since", "until"))
+                snapshot = int(said["evidence"]["snapshot"])
+                yield Place((said["policy_id"],), parse_instant(said["as_of"]), until, since, snapshot), ids
+
+
+def _around(entry: Acceptance) -> Iterator[Place]:
+    """Where an accepted finding was: the journal has all of its period but the beginning.
+
+    It began before the period, which then begins with it, or in the period: then any beginning before it will do.
+    """
+    place = Place((entry.subject.policy_id,), entry.as_of, entry.period_until)
+    yield place
+    for before in (timedelta(0), MICROSECOND):
+        if entry.start is not None:
+            yield replace(place, since=entry.start - before)
+
+
+def remember(layout: Layout, places: Iterable[Place]) -> None:
+    """Write down where somebody has just looked, where the lake can be written to; else it is not remembered."""
+    mine = list(dict.fromkeys(places))
+    others = [[each for each in listing if each not in mine] for listing in listings(layout)]
+    kept = [mine, *filter(None, others)][:_LISTINGS]
+    data = json.dumps([[_printed(each) for each in listing] for listing in kept], separators=(",", ":")).encode()
+    with suppress(OSError):
+        path = _file(layout)
+        make_folders(path.parent, below=layout.root)
+        write_whole(path, data)
+
+
+def listings(layout: Layout) -> list[list[Place]]:
+    """Where was looked, newest first; what cannot be read is forgotten."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        path = _file(layout)
+        if _is_plain(path) and path.stat().st_size <= _LARGEST:
+            return [[_place(each) for each in listing] for listing in json.loads(path.read_bytes())]
+    return []
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file, and no link to one."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _file(layout: Layout) -> Path:
+    return layout.journal.with_name("listed.json")
+
+
+def _printed(place: Place) -> dict[str, Any]:
+    times = {name: print_instant(value) if value else None for name, value in place.options.items()}
+    return {"policies": place.policies, **times, "snapshot": place.snapshot}
+
+
+def _place(said: dict[str, Any]) -> Place:
+    # A period may begin the microsecond before 1970, which is no time of an event.
+    since, snapshot = said["since"], said["snapshot"]
+    return Place(
+        tuple(map(str, said["policies"])), parse_instant(said["as_of"]), parse_instant(said["until"]),
+        datetime.fromisoformat(since) if since else None, None if snapshot is None else int(snapshot),
+    )  # fmt: skip
