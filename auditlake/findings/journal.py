@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from auditlake import exact
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.findings.model import Acceptance, Entry, Journal, Reopening, Review, Subject
@@ -168,7 +169,7 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
     digest = ""
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
-            entry = _parsed(json.loads(line))
+            entry = _parsed(exact.parse(line))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             message = f"{layout.journal}:{number}: expected an entry of the journal of findings, got {line[:60]!r}"
             raise LakeFormatError(message, hint="restore it from a backup; it is only ever appended to") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake import exact
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
 from auditlake.findings.model import NOTHING, Journal
@@ -264,7 +264,7 @@ def _entry(path: Path) -> IndexEntry | None:
 
     page = path.with_suffix(".html")
     try:
-        report = json.loads(path.read_bytes())
+        report = exact.parse(path.read_bytes())
         check(report)
         kinds = [finding["kind"] for finding in report["violations"]]
         return IndexEntry(

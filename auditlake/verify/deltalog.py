@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake import exact
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
@@ -48,7 +48,7 @@ def read_log(layout: Layout) -> DeltaLog:
             data = path.read_bytes()
             log.digests[version] = sha256(data).hexdigest()
             for line in data.splitlines():
-                _apply(log, version, json.loads(line))
+                _apply(log, version, exact.parse(line))
         except OSError as error:
             log.problems.append(Problem(_name(layout, version), f"cannot be read: {error.strerror}"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

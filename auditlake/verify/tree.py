@@ -11,12 +11,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from auditlake import exact
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
+_KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
+_LISTS = ("parts", "adds", "removes", "taken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,13 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         ValueError: It, or that file, is not what it should be; so do the errors of a type.
         OSError: That file is not there.
     """
-    said = json.loads(data)
+    said = parse_entry(data)
     if "aside" in said:
         digest = str(said["aside"])
         aside = (layout.ledger / "aside" / Path(digest).name).read_bytes()
         if sha256(aside).hexdigest() != digest:
             raise ValueError(f"ledger/aside/{digest} is damaged")
-        said |= json.loads(aside)
+        said |= exact.known(exact.parse(aside), _LISTS, f"ledger/aside/{digest}")
     parts = tuple(
         Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
     )
@@ -91,6 +94,19 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         raise ValueError("the roots of its batches are not those of their parts")
     _check_types(said)
     return LedgerEntry(index, data, said, parts)
+
+
+def parse_entry(data: bytes) -> dict[str, Any]:
+    """Give what an entry says, which may name a file of its lists instead of holding them.
+
+    Raises:
+        ValueError: It has a key twice, one that is not known, or is spelled in another way than entries are.
+    """
+    said = exact.parse(data)
+    exact.known(said, (*_KEYS, *(("aside",) if isinstance(said, dict) and "aside" in said else _LISTS)), "the entry")
+    if json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
+        raise ValueError("it is not spelled as entries are")
+    return dict(said)
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
