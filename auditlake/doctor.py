@@ -23,7 +23,7 @@ from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFo
 from auditlake.ledger.keys import read_settings
 from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
-from auditlake.store.delta import read_snapshot
+from auditlake.store import delta
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive
@@ -42,7 +42,7 @@ _FOREIGN_SECONDS = 7 * 86_400.0
 """No file of another Delta writer that is to be committed is so old: what they keep by default before a vacuum."""
 _WAIT_SECONDS = 5.0
 
-Action = Literal["set aside", "rewrite", "finish", "make"]
+Action = Literal["set aside", "rewrite", "finish", "make", "amend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
         raise LakeNotFoundError(f"there is no lake at {layout.root}")
     problems: list[Problem] = []
     _told(problems, "lake.toml", read_config, layout)
-    _told(problems, "events", read_snapshot, layout)
+    _told(problems, "events", delta.read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     with suppress(AuditLakeError):
         problems += _policies(layout, read_config(layout).event_types)
@@ -150,6 +150,10 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
         return  # which files are part of the lake is not known: it is once what is torn has been set aside
     yield from _strays(layout, tree, log, now)
     yield from _log_checkpoints(layout, log)
+    with suppress(AuditLakeError):  # what is wrong with the table is told
+        if not delta.says_statistics(layout):
+            what = "it does not say which columns have statistics: filters of other programs find too little"
+            yield Change("amend", _name(layout, layout.log), f"{what}; the next commit does it too")
 
 
 def _drafts(layout: Layout, now: datetime) -> Iterator[Change]:
@@ -239,6 +243,9 @@ def _apply(layout: Layout, change: Change, now: datetime) -> None:
         make_folders(path, below=layout.root)
     elif change.action == "finish":
         settle_ledger(layout)
+    elif change.action == "amend":
+        said = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
+        delta.commit(layout, settle_ledger(layout), delta.Change((), (), said, data_change=False))
     elif change.action == "rewrite":
         checkpoint, tree = _ledger(layout)
         if checkpoint is not None and tree is not None:

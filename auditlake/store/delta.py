@@ -8,13 +8,12 @@ never ignored.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -28,6 +27,7 @@ from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_fold
 from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
 from auditlake.store.lock import workspace
+from auditlake.store.logentry import CONFIGURATION, actions, say_columns, says_columns
 from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
@@ -39,13 +39,6 @@ _DELTA_TYPES = {
 _NOT_FOR_DELTA = re.compile(r"[\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
 """What delta-rs reads as something else in a path, or not at all."""
 _ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
-_CONFIGURATION: dict[str, str | None] = {
-    # History never expires on its own, and checkpoints are maintenance of ours.
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 3650000 days",
-    "delta.deletedFileRetentionDuration": "interval 3650000 days",
-    "delta.checkpointInterval": "1000000000",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +141,7 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
     try:
         DeltaTable.create(
-            str(layout.events), schema, partition_by=["event_date"], configuration=_CONFIGURATION,
+            str(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
             commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
@@ -254,13 +247,24 @@ def _write_entry(layout: Layout, version: int, change: Change, recorded: Prepare
         log = copied_log(layout, folder / "copy", version - 1)
         table = DeltaTable(str(log.parent))
         table.create_write_transaction(
-            _actions(change), "append", table.schema(), partition_by=["event_date"],
+            actions(change), "append", table.schema(), partition_by=["event_date"],
             commit_properties=properties, post_commithook_properties=hooks,
         )  # fmt: skip
+        if not says_columns(table):
+            say_columns(log, version)
         entry = log / layout.commit(version).name
         entry.chmod(FILE_MODE)
         sync_file(entry)
         os.link(entry, layout.commit(version))
+
+
+def says_statistics(layout: Layout) -> bool:
+    """Whether other programs can tell of which columns files have statistics; they find nothing where they cannot.
+
+    Raises:
+        LakeFormatError: The table cannot be read.
+    """
+    return says_columns(_open(layout, None))
 
 
 def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
@@ -337,34 +341,6 @@ def _count(layout: Layout, entry: Prepared) -> None:
     except OSError as error:
         message = f"version {entry.version} could not be recorded in the ledger: {_one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
-
-
-def _actions(change: Change) -> list[Any]:
-    from deltalake.transaction import AddAction, RemoveAction
-
-    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
-    adds = [
-        AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
-        for file in change.adds
-    ]
-    removes = [
-        RemoveAction(file.path, change.data_change, now, file.size, {"event_date": file.day.isoformat()})
-        for file in change.removes
-    ]
-    return [*adds, *removes]
-
-
-def _stats(file: DataFile) -> str:
-    """Delta's file statistics: times have milliseconds, so the bounds are rounded outwards."""
-    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {}}
-    if file.first is not None and file.last is not None:
-        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
-        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
-    return json.dumps(stats)
-
-
-def _milliseconds(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _open(layout: Layout, version: int | None) -> DeltaTable:

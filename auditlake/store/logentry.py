@@ -1,0 +1,81 @@
+"""What a commit writes into the Delta log: its actions, the statistics of its files, and of which columns these are.
+
+Only times have bounds. Readers such as Arrow's datasets take a column for which a file has no bounds as one of nulls
+alone, so a filter on it finds nothing, unless the table says which columns have them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from auditlake.store.delta import Change, DataFile
+
+STATISTICS = {"delta.dataSkippingStatsColumns": "timestamp"}
+"""What a table says about the statistics of its files; one that is older does so from its next commit on."""
+CONFIGURATION: dict[str, str | None] = {
+    # History never expires on its own, and checkpoints are maintenance of ours.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650000 days",
+    "delta.deletedFileRetentionDuration": "interval 3650000 days",
+    "delta.checkpointInterval": "1000000000",
+    **STATISTICS,
+}
+"""How a table is made."""
+
+
+def says_columns(table: DeltaTable) -> bool:
+    """Whether a table says of which columns its files have statistics."""
+    return bool(STATISTICS.items() <= table.metadata().configuration.items())
+
+
+def say_columns(log: Path, version: int) -> None:
+    """Have the newest entry of a log say of which columns files have statistics.
+
+    Args:
+        log: A copy of the log, which nobody else reads; an entry that follows is made in it and taken away again.
+        version: The newest entry.
+    """
+    from deltalake import DeltaTable
+
+    DeltaTable(str(log.parent)).alter.set_table_properties(STATISTICS)
+    following = log / f"{version + 1:020d}.json"
+    said = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
+    following.unlink()
+    entry = log / f"{version:020d}.json"
+    lines = entry.read_bytes()
+    entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(said))
+
+
+def actions(change: Change) -> list[Any]:
+    """What delta-rs is to write of a commit."""
+    from deltalake.transaction import AddAction, RemoveAction
+
+    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
+    adds = [
+        AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
+        for file in change.adds
+    ]
+    removes = [
+        RemoveAction(file.path, change.data_change, now, file.size, {"event_date": file.day.isoformat()})
+        for file in change.removes
+    ]
+    return [*adds, *removes]
+
+
+def _stats(file: DataFile) -> str:
+    """Delta's file statistics: times have milliseconds, so the bounds are rounded outwards. Every event has a time."""
+    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {"timestamp": 0}}
+    if file.first is not None and file.last is not None:
+        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
+        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
+    return json.dumps(stats)
+
+
+def _milliseconds(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
