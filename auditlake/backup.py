@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.errors import LakeError
+from auditlake.files import open_file
 from auditlake.ledger.keys import read_settings
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, sync_file, sync_folder
@@ -125,6 +126,8 @@ class _Copy:
         for path in sorted(folder.iterdir()):
             if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.name.endswith(".draft"):
                 continue
+            if path.is_symlink():
+                continue  # it leads to what is not the lake's; where that matters, opening the lake refuses it
             if path.is_dir():
                 make_folders(self._copied(path), below=self._target.root)
                 yield from self._others(path)
@@ -134,7 +137,9 @@ class _Copy:
     def _file(self, path: Path) -> None:
         copied = self._copied(path)
         make_folders(copied.parent, below=self._target.root)
-        shutil.copy2(path, copied)
+        with open_file(path, within=self._layout.root) as source, copied.open("xb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        shutil.copystat(path, copied)
         if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
             _cut(copied)
         sync_file(copied)

@@ -17,6 +17,7 @@ from auditlake.policies.model import Policy
 from auditlake.provable import Provable
 from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
+from auditlake.store.owned import refuse_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +63,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """What lake.toml says."""
         self._clock = clock
         self._wait = wait_seconds
-        from auditlake.store.lock import sweep
-
-        sweep(self.layout.staging)
+        refuse_links(self.layout)
 
     def __repr__(self) -> str:
         return f"<AuditLake {self.layout.root}>"

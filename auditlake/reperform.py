@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake import exact
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
+from auditlake.files import read_file
 
 if TYPE_CHECKING:
     from auditlake.reports.produce import ComplianceReport
@@ -92,7 +93,7 @@ def read_report(path: Path) -> dict[str, Any]:
     from auditlake.reports.render import check
 
     try:
-        report = exact.parse(path.read_bytes())
+        report = exact.parse(read_file(path))
         check(report)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -77,7 +77,7 @@ class Rules:
 
     def _read(self, name: str) -> Policy | None:
         try:
-            return read_policy(self._layout.policies / name, self._event_types)
+            return read_policy(self._layout.policies / name, self._event_types, within=self._layout.root)
         except PolicyError as error:
             _LOG.error("a policy is not evaluated as it is now: %s", visible(str(error)))
             return None

@@ -25,6 +25,7 @@ from urllib.request import (
 from auditlake.alerts.model import Alert, micros
 from auditlake.alerts.sinks import Place, Sink
 from auditlake.config import checked_webhook
+from auditlake.files import read_file
 from auditlake.reports.words import visible
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 
@@ -143,7 +144,8 @@ class Webhook(Sink):
     def _post(self, path: Path) -> bool:
         """Whether the receiver has taken it."""
         key = path.stem.split("-", 2)[-1]
-        request = Request(self._url, path.read_bytes(), {**self._headers, "Idempotency-Key": key}, method="POST")  # noqa: S310
+        data = read_file(path, within=path.parent)
+        request = Request(self._url, data, {**self._headers, "Idempotency-Key": key}, method="POST")  # noqa: S310
         try:
             self._opener.open(request, timeout=self._timeout).close()
         except HTTPError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from auditlake.errors import LakeError
+from auditlake.files import remove_file
 from auditlake.landing.committed import Committed, held, numbered, read_committed
 from auditlake.landing.segments import START, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.held import HeldLines
@@ -130,7 +131,7 @@ def _remove(layout: Layout, committed: Committed) -> int:
         # Whoever committed their events may have died before the commit was on the disk.
         sync_log(layout, committed.snapshot.version)
     for segment in done:
-        segment.path.unlink()
+        remove_file(segment.path, within=layout.root)
     for folder in sorted({segment.path.parent for segment in done}):
         sync_folder(folder)
     return len(done)

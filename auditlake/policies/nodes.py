@@ -16,6 +16,7 @@ import yaml
 
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.files import open_file
 from auditlake.policies.durations import parse_duration
 from auditlake.store.layout import POLICY_ID
 
@@ -67,12 +68,11 @@ def load_folder(
 
 
 def _load_file(path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError]) -> T:
-    problem = "this is not a regular file"
     try:
         if path.suffix != ".yaml":
             problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
-        elif path.is_file():
-            with path.open("rb") as stream:
+        else:
+            with open_file(path, within=path.parent) as stream:
                 content = stream.read(MAX_BYTES + 1)
             return load(content, str(path), path.stem)
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake import exact
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
+from auditlake.files import read_file
 from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
@@ -228,7 +229,7 @@ def write_once(path: Path, data: bytes) -> None:
         os.link(draft, path)
         sync_folder(path.parent)
     except FileExistsError:
-        if path.read_bytes() != data:
+        if read_file(path, within=path.parent) != data:
             message = f"{path} exists with other bytes, and a report is never overwritten"
             raise ReportError(message, hint=_NAMED_ALIKE) from None
     except OSError as error:
@@ -264,7 +265,7 @@ def _entry(path: Path) -> IndexEntry | None:
 
     page = path.with_suffix(".html")
     try:
-        report = exact.parse(path.read_bytes())
+        report = exact.parse(read_file(path, within=path.parent))
         check(report)
         kinds = [finding["kind"] for finding in report["violations"]]
         return IndexEntry(

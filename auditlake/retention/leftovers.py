@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.files import read_file
 from auditlake.policies.compile import earlier
 from auditlake.policies.model import Duration
 from auditlake.retention.judge import Judge, longest_of_all
@@ -94,7 +95,7 @@ def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Dura
     A page alone has no more to say than its name: then it is judged by its instant and the longest of all.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(path.with_suffix(".json").read_bytes())
+        said = json.loads(read_file(path.with_suffix(".json"), within=path.parent))
         keepers = [judge.keepers[name].retention_period for name in said["events_by_type"] if name in judge.keepers]
         if len(keepers) == len(said["events_by_type"]):
             return parse_instant(said["period"]["until"]), max(keepers, key=lambda each: each.microseconds)

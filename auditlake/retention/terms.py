@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from auditlake.files import read_file
 from auditlake.ledger.book import (
     digest_of_holds,
     entries_of,
@@ -104,7 +105,7 @@ def since_accepted(layout: Layout, recorded: Terms | None) -> dict[str, str]:
     found: dict[str, str] = {}
     policies, holds, lost = _in_force(layout, head.size)
     files = hold_files(layout)
-    there = {path.stem: sha256(path.read_bytes()).hexdigest() for path in files}
+    there = {path.stem: sha256(read_file(path, within=layout.root)).hexdigest() for path in files}
     for what, known, now in (("policy", policies, policy_digests(layout)), ("hold", holds, there)):
         for name, digests in sorted(known.items()):
             if digests != {now.get(name)}:
@@ -158,7 +159,7 @@ def _list_of(layout: Layout, digest: str) -> str | None:
     if not digest:
         return ""
     try:
-        data = holds_path(layout, digest).read_bytes()
+        data = read_file(holds_path(layout, digest), within=layout.root)
     except OSError:
         return None
     return data.decode() if sha256(data).hexdigest() == digest else None

@@ -18,7 +18,7 @@ FOLDER_MODE = 0o700
 
 def sync_file(path: Path) -> None:
     """Return once the file's bytes are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
     try:
         os.fsync(descriptor)
     finally:

@@ -9,7 +9,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.errors import LakeBusyError, LakeError
+from auditlake.files import check_folder, descriptor_of, remove_tree
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE
 
 _POLL_SECONDS = 0.05
@@ -31,7 +31,7 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
     Raises:
         LakeBusyError: Somebody else held it for all of ``wait_seconds``.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    descriptor = descriptor_of(path, within=path.parent, flags=os.O_RDWR | os.O_CREAT)
     try:
         _acquire(descriptor, path, wait_seconds)
         yield
@@ -58,8 +58,15 @@ def _try(descriptor: int) -> bool:
 
 @contextmanager
 def workspace(staging: Path) -> Iterator[Path]:
-    """A private folder below ``.staging`` that goes away at the end, and at the next open should we be killed."""
-    staging.mkdir(mode=FOLDER_MODE, exist_ok=True)  # what copies a lake may leave out empty folders
+    """A private folder below ``.staging`` that goes away at the end, and with the next writer's should we be killed.
+
+    Raises:
+        OSError: ``.staging`` is a link, which leads out of the lake, or the disk refused.
+    """
+    sweep(staging)
+    with suppress(FileExistsError):
+        staging.mkdir(mode=FOLDER_MODE)  # what copies a lake may leave out empty folders
+    check_folder(staging, within=staging.parent)
     folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir(mode=FOLDER_MODE)
     descriptor = os.open(folder / "new", os.O_RDWR | os.O_CREAT, FILE_MODE)
@@ -68,7 +75,8 @@ def workspace(staging: Path) -> Iterator[Path]:
         (folder / "new").rename(folder / "alive")  # whoever sees it finds it locked
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(folder, within=staging.parent)
         os.close(descriptor)
 
 
@@ -77,9 +85,10 @@ def sweep(staging: Path) -> int:
     swept = 0
     # Whoever may only read the lake has nothing to tidy up.
     with suppress(OSError):
-        for folder in staging.iterdir() if staging.is_dir() else ():
-            if _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        check_folder(staging, within=staging.parent)
+        for folder in staging.iterdir():
+            if not folder.is_symlink() and _is_abandoned(folder):
+                remove_tree(folder, within=staging.parent)
                 swept += 1
     return swept
 
@@ -87,7 +96,7 @@ def sweep(staging: Path) -> int:
 def _is_abandoned(folder: Path) -> bool:
     """Whether nobody holds the workspace's lock. For a moment, one that is just being made or removed has none."""
     with suppress(OSError):
-        descriptor = os.open(folder / "alive", os.O_RDWR)
+        descriptor = descriptor_of(folder / "alive", within=folder.parents[1], flags=os.O_RDWR)
         try:
             return _try(descriptor)
         finally:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import CommitError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file, read_file
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
 from auditlake.ledger.kept import keep_marks
@@ -159,9 +160,9 @@ def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     """The digests of the checkpoint of the Delta log, where the commit before made one: readers begin with it."""
     paths = [layout.delta_checkpoint(version), layout.delta_pointer]
-    if not all(path.is_file() for path in paths):
+    if not all(is_file(path, within=layout.root) for path in paths):
         return {}
-    return {"delta_checkpoint": {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}}
+    return {"delta_checkpoint": {path.name: sha256(read_file(path, within=layout.root)).hexdigest() for path in paths}}
 
 
 def existing(layout: Layout, seen: Snapshot) -> book.Record:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from auditlake import exact
+from auditlake.files import read_file
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
@@ -45,7 +46,7 @@ def read_log(layout: Layout) -> DeltaLog:
     for version in range(log.newest + 1):
         path = layout.commit(version)
         try:
-            data = path.read_bytes()
+            data = read_file(path, within=layout.root)
             log.digests[version] = sha256(data).hexdigest()
             for line in data.splitlines():
                 _apply(log, version, exact.parse(line))

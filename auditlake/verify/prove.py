@@ -19,6 +19,7 @@ from auditlake import exact
 from auditlake.engine.duck import connect, view_events
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file, read_file
 from auditlake.ledger.leaves import COLUMNS, Part
 from auditlake.ledger.merkle import (
     HASH_SIZE,
@@ -102,8 +103,9 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
     """
     log = read_log(layout)
     files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
+    files = [file for file in files if is_file(file, within=layout.root)]
     try:
-        note = (layout.ledger / "checkpoint").read_bytes()
+        note = read_file(layout.ledger / "checkpoint", within=layout.root)
     except OSError as error:
         raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
     tree = read_tree(layout, (checkpoint := read_checkpoint(note)).size)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from auditlake.files import read_file
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 from auditlake.verify.tree import LedgerEntry
@@ -34,6 +35,6 @@ def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Probl
 
 def _digest(path: Path) -> str | None:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256(read_file(path, within=path.parent)).hexdigest()
     except OSError:
         return None
