@@ -22,7 +22,7 @@ from auditlake.store import delta
 from auditlake.store.durable import make_folders, sync_file, sync_folder
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
-from auditlake.store.lock import exclusive
+from auditlake.store.lock import undisturbed
 from auditlake.store.recorded import settle_ledger
 
 _LEFT_OUT = {".staging", ".lock"}
@@ -66,8 +66,10 @@ def backup(layout: Layout, destination: Path, *, key: bool, wait_seconds: float)
         try:
             copy = _Copy(layout, draft)
             copy.data(delta.read_snapshot(layout))
-            with exclusive(layout.lock, wait_seconds=wait_seconds):
-                version = copy.rest(settle_ledger(layout), key=key)
+            with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+                # What cannot be finished here, the next writer of the copy finishes.
+                snapshot = settle_ledger(layout) if is_writable else delta.read_snapshot(layout)
+                version = copy.rest(snapshot, key=key)
             copy.sync()
             os.replace(draft, destination)
             sync_folder(destination.parent)

@@ -14,8 +14,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 SMALL = 1 << 20
 """Bytes that a key, a note, or a file that people write has at most."""
@@ -58,7 +58,7 @@ def read_text(path: Path, *, within: Path | None = None, limit: int = SMALL, err
     return read_file(path, within=within, limit=limit).decode("utf-8", errors)
 
 
-def open_file(path: Path, *, within: Path | None = None) -> BinaryIO:
+def open_file(path: Path, *, within: Path | None = None) -> BufferedReader:
     """Open a regular file for reading, as :func:`read_file` does.
 
     Raises:

@@ -81,6 +81,9 @@ def compact(
             days[file.day].append(file)
         crowded = {day: files for day, files in sorted(days.items()) if len(files) > 1}
         version = snapshot.version
+        there = tuple(file for files in crowded.values() for file in files)
+        if lost := delta.lost_file(layout, delta.Snapshot(version, there)):
+            raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
             pairs = [_rewrite(layout, folder, day, files) for day, files in crowded.items()]
             for _, file in pairs:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from auditlake.files import check_folder
+
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
@@ -31,7 +33,13 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folders(path: Path, *, below: Path) -> None:
-    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent."""
+    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent.
+
+    Raises:
+        OSError: The disk refused; or ``below`` is in a lake, and one of them is a link, which leads out of it.
+    """
+    if below != Path(below.anchor):
+        check_folder(path, within=below)
     missing = []
     while path != below and not path.is_dir():
         missing.append(path)

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +22,8 @@ from auditlake.store.durable import FILE_MODE, FOLDER_MODE
 _POLL_SECONDS = 0.05
 _NOT_KNOWN = {errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """How file systems say that they do not know a call at all."""
+_NOT_WRITTEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+"""How they say that nothing can be written."""
 
 
 @contextmanager
@@ -37,6 +39,31 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def undisturbed(path: Path, *, wait_seconds: float) -> Iterator[bool]:
+    """Keep writers out while something is read that they change, and say whether the lake can be written.
+
+    Where it cannot, the lock is held by a descriptor for reading. Should there be no file of that name, nobody has
+    written to the lake since it was copied to where it lies.
+
+    Raises:
+        LakeBusyError: Somebody else held the lock for all of ``wait_seconds``.
+    """
+    try:
+        with exclusive(path, wait_seconds=wait_seconds):
+            yield True
+        return
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN or Path(error.filename or "") != path:
+            raise
+    with ExitStack() as stack:
+        with suppress(FileNotFoundError):
+            descriptor = descriptor_of(path, within=path.parent)
+            stack.callback(os.close, descriptor)
+            _acquire(descriptor, path, wait_seconds)
+        yield False
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
