@@ -306,17 +306,22 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=kept)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
-        """Do a report again from its JSON: the same policy on the same snapshot, compared number by number.
+        """Do a report again: the same policy on the same snapshot, compared number by number.
 
         Args:
-            report: The JSON file.
+            report: Its JSON file; or an evidence pack (``.zip``), which is checked first, with the policies in it.
             policies: A folder with the policies as they were then, e.g. of an evidence pack; the lake's if None.
 
         Raises:
-            ReportError: The file is no report, or one of another lake.
+            ReportError: The file is no report or whole pack, or one of another lake.
         """
         from auditlake.reperform import reperform
 
+        if Path(report).suffix == ".zip":
+            from auditlake.pack import unpacked
+
+            with unpacked(Path(report)) as folder:
+                return self.reperform(folder / "report.json", policies=policies or folder / "policies")
         return reperform(Path(report), self.config.id, partial(self.reports, policies=policies))
 
     @property
