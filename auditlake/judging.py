@@ -74,7 +74,7 @@ def judged(
         ask: Runs a query of a report's charts, when one is drawn.
     """
     folder = layout.policies if policies is None else Path(policies)
-    known = load_policies(folder, config.event_types)
+    known = load_policies(folder, config.event_types, follow=policies is not None)
     instant = now if as_of is None else as_instant(as_of)
     request = PeriodRequest(given(since), given(until), last, period)
     asked = [(policy, question(policy, request, instant)) for policy in chosen(known, policy_ids)]

@@ -50,12 +50,13 @@ def load_policy(text: str | bytes, *, file: str, policy_id: str, event_types: fr
     return policy
 
 
-def load_policies(folder: Path | str, event_types: frozenset[str]) -> tuple[Policy, ...]:
+def load_policies(folder: Path | str, event_types: frozenset[str], *, follow: bool = False) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
     Args:
         folder: The folder; folders within it are not looked into.
         event_types: The event types that this lake knows.
+        follow: Whether its files may be links: those of a lake may not.
 
     Returns:
         The policies, sorted by id.
@@ -67,7 +68,8 @@ def load_policies(folder: Path | str, event_types: frozenset[str]) -> tuple[Poli
     def load(content: bytes, file: str, policy_id: str) -> Policy:
         return load_policy(content, file=file, policy_id=policy_id, event_types=event_types)
 
-    return tuple(sorted(load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT), key=lambda each: each.id))
+    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, follow=follow)
+    return tuple(sorted(found, key=lambda each: each.id))
 
 
 class _Reader(Reader):

@@ -36,7 +36,13 @@ _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def load_folder(
-    folder: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, hint: str
+    folder: Path,
+    what: str,
+    load: Callable[[bytes, str, str], T],
+    failure: type[PolicyError],
+    *,
+    hint: str,
+    follow: bool = False,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
 
@@ -46,6 +52,7 @@ def load_folder(
         load: Reads one, given its content, what to call it in messages, and its name without ``.yaml``.
         failure: What ``load`` raises.
         hint: What to do about mistakes.
+        follow: Whether its files may be links: those of a lake may not.
 
     Raises:
         PolicyError: As ``failure``, with every mistake of every file.
@@ -59,7 +66,7 @@ def load_folder(
     problems: list[str] = []
     for path in paths:
         try:
-            found.append(_load_file(path, what, load, failure))
+            found.append(_load_file(path, what, load, failure, follow=follow))
         except PolicyError as error:
             problems.extend(error.problems)
     if problems:
@@ -67,12 +74,14 @@ def load_folder(
     return found
 
 
-def _load_file(path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError]) -> T:
+def _load_file(
+    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, follow: bool
+) -> T:
     try:
         if path.suffix != ".yaml":
             problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
         else:
-            with open_file(path, within=path.parent) as stream:
+            with open_file(path, within=None if follow else path.parent) as stream:
                 content = stream.read(MAX_BYTES + 1)
             return load(content, str(path), path.stem)
     except OSError as error:
