@@ -120,8 +120,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     def _trail(self) -> Trail:
         return self.trail()  # closed at exit
 
-    def flush(self) -> FlushSummary:
+    def flush(self, *, reading: bool = False) -> FlushSummary:
         """Bring the events that were logged into the table's day partitions, each exactly once.
+
+        Args:
+            reading: Whether for somebody who only reads; see :func:`auditlake.landing.flush.flush`.
 
         Raises:
             LakeError: The lake cannot be written.
@@ -129,7 +132,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.landing.flush import flush
 
-        return flush(self.layout, self._options(), now=self._clock())
+        return flush(self.layout, self._options(), now=self._clock(), reading=reading)
 
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
         """Turn the small files of each day into one, without changing any answer.
@@ -338,7 +341,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         return judged(
             self.layout, self.config, self._options(), policy_ids, now=self._clock(),
-            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, ask=self._rows, **options,
+            holds=self.binding_holds(), flush=lambda: self.flush(reading=True).snapshot, ask=self._rows, **options,
         )  # fmt: skip
 
     def _options(self, source: str | None = None, *, strict: bool = False) -> IngestOptions:

@@ -28,7 +28,7 @@ class RetentionVerbs:
 
     if TYPE_CHECKING:
 
-        def flush(self) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
+        def flush(self, *, reading: bool = False) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
 
     def holds(self) -> tuple[Hold, ...]:
         """Every legal hold of the lake by id; those that have ended are on record too.
@@ -95,7 +95,7 @@ class RetentionVerbs:
         """What is due at an instant (now if None), what stays and why; what was logged is flushed first."""
         from auditlake.retention.planning import plan
 
-        self.flush()
+        self.flush(reading=True)
         return plan(self.layout, self.config, self._clock() if as_of is None else as_instant(as_of))
 
     def retention_apply(

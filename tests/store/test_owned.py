@@ -230,6 +230,19 @@ def read_only(lake: AuditLake, tmp_path: Path) -> Iterator[AuditLake]:
         subprocess.run(["umount", place], capture_output=True, check=False)
 
 
+def test_questions_that_were_asked(lake: AuditLake, request: pytest.FixtureRequest, caplog: Any) -> None:
+    """Auditlake's own events in the landing keep nobody from reading where they cannot be brought into the table."""
+    with lake.audit_session(principal="erika") as session:
+        session.sql("select 1")
+    read_only = request.getfixturevalue("read_only")
+
+    assert read_only.reports(as_of=NOW)[0].report.evidence.snapshot == 2
+    assert read_only.retention_plan(as_of=NOW).snapshot == 2
+    assert caplog.messages == ["questions that were asked since are not in version 2: Read-only file system"] * 2
+    with pytest.raises(LakeError, match="cannot be written: Read-only file system"):
+        read_only.flush()
+
+
 def test_on_a_read_only_file_system(read_only: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
     """Every verb that reads works where nothing can be written; what writes says that it cannot."""
     out, where = tmp_path / "out", ("--lake", read_only.layout.root)
