@@ -86,6 +86,7 @@ def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
     """
     folders = set()
     for origin, target in moves:
+        check_folder(target.parent, within=target.parents[1])  # its name may have become that of a link meanwhile
         os.replace(origin, target)
         folders |= {target.parent, target.parent.parent}
     for folder in sorted(folders):
