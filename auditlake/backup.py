@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.errors import LakeError
+from auditlake.files import open_file
 from auditlake.ledger.keys import read_settings
 from auditlake.store import delta
 from auditlake.store.durable import make_folders, sync_file, sync_folder
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
-from auditlake.store.lock import exclusive
+from auditlake.store.lock import undisturbed
 from auditlake.store.recorded import settle_ledger
 
 _LEFT_OUT = {".staging", ".lock"}
@@ -65,8 +66,10 @@ def backup(layout: Layout, destination: Path, *, key: bool, wait_seconds: float)
         try:
             copy = _Copy(layout, draft)
             copy.data(delta.read_snapshot(layout))
-            with exclusive(layout.lock, wait_seconds=wait_seconds):
-                version = copy.rest(settle_ledger(layout), key=key)
+            with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+                # What cannot be finished here, the next writer of the copy finishes.
+                snapshot = settle_ledger(layout) if is_writable else delta.read_snapshot(layout)
+                version = copy.rest(snapshot, key=key)
             copy.sync()
             os.replace(draft, destination)
             sync_folder(destination.parent)
@@ -125,6 +128,8 @@ class _Copy:
         for path in sorted(folder.iterdir()):
             if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.name.endswith(".draft"):
                 continue
+            if path.is_symlink():
+                continue  # it leads to what is not the lake's; where that matters, opening the lake refuses it
             if path.is_dir():
                 make_folders(self._copied(path), below=self._target.root)
                 yield from self._others(path)
@@ -134,7 +139,9 @@ class _Copy:
     def _file(self, path: Path) -> None:
         copied = self._copied(path)
         make_folders(copied.parent, below=self._target.root)
-        shutil.copy2(path, copied)
+        with open_file(path, within=self._layout.root) as source, copied.open("xb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        shutil.copystat(path, copied)
         if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
             _cut(copied)
         sync_file(copied)

@@ -15,6 +15,7 @@ from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
+from auditlake.files import read_text
 from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
 from auditlake.reports.model import MAX_FINDINGS
@@ -161,7 +162,7 @@ def read_config(layout: Layout) -> LakeConfig:
         LakeFormatError: It cannot be understood.
     """
     try:
-        raw = tomllib.loads(layout.config.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(layout.config, within=layout.root))
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"there is no lake at {layout.root}"
         raise LakeNotFoundError(message, hint=f"auditlake --lake {layout.root} init makes one") from error

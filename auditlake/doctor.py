@@ -21,13 +21,15 @@ from urllib.parse import unquote
 
 from auditlake.config import read_config
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
+from auditlake.files import check_folder, is_file, read_file, read_text
 from auditlake.ledger.keys import read_settings
 from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
-from auditlake.store.delta import read_snapshot
+from auditlake.store import delta
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.store.lock import exclusive
+from auditlake.store.owned import LINK, links
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.recorded import settle_ledger
 from auditlake.verify.check import verify
@@ -43,7 +45,7 @@ _FOREIGN_SECONDS = 7 * 86_400.0
 """No file of another Delta writer that is to be committed is so old: what they keep by default before a vacuum."""
 _WAIT_SECONDS = 5.0
 
-Action = Literal["set aside", "rewrite", "finish", "make"]
+Action = Literal["set aside", "rewrite", "finish", "make", "amend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
         raise LakeNotFoundError(f"there is no lake at {layout.root}")
     problems: list[Problem] = []
     _told(problems, "lake.toml", read_config, layout)
-    _told(problems, "events", read_snapshot, layout)
+    problems += [Problem(_name(layout, path), LINK) for path in links(layout)]
+    _told(problems, "events", delta.read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     with suppress(AuditLakeError):
         problems += _policies(layout, read_config(layout).event_types)
@@ -134,7 +137,7 @@ def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
 
 
 def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
-    missing = [folder for folder in layout.folders if not folder.exists()]
+    missing = [folder for folder in layout.folders if not os.path.lexists(folder)]
     yield from (Change("make", _name(layout, folder), "it is not there") for folder in missing)
     yield from _drafts(layout, now)
     log = read_log(layout)
@@ -151,11 +154,15 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
         return  # which files are part of the lake is not known: it is once what is torn has been set aside
     yield from _strays(layout, tree, log, now)
     yield from _log_checkpoints(layout, log)
+    with suppress(AuditLakeError):  # what is wrong with the table is told
+        if not delta.says_statistics(layout):
+            what = "it does not say which columns have statistics: filters of other programs find too little"
+            yield Change("amend", _name(layout, layout.log), f"{what}; the next commit does it too")
 
 
 def _drafts(layout: Layout, now: datetime) -> Iterator[Change]:
     """Small files that were never moved to their names."""
-    drafts = [path for path in sorted(layout.root.rglob(".*.draft")) if path.is_file()]
+    drafts = [path for path in sorted(layout.root.rglob(".*.draft")) if is_file(path, within=layout.root)]
     for path in [*drafts, *sorted(layout.log.glob("*.json#*"))]:
         with suppress(FileNotFoundError):
             if "set-aside" not in path.parts and now.timestamp() - path.stat().st_mtime > _DRAFT_SECONDS:
@@ -164,10 +171,10 @@ def _drafts(layout: Layout, now: datetime) -> Iterator[Change]:
 
 def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
     with suppress(AuditLakeError, OSError):
-        checkpoint = read_checkpoint((layout.ledger / "checkpoint").read_bytes())
+        checkpoint = read_checkpoint(read_file(layout.ledger / "checkpoint", within=layout.root))
         public = layout.ledger / "key.pub"
         is_unsigned = not public.exists() and not checkpoint.signatures
-        if is_unsigned or checkpoint.is_signed_by(public.read_text(encoding="utf-8", errors="replace")):
+        if is_unsigned or checkpoint.is_signed_by(read_text(public, within=layout.root, errors="replace")):
             return checkpoint, read_tree(layout, checkpoint.size)
     return None, None
 
@@ -180,7 +187,7 @@ def _behind(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> list
 def _whole(path: Path) -> bool:
     """Whether it is JSON, line by line, and ends where a line does."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, within=path.parent)
         return bool(data) and all(isinstance(json.loads(line), dict) for line in data.splitlines())
     except (OSError, ValueError, RecursionError):
         return False
@@ -196,8 +203,9 @@ def _tiles(layout: Layout, tree: Tree) -> Iterator[Change]:
     """Hashes of the tree, which follow from its entries."""
     for name, data in sorted(tile_files(tree.bundle).items()):
         path = layout.ledger / name
-        if not name.startswith("tile/entries/") and (not path.is_file() or path.read_bytes() != data):
-            yield Change("rewrite", _name(layout, path), "it does not hold what follows from the entries")
+        if name.startswith("tile/entries/") or (is_file(path, within=layout.root) and read_file(path) == data):
+            continue
+        yield Change("rewrite", _name(layout, path), "it does not hold what follows from the entries")
 
 
 def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Change]:
@@ -212,6 +220,8 @@ def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterato
         if {name, unquote(name)} & named or any(part[0] in "_." for part in name.split("/")):
             continue
         with suppress(FileNotFoundError):
+            if not is_file(path, within=layout.root):
+                continue
             if part_day_and_digest(name) or now.timestamp() - path.stat().st_mtime > _FOREIGN_SECONDS:
                 yield Change("set aside", _name(layout, path), "no commit has it: its writer died, or it is a stray")
 
@@ -236,10 +246,14 @@ def _name(layout: Layout, path: Path) -> str:
 
 def _apply(layout: Layout, change: Change, now: datetime) -> None:
     path = layout.root / change.where
+    check_folder(path.parent, within=layout.root)
     if change.action == "make":
         make_folders(path, below=layout.root)
     elif change.action == "finish":
         settle_ledger(layout)
+    elif change.action == "amend":
+        said = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
+        delta.commit(layout, settle_ledger(layout), delta.Change((), (), said, data_change=False))
     elif change.action == "rewrite":
         checkpoint, tree = _ledger(layout)
         if checkpoint is not None and tree is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
 from auditlake.errors import LakeError, LakeExistsError
+from auditlake.files import check_folder
 from auditlake.ledger.book import Record, begin
 from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
@@ -19,7 +20,7 @@ from auditlake.retention.terms import terms_of
 from auditlake.store.delta import check_path, create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
-from auditlake.store.lock import check_file_system, sweep, workspace
+from auditlake.store.lock import check_file_system, workspace
 
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 """What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
@@ -45,7 +46,7 @@ def create_lake(
     staging = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.draft")
     try:
         make_folders(path.parent, below=Path(path.anchor))
-        sweep(staging)
+        check_folder(staging, within=staging.parent)
         staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
         check_file_system(staging, path)
         with workspace(staging) as folder:

@@ -76,7 +76,7 @@ def judged(
         again: Whether a report is done again that was made before: earlier versions took an as_of that lay ahead.
     """
     folder = layout.policies if policies is None else Path(policies)
-    known = load_policies(folder, config.event_types, tolerant=True)
+    known = load_policies(folder, config.event_types, tolerant=True, follow=policies is not None)
     refuse_unreadable([policy for policy in known if policy.id in policy_ids])
     instant = as_end(as_of) if again and as_of is not None else judged_as_of(as_of, now)
     request = PeriodRequest(since, until, last, period)

@@ -17,6 +17,7 @@ from auditlake.policies.model import Policy
 from auditlake.provable import Provable
 from auditlake.retention.verbs import RetentionVerbs
 from auditlake.store.layout import Layout
+from auditlake.store.owned import refuse_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +63,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """What lake.toml says."""
         self._clock = clock
         self._wait = wait_seconds
-        from auditlake.store.lock import sweep
-
-        sweep(self.layout.staging)
+        refuse_links(self.layout)
 
     def __repr__(self) -> str:
         return f"<AuditLake {self.layout.root}>"
@@ -124,8 +123,11 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     def _trail(self) -> Trail:
         return self.trail()  # closed at exit
 
-    def flush(self) -> FlushSummary:
+    def flush(self, *, reading: bool = False) -> FlushSummary:
         """Bring the events that were logged into the table's day partitions, each exactly once.
+
+        Args:
+            reading: Whether for somebody who only reads; see :func:`auditlake.landing.flush.flush`.
 
         Raises:
             LakeError: The lake cannot be written.
@@ -133,7 +135,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.landing.flush import flush
 
-        return flush(self.layout, self._options(), now=self._clock())
+        return flush(self.layout, self._options(), now=self._clock(), reading=reading)
 
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
         """Turn the small files of each day into one, without changing any answer.
@@ -325,16 +327,22 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=kept)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
-        """Do a report again from its JSON: the same policy on the same snapshot, compared number by number.
+        """Do a report again: the same policy on the same snapshot, compared number by number.
 
         Args:
-            report: The JSON file.
+            report: Its JSON file; or an evidence pack (``.zip``), which is checked first, with the policies in it.
             policies: A folder with the policies as they were then, e.g. of an evidence pack; the lake's if None.
 
         Raises:
-            ReportError: The file is no report, or one of another lake.
+            ReportError: The file is no report or whole pack, or one of another lake.
         """
         from auditlake.reperform import reperform
+
+        if Path(report).suffix == ".zip":
+            from auditlake.pack import unpacked
+
+            with unpacked(Path(report)) as folder:
+                return self.reperform(folder / "report.json", policies=policies or folder / "policies")
 
         def judge_again(policy_id: str, **options: Any) -> tuple[ComplianceReport, ...]:
             with self._judged([policy_id], policies=policies, again=True, **options) as judged:
@@ -356,7 +364,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         return judged(
             self.layout, self.config, self._options(), policy_ids, now=self._clock(),
-            holds=self.binding_holds(), flush=lambda: self.flush().snapshot, ask=self._rows, **options,
+            holds=self.binding_holds(), flush=lambda: self.flush(reading=True).snapshot, ask=self._rows, **options,
         )  # fmt: skip
 
     def _options(

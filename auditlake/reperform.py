@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake import exact
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
+from auditlake.files import read_file
 
 if TYPE_CHECKING:
     from auditlake.reports.produce import ComplianceReport
@@ -128,7 +130,7 @@ def read_report(path: Path) -> dict[str, Any]:
     from auditlake.reports.render import check
 
     try:
-        report = json.loads(path.read_bytes(), object_pairs_hook=_once)
+        report = exact.parse(read_file(path))
         check(report)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -153,14 +155,6 @@ def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
             yield Difference(f"{where}, in this order", before, after)
     elif then != now or isinstance(then, bool) is not isinstance(now, bool):  # true is no number in JSON
         yield Difference(where, then, now)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, of which no key is said twice: readers would differ about what it says."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _named(listed: list[Any]) -> dict[str, Any]:

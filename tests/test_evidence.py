@@ -6,9 +6,11 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,3 +191,54 @@ def test_the_events_are_those_that_count(
         assert len(found) == len(expected) == done.events[finding.id]
         assert finding.peak is not None
         assert len(found) >= finding.peak
+
+
+def rewritten(pack: Path, out: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """A pack with other files, whose sums and digests fit them as far as ``change`` leaves that to us."""
+    with zipfile.ZipFile(pack) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out
+
+
+def sealed(files: dict[str, bytes], change: Callable[[str], str]) -> None:
+    """Change the text of the manifest, and the sums with it."""
+    files["MANIFEST.json"] = change(files["MANIFEST.json"].decode()).encode()
+    sums = files["SHA256SUMS"].decode().splitlines(keepends=True)[:-1]
+    own = hashlib.sha256(files["MANIFEST.json"]).hexdigest()
+    files["SHA256SUMS"] = "".join([*sums, f"{own}  MANIFEST.json\n"]).encode()
+
+
+FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
+    "has 'opinion.txt', which its manifest does not name": lambda files: files.update({"opinion.txt": b"all is well"}),
+    "'report.html' is not what its manifest says": lambda files: files.update({"report.html": b"<p>compliant</p>"}),
+    "its MANIFEST.json has 'reviewed'": lambda files: sealed(files, lambda text: '{"reviewed": "yes",' + text[1:]),
+    "the key 'status' is there twice": lambda files: sealed(files, lambda text: '{"status": "compliant",' + text[1:]),
+    "of 'README.txt' has 'by'": lambda files: sealed(
+        files, lambda text: text.replace('"size"', '"by": "me", "size"', 1)
+    ),
+    "says 'compliant' as status": lambda files: sealed(
+        files, lambda text: text.replace('"violation"', '"compliant"', 1)
+    ),
+    "its form is 9": lambda files: sealed(files, lambda text: text.replace('"form": 1', '"form": 9', 1)),
+    "its SHA256SUMS are not those": lambda files: files.update({"SHA256SUMS": b""}),
+    "no item named 'policies/watched.yaml'": lambda files: files.pop("policies/watched.yaml") and None,
+}
+
+
+def test_a_pack_is_done_again(lake: AuditLake, tmp_path: Path) -> None:
+    """A pack re-performs with its own policies; one that says more or less than its manifest is refused."""
+    pack = lake.evidence("watched", tmp_path / "pack.zip").path
+    text = lake.layout.policy("watched").read_text()
+    lake.layout.policy("watched").write_text(text.replace("alert_threshold: 2", "alert_threshold: 3"))
+    again = lake.reperform(pack)
+    assert again.identical, again.differences
+    for number, (what, change) in enumerate(FORGERIES.items()):
+        with pytest.raises(ReportError, match=re.escape(what)):
+            lake.reperform(rewritten(pack, tmp_path / f"{number}.zip", change))
+    (tmp_path / "none.zip").write_bytes(b"PK")
+    with pytest.raises(ReportError, match="is no whole evidence pack"):
+        lake.reperform(tmp_path / "none.zip")

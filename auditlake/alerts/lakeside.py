@@ -16,6 +16,7 @@ from auditlake.alerts.late import Stretch
 from auditlake.alerts.model import Group, Turn, instant, micros
 from auditlake.alerts.reading import Counted, counted
 from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.files import read_file
 from auditlake.landing.committed import Committed, held, read_committed, unflushed
 from auditlake.landing.segments import Position, application, slots
 from auditlake.policies.compile import BEFORE_ALL, Question, filled
@@ -75,7 +76,7 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     """
     commits: list[Commit] = []
     for version in range(until, after, -1):
-        entries = [json.loads(line) for line in layout.commit(version).read_bytes().splitlines()]
+        entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
             continue

@@ -16,7 +16,8 @@ from pathlib import Path
 from auditlake.alerts.model import Alert
 from auditlake.clock import Clock
 from auditlake.events.times import print_instant
-from auditlake.store.durable import FILE_MODE, sync_folder
+from auditlake.files import descriptor_of
+from auditlake.store.durable import sync_folder
 
 MOST_WAITING = 10_000
 """How many alerts wait for one sink at most; then the oldest are given up."""
@@ -103,13 +104,14 @@ class JsonlSink(Sink):
     def open(self, place: Place, name: str) -> None:
         """Find the file's place."""
         super().open(place, name)
-        self._path = place.root / self._path
+        self._root, self._path = place.root, place.root / self._path
 
     def deliver(self, alert: Alert) -> None:
         """Append a line. The file is opened anew each time: it may have been rotated."""
         line = json.dumps(alert.as_dict(), separators=(",", ":")).encode("ascii") + b"\n"
         is_new = not self._path.exists()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+        within = self._root if self._path.is_relative_to(self._root) else None
+        descriptor = descriptor_of(self._path, within=within, flags=os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":

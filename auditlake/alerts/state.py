@@ -12,6 +12,7 @@ from typing import Any
 from auditlake.alerts.counting import Breach
 from auditlake.alerts.late import Lot, Stretch
 from auditlake.alerts.model import Alert, Group
+from auditlake.files import read_file
 from auditlake.landing.segments import Position
 from auditlake.store.durable import write_whole
 
@@ -66,7 +67,7 @@ def write_state(path: Path, state: State) -> None:
 def read_state(path: Path) -> State | None:
     """What was written down; None if nothing was, or if it cannot be understood, which is logged."""
     try:
-        written = json.loads(path.read_bytes())
+        written = json.loads(read_file(path, within=path.parent))
         if written["format"] != _FORMAT:
             raise ValueError(f"format {_FORMAT} expected, got {written['format']!r}")
         return State(

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from auditlake.clock import Clock
 from auditlake.config import LakeConfig
 from auditlake.errors import LakeBusyError
+from auditlake.files import descriptor_of
 from auditlake.landing.background import Troubles
-from auditlake.store.durable import FILE_MODE, make_folders
+from auditlake.store.durable import make_folders
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def elected(layout: Layout) -> Iterator[bool]:
     """Try to become the one that evaluates a lake, until the end of the context; whether it worked."""
     make_folders(layout.alerts, below=layout.root)
     with _FORKING:
-        descriptor = os.open(layout.alerts / "watch.lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+        descriptor = descriptor_of(layout.alerts / "watch.lock", within=layout.root, flags=os.O_RDWR | os.O_CREAT)
         _HELD.add(descriptor)
     try:
         yield _lock(descriptor)

@@ -28,6 +28,7 @@ from urllib.request import (
 from auditlake.alerts.model import Alert, micros
 from auditlake.alerts.sinks import Place, Sink
 from auditlake.config import checked_webhook
+from auditlake.files import read_file
 from auditlake.reports.words import visible
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 
@@ -179,7 +180,7 @@ class Webhook(Sink):
         key = path.stem.split("-", 2)[-1]
         outcome: _Outcome = "failed"
         try:
-            body = path.read_bytes()
+            body = read_file(path, within=path.parent)
         except FileNotFoundError:
             return "taken"
         except OSError as error:

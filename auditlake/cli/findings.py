@@ -190,7 +190,7 @@ def sign(path: str, /, policy: str, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> None:
-    """Do a report again on its snapshot and compare every number; exit with 1 if any differs."""
+    """Do a report, or that of an evidence pack, again on its snapshot; exit with 1 if any number differs."""
     done = opened(path).reperform(report, policies=policies)
     if as_json:
         from auditlake.reperform import NOTHING

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auditlake.cli.output import machine, opened, plain, table
+from auditlake.files import SMALL, read_file, read_text
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
@@ -31,9 +32,9 @@ def verify(
     """Recompute everything, and say what is not as the ledger recorded it; exit with 4 if anything is wrong."""
     report = opened(path).verify(
         full=not quick,
-        checkpoint=checkpoint.read_bytes() if checkpoint else None,
-        public_key=public_key.read_text(encoding="utf-8", errors="replace") if public_key else None,
-        tsa_roots=tsa_root.read_bytes() if tsa_root else None,
+        checkpoint=read_file(checkpoint, limit=SMALL) if checkpoint else None,
+        public_key=read_text(public_key, errors="replace") if public_key else None,
+        tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None,
     )
     if as_json:
         machine({**asdict(report), "unanchored": report.unanchored, "ok": report.ok})
@@ -118,8 +119,8 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
     if (public_key is None) == (not unsigned):
         raise click.UsageError("give --public-key FILE, or --unsigned for a lake without a key")
     try:
-        key = public_key.read_text(encoding="utf-8", errors="replace") if public_key else None
-        shown = check(proof.read_bytes(), key)
+        key = read_text(public_key, errors="replace") if public_key else None
+        shown = check(read_file(proof), key)
     except LedgerError as error:
         click.echo(f"WRONG: {plain(str(error))}{f' ({plain(error.hint)})' if error.hint else ''}")
         raise click.exceptions.Exit(EXIT_WRONG) from error
@@ -138,7 +139,7 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
 @click.pass_obj
 def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
     """Have a time stamp authority (RFC 3161) at URL stamp the newest checkpoint."""
-    made = opened(path).anchor(url, tsa_roots=tsa_root.read_bytes() if tsa_root else None)
+    made = opened(path).anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
     if as_json:
         machine({"at": made.at.isoformat(), "size": made.size, "trusted": made.trusted})
         return

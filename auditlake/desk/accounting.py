@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -61,10 +60,16 @@ class Accounts:
         """
         for most in _CUTS:
             event = self._event(_shown(text, most), _shown(values, most), outcome)
-            with suppress(EventError):  # longer than the lake takes: what is far too long loses its end
+            try:
                 event_id = self._trail.log(event)
-                self.lines.append(event.to_json())
-                return event_id
+            except EventError:  # longer than the lake takes: what is far too long loses its end
+                continue
+            except LandingError as error:
+                message = f"the question cannot be put on record, so it is not answered: {error}"
+                hint = "where the lake cannot be written, ask a copy of it: auditlake backup makes one"
+                raise LandingError(message, hint=hint) from error
+            self.lines.append(event.to_json())
+            return event_id
         raise LandingError("the question cannot be put on record: the lake takes no event as long as it is")
 
     def _event(self, text: Any, values: Any, outcome: Outcome) -> AuditEvent:

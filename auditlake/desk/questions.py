@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from auditlake.errors import QueryError
 from auditlake.events.times import as_end, as_exclusive, as_instant, parse_bound
+from auditlake.files import read_text
 from auditlake.policies.durations import parse_duration
 from auditlake.sqlfiles import Statement, parsed, statements
 from auditlake.store.layout import Layout
@@ -72,7 +73,7 @@ def questions(layout: Layout) -> dict[str, Question]:
     found = {each.name: _question(each, own=False) for each in statements(_OURS).values()}
     for file in sorted((layout.root / "queries").glob("*.sql")):
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_text(file, within=layout.root)
             if len(text) > _LONGEST:
                 raise ValueError("it is too long")
             own = parsed(text, file.name)

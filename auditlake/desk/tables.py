@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.config import LakeConfig
 from auditlake.desk.model import MEGABYTE
+from auditlake.files import open_file
 from auditlake.periods import PeriodRequest, question
 from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
@@ -278,7 +279,7 @@ class Tables:
             file = self._layout.quarantine / name
             if not file.exists():
                 continue
-            with file.open("rb") as lines:
+            with open_file(file, within=self._layout.root) as lines:
                 for line in lines:
                     kept = json.loads(line)
                     yield {

@@ -16,10 +16,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from auditlake import exact
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.files import descriptor_of, read_file
 from auditlake.findings.model import Acceptance, Entry, Journal, Reopening, Review, Subject
-from auditlake.store.durable import FILE_MODE, make_folders, sync_folder
+from auditlake.store.durable import make_folders, sync_folder
 from auditlake.store.layout import Layout
 
 _KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
@@ -46,7 +48,7 @@ def read(layout: Layout) -> tuple[Line, ...]:
         LakeFormatError: A line is none of ours.
     """
     try:
-        data = layout.journal.read_bytes()
+        data = read_file(layout.journal, within=layout.root)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -111,7 +113,7 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
 def _opened(layout: Layout) -> Iterator[int]:
     """The journal's file, for one writer at a time."""
     is_new = not layout.journal.exists()
-    descriptor = os.open(layout.journal, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    descriptor = descriptor_of(layout.journal, within=layout.root, flags=os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if is_new:
@@ -171,7 +173,7 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
     digest = ""
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
-            entry = _parsed(json.loads(line))
+            entry = _parsed(exact.parse(line))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             message = f"{layout.journal}:{number}: expected an entry of the journal of findings, got {line[:60]!r}"
             raise LakeFormatError(message, hint="restore it from a backup; it is only ever appended to") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.events.times import MICROSECOND, parse_instant, print_instant
+from auditlake.files import open_file, read_file
 from auditlake.findings.journal import Line
 from auditlake.findings.model import Acceptance
 from auditlake.store.durable import make_folders, write_whole
@@ -24,6 +25,7 @@ from auditlake.store.layout import Layout
 
 _LISTINGS = 20
 _LARGEST = 1 << 20
+_MORE = re.compile(rb'"file": "(findings_[0-9a-f]{32}\.parquet)"')
 _ID = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
@@ -67,13 +69,24 @@ def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
     wanted = re.compile(rf'"id": ?"({prefix}[0-9a-f]*)"'.encode())
     for path in layout.reports.glob("compliance_*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # whoever reads it says what is wrong
-            data = path.read_bytes() if _is_plain(path) else b""
-            if ids := {match.decode() for match in wanted.findall(data)}:
+            data = read_file(path, within=layout.root)
+            ids = {match.decode() for match in wanted.findall(data)}
+            more = _unlisted(layout, match[1].decode(), prefix) if (match := _MORE.search(data)) else set()
+            if ids or more:
                 said = json.loads(data)
-                ids &= {each["id"] for each in said["violations"]}
+                ids = ids & {each["id"] for each in said["violations"]} | more
                 since, until = (datetime.fromisoformat(said["period"][name]) for name in ("since", "until"))
                 snapshot = int(said["evidence"]["snapshot"])
                 yield Place((said["policy_id"],), parse_instant(said["as_of"]), until, since, snapshot), ids
+
+
+def _unlisted(layout: Layout, name: str, prefix: str) -> set[str]:
+    """The ids of that beginning in the Parquet file of a report that finds more than it lists."""
+    import pyarrow.parquet as pq
+
+    with open_file(layout.reports / name, within=layout.root) as file:
+        ids = pq.read_table(file, columns=["id"]).column("id").to_pylist()
+    return {each for each in ids if each.startswith(prefix)}
 
 
 def _around(entry: Acceptance) -> Iterator[Place]:
@@ -103,15 +116,9 @@ def remember(layout: Layout, places: Iterable[Place]) -> None:
 def listings(layout: Layout) -> list[list[Place]]:
     """Where was looked, newest first; what cannot be read is forgotten."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        path = _file(layout)
-        if _is_plain(path) and path.stat().st_size <= _LARGEST:
-            return [[_place(each) for each in listing] for listing in json.loads(path.read_bytes())]
+        data = read_file(_file(layout), within=layout.root, limit=_LARGEST)
+        return [[_place(each) for each in listing] for listing in json.loads(data)]
     return []
-
-
-def _is_plain(path: Path) -> bool:
-    """Whether it is a file, and no link to one."""
-    return path.is_file() and not path.is_symlink()
 
 
 def _file(layout: Layout) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from auditlake.files import descriptor_of
 from auditlake.landing.committed import read_committed
 from auditlake.landing.segments import START, Position, Segment, segments
 from auditlake.store.layout import Layout
@@ -60,7 +61,7 @@ def blank(layout: Layout, read: Mapping[int, Position] | None) -> None:
 
 
 def _blank(each: Copied) -> None:
-    descriptor = os.open(each.segment.path, os.O_RDWR)
+    descriptor = descriptor_of(each.segment.path, within=each.segment.path.parents[1], flags=os.O_RDWR)
     try:
         changed = False
         for start in range(0, each.blank_to, _CHUNK):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.events.schema import CANONICAL, SELF
+from auditlake.files import open_file
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.held import HeldLines
 from auditlake.store.delta import Snapshot, read_snapshot
@@ -88,7 +89,7 @@ def numbered(found: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
 def _newlines(path: Path, before: int) -> int:
     """How many lines end before a place in a file, as far as it is still there."""
     count = 0
-    with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
+    with suppress(FileNotFoundError), open_file(path, within=path.parent) as file:
         while before > 0 and (block := file.read(min(before, _BLOCK))):
             count += block.count(b"\n")
             before -= len(block)

@@ -5,14 +5,16 @@ Rows and positions are one commit. Whatever is killed in the middle, the next fl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from auditlake.errors import LakeError
+from auditlake.files import remove_file
 from auditlake.landing.committed import Committed, held, numbered, read_committed
-from auditlake.landing.segments import START, Position, Segment, application, pieces, segments, slots
+from auditlake.landing.segments import OWN, START, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.held import HeldLines
 from auditlake.store.delta import Advance, newest_version, sync_log
 from auditlake.store.durable import sync_folder
@@ -21,6 +23,7 @@ from auditlake.store.lock import exclusive
 from auditlake.store.table import IngestOptions
 from auditlake.store.transactions import transaction_version
 
+_LOG = logging.getLogger("auditlake.landing")
 ROUND = 128 * 1024 * 1024
 """About how many bytes of the landing become one commit: more may lie there than fits into memory."""
 
@@ -41,13 +44,15 @@ class FlushSummary:
     """The newest version of the lake after it."""
 
 
-def flush(layout: Layout, options: IngestOptions, *, now: datetime) -> FlushSummary:
+def flush(layout: Layout, options: IngestOptions, *, now: datetime, reading: bool = False) -> FlushSummary:
     """Bring into the table what lay in the landing when the flush began.
 
     Args:
         layout: The lake.
         options: How to ingest, and how long to wait while another process flushes or writes.
         now: What the events' ``ingested_at`` says.
+        reading: Whether for somebody who only reads: where nothing can be written, auditlake's own events, of questions
+            that were asked, may stay where they are, which is logged.
 
     Raises:
         LakeBusyError: Another process flushed or wrote for all of the time to wait.
@@ -69,6 +74,11 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime) -> FlushSumm
             stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=options.wait_seconds))
         except OSError as error:
             if not behind:
+                return nothing
+            if reading and all(piece.segment.slot >= OWN for piece in pieces(layout, positions)):
+                _LOG.warning(
+                    "questions that were asked since are not in version %d: %s", nothing.snapshot, error.strerror
+                )
                 return nothing
             message = f"the landing holds events that are not in the table, and cannot be written: {error.strerror}"
             raise LakeError(message, hint="run auditlake flush where it can be, or ask for a snapshot") from error
@@ -130,7 +140,7 @@ def _remove(layout: Layout, committed: Committed) -> int:
         # Whoever committed their events may have died before the commit was on the disk.
         sync_log(layout, committed.snapshot.version)
     for segment in done:
-        segment.path.unlink()
+        remove_file(segment.path, within=layout.root)
     for folder in sorted({segment.path.parent for segment in done}):
         sync_folder(folder)
     return len(done)

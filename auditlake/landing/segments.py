@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
+from auditlake.files import descriptor_of, open_file
 from auditlake.store.layout import Layout
 
 LOCK = "lock"
@@ -96,7 +97,8 @@ def slots(layout: Layout) -> list[int]:
     """The slots there are, in order."""
     # What copies a lake may leave out empty folders.
     with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
-        return sorted(int(entry.name) for entry in entries if _SLOT.match(entry.name) and entry.is_dir())
+        found = [entry.name for entry in entries if _SLOT.match(entry.name) and entry.is_dir(follow_symlinks=False)]
+        return sorted(map(int, found))
     return []
 
 
@@ -119,14 +121,14 @@ def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
     for number in found:
         path = layout.segment(slot, number)
         with suppress(FileNotFoundError):  # a flush has brought it into the table and removed it
-            if S_ISREG((status := path.stat()).st_mode):
+            if S_ISREG((status := path.lstat()).st_mode):
                 yield Segment(slot, number, path, status.st_size, held and number == found[-1])
 
 
 def _held(layout: Layout, slot: int) -> bool:
     """Whether somebody holds the slot; a claim that meets this look, which is shared and short, tries again."""
     try:
-        descriptor = os.open(layout.slot(slot) / LOCK, os.O_RDONLY)
+        descriptor = descriptor_of(layout.slot(slot) / LOCK, within=layout.root)
     except FileNotFoundError:
         return False
     except PermissionError:
@@ -157,7 +159,7 @@ def _pieces_of(segment: Segment, offset: int) -> Iterator[Piece]:
     if offset >= segment.size:
         return
     try:
-        file = segment.path.open("rb", buffering=0)
+        file = open_file(segment.path, within=segment.path.parents[1])
     except FileNotFoundError:
         return
     rest = b""

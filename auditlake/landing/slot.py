@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from threading import Lock
 
+from auditlake.files import descriptor_of
 from auditlake.landing.segments import LOCK, OWN, Position, application, numbers, slots
-from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder
+from auditlake.store.durable import FOLDER_MODE, sync_folder
 from auditlake.store.layout import Layout
 from auditlake.store.transactions import transaction_version
 
@@ -125,7 +125,7 @@ class Slot:
             self._last = self._highest()
         self._last += 1  # also where this fails: a number is never used twice
         path = self._layout.segment(self.number, self._last)
-        file = _open(path)
+        file = _open(self._layout, path)
         try:
             if os.fstat(file.fileno()).st_size:
                 raise FileExistsError(None, "it is there already", str(path))
@@ -181,7 +181,7 @@ def claim(layout: Layout, *, own: bool = False) -> Slot:
 
 
 def _try(layout: Layout, number: int) -> Slot | None:
-    lock = _open(layout.slot(number) / LOCK)
+    lock = _open(layout, layout.slot(number) / LOCK)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -193,6 +193,6 @@ def _try(layout: Layout, number: int) -> Slot | None:
     return Slot(layout, number, lock)
 
 
-def _open(path: Path) -> FileIO:
+def _open(layout: Layout, path: Path) -> FileIO:
     """Open a file for appending, unbuffered; a new one is for its owner only."""
-    return open(path, "ab", buffering=0, opener=partial(os.open, mode=FILE_MODE))
+    return open(path, "ab", buffering=0, opener=lambda _, flags: descriptor_of(path, within=layout.root, flags=flags))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.errors import LedgerError
+from auditlake.files import read_file
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
 from auditlake.ledger.kept import keep_holds, keep_policy, policy_path
 from auditlake.ledger.keys import (
@@ -124,7 +125,7 @@ def read_note(layout: Layout) -> Note | None:
         LedgerError: It is damaged, not signed although the lake has a key, or of a signed ledger that has lost its key.
     """
     try:
-        note = parse_note(checkpoint_path(layout).read_bytes())
+        note = parse_note(read_file(checkpoint_path(layout), within=layout.root))
     except FileNotFoundError:
         return None
     verifier = read_public_key(layout)
@@ -190,7 +191,7 @@ def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[t
 
 
 def _parse(layout: Layout, data: bytes) -> Entry:
-    return parse(data, lambda digest: (layout.ledger / "aside" / digest).read_bytes())
+    return parse(data, lambda digest: read_file(layout.ledger / "aside" / digest, within=layout.root))
 
 
 def _signers(layout: Layout) -> tuple[Signer, ...]:
@@ -316,7 +317,7 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand",
 def _keep_policies(layout: Layout) -> None:
     """Keep the files of all policies; those that init writes are in the terms of its commit, and need not be."""
     for path in layout.policies.glob("*.yaml"):
-        keep_policy(layout, path.read_bytes())
+        keep_policy(layout, read_file(path, within=layout.root))
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
@@ -362,7 +363,7 @@ def hold_files(layout: Layout) -> list[Path]:
 
 def list_holds(files: Sequence[Path]) -> str:
     """The list of holds, one ``NAME SHA-256`` a line, given their files in order of their names."""
-    return "".join(f"{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in files)
+    return "".join(f"{path.name} {sha256(read_file(path, within=path.parent)).hexdigest()}\n" for path in files)
 
 
 def digest_of_holds(listed: str) -> str:
@@ -372,12 +373,13 @@ def digest_of_holds(listed: str) -> str:
 
 def policy_digests(layout: Layout) -> dict[str, str]:
     """What an entry says of policies: the SHA-256 of every policy's file, by id."""
-    return {path.stem: sha256(path.read_bytes()).hexdigest() for path in sorted(layout.policies.glob("*.yaml"))}
+    files = sorted(layout.policies.glob("*.yaml"))
+    return {path.stem: sha256(read_file(path, within=path.parent)).hexdigest() for path in files}
 
 
 def _log_digest(layout: Layout, version: int) -> str | None:
     try:
-        return sha256(layout.commit(version).read_bytes()).hexdigest()
+        return sha256(read_file(layout.commit(version), within=layout.root)).hexdigest()
     except FileNotFoundError:
         return None
 
@@ -420,7 +422,7 @@ def _finish_rotation(layout: Layout) -> None:
     """A key that was to follow does so if a checkpoint has its signature, and is forgotten if none has."""
     if (new := read_next(layout)) is None:
         return
-    if parse_note(checkpoint_path(layout).read_bytes()).signed_by(new.verifier):
+    if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):
         adopt_next(layout, new)
     else:
         drop_next(layout)

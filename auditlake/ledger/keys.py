@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.errors import LedgerError
+from auditlake.files import read_text
 from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
 from auditlake.store.durable import sync_folder, write_whole
 from auditlake.store.layout import Layout
@@ -42,7 +43,7 @@ def read_settings(layout: Layout) -> LedgerSettings:
         LedgerError: It cannot be read.
     """
     try:
-        said = tomllib.loads(layout.config.read_text(encoding="utf-8"))
+        said = tomllib.loads(read_text(layout.config, within=layout.root))
         lake_id, key = said["id"], said.get("ledger", {}).get("key")
         default = said.get("default_retention")
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -79,7 +80,7 @@ def read_public_key(layout: Layout) -> Verifier | None:
         LedgerError: It is damaged.
     """
     with suppress(FileNotFoundError):
-        return parse_verifier(public_key_path(layout).read_text(encoding="utf-8", errors="replace"))
+        return parse_verifier(read_text(public_key_path(layout), within=layout.root, errors="replace"))
     return None
 
 
@@ -130,7 +131,7 @@ def _next_path(layout: Layout) -> Path:
 
 def _read_signer(path: Path) -> Signer:
     try:
-        return parse_signer(path.read_text(encoding="utf-8", errors="replace"))
+        return parse_signer(read_text(path, errors="replace"))
     except OSError as error:
         message = f"the ledger's key {path} cannot be read: {error.strerror}"
         raise LedgerError(message, hint="nothing was changed; restore it, or name its place in lake.toml") from error

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from auditlake.errors import LedgerError
+from auditlake.files import read_file
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, node_hash, root
 from auditlake.store.durable import make_folders, sync_folder, write_whole
 
@@ -118,11 +119,11 @@ class Tiles:
         path = self._folder / tile_name(kind, tile, width)
         whole = self._folder / tile_name(kind, tile)
         with suppress(OSError):
-            return path, path.read_bytes()
+            return path, read_file(path, within=self._folder)
         longer = (found for found in self._partial(kind, tile) if int(found.name) > width)
         for candidate in (*longer, whole):
             with suppress(OSError):
-                return candidate, candidate.read_bytes()
+                return candidate, read_file(candidate, within=self._folder)
         raise LedgerError(f"the ledger has no tile {path}", hint="restore it from a backup")
 
     def _partial(self, kind: int | str, tile: int) -> list[Path]:

@@ -17,6 +17,7 @@ from auditlake.clock import Clock, system_clock
 from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
 from auditlake.events.times import Instant, given, given_end, utc
+from auditlake.files import read_file
 from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
 from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
 
@@ -349,7 +350,7 @@ class AuditMonitor:
         known_file = self.audit_dir / "imported.json"
         known: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            known = json.loads(known_file.read_bytes())
+            known = json.loads(read_file(known_file))
         found = {
             each.name: each for each in sorted((self.audit_dir / "events").glob("audit_*.jsonl")) if each.is_file()
         }

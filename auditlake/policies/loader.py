@@ -13,6 +13,7 @@ import yaml
 
 from auditlake.errors import PolicyError
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
+from auditlake.files import SMALL, read_file
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
@@ -60,7 +61,12 @@ def load_policy(
 
 
 def load_policies(
-    folder: Path | str, event_types: frozenset[str], *, tolerant: bool = False, in_use: bool = True
+    folder: Path | str,
+    event_types: frozenset[str],
+    *,
+    tolerant: bool = False,
+    in_use: bool = True,
+    follow: bool = False,
 ) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
@@ -70,6 +76,7 @@ def load_policies(
         tolerant: Let a policy that asks nothing stand for a file that cannot be used, with its mistakes as its
             ``fault``: for those who judge policies, of which no one stops the others.
         in_use: As for :func:`load_policy`.
+        follow: Whether its files may be links: those of a lake may not.
 
     Returns:
         The policies, sorted by id.
@@ -82,7 +89,7 @@ def load_policies(
         return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=in_use)
 
     instead = _unreadable if tolerant else None
-    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead)
+    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
     return tuple(sorted(found, key=lambda each: each.id))
 
 
@@ -91,7 +98,7 @@ def _unreadable(path: Path, error: PolicyError) -> Policy:
     name = path.stem if path.suffix == ".yaml" else path.name
     plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     try:
-        content = path.read_bytes() if path.is_file() else b""
+        content = read_file(path, within=path.parent, limit=SMALL)
     except OSError:
         content = b""
     problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)

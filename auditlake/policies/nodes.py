@@ -16,6 +16,7 @@ import yaml
 
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.files import open_file
 from auditlake.policies.durations import parse_duration
 from auditlake.store.layout import POLICY_ID
 
@@ -43,6 +44,7 @@ def load_folder(
     *,
     hint: str,
     instead: Callable[[Path, PolicyError], T] | None = None,
+    follow: bool = False,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
 
@@ -53,6 +55,7 @@ def load_folder(
         failure: What ``load`` raises.
         hint: What to do about mistakes.
         instead: What stands for a file that cannot be used; if None, any of them is an error.
+        follow: Whether its files may be links: those of a lake may not.
 
     Raises:
         PolicyError: As ``failure``, with every mistake of every file.
@@ -66,7 +69,7 @@ def load_folder(
     problems: list[str] = []
     for path in paths:
         try:
-            found.append(_load_file(path, what, load, failure))
+            found.append(_load_file(path, what, load, failure, follow=follow))
         except PolicyError as error:
             if instead is not None:
                 found.append(instead(path, error))
@@ -76,13 +79,14 @@ def load_folder(
     return found
 
 
-def _load_file(path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError]) -> T:
-    problem = "this is not a regular file"
+def _load_file(
+    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, follow: bool
+) -> T:
     try:
         if path.suffix != ".yaml":
             problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
-        elif path.is_file():
-            with path.open("rb") as stream:
+        else:
+            with open_file(path, within=None if follow else path.parent) as stream:
                 content = stream.read(MAX_BYTES + 1)
             return load(content, str(path), path.stem)
     except OSError as error:

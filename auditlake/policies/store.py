@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from auditlake.errors import PolicyError, PolicyNotFoundError
+from auditlake.files import SMALL, read_file
 from auditlake.policies.loader import load_policies, load_policy
 from auditlake.policies.model import Policy
 from auditlake.store.durable import sync_folder, write_whole
@@ -94,7 +95,7 @@ def refuse_other(layout: Layout, policy: Policy, *, replace: bool) -> None:
         PolicyError: There is one.
     """
     target = layout.policy(policy.id)
-    if not replace and target.exists() and target.read_bytes() != policy.text.encode("utf-8"):
+    if not replace and target.exists() and read_file(target, within=layout.root) != policy.text.encode("utf-8"):
         raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
 
 
@@ -111,14 +112,14 @@ def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds
         sync_folder(layout.policies)
 
 
-def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False) -> Policy:
-    """A policy from a file anywhere; its name is the policy's id.
+def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False, within: Path | None = None) -> Policy:
+    """A policy from a file anywhere, or of the lake that it is ``within``; its name is the policy's id.
 
     Raises:
         PolicyError: It cannot be read or used.
     """
     try:
-        text = file.read_bytes()
+        text = read_file(file, within=within, limit=SMALL)
     except OSError as error:
         raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
     return load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml"), event_types=event_types,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import os
 import re
@@ -16,8 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake import exact
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
+from auditlake.files import open_file, read_file
 from auditlake.findings.model import NOTHING, Journal
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import default_since, evaluate, samples
@@ -298,7 +299,7 @@ def _is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
 
 def _has(path: Path, data: bytes) -> bool:
     try:
-        return path.is_file() and path.read_bytes() == data
+        return read_file(path, within=path.parent) == data
     except OSError:
         return False
 
@@ -391,10 +392,10 @@ def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
     """A report's JSON, how many findings of each kind it has, and a SHA-256; of a large one all without the list."""
     from auditlake.reports.render import check
 
-    with path.open("rb") as file:
+    with open_file(path, within=path.parent) as file:
         if os.fstat(file.fileno()).st_size < _LARGE:
             whole = file.read()
-            report = json.loads(whole)
+            report = exact.parse(whole)
             check(report)
             kinds = Counter(finding["kind"] for finding in report["violations"])
             return report, Counter(report.get("findings_by_kind", kinds)), hashlib.sha256(whole).hexdigest()
@@ -403,7 +404,7 @@ def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
             if not 0 <= start < end:
                 raise ValueError("its keys are not where ours are")
             rest = b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:])
-            report, digest = json.loads(rest), hashlib.sha256(rest).hexdigest()
+            report, digest = exact.parse(rest), hashlib.sha256(rest).hexdigest()
             check(report)
             if report["report_version"] > 1:
                 return report, Counter(report["findings_by_kind"]), digest

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.errors import LakeBusyError
+from auditlake.files import is_file, read_file
 from auditlake.landing.segments import Position
 from auditlake.store.durable import write_whole
 from auditlake.store.layout import Layout
@@ -37,7 +38,7 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
     if jsonl is not None:
         to = layout.root / jsonl
         found |= {to, *to.parent.glob(f"{to.name}.*")}
-    return sorted(path for path in found if path.is_file() and path.name[0] != ".")
+    return sorted(path for path in found if is_file(path, within=path.parent) and path.name[0] != ".")
 
 
 @contextmanager
@@ -67,14 +68,14 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
         if is_unwatched:
             return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        said = json.loads((layout.alerts / "state.json").read_bytes())["positions"]
+        said = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
         return {int(slot): Position.unpack(int(packed)) for slot, packed in said.items()}
     return {}
 
 
 def renamed(path: Path, names: re.Pattern[str], pseudonym: str) -> NewContent | None:
     """A file of JSON or of JSON lines with a pseudonym in the place of a name; None where that is not all of them."""
-    data = path.read_bytes()
+    data = read_file(path, within=path.parent)
     try:
         try:
             new = _renamed(data, names, pseudonym)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from auditlake.files import read_file
 from auditlake.landing.committed import unflushed
 from auditlake.reports.words import count, visible
 from auditlake.retention.alertfiles import NewContent, alert_files, renamed
@@ -141,7 +142,7 @@ def _mentions(user_id: str) -> re.Pattern[str]:
 
 
 def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8", "replace")
+    return read_file(path, within=path.parent).decode("utf-8", "replace")
 
 
 def _erase_records(path: Path, names: re.Pattern[str]) -> Leftover | None:
@@ -152,7 +153,7 @@ def _erase_records(path: Path, names: re.Pattern[str]) -> Leftover | None:
     import base64
 
     changed, lines = 0, []
-    for line in path.read_bytes().splitlines():
+    for line in read_file(path, within=path.parent).splitlines():
         entry = json.loads(line)
         data = entry["data"]
         if entry["encoding"] == "base64":

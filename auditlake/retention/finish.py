@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.errors import RetentionError
+from auditlake.files import remove_file
 from auditlake.landing.blank import blank
 from auditlake.reports.certificate import certificate_id
 from auditlake.reports.render import render_certificate_json, render_certificate_page
@@ -96,7 +97,7 @@ def _remove_leftovers(layout: Layout, version: int, said: Mapping[str, Any], new
             message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"
             raise RetentionError(message, hint="the log has been changed; nothing was removed")
         if path.exists() and not (each["kind"] == "quarantine" and path.name in there):
-            path.unlink()
+            remove_file(path, within=layout.root)
             folders.add(path.parent)
     for folder in sorted(folders):
         sync_folder(folder)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import HoldError
 from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
+from auditlake.files import read_text
 from auditlake.policies.model import Hold
 from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
 from auditlake.store.layout import POLICY_ID, Layout
@@ -137,7 +137,7 @@ def check_hold_id(hold_id: str) -> None:
 
 def hold_text(layout: Layout, hold_id: str) -> str:
     """A hold's file as it is."""
-    return Path(layout.hold(hold_id)).read_text(encoding="utf-8")
+    return read_text(layout.hold(hold_id), within=layout.root)
 
 
 def _dump(values: dict[str, Any]) -> bytes:

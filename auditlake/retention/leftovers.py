@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.files import read_file
 from auditlake.policies.compile import earlier, length_of
 from auditlake.policies.model import Duration
 from auditlake.retention.judge import Judge, longest_of_all
@@ -93,7 +94,7 @@ def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Dura
     A page alone has no more to say than its name: then it is judged by its instant and the longest of all.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(path.with_suffix(".json").read_bytes())
+        said = json.loads(read_file(path.with_suffix(".json"), within=path.parent))
         lengths = [judge.length(name) for name in said["events_by_type"]]
         until = parse_instant(said["period"]["until"])
         return until, None if None in lengths else max(lengths, key=length_of)

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from auditlake.files import read_file
 from auditlake.ledger.book import (
     digest_of_holds,
     hold_files,
@@ -89,7 +90,7 @@ def _weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[st
         return list(found.values())
     known, lost = _holds_since(layout, head.size)
     files = hold_files(layout)
-    there = {path.stem: sha256(path.read_bytes()).hexdigest() for path in files}
+    there = {path.stem: sha256(read_file(path, within=layout.root)).hexdigest() for path in files}
     for hold_id, digests in sorted(known.items()):
         if digests != {there.get(hold_id)}:
             how = "changed" if hold_id in there else "gone"
@@ -136,7 +137,7 @@ def _list_of(layout: Layout, digest: str) -> str | None:
     if not digest:
         return ""
     try:
-        data = holds_path(layout, digest).read_bytes()
+        data = read_file(holds_path(layout, digest), within=layout.root)
     except OSError:
         return None
     return data.decode() if sha256(data).hexdigest() == digest else None
@@ -313,7 +314,7 @@ class _Files:
         """What a file demands; None where nothing, or where that is not known."""
         if "max_retention_us" not in (self._known.get(digest) or {}):
             try:
-                content = policy_path(self._layout, digest).read_bytes()
+                content = read_file(policy_path(self._layout, digest), within=self._layout.root)
             except OSError:
                 content = b""
             if sha256(content).hexdigest() == digest:

@@ -31,7 +31,7 @@ class RetentionVerbs:
 
     if TYPE_CHECKING:
 
-        def flush(self) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
+        def flush(self, *, reading: bool = False) -> FlushSummary: ...  # noqa: D102 - this is AuditLake's
         def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Any: ...
 
     def holds(self) -> tuple[Hold, ...]:
@@ -114,7 +114,7 @@ class RetentionVerbs:
         """What is due at an instant (now if None, never later), what stays, and why; flushes what was logged first."""
         from auditlake.retention.planning import plan
 
-        self.flush()
+        self.flush(reading=True)
         return plan(self.layout, self.config, judged_as_of(as_of, self._clock(), RetentionError))
 
     def retention_apply(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.files import is_file, read_file
 from auditlake.store.durable import FILE_MODE, rename_synced, sync_file
 from auditlake.store.history import keep_summary
 from auditlake.store.layout import Layout
@@ -45,8 +46,8 @@ def keep_checkpoint(layout: Layout, version: int) -> None:
 def last_checkpoint(layout: Layout) -> int:
     """The version of the last checkpoint that is there in one file; 0 if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        version = int(json.loads(_pointer(layout.log).read_bytes())["version"])
-        if _checkpoint(layout.log, version).is_file():
+        version = int(json.loads(read_file(_pointer(layout.log), within=layout.root))["version"])
+        if is_file(_checkpoint(layout.log, version), within=layout.root):
             return version
     return 0
 

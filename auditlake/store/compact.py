@@ -18,6 +18,7 @@ from pathlib import Path
 from auditlake.engine.duck import connect, rows, view_events
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file, remove_file
 from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.dayfile import data_file, write_parquet
@@ -80,6 +81,9 @@ def compact(
             days[file.day].append(file)
         crowded = {day: files for day, files in sorted(days.items()) if len(files) > 1}
         version = snapshot.version
+        there = tuple(file for files in crowded.values() for file in files)
+        if lost := delta.lost_file(layout, delta.Snapshot(version, there)):
+            raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
             pairs = [_rewrite(layout, folder, day, files) for day, files in crowded.items()]
             for _, file in pairs:
@@ -128,19 +132,19 @@ def unlink_unused(
     """
     keep = {file.path for file in live.files}
     if only is None:
-        found = (
-            path.relative_to(layout.events).as_posix() for path in layout.events.glob("event_date=*/part-*.parquet")
-        )
+        days = [day for day in layout.events.glob("event_date=*") if not day.is_symlink()]
+        found = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
         unused = [name for name in found if part_day_and_digest(name)]
     else:
-        unused = [name for name in only if partition_day(name) and (layout.events / name).is_file()]
+        unused = [name for name in only if partition_day(name) and is_file(layout.events / name, within=layout.root)]
     chosen = sorted(name for name in unused if name not in keep)
     removed = removal_times(layout) if chosen else {}
     gone = []
     for name in chosen:
         path = layout.events / name
-        if time.time() - removed.get(name, path.stat().st_mtime) >= grace_seconds:
-            path.unlink()
+        # A file that somebody linked goes as the link that it is; below a linked day, nothing is ours.
+        if time.time() - removed.get(name, path.lstat().st_mtime) >= grace_seconds:
+            remove_file(path, within=layout.root)
             gone.append(path)
     _sync_after_unlinks(layout, {path.parent for path in gone})
     return len(gone)
@@ -163,5 +167,5 @@ def _unlink_drafts(layout: Layout) -> None:
     drafts = [path for folder in folders for path in folder.glob(".*.draft")]
     for path in [*drafts, *layout.log.glob("*.json#*")]:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _DRAFT_SECONDS:
-                path.unlink()
+            if time.time() - path.lstat().st_mtime > _DRAFT_SECONDS:
+                remove_file(path, within=layout.root)

@@ -8,19 +8,20 @@ never ignored.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
+from auditlake.files import check_folder, descriptor_of, open_file
 from auditlake.ledger.book import LEAF_KEY, Prepared, complete
 from auditlake.ledger.entry import Taken
 from auditlake.store.checkpoint import copied_log, keep_checkpoint
@@ -28,6 +29,15 @@ from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_fold
 from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
 from auditlake.store.layout import Layout
 from auditlake.store.lock import workspace
+from auditlake.store.logentry import (
+    CONFIGURATION,
+    ENTRY,
+    actions,
+    log_entries,
+    refuse_empty_entries,
+    say_columns,
+    says_columns,
+)
 from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
@@ -38,14 +48,6 @@ _DELTA_TYPES = {
 }  # fmt: skip
 _NOT_FOR_DELTA = re.compile(r"[\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
 """What delta-rs reads as something else in a path, or not at all."""
-_ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
-_CONFIGURATION: dict[str, str | None] = {
-    # History never expires on its own, and checkpoints are maintenance of ours.
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 3650000 days",
-    "delta.deletedFileRetentionDuration": "interval 3650000 days",
-    "delta.checkpointInterval": "1000000000",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
     try:
         DeltaTable.create(
-            str(layout.events), schema, partition_by=["event_date"], configuration=_CONFIGURATION,
+            str(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
             commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
@@ -177,7 +179,7 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
     columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records", "partition")}
     bounds = _time_bounds(actions)
     files = [
-        DataFile(unquote(path), part["event_date"], size, _rows(layout.events / unquote(path), count), *bound)
+        DataFile(unquote(path), part["event_date"], size, _rows(layout, unquote(path), count), *bound)
         for path, size, count, part, bound in zip(
             columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
         )
@@ -187,15 +189,15 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
     return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
 
 
-def _rows(path: Path, recorded: int | None) -> int:
+def _rows(layout: Layout, path: str, recorded: int | None) -> int:
     """How many rows a file has; if its writer did not say so, as its footer says, and 0 where that cannot be read."""
     if recorded is not None:
         return recorded
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
-    with suppress(OSError, ArrowException):
-        return int(read_metadata(path).num_rows)
+    with suppress(OSError, ArrowException), open_file(layout.events / path, within=layout.root) as file:
+        return int(read_metadata(file).num_rows)
     return 0
 
 
@@ -254,13 +256,24 @@ def _write_entry(layout: Layout, version: int, change: Change, recorded: Prepare
         log = copied_log(layout, folder / "copy", version - 1)
         table = DeltaTable(str(log.parent))
         table.create_write_transaction(
-            _actions(change), "append", table.schema(), partition_by=["event_date"],
+            actions(change), "append", table.schema(), partition_by=["event_date"],
             commit_properties=properties, post_commithook_properties=hooks,
         )  # fmt: skip
+        if not says_columns(table):
+            say_columns(log, version)
         entry = log / layout.commit(version).name
         entry.chmod(FILE_MODE)
         sync_file(entry)
         os.link(entry, layout.commit(version))
+
+
+def says_statistics(layout: Layout) -> bool:
+    """Whether other programs can tell of which columns files have statistics; they find nothing where they cannot.
+
+    Raises:
+        LakeFormatError: The table cannot be read.
+    """
+    return says_columns(_open(layout, None))
 
 
 def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
@@ -296,7 +309,7 @@ def newest_version(layout: Layout) -> int:
         LakeFormatError: There is none.
     """
     with suppress(FileNotFoundError), os.scandir(layout.log) as listed:
-        matches = [match for entry in listed if (match := _ENTRY.match(entry.name))]
+        matches = [match for entry in listed if (match := ENTRY.match(entry.name))]
         if versions := [int(match[0][:20]) for match in matches if match[1] == "json"]:
             return max(versions)
     message = f"the events table at {layout.events} cannot be read: it has no log"
@@ -339,34 +352,6 @@ def _count(layout: Layout, entry: Prepared) -> None:
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
 
 
-def _actions(change: Change) -> list[Any]:
-    from deltalake.transaction import AddAction, RemoveAction
-
-    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
-    adds = [
-        AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
-        for file in change.adds
-    ]
-    removes = [
-        RemoveAction(file.path, change.data_change, now, file.size, {"event_date": file.day.isoformat()})
-        for file in change.removes
-    ]
-    return [*adds, *removes]
-
-
-def _stats(file: DataFile) -> str:
-    """Delta's file statistics: times have milliseconds, so the bounds are rounded outwards."""
-    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {}}
-    if file.first is not None and file.last is not None:
-        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
-        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
-    return json.dumps(stats)
-
-
-def _milliseconds(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _open(layout: Layout, version: int | None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
@@ -376,8 +361,9 @@ def _open(layout: Layout, version: int | None) -> DeltaTable:
         message = f"the lake has no snapshot {version}"
         raise SnapshotError(message, hint="auditlake stats names the newest one")
     try:
+        entries = log_entries(layout)
         table = DeltaTable(str(layout.events), version=version)
-        _refuse_empty_entries(layout, table.version())
+        refuse_empty_entries(layout, entries, table.version())
         protocol = table.protocol()
     except (DeltaError, OSError, ValueError) as error:
         message = f"the events table at {layout.events} cannot be read: {_one_line(error)}"
@@ -403,26 +389,6 @@ def check_path(path: Path) -> None:
         raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")
 
 
-def _refuse_empty_entries(layout: Layout, version: int) -> None:
-    """A power cut can leave a foreign writer's log entry without bytes, and delta-rs would take it for no change.
-
-    Entries before a checkpoint are not read, whatever is in them.
-    """
-    with os.scandir(layout.log) as listed:
-        entries = {match[0]: entry for entry in listed if (match := _ENTRY.match(entry.name))}
-    read_from = max((name[:20] for name in entries if _counts(entries[name], version)), default="")
-    read = [name for name in sorted(entries) if name.endswith(".json") and read_from < name[:20]]
-    for name in read:
-        if int(name[:20]) <= version and not entries[name].stat().st_size:
-            message = f"the log entry {layout.log / name} is empty"
-            raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
-
-
-def _counts(entry: os.DirEntry[str], version: int) -> bool:
-    """Whether it is a checkpoint that a version is read from."""
-    return entry.name.endswith(".parquet") and int(entry.name[:20]) <= version and entry.stat().st_size > 0
-
-
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
@@ -442,12 +408,12 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     Raises:
         SnapshotError: Files of it are gone, and not only through compaction.
     """
-    lost = {file.day for file in snapshot.files if _wrong(layout, file)}
+    lost = {file.day for file, _ in _wrong(layout, snapshot.files)}
     if not lost:
         return Readable(snapshot.files, None)
     newest = read_snapshot(layout)
     there = [file for file in newest.files if file.day in lost]
-    if wrong := next(filter(None, (_wrong(layout, file) for file in there)), None):
+    if wrong := next((what for _, what in _wrong(layout, there)), None):
         message = f"the lake lost a file of version {newest.version}: {wrong}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
     if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
@@ -458,18 +424,27 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     return Readable(tuple(sorted(files, key=lambda file: file.path)), last_batch(layout, snapshot.version))
 
 
-def _wrong(layout: Layout, file: DataFile) -> str | None:
-    """What is wrong with a file that is not there whole."""
-    try:
-        size = (layout.events / file.path).stat().st_size
-    except OSError as error:
-        return f"{file.path}: {error.strerror}"
-    return None if size == file.size else f"{file.path}: {size} bytes instead of {file.size}"
+def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
+    """The files that are not there whole, each with what is wrong with it. What is a link is not there."""
+    folders: set[Path] = set()
+    for file in files:
+        path = layout.events / file.path
+        try:
+            if path.parent not in folders:
+                check_folder(path.parent, within=layout.root)
+                folders.add(path.parent)
+            if not S_ISREG((status := path.lstat()).st_mode):
+                os.close(descriptor_of(path, within=layout.root))  # which says what it is
+        except OSError as error:
+            yield file, f"{file.path}: {error.strerror}"
+            continue
+        if status.st_size != file.size:
+            yield file, f"{file.path}: {status.st_size} bytes instead of {file.size}"
 
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     """What is wrong with the first file of a snapshot that is not there whole; None if all are."""
-    return next(filter(None, (_wrong(layout, file) for file in snapshot.files)), None)
+    return next((what for _, what in _wrong(layout, snapshot.files)), None)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:

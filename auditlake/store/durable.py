@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from auditlake.files import check_folder
+
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
 def sync_file(path: Path) -> None:
     """Return once the file's bytes are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
     try:
         os.fsync(descriptor)
     finally:
@@ -31,7 +33,13 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folders(path: Path, *, below: Path) -> None:
-    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent."""
+    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent.
+
+    Raises:
+        OSError: The disk refused; or ``below`` is in a lake, and one of them is a link, which leads out of it.
+    """
+    if below != Path(below.anchor):
+        check_folder(path, within=below)
     missing = []
     while path != below and not path.is_dir():
         missing.append(path)
@@ -78,6 +86,7 @@ def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
     """
     folders = set()
     for origin, target in moves:
+        check_folder(target.parent, within=target.parents[1])  # its name may have become that of a link meanwhile
         os.replace(origin, target)
         folders |= {target.parent, target.parent.parent}
     for folder in sorted(folders):

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
+from auditlake.files import open_file
 from auditlake.store import delta
 from auditlake.store.layout import Layout, part_day_and_digest
 
@@ -66,7 +67,7 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
 def _first_damage(layout: Layout, files: Sequence[str]) -> str | None:
     for path in files:
         try:
-            with (layout.events / path).open("rb") as file:
+            with open_file(layout.events / path, within=layout.root) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             return f"{path} cannot be read: {error.strerror}"

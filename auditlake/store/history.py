@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake.files import is_file, read_file
 from auditlake.ledger.book import LEAF_KEY
 from auditlake.store.durable import write_whole
 from auditlake.store.layout import Layout, part_day_and_digest
@@ -56,7 +57,7 @@ def commit_leaf(layout: Layout, version: int) -> str | None:
 
 def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
     with suppress(FileNotFoundError):
-        for line in layout.commit(version).read_bytes().splitlines():
+        for line in read_file(layout.commit(version), within=layout.root).splitlines():
             if "commitInfo" in (entry := json.loads(line)):
                 info: dict[str, Any] = entry["commitInfo"]
                 return info
@@ -99,14 +100,14 @@ def keep_summary(layout: Layout, newest: int) -> None:
 def _summary(layout: Layout, newest: int) -> History:
     """The summary that was written down, if it is one of this log and goes no further than ``newest``."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(layout.history.read_bytes())
+        said = json.loads(read_file(layout.history, within=layout.root))
         if said["version"] <= newest and said["entry"] == _digest(layout, said["version"]):
             return History(said["version"], dict(said["others"]), dict(said["quarantine"]))
     return History(-1, {}, {})
 
 
 def _digest(layout: Layout, version: int) -> str:
-    return hashlib.sha256(layout.commit(version).read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(layout.commit(version), within=layout.root)).hexdigest()
 
 
 def last_batch(layout: Layout, version: int) -> int:
@@ -142,12 +143,12 @@ def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
     """Whether this quarantine file is there and is to be, by the commits up to ``newest``."""
-    return file.exists() and file.name in history(layout, newest).quarantine
+    return is_file(file, within=layout.root) and file.name in history(layout, newest).quarantine
 
 
 def removals(layout: Layout, version: int) -> tuple[str, ...]:
     """The paths of the files that a version removed."""
-    entries = (json.loads(line) for line in layout.commit(version).read_bytes().splitlines())
+    entries = (json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines())
     return tuple(unquote(entry["remove"]["path"]) for entry in entries if "remove" in entry)
 
 
@@ -155,7 +156,7 @@ def removal_times(layout: Layout) -> dict[str, float]:
     """When each removed file was removed, by path, in seconds since 1970."""
     times: dict[str, float] = {}
     for entry in sorted(layout.log.glob("*.json")):
-        for line in entry.read_bytes().splitlines():
+        for line in read_file(entry, within=layout.root).splitlines():
             removed = json.loads(line).get("remove")
             if removed:
                 times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000

@@ -9,19 +9,21 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.errors import LakeBusyError, LakeError
+from auditlake.files import check_folder, descriptor_of, remove_tree
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE
 
 _POLL_SECONDS = 0.05
 _NOT_KNOWN = {errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """How file systems say that they do not know a call at all."""
+_NOT_WRITTEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+"""How they say that nothing can be written."""
 
 
 @contextmanager
@@ -31,12 +33,37 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
     Raises:
         LakeBusyError: Somebody else held it for all of ``wait_seconds``.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    descriptor = descriptor_of(path, within=path.parent, flags=os.O_RDWR | os.O_CREAT)
     try:
         _acquire(descriptor, path, wait_seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def undisturbed(path: Path, *, wait_seconds: float) -> Iterator[bool]:
+    """Keep writers out while something is read that they change, and say whether the lake can be written.
+
+    Where it cannot, the lock is held by a descriptor for reading. Should there be no file of that name, nobody has
+    written to the lake since it was copied to where it lies.
+
+    Raises:
+        LakeBusyError: Somebody else held the lock for all of ``wait_seconds``.
+    """
+    try:
+        with exclusive(path, wait_seconds=wait_seconds):
+            yield True
+        return
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN or Path(error.filename or "") != path:
+            raise
+    with ExitStack() as stack:
+        with suppress(FileNotFoundError):
+            descriptor = descriptor_of(path, within=path.parent)
+            stack.callback(os.close, descriptor)
+            _acquire(descriptor, path, wait_seconds)
+        yield False
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
@@ -58,8 +85,15 @@ def _try(descriptor: int) -> bool:
 
 @contextmanager
 def workspace(staging: Path) -> Iterator[Path]:
-    """A private folder below ``.staging`` that goes away at the end, and at the next open should we be killed."""
-    staging.mkdir(mode=FOLDER_MODE, exist_ok=True)  # what copies a lake may leave out empty folders
+    """A private folder below ``.staging`` that goes away at the end, and with the next writer's should we be killed.
+
+    Raises:
+        OSError: ``.staging`` is a link, which leads out of the lake, or the disk refused.
+    """
+    sweep(staging)
+    with suppress(FileExistsError):
+        staging.mkdir(mode=FOLDER_MODE)  # what copies a lake may leave out empty folders
+    check_folder(staging, within=staging.parent)
     folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir(mode=FOLDER_MODE)
     descriptor = os.open(folder / "new", os.O_RDWR | os.O_CREAT, FILE_MODE)
@@ -68,7 +102,8 @@ def workspace(staging: Path) -> Iterator[Path]:
         (folder / "new").rename(folder / "alive")  # whoever sees it finds it locked
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(folder, within=staging.parent)
         os.close(descriptor)
 
 
@@ -77,9 +112,10 @@ def sweep(staging: Path) -> int:
     swept = 0
     # Whoever may only read the lake has nothing to tidy up.
     with suppress(OSError):
-        for folder in staging.iterdir() if staging.is_dir() else ():
-            if _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        check_folder(staging, within=staging.parent)
+        for folder in staging.iterdir():
+            if not folder.is_symlink() and _is_abandoned(folder):
+                remove_tree(folder, within=staging.parent)
                 swept += 1
     return swept
 
@@ -87,7 +123,7 @@ def sweep(staging: Path) -> int:
 def _is_abandoned(folder: Path) -> bool:
     """Whether nobody holds the workspace's lock. For a moment, one that is just being made or removed has none."""
     with suppress(OSError):
-        descriptor = os.open(folder / "alive", os.O_RDWR)
+        descriptor = descriptor_of(folder / "alive", within=folder.parents[1], flags=os.O_RDWR)
         try:
             return _try(descriptor)
         finally:

@@ -14,9 +14,9 @@ import hmac
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from auditlake.errors import LakeError, LakeFormatError
+from auditlake.files import SMALL, read_file
 from auditlake.store.durable import write_whole
 from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
@@ -100,15 +100,16 @@ def recorded_key(layout: Layout) -> str | None:
 
 def _read(layout: Layout) -> Pseudonyms | None:
     try:
-        return Pseudonyms(_key(layout.pseudonyms))
+        return Pseudonyms(_key(layout))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LakeError(f"the key of the pseudonyms, {layout.pseudonyms}: {error.strerror or error}") from error
 
 
-def _key(path: Path) -> bytes:
-    text = path.read_bytes()
+def _key(layout: Layout) -> bytes:
+    path = layout.pseudonyms
+    text = read_file(path, within=layout.root, limit=SMALL)
     if re.fullmatch(rb"[0-9a-f]{64}\n?", text) is None:
         message = f"{path} does not hold a key of 64 hexadecimal digits"
         raise LakeFormatError(message, hint="restore it from a backup: another key makes other pseudonyms")

@@ -11,14 +11,15 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from auditlake.errors import CommitError
+from auditlake.errors import CommitError, LedgerError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file, read_file
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
 from auditlake.ledger.kept import keep_marks
 from auditlake.store.history import commit_leaf
 from auditlake.store.layout import Layout, part_day_and_digest
-from auditlake.store.lock import exclusive, workspace
+from auditlake.store.lock import exclusive, undisturbed, workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -133,10 +134,19 @@ def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
 
 
 def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
-    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one."""
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        settle_ledger(layout, begin=True)
-        return bytes(book.read_note(layout) or b"")
+    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one.
+
+    Where the lake cannot be written, it is the one that lies there.
+
+    Raises:
+        LedgerError: The ledger is damaged; or there is none, and none can be begun.
+    """
+    with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+        if is_writable:
+            settle_ledger(layout, begin=True)
+        if (note := book.read_note(layout)) is None:
+            raise LedgerError(f"the lake at {layout.root} has no ledger, and cannot be written to begin one")
+        return bytes(note)
 
 
 def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
@@ -159,9 +169,9 @@ def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     """The digests of the checkpoint of the Delta log, where the commit before made one: readers begin with it."""
     paths = [layout.delta_checkpoint(version), layout.delta_pointer]
-    if not all(path.is_file() for path in paths):
+    if not all(is_file(path, within=layout.root) for path in paths):
         return {}
-    return {"delta_checkpoint": {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}}
+    return {"delta_checkpoint": {path.name: sha256(read_file(path, within=layout.root)).hexdigest() for path in paths}}
 
 
 def existing(layout: Layout, seen: Snapshot) -> book.Record:

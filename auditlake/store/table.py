@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from auditlake.files import read_text
 from auditlake.store.custody import Most
 from auditlake.store.durable import write_whole
 from auditlake.store.history import last_batch
@@ -44,6 +45,6 @@ def allocate_batch(layout: Layout, version: int) -> int:
     """
     last = last_batch(layout, version)
     with contextlib.suppress(FileNotFoundError, ValueError):
-        last = max(last, int(layout.batch.read_text(encoding="ascii")))
+        last = max(last, int(read_text(layout.batch, within=layout.root)))
     write_whole(layout.batch, f"{last + 1}\n".encode("ascii"))
     return last + 1

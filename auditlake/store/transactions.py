@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.errors import LakeFormatError
+from auditlake.files import is_file, read_file
 from auditlake.store.layout import Layout
 
 _ENTRY = re.compile(r"(\d{20})\.json\Z", re.ASCII)
@@ -28,18 +29,18 @@ def transaction_version(layout: Layout, application: str) -> int | None:
     """
     names = [match[1] for path in layout.log.iterdir() if (match := _ENTRY.match(path.name))]
     for version in range(max(map(int, names), default=-1), -1, -1):
-        if (found := _in_entry(layout.commit(version), application)) is not None:
+        if (found := _in_entry(layout, layout.commit(version), application)) is not None:
             return found
         checkpoint = layout.log / f"{version:020d}.checkpoint.parquet"
-        if checkpoint.exists():
+        if is_file(checkpoint, within=layout.root):
             return _in_checkpoint(checkpoint, application)
     return None
 
 
-def _in_entry(entry: Path, application: str) -> int | None:
+def _in_entry(layout: Layout, entry: Path, application: str) -> int | None:
     data = b""
     with suppress(FileNotFoundError):
-        data = entry.read_bytes()
+        data = read_file(entry, within=layout.root)
     if not data.endswith((b"}", b"}\n")):
         message = f"the log entry {entry} is not whole"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")

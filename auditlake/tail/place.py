@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from auditlake.errors import LakeFormatError
+from auditlake.files import read_file
 from auditlake.store.durable import make_folders, write_whole
 from auditlake.store.layout import Layout
 
@@ -73,7 +74,7 @@ class Bookmark:
             LakeFormatError: The file cannot be understood.
         """
         try:
-            raw = json.loads(self.file.read_bytes())
+            raw = json.loads(read_file(self.file, within=self.file.parent))
             if raw["format"] != _FORMAT:
                 message = f"{self.file} has format {raw['format']!r}, this auditlake knows {_FORMAT}"
                 raise LakeFormatError(message, hint="a newer auditlake wrote it: use that one")

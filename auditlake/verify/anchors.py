@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.errors import LedgerError
+from auditlake.files import SMALL, read_file
 from auditlake.ledger.merkle import HASH_SIZE, root
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
@@ -124,7 +125,7 @@ def read_anchors(layout: Layout, hashes: bytes, roots: bytes | None) -> Anchors:
     for file in files:
         where = file.relative_to(layout.root).as_posix()
         try:
-            anchor = _read(file, roots)
+            anchor = _read(file, roots, layout.root)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
@@ -141,8 +142,8 @@ def read_anchors(layout: Layout, hashes: bytes, roots: bytes | None) -> Anchors:
     return anchors
 
 
-def _read(file: Path, roots: bytes | None) -> Anchor:
-    response, note = file.read_bytes(), file.with_suffix(".checkpoint").read_bytes()
+def _read(file: Path, roots: bytes | None, within: Path) -> Anchor:
+    response, note = (read_file(each, within=within, limit=SMALL) for each in (file, file.with_suffix(".checkpoint")))
     if sha256(response).hexdigest() != file.stem.partition("-")[2]:
         raise LedgerError("its bytes are not those that its name says")
     stamp, checkpoint = decode(response), read_checkpoint(note)

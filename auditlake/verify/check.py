@@ -11,16 +11,18 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from auditlake.errors import LedgerError
+from auditlake.files import is_file, open_file, read_file, read_text
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.anchors import Anchors, read_anchors
+from auditlake.verify.beside import check_journal, check_private_key
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.finished import Deeds, read_deeds
 from auditlake.verify.marks import Rows, marks_path
@@ -76,7 +78,7 @@ def verify(
 def _state(layout: Layout) -> tuple[bytes, int]:
     """What changes with every commit."""
     try:
-        data = (layout.ledger / "checkpoint").read_bytes()
+        data = read_file(layout.ledger / "checkpoint", within=layout.root)
     except OSError:
         data = b""
     return data, sum(1 for _ in layout.log.glob("*.json"))
@@ -121,6 +123,8 @@ class _Check:
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
+        if keys[-1]:
+            self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         if older is not None:
             self._older(older, keys, tree, log)
         deeds = read_deeds(self._layout, tree.entries, log, self._grace)
@@ -170,13 +174,13 @@ class _Check:
         """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
         key = (public_key or "").strip()
         try:
-            key = key or (self._layout.ledger / "key.pub").read_text(encoding="utf-8").strip()
+            key = key or read_text(self._layout.ledger / "key.pub", within=self._layout.root).strip()
         except FileNotFoundError:
             pass  # whether it may be missing is known once the entries are
         except (OSError, ValueError) as error:
             self._wrong("ledger/key.pub", f"cannot be read: {error}")
         try:
-            newest = read_checkpoint((self._layout.ledger / "checkpoint").read_bytes())
+            newest = read_checkpoint(read_file(self._layout.ledger / "checkpoint", within=self._layout.root))
         except (LedgerError, OSError) as error:
             self._wrong("ledger/checkpoint", str(error))
             return SignedCheckpoint("", "", 0, root(b""), -1, "", ()), key
@@ -310,7 +314,7 @@ class _Check:
             size, rows = recorded.get(path, (log.live.get(path, 0), 0))
             self._file(path, size)
             named, file = part_day_and_digest(path), self._layout.events / path
-            if named is not None and file.is_file():
+            if named is not None and is_file(file, within=self._layout.root):
                 days[named[0]].append((file, rows))
         self._left_behind({*recorded, *log.live}, removed, deeds)
         return days
@@ -319,9 +323,10 @@ class _Check:
         """A data file has the size and the digest that its name says."""
         file, named = self._layout.events / path, part_day_and_digest(path)
         try:
-            if file.stat().st_size != size:
-                self._damaged[path] = f"has {file.stat().st_size} bytes instead of {size}"
-            elif named is None or (digest := _digest(file)) != named[1]:
+            digest, found = self._digest(file)
+            if found != size:
+                self._damaged[path] = f"has {found} bytes instead of {size}"
+            elif named is None or digest != named[1]:
                 self._damaged[path] = f"was changed: its bytes have the SHA-256 {digest}" if named else "has no digest"
         except (OSError, ValueError) as error:
             self._damaged[path] = f"is missing: {getattr(error, 'strerror', error)}"
@@ -332,7 +337,12 @@ class _Check:
         """Files below events/ that are not part of the lake."""
         for file in _files_below(self._layout.events):
             path = file.relative_to(self._layout.events).as_posix()
-            if path in live or unquote(path) in live or path.startswith("_delta_log/") or not file.is_file():
+            if (
+                path in live
+                or unquote(path) in live
+                or path.startswith("_delta_log/")
+                or not is_file(file, within=self._layout.root)
+            ):
                 continue
             entry = removed.get(path)
             taker = deeds.took(path, entry) if entry is not None else None
@@ -363,7 +373,7 @@ class _Check:
         for version, files in sorted(log.at.items()):
             path = self._layout.delta_checkpoint(version)
             self._recorded(path, recorded.get(path.name))
-            listed = checkpoint_files(path)
+            listed = checkpoint_files(path) if is_file(path, within=self._layout.root) else None
             if listed is None or {unquote(each) for each in listed} != files:
                 self._wrong(f"events/_delta_log/{path.name}", f"does not list the files of version {version}")
         pointer = self._layout.delta_pointer
@@ -376,7 +386,7 @@ class _Check:
         try:
             if digest is None:
                 self._notices.append(Problem(where, "is not recorded yet: the next commit records it"))
-            elif _digest(path) != digest:
+            elif self._digest(path)[0] != digest:
                 self._wrong(where, "is not what the ledger recorded")
         except (OSError, ValueError) as error:
             self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
@@ -402,27 +412,20 @@ class _Check:
             self._notices += unrecorded(self._layout, entries[-1])
 
     def _journal(self, entries: Sequence[LedgerEntry]) -> None:
-        """The journal of findings begins with what the ledger recorded of it: each digest is over the one before."""
-        recorded = [entry for entry in entries if "journal" in entry.said["details"]]
-        if not recorded:
-            return
-        where, path = "findings/journal.jsonl", self._layout.journal
-        digests = [bytes(32)]
-        for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
-            digests.append(sha256(digests[-1] + line).digest())
-        for entry in recorded:
-            lines, digest = entry.said["details"].get("lines"), entry.said["details"]["journal"]
-            if not isinstance(lines, int) or not 0 < lines < len(digests):
-                self._wrong(where, f"has {len(digests) - 1} entries, and entry {entry.index} recorded {lines}")
-            elif digests[lines].hex() != digest:
-                self._wrong(where, f"was changed among its first {lines} entries, as entry {entry.index} recorded them")
-        if len(digests) - 1 > max(each.said["details"]["lines"] for each in recorded):
-            self._notices.append(Problem(where, "has entries that are not recorded yet; the next decision does that"))
+        """The journal of findings begins with what the ledger recorded of it."""
+        problems, notices = check_journal(self._layout, entries)
+        self._problems += problems
+        self._notices += notices
+
+    def _digest(self, path: Path) -> tuple[str, int]:
+        """The SHA-256 and the size of a file of the lake."""
+        with open_file(path, within=self._layout.root) as file:
+            return file_digest(file, "sha256").hexdigest(), file.tell()
 
     def _named(self, path: Path, digest: str, why: str) -> None:
         where = path.relative_to(self._layout.root).as_posix()
         try:
-            if _digest(path) != digest:
+            if self._digest(path)[0] != digest:
                 self._wrong(where, f"was changed: its bytes are not those that its name says; {why}")
         except (OSError, ValueError) as error:
             self._wrong(where, f"is missing: {getattr(error, 'strerror', error)}; {why}")
@@ -488,11 +491,6 @@ def _strings(entry: LedgerEntry, *names: str) -> list[str]:
 def _files_below(folder: Path) -> list[Path]:
     """Every file below a folder, in order; a folder that goes away meanwhile has none."""
     return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake import exact
+from auditlake.files import read_file
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
@@ -45,10 +46,10 @@ def read_log(layout: Layout) -> DeltaLog:
     for version in range(log.newest + 1):
         path = layout.commit(version)
         try:
-            data = path.read_bytes()
+            data = read_file(path, within=layout.root)
             log.digests[version] = sha256(data).hexdigest()
             for line in data.splitlines():
-                _apply(log, version, json.loads(line))
+                _apply(log, version, exact.parse(line))
         except OSError as error:
             log.problems.append(Problem(_name(layout, version), f"cannot be read: {error.strerror}"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

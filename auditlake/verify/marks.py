@@ -14,6 +14,7 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
+from auditlake.files import read_file
 from auditlake.ledger.leaves import MARK, Part
 from auditlake.store.layout import Layout
 from auditlake.verify.rows import Replaced, file_leaves
@@ -125,7 +126,7 @@ def _marks(layout: Layout, part: Part, entries: Sequence[LedgerEntry]) -> list[b
         if part in entry.parts and isinstance(digest := entry.said["details"].get("marks"), str):
             begin = MARK * sum(each.rows for each in entry.parts[: entry.parts.index(part)])
             try:
-                data = marks_path(layout, digest).read_bytes()
+                data = read_file(marks_path(layout, digest), within=layout.root)
             except OSError:
                 return None
             if sha256(data).hexdigest() != digest:

@@ -15,9 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from auditlake import exact
 from auditlake.engine.duck import connect, view_events
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file, read_file
 from auditlake.ledger.leaves import COLUMNS, Part
 from auditlake.ledger.merkle import (
     HASH_SIZE,
@@ -33,9 +35,18 @@ from auditlake.verify.deltalog import read_log
 from auditlake.verify.rows import as_appended, part_leaves
 from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.taken import read_takings
-from auditlake.verify.tree import LedgerEntry, read_tree
+from auditlake.verify.tree import LedgerEntry, parse_entry, read_tree
 
 FORMAT = "auditlake-proof/1"
+_STEP = ("index", "size", "path", "root")
+_KEYS: dict[str, tuple[str, ...]] = {
+    "": ("format", "event", "canonical", "part", "batch", "entry", "checkpoint"),
+    "event": COLUMNS, "part": ("batch", "day", *_STEP), "batch": _STEP, "entry": ("text", *_STEP),
+}  # fmt: skip
+"""What a proof of this form says at each of its places: nothing more, since nothing would vouch for it."""
+_LATER = ("rotations",)
+"""What proofs of this form do not have that are older than keys which follow one another."""
+_ROTATION = ("old", "new", "note")
 _NUMBERS = {"timestamp", "ingested_at", "batch", "seq"}
 _EPOCH = date(1970, 1, 1)
 _WHICH = "auditlake verify says which"
@@ -92,8 +103,9 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
     """
     log = read_log(layout)
     files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
+    files = [file for file in files if is_file(file, within=layout.root)]
     try:
-        note = (layout.ledger / "checkpoint").read_bytes()
+        note = read_file(layout.ledger / "checkpoint", within=layout.root)
     except OSError as error:
         raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
     tree = read_tree(layout, (checkpoint := read_checkpoint(note)).size)
@@ -194,16 +206,36 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
         LedgerError: It does not hold, or is not a proof.
     """
     try:
-        return _check(json.loads(data), public_key)
+        return _check(_known(exact.parse(data)), public_key)
     except LedgerError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise LedgerError(f"that is not a proof: {type(error).__name__}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise LedgerError(f"that is not a proof: {said}") from error
+
+
+def _known(proof: Any) -> Mapping[str, Any]:
+    """Give a proof that says what one of its form says, and nothing else.
+
+    Raises:
+        LedgerError: It is of another form.
+        ValueError: It is not that.
+    """
+    if not isinstance(proof, dict) or proof.get("format") != FORMAT:
+        raise LedgerError(f"that is not a proof of the format {FORMAT}")
+    exact.known(proof, _KEYS[""], "the proof", optional=_LATER)
+    for name, keys in _KEYS.items():
+        if name:
+            exact.known(proof[name], keys, f"its {name}")
+    for each in proof.get("rotations", ()):
+        exact.known(each, _ROTATION, "one of its rotations")
+    for name in ("part", "batch", "entry"):
+        if any(type(proof[name][key]) is not int for key in ("index", "size")):
+            raise ValueError(f"the index and size of its {name} are no whole numbers")
+    return proof
 
 
 def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
-    if proof["format"] != FORMAT:
-        raise LedgerError(f"that is not a proof of the format {FORMAT}")
     event, part, entry = proof["event"], proof["part"], proof["entry"]
     if canonical(event).decode() != proof["canonical"]:
         raise LedgerError("the canonical bytes are not those of the event")
@@ -214,7 +246,8 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     shown = Part(part["batch"], day, part["size"], above)
     top = _root(leaf_hash(shown.data), proof["batch"], "the part is not in the batch")
     text = entry["text"].encode("ascii")
-    if [part["batch"], proof["batch"]["size"], top.hex()] not in json.loads(text)["roots"]:
+    said = parse_entry(text)
+    if [part["batch"], proof["batch"]["size"], top.hex()] not in said["roots"]:
         raise LedgerError("the entry does not have the root of the batch")
     checkpoint = read_checkpoint(proof["checkpoint"].encode())
     whole = _root(leaf_hash(text), entry, wrong := "the entry is not in the tree of the checkpoint")
@@ -224,7 +257,7 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     if public_key is not None and not checkpoint.is_signed_by(signer):
         hint = "if that key followed another one later, check with the older one, or have the proof made anew"
         raise LedgerError(f"the checkpoint is not signed by {signer}", hint=hint)
-    return Proven(event, checkpoint.origin, checkpoint.size, json.loads(text)["at"], (public_key or "").strip())
+    return Proven(event, checkpoint.origin, checkpoint.size, said["at"], (public_key or "").strip())
 
 
 def _signer(rotations: Sequence[Mapping[str, str]], checkpoint: SignedCheckpoint, kept: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from auditlake.files import read_file
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 from auditlake.verify.tree import LedgerEntry
@@ -41,6 +42,6 @@ def changed_policies(layout: Layout) -> Iterator[Problem]:
 
 def _digest(path: Path) -> str | None:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256(read_file(path, within=path.parent)).hexdigest()
     except OSError:
         return None

@@ -11,6 +11,7 @@ from hashlib import sha256
 from auditlake.errors import LedgerError
 
 _SIGNATURE = re.compile(r"— (\S+) ([A-Za-z0-9+/=]+)\Z")
+_NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+\Z")
 _NEW_KEY = "auditlake/new-key"
 _VERSION = re.compile(r"auditlake/version (\d{1,18}) ([0-9a-f]{64})\Z", re.ASCII)
 
@@ -105,7 +106,8 @@ def read_key(key: str) -> tuple[str, bytes, bytes]:
     except ValueError:
         decoded = b""
     key_id = sha256(name.encode() + b"\n" + decoded).digest()[:4]
-    if len(decoded) != 33 or decoded[0] != 1 or key_id.hex() != said or base64.b64encode(decoded).decode() != data:
+    is_whole = len(decoded) == 33 and decoded[0] == 1 and base64.b64encode(decoded).decode() == data
+    if not _NAME.match(name) or key_id.hex() != said or not is_whole:
         raise LedgerError("that is not a whole public key: expected NAME+ID+BASE64 for Ed25519")
     return name, key_id, decoded[1:]
 
@@ -120,6 +122,8 @@ def read_checkpoint(data: bytes) -> SignedCheckpoint:
         text, _, below = data.decode().partition("\n\n")
         origin, size, root, *extensions = text.split("\n")
         (version,) = [match for line in extensions if (match := _VERSION.match(line))]
+        if len(extensions) - 1 > sum(line.startswith(f"{_NEW_KEY} ") for line in extensions) or len(extensions) > 2:
+            raise ValueError("it says more than a checkpoint does")
         found = [_SIGNATURE.match(line) for line in below.split("\n")[:-1]]
         if None in found or (below and not below.endswith("\n")) or not data.decode().endswith("\n"):
             raise ValueError("a line below the text is no signature")

