@@ -16,7 +16,7 @@ from auditlake.ledger.book import Record, begin
 from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
 from auditlake.retention.terms import terms_of
-from auditlake.store.delta import check_path, create_table
+from auditlake.store.delta import create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
 from auditlake.store.lock import check_file_system, sweep, workspace
@@ -35,7 +35,6 @@ def create_lake(
         LakeError: A setting is not well formed, the folder cannot be made, or a lake cannot lie on its file system.
     """
     path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
-    check_path(path)
     try:
         _check_free(path)
         config = new_config(now, extra_types=event_types, default_retention=default_retention)

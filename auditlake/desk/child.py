@@ -62,6 +62,7 @@ class Server:
     def __init__(self, said: Mapping[str, Any]) -> None:
         self._said = said
         self._loaded: set[str] = set()
+        os.chdir(said["folder"])
         holds = self._lock()
         from auditlake.desk import engine
         from auditlake.desk.gate import Gate

@@ -13,6 +13,7 @@ import duckdb
 
 from auditlake.desk.gate import Gate, Refusal, check
 from auditlake.engine.text import identifier, literal
+from auditlake.store.layout import partition_day
 
 _SETTINGS = {
     "temp_directory": "",
@@ -75,9 +76,16 @@ def _dataset(files: list[str]) -> Any:
     """The files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and rows."""
     import pyarrow as pa
     import pyarrow.dataset as ds
+    from pyarrow.fs import LocalFileSystem
 
-    days = ds.partitioning(pa.schema([("event_date", pa.date32())]), flavor="hive")
-    return ds.dataset(files, format="parquet", partitioning=days)
+    place, form = LocalFileSystem(), ds.ParquetFileFormat()
+    # Not as Arrow finds days out: it would take a folder far above the lake for one, too.
+    days = [ds.field("event_date") == pa.scalar(partition_day(file), pa.date32()) for file in files]
+    parts = [form.make_fragment(file, place, day) for file, day in zip(files, days, strict=True)]
+    schema = parts[0].physical_schema
+    if "event_date" not in schema.names:
+        schema = schema.append(pa.field("event_date", pa.date32()))
+    return ds.FileSystemDataset(parts, schema, form, place)
 
 
 def catalog(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:

@@ -22,6 +22,7 @@ from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
 from auditlake.desk.opening import others_wait
 from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
+from auditlake.engine.paths import for_duckdb, has_pattern
 from auditlake.engine.text import select_events
 from auditlake.engine.values import table_rows
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
@@ -174,12 +175,13 @@ class AuditSession:
             self.snapshot = found.version
             """The version of the lake that is read."""
             can_read = readable(layout, found)
-            files = file_paths(layout, can_read.files)
+            files = [file.path for file in can_read.files]
             if engine_reads is None:
-                engine_reads = landlock_version() > 0
-            reading = select_events(files, PUBLIC_COLUMNS, can_read.last_batch)
-            self._opening = self._plan(masking, [str(file) for file in files], reading, can_read.last_batch, layers,
-                                       engine_reads=engine_reads)  # fmt: skip
+                engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
+            self._opening = self._plan(layout, masking, files, can_read.last_batch, layers, engine_reads=engine_reads)
+            reading = select_events(
+                [*map(for_duckdb, file_paths(layout, can_read.files))], PUBLIC_COLUMNS, can_read.last_batch
+            )
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
@@ -199,15 +201,17 @@ class AuditSession:
         return None if self.as_of is None else print_instant(self.as_of)
 
     def _plan(
-        self, masking: Masking, files: list[str], reading: str, last_batch: int | None, layers: Sequence[Layer], *,
+        self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
         engine_reads: bool,
     ) -> Opening:  # fmt: skip
+        reading = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
             reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
         events = masking.query(reading, self._printed_as_of)
         return Opening(
             layers=layers,
+            folder=str(layout.events),
             files=files,
             engine_reads=engine_reads or not files,
             views={"events": events, "dictionary": statement("desk/dictionary.sql", "dictionary").text},

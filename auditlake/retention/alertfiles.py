@@ -6,6 +6,7 @@ evaluates, under the lock that makes one of them the evaluator.
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +37,7 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
     found = set(layout.alerts.rglob("*"))
     if jsonl is not None:
         to = layout.root / jsonl
-        found |= {to, *to.parent.glob(f"{to.name}.*")}
+        found |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
     return sorted(path for path in found if path.is_file() and path.name[0] != ".")
 
 
