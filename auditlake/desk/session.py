@@ -17,9 +17,10 @@ from auditlake.clock import Clock
 from auditlake.config import LakeConfig
 from auditlake.desk.accounting import Accounts
 from auditlake.desk.kernel import landlock_version
-from auditlake.desk.masking import Masking, masking_of
+from auditlake.desk.masking import Masking
 from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
 from auditlake.desk.opening import others_wait
+from auditlake.desk.principals import folded, is_name, masking_of
 from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
 from auditlake.engine.paths import for_duckdb, has_pattern
@@ -185,9 +186,8 @@ class AuditSession:
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
-            sight = Sight(
-                self.snapshot, self.as_of, clock(), masking.query(reading, self._printed_as_of), bool(masking), waiting
-            )
+            judged = masking.query(reading, self._printed_as_of, true_values=True)
+            sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
             self._tables = Tables(layout, config, sight, self._accounts.lines)
             self._lock = Lock()
             self._layers: tuple[str, ...] = ()
@@ -352,9 +352,9 @@ def _is_text(value: object) -> bool:
 
 
 def _name(principal: Any) -> str:
-    if not isinstance(principal, str) or not principal.strip() or len(principal) > 200 or not principal.isprintable():
+    if not isinstance(principal, str) or not is_name(principal):
         raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
-    return str(principal)
+    return folded(principal)
 
 
 def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
