@@ -45,6 +45,7 @@ def main() -> None:
     import pyarrow.ipc
 
     from auditlake.desk import engine, gate  # noqa: F401
+    from auditlake.engine import values  # noqa: F401
 
     try:
         said = _listen()["open"]
@@ -142,7 +143,9 @@ class Server:
         """Send rows until there are no more of them, or too many."""
         import pyarrow as pa
 
-        reader = relation.to_arrow_reader(_BATCH)
+        from auditlake.engine.values import exact
+
+        reader = exact(relation).to_arrow_reader(_BATCH)
         sent, whole = 0, True
         out = RowsOut(partial(send, _OUT))
         with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:

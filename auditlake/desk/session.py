@@ -25,7 +25,7 @@ from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
 from auditlake.engine.paths import for_duckdb, has_pattern
 from auditlake.engine.text import select_events
-from auditlake.engine.values import table_rows
+from auditlake.engine.values import pandas_frame, polars_frame, python_rows
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_instant, print_instant
@@ -84,18 +84,11 @@ class Answer(Shown):
 
     def pl(self) -> pl.DataFrame:
         """The rows as a Polars frame."""
-        import polars  # noqa: ICN001 - slow to import
-
-        frame = polars.from_arrow(self._table)
-        assert isinstance(frame, polars.DataFrame)
-        return frame
+        return polars_frame(self._table)
 
     def df(self) -> pd.DataFrame:
         """The rows as a pandas frame; needs pandas installed."""
-        try:
-            return self._table.to_pandas()
-        except ImportError as error:
-            raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+        return pandas_frame(self._table)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows as tuples; instants are aware, in UTC.
@@ -103,7 +96,7 @@ class Answer(Shown):
         Raises:
             QueryError: Python has no such value, as for a date of the year 10000.
         """
-        return _python_rows(self._table)
+        return python_rows(self._table)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
@@ -113,7 +106,7 @@ class Answer(Shown):
         if len(self) > _SHOWN:
             note += f"the first {_SHOWN}; "
         facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
-        rows = cells(_python_rows(self._table.slice(0, _SHOWN)))
+        rows = cells(python_rows(self._table.slice(0, _SHOWN)))
         note += ".pl(), .arrow(), .df() or .fetchall() gives them"
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
 
@@ -402,16 +395,6 @@ def _rows(reply: Reply) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({}) if reply.table is None else reply.table
-
-
-def _python_rows(table: pa.Table) -> list[tuple[Any, ...]]:
-    import pyarrow as pa
-
-    try:
-        return table_rows(table)
-    except (OverflowError, pa.ArrowException) as error:
-        message = f"the answer has a value that Python has not: {error}"
-        raise QueryError(message, hint="cast it to varchar in the query, or take .arrow()") from error
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
