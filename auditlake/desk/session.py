@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
@@ -14,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from auditlake.clock import Clock
-from auditlake.config import LakeConfig
+from auditlake.config import DeskSettings, LakeConfig
 from auditlake.desk.accounting import Accounts
 from auditlake.desk.kernel import landlock_version
 from auditlake.desk.masking import Masking
@@ -39,6 +40,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
 from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
+from auditlake.user import login_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,8 @@ VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "
 """What an auditor sees, in the order in which it is told."""
 _SHOWN = 20
 _LONGEST_VALUES = 1_000_000
+_ANY = 1 << 60
+"""More rows, and more bytes, than there are anywhere."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -127,6 +131,8 @@ class AuditSession:
         snapshot: The version to read; the newest if None, once what was logged is flushed.
         as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
             findings are judged as of now.
+        rows: At most so many rows an answer, instead of what lake.toml says. More than that, or 0 for any number and
+            size, is for the lake's owner, who asks by the name that the system has for them.
         layers: For tests: which layers of the sandbox to put on.
         engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
         child: One that was started already.
@@ -147,6 +153,7 @@ class AuditSession:
         principal: str,
         snapshot: int | None = None,
         as_of: Instant | None = None,
+        rows: int | None = None,
         layers: Sequence[Layer] = LAYERS,
         engine_reads: bool | None = None,
         child: Child | None = None,
@@ -159,9 +166,9 @@ class AuditSession:
             """The session's own id, on record with every question."""
             self.as_of = None if as_of is None else as_instant(as_of)
             """Events after it do not exist; None if none is left out."""
-            self.limits = config.desk
-            """How much a question may take."""
             masking = masking_of(layout, self.principal)
+            self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
+            """How much a question may take."""
             self._key = masking.key
             found, waiting = (
                 _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
@@ -337,6 +344,23 @@ def _newest(layout: Layout, options: IngestOptions, clock: Clock) -> tuple[Snaps
         flush(layout, options, now=clock())
     committed, left = unflushed(layout)
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
+
+
+def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
+    """The limits with another number of rows; 0 for any number, and then of any size.
+
+    Raises:
+        RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
+    """
+    if 0 < rows <= limits.rows:
+        return replace(limits, rows=rows)
+    owner = layout.config.stat().st_uid == os.geteuid() and principal == login_name()
+    if rows < 0 or masking or not owner:
+        message = f"an answer has at most {limits.rows:,} rows for {principal!r}, got {rows or 'any number'}"
+        raise RefusedError(
+            message, hint="only the lake's owner lifts that, under their own name; see lake.toml, [desk]"
+        )
+    return replace(limits, rows=rows) if rows else replace(limits, rows=_ANY, output_mb=_ANY // MEGABYTE)
 
 
 def _is_text(value: object) -> bool:
