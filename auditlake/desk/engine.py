@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
@@ -29,6 +29,10 @@ _SETTINGS = {
 _SHARE = 0.75
 """How much of the memory DuckDB may plan with; what a function makes on the way comes on top."""
 _PATH = re.compile(r"(?<![\w./])(?:file:)?/(?:[^\s'\"/:,;)]+/)*[^\s'\"/:,;)]*")
+_PROPOSAL = re.compile(r"^(?:Candidate (?:bindings|tables)|Did you mean)\b.*", re.MULTILINE)
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+_WORD = re.compile(r"\w+")
+_PROPOSED = 5
 _READ_BACK = {"enable_external_access": "false", "lock_configuration": "true", "python_enable_replacements": "false"}
 
 
@@ -150,6 +154,17 @@ def bound(values: Mapping[str, Any]) -> dict[str, Any]:
         name: readers[value["kind"]](value["text"]) if isinstance(value, Mapping) and "kind" in value else value
         for name, value in values.items()
     }
+
+
+def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:
+    """The names that DuckDB proposes instead of a wrong one: of views, of their columns, or the asker's own."""
+    proposed = [name for line in _PROPOSAL.findall(message) for name in _QUOTED.findall(line)]
+    if not proposed:
+        return ""
+    columns = connection.execute("from dictionary select distinct column_name").fetchall()
+    known = {*views, *(name for (name,) in columns), *map(str.lower, _WORD.findall(text))}
+    shown = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
+    return f" Did you mean {' or '.join(shown[:_PROPOSED])}?" if shown else ""
 
 
 def one_line(error: Exception) -> str:

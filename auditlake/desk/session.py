@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
+_DESCRIBED = ("dictionary", "_tables", "_all_tables")
+"""The views that are the same in every lake; nobody can name those that begin with _, which SHOW reads."""
 _SHOWN = 20
 _LONGEST_VALUES = 1_000_000
 _ANY = 1 << 60
@@ -214,7 +216,8 @@ class AuditSession:
             folder=str(layout.events),
             files=files,
             engine_reads=engine_reads or not files,
-            views={"events": events, "dictionary": statement("desk/dictionary.sql", "dictionary").text},
+            views={"events": events}
+            | {name: statement("desk/dictionary.sql", name.lstrip("_")).text for name in _DESCRIBED},
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
             on_demand={name: statement("desk/views.sql", name).text for name in SHAPES},

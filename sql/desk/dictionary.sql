@@ -103,3 +103,18 @@ from (values
   ('dictionary', 'column_type', 'varchar', 'its type'),
   ('dictionary', 'comment', 'varchar', 'what it is')
 ) as described (view_name, column_name, column_type, comment);
+
+-- name: tables()
+-- What SHOW TABLES shows.
+-- returns: name
+select distinct view_name as name
+from dictionary
+order by name;
+
+-- name: all_tables()
+-- What SHOW ALL TABLES shows: each view with its columns.
+-- returns: name, column_names, column_types
+select view_name as name, list(column_name) as column_names, list(column_type) as column_types
+from dictionary
+group by view_name
+order by name;

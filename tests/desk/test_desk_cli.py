@@ -202,7 +202,7 @@ def test_cut_off(run, tmp_path: Path) -> None:
 
 
 def test_rows_of_the_owner(run, lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lake's owner lifts the limit with --rows 0, under their own name; nobody else has more than lake.toml says."""
+    """The lake's owner lifts the limit with --rows 0, by their own name; nobody else has more than lake.toml says."""
     code, out, err = run("sql", "from range(100001)", "--rows", "0", "--format", "csv")
     assert (code, out.count(b"\n"), err) == (0, 100_002, "")
     for who in (("--principal", "erika"), ()):
