@@ -93,7 +93,9 @@ class Rows(Shown):
         """
         with self._told():
             relation = self._connection.sql(self.sql, params=self.parameters or None)
-            return [] if relation is None else python_rows(refuse_inexact(exact(relation).to_arrow_table()))
+            if relation is None:
+                return []
+            return python_rows(refuse_inexact(exact(relation).to_arrow_table()))
 
     def batches(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """All rows as tuples, some at a time, without holding them all."""
