@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from auditlake.config import LakeConfig
 from auditlake.desk.masking import Masking
 from auditlake.desk.model import MEGABYTE
+from auditlake.errors import QueryError
 from auditlake.periods import PeriodRequest, question
 from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
@@ -157,6 +158,11 @@ class Tables:
             return self._table(makers[name](), SHAPES[name])
         except TooMuch as much:
             raise TooMuch(f"{much.why} to make the view {name}") from None
+        except QueryError:
+            if not self._sight.masked:
+                raise
+            # What DuckDB says of true values may quote them.
+            raise QueryError(f"the view {name} cannot be made", hint="the lake's owner sees why") from None
 
     def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
         """All rows, some at a time, as long as there is time and room: the child needs as much room again."""

@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import auditlake
@@ -329,6 +330,20 @@ def test_verdicts(tmp_path: Path) -> None:
     assert [accepted for _, accepted in sorted(groups["hash"], key=lambda each: each[1])] == [False, True]
     assert ids["fewer"] < ids["hide"]
     assert not ids["hide"] & ids["erika"]  # who guesses a name could compute the true one
+
+
+def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with true values while policies are judged is not told to who may not see them."""
+
+    def fails(*_: object) -> None:
+        raise duckdb.ConversionException("could not convert 'dave' to INT32")
+
+    monkeypatch.setattr("auditlake.policies.evaluate.evaluate", fails)
+    for principal, told in (("erika", "dave"), ("somebody", "the view findings cannot be made")):
+        with session(masked, principal=principal) as opened, pytest.raises(QueryError) as failure:
+            opened.sql("from findings")
+        assert told in str(failure.value)
+        assert ("dave" in str(failure.value)) == (principal == "erika")
 
 
 @pytest.mark.parametrize("principal", ["", "  ", "a\nb", "x" * 201, "\x1b[31m", 7, None])
