@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
@@ -160,7 +161,9 @@ def read_config(layout: Layout) -> LakeConfig:
     Raises:
         LakeNotFoundError: There is none.
         LakeFormatError: It cannot be understood.
+        LakeError: The lake's path is not UTF-8.
     """
+    check_path(layout.root)
     try:
         raw = tomllib.loads(read_text(layout.config, within=layout.root))
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditlake.engine.paths import has_pattern, no_pattern
 from auditlake.engine.text import select_events
 from auditlake.errors import SnapshotError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -55,6 +56,9 @@ def recipes(layout: Layout, version: int | None) -> Recipes:
     except UnicodeEncodeError as error:
         message = f"the lake's path is not UTF-8, which other programs need: {str(layout.root)!a}"
         raise SnapshotError(message, hint="rename the folder") from error
+    if odd := next((file for file in files if has_pattern(str(file)) and "\\" in str(file)), None):
+        message = f"DuckDB finds no file below a backslash and a pattern: {str(odd.parents[1])!r}"
+        raise SnapshotError(message, hint="rename the folder")
     table, columns = json.dumps(str(layout.events), ensure_ascii=False), ", ".join(map(json.dumps, PUBLIC_COLUMNS))
     spark = f'events = spark.read.format("delta").option("versionAsOf", {at}).load({table}).select({columns})\n'
     whole = source.last_batch is None  # else compaction has replaced this version's files
@@ -63,7 +67,7 @@ def recipes(layout: Layout, version: int | None) -> Recipes:
     lake = shlex.quote(str(layout.root))
     return Recipes(
         snapshot=at,
-        view=_script(select_events(files, PUBLIC_COLUMNS, source.last_batch), at),
+        view=_script(select_events([*map(no_pattern, files)], PUBLIC_COLUMNS, source.last_batch), at),
         duckdb=f"auditlake --lake {lake} connect view --snapshot {at} > events.sql\nduckdb -init events.sql\n",
         polars=f"import polars as pl\n\nevents = {scan}.select({columns})\n",
         spark=spark if whole else None,

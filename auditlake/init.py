@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
+from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.files import check_folder
 from auditlake.ledger.book import Record, begin
 from auditlake.policies.loader import load_policies
 from auditlake.policies.store import write_built_in
 from auditlake.retention.terms import terms_of
-from auditlake.store.delta import check_path, create_table
+from auditlake.store.delta import create_table
 from auditlake.store.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.store.layout import Layout
 from auditlake.store.lock import check_file_system, workspace

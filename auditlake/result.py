@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.duck import rows
-from auditlake.engine.values import table_rows
+from auditlake.engine.values import exact, pandas_frame, polars_frame, python_rows, refuse_inexact
 from auditlake.errors import AuditLakeError, QueryError
 from auditlake.reports.cards import Card, Fact
 from auditlake.reports.shown import Shown, cells, cut
@@ -65,39 +64,44 @@ class Rows(Shown):
         return relation
 
     def arrow(self) -> pa.Table:
-        """All rows as an Arrow table."""
+        """All rows as an Arrow table. What Arrow has no place for, such as an interval or a UHUGEINT, is text.
+
+        Raises:
+            QueryError: The query failed, or has a value that Arrow would change: a number of more than 38 digits, or
+                infinity for a time.
+        """
         with self._told():
-            return self.relation().to_arrow_table()
+            return refuse_inexact(self._exact().to_arrow_table())
 
     def pl(self) -> pl.DataFrame:
         """All rows as a Polars frame, without copying where Polars can use Arrow's memory."""
-        import polars  # noqa: ICN001 - slow to import
-
-        frame = polars.from_arrow(self.arrow())
-        assert isinstance(frame, polars.DataFrame)
-        return frame
+        return polars_frame(self.arrow())
 
     def df(self) -> pd.DataFrame:
         """All rows as a pandas frame; needs pandas installed."""
-        try:
-            return self.arrow().to_pandas(split_blocks=True)  # each column by itself: numbers need no copy
-        except ImportError as error:
-            raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+        return pandas_frame(self.arrow(), split_blocks=True)  # each column by itself: numbers need no copy
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The rows for whatever reads Arrow, such as ``pl.DataFrame(rows)`` or a chart, without copying."""
         return self.arrow().__arrow_c_stream__(requested_schema)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows as tuples; instants are aware, in UTC."""
+        """All rows as tuples; instants are aware, in UTC.
+
+        Raises:
+            QueryError: As :meth:`arrow`, or Python has no such value, as for a date of the year 10000.
+        """
         with self._told():
-            return rows(self._connection, self.sql, self.parameters)
+            relation = self._connection.sql(self.sql, params=self.parameters or None)
+            if relation is None:
+                return []
+            return python_rows(refuse_inexact(exact(relation).to_arrow_table()))
 
     def batches(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
         """All rows as tuples, some at a time, without holding them all."""
         with self._told():
-            for batch in self.relation().to_arrow_reader(size):
-                yield table_rows(batch)
+            for batch in self._exact().to_arrow_reader(size):
+                yield python_rows(refuse_inexact(batch))
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
@@ -107,14 +111,17 @@ class Rows(Shown):
 
     def _card(self) -> Card:
         with self._told():
-            table = self.relation().limit(_SHOWN + 1).to_arrow_table()
-        found = table_rows(table)
+            table = self._exact().limit(_SHOWN + 1).to_arrow_table()
+        found = python_rows(refuse_inexact(table))
         said = f"{_SHOWN} of more rows" if len(found) > _SHOWN else count(len(found), "row")
         query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
         return Card(
             "rows", said, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
             rows=cells(found[:_SHOWN]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
         )  # fmt: skip
+
+    def _exact(self) -> duckdb.DuckDBPyRelation:
+        return exact(self.relation())
 
     @contextmanager
     def _told(self) -> Iterator[None]:

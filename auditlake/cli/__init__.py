@@ -1,8 +1,8 @@
 """The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
 
 Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong. A reader
-who goes away changes none.
+:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong; 5 an
+answer was cut off. A reader who goes away changes none.
 """
 
 from __future__ import annotations

@@ -169,7 +169,9 @@ def events(
     names = {"types": "type", "users": "user", "statuses": "status", "resources": "resource", "ips": "ip",
              "sessions": "session", "sources": "source"}  # fmt: skip
     given = {names.get(name, name): value or None for name, value in filters.items()}
-    rows = lake.events(**given, limit=most, snapshot=snapshot)
+    # One more than a table shows, so that it can say whether there is more.
+    asked = most + 1 if form == "table" and not as_json and most is not None else most
+    rows = lake.events(**given, limit=asked, snapshot=snapshot)
     if as_json:
         columns = rows.columns
         machine({"events": [_named(columns, row) for row in rows.fetchall()]})
@@ -183,8 +185,8 @@ def _events_table(rows: Rows, most: int | None) -> None:
     columns = ("timestamp", "event_type", "user_id", "action", "status", "ip_address", "resource", "source")
     names = rows.columns
     found = [_named(names, row) for row in rows.fetchall()]
-    table(columns, ([row[name] for name in columns] for row in found))
-    if most is not None and len(found) == most:
+    table(columns, ([row[name] for name in columns] for row in found[:most]))
+    if most is not None and len(found) > most:
         click.echo(f"the first {most}; --limit and the filters show others")
 
 

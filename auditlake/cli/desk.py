@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.export import FORMATS, Form, give
+from auditlake.cli.export import EXIT_CUT, FORMATS, Form, check_place, form_of, give
 from auditlake.cli.output import machine, opened, table
 from auditlake.user import login_name
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auditlake.desk.questions import Question
-    from auditlake.desk.session import AuditSession
+    from auditlake.desk.session import Answer, AuditSession
 
 _LONGEST = 1_000_000
+_FORCE = "auditlake.cli.desk.force"
 
 
 def session_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,6 +34,8 @@ def session_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="Who asks, on record beside the user of this process; that user if not given."),
         click.option("--as-of", type=Instant(), help="Events after it do not exist."),
         click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
+        click.option("--rows", type=click.IntRange(min=0), metavar="N",
+                     help="At most so many rows, instead of what lake.toml says; 0, for its owner, is any number."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -43,11 +46,29 @@ def form_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--raw", is_flag=True, help="CSV as it is, without an apostrophe before formulas."),
         click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.'),
-        click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A file."),
+        click.option(
+            "--force",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_keep_force,
+            help="Let --out write over a file.",
+        ),
+        click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help="A new file."),
         click.option("--format", "form", type=click.Choice(FORMATS), help="table on a terminal or pipe, or by --out."),
     ):
         command = option(command)
     return command
+
+
+def _keep_force(context: click.Context, _: click.Parameter, force: bool) -> None:
+    context.meta[_FORCE] = force
+
+
+def _placed(context: click.Context, _: click.Parameter, out: Path | None) -> Path | None:
+    if out is not None:
+        check_place(out, force=context.meta[_FORCE])
+    return out
 
 
 class Pair(click.ParamType[tuple[str, Any]]):
@@ -88,8 +109,9 @@ def sql(
     if (query is None) == (file is None):
         raise click.UsageError("expected a query, or --file")
     text = query if query is not None else file.read(_LONGEST)
+    shown = chosen_form(form, out, raw=raw, quote_empty=quote_empty)
     with opened_session(path, **who) as session:
-        give(session.sql(text, dict(params)), chosen_form(form, out, raw=raw, quote_empty=quote_empty))
+        _give(session.sql(text, dict(params)), shown)
 
 
 @click.group()
@@ -142,20 +164,26 @@ def run(
     lake = opened(path)
     found = chosen(lake.layout, name)
     values = found.values(dict(params), judged_as_of(who["as_of"], _now()))
+    shown = chosen_form(form, out, raw=raw, quote_empty=quote_empty)
     with opened_session(path, **who) as session:
-        give(session.sql(found.sql, values), chosen_form(form, out, raw=raw, quote_empty=quote_empty))
+        _give(session.sql(found.sql, values), shown)
+
+
+def _give(answer: Answer, form: Form) -> None:
+    if not give(answer, form):
+        raise click.exceptions.Exit(EXIT_CUT)
 
 
 @contextmanager
 def opened_session(
-    path: str, *, principal: str | None, as_of: date | None, snapshot: int | None
+    path: str, *, principal: str | None, as_of: date | None, snapshot: int | None, rows: int | None
 ) -> Iterator[AuditSession]:
     """A session of whoever runs the command."""
     from auditlake.desk.opening import others_wait
 
     lake = opened(path)
     with nullcontext() if others_wait(lake.layout) else _without_numpy():
-        session = lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot)
+        session = lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot, rows=rows)
     with session:
         yield session
 
@@ -175,10 +203,8 @@ def _without_numpy() -> Iterator[None]:
 
 def chosen_form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool = False) -> Form:
     """The form that is asked for: by its name, or by the file's."""
-    endings = {".md": "markdown", ".ndjson": "jsonl", ".txt": "table"}
     if form is None and out is not None:
-        ending = out.suffix.lower()
-        form = endings.get(ending) or (ending[1:] if ending[1:] in FORMATS else "csv")
+        form = form_of(out)
     return Form(form or "table", out, raw, quote_empty)
 
 

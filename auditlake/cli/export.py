@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,16 @@ from auditlake.cli.output import cell, plain, table
 if TYPE_CHECKING:
     from auditlake.desk.session import Answer
 
+EXIT_CUT = 5
+"""The exit code where an answer was cut off."""
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
 """How an answer can be shown or written."""
 _BINARY = ("parquet", "xlsx")
+_FOR_PEOPLE = ("table", "markdown")
+_ENDINGS = {
+    ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
+    ".md": "markdown", ".txt": "table",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,40 @@ class Form:
     """Whether CSV tells an empty text from NULL."""
 
 
-def give(answer: Answer, form: Form) -> None:
-    """Show an answer, or write it to a file; say so on standard error where it is not whole."""
+def form_of(out: Path) -> str:
+    """The form that a file's name asks for.
+
+    Raises:
+        click.UsageError: It asks for none.
+    """
+    if (form := _ENDINGS.get(out.suffix.lower())) is None:
+        raise click.UsageError(f"{out}: expected --format, or a name that ends in {', '.join(_ENDINGS)}")
+    return form
+
+
+def check_place(out: Path, *, force: bool) -> None:
+    """Refuse to write over a file without being told to, and over what is no file at all.
+
+    Raises:
+        click.UsageError: There is something of that name, or no folder for it.
+    """
+    if not out.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {out.parent}")
+    if os.path.lexists(out) and not out.is_file():
+        raise click.UsageError(f"{out} is there and is no file")
+    if os.path.lexists(out) and not force:
+        raise click.UsageError(f"{out} is there already: --force writes over it")
+
+
+def give(answer: Answer, form: Form) -> bool:
+    """Show an answer, or write it to a file; give whether it is whole, and say so in the last line where it is not."""
+    cut = f"cut off after {len(answer):,} rows: lake.toml, section [desk], sets how many; --rows 0 is for the owner"
     if form.format == "table" and form.out is None:
         _show(answer)
     else:
         data = _WRITERS[form.format](answer, form)
+        if not answer.complete and form.format in _FOR_PEOPLE:
+            data += f"\n{cut}\n".encode()
         if form.out is not None:
             _write(form.out, data)
         elif form.format in _BINARY:
@@ -58,7 +94,10 @@ def give(answer: Answer, form: Form) -> None:
         else:  # click would take what it knows for colours out of the data
             to_pipe(data)
     if not answer.complete:
-        click.echo(f"cut off after {len(answer):,} rows: lake.toml, section [desk], sets how many", err=True)
+        if form.format == "table" and form.out is None and not sys.stdout.isatty():
+            click.echo(cut)  # it goes with the rows, wherever they go
+        click.echo(cut, err=True)
+    return answer.complete
 
 
 def to_pipe(data: bytes) -> None:

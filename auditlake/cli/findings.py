@@ -231,6 +231,10 @@ def evidence(path: str, /, policy: str, out: Path, **options: Any) -> None:
     """Pack a report with its SQL, its policies, the events behind each finding, and the digests of it all."""
     from auditlake.reports.words import count
 
+    if out.suffix.lower() != ".zip":
+        raise click.UsageError(f"{out}: expected a name that ends in .zip")
+    if out.exists():
+        raise click.UsageError(f"{out} is there already: a pack is never overwritten, name another file")
     done = opened(path).evidence(policy, out, **options)
     events = sum(done.events.values())
     behind = count(len(done.report.report.violations), "finding")

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.desk import Pair, opened_session, session_options
-from auditlake.cli.export import FORMATS, Form, give
+from auditlake.cli.export import EXIT_CUT, FORMATS, Form, check_place, form_of, give
 from auditlake.cli.output import opened, plain, table
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ A statement ends with a semicolon, or with an empty line. Ctrl-C stops it; Ctrl-
 .run NAME [K=V ...]     one of them
 .policies               what the lake is judged by
 .mode FORMAT            table, csv, json, jsonl, markdown
-.out FILE               write the next answer there, in the form of its name
+.out FILE               write the next answer there, in the form of its name; --force writes over a file
 .timing on|off          how long each took
 .help  .quit"""
 
@@ -68,6 +67,8 @@ class Shell:
         self._timing = interactive
         self.failed = False
         """Whether anything went wrong."""
+        self.cut = False
+        """Whether an answer was cut off."""
 
     # Reading
 
@@ -112,7 +113,7 @@ class Shell:
         with self._told():
             answer = self._session.sql(text, values)
             out, self._out = self._out, None
-            give(answer, Form(_form_of(out, self._form), out))
+            self.cut |= not give(answer, Form(self._form if out is None else form_of(out), out))
             if self._timing:
                 click.echo(f"{time.monotonic() - began:.2f} s", err=True)
 
@@ -204,19 +205,15 @@ class Shell:
             raise click.UsageError(f"expected one of {', '.join(FORMATS)}")
         self._form = form
 
-    def _to_file(self, name: str) -> None:
-        if not Path(name).absolute().parent.is_dir():
-            raise click.UsageError(f"there is no folder {Path(name).parent}")
+    def _to_file(self, name: str, *words: str) -> None:
+        if set(words) - {"--force"}:
+            raise click.UsageError("expected .out FILE, or .out FILE --force")
+        check_place(Path(name), force=bool(words))
+        form_of(Path(name))
         self._out = Path(name)
 
     def _time(self, how: str = "on") -> None:
         self._timing = how == "on"
-
-
-def _form_of(out: Path | None, form: str) -> str:
-    from auditlake.cli.desk import chosen_form
-
-    return form if out is None else chosen_form(None, out, raw=False).format
 
 
 def _is_whole(lines: list[str]) -> bool:
@@ -284,10 +281,10 @@ def _edited() -> Iterator[None]:
 @click.command()
 @session_options
 @click.pass_obj
-def shell(path: str, /, principal: str | None, as_of: date | None, snapshot: int | None) -> None:
+def shell(path: str, /, **who: Any) -> None:
     """Ask in SQL at a prompt, in a sandbox, on one snapshot; statements can also come from a pipe."""
     interactive = sys.stdin is not None and sys.stdin.isatty()
-    with opened_session(path, principal=principal, as_of=as_of, snapshot=snapshot) as session:
+    with opened_session(path, **who) as session:
         shell = Shell(opened(path), session, interactive=interactive)
         if interactive:
             said = f"{session.principal} on snapshot {session.snapshot}; every question is put on record; .help helps"
@@ -296,8 +293,8 @@ def shell(path: str, /, principal: str | None, as_of: date | None, snapshot: int
                 shell.run()
         else:
             shell.run()
-    if shell.failed and not interactive:
-        raise click.exceptions.Exit(3)
+    if (shell.failed or shell.cut) and not interactive:
+        raise click.exceptions.Exit(3 if shell.failed else EXIT_CUT)
 
 
 COMMANDS = (shell,)

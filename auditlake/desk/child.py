@@ -12,7 +12,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from io import BufferedReader, BufferedWriter
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,8 @@ def main() -> None:
 
     import pyarrow.ipc
 
-    from auditlake.desk import engine, gate  # noqa: F401
+    from auditlake.desk import engine, gate, pivot  # noqa: F401
+    from auditlake.engine import values  # noqa: F401
 
     try:
         said = _listen()["open"]
@@ -62,6 +63,7 @@ class Server:
     def __init__(self, said: Mapping[str, Any]) -> None:
         self._said = said
         self._loaded: set[str] = set()
+        os.chdir(said["folder"])
         holds = self._lock()
         from auditlake.desk import engine
         from auditlake.desk.gate import Gate
@@ -103,6 +105,8 @@ class Server:
 
     def serve(self) -> None:
         """Answer."""
+        from auditlake.desk import engine
+
         while True:
             asked = _listen()["ask"]
             began = time.monotonic()
@@ -112,19 +116,62 @@ class Server:
             except EOFError:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
-                end = _failure(error)
+                end = _failure(error, partial(engine.hint, self._connection, asked["text"], self._said["open"]))
             _say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        from auditlake.desk import engine, gate
+        from auditlake.desk import engine
 
         text, values = asked["text"], engine.bound(asked["values"])
         if self._gate is not None:
-            self._load(gate.check(self._connection, text, self._gate))
+            text = self._passed(text, values)
         relation = self._connection.sql(text, params=values or None)
         if relation is None:
             return {"status": "success", "rows": 0, "complete": True}
         return self._stream(relation)
+
+    def _passed(self, text: str, values: Mapping[str, Any]) -> str:
+        """The statement as it is run, once it has passed the gate and its views are there."""
+        from auditlake.desk import gate, pivot
+
+        if (view := gate.listing(text)) is not None:
+            return f"from {view}"
+        text = gate.described(text, self._said["open"])
+        try:
+            self._load(self._views_of(text))
+            return text
+        except gate.Several as several:
+            try:
+                # Without running anything first: all that is to run has to pass.
+                self._views_of(pivot.written_out(text, self._tried))
+            except (gate.Refusal, pivot.NoValues) as refusal:
+                told = str(several) if isinstance(refusal, gate.Several) else f"{refusal}; {several}"
+                raise gate.Refusal(told) from refusal
+        try:
+            text = pivot.written_out(text, partial(self._found, values))
+        except pivot.NoValues as none:
+            raise gate.Refusal(str(none)) from none
+        self._load(self._views_of(text))
+        return text
+
+    def _views_of(self, text: str) -> frozenset[str]:
+        """The views that a statement reads, once it has passed the gate."""
+        from auditlake.desk import gate
+
+        assert self._gate is not None
+        return gate.check(self._connection, text, self._gate)
+
+    def _tried(self, query: str) -> list[str]:
+        """Something that a query might find, if it passes the gate."""
+        self._views_of(query)
+        return ["x"]
+
+    def _found(self, values: Mapping[str, Any], query: str) -> list[str]:
+        """What a query of one column of text finds; of the parameters it takes those that it names."""
+        self._load(self._views_of(query))
+        (statement,) = self._connection.extract_statements(query)
+        named = {name: value for name, value in values.items() if name in statement.named_parameters}
+        return [value for (value,) in self._connection.execute(query, named or None).fetchall()]
 
     def _load(self, used: frozenset[str]) -> None:
         """Get the tables behind the views that are wanted for the first time."""
@@ -141,7 +188,9 @@ class Server:
         """Send rows until there are no more of them, or too many."""
         import pyarrow as pa
 
-        reader = relation.to_arrow_reader(_BATCH)
+        from auditlake.engine.values import exact
+
+        reader = exact(relation).to_arrow_reader(_BATCH)
         sent, whole = 0, True
         out = RowsOut(partial(send, _OUT))
         with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:
@@ -182,7 +231,7 @@ def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     connection.unregister("arriving")
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: BaseException, hint: Callable[[str], str]) -> dict[str, Any]:
     import duckdb
 
     from auditlake.desk.engine import one_line
@@ -194,7 +243,8 @@ def _failure(error: BaseException) -> dict[str, Any]:
         return {"status": "stopped", "reason": "it needed more memory than it may have"}
     if isinstance(error, duckdb.InterruptException):
         return {"status": "stopped", "reason": "it took longer than it may"}
-    return {"status": "failed", "reason": one_line(error) if isinstance(error, Exception) else type(error).__name__}
+    reason = one_line(error) + hint(str(error)) if isinstance(error, Exception) else type(error).__name__
+    return {"status": "failed", "reason": reason}
 
 
 def _say(said: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from auditlake.desk.process import Child, ChildGone
 from auditlake.errors import SandboxError
 
 _OPENING = Opening(
-    layers=(), files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(), seconds=10.0,
-    memory=512 * MEGABYTE, threads=1, rows=1, output=MEGABYTE,
+    layers=(), folder="/", files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(),
+    seconds=10.0, memory=512 * MEGABYTE, threads=1, rows=1, output=MEGABYTE,
 )  # fmt: skip
 _WHAT = {
     "process": "a process of its own for each session, killed at the deadline",

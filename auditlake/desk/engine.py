@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +13,7 @@ import duckdb
 
 from auditlake.desk.gate import Gate, Refusal, check
 from auditlake.engine.text import identifier, literal
+from auditlake.store.layout import partition_day
 
 _SETTINGS = {
     "temp_directory": "",
@@ -28,6 +29,10 @@ _SETTINGS = {
 _SHARE = 0.75
 """How much of the memory DuckDB may plan with; what a function makes on the way comes on top."""
 _PATH = re.compile(r"(?<![\w./])(?:file:)?/(?:[^\s'\"/:,;)]+/)*[^\s'\"/:,;)]*")
+_PROPOSAL = re.compile(r"^(?:Candidate (?:bindings|tables)|Did you mean)\b.*", re.MULTILINE)
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+_WORD = re.compile(r"\w+")
+_PROPOSED = 5
 _READ_BACK = {"enable_external_access": "false", "lock_configuration": "true", "python_enable_replacements": "false"}
 
 
@@ -75,9 +80,16 @@ def _dataset(files: list[str]) -> Any:
     """The files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and rows."""
     import pyarrow as pa
     import pyarrow.dataset as ds
+    from pyarrow.fs import LocalFileSystem
 
-    days = ds.partitioning(pa.schema([("event_date", pa.date32())]), flavor="hive")
-    return ds.dataset(files, format="parquet", partitioning=days)
+    place, form = LocalFileSystem(), ds.ParquetFileFormat()
+    # Not as Arrow finds days out: it would take a folder far above the lake for one, too.
+    days = [ds.field("event_date") == pa.scalar(partition_day(file), pa.date32()) for file in files]
+    parts = [form.make_fragment(file, place, day) for file, day in zip(files, days, strict=True)]
+    schema = parts[0].physical_schema
+    if "event_date" not in schema.names:
+        schema = schema.append(pa.field("event_date", pa.date32()))
+    return ds.FileSystemDataset(parts, schema, form, place)
 
 
 def catalog(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
@@ -142,6 +154,17 @@ def bound(values: Mapping[str, Any]) -> dict[str, Any]:
         name: readers[value["kind"]](value["text"]) if isinstance(value, Mapping) and "kind" in value else value
         for name, value in values.items()
     }
+
+
+def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:
+    """The names that DuckDB proposes instead of a wrong one: of views, of their columns, or the asker's own."""
+    proposed = [name for line in _PROPOSAL.findall(message) for name in _QUOTED.findall(line)]
+    if not proposed:
+        return ""
+    columns = connection.execute("from dictionary select distinct column_name").fetchall()
+    known = {*views, *(name for (name,) in columns), *map(str.lower, _WORD.findall(text))}
+    shown = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
+    return f" Did you mean {' or '.join(shown[:_PROPOSED])}?" if shown else ""
 
 
 def one_line(error: Exception) -> str:

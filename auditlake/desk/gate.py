@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,21 @@ DEEPEST = 200
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z", re.ASCII)
 _STATEMENT = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
-_ONLY = "only one query is allowed: SELECT, FROM, WITH, VALUES, PIVOT … IN (…), DESCRIBE or SUMMARIZE"
-_PIVOT = "PIVOT needs its values here, written out: PIVOT … ON column IN ('a', 'b') USING count(*)"
+_LISTING = re.compile(r"\s*show\s+(all\s+)?tables\s*;?\s*\Z", re.IGNORECASE)
+_SHOW_ONE = re.compile(r"\s*show\s+(\w+)\s*;?\s*\Z", re.IGNORECASE)
+_ONLY = "only one query is allowed: SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE or SHOW TABLES"
+_PIVOT = "this PIVOT needs its values written out: PIVOT … ON column IN ('a', 'b') USING count(*)"
+_PIVOTED = "PIVOT statements with pivot elements extracted from the data"
+"""How DuckDB's own refusal begins where such a PIVOT has parameters."""
 _Node = Mapping[str, Any]
 
 
 class Refusal(ValueError):  # noqa: N818 - what the gate says, not what failed
     """A statement that auditors may not run; its text is one line that says what is not allowed."""
+
+
+class Several(Refusal):
+    """A statement that DuckDB makes several of, as of a PIVOT that lacks its values."""
 
 
 @dataclass(slots=True)
@@ -60,7 +69,8 @@ class Gate:
         self.used = set()
         answer = json.loads(tree)
         if answer.get("error"):
-            raise Refusal(_PIVOT if several() else _why(text, answer))
+            message = str(answer.get("error_message", ""))
+            raise Several(_PIVOT) if _PIVOTED in message or several() else Refusal(_why(text, answer))
         statements = answer.get("statements", [])
         if len(statements) != 1:
             raise Refusal(f"{_ONLY}; got {len(statements)} statements")
@@ -140,7 +150,7 @@ class Gate:
             self._base_table(node, scope)
         elif kind == "SHOW_REF":
             if node.get("show_type") not in known.SHOWN or node.get("table_name") or not node.get("query"):
-                raise Refusal("SHOW is not allowed; DESCRIBE and SUMMARIZE a view, or read the view columns")
+                raise Refusal("SHOW knows TABLES, ALL TABLES, and the name of a view")
         elif kind == "TABLE_FUNCTION":
             function = node.get("function") or {}
             name = str(function.get("function_name", ""))
@@ -181,7 +191,20 @@ class Gate:
         if node.get("schema") or node.get("catalog") or path != [name]:
             raise Refusal(f"a function is named without a catalog or schema, got {'.'.join(map(str, path))[:80]}")
         if _folded(name) not in known.FUNCTIONS | known.TABLE_FUNCTIONS:
-            raise Refusal(f"the function {name[:80]} is not allowed")
+            close = get_close_matches(_folded(name)[:64], sorted(known.FUNCTIONS), 1, 0.75)
+            raise Refusal(f"the function {name[:80]} is not allowed" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def listing(text: str) -> str | None:
+    """The view that ``SHOW TABLES`` or ``SHOW ALL TABLES`` reads, and nobody can name; None if it is neither."""
+    found = _LISTING.match(text)
+    return None if found is None else "_all_tables" if found[1] else "_tables"
+
+
+def described(text: str, views: Collection[str]) -> str:
+    """The statement, ``SHOW events`` as the ``DESCRIBE events`` that it is."""
+    found = _SHOW_ONE.match(text)
+    return f"describe {found[1]}" if found is not None and _folded(found[1]) in views else text
 
 
 def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> frozenset[str]:

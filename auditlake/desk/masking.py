@@ -1,32 +1,23 @@
-"""What a principal may see: ``auditor.yaml`` of the lake, enforced inside the view ``events``.
+"""What a principal sees in the place of what is kept from them, inside the view ``events`` and in findings.
 
-::
-
-    default:                      # whoever is not named; without it, only those who are named may ask
-      columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
-      rows: source = 'cloudtrail'
-    principals:
-      erika: {}                   # everything
+What is kept from them is theirs to be judged: policies are judged by the true values, over the rows that the principal
+may see, and only what is shown of the findings is masked. Judged by masked values, six users would be one.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from hashlib import sha256
 
 from auditlake.engine.text import identifier, literal
-from auditlake.errors import LakeFormatError, RefusedError
 from auditlake.events.schema import PUBLIC_COLUMNS, SELF, TEXT_COLUMNS
 from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import pseudonyms
 
 MASKABLE = ("event_id", *TEXT_COLUMNS, "details", "metadata")
 """The columns that can be masked; without the others no policy could be judged."""
-_FILE = "auditor.yaml"
-_LONGEST = 1_000_000
 _DIGITS = 16
 """Hexadecimal digits of a pseudonym."""
 
@@ -56,6 +47,27 @@ class Masking:
             return f"left(sha256({literal(self.key)} || {name}), {_DIGITS}) as {name}"
         return f"left({name}, {int(how):d}) as {name}"
 
+    def hides(self, columns: Iterable[str]) -> bool:
+        """Whether anything of these columns is kept from the principal."""
+        return any(column in self.columns for column in columns)
+
+    def shown_group(self, group: Mapping[str, str]) -> dict[str, str | None]:
+        """A finding's group as the view ``events`` shows those values."""
+        return {column: self._shown_value(column, value) for column, value in group.items()}
+
+    def shown_id(self, finding_id: str) -> str:
+        """What stands for the id of a finding whose group is masked: its own could be computed from a guessed group."""
+        return hmac.digest(self.key.encode(), f"finding {finding_id}".encode(), "sha256").hex()[:_DIGITS]
+
+    def _shown_value(self, column: str, value: str) -> str | None:
+        """What :meth:`shown` makes of a value."""
+        how = self.columns.get(column)
+        if how is None or how == "hide":
+            return value if how is None else None
+        if how == "hash":
+            return sha256((self.key + value).encode()).hexdigest()[:_DIGITS]
+        return value[: int(how)]
+
     def _expression(self, column: str) -> str:
         """The same; and what other people asked quotes values, so it is nobody's who may not see everything."""
         if column == "details" and self and self.columns.get(column) != "hide":
@@ -63,104 +75,24 @@ class Masking:
             return f"case when source is distinct from {literal(SELF)} then {shown} end as details"
         return self.shown(column)
 
-    def query(self, events: str, as_of: str | None = None) -> str:
+    def query(self, events: str, as_of: str | None = None, *, true_values: bool = False) -> str:
         """The query behind the view ``events``.
 
         Args:
             events: The query for all events.
             as_of: Events after this instant do not exist; RFC 3339.
+            true_values: Whether columns are as they are, to be judged and not to be shown.
         """
         conditions = [f"({self.rows})"] if self.rows is not None else []
         if as_of is not None:
             conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
-        shown = ", ".join(self._expression(column) for column in PUBLIC_COLUMNS)
+        shown = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
         where = f" where {' and '.join(conditions)}" if conditions else ""
         return f"select {shown} from ({events}) as events{where}"
 
 
-def masking_of(layout: Layout, principal: str) -> Masking:
-    """What a principal may see; everything where the lake has no ``auditor.yaml``.
-
-    Raises:
-        RefusedError: The file names neither the principal nor a default.
-        LakeFormatError: The file cannot be understood.
-    """
-    file = layout.root / _FILE
-    try:
-        text = file.read_bytes()
-    except FileNotFoundError:
-        return Masking()
-    raw = _parsed(file, text)
-    principals = raw.get("principals") or {}
-    if principal in principals:
-        chosen = principals[principal]
-    elif "default" in raw:
-        chosen = raw["default"]
-    else:
-        raise RefusedError(
-            f"{principal[:80]!r} may not ask: auditor.yaml names nobody of that name and has no default",
-            hint="the lake's owner can name them there",
-        )
-    masking = _masking(file, chosen or {})
-    if "hash" in masking.columns.values():
-        return Masking(masking.columns, masking.rows, _key(layout))
-    return masking
-
-
-def _parsed(file: Path, text: bytes) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        if len(text) > _LONGEST:
-            raise ValueError(f"it has more than {_LONGEST} bytes")
-        raw = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _wrong(file, " ".join(str(error).split())) from error
-    if not isinstance(raw, dict) or not set(raw) <= {"default", "principals"}:
-        raise _wrong(file, "expected the keys default and principals")
-    if not isinstance(raw.get("principals") or {}, dict):
-        raise _wrong(file, "principals: expected a name for each, and what it may see")
-    for each in (raw.get("principals") or {}).values():
-        _masking(file, each or {})
-    _masking(file, raw.get("default") or {})
-    return raw
-
-
-def _masking(file: Path, raw: Any) -> Masking:
-    if not isinstance(raw, dict) or not set(raw) <= {"columns", "rows"}:
-        raise _wrong(file, "expected the keys columns and rows for a principal")
-    columns: dict[str, str | int] = {}
-    given = raw.get("columns") or {}
-    if not isinstance(given, dict):
-        raise _wrong(file, "columns: expected a name for each, and how it is masked")
-    for name, how in given.items():
-        if name not in MASKABLE:
-            raise _wrong(file, f"columns: {name!r} cannot be masked; expected some of {', '.join(MASKABLE)}")
-        left = how.get("truncate") if isinstance(how, dict) and len(how) == 1 else None
-        if how not in {"hide", "hash"} if isinstance(how, str) else type(left) is not int or not 0 < left < 1000:
-            raise _wrong(file, f"columns.{name}: expected hide, hash or {{truncate: N}}, got {how!r}")
-        columns[name] = how if isinstance(how, str) else int(left or 0)
-    return Masking(columns, _condition(file, raw.get("rows")))
-
-
-def _condition(file: Path, text: Any) -> str | None:
-    from auditlake.policies.condition import ConditionError, check_condition
-
-    if text is None:
-        return None
-    try:
-        # What fails on a row hides it, and says nothing of it.
-        return f"coalesce(try({check_condition(str(text))}), false)"
-    except ConditionError as error:
-        raise _wrong(file, f"rows: {error}") from error
-
-
-def _key(layout: Layout) -> str:
+def key_of(layout: Layout) -> str:
     """What the desk makes pseudonyms with, from the lake's secret: the same user has the same one in every session."""
     found = pseudonyms(layout, make=True)
     assert found is not None
     return hmac.digest(found.key, b"auditlake desk", "sha256").hex()
-
-
-def _wrong(file: Path, why: str) -> LakeFormatError:
-    return LakeFormatError(f"{file} cannot be understood: {why}", hint="the lake's owner has to mend it")

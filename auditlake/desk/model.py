@@ -22,6 +22,8 @@ class Opening:
 
     layers: Sequence[Layer]
     """Which layers to put on; tests leave some out, nobody else."""
+    folder: str
+    """Where the child goes before anything else: the paths of files are below it, and no error names more of them."""
     files: Sequence[str]
     """The Parquet files of the snapshot: all that may be read."""
     engine_reads: bool

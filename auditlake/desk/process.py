@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditlake.desk.model import Opening, Outcome
 from auditlake.desk.wire import HEAD, ROWS, SAID, STRETCH, RowsOut, packed
+from auditlake.engine.values import inexact
 from auditlake.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -173,9 +174,12 @@ class Child:
             return Reply(outcome)
         try:
             table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+            table.validate()
+            if why := inexact(table):
+                return Reply(Outcome("failed", why, seconds=outcome.seconds))
             table.validate(full=True)
         except (pa.ArrowException, OSError):
-            self._end("it gave what are no rows, or a number of more than 38 digits")
+            self._end("it gave what are no rows")
         return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:

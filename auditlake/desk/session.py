@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
@@ -14,16 +15,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from auditlake.clock import Clock
-from auditlake.config import LakeConfig
+from auditlake.config import DeskSettings, LakeConfig
 from auditlake.desk.accounting import Accounts
 from auditlake.desk.kernel import landlock_version
-from auditlake.desk.masking import Masking, masking_of
+from auditlake.desk.masking import Masking
 from auditlake.desk.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
 from auditlake.desk.opening import others_wait
+from auditlake.desk.principals import folded, is_name, masking_of
 from auditlake.desk.process import Child, ChildGone, Reply
 from auditlake.desk.tables import SHAPES, Sight, Tables, TooMuch
+from auditlake.engine.paths import for_duckdb, has_pattern
 from auditlake.engine.text import select_events
-from auditlake.engine.values import table_rows
+from auditlake.engine.values import pandas_frame, polars_frame, python_rows
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_instant, judged_as_of, print_instant
@@ -37,6 +40,7 @@ from auditlake.sqlfiles import statement
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
 from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
+from auditlake.user import login_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +49,12 @@ if TYPE_CHECKING:
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
+_DESCRIBED = ("dictionary", "_tables", "_all_tables")
+"""The views that are the same in every lake; nobody can name those that begin with _, which SHOW reads."""
 _SHOWN = 20
 _LONGEST_VALUES = 1_000_000
+_ANY = 1 << 60
+"""More rows, and more bytes, than there are anywhere."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -82,18 +90,11 @@ class Answer(Shown):
 
     def pl(self) -> pl.DataFrame:
         """The rows as a Polars frame."""
-        import polars  # noqa: ICN001 - slow to import
-
-        frame = polars.from_arrow(self._table)
-        assert isinstance(frame, polars.DataFrame)
-        return frame
+        return polars_frame(self._table)
 
     def df(self) -> pd.DataFrame:
         """The rows as a pandas frame; needs pandas installed."""
-        try:
-            return self._table.to_pandas()
-        except ImportError as error:
-            raise QueryError("pandas is not installed", hint="pip install pandas, or use .pl() or .arrow()") from error
+        return pandas_frame(self._table)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows as tuples; instants are aware, in UTC.
@@ -101,7 +102,7 @@ class Answer(Shown):
         Raises:
             QueryError: Python has no such value, as for a date of the year 10000.
         """
-        return _python_rows(self._table)
+        return python_rows(self._table)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())
@@ -111,7 +112,7 @@ class Answer(Shown):
         if len(self) > _SHOWN:
             note += f"the first {_SHOWN}; "
         facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
-        rows = cells(_python_rows(self._table.slice(0, _SHOWN)))
+        rows = cells(python_rows(self._table.slice(0, _SHOWN)))
         note += ".pl(), .arrow(), .df() or .fetchall() gives them"
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
 
@@ -132,6 +133,8 @@ class AuditSession:
         snapshot: The version to read; the newest if None, once what was logged is flushed.
         as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
             findings are judged as of now. Of a day, its end; never later than now.
+        rows: At most so many rows an answer, instead of what lake.toml says. More than that, or 0 for any number and
+            size, is for the lake's owner, who asks by the name that the system has for them.
         layers: For tests: which layers of the sandbox to put on.
         engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
         child: One that was started already.
@@ -152,6 +155,7 @@ class AuditSession:
         principal: str,
         snapshot: int | None = None,
         as_of: Instant | None = None,
+        rows: int | None = None,
         layers: Sequence[Layer] = LAYERS,
         engine_reads: bool | None = None,
         child: Child | None = None,
@@ -164,9 +168,9 @@ class AuditSession:
             """The session's own id, on record with every question."""
             self.as_of = None if as_of is None else judged_as_of(as_of, clock(), QueryError)
             """Events after it do not exist; None if none is left out."""
-            self.limits = config.desk
-            """How much a question may take."""
             masking = masking_of(layout, self.principal)
+            self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
+            """How much a question may take."""
             self._key = masking.key
             found, waiting = (
                 _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
@@ -174,18 +178,18 @@ class AuditSession:
             self.snapshot = found.version
             """The version of the lake that is read."""
             can_read = readable(layout, found)
-            files = file_paths(layout, can_read.files)
+            files = [file.path for file in can_read.files]
             if engine_reads is None:
-                engine_reads = landlock_version() > 0
-            reading = select_events(files, PUBLIC_COLUMNS, can_read.last_batch)
-            self._opening = self._plan(masking, [str(file) for file in files], reading, can_read.last_batch, layers,
-                                       engine_reads=engine_reads)  # fmt: skip
+                engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
+            self._opening = self._plan(layout, masking, files, can_read.last_batch, layers, engine_reads=engine_reads)
+            reading = select_events(
+                [*map(for_duckdb, file_paths(layout, can_read.files))], PUBLIC_COLUMNS, can_read.last_batch
+            )
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
-            sight = Sight(
-                self.snapshot, self.as_of, clock(), masking.query(reading, self._printed_as_of), bool(masking), waiting
-            )
+            judged = masking.query(reading, self._printed_as_of, true_values=True)
+            sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
             self._tables = Tables(layout, config, sight, self._accounts.lines)
             self._lock = Lock()
             self._layers: tuple[str, ...] = ()
@@ -199,18 +203,21 @@ class AuditSession:
         return None if self.as_of is None else print_instant(self.as_of)
 
     def _plan(
-        self, masking: Masking, files: list[str], reading: str, last_batch: int | None, layers: Sequence[Layer], *,
+        self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
         engine_reads: bool,
     ) -> Opening:  # fmt: skip
+        reading = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
             reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
         events = masking.query(reading, self._printed_as_of)
         return Opening(
             layers=layers,
+            folder=str(layout.events),
             files=files,
             engine_reads=engine_reads or not files,
-            views={"events": events, "dictionary": statement("desk/dictionary.sql", "dictionary").text},
+            views={"events": events}
+            | {name: statement("desk/dictionary.sql", name.lstrip("_")).text for name in _DESCRIBED},
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
             on_demand={name: statement("desk/views.sql", name).text for name in SHAPES},
@@ -342,15 +349,32 @@ def _newest(layout: Layout, options: IngestOptions, clock: Clock) -> tuple[Snaps
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
+def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
+    """The limits with another number of rows; 0 for any number, and then of any size.
+
+    Raises:
+        RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
+    """
+    if 0 < rows <= limits.rows:
+        return replace(limits, rows=rows)
+    owner = layout.config.stat().st_uid == os.geteuid() and principal == login_name()
+    if rows < 0 or masking or not owner:
+        message = f"an answer has at most {limits.rows:,} rows for {principal!r}, got {rows or 'any number'}"
+        raise RefusedError(
+            message, hint="only the lake's owner lifts that, under their own name; see lake.toml, [desk]"
+        )
+    return replace(limits, rows=rows) if rows else replace(limits, rows=_ANY, output_mb=_ANY // MEGABYTE)
+
+
 def _is_text(value: object) -> bool:
     """Whether it can be sent as UTF-8."""
     return isinstance(value, str) and _SURROGATE.search(value) is None
 
 
 def _name(principal: Any) -> str:
-    if not isinstance(principal, str) or not principal.strip() or len(principal) > 200 or not principal.isprintable():
+    if not isinstance(principal, str) or not is_name(principal):
         raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
-    return str(principal)
+    return folded(principal)
 
 
 def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -398,16 +422,6 @@ def _rows(reply: Reply) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({}) if reply.table is None else reply.table
-
-
-def _python_rows(table: pa.Table) -> list[tuple[Any, ...]]:
-    import pyarrow as pa
-
-    try:
-        return table_rows(table)
-    except (OverflowError, pa.ArrowException) as error:
-        message = f"the answer has a value that Python has not: {error}"
-        raise QueryError(message, hint="cast it to varchar in the query, or take .arrow()") from error
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:

@@ -1,6 +1,7 @@
 """The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
 
-What is judged is the view ``events`` as the principal sees it: whoever may not see a row gets no finding about it.
+What is judged are the rows that the principal sees: whoever may not see a row gets no finding about it. They are judged
+by their true values, and what is shown of that is masked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.config import LakeConfig
+from auditlake.desk.masking import Masking
 from auditlake.desk.model import MEGABYTE
+from auditlake.errors import QueryError
 from auditlake.files import open_file
 from auditlake.periods import PeriodRequest, question
 from auditlake.store.history import commit_metadata, history
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from auditlake.findings.model import Acceptance
     from auditlake.policies.model import Policy
-    from auditlake.reports.model import Report
+    from auditlake.reports.model import Finding, Report
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -86,11 +89,16 @@ class Sight:
     opened: datetime
     """When the session was opened."""
     events: str
-    """The query behind the view ``events``, for an engine that reads the files."""
-    masked: bool
-    """Whether anything is kept from the principal."""
+    """The query for the rows that are judged, with their true values, for an engine that reads the files."""
+    masking: Masking
+    """What is kept from the principal."""
     waiting: Sequence[bytes] = ()
     """Lines of the questions that were on record when the session was opened, and are not in the snapshot."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether anything is kept from the principal."""
+        return bool(self.masking)
 
     @property
     def instant(self) -> datetime:
@@ -151,6 +159,11 @@ class Tables:
             return self._table(makers[name](), SHAPES[name])
         except TooMuch as much:
             raise TooMuch(f"{much.why} to make the view {name}") from None
+        except QueryError:
+            if not self._sight.masked:
+                raise
+            # What DuckDB says of true values may quote them.
+            raise QueryError(f"the view {name} cannot be made", hint="the lake's owner sees why") from None
 
     def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
         """All rows, some at a time, as long as there is time and room: the child needs as much room again."""
@@ -232,15 +245,34 @@ class Tables:
             }  # fmt: skip
 
     def _findings(self) -> Iterator[Row]:
-        for report in self._reports:
-            for each in report.violations:
-                yield {
-                    "policy_id": report.policy_id, "finding_id": each.id, "kind": each.kind,
-                    "event_type": each.event_type, "started": each.start, "ended": each.end, "ongoing": each.ongoing,
-                    "group_values": json.dumps(dict(each.group), ensure_ascii=False) if each.group else None,
+        for report, policy in zip(self._reports, self._loaded, strict=True):
+            found = [
+                {
+                    "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
+                    "started": each.start, "ended": each.end, "ongoing": each.ongoing,
                     "started_before_period": each.started_before_period, "peak": each.peak, "peak_at": each.peak_at,
-                    "message": each.message, **self._accepted(each.accepted),
-                }  # fmt: skip
+                    **self._whose(policy, each), **self._accepted(each.accepted),
+                }
+                for each in report.violations
+            ]  # fmt: skip
+            if self._sight.masking.hides(policy.group_by):  # the order of names would tell of them
+                found.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
+            yield from found
+
+    def _whose(self, policy: Policy, finding: Finding) -> Row:
+        """What tells of a finding's group, as the principal may see it."""
+        from auditlake.reports.build import episode_message
+
+        masking, group = self._sight.masking, finding.group or {}
+        if not masking.hides(group):
+            values = json.dumps(dict(group), ensure_ascii=False) if group else None
+            return {"finding_id": finding.id, "group_values": values, "message": finding.message}
+        shown = masking.shown_group(group)
+        return {
+            "finding_id": masking.shown_id(finding.id),
+            "group_values": json.dumps(shown, ensure_ascii=False),
+            "message": episode_message(policy, shown, finding.peak or 0),
+        }
 
     def _accepted(self, found: Acceptance | None) -> Row:
         """Who answers for a finding; why is in words that may quote what is masked."""

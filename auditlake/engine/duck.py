@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from auditlake.engine.paths import for_duckdb
 from auditlake.engine.text import identifier, literal, select_events
 from auditlake.engine.values import table_rows
 from auditlake.events.schema import COLUMNS
@@ -117,7 +118,7 @@ def view_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
     """
-    shown = select_events(files, columns, last_batch, beside)
+    shown = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {shown}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from auditlake.events.schema import COLUMNS
 
@@ -11,17 +10,10 @@ _DAY = "cast(regexp_extract(filename, '/event_date=([0-9-]{10})/[^/]*$', 1) as d
 """A file's day, from the folder it lies in. Files of other days are skipped as with DuckDB's own Hive partitions, which
 would also take a folder far above the lake, say ``source=web``, for a column of every event."""
 
-_NO_PATTERN = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
-
 
 def literal(text: str) -> str:
     """A SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own making."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def path_literal(path: Path) -> str:
-    """A SQL string literal that names exactly this file: DuckDB would take ``[``, ``*`` and ``?`` for a pattern."""
-    return literal(str(path).translate(_NO_PATTERN))
 
 
 def identifier(name: str) -> str:
@@ -30,19 +22,19 @@ def identifier(name: str) -> str:
 
 
 def select_events(
-    files: Sequence[Path], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
+    files: Sequence[str], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
 ) -> str:
     """The query that gives the events of exactly these Parquet files, or no rows at all.
 
     Args:
-        files: The files, below folders ``event_date=…``.
+        files: The files, below folders ``event_date=…``, as :mod:`auditlake.engine.paths` spells them.
         columns: What it gives.
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it gives too.
     """
     listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
     if files:
-        listed = ", ".join(path_literal(file) for file in files)
+        listed = ", ".join(map(literal, files))
         origin = f"read_parquet([{listed}], hive_partitioning = false)"
         if last_batch is not None:
             origin += f" where batch <= {last_batch:d}"

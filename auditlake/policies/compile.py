@@ -204,7 +204,8 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "span_us": ((question.until - origin + window) // timedelta(days=1) + 1) * _DAY_US,
         "window_start": earlier(question.as_of, window),
         "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
-        "cutoff": earlier(question.midnight, timedelta(microseconds=length_of(policy.retention_period))),
+        # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
+        "cutoff": question.midnight - timedelta(microseconds=length_of(policy.retention_period)),
         "type_cutoffs": cutoffs,
     }
 

@@ -161,12 +161,18 @@ def _episode(policy: Policy, row: Row) -> Finding:
     key, start, end, ongoing, before, peak, peak_at = row
     group = dict(zip(policy.group_by, group_values(key), strict=True)) or None
     number = finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", print_instant(start))
-    whose = f" for {', '.join(f'{column} {value}' for column, value in group.items())}" if group else ""
-    message = f"{counted_events(peak)} within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
+    message = episode_message(policy, group or {}, peak)
     return Finding(
         number, "threshold_exceeded", message, group=group, start=start, end=end, ongoing=ongoing,
         started_before_period=before, peak=peak, peak_at=peak_at,
     )  # fmt: skip
+
+
+def episode_message(policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    """An episode in words; a value of its group that is kept from the reader is None."""
+    named = (f"{column} {'(hidden)' if value is None else value}" for column, value in group.items())
+    whose = f" for {', '.join(named)}" if group else ""
+    return f"{counted_events(peak)} within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
 
 
 def _place(finding: Finding) -> tuple[str, datetime, str, str]:

@@ -6,6 +6,7 @@ evaluates, under the lock that makes one of them the evaluator.
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +38,7 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
     found = set(layout.alerts.rglob("*"))
     if jsonl is not None:
         to = layout.root / jsonl
-        found |= {to, *to.parent.glob(f"{to.name}.*")}
+        found |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
     return sorted(path for path in found if is_file(path, within=path.parent) and path.name[0] != ".")
 
 

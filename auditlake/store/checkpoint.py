@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.engine.paths import for_delta
 from auditlake.errors import AuditLakeError, LakeFormatError
 from auditlake.files import is_file, read_file
 from auditlake.store.durable import FILE_MODE, rename_synced, sync_file
@@ -56,13 +57,13 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
     from deltalake import DeltaTable
 
     log = copied_log(layout, folder / "copy", version)
-    replayed = DeltaTable(str(log.parent))
+    replayed = DeltaTable(for_delta(log.parent))
     replayed.create_checkpoint()
     made, pointer = _checkpoint(log, version), _pointer(log)
     alone = folder / "alone" / log.name
     alone.mkdir(parents=True)
     shutil.copyfile(made, alone / made.name)
-    if _live(DeltaTable(str(alone.parent))) != _live(replayed):
+    if _live(DeltaTable(for_delta(alone.parent))) != _live(replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
     for path in (made, pointer):
         path.chmod(FILE_MODE)

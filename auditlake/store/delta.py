@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from auditlake.errors import CommitError, LakeError, LakeFormatError, SnapshotError
+from auditlake.engine.paths import for_delta
+from auditlake.errors import CommitError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
 from auditlake.files import check_folder, descriptor_of, open_file
 from auditlake.ledger.book import LEAF_KEY, Prepared, complete
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 _DELTA_TYPES = {
     "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
 }  # fmt: skip
-_NOT_FOR_DELTA = re.compile(r"[\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}")
-"""What delta-rs reads as something else in a path, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +147,9 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
     properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
     try:
+        layout.log.mkdir(mode=FOLDER_MODE)
         DeltaTable.create(
-            str(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
+            for_delta(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
             commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
@@ -254,7 +253,7 @@ def _write_entry(layout: Layout, version: int, change: Change, recorded: Prepare
     )  # fmt: skip
     with workspace(layout.staging) as folder:
         log = copied_log(layout, folder / "copy", version - 1)
-        table = DeltaTable(str(log.parent))
+        table = DeltaTable(for_delta(log.parent))
         table.create_write_transaction(
             actions(change), "append", table.schema(), partition_by=["event_date"],
             commit_properties=properties, post_commithook_properties=hooks,
@@ -356,13 +355,12 @@ def _open(layout: Layout, version: int | None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    check_path(layout.events)
     if version is not None and not layout.commit(version).exists():
         message = f"the lake has no snapshot {version}"
         raise SnapshotError(message, hint="auditlake stats names the newest one")
     try:
         entries = log_entries(layout)
-        table = DeltaTable(str(layout.events), version=version)
+        table = DeltaTable(for_delta(layout.events), version=version)
         refuse_empty_entries(layout, entries, table.version())
         protocol = table.protocol()
     except (DeltaError, OSError, ValueError) as error:
@@ -372,21 +370,6 @@ def _open(layout: Layout, version: int | None) -> DeltaTable:
         message = f"the events table needs Delta reader version {protocol.min_reader_version}, auditlake reads 1"
         raise LakeFormatError(message, hint="another program has changed the table; deletion vectors are not supported")
     return table
-
-
-def check_path(path: Path) -> None:
-    """Refuse a path that delta-rs would read as another one.
-
-    Raises:
-        LakeError: It has a backslash, a control character, or a percent sign followed by two hexadecimal digits, or its
-            bytes are no UTF-8.
-    """
-    if not os.fsencode(path).isascii() and str(path).encode("utf-8", "replace") != os.fsencode(path):
-        message = f"a lake cannot lie at {str(path)!r}: the path's bytes are no UTF-8"
-        raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")
-    if wrong := _NOT_FOR_DELTA.search(str(path)):
-        message = f"a lake cannot lie at {str(path)!r}: delta-rs cannot address {wrong.group()!r} in a path"
-        raise LakeError(message, hint="choose another folder, or reach it by a symbolic link")
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.paths import for_delta
 from auditlake.errors import LakeFormatError
 from auditlake.files import check_folder, descriptor_of
 from auditlake.store.layout import Layout
@@ -52,7 +53,7 @@ def say_columns(log: Path, version: int) -> None:
     """
     from deltalake import DeltaTable
 
-    DeltaTable(str(log.parent)).alter.set_table_properties(STATISTICS)
+    DeltaTable(for_delta(log.parent)).alter.set_table_properties(STATISTICS)
     following = log / f"{version + 1:020d}.json"
     said = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
     following.unlink()

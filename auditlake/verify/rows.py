@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import connect, view_events
+from auditlake.engine.paths import for_duckdb
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import Part, leaves, parts
 from auditlake.ledger.merkle import root
@@ -157,7 +158,7 @@ def checkpoint_files(path: Path) -> frozenset[str] | None:
     try:
         with connect(exact_try=False) as connection:
             part = statement("ledger/leaves.sql", "delta_checkpoint")
-            return frozenset(row[0] for row in connection.execute(part.text, {"path": str(path)}).fetchall())
+            return frozenset(row[0] for row in connection.execute(part.text, {"path": for_duckdb(path)}).fetchall())
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001 - see above

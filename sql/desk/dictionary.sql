@@ -33,10 +33,10 @@ from (values
   ('policies', 'controls', 'varchar', 'JSON: the frameworks and the controls it serves'),
   ('policies', 'digest', 'varchar', 'the SHA-256 of its file'),
   ('findings', 'policy_id', 'varchar', 'which policy found it'),
-  ('findings', 'finding_id', 'varchar', 'the same in every run over the same period'),
+  ('findings', 'finding_id', 'varchar', 'the same in every run over the same period; another one where the group is masked'),
   ('findings', 'kind', 'varchar', 'threshold_exceeded, missing_required_type or coverage_gap'),
   ('findings', 'event_type', 'varchar', 'of a missing type or a gap'),
-  ('findings', 'group_values', 'varchar', 'JSON: whose episode it is, of a policy that counts by group'),
+  ('findings', 'group_values', 'varchar', 'JSON: whose episode it is, of a policy that counts by group; masked like events'),
   ('findings', 'started', 'timestamptz', 'when the threshold was reached, or the gap began'),
   ('findings', 'ended', 'timestamptz', 'when it was over; null while it goes on'),
   ('findings', 'ongoing', 'boolean', 'whether it goes on at the end of the period'),
@@ -105,3 +105,18 @@ from (values
   ('dictionary', 'column_type', 'varchar', 'its type'),
   ('dictionary', 'comment', 'varchar', 'what it is')
 ) as described (view_name, column_name, column_type, comment);
+
+-- name: tables()
+-- What SHOW TABLES shows.
+-- returns: name
+select distinct view_name as name
+from dictionary
+order by name;
+
+-- name: all_tables()
+-- What SHOW ALL TABLES shows: each view with its columns.
+-- returns: name, column_names, column_types
+select view_name as name, list(column_name) as column_names, list(column_type) as column_types
+from dictionary
+group by view_name
+order by name;

@@ -74,6 +74,29 @@ SELECT (struct_pack(a := getenv('HOME'))).a
 SELECT 1 OPERATOR(pg_catalog.+) 1
 PIVOT events ON status IN ('success') USING first(getenv('HOME'))
 UNPIVOT events ON getenv('HOME')
+PIVOT events ON getenv('HOME')
+PIVOT events ON status USING first(getenv('HOME'))
+PIVOT events ON status, getenv('HOME') USING count(*)
+PIVOT events ON (SELECT content FROM read_text('{out}/secret.txt')) USING count(*)
+PIVOT events ON status IN (SELECT content FROM read_text('{out}/secret.txt')) USING count(*)
+PIVOT events ON status IN (SELECT status FROM _queries) USING count(*)
+PIVOT events ON status IN (WITH x AS (COPY (SELECT 1) TO '{out}/p.csv') FROM x) USING count(*)
+PIVOT (FROM read_text('{out}/secret.txt')) ON content
+PIVOT read_text('{out}/secret.txt') ON content
+PIVOT '{out}/secret.csv' ON a
+PIVOT duckdb_settings() ON name
+PIVOT _policies ON name
+PIVOT _files ON status
+PIVOT sqlite_master ON name
+PIVOT_WIDER duckdb_views ON view_name
+PIVOT events ON status USING count(*) GROUP BY getenv('HOME')
+PIVOT events ON status USING count(*) ORDER BY (SELECT content FROM read_text('{out}/secret.txt'))
+PIVOT events ON status USING count(*) UNION ALL FROM duckdb_settings()
+WITH x AS (FROM read_text('{out}/secret.txt')) PIVOT x ON content
+WITH x AS (COPY (SELECT 1) TO '{out}/pw.csv') PIVOT x ON count
+WITH x AS (PIVOT events ON status), y AS (FROM duckdb_settings()) FROM x, y
+DESCRIBE PIVOT duckdb_settings() ON name
+SELECT * FROM events, (PIVOT duckdb_settings() ON name)
 SELECT getenv('HOME')
 """  # noqa: E501 - a statement a line
 
@@ -111,6 +134,12 @@ FORCE CHECKPOINT
 VACUUM
 SELECT 1; COPY (SELECT 1) TO '{out}/second.csv'
 SELECT 1;; SELECT 2
+COPY (PIVOT events ON status) TO '{out}/pivot.csv'
+CREATE TABLE p AS PIVOT events ON status
+INSERT INTO events PIVOT events ON status
+EXPLAIN PIVOT events ON status
+PIVOT events ON status; COPY (SELECT 1) TO '{out}/pivot2.csv'
+PIVOT events ON status USING count(*); PIVOT events ON status USING count(*)
 COPY (SELECT 1) TO '/dev/stdout'
 COPY (SELECT 1) TO '/proc/self/fd/1'
 """
@@ -204,9 +233,23 @@ SELECT current_query()
 SELECT current_database()
 SELECT current_user
 SELECT version()
-SHOW TABLES
-SHOW ALL TABLES
 SHOW DATABASES
+SHOW TABLES FROM memory
+SHOW TABLES FROM information_schema
+SHOW ALL TABLES FROM temp
+SHOW TABLES; SHOW ALL TABLES
+SHOW TABLES; COPY (SELECT 1) TO '{out}/show.csv'
+SHOW duckdb_views
+SHOW _files
+SHOW _tables
+FROM _tables
+FROM _all_tables
+DESCRIBE _tables
+FROM (SHOW TABLES)
+FROM (SHOW ALL TABLES)
+WITH x AS (SHOW TABLES) FROM x
+WITH _tables AS (SELECT 1) FROM _tables
+DESCRIBE TABLES
 DESCRIBE duckdb_views
 SELECT stats(user_id) FROM events
 SELECT in_search_path('a', 'b')

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,19 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def processor_time(pid: int) -> int:
+    """Ticks that a process has been at work; only its question makes a child of a session work."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def interrupt_once(happened: Callable[[], bool]) -> None:
+    """Send this process what Ctrl-C sends, as soon as something has happened."""
+    while not happened():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("statement", BOMBS)
@@ -93,12 +107,15 @@ def test_large_rows(lake: auditlake.AuditLake) -> None:
 
 def test_interrupted(lake: auditlake.AuditLake) -> None:
     """Ctrl-C ends a question, not the session."""
-    with session(lake) as opened:
+    with session(lake, seconds=3600) as opened:  # no deadline of the question's own comes first
         opened.sql("select 1")
-        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        child = opened._child.pid
+        before = processor_time(child)
+        threading.Thread(target=interrupt_once, args=(lambda: processor_time(child) > before,), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            opened.sql("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))")
+            opened.sql("SELECT levenshtein(repeat('a', 2000000), repeat('b', 2000000))")
 
+        assert not is_alive(child)
         assert opened.sql("select 2").fetchall() == [(2,)]
 
 

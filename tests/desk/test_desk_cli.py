@@ -222,13 +222,62 @@ def test_doctor(run) -> None:
     assert {each["layer"] for each in said["layers"]} >= {"landlock", "engine", "gate"}
 
 
-def test_cut_off(run, lake: auditlake.AuditLake) -> None:
-    """An answer that was cut off says so beside it."""
-    code, out, err = run("sql", "from range(100001)", "--format", "csv")
+def test_cut_off(run, tmp_path: Path) -> None:
+    """An answer that was cut off says so in its last line, and the exit code is 5, whatever it is written as."""
+    query = ("sql", "from range(21)", "--rows", "20")
+    code, out, err = run(*query)
+    assert code == 5
+    assert out.decode().splitlines()[-1] == err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("cut off after 20 rows: ")
+    for name, last in (("a.csv", "19"), ("a.json", "}"), ("a.md", err.splitlines()[-1])):
+        code, out, said = run(*query, "--out", str(tmp_path / name))
+        assert (code, out, said.splitlines()[-1]) == (5, b"", err.splitlines()[-1])
+        assert (tmp_path / name).read_text().splitlines()[-1] == last
+    assert json.loads((tmp_path / "a.json").read_text())["complete"] is False
+    assert run("query", "run", "deletions", "--param", "since=2026-01-01", "--rows", "3", "--format", "csv")[0] == 5
 
-    assert code == 0
-    assert out.count(b"\n") == 100_001
-    assert "cut off after 100,000 rows" in err
+
+def test_rows_of_the_owner(run, lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake's owner lifts the limit with --rows 0, by their own name; nobody else has more than lake.toml says."""
+    code, out, err = run("sql", "from range(100001)", "--rows", "0", "--format", "csv")
+    assert (code, out.count(b"\n"), err) == (0, 100_002, "")
+    for who in (("--principal", "erika"), ()):
+        if not who:
+            monkeypatch.setattr("os.geteuid", lambda: 12345)
+        code, out, err = run("sql", "select 1", "--rows", "0" if who else "100001", *who)
+        assert (code, out) == (3, b"")
+        assert "at most 100,000 rows" in err
+    assert run("sql", "select 1", "--rows", "5")[0] == 0
+
+
+def test_places(run, tmp_path: Path) -> None:
+    """A file is named by an ending that is known, is new unless --force, and is never anything but a file; nothing is
+    asked before that is clear."""
+    there = tmp_path / "a.csv"
+    there.write_text("kept")
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    for name in ("b.zzz", "b", "a.csv", "link.csv", "no/b.csv", "."):
+        for command in (("sql", "select 1"), ("query", "run", "deletions", "--param", "since=2026-01-01")):
+            code, out, err = run(*command, "--out", str(tmp_path / name))
+            assert (code, out) == (2, b""), name
+            assert str(tmp_path / name).removesuffix("/b.csv") in err
+    assert there.read_text() == "kept"
+    assert "recorded" not in run("sql", "select 'recorded' from queries where query like '%recorded%'")[2]
+    assert run("sql", "select 1 as n", "--out", str(there), "--force")[0] == 0
+    assert there.read_text() == "n\n1\n"
+    assert run("sql", "select 1", "--out", "/dev/null", "--force")[0] == 2
+    assert run("sql", "select 1 as n", "--out", str(tmp_path / "b.zzz"), "--format", "csv")[0] == 0
+    assert run("evidence", "failed_logins", "--out", str(tmp_path / "pack.tar"))[0] == 2
+    assert run("evidence", "failed_logins", "--out", str(there))[0] == 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.csv", "b.zzz", "link.csv"]
+
+
+def test_events_that_are_shown(run) -> None:
+    """A table of events says that there are more only where there are."""
+    shown = run("events", "--limit", "3")[1].decode().splitlines()
+    assert shown[-1].startswith("the first 3; ")
+    assert len([line for line in shown if line.startswith("2026-")]) == 3
+    assert "the first" not in run("events", "--limit", "16", "--user", "alice", "--session", "s0")[1].decode()
 
 
 def test_without_numpy(lake: auditlake.AuditLake, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import duckdb
 import pytest
 
 import auditlake
+from auditlake.desk.engine import hint
 from auditlake.desk.session import VIEWS, AuditSession
+from auditlake.errors import QueryError, RefusedError
 
 QUERIES = r"""
 SELECT 1
@@ -33,6 +35,17 @@ WITH events AS (SELECT * FROM events WHERE user_id = 'alice') SELECT count(*) FR
 WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 10) SELECT sum(i) FROM n
 WITH RECURSIVE d AS (SELECT min(event_date) AS day FROM events UNION ALL SELECT day + 1 FROM d WHERE day < (SELECT max(event_date) FROM events)) SELECT count(*) FROM d
 PIVOT events ON event_type IN ('login', 'logout') USING count(*) GROUP BY user_id ORDER BY user_id
+PIVOT events ON event_type USING count(*) GROUP BY user_id ORDER BY user_id
+PIVOT events ON event_type, status USING count(*) AS n, min(timestamp) AS first GROUP BY user_id ORDER BY user_id;
+PIVOT events ON event_type IN (SELECT event_type FROM events WHERE status = 'failure') USING count(*) GROUP BY user_id ORDER BY ALL
+PIVOT (SELECT user_id, status FROM events WHERE user_id IS NOT NULL) ON "status" ORDER BY ALL
+PIVOT events ON date_part('day', timestamp) USING count(*) GROUP BY status ORDER BY ALL
+/* x */ FROM (PIVOT events ON user_id || '_' || status USING count(*) GROUP BY event_type) ORDER BY ALL -- all
+WITH some AS (SELECT * FROM events WHERE status = 'success'), p AS (PIVOT some ON event_type USING count(*) GROUP BY user_id), q AS (SELECT 1) FROM p ORDER BY ALL
+WITH some AS (FROM events SELECT user_id, status) PIVOT some ON status USING count(*) GROUP BY user_id ORDER BY ALL
+DESCRIBE PIVOT events ON status USING count(*) GROUP BY user_id
+SUMMARIZE PIVOT events ON status USING count(*) GROUP BY user_id
+FROM (PIVOT events ON status GROUP BY user_id) UNION ALL BY NAME FROM (PIVOT events ON event_type GROUP BY user_id) ORDER BY ALL
 FROM (PIVOT events ON status IN ('success', 'failure') USING count(*) GROUP BY user_id) ORDER BY ALL
 UNPIVOT (SELECT count(*) FILTER (event_type = 'login') AS logins, count(*) AS everything FROM events) ON logins, everything INTO NAME what VALUE n
 SELECT l.event_id, f.event_id FROM events l ASOF JOIN events f ON l.user_id = f.user_id AND l.timestamp > f.timestamp WHERE l.event_type = 'login' ORDER BY ALL
@@ -159,3 +172,55 @@ def test_forms(desk: AuditSession) -> None:
     assert answer.pl()["n"].to_list() == [row[1] for row in answer]
     assert answer.complete
     assert "1 rows" in repr(answer)
+
+
+def test_show_tables(desk: AuditSession) -> None:
+    """SHOW TABLES and SHOW ALL TABLES name the views, and no more than those."""
+    assert desk.sql("show tables").fetchall() == [(name,) for name in sorted(VIEWS)]
+    assert desk.sql(" SHOW\tTables ; ").columns == ["name"]
+    listed = desk.sql("show all tables").fetchall()
+    assert [name for name, _, _ in listed] == sorted(VIEWS)
+    for name, columns, kinds in listed:
+        assert list(zip(columns, kinds, strict=True)) == [
+            (column, "timestamptz" if kind == "TIMESTAMP WITH TIME ZONE" else kind.lower())
+            for column, kind, *_ in desk.sql(f"show {name}").fetchall()
+        ]
+
+
+def test_pivot_of_a_value(desk: AuditSession) -> None:
+    """Values bind in a PIVOT and in the look-up of its columns; what that finds is text, whatever it holds."""
+    query = "pivot (select $odd as odd, status from events where user_id = $user) on odd using count(*)"
+    answer = desk.sql(query, {"odd": "x'); --", "user": "bob"})
+    assert answer.columns == ["status", "x'); --"]
+    assert sum(number for _, number in answer.fetchall()) == 100
+    for text, told in (
+        ("pivot events on event_id", ""),
+        ("pivot (from range(1001)) on range", "PIVOT finds more than 1,000 values of range"),
+        ("pivot (from events where false) on status", "PIVOT finds no values of status"),
+        ("with a as (with b as (from events) pivot b on status) from a", r"IN \('a', 'b'\)"),
+    ):
+        if told:
+            with pytest.raises(RefusedError, match=told):
+                desk.sql(text)
+        else:
+            assert len(desk.sql(text).columns) > 400
+
+
+def test_hints(desk: AuditSession) -> None:
+    """DuckDB's proposals are shown where they name views, their columns or the asker's own names, and nothing else."""
+    for query, told in (
+        ("select usr_id from events", 'Did you mean "user_id"'),
+        ("select x.user_id from events", 'Did you mean "events"?'),
+        ("with t as (select 1 as mine) select mne from t", 'Did you mean "mine"?'),
+        ("select lenght(user_id) from events", "did you mean length?"),
+    ):
+        with pytest.raises(QueryError) as failure:
+            desk.sql(query)
+        assert told in str(failure.value)
+    message = (
+        'x\nCandidate bindings: "user_id", "batch", "events.status", "_files.x", "secret"\nDid you mean "pg_views"?'
+    )
+    with duckdb.connect() as connection:
+        connection.execute("create view dictionary as from (values ('user_id'), ('status')) as t(column_name)")
+        assert hint(connection, "select 1", VIEWS, message) == ' Did you mean "user_id" or "events.status"?'
+        assert hint(connection, "select 1", VIEWS, 'Did you mean "secret"?') == ""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import auditlake
 from auditlake.desk.model import Outcome
+from auditlake.desk.principals import masking_of
 from auditlake.desk.process import Reply
 from auditlake.desk.session import VIEWS
 from auditlake.errors import LakeFormatError, QueryError, RefusedError
-from tests.desk.lakes import make_lake, session
+from tests.desk.lakes import NOW, make_lake, session
 
 FILE = """
 default:
   columns: {user_id: hash, details: hide, ip_address: {truncate: 5}}
   rows: event_type <> 'data_deletion' and user_id <> 'dave'
 principals:
-  erika: {}
+  erika: everything
   hashed: {columns: {user_id: hash}}
 """
 
@@ -138,7 +143,7 @@ def test_questions_of_others(tmp_path: Path) -> None:
     """What others asked, whose words may be what is masked, is not there either once it is in a partition."""
     lake = make_lake(tmp_path / "lake")
     (lake.layout.root / "auditor.yaml").write_text(
-        "principals: {erika: {}, hashed: {columns: {user_id: hash}}, cut: {columns: {details: {truncate: 90}}}}"
+        "principals: {erika: everything, hashed: {columns: {user_id: hash}}, cut: {columns: {details: {truncate: 90}}}}"
     )
     with session(lake) as opened:
         opened.sql("select 'alice and dave'")
@@ -154,37 +159,191 @@ def test_questions_of_others(tmp_path: Path) -> None:
 def test_nobody_else(tmp_path: Path) -> None:
     """Where a file names no default, only those that it names may ask."""
     lake = make_lake(tmp_path / "lake")
-    (lake.layout.root / "auditor.yaml").write_text("principals: {erika: {}}")
+    (lake.layout.root / "auditor.yaml").write_text("principals: {erika: everything}")
     with session(lake) as opened:
         opened.sql("select 1")
     with pytest.raises(RefusedError, match="may not ask"):
         session(lake, principal="mallory")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[",
-        "- 1",
-        "nobody: {}",
-        "principals: [a]",
-        "default: {columns: {event_type: hide}}",
-        "default: {columns: {user_id: maybe}}",
-        "default: {columns: {user_id: {truncate: 0}}}",
-        "default: {rows: 'user_id = (select 1)'}",
-        "default: {rows: ')) union select 1'}",
-        "default: {what: 1}",
-        "principals: {other: {columns: {nothing: hide}}}",
-        "&a [*a]",
-    ],
-)
-def test_mistakes(text: str, tmp_path: Path) -> None:
-    """A mistake anywhere in the file keeps everybody out."""
-    lake = auditlake.create(tmp_path / "lake")
-    (lake.layout.root / "auditor.yaml").write_text(text)
+MISTAKES = {
+    "[": ("2:1: this is not YAML",),
+    "": ("1:1: the file is empty",),
+    "{}": ("1:1: expected default, principals, or both",),
+    "- 1": ("1:1: the file: expected keys with values, got a list",),
+    "nobody: everything": ("1:1: unknown key 'nobody'",),
+    "principals: [a]": ("1:13: principals: expected a name for each",),
+    "principals:": ("1:12: principals: expected a name for each",),
+    "principals: {}": ("1:13: principals: expected at least one name",),
+    "default: {columns: {event_type: hide}}": ("1:21: unknown key 'event_type'",),
+    "default: {columns: {user_id: maybe}}": ("1:30: default.columns.user_id: expected hide, hash or {truncate: N}",),
+    "default: {columns: {user_id: {truncate: 0}}}": (
+        "1:41: default.columns.user_id.truncate: expected a whole number",
+    ),
+    "default: {columns: {user_id: {truncate: 5, hide: x}}}": ("1:44: unknown key 'hide'",),
+    "default: {columns: {user_id: {}}}": ("1:30: default.columns.user_id needs the key 'truncate'",),
+    "default: {columns: {user_id: }}": ("1:30: default.columns.user_id: expected hide, hash or {truncate: N}",),
+    "default: {rows: 'user_id = (select 1)'}": ("1:17: default.rows: ",),
+    "default: {rows: ')) union select 1'}": ("1:17: default.rows: ",),
+    "default: {rows: }": ("1:17: default.rows: expected a condition, got nothing",),
+    "default: {rows: true}": ("1:17: default.rows: expected a condition, got true",),
+    "default: {what: 1}": ("1:11: unknown key 'what'",),
+    "principals: {other: {columns: {nothing: hide}}}": ("1:32: unknown key 'nothing'",),
+    "&a [*a]": ("1:1: an anchor (&a) is not allowed",),
+    # What kept nothing from anybody, or something else from somebody else than was meant.
+    "default:": ("1:9: default: expected columns, rows, or the word everything", "default: everything"),
+    "default: {}": ("1:10: default: expected columns, rows", "who may see everything is written"),
+    "principals: {erika: {}}": ("1:21: principals.erika: expected columns, rows", "principals.erika: everything"),
+    "principals: {erika: {columns: {}}}": ("1:31: principals.erika.columns: expected at least one column",),
+    "principals: {erika: {columns: }}": ("1:31: principals.erika.columns: expected a column for each",),
+    "principals: {erika: all}": ("1:21: principals.erika: expected columns, rows, or the word everything",),
+    "default: {rows: source = 'a'}\ndefault: everything": ("2:1: the key 'default' is given twice, first in line 1",),
+    "principals:\n  bob: {columns: {user_id: hide}}\n  bob: everything": ("3:3: the key 'bob' is given twice",),
+    "default: {columns: {user_id: hide, user_id: hash}}": ("1:36: the key 'user_id' is given twice",),
+    "principals: {1001: everything}": ("1:14: a principal's name: expected text, got 1001", "quote it: '1001'"),
+    "principals: {no: everything}": ("1:14: a principal's name: expected text, got no", "quote it: 'no'"),
+    "principals: {2026-01-01: everything}": ("1:14: a principal's name: expected text",),
+    "principals: {' bob': everything}": ("1:14: a principal's name has at most 200 printable characters",),
+    "principals: {Jos\u00e9: everything, Jose\u0301: everything}": ("1:32: the name 'Jose\u0301' is given twice",),
+    "nobody: 1\nprincipals:\n  1001: {columns: {user: hide}}\n": (
+        "1:1: unknown key",
+        "3:3: ",
+        "3:20: unknown key 'user'",
+    ),
+}
+"""What a file may hold, and what is said of it."""
 
-    with pytest.raises(LakeFormatError, match="cannot be understood"):
-        session(lake)
+
+def test_mistakes(tmp_path: Path) -> None:
+    """A mistake anywhere in the file keeps everybody out, and each is told with its place."""
+    lake = auditlake.create(tmp_path / "lake")
+    for text, told in MISTAKES.items():
+        (lake.layout.root / "auditor.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(LakeFormatError, match=r"auditor\.yaml cannot be understood") as refused:
+            masking_of(lake.layout, "erika")
+        assert [each for each in told if each not in str(refused.value)] == [], (text, str(refused.value))
+
+
+def test_files_that_are_meant(tmp_path: Path) -> None:
+    """A file of another name, a link, a folder or a pipe in its place keeps everybody out; none at all nobody."""
+    lake = auditlake.create(tmp_path / "lake")
+    root = lake.layout.root
+    assert not masking_of(lake.layout, "erika")
+    for name in ("auditor.yml", "Auditor.yaml", "auditors.yaml"):
+        (root / name).write_text("default: {columns: {user_id: hide}}")
+        with pytest.raises(
+            LakeFormatError, match=r"is not read: the file that says what principals see is auditor\.yaml"
+        ):
+            masking_of(lake.layout, "erika")
+        (root / name).unlink()
+    (tmp_path / "elsewhere.yaml").write_text("default: everything")
+    for make in (
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(tmp_path / "elsewhere.yaml"),
+        lambda path: path.mkdir(),
+        os.mkfifo,
+    ):
+        make(root / "auditor.yaml")
+        with pytest.raises(LakeFormatError, match=r"auditor\.yaml cannot be read"):
+            session(lake)
+        (root / "auditor.yaml").rmdir() if (root / "auditor.yaml").is_dir() else (root / "auditor.yaml").unlink()
+
+
+def test_names_of_principals(tmp_path: Path) -> None:
+    """A quoted number is a name, and a name is the same however its accents are spelled."""
+    lake = auditlake.create(tmp_path / "lake")
+    (lake.layout.root / "auditor.yaml").write_text(
+        "default: everything\nprincipals: {'1001': {columns: {user_id: hide}}, Jos\u00e9: {columns: {details: hide}}}",
+        encoding="utf-8",
+    )
+
+    assert masking_of(lake.layout, "1001").columns == {"user_id": "hide"}
+    assert masking_of(lake.layout, "Jose\u0301").columns == {"details": "hide"}
+    assert not masking_of(lake.layout, "anybody")
+
+
+JUDGED = """
+principals:
+  erika: everything
+  hide: {columns: {user_id: hide}}
+  hash: {columns: {user_id: hash}}
+  cut: {columns: {user_id: {truncate: 1}}}
+  fewer: {columns: {user_id: hide}, rows: user_id <> 'u0'}
+"""
+POLICY = """
+name: Failures
+description: Three failures of one user
+required_events: [auth_failure]
+retention_period: 30d
+alert_threshold: 3
+group_by: [user_id]
+where: user_id like 'u%'
+"""
+HOLD = "{reason: r, owner: o, ticket: t, created: '2026-01-01T00:00:00Z', user_ids: [u1]}"
+
+
+def judged_lake(folder: Path) -> auditlake.AuditLake:
+    """Seven users who fail to log in: u0 and u1 three times, u0 accepted; u1 has an old event that is held."""
+    lake = auditlake.create(folder / "lake", clock=lambda: NOW)
+    for each in lake.layout.policies.iterdir():
+        each.unlink()
+    lake.layout.policy("failures").write_text(POLICY)
+    lake.layout.hold("u1").write_text(HOLD)
+    failures = [(user, each) for user in range(7) for each in range(3 if user < 2 else 1)]
+    lake.ingest(
+        [
+            auditlake.AuditEvent("auth_failure", NOW - timedelta(hours=each + 1), user_id=f"u{user}")
+            for user, each in failures
+        ]
+        + [auditlake.AuditEvent("auth_failure", NOW - timedelta(days=99), user_id=f"u{user}") for user in (1, 2)]
+    )
+    accepted = {"reason": "known", "owner": "ops", "until": NOW + timedelta(days=9), "by": "me"}
+    lake.findings.accept(lake.findings.list()[0].finding.id, **accepted)
+    (lake.layout.root / "auditor.yaml").write_text(JUDGED)
+    return lake
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    """A masked principal gets the verdicts of the true values over the rows that they may see, with groups masked."""
+    lake = judged_lake(tmp_path)
+    verdicts, groups, ids = {}, {}, {}
+    for principal in ("erika", "hide", "hash", "cut", "fewer"):
+        with session(lake, principal=principal) as opened:
+            (verdicts[principal],) = opened.sql(
+                "select status, due, held, total_events from retention_status"
+            ).fetchall()
+            found = opened.sql("select group_values, accepted, finding_id, peak, message from findings").fetchall()
+            users = opened.sql("select user_id, count(*) from events group by all having count(*) >= 3").fetchall()
+        groups[principal] = sorted((json.loads(group)["user_id"] or "", accepted) for group, accepted, *_ in found)
+        ids[principal] = {number for _, _, number, *_ in found}
+        shown = {user for user, _ in users}
+        assert {json.loads(group)["user_id"] for group, *_ in found} <= shown
+        assert principal == "erika" or not any("u0" in str(each) or "u1" in str(each) for each in found)
+
+    for principal in ("erika", "hide", "hash", "cut"):
+        assert verdicts[principal] == ("violation", 1, 1, 11), principal
+    assert verdicts["fewer"] == ("violation", 1, 1, 8)
+    assert groups["erika"] == [("u0", True), ("u1", False)]
+    assert groups["hide"] == [("", False), ("", True)]
+    assert groups["cut"] == [("u", False), ("u", True)]
+    assert groups["fewer"] == [("", False)]
+    assert [accepted for _, accepted in sorted(groups["hash"], key=lambda each: each[1])] == [False, True]
+    assert ids["fewer"] < ids["hide"]
+    assert not ids["hide"] & ids["erika"]  # who guesses a name could compute the true one
+
+
+def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with true values while policies are judged is not told to who may not see them."""
+
+    def fails(*_: object) -> None:
+        raise duckdb.ConversionException("could not convert 'dave' to INT32")
+
+    monkeypatch.setattr("auditlake.policies.evaluate.evaluate", fails)
+    for principal, told in (("erika", "dave"), ("somebody", "the view findings cannot be made")):
+        with session(masked, principal=principal) as opened, pytest.raises(QueryError) as failure:
+            opened.sql("from findings")
+        assert told in str(failure.value)
+        assert ("dave" in str(failure.value)) == (principal == "erika")
 
 
 @pytest.mark.parametrize("principal", ["", "  ", "a\nb", "x" * 201, "\x1b[31m", 7, None])

@@ -10,8 +10,8 @@ from auditlake.desk.process import Child, ChildGone
 from auditlake.errors import SandboxError
 
 OPENING = Opening(
-    layers=(), files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(), seconds=1.0,
-    memory=MEGABYTE, threads=1, rows=1, output=MEGABYTE,
+    layers=(), folder="/", files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(),
+    seconds=1.0, memory=MEGABYTE, threads=1, rows=1, output=MEGABYTE,
 )  # fmt: skip
 FAKE = """
 import json, os, struct, sys, time

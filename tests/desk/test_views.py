@@ -285,19 +285,6 @@ def test_errors_name_no_places(lake: auditlake.AuditLake, desk: AuditSession) ->
         assert "\n" not in str(failure.value)
 
 
-@pytest.mark.parametrize(
-    "value", ["timestamp_ns '2020-01-01 00:00:00.123456789'", "'infinity'::date", "timestamptz '20000-01-01 00:00:00Z'"]
-)
-def test_what_python_has_not(value: str, desk: AuditSession) -> None:
-    """A value that Python has no place for is told, by name and with what to do, and Arrow has it."""
-    answer = desk.sql(f"select {value} as x")
-    assert answer.arrow().num_rows == 1
-    for show in (answer.fetchall, answer._repr_html_):
-        with pytest.raises(QueryError, match="Python has not") as told:
-            show()
-        assert "varchar" in told.value.hint
-
-
 def test_parameters_of_odd_kinds(desk: AuditSession) -> None:
     """Parameters are text, numbers, times, and lists of those; anything else is refused."""
     for values in ({"a": object()}, {"a": [[1]]}, {"a": "x" * 2_000_000}, [1]):

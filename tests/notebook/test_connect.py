@@ -29,7 +29,7 @@ def run(*arguments: object) -> str:
 @pytest.fixture
 def odd(tmp_path: Path) -> AuditLake:
     """A lake in a folder whose name is a trap for shells, SQL, patterns and partitions, with two snapshots."""
-    lake = auditlake.create(tmp_path / "x=1 'l[a]ke' \"ü\"* ", clock=lambda: AS_OF)
+    lake = auditlake.create(tmp_path / "x=1 'l[a]ke' \"ü\"* %41#?", clock=lambda: AS_OF)
     lake.ingest([AuditEvent("login", AS_OF, user_id="ana", event_id="1")])
     lake.ingest([AuditEvent("logout", AS_OF, user_id="ana", event_id="2")])
     return lake

@@ -99,3 +99,13 @@ def test_earlier_stops_at_1970() -> None:
     """Going back further than 1970 ends just before it: no event is older, and years before 1 do not exist."""
     assert earlier(AS_OF, timedelta(days=365 * 3000)) == datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
     assert earlier(AS_OF, timedelta(days=1)) == AS_OF - timedelta(days=1)
+
+
+def test_cutoff_is_the_true_one() -> None:
+    """A cutoff before 1970 is what it is: only what is older than every event may be shortened."""
+    long = policy("long", retention_period=Duration("200y", 200 * 366 * DAY))
+    question = Question(AS_OF, AS_OF - timedelta(days=1), AS_OF)
+    (retention,) = (each for each in compile_policy(long, [long], question) if each.name == "retention")
+
+    assert retention.parameters["cutoff"] == question.midnight - timedelta(days=200 * 366)
+    assert retention.parameters["cutoff"].year == 1826

@@ -34,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lake(template: Path, tmp_path: Path) -> AuditLake:
     """A copy of it, whose public key and checkpoint are kept."""
-    lake = opened(copied(template, tmp_path / "lake"))
+    lake = opened(copied(template, tmp_path / "la[k]e *"))
     kept = tmp_path / "kept"
     kept.mkdir()
     shutil.copy(lake.layout.ledger / "key.pub", kept)
