@@ -97,7 +97,8 @@ class Writer:
         try:
             text = self._dumped(event({name: self._text(value) for name, value in row.items()}))
         except RefusedError as error:
-            return Refused(*error.args, self._content(row))
+            reason, detail = error.args
+            return Refused(reason, detail, self._content(row))
         except (TypeError, ValueError) as error:
             return Refused(NOT_A_ROW, str(error)[:200], self._content(row))
         if self._bad:
@@ -122,7 +123,8 @@ class Writer:
 
     def _plain(self, value: object) -> str:
         if isinstance(value, orjson.Fragment):
-            return bytes(value.contents).decode()
+            contents = value.contents
+            return contents if isinstance(contents, str) else bytes(contents).decode()
         if not isinstance(value, bytes):
             return value.isoformat() if isinstance(value, datetime) else str(value)
         if isinstance(value, NotText):

@@ -399,7 +399,8 @@ def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch
 def _rows(table: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each row, and what of it an earlier version read in another way."""
     names = table.schema.names
-    columns, before = [], {}
+    columns: list[list[Any]] = []
+    before: dict[str, list[Any]] = {}
     for name, column in zip(names, table.columns, strict=True):
         told, otherwise = values(column)
         columns.append(told)

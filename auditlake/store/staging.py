@@ -107,7 +107,7 @@ class _Stage:
         self._load_records(self._load.table(missing))
         part = statement(_FILE, "sure" if self._own else "sure_with_distinct_keys")
         cleared = self._connection.sql(part.text).fetchnumpy()["record"]
-        found = cleared.tolist()
+        found: list[int] = cleared.tolist()
         for seq in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
             _, batch, i = self._load.find(seq)
             raw = batch.raw(i)
