@@ -89,6 +89,7 @@ def write_pack(
     """
     said = made.report
     (policy,) = (each for each in policies if each.id == said.policy_id)
+    policy = made.asked or policy
     question = Question(said.as_of, said.since, said.until)
     with TemporaryDirectory(prefix="auditlake-pack-") as name:
         folder = Path(name)

@@ -244,7 +244,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.policies.store import named_policies
         from auditlake.selftest import check_policies
 
-        return check_policies(named_policies(self.layout, self.config.event_types, named))
+        return check_policies(named_policies(self.layout, self.config.event_types, named, in_use=False))
 
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
         """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""

@@ -82,7 +82,7 @@ class Rules:
 
     def _read(self, name: str) -> Policy | None:
         try:
-            return read_policy(self._layout.policies / name, self._event_types)
+            return read_policy(self._layout.policies / name, self._event_types, in_use=True)
         except PolicyError as error:
             _LOG.error("a policy is not evaluated as it is now: %s", visible(str(error)))
             return None

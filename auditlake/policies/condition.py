@@ -127,11 +127,12 @@ _UNSTEADY = _names("""
 _ARROW_HINT = "-> binds more loosely than ->>, = and AND; put it in parentheses, as in (details -> '$.a')"
 
 
-def check_condition(text: str) -> str:
+def check_condition(text: str, *, tried: bool = True) -> str:
     """Check a policy's ``where``.
 
     Args:
         text: A SQL condition, such as ``status = 'failure'``.
+        tried: Refuse also what fails on some events in a way that TRY does not catch.
 
     Returns:
         The same condition in DuckDB's own normalised spelling, which alone is ever run.
@@ -143,7 +144,7 @@ def check_condition(text: str) -> str:
         >>> check_condition("status='failure' AND user_id IS NOT NULL")
         "((status = 'failure') AND (user_id IS NOT NULL))"
     """
-    return _checked(text)[0]
+    return _checked(text, tried=tried)[0]
 
 
 def condition_tree(text: str) -> exp.Expression:
@@ -158,18 +159,19 @@ def condition_tree(text: str) -> exp.Expression:
     Raises:
         ConditionError: As for :func:`check_condition`.
     """
-    return _checked(text)[1].copy()
+    return _checked(text, tried=False)[1].copy()
 
 
 @lru_cache(maxsize=256)
-def _checked(text: str) -> tuple[str, exp.Expression]:
+def _checked(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
     _check_characters(text)
     try:
         node = _canonical(_parse(text))
         spelling = _spell(node)
         _check_type(spelling)
         tree = _faithful_tree(spelling, node)
-        check_runs(node, _spell, _connection())
+        if tried:
+            check_runs(node, _spell, _connection())
         return spelling, tree
     except RecursionError:
         raise _error(None, "the condition is nested too deeply") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from auditlake.policies.compile import (
     moments_of,
     samples_of,
 )
+from auditlake.policies.condition import ConditionError
+from auditlake.policies.isolate import own_errors, passing_over
 from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.sqlfiles import statement
 
@@ -39,6 +42,8 @@ class Answers:
     """Each query and how many rows its main step gave."""
     error: str | None = None
     """Why the policy could not be judged: then these are the answers to its other questions than the threshold."""
+    asked: Policy | None = None
+    """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
 
     def one(self, name: str) -> Row:
         """The only row of a step."""
@@ -76,24 +81,23 @@ def _evaluate(
     holds: Sequence[Hold],
     question: Question,
 ) -> Answers:
-    error, answered = policy.fault, policy if policy.fault is None else _unasked(policy)
+    def answers(asked: Policy, error: str | None) -> Answers:
+        queries, given = _asked(connection, asked, policies, question, holds=holds)
+        counted = tuple((query, len(given[query.name])) for query in queries)
+        return Answers(policy if error is None else asked, question, given, counted, error, asked)
+
+    if policy.fault is not None:
+        return answers(_unasked(policy), policy.fault)
     try:
-        queries, given = _asked(connection, answered, policies, question, holds=holds)
+        return answers(policy, None)
     except own_errors() as found:
-        _read_all(connection, policy)
-        error, answered = f"the condition of {policy.id} cannot be evaluated: {_first_line(found)}", _unasked(policy)
-        queries, given = _asked(connection, answered, policies, question, holds=holds)
-    return Answers(answered, question, given, tuple((query, len(given[query.name])) for query in queries), error)
-
-
-def own_errors() -> tuple[type[Exception], ...]:
-    """What DuckDB raises for a condition that it cannot evaluate: not for the disk, for memory, or when stopped.
-
-    A few of them may also come of a damaged file.
-    """
-    import duckdb  # slow to import
-
-    return (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
+        error = f"the condition of {policy.id} cannot be evaluated: {_first_line(found)}"
+    _read_all(connection, policy)
+    # With the events that it passes over it may be too long, and what else fails is found when it is run again.
+    with suppress(ConditionError, *own_errors()):
+        if (sound := passing_over(connection, policy)) is not None:
+            return answers(sound, None)
+    return answers(_unasked(policy), error)
 
 
 def _unasked(policy: Policy) -> Policy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -46,24 +45,23 @@ def load_policy(
         file: What to call the file in messages.
         policy_id: The file's name without ``.yaml``.
         event_types: The event types that this lake knows.
-        in_use: Whether it is in a lake already: then a condition that fails on some events, which an earlier version
-            let in, is the policy's ``fault`` and no mistake, so that what it keeps stays kept.
+        in_use: Whether it is in a lake already: then a condition is no mistake that may fail on some events, which an
+            earlier version let in. What it keeps stays kept, and it is judged as long as no event brings that out.
 
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
     reader = _Reader("policy", _REQUIRED, event_types)
+    reader.in_use = in_use
     policy = reader.policy(text, policy_id)
-    if policy is not None and reader.fault is not None and in_use:
-        line, column, why = reader.fault
-        return replace(policy, fault=f"{Path(file).name}:{line}:{column}: {why}")
-    if policy is None or reader.fault is not None:
-        reader.mistakes += [reader.fault] if reader.fault else []
+    if policy is None:
         raise PolicyError(reader.problems(file), hint=_HINT)
     return policy
 
 
-def load_policies(folder: Path | str, event_types: frozenset[str], *, tolerant: bool = False) -> tuple[Policy, ...]:
+def load_policies(
+    folder: Path | str, event_types: frozenset[str], *, tolerant: bool = False, in_use: bool = True
+) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
     Args:
@@ -71,6 +69,7 @@ def load_policies(folder: Path | str, event_types: frozenset[str], *, tolerant: 
         event_types: The event types that this lake knows.
         tolerant: Let a policy that asks nothing stand for a file that cannot be used, with its mistakes as its
             ``fault``: for those who judge policies, of which no one stops the others.
+        in_use: As for :func:`load_policy`.
 
     Returns:
         The policies, sorted by id.
@@ -80,7 +79,7 @@ def load_policies(folder: Path | str, event_types: frozenset[str], *, tolerant: 
     """
 
     def load(content: bytes, file: str, policy_id: str) -> Policy:
-        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=True)
+        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=in_use)
 
     instead = _unreadable if tolerant else None
     found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead)
@@ -97,6 +96,7 @@ def _unreadable(path: Path, error: PolicyError) -> Policy:
         content = b""
     problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
     return Policy(
+        text=content.decode("utf-8", "replace"),
         id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
         required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
     )  # fmt: skip
@@ -106,8 +106,7 @@ class _Reader(Reader):
     """Reads one policy's file."""
 
     test_events = 0
-    fault: tuple[int, int, str] | None = None
-    """Where and why its condition fails on some events, if it does."""
+    in_use = False
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
         """The policy; None if there was any mistake."""
@@ -167,15 +166,11 @@ class _Reader(Reader):
         if text is None:
             return None
         try:
-            check_condition(text)
+            check_condition(text, tried=not self.in_use)
             return text.strip()
         except ConditionError as error:
             line, column = self.inside(node, error.offset)
-            mistake = (line, column, f"{key}: {error}")
-            if error.fails:
-                self.fault = mistake
-                return text.strip()
-            self.mistakes.append(mistake)
+            self.mistakes.append((line, column, f"{key}: {error}"))
             return None
 
     def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:

@@ -79,13 +79,12 @@ class Policy:
     text: str = ""
     """The policy file as it was read."""
     fault: str | None = None
-    """Why the policy cannot be judged, with the place in its file; None for one that can. What else its file says still
-    holds, unless that could not be read: then it names no event type."""
+    """Why its file cannot be used, with the places in it; then it asks nothing, and only stands for the file."""
 
     @property
     def is_readable(self) -> bool:
         """Whether its file could be read."""
-        return self.fault is None or bool(self.required_events)
+        return self.fault is None
 
     @property
     def least(self) -> int:

@@ -40,14 +40,19 @@ def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Polic
     return tuple(by_id[name] for name in dict.fromkeys(policy_ids)) if policy_ids else tuple(policies)
 
 
-def named_policies(layout: Layout, event_types: frozenset[str], named: Sequence[str]) -> tuple[Policy, ...]:
-    """Policies by their ids in the lake, or by the paths of files outside of it; the lake's own if none is named."""
+def named_policies(
+    layout: Layout, event_types: frozenset[str], named: Sequence[str], *, in_use: bool = True
+) -> tuple[Policy, ...]:
+    """Policies by their ids in the lake, or by the paths of files outside of it; the lake's own if none is named.
+
+    Raises:
+        PolicyError: One of them cannot be used; those of the lake are taken as they are where they are ``in_use``.
+    """
     found = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
     ids = [name for name in named if not name.endswith(".yaml")]
     if ids or not named:
-        found += chosen(load_policies(layout.policies, event_types, tolerant=True), ids)
-    if faults := tuple(policy.fault for policy in found if policy.fault):
-        raise PolicyError(faults, hint=_MEND)
+        found += chosen(load_policies(layout.policies, event_types, tolerant=True, in_use=in_use), ids)
+    refuse_unreadable(found)
     return tuple(found)
 
 
@@ -57,7 +62,7 @@ def refuse_unreadable(policies: Sequence[Policy]) -> None:
     Raises:
         PolicyError: There is one.
     """
-    if faults := tuple(policy.fault for policy in policies if policy.fault and not policy.is_readable):
+    if faults := tuple(policy.fault for policy in policies if policy.fault is not None):
         raise PolicyError(faults, hint=_MEND)
 
 
@@ -106,7 +111,7 @@ def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds
         sync_folder(layout.policies)
 
 
-def read_policy(file: Path, event_types: frozenset[str]) -> Policy:
+def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False) -> Policy:
     """A policy from a file anywhere; its name is the policy's id.
 
     Raises:
@@ -116,4 +121,6 @@ def read_policy(file: Path, event_types: frozenset[str]) -> Policy:
         text = file.read_bytes()
     except OSError as error:
         raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
-    return load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml"), event_types=event_types)
+    return load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml"), event_types=event_types,
+        in_use=in_use,
+    )  # fmt: skip

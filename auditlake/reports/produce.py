@@ -58,6 +58,8 @@ class ComplianceReport(Shown):
     """Whether its period is the one that the policy is judged on unless another is asked for."""
     max_findings: int = MAX_FINDINGS
     """How many findings its JSON lists; where there are more, all of them lie beside it as Parquet."""
+    asked: Policy | None = field(default=None, repr=False, compare=False)
+    """The policy as it was asked, where that passes over events on which its condition fails."""
     _ask: Ask | None = field(default=None, repr=False, compare=False)
     """Asks the lake on a snapshot, for charts of more than the report says."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -233,13 +235,15 @@ def produce(
         detail = None
         if pages:
             shown = (
-                samples(connection, policy, question, SHOWN_EPISODES)
+                samples(connection, answers.asked or policy, question, SHOWN_EPISODES)
                 if report.threshold and report.threshold.episodes
                 else {}
             )
             detail = build_detail(answers, report, shown)
         usual = (default_since(policy, question.as_of, report_period), question.as_of)
-        yield ComplianceReport(report, detail, (question.since, question.until) == usual, max_findings, ask)
+        yield ComplianceReport(
+            report, detail, (question.since, question.until) == usual, max_findings, answers.asked, ask
+        )
         listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 

@@ -81,7 +81,7 @@ def put(lake: AuditLake, name: str, text: str) -> None:
 
 OTHERS = {"authentication_monitoring", "data_access_tracking", "failed_logins", "security_compliance"}
 WRONG = {
-    "condition": (POLICY.format(where="action like 'adm%!' escape '!'"), "condition.yaml:6:15: where:"),
+    "condition": (POLICY.format(where="nullif('', 1.5) is null"), "the condition of condition cannot be evaluated"),
     "torn": ("name: [", "torn.yaml:2:1: this is not YAML"),
     "unknown": (POLICY.format(where="true") + "nonsense: 1\n", "nonsense"),
 }
@@ -116,15 +116,37 @@ def test_one_policy_stops_no_other(lake: AuditLake) -> None:
         assert session.sql("select count(*) from findings where policy_id = 'failed_logins'").fetchall() == [(1,)]
 
 
-def test_what_a_policy_keeps_stays_kept(lake: AuditLake) -> None:
-    """A condition that an earlier version let in changes nothing of retention; the file is refused when it is added."""
-    put(lake, "condition", WRONG["condition"][0])
-    assert lake.policy("condition").fault
+def test_what_fails_on_one_event_is_judged_on_the_others(lake: AuditLake, tmp_path: Path) -> None:
+    """A condition that a lake has already is judged; an event on which it stops DuckDB is one of its errors.
+
+    So it is in the page's samples, the pack and the report that is done again.
+    """
+    lake.ingest([
+        AuditEvent("auth_failure", NOON - timedelta(minutes=i), user_id="bob", action="read") for i in range(3)
+    ])  # fmt: skip
+    put(lake, "like", POLICY.format(where="action not like 'adm%!' escape '!'"))
+    made = lake.report("like")
+    answer = made.report.threshold
+    assert answer is not None
+    assert (made.status, answer.where_errors, [each.peak for each in made.findings]) == ("violation", 6, [3])
+    assert answer.where == "action not like 'adm%!' escape '!'"
+    assert made.html().count(b"bob") >= 3
+    assert lake.evidence("like", tmp_path / "pack.zip").events == {made.findings[0].id: 3}
+    path = made.write(tmp_path, ["json"])[0]
+    assert lake.reperform(path).identical
+    lake.ingest([AuditEvent("auth_failure", NOON, action="administer", event_id=f"{i}") for i in range(40)])
+    assert lake.report("like", pages=False).status == "error"
+
+
+def test_what_fails_is_refused_where_it_is_added(lake: AuditLake) -> None:
+    """What a lake keeps by such a policy stays kept; adding and checking tell the place."""
+    put(lake, "like", POLICY.format(where="action not like 'adm%!' escape '!'"))
+    assert lake.policy("like").retention_period
     lake.retention_plan()
-    with pytest.raises(PolicyError, match=r"condition\.yaml:6:15: where: this fails on some events"):
-        lake.add_policy(lake.layout.policy("condition"))
-    with pytest.raises(PolicyError, match="fails on some events"):
-        lake.check_policies("condition")
+    where = r"like\.yaml:6:19: where: this fails on some events"
+    for refuse in (lambda: lake.add_policy(lake.layout.policy("like")), lambda: lake.check_policies("like")):
+        with pytest.raises(PolicyError, match=where):
+            refuse()
 
 
 def test_whatever_else_fails_is_the_policys_own(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
