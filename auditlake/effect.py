@@ -96,7 +96,7 @@ def policy_effect(
         LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
     """
     known = load_policies(layout.policies, config.event_types, tolerant=True)
-    present = [each for each in known if each.fault is None]
+    present = [each for each in known if each.is_readable]
     old = [each for each in present if each.id == policy_id]
     others = [each for each in present if each.id != policy_id]
     before = judge_of(layout, config, as_of, present)
@@ -117,7 +117,7 @@ def policy_effect(
 
     types = sorted({name for each in [*old, *([new] if new else [])] for name in each.required_events})
     lost = max(_over_limit(connection, after) - _over_limit(connection, before), 0)
-    left_out = tuple(each.id for each in known if each.fault is not None and each.id != policy_id)
+    left_out = tuple(each.id for each in known if not each.is_readable and each.id != policy_id)
     return PolicyEffect(policy_id, as_of, tuple(map(effect, types)), lost, left_out)
 
 
