@@ -197,12 +197,18 @@ def _default(state: State) -> Length | None:
     return Length(length, f"for {state.default[_DEFAULT]}", _DEFAULT) if length else FOR_EVER
 
 
-def limit(state: State, event_type: str) -> Length:
-    """How long personal data in events of a type may stay."""
+def limit(state: State, event_type: str) -> Length | None:
+    """How long personal data in events of a type may stay; None where that is not known.
+
+    Earlier versions recorded no ``max_retention``.
+    """
+    naming = [each for each in state.policies.values() if event_type in each["required_events"]]
+    if any("max_retention_us" not in each for each in naming):
+        return None
     lengths = [
         Length(each["max_retention_us"], f"for {each['max_retention']}", name)
         for name, each in sorted(state.policies.items())
-        if each.get("max_retention_us") and event_type in each["required_events"]
+        if each["max_retention_us"] and event_type in each["required_events"]
     ]
     return min(lengths, key=lambda each: each.microseconds, default=FOR_EVER)
 
@@ -218,7 +224,7 @@ def shortened(states: Sequence[State], now: Terms) -> list[str]:
     defaults = [length for state in states if (length := _default(state))]
     after = _default(present)
     for event_type in named_types([*states, present]):
-        pairs = [
+        pairs: list[tuple[str, list[Length | None], Length | None]] = [
             ("events of {} were kept {} and are kept {}", [kept(state, event_type) for state in states],
              kept(present, event_type)),
             ("personal data in events of {} could stay {} and may stay {}",
@@ -250,10 +256,10 @@ def _bare(length: Length) -> str:
 
 def states_since(layout: Layout, recorded: Terms | None, now: Terms) -> tuple[list[State], list[str]]:
     """Everything that was in force since the terms were last accepted, and in sentences what is not known of that."""
-    states = [state_of(recorded)] if recorded else []
+    files = _Files(layout, recorded, now)
+    states = [state_of(files.filled(recorded))] if recorded else []
     if (head := read_head(layout)) is None:
         return states, []
-    files = _Files(layout, recorded, now)
     found: list[tuple[Mapping[str, str], str | None]] = []
     for entry, default in rules_since(layout, head.size, ("policy-change", "hold", *_ACCEPTING)):
         found.append((entry.policies, default))
@@ -309,6 +315,12 @@ class _Files:
                 self._known[each["digest"].removeprefix("sha256:")] = each
         self.lost: set[str] = set()
         """The policies of which a file is not known."""
+
+    def filled(self, terms: Terms) -> Terms:
+        """Terms with what earlier versions did not record of their policies, as far as the files are known."""
+        policies = terms["policies"].items()
+        whole = {name: self.terms(name, each["digest"].removeprefix("sha256:")) or each for name, each in policies}
+        return {**terms, "policies": whole}
 
     def terms(self, policy_id: str, digest: str) -> Mapping[str, Any] | None:
         """What a file demands; None where nothing, or where that is not known."""
