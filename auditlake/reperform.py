@@ -53,8 +53,8 @@ class Reperformance:
     reasons: tuple[str, ...]
     """Why, as far as the report and the lake tell."""
     statements: tuple[Difference, ...] = ()
-    """Where the SQL behind the numbers is written in another way, or binds other values, as it does by another version of
-    auditlake or with other holds, or where that wrote the same list of findings into a file of other bytes."""
+    """Where the SQL behind the numbers is written in another way, or binds other values, as it does by another version
+    of auditlake or with other holds, or where that wrote the same list of findings into a file of other bytes."""
 
 
 def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[ComplianceReport]]) -> Reperformance:
@@ -98,8 +98,8 @@ def _told_apart(
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """The differences in numbers, and those in the statements that gave them.
 
-    What a query binds is part of it, as its statement is: a hold that names another pseudonym by now changes no number. A
-    query whose statement is the same has to give as many rows; one that is written in another way may give others.
+    What a query binds is part of it, as its statement is: a hold that names another pseudonym by now changes no number.
+    A query whose statement is the same has to give as many rows; one that is written in another way may give others.
     """
     queries = [_named(each["evidence"]["queries"]) for each in (then, now)]
     rewritten = {name for name in {*queries[0], *queries[1]} if _sql(queries[0], name) != _sql(queries[1], name)}
