@@ -55,8 +55,8 @@ class Reperformance:
     reasons: tuple[str, ...]
     """Why, as far as the report and the lake tell."""
     statements: tuple[Difference, ...] = ()
-    """Where the SQL behind the numbers is written in another way, as it is by another version of auditlake, or where
-    that wrote the same list of findings into a file of other bytes."""
+    """Where the SQL behind the numbers is written in another way, or binds other values, as it does by another version
+    of auditlake or with other holds, or where that wrote the same list of findings into a file of other bytes."""
 
 
 def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[ComplianceReport]]) -> Reperformance:
@@ -100,8 +100,8 @@ def _told_apart(
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """The differences in numbers, and those in the statements that gave them.
 
-    A query whose statement is the same has to bind the same values and give as many rows. One that is written in
-    another way may bind and give others: what the report says of its numbers is compared all the same.
+    What a query binds is part of it, as its statement is: a hold that names another pseudonym by now changes no number.
+    A query whose statement is the same has to give as many rows; one that is written in another way may give others.
     """
     queries = [_named(each["evidence"]["queries"]) for each in (then, now)]
     rewritten = {name for name in {*queries[0], *queries[1]} if _sql(queries[0], name) != _sql(queries[1], name)}
@@ -112,7 +112,8 @@ def _told_apart(
     for each in _differences(then, now):
         name = each.where.removeprefix("evidence.queries[").partition("]")[0]
         of_query = each.where.startswith("evidence.queries")
-        of_statement = (of_query and (name in rewritten or "]" not in each.where)) or each.where in files
+        is_rows = each.where == f"evidence.queries[{name}].rows" and name not in rewritten
+        of_statement = (of_query and not is_rows) or each.where in files
         (statements if of_statement else numbers).append(each)
     return tuple(numbers), tuple(statements)
 

@@ -277,7 +277,7 @@ class AuditMonitor:
             raise MonitoringError(f"Unknown policy: {policy_name}") from error
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to report on {policy_name}: {error}") from error
-        report: dict[str, Any] = json.loads(made.json())
+        report: dict[str, Any] = json.loads(_with_all(made).json())
         findings = report.pop("violations")
         return report | {
             "generated_at": _naive(made.report.generated_at),
@@ -388,7 +388,7 @@ class AuditMonitor:
     def _write(self, made: ComplianceReport) -> Path:
         from auditlake.reports.produce import write_once
 
-        data = made.json()
+        data = _with_all(made).json()
         path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
         write_once(path, data)
         return path
@@ -413,3 +413,8 @@ def _read(text: str | None) -> Any:
 
 def _naive(instant: datetime) -> str:
     return utc(instant).replace(tzinfo=None).isoformat()
+
+
+def _with_all(made: ComplianceReport) -> ComplianceReport:
+    """The report with every finding in its JSON: nothing else is written beside it."""
+    return made.relisted(len(made.findings))

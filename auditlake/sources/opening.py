@@ -60,11 +60,11 @@ def open_records(
     if isinstance(given, HeldLines):
         held = HeldStream(given)
         return Opened(given.source, "lines", "", held, held.records(max_record))
+    if source is not None and source not in SOURCES:
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     if given.left_out:
         unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
         return Opened(None, UNREAD, given.left_out, unread, iter(()))
-    if source is not None and source not in SOURCES:
-        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
     stream = open_stream(given, spool_dir=spool)
     try:
         if kind := archive_kind(stream.peek(1024)):

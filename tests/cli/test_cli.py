@@ -126,7 +126,7 @@ ERRORS = {
     "no such file": (("ingest", "nowhere.jsonl"), 3, "nowhere.jsonl does not exist"),
     "no name at all": (("ingest", ""), 3, "an input has an empty name"),
     "no such source": (("ingest", "lake/lake.toml", "--source", "syslog"), 3, "there is no source 'syslog'"),
-    "not recognised": (("ingest", "lake/lake.toml"), 3, "tried auditlake"),
+    "not recognised": (("ingest", "notes"), 3, "tried auditlake"),
     "no such snapshot": (("report", "--snapshot", "9"), 3, "the lake has no snapshot 9"),
     "period backwards": (("report", "--since", "2026-11-25", "--as-of", AS_OF), 3, "the period must end after"),
     "period twice": (("report", "--last", "3d", "--period", "2026"), 3, "more than one way"),
@@ -155,6 +155,7 @@ def test_errors_are_one_clear_line(run: Run, name: str, tmp_path: Path) -> None:
     """What cannot be done is told in a line on standard error, with its exit code and no traceback."""
     arguments, code, message = ERRORS[name]
     (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "notes").write_text("hello\n")
     if name != "no lake":
         run("init")
     done = run(*arguments)
