@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.clock import Clock
+from auditlake.errors import ReportError
+from auditlake.files import is_file
 from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ class Provable:
     def verify(self, **options: Any) -> VerifyReport:
         """Compare everything with the ledger, by public data alone; ``report.ok`` says whether all is as recorded.
 
+        Where the lake can be written to, its list of reports then says when this was and what it found.
+
         Args:
             **options: ``full`` (False: files and tree only), ``checkpoint`` (the bytes of one that was kept elsewhere),
                 ``public_key`` (text, kept elsewhere), ``tsa_roots`` (certificates of time stamp authorities, PEM).
@@ -31,9 +36,17 @@ class Provable:
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
         """
+        from auditlake.reports.produce import write_index
+        from auditlake.store.verified import Verification, remember
         from auditlake.verify.check import verify
 
-        return verify(self.layout, now=self._clock(), **options)
+        now = self._clock()
+        found = verify(self.layout, now=now, **options)
+        remember(self.layout, Verification(now, found.full, found.version, found.wrong))
+        if is_file(self.layout.reports / "index.html", within=self.layout.root):
+            with suppress(ReportError):
+                write_index(self.layout.reports, self.layout)
+        return found
 
     def checkpoint(self) -> bytes:
         """The ledger's newest checkpoint, a signed note to be kept elsewhere."""

@@ -103,7 +103,7 @@ def write_reports(
     from auditlake.reports import produce
 
     folder = out or lake.layout.reports
-    return produce.write_reports(made, folder, formats, form=form), produce.write_index(folder)
+    return produce.write_reports(made, folder, formats, form=form), produce.write_index(folder, lake.layout)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:

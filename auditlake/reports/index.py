@@ -10,7 +10,8 @@ from itertools import groupby
 
 from auditlake.reports.model import Status
 from auditlake.reports.page import file_name, style_digest
-from auditlake.reports.words import VERDICTS, Text, count, moment, shown, visible
+from auditlake.reports.words import VERDICTS, Text, count, instant_name, moment, period_name, shown, visible
+from auditlake.store.verified import Verification
 
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 
@@ -63,10 +64,10 @@ class IndexRow:
     """The answer in a word or two."""
     severity: str
     """How bad a violation is."""
-    since: str
-    """Where its period begins."""
-    until: str
-    """Where its period ends."""
+    period: str
+    """Its period as people name it; empty where it has no such name."""
+    bounds: str
+    """Where its period begins, and where it ends."""
     findings: str
     """How many findings."""
     findings_words: str
@@ -82,7 +83,9 @@ class IndexRun:
     """The reports of one snapshot and instant."""
 
     as_of: str
-    """The instant."""
+    """The instant, as people name it."""
+    exactly: str
+    """The instant to the microsecond."""
     snapshot: str
     """The snapshot."""
     words: str
@@ -99,12 +102,18 @@ class IndexPage:
     """SHA-256 of the page's style in base64, for its content security policy."""
     words: str
     """How many reports in how many runs."""
+    verified_words: str
+    """When the lake was last verified, and with what result."""
     runs: tuple[IndexRun, ...]
     """The runs, newest first."""
 
 
-def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
-    """Puts the list of reports into words: runs newest first, in each the violations first.
+def index_page(entries: Iterable[IndexEntry], verified: Verification | None = None) -> IndexPage:
+    """Put the list of reports into words: runs newest first, in each the violations first.
+
+    Args:
+        entries: The reports.
+        verified: The last verification of the lake; None if there was none.
 
     Raises:
         ReportError: A file's name is not a plain file name.
@@ -124,7 +133,18 @@ def index_page(entries: Iterable[IndexEntry]) -> IndexPage:
     said = (
         f"{count(len(ordered), 'report')} in {count(len(runs), 'run')}, newest first." if ordered else "No report yet."
     )
-    return IndexPage(style_digest=style_digest(), words=said, runs=tuple(runs))
+    return IndexPage(style_digest=style_digest(), words=said, verified_words=verified_words(verified), runs=tuple(runs))
+
+
+def verified_words(verified: Verification | None) -> str:
+    """When a lake was last verified, and with what result."""
+    if verified is None:
+        return "No verification of this lake is on record: auditlake verify compares it with its ledger."
+    how = "every row" if verified.full else "files and ledger only"
+    found = "all was as recorded."
+    if not verified.ok:
+        found = f"{count(verified.problems, 'thing')} wrong; auditlake verify says what."
+    return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.version}: {found}"
 
 
 def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
@@ -138,7 +158,8 @@ def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
         + [f"{good:,} compliant"] * (good > 0)
     )
     return IndexRun(
-        as_of=moment(entries[0].as_of),
+        as_of=instant_name(entries[0].as_of),
+        exactly=moment(entries[0].as_of),
         snapshot=f"{entries[0].snapshot}",
         words=f"{count(len(entries), 'report')}: {', '.join(parts)}",
         rows=tuple(_index_row(entry, apart=alike[_said(entry)] > 1) for entry in entries),
@@ -159,8 +180,8 @@ def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
         status=entry.status,
         word=VERDICTS[entry.status],
         severity=visible(entry.severity).capitalize(),
-        since=moment(entry.since, zone=False),
-        until=moment(entry.until, zone=False),
+        period=period_name(entry.since, entry.until),
+        bounds=f"{moment(entry.since, zone=False)} to {moment(entry.until, zone=False)}",
         findings=f"{entry.findings:,}",
         findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
         html_file=file_name(entry.html_file),

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Literal
 
@@ -38,6 +39,7 @@ from auditlake.reports.words import (
     Fact,
     Text,
     count,
+    instant_name,
     length,
     moment,
     shown,
@@ -228,7 +230,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
-        title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {moment(report.as_of)}",
+        title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {instant_name(report.as_of)}",
         policy_name=shown(report.policy_name),
         description=shown(report.description, limit=5000, keep="\n"),
         json_file=file_name(sibling_files.json),
@@ -270,13 +272,24 @@ def style_digest() -> str:
     return base64.b64encode(hashlib.sha256(style).digest()).decode("ascii")
 
 
+def _period(report: Report) -> Fact:
+    bounds, how = f"{moment(report.since)} to {moment(report.until)}", "start exclusive, end inclusive"
+    name = words.period_name(report.since, report.until)
+    return Fact("Period", Text(name or bounds), f"{bounds}, {how}" if name else how)
+
+
+def _named_instant(label: str, when: datetime) -> Fact:
+    name, exact = instant_name(when), moment(when)
+    return Fact(label, Text(name), "" if name == exact else exact)
+
+
 def _facts(report: Report) -> tuple[Fact, ...]:
     generated = () if report.generated_at == report.as_of else (Fact("Generated", Text(moment(report.generated_at))),)
     return (
         Fact("Policy", shown(report.policy_id), code=True),
         Fact("Severity", Text(visible(report.severity).capitalize())),
-        Fact("Period", Text(f"{moment(report.since)} to {moment(report.until)}"), "start exclusive, end inclusive"),
-        Fact("Judged as of", Text(moment(report.as_of))),
+        _period(report),
+        _named_instant("Judged as of", report.as_of),
         *generated,
         Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
         *map(_reviewed, report.evidence.journal.covering),
@@ -324,10 +337,17 @@ def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
         name=shown(name),
         events=f"{number:,}",
         days=f"{sum(day > 0 for day in detail.day_counts[name]):,} of {len(detail.days):,}",
-        last_seen="never" if seen is None else moment(seen, zone=False),
+        last_seen=_last_seen(report, seen),
         state="seen" if number else "missing" if missing else "optional",
         state_words="seen" if number else never if missing else "none; the policy does not insist",
     )
+
+
+def _last_seen(report: Report, seen: datetime | None) -> str:
+    if seen is None:
+        return "never"
+    where = ", before the period" if seen <= report.since else ", after the period" if seen > report.until else ""
+    return moment(seen, zone=False) + where
 
 
 def _gap_row(report: Report, gap: Finding) -> tuple[Text, ...]:

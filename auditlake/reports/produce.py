@@ -30,7 +30,8 @@ from auditlake.reports.model import MAX_FINDINGS, Detail, Report
 from auditlake.reports.shown import Shown
 from auditlake.reports.words import SHOWN_EPISODES
 from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
-from auditlake.store.layout import report_stem
+from auditlake.store.layout import Layout, report_stem
+from auditlake.store.verified import last_verification
 
 if TYPE_CHECKING:
     import altair as alt
@@ -337,8 +338,12 @@ def write_once(path: Path, data: bytes) -> None:
             draft.unlink()
 
 
-def write_index(folder: Path) -> Path:
+def write_index(folder: Path, layout: Layout | None = None) -> Path:
     """Write ``index.html`` over all reports that lie in a folder; what is no report of ours is left out.
+
+    Args:
+        folder: The folder.
+        layout: The lake, whose last verification the page names; it names none if None.
 
     Raises:
         ReportError: It cannot be written.
@@ -347,7 +352,7 @@ def write_index(folder: Path) -> Path:
 
     path = folder / "index.html"
     entries = (_entry(found) for found in sorted(folder.glob("compliance_*_v*.json")))
-    page = render_index(entry for entry in entries if entry is not None)
+    page = render_index((entry for entry in entries if entry is not None), layout and last_verification(layout))
     try:
         write_whole(path, page)
     except OSError as error:

@@ -22,6 +22,7 @@ from auditlake.reports.certificate import (
 from auditlake.reports.index import IndexEntry, IndexPage, index_page
 from auditlake.reports.jsonform import REPORT_VERSION, ComplianceDocument, canonical, report_dict, report_dict_1
 from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
+from auditlake.store.verified import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,16 +83,17 @@ def render_page(report: Report, detail: Detail, sibling_files: SiblingFiles | No
     return _encode(_render(compliance_page(report, detail, sibling_files or SiblingFiles())))
 
 
-def render_index(entries: Iterable[IndexEntry]) -> bytes:
+def render_index(entries: Iterable[IndexEntry], verified: Verification | None = None) -> bytes:
     """The list of reports as a self-contained HTML page.
 
     Args:
         entries: The reports that lie in the folder, in any order.
+        verified: The last verification of the lake; None if there was none.
 
     Raises:
         ReportError: A file's name is not a plain file name.
     """
-    return _encode(_render(index_page(entries)))
+    return _encode(_render(index_page(entries, verified)))
 
 
 def render_certificate_json(said: Mapping[str, Any]) -> bytes:

@@ -126,6 +126,19 @@ def moment(when: datetime, *, zone: bool = True) -> str:
     return utc.isoformat(" ", "microseconds" if utc.microsecond else "seconds") + (" UTC" if zone else "")
 
 
+def instant_name(when: datetime) -> str:
+    """An instant as people name it: the end of a day, or :func:`moment`.
+
+    Example:
+        >>> instant_name(datetime(2026, 9, 30, 23, 59, 59, 999999, tzinfo=UTC))
+        'the end of 30 September 2026'
+    """
+    day = when.astimezone(UTC)
+    if (day + _TICK).time() != _MIDNIGHT:
+        return moment(when)
+    return f"the end of {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
 def period_name(since: datetime, until: datetime) -> str:
     """A period of whole UTC days as people name it; empty where a bound is no day's edge.
 
@@ -258,13 +271,13 @@ def now_words(report: Report) -> str:
         return ""
     last = spelled(answer.window).removeprefix("1 ")
     if report.status_now == "no_data":
-        return f"In the last {last} before {moment(report.as_of)} the lake received no event of any type."
+        return f"In the last {last} before {instant_name(report.as_of)} the lake received no event of any type."
     reached = report.status_now == "violation"
     where = "" if not answer.group_by else " by at least one group" if reached else " by any group"
     state = f"the threshold is {'' if reached else 'not '}reached{where}"
     recent = f"{answer.recent_events:,} {subject(report, answer.recent_events)}"
     groups = ", whatever their group" if answer.group_by else ""
-    return f"As of {moment(report.as_of)} {state}. In the last {last}: {recent}{groups}."
+    return f"As of {instant_name(report.as_of)} {state}. In the last {last}: {recent}{groups}."
 
 
 def counted_words(report: Report) -> str:

@@ -17,6 +17,7 @@
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .history                  what the versions of the table were, so that not every log entry has to be read
+      .verified                 what the last verification found, for the list of reports
 """
 
 from __future__ import annotations
@@ -121,6 +122,11 @@ class Layout:
     def history(self) -> Path:
         """A summary of the log's entries."""
         return self.root / ".history"
+
+    @property
+    def verified(self) -> Path:
+        """What the last verification found."""
+        return self.root / ".verified"
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -92,9 +92,14 @@ class VerifyReport:
         return max(self.size - self.anchored, 0)
 
     @property
+    def wrong(self) -> int:
+        """How many things are wrong: problems, and batches that miss events or have changed ones."""
+        return len(self.problems) + sum(batch.verdict in {"MISSING", "CHANGED"} for batch in self.batches)
+
+    @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.problems and all(batch.verdict not in {"MISSING", "CHANGED"} for batch in self.batches)
+        return not self.wrong
 
 
 def worst(parts: tuple[PartVerdict, ...]) -> Verdict:
