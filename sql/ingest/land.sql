@@ -115,6 +115,11 @@ create or replace temp view sought as
 select *, false as was_spelled_so
 from candidates;
 
+-- name: looked_for()
+-- What the lake is searched for; see also sql/ingest/erased.sql.
+create or replace temp view looked_for as
+from sought;
+
 -- name: repeated()
 -- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
 create or replace temp table repeated as
@@ -129,8 +134,8 @@ having count(*) > 1;
 -- returns: event_date
 select distinct event_date
 from events
-semi join sought
-  on events.source = sought.source and events.event_id = sought.event_id
+semi join looked_for
+  on events.source = looked_for.source and events.event_id = looked_for.event_id
 order by event_date;
 
 -- name: matches($exact_since)
@@ -138,21 +143,21 @@ order by event_date;
 -- that `known_days` gave. Only batches before $exact_since hold what an earlier version made.
 create or replace temp table matches as
 select
-  sought.seq,
-  sought.was_spelled_so,
-  sought.event_type is distinct from events.event_type
-  or sought."timestamp" is distinct from events."timestamp"
-  or sought.user_id is distinct from events.user_id
-  or sought.action is distinct from events.action
-  or sought.resource is distinct from events.resource
-  or sought.status is distinct from events.status
-  or sought.details is distinct from events.details
-  or sought.metadata is distinct from events.metadata
-  or sought.session_id is distinct from events.session_id
-  or sought.ip_address is distinct from events.ip_address as conflicts
-from sought
+  looked_for.seq,
+  looked_for.was_spelled_so,
+  looked_for.event_type is distinct from events.event_type
+  or looked_for."timestamp" is distinct from events."timestamp"
+  or looked_for.user_id is distinct from events.user_id
+  or looked_for.action is distinct from events.action
+  or looked_for.resource is distinct from events.resource
+  or looked_for.status is distinct from events.status
+  or looked_for.details is distinct from events.details
+  or looked_for.metadata is distinct from events.metadata
+  or looked_for.session_id is distinct from events.session_id
+  or looked_for.ip_address is distinct from events.ip_address as conflicts
+from looked_for
 join events
-  on sought.source = events.source and sought.event_id = events.event_id
+  on looked_for.source = events.source and looked_for.event_id = events.event_id
 where not was_spelled_so
   or coalesce(events.batch < $exact_since, $exact_since is null);
 
