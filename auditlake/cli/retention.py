@@ -160,7 +160,13 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
 @JSON
 @click.pass_obj
 def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) -> None:
-    """Replace a person's name, addresses and sessions by pseudonyms; the events stay, and holds win."""
+    """Replace what names a person in their events by pseudonyms; the events stay, and holds win.
+
+    That is user_id, ip_address, session_id, the places where the event's source names people, those of lake.toml and
+    --path, and the same values wherever they are the whole of a text. What is left elsewhere is counted.
+    """
+    from auditlake.reports.certificate import remaining_words
+
     lake = opened(path)
     if not yes:
         click.confirm(f"replace the personal data of {plain(user_id)}? it cannot be brought back", abort=True)
@@ -168,10 +174,14 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
     if as_json:
         machine({
             "pseudonym": done.pseudonym, "events": done.events, "held": done.held, "snapshot": done.snapshot,
-            "certificate": done.certificate, "left": list(done.left),
+            "certificate": done.certificate, "remaining": done.remaining, "left": list(done.left),
         })  # fmt: skip
         return
-    click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot})")
+    left = "; nothing is left to erase" if done.certificate is None else ""
+    left += f"; {words}" if (words := remaining_words(done.remaining)) else ""
+    click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot}){left}")
+    for each in done.remaining["places"]:
+        click.echo(f"  still there: {plain(each['place'])}, {each['values']:,} times")
     for sentence in done.left:
         click.echo(f"  left: {plain(sentence)}")
     if done.certificate:

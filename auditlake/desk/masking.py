@@ -7,14 +7,16 @@ may see, and only what is shown of the findings is masked. Judged by masked valu
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from auditlake.engine.text import identifier, literal
+from auditlake.errors import LakeError
 from auditlake.events.schema import PUBLIC_COLUMNS, SELF, TEXT_COLUMNS
 from auditlake.store.layout import Layout
-from auditlake.store.pseudonyms import pseudonyms
+from auditlake.store.pseudonyms import KEYED, Pseudonyms, pseudonyms
 
 MASKABLE = ("event_id", *TEXT_COLUMNS, "details", "metadata")
 """The columns that can be masked; without the others no policy could be judged."""
@@ -32,20 +34,36 @@ class Masking:
     """The condition that a row must meet, as DuckDB spells it; all rows if None."""
     key: str = ""
     """What pseudonyms are made with."""
+    id_keys: tuple[str, str] = ("", "")
+    """What keyed ids are made with, both halves in hexadecimal (auditlake/store/pseudonyms.py)."""
 
     def __bool__(self) -> bool:
         return bool(self.columns) or self.rows is not None
 
     def shown(self, column: str) -> str:
         """The expression that stands in the place of a column."""
-        how, name = self.columns.get(column), identifier(column)
+        how, name = self.columns.get(column), self._kept(column)
         if how is None:
-            return name
+            return name if name == identifier(column) else f"{name} as {identifier(column)}"
         if how == "hide":
-            return f"cast(null as varchar) as {name}"
-        if how == "hash":
-            return f"left(sha256({literal(self.key)} || {name}), {_DIGITS}) as {name}"
-        return f"left({name}, {int(how):d}) as {name}"
+            name = "cast(null as varchar)"
+        elif how == "hash":
+            name = f"left(sha256({literal(self.key)} || {name}), {_DIGITS})"
+        else:
+            name = f"left({name}, {int(how):d})"
+        return f"{name} as {identifier(column)}"
+
+    def _kept(self, column: str) -> str:
+        """A column before it is masked: an id that was made from content tells who guesses the event that it is there.
+
+        So of those only the keyed form is shown, the same that an erased event keeps.
+        """
+        name = identifier(column)
+        if column != "event_id" or not self:
+            return name
+        inner, outer = (f"unhex({literal(each)})" for each in self.id_keys)
+        keyed = f"{literal(KEYED)} || sha256({outer} || unhex(sha256({inner} || encode({name}))))"
+        return f"case when regexp_full_match({name}, '[0-9a-f]{{64}}') then {keyed} else {name} end"
 
     def hides(self, columns: Iterable[str]) -> bool:
         """Whether anything of these columns is kept from the principal."""
@@ -96,3 +114,16 @@ def key_of(layout: Layout) -> str:
     found = pseudonyms(layout, make=True)
     assert found is not None
     return hmac.digest(found.key, b"auditlake desk", "sha256").hex()
+
+
+def id_keys_of(layout: Layout) -> tuple[str, str]:
+    """What keyed ids are made with; where the lake's secret has gone or cannot be made, of this session alone."""
+    try:
+        found = pseudonyms(layout, make=True)
+    except (LakeError, OSError):
+        found = Pseudonyms(os.urandom(32))
+    assert found is not None
+    inner, outer = found.id_values.values()
+    assert isinstance(inner, bytes)
+    assert isinstance(outer, bytes)
+    return inner.hex(), outer.hex()

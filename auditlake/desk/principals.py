@@ -17,7 +17,7 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING
 
-from auditlake.desk.masking import MASKABLE, Masking, key_of
+from auditlake.desk.masking import MASKABLE, Masking, id_keys_of, key_of
 from auditlake.errors import LakeFormatError, RefusedError
 from auditlake.files import SMALL, read_file
 from auditlake.policies.nodes import Reader, is_null
@@ -57,7 +57,10 @@ def masking_of(layout: Layout, principal: str) -> Masking:
             f"{principal[:80]!r} may not ask: {FILE} names nobody of that name and has no default",
             hint="the lake's owner can name them there",
         )
-    return Masking(found.columns, found.rows, key_of(layout)) if found.columns else found
+    if not found:
+        return found
+    key = key_of(layout) if found.columns else ""
+    return Masking(found.columns, found.rows, key, id_keys_of(layout))
 
 
 def is_name(text: str) -> bool:

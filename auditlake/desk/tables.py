@@ -291,8 +291,10 @@ class Tables:
                 yield {
                     "snapshot": version, "ingested": datetime.fromisoformat(own["at"]), "batch": own["batch"],
                     "input": each["name"], "source": each["source"], "format": each["format"], "bytes": each["size"],
-                    "sha256": each["sha256"], "read": each["read"], "landed": each["landed"],
-                    "duplicates": each["duplicates"], "quarantined": each["quarantined"],
+                    # Of a short input it confirms a guess.
+                    "sha256": None if self._sight.masked else each["sha256"],
+                    "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
+                    "quarantined": each["quarantined"],
                 }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 _STEP = re.compile(r'\.(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|(?P<quoted>"[^"\\]+"))')
 _COLUMNS = ("details", "metadata")
@@ -25,8 +22,14 @@ class PersonalPath:
         """The path inside of the column, as DuckDB reads it."""
         return "$" + "".join(f'."{step}"' for step in self.steps)
 
+    @property
+    def above(self) -> tuple[PersonalPath, ...]:
+        """The places on the way."""
+        return tuple(PersonalPath(self.column, self.steps[:end]) for end in range(1, len(self.steps)))
+
     def __str__(self) -> str:
-        return f"$.{self.column}" + self.below[1:]
+        steps = (step if _STEP.fullmatch(f".{step}") else f'"{step}"' for step in self.steps)
+        return ".".join(["$", self.column, *steps])
 
 
 def personal_path(text: str) -> PersonalPath | None:
@@ -39,47 +42,3 @@ def personal_path(text: str) -> PersonalPath | None:
     if place != len(text) or len(steps) < 2 or steps[0] not in _COLUMNS:
         return None
     return PersonalPath(steps[0], tuple(steps[1:]))
-
-
-class _Number(str):
-    """A number as it is written."""
-
-    __slots__ = ()
-
-
-def replaced(text: str, paths: list[tuple[str, ...]], replace: Callable[[str], str]) -> str:
-    """JSON text with the values at some paths replaced by texts; numbers keep their spelling.
-
-    Args:
-        text: A JSON document; text that is none comes back as it is.
-        paths: The keys to go by, for each.
-        replace: Given a text, or another value as JSON text, what stands there then. Null stays null.
-    """
-    try:
-        document = json.loads(text, parse_int=_Number, parse_float=_Number)
-    except ValueError:
-        return text
-    changed = [_replace(document, path, replace) for path in paths]
-    return _dump(document) if any(changed) else text
-
-
-def _replace(document: Any, path: tuple[str, ...], replace: Callable[[str], str]) -> bool:
-    for step in path[:-1]:
-        document = document.get(step) if isinstance(document, dict) else None
-    if not isinstance(document, dict) or document.get(path[-1]) is None:
-        return False
-    before = document[path[-1]]
-    plain = isinstance(before, str) and not isinstance(before, _Number)
-    document[path[-1]] = after = replace(before if plain else _dump(before))
-    return bool(after != before)
-
-
-def _dump(value: Any) -> str:
-    if isinstance(value, _Number):
-        return str(value)
-    if isinstance(value, dict):
-        items = (f"{json.dumps(key, ensure_ascii=False)}:{_dump(each)}" for key, each in value.items())
-        return "{" + ",".join(items) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_dump, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

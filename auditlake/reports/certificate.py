@@ -12,7 +12,10 @@ from auditlake.events.times import parse_instant
 from auditlake.reports.page import file_name, style_digest
 from auditlake.reports.words import Fact, Text, count, length, moment, shown, spelled, visible
 
-CERTIFICATE_VERSION = 1
+CERTIFICATE_VERSION = 2
+"""The form of certificates that are made now; the first had no ``remaining``."""
+
+_LINE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class CertificateDocument:
     """Files beside the table that went too."""
     left: list[str]
     """What was not done, in sentences."""
+    remaining: dict[str, Any] | None
+    """How often the personal data that was replaced is left elsewhere; null where none was. Form 1 has no such key."""
     weaker: dict[str, Any] | None
     """Where weaker rules than recorded were accepted: which, and why."""
     grace_seconds: int
@@ -161,7 +166,11 @@ class CertificatePage:
 
 def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
     """A certificate's values in the order of the form."""
-    return CertificateDocument(**{each.name: said[each.name] for each in fields(CertificateDocument)})
+    return CertificateDocument(**{each.name: _value(said, each.name) for each in fields(CertificateDocument)})
+
+
+def _value(said: Mapping[str, Any], name: str) -> Any:
+    return said.get(name) if name == "remaining" and said["certificate_version"] == 1 else said[name]
 
 
 def certificate_id(data: bytes) -> str:
@@ -204,10 +213,25 @@ def certificate_page(said: Mapping[str, Any], name: str) -> CertificatePage:
 
 def _heading(said: Mapping[str, Any]) -> str:
     if said["kind"] == "erasure":
-        return f"{count(said['pseudonymised'], 'event')} of one person lost the name"
+        left = f"; {words}" if (words := remaining_words(said.get("remaining"))) else ""
+        return f"{count(said['pseudonymised'], 'event')} of one person lost the name{left}"
     if said["deleted"]:
         return f"{count(said['deleted'], 'event')} deleted"
     return f"{count(said['pseudonymised'], 'event')} pseudonymised" if said["pseudonymised"] else "No event was due"
+
+
+def remaining_words(remaining: Mapping[str, Any] | None) -> str:
+    """How much that names the person is left, in words; nothing where nothing is."""
+    if remaining is None:
+        return ""
+    parts = [
+        count(remaining["texts"], "longer text") if remaining["texts"] else "",
+        count(remaining["keys"], "key") if remaining["keys"] else "",
+        count(remaining["other_events"], "other event") if remaining["other_events"] else "",
+        count(remaining["files"], "file") if remaining["files"] else "",
+    ]
+    said = [part for part in parts if part]
+    return f"it is left in {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}" if said else ""
 
 
 def _sentence(said: Mapping[str, Any]) -> str:
@@ -235,6 +259,9 @@ def _under(said: Mapping[str, Any]) -> str:
 def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
     dropped = sum(each["action"] == "drop" for each in said["partitions"])
     rewritten = len(said["partitions"]) - dropped
+    remaining = said.get("remaining") or {}
+    left = (("texts", "Left in longer texts"), ("keys", "Left in keys"), ("other_events", "Left in other events"),
+            ("files", "Left in files"))  # fmt: skip
     return (
         Fact("Events deleted", shown(f"{said['deleted']:,}")),
         Fact("Events pseudonymised", shown(f"{said['pseudonymised']:,}")),
@@ -242,6 +269,7 @@ def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Days dropped", shown(f"{dropped:,}")),
         Fact("Days rewritten", shown(f"{rewritten:,}")),
         Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in said['partitions']):,}")),
+        *(Fact(words, shown(f"{remaining[key]:,}")) for key, words in left if remaining.get(key) is not None),
     )
 
 
@@ -258,11 +286,23 @@ def _facts(said: Mapping[str, Any]) -> tuple[Fact, ...]:
             Fact("Ticket", shown(said["ticket"])),
             Fact("Pseudonym", shown(said["person"]), code=True),
         ]
-    if said["places"]:
-        facts.append(Fact("Replaced", shown(", ".join(said["places"]))))
+    facts += [Fact("Replaced", shown(listed)) for listed in _lines(said["places"])]
+    for each in (said.get("remaining") or {}).get("places", []):
+        facts.append(Fact("Left", shown(each["place"]), count(each["values"], "value")))
     if said["default_retention"]:
         facts.append(Fact("Without a policy", shown(f"kept for {spelled(said['default_retention'])}")))
     return tuple(facts)
+
+
+def _lines(places: Sequence[str]) -> list[str]:
+    """Places in lines, none of which is cut for its length."""
+    lines: list[str] = []
+    for place in places:
+        if lines and len(lines[-1]) + len(place) < _LINE:
+            lines[-1] += f", {place}"
+        else:
+            lines.append(place)
+    return lines
 
 
 def _rule(each: Mapping[str, Any]) -> RuleRow:

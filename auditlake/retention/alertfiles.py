@@ -73,14 +73,20 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
     return {}
 
 
-def renamed(path: Path, names: re.Pattern[str], pseudonym: str) -> NewContent | None:
-    """A file of JSON or of JSON lines with a pseudonym in the place of a name; None where that is not all of them."""
+def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:
+    """A file of JSON or of JSON lines with pseudonyms in the place of names; None where that is not all of them.
+
+    Args:
+        path: The file.
+        names: What names the person.
+        rename: Gives a text without that.
+    """
     data = path.read_bytes()
     try:
         try:
-            new = _renamed(data, names, pseudonym)
+            new = _renamed(data, names, rename)
         except ValueError:
-            new = b"".join(_renamed(line, names, pseudonym) for line in data.splitlines(keepends=True))
+            new = b"".join(_renamed(line, names, rename) for line in data.splitlines(keepends=True))
     except (ValueError, RecursionError):
         return None
     return None if names.search(new.decode("utf-8", "replace")) else NewContent(path, len(data), new)
@@ -92,10 +98,10 @@ def write_anew(new: NewContent) -> None:
         write_whole(new.path, new.data)
 
 
-def _renamed(data: bytes, names: re.Pattern[str], pseudonym: str) -> bytes:
+def _renamed(data: bytes, names: re.Pattern[str], rename: Callable[[str], str]) -> bytes:
     if not names.search(data.decode("utf-8", "replace")):
         return data
-    document = _each_text(json.loads(data), lambda text: names.sub(pseudonym, text))
+    document = _each_text(json.loads(data), rename)
     return json.dumps(document, separators=(",", ":")).encode("ascii") + data[len(data.rstrip()) :]
 
 

@@ -10,8 +10,10 @@ import html
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from auditlake.events.jsontext import spelled
 from auditlake.landing.committed import unflushed
 from auditlake.reports.words import count, visible
 from auditlake.retention.alertfiles import NewContent, alert_files, renamed
@@ -26,43 +28,80 @@ from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import Pseudonyms
 
 NOT_SEARCHED = (
-    "Only user_id, ip_address and session_id of the person's own events were replaced, and the places that were named.",
-    "The rest of their text, that of other people's events and of questions (source auditlake.self) was not searched.",
+    (
+        "Of the person's own events user_id, ip_address and session_id were replaced, what stands at the places of "
+        "personal data, and the same values wherever they are the whole of a text."
+    ),
+    (
+        "What is left of them inside of longer texts, in keys, in other people's events and in questions (source "
+        "auditlake.self) is counted, and stays."
+    ),
     "The log and the ledger stay: names of input files, operators and reasons in them were not searched.",
-    "The ledger keeps unsalted hashes of the events as they were: whoever guesses all that one said can confirm it.",
+    (
+        "The ledger keeps unsalted hashes of the events as they were, the log those of the inputs, and findings and "
+        "alerts have ids that are hashes: whoever guesses all that one was made from can confirm it."
+    ),
 )
 """What every erasure leaves."""
 _QUOTES = re.compile(r'["<>]')
 
 
-def beside(
-    layout: Layout, judge: Judge, user_id: str, settings: Settings, live: Snapshot
-) -> tuple[list[Leftover], list[str]]:
-    """Quarantine files that lose what names the person, and what is left, in sentences."""
-    left = [*left_everywhere(layout, settings.grace_seconds, removes=True), *NOT_SEARCHED]
-    names = _mentions(user_id)
-    found: list[Leftover] = []
+@dataclass
+class Around:
+    """What lies beside the table."""
+
+    leftovers: list[Leftover] = field(default_factory=list)
+    """Files that lose what names the person."""
+    left: list[str] = field(default_factory=list)
+    """What is left, in sentences."""
+    files: set[Path] = field(default_factory=set)
+    """Files that may name the person and stay."""
+
+    def stay(self, paths: Sequence[Path], what: str, why: str) -> None:
+        """Say that some files stay: how many of ``what``, why and which."""
+        if paths:
+            self.files.update(paths)
+            self.left.append(f"{count(len(paths), what)} {why}: {_listed(paths)}.")
+
+
+def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Settings, live: Snapshot) -> Around:
+    """Quarantine files that lose what names the person, and what is left.
+
+    Args:
+        layout: The lake.
+        judge: The rules.
+        words: The person's ``user_id``, and what else names them: that counts where it is the whole of a text.
+        settings: What lake.toml says.
+        live: The newest snapshot.
+    """
+    around = Around(left=[*left_everywhere(layout, settings.grace_seconds, removes=True), *NOT_SEARCHED])
+    names = _mentions(*words)
     quarantine = [path for path in quarantine_files(layout) if names.search(_text(path))]
-    if quarantine and judge.holds:
-        many = f"{count(len(quarantine), 'quarantine file')}"
-        left.append(f"{many} may name the person and stay, since a legal hold is active: {_listed(quarantine)}.")
+    if judge.holds:
+        around.stay(quarantine, "quarantine file", "may name the person and stay, since a legal hold is active")
     else:
-        found = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
-    if found:
-        left.append("Records that cannot become events come back into the quarantine if they are ingested again.")
-    if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
-        left.append("Events that may name the person were logged while this was done: erase again for those.")
-    if reports := [path for path in report_files(layout) if names.search(_text(path))]:
-        left.append(
-            f"{count(len(reports), 'kept report file')} may name the person and stay: a report is evidence of what was "
-            f"found, and goes when all its events are due: {_listed(reports)}."
+        around.leftovers = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
+    if around.leftovers:
+        around.left.append(
+            "Records that cannot become events come back into the quarantine if they are ingested again."
         )
+    if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
+        around.left.append("Events that may name the person were logged while this was done: erase again for those.")
+    around.stay(
+        [path for path in report_files(layout) if names.search(_text(path))], "kept report file",
+        "may name the person and stay: a report is evidence of what was found, and goes when all its events are due",
+    )  # fmt: skip
     if layout.journal.exists() and names.search(_text(layout.journal)):
-        left.append("The journal of findings may name the person and stays as it is: it is chained, and is evidence.")
+        around.files.add(layout.journal)
+        around.left.append(
+            "The journal of findings may name the person and stays as it is: it is chained, and is evidence."
+        )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
-    if naming := [path for path in written if names.search(_text(path))]:
-        left.append(f"{count(len(naming), 'file')} of rules may name the person and stay on record: {_listed(naming)}.")
-    return found, left + list(_unsearched(layout, live))
+    written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
+    named = [path for path in written if path.exists() and names.search(_text(path))]
+    around.stay(named, "file", "of rules may name the person and stay on record")
+    around.left.extend(_unsearched(layout, live))
+    return around
 
 
 def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
@@ -83,12 +122,9 @@ def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
 
 def addressed(layout: Layout, settings: Settings, values: Collection[str]) -> Iterator[str]:
     """Say which files have an address or a session of the person, if any does: others may have had it as well."""
-    spelled = {
-        way for each in values
-        for way in (json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1], html.escape(each))
-    }  # fmt: skip
+    ways = {way for each in values for way in (*spelled(each), html.escape(each))}
     files = [*alert_files(layout, settings.alerts.jsonl), *quarantine_files(layout), *report_files(layout)]
-    found = [path for path in (*files, layout.journal) if spelled and path.exists() and _has(path, spelled)]
+    found = [path for path in (*files, layout.journal) if ways and path.exists() and _has(path, ways)]
     if found:
         yield (
             f"{count(len(found), 'file')} beside the table may have addresses or sessions of the person, which stay, "
@@ -96,29 +132,36 @@ def addressed(layout: Layout, settings: Settings, values: Collection[str]) -> It
         )
 
 
-def _has(path: Path, spelled: Collection[str]) -> bool:
+def _has(path: Path, ways: Collection[str]) -> bool:
     """Whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page."""
     text = _text(path)
     pieces = set(_QUOTES.split(text.replace('\\"', '"')))
-    return any(each in (text if _QUOTES.search(each) else pieces) for each in spelled)
+    return any(each in (text if _QUOTES.search(each) else pieces) for each in ways)
 
 
 def alerts(
-    layout: Layout, settings: Settings, user_id: str, names: Pseudonyms, *, free: bool, held: bool
-) -> tuple[list[NewContent], list[str]]:
-    """Files of the alerts to be written anew with the pseudonym, and what is left, in sentences."""
-    mentions, jsonl = _mentions(user_id), settings.alerts.jsonl
+    layout: Layout, settings: Settings, words: Sequence[str], names: Pseudonyms, around: Around, *, free: bool,
+    held: bool,
+) -> list[NewContent]:  # fmt: skip
+    """Files of the alerts to be written anew with the pseudonym; what is left is added to ``around``."""
+    mentions, jsonl = _mentions(*words), settings.alerts.jsonl
     found = [path for path in alert_files(layout, jsonl) if mentions.search(_text(path))]
     if found and (held or not free):
         why = "and stay, since a legal hold is active" if held else (
             "and the process that evaluates them goes on writing them; end it and erase again"
         )  # fmt: skip
-        return [], [f"{count(len(found), 'file')} of the alerts may name the person, {why}: {_listed(found)}."]
-    anew = [renamed(path, mentions, names.of(user_id)) for path in found]
-    left = ["Alerts that were sent cannot be called back."] if found or settings.alerts.webhook else []
-    if odd := [path for path, new in zip(found, anew, strict=True) if new is None]:
-        left.append(f"{count(len(odd), 'file')} of the alerts may name the person and cannot be read: {_listed(odd)}.")
-    return [new for new in anew if new is not None], left
+        around.stay(found, "file", f"of the alerts may name the person, {why}")
+        return []
+
+    def rename(text: str) -> str:
+        return names.of(text) if text in words else mentions.sub(names.of(words[0]), text)
+
+    anew = [renamed(path, mentions, rename) for path in found]
+    if found or settings.alerts.webhook:
+        around.left.append("Alerts that were sent cannot be called back.")
+    odd = [path for path, new in zip(found, anew, strict=True) if new is None]
+    around.stay(odd, "file", "of the alerts may name the person and cannot be read")
+    return [new for new in anew if new is not None]
 
 
 def replaced_file(layout: Layout, new: NewContent) -> Leftover:
@@ -127,17 +170,20 @@ def replaced_file(layout: Layout, new: NewContent) -> Leftover:
     return Leftover(path.as_posix(), "alert", new.size, "where it named the person, it has the pseudonym now")
 
 
-def _mentions(user_id: str) -> re.Pattern[str]:
-    """The name as JSON, HTML or plain text has it, and not as a part of a longer one."""
+def _mentions(user_id: str, *others: str) -> re.Pattern[str]:
+    """The name as JSON, HTML or plain text has it, and not as a part of a longer one; the others as a whole text."""
     plain = {user_id, visible(user_id)}
     plain |= {f"{each[:79]}…" for each in tuple(plain) if len(each) > 80}  # as messages of alerts shorten it
-    spelled = {
-        way for each in plain
-        for way in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1], html.escape(each))
-    }  # fmt: skip
-    # In a quarantine file the record is JSON text in JSON text.
-    spelled |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(spelled)}
-    return re.compile(rf"(?<![\w.@-])(?:{'|'.join(map(re.escape, sorted(spelled, key=len, reverse=True)))})(?![\w.@-])")
+    mention = rf"(?<![\w.@-])(?:{_ways(plain)})(?![\w.@-])"
+    whole = rf"""(?<=["'>;])(?:{_ways(others)})(?=\\?["'<&])"""
+    return re.compile(f"{mention}|{whole}" if others else mention)
+
+
+def _ways(texts: Collection[str]) -> str:
+    """Every way to write these, as a regular expression; in a quarantine file a record is JSON text in JSON text."""
+    found = {way for each in texts for way in (*spelled(each), html.escape(each))}
+    found |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(found)}
+    return "|".join(map(re.escape, sorted(found, key=lambda each: (-len(each), each))))
 
 
 def _text(path: Path) -> str:

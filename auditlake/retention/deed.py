@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from auditlake.events.paths import PersonalPath
+from auditlake.events.personal import NAMED_COLUMNS, SOURCES
 from auditlake.events.times import print_instant
 from auditlake.landing.blank import copied
 from auditlake.policies.compile import Step
@@ -26,8 +28,8 @@ from auditlake.store.durable import make_folders, rename_synced
 from auditlake.store.layout import Layout
 from auditlake.store.pseudonyms import recorded_key
 
-COLUMNS = ("user_id", "ip_address", "session_id")
-"""The columns that hold personal data."""
+_LISTED = 20
+"""How many places a certificate names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class Deed:
     said: Mapping[str, Any]
     """What the certificate says that only this kind of deed knows."""
     weaker: Mapping[str, Any] | None
+    elsewhere: int | None = None
+    """Of an erasure: how many events that it does not change name the person."""
+    files: int | None = None
+    """Of an erasure: how many files beside the table may name the person, and stay as they are."""
     anew: tuple[NewContent, ...] = ()
     """Files of the alerts that get their new content just before the commit: where there is one, they have it."""
 
@@ -68,8 +74,9 @@ def carry_out(
     To be called with the lake's lock held. Whatever happens before the commit, nothing has changed but files of the
     alerts, which then have a pseudonym a little early; all that follows it is told by it.
     """
+    eraser = judge.eraser if judge.names else None
     drafts = {
-        day.rewrite.day: rewrite_day(layout, folder, day.rewrite, deed.mark, judge.personal, judge.names)
+        day.rewrite.day: rewrite_day(layout, folder, day.rewrite, deed.mark, eraser, judge.texts)
         for day in deed.days
         if not day.whole
     }
@@ -134,7 +141,7 @@ def _certificate(
         "kind": "erasure" if deed.kind == "erase" else "retention",
         "lake_id": lake_id, "at": print_instant(now), "operator": operator,
         "reason": None, "ticket": None, "person": None,
-        "places": [*COLUMNS, *map(str, judge.personal)] if changed else [],
+        "places": [*NAMED_COLUMNS, *map(str, _places(judge))] if changed else [],
         "as_of": print_instant(judge.as_of), "plan_digest": None,
         "snapshot_before": before.version, "snapshot_after": after.version,
         "inputs_digest_before": before.inputs_digest, "inputs_digest_after": after.inputs_digest,
@@ -148,8 +155,25 @@ def _certificate(
             {"path": each.path, "kind": each.kind, "bytes": each.size, "because": each.because}
             for each in deed.leftovers
         ],
-        "left": [], "weaker": deed.weaker, "grace_seconds": int(grace_seconds),
+        "left": [], "remaining": remaining_of(judge, deed) if changed or deed.kind == "erase" else None,
+        "weaker": deed.weaker, "grace_seconds": int(grace_seconds),
     } | dict(deed.said)  # fmt: skip
+
+
+def _places(judge: Judge) -> list[PersonalPath]:
+    """Where in JSON the changed events were looked at: at the places of their sources, and at those that were named."""
+    found = [path for source in sorted(judge.eraser.sources & SOURCES.keys()) for path in SOURCES[source].paths]
+    return list(dict.fromkeys((*found, *judge.personal)))
+
+
+def remaining_of(judge: Judge, deed: Deed) -> dict[str, Any]:
+    """How much of what is replaced is left elsewhere, once the days are written anew."""
+    texts, keys = judge.eraser.left, judge.eraser.left_keys
+    places = sorted((texts + keys).items(), key=lambda each: (-each[1], each[0]))
+    return {
+        "texts": texts.total(), "keys": keys.total(), "other_events": deed.elsewhere, "files": deed.files,
+        "places": [{"place": place, "values": number} for place, number in places[:_LISTED]],
+    }  # fmt: skip
 
 
 def _quarantined(leftovers: Sequence[Leftover]) -> dict[str, str]:

@@ -1,37 +1,32 @@
 """Erasure of a person: the personal fields of that person's events become pseudonyms, the events stay.
 
-The same value always becomes the same pseudonym in a lake, so counts and groups stay what they were. Holds win.
+The same value always becomes the same pseudonym in a lake, so counts and groups stay what they were. Holds win. What is
+personal in an event is told by its source (:mod:`auditlake.events.personal`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from datetime import datetime
 from typing import Any
 
-from auditlake.engine.duck import connect, rows
 from auditlake.errors import RetentionError
 from auditlake.events.paths import PersonalPath, personal_path
 from auditlake.retention.alertfiles import unwatched
-from auditlake.retention.beside import addressed, alerts, beside, replaced_file
-from auditlake.retention.deed import Day, Deed, carry_out, holds_of
+from auditlake.retention.beside import NOT_SEARCHED, addressed, alerts, beside, replaced_file
+from auditlake.retention.deed import Deed, carry_out, holds_of, remaining_of
 from auditlake.retention.finish import finish
 from auditlake.retention.holds import load_holds
 from auditlake.retention.judge import Judge
+from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planning import Settings, judge_of
-from auditlake.retention.rewrite import DayRewrite
 from auditlake.retention.terms import last_recorded, terms_of, weaker_holds
-from auditlake.sqlfiles import statement
 from auditlake.store import delta
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
-from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
-
-_EPOCH_DAY = date(1970, 1, 1)
+from auditlake.store.pseudonyms import pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +45,8 @@ class Erased:
     """The certificate's id; None where there was nothing to do."""
     left: tuple[str, ...]
     """What was not done, in sentences."""
+    remaining: Mapping[str, Any]
+    """How much that names the person is left, as a certificate has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,8 @@ def erase(
     """Replace a person's personal data.
 
     Raises:
-        RetentionError: It is not said who, why or where, or a hold has gone or changed; nothing was changed.
+        RetentionError: It is not said who, why or where, nobody of that name is known, or a hold has gone or changed;
+            nothing was changed.
         CommitError: The commit was refused; nothing was changed but files of alerts, which may have the pseudonym
             already. The same erasure again does not name those.
     """
@@ -91,30 +89,36 @@ def erase(
         names = pseudonyms(layout, make=True)
         assert names is not None
         judge = judge_of(layout, settings, now)
-        judge = replace(judge, names=names, personal=tuple(dict.fromkeys((*judge.personal, *paths))))
+        personal = tuple(dict.fromkeys((*judge.personal, *paths)))
+        judge = replace(judge, names=names, personal=personal, person=person.user_id)
         terms = _terms(layout, settings, judge, snapshot.version)
-        days = tuple(_days(layout, judge, snapshot, person))
-        held = sum(day.held for day in days)
-        days = tuple(day for day in days if day.rewrite.changed)
-        leftovers, left = beside(layout, judge, person.user_id, settings, snapshot)
-        left += addressed(layout, settings, _traces(layout, names, snapshot, person))
+        found = find(layout, judge, snapshot, person.user_id)
+        days = tuple(day for day in found.days if day.rewrite.changed)
+        around = beside(layout, judge, found.words, settings, snapshot)
+        around.left.extend(addressed(layout, settings, found.traces))
         with unwatched(layout) as is_unwatched:
-            anew, said_left = alerts(layout, settings, person.user_id, names, free=is_unwatched, held=bool(judge.holds))
-            leftovers += [replaced_file(layout, each) for each in anew]
-            left += said_left
+            anew = alerts(layout, settings, found.words, names, around, free=is_unwatched, held=bool(judge.holds))
+            leftovers = (*around.leftovers, *(replaced_file(layout, each) for each in anew))
+            if not found.days and not leftovers:
+                raise unknown(layout, judge, snapshot, person.user_id)
+            said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id),
+                    "held": found.held, "left": around.left}  # fmt: skip
+            deed = Deed(
+                "erase", days, judge.step("of_person", who=list(found.who)), terms, leftovers, said, None,
+                elsewhere(layout, judge, snapshot, found), len(around.files), tuple(anew),
+            )  # fmt: skip
             if not days and not leftovers:
-                return Erased(names.of(person.user_id), 0, held, snapshot.version, None, tuple(left))
-            said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id), "held": held,
-                    "left": left}  # fmt: skip
-            mark = judge.step("of_person", who=_who(names, person))
-            deed = Deed("erase", days, mark, terms, tuple(leftovers), said, None, tuple(anew))
+                left = tuple(each for each in around.left if each not in NOT_SEARCHED)
+                remaining = remaining_of(judge, deed)
+                return Erased(names.of(person.user_id), 0, found.held, snapshot.version, None, left, remaining)
             version, name = carry_out(
                 layout, folder, snapshot, judge, deed, lake_id=settings.id, operator=operator, now=now,
                 grace_seconds=settings.grace_seconds,
             )  # fmt: skip
         finish(layout, delta.read_snapshot(layout), settings.grace_seconds)
     events = sum(day.rewrite.changed for day in days)
-    return Erased(names.of(person.user_id), events, held, version, name, tuple(left))
+    remaining = remaining_of(judge, deed)
+    return Erased(names.of(person.user_id), events, found.held, version, name, tuple(around.left), remaining)
 
 
 def _paths(person: Person) -> list[PersonalPath]:
@@ -147,29 +151,3 @@ def _terms(layout: Layout, settings: Settings, judge: Judge, newest: int) -> dic
         )
         raise RetentionError(message, hint=hint)
     return terms
-
-
-def _who(names: Pseudonyms, person: Person) -> list[str]:
-    return [person.user_id, names.of(person.user_id)]
-
-
-def _days(layout: Layout, judge: Judge, snapshot: delta.Snapshot, person: Person) -> Iterator[Day]:
-    """The days that have events of the person."""
-    assert judge.names is not None
-    step = judge.step("person_days", who=_who(judge.names, person))
-    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-        delta.view_snapshot(connection, layout, snapshot)
-        found = rows(connection, step.sql, dict(step.parameters))
-    for number, _, held, named in found:
-        day = _EPOCH_DAY + timedelta(days=number)
-        files = tuple(file for file in snapshot.files if file.day == day)
-        yield Day(DayRewrite(day, files, 0, named), sum(file.rows for file in files), held, whole=False)
-
-
-def _traces(layout: Layout, names: Pseudonyms, snapshot: delta.Snapshot, person: Person) -> set[str]:
-    """The addresses and sessions of the person's events."""
-    part = statement("retention/day.sql", "traces")
-    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-        delta.view_snapshot(connection, layout, snapshot)
-        found = rows(connection, part.text, part.bind({"who": _who(names, person)}))
-    return {text for (text,) in found if not names.knows(text)}

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from auditlake.events.jsontext import spelled
 from auditlake.events.paths import PersonalPath
+from auditlake.events.personal import NOBODY, SOURCES, Eraser
 from auditlake.policies.compile import Step, earlier, fill_holds, longest_retention
 from auditlake.policies.model import Duration, Hold, Policy
 from auditlake.sqlfiles import statement
 from auditlake.store.pseudonyms import Pseudonyms
 
 _DAY = timedelta(days=1)
+_BUILT_IN = tuple(path for about in SOURCES.values() for path in about.paths)
 
 DEFAULT = "default_retention"
 """The name of the rule for events that no policy governs; no policy has it, since it is no policy's file."""
@@ -31,6 +34,13 @@ class Judge:
     """Where personal data lies beside the columns."""
     names: Pseudonyms | None
     as_of: datetime
+    person: str | None = None
+    """Who is erased, where somebody is."""
+
+    @cached_property
+    def eraser(self) -> Eraser:
+        """What takes the personal data out of events."""
+        return Eraser(self.names or Pseudonyms(b""), self.personal, self.person)
 
     @property
     def midnight(self) -> datetime:
@@ -80,6 +90,12 @@ class Judge:
         )
         return fill_holds(statement(file, name), self.holds, self._values | more)
 
+    @property
+    def texts(self) -> Step:
+        """The statement that gives the marked rows of a day whose texts may name somebody, some at a time."""
+        part = statement("retention/day.sql", "personal_rows")
+        return Step(part.name, part.text, part.bind({**self._values, "first": 0, "behind": 0}))
+
     @cached_property
     def _values(self) -> dict[str, object]:
         types, limited = list(self.keepers), list(self.limits)
@@ -92,10 +108,21 @@ class Judge:
             "limited_types": limited,
             "limits": [self.limit(name) for name in limited],
             "as_of": self.as_of,
-            "in_details": [path.below for path in self.personal if path.column == "details"],
-            "in_metadata": [path.below for path in self.personal if path.column == "metadata"],
-            **(self.names.values if self.names else keys),
+            **self._places_of("details"),
+            **self._places_of("metadata"),
+            "nobody": NOBODY,
+            "hints": sorted({f'"{path.steps[-1]}"' for path in (*_BUILT_IN, *self.personal)}),
+            "person": spelled(self.person) if self.person else [],
+            **(self.names.values | self.names.id_values if self.names else keys),
         }
+
+    def _places_of(self, column: str) -> dict[str, object]:
+        """The places in a column: those of the sources, those that somebody named, and what leads to either."""
+        own = [path for path in _BUILT_IN if path.column == column]
+        told = [path for path in self.personal if path.column == column]
+        above = {each.below for path in (*own, *told) for each in path.above}
+        found = {"in": {path.below for path in own}, "told": {path.below for path in told}, "above": above}
+        return {f"{name}_{column}": sorted(places) for name, places in found.items()}
 
 
 def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:

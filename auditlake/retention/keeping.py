@@ -105,12 +105,13 @@ def _was_released(layout: Layout, hold_id: str) -> bool:
 
 
 def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
-    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody.
+    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody or something.
 
     Raises:
         LakeFormatError: It is needed, and has gone or is another one.
     """
-    return widened(holds, pseudonyms(layout, make=False)) if any(each.user_ids for each in holds) else tuple(holds)
+    named = any(each.user_ids or each.resources for each in holds)
+    return widened(holds, pseudonyms(layout, make=False)) if named else tuple(holds)
 
 
 def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
@@ -118,7 +119,11 @@ def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]
     if names is None:
         return tuple(holds)
     return tuple(
-        replace(hold, user_ids=(*hold.user_ids, *map(names.of, hold.user_ids))) if hold.user_ids else hold
+        replace(
+            hold,
+            user_ids=(*hold.user_ids, *map(names.of, hold.user_ids)),
+            resources=(*hold.resources, *map(names.of, hold.resources)),
+        )
         for hold in holds
     )
 

@@ -18,6 +18,7 @@ from auditlake.reports.model import RetentionConflict
 from auditlake.reports.shown import Shown
 from auditlake.retention.judge import Judge
 from auditlake.retention.leftovers import Leftover
+from auditlake.retention.naming import named
 from auditlake.store.delta import DataFile, Snapshot
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def _partitions(
     over: dict[date, Counter[str]] = defaultdict(Counter)
     if judge.limits:
         step = judge.step("over_limit")
-        for day, kind, events in rows(connection, step.sql, dict(step.parameters)):
+        for day, kind, events in named(connection, step, judge.eraser):
             over[_day(day)][judge.limits[kind].id] += events
     files: dict[date, list[DataFile]] = defaultdict(list)
     for file in snapshot.files:

@@ -6,15 +6,15 @@ anything is committed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.duck import connect, keep_rows, rows, view_events
+from auditlake.engine.duck import connect, rows, view_events
 from auditlake.errors import LakeFormatError
-from auditlake.events.paths import PersonalPath, replaced
+from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
 from auditlake.policies.compile import Step
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = "700MB"
+_ROWS = 2_000
+"""Rows whose texts are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,7 @@ class Rewritten:
 
 
 def rewrite_day(
-    layout: Layout,
-    folder: Path,
-    asked: DayRewrite,
-    mark: Step,
-    personal: Sequence[PersonalPath],
-    names: Pseudonyms | None,
+    layout: Layout, folder: Path, asked: DayRewrite, mark: Step, eraser: Eraser | None, texts: Step
 ) -> Rewritten:
     """Write a day's new file into a workspace, synced.
 
@@ -69,8 +66,8 @@ def rewrite_day(
         folder: The workspace.
         asked: The day, and what should come of it.
         mark: The statement that makes the table ``marked``.
-        personal: Where personal data lies in JSON.
-        names: The lake's pseudonyms; None where nothing gets one.
+        eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
+        texts: The statement that gives the marked rows whose texts may name somebody.
 
     Raises:
         LakeFormatError: Other rows would go or change than was planned.
@@ -81,10 +78,11 @@ def rewrite_day(
     with connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
         view_events(connection, file_paths(layout, asked.files), columns=FILE_COLUMNS)
         connection.execute(mark.sql, dict(mark.parameters) or None)
-        _keep_new_texts(connection, personal, names)
-        keys: Mapping[str, object] = names.values if names else Pseudonyms(b"").values
+        _keep_new_texts(connection, eraser, texts)
+        names = eraser.names if eraser else Pseudonyms(b"")
+        assert isinstance(names, Pseudonyms)
         part = statement("retention/day.sql", "rows_as_they_stay")
-        write_parquet(connection, part.text, part.bind(dict(keys)), draft)
+        write_parquet(connection, part.text, part.bind(names.values | names.id_values), draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)
         found = rows(connection, statement("retention/day.sql", "differences").text)
         taken = keep_leaves(connection, layout, asked.day, draft)
@@ -99,22 +97,29 @@ def rewrite_day(
     return Rewritten(draft, data_file(draft, asked.day, count, first, last), taken)
 
 
-def _keep_new_texts(
-    connection: duckdb.DuckDBPyConnection, personal: Sequence[PersonalPath], names: Pseudonyms | None
-) -> None:
-    """Make the table ``new_texts``: JSON with something personal, and what becomes of it."""
+def _keep_new_texts(connection: duckdb.DuckDBPyConnection, eraser: Eraser | None, texts: Step) -> None:
+    """Make the table ``new_texts``: the marked rows whose resource, details or metadata become others, and these."""
+    ((marked,),) = rows(connection, statement("retention/day.sql", "marked_rows").text)
+    connection.execute(statement("retention/day.sql", "new_texts").text)
+    for first in range(0, marked if eraser else 0, _ROWS):
+        values = {**texts.parameters, "first": first, "behind": first + _ROWS}
+        changed = []
+        for number, *columns in rows(connection, texts.sql, values):
+            row = Row(*columns)
+            assert eraser is not None
+            new = eraser.erased(row, count=True)
+            if new != (row.resource, row.details, row.metadata):
+                changed.append((number, *new))
+        if changed:
+            connection.register("arriving", _table(changed))
+            connection.execute(statement("retention/day.sql", "keep_new_texts").text)
+            connection.unregister("arriving")
+
+
+def _table(changed: Sequence[tuple[Any, ...]]) -> Any:
     import pyarrow as pa
 
-    steps = {name: [path.steps for path in personal if path.column == name] for name in ("details", "metadata")}
-    found: list[tuple[Any, ...]] = []
-    if personal and names is not None:
-        part = statement("retention/day.sql", "personal_texts")
-        below = {f"in_{name}": [path.below for path in personal if path.column == name] for name in steps}
-        found = rows(connection, part.text, part.bind(dict(below)))
-    changed = [
-        (place, text, new) for place, text in found if names and (new := replaced(text, steps[place], names.of)) != text
-    ]
-    text = pa.string()
-    columns = ("place", "old_text", "new_text")
-    table = {name: pa.array([each[i] for each in changed], text) for i, name in enumerate(columns)}
-    keep_rows(connection, "new_texts", pa.table(table))
+    types = {"number": pa.int64(), "resource": pa.string(), "details": pa.string(), "metadata": pa.string()}
+    columns = zip(*changed, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
+    return pa.table(arrays, list(types))

@@ -134,11 +134,13 @@ class RetentionVerbs:
         Args:
             user_id: Who.
             reason, ticket: Why, and where it is written down.
-            paths: Places in details and metadata beside those that lake.toml names, e.g. ``$.details.email``.
+            paths: Places in details and metadata beside those of the events' sources and of lake.toml, e.g.
+                ``$.details.email``; lists on the way are passed.
             operator: Who does this; as the system knows them if None.
 
         Raises:
-            RetentionError: Something is missing, or a hold has gone or changed; nothing was changed.
+            RetentionError: Something is missing, no event has that user_id, or a hold has gone or changed; nothing was
+                changed.
         """
         from auditlake.retention.erase import Person, erase
 

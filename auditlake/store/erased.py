@@ -7,16 +7,16 @@ the event that was erased if it becomes what is there once the same values are r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
 from auditlake.errors import LakeFormatError
-from auditlake.events.paths import replaced
+from auditlake.events.jsontext import string, tokens
+from auditlake.events.schema import CANONICAL, SELF
 from auditlake.sqlfiles import statement
 from auditlake.store.layout import Layout
-from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms, recorded_key
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,8 +24,40 @@ if TYPE_CHECKING:
 _FILE = "ingest/erased.sql"
 
 
+def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, refuse: bool) -> None:
+    """Have candidates be ``looked_for`` by the keyed form of their id where the lake has that: they were erased.
+
+    Args:
+        connection: Where ``events`` shows every event of the lake.
+        layout: The lake.
+        refuse: Whether candidates are refused that cannot be looked for, since the key has gone.
+
+    Raises:
+        LakeFormatError: They are refused; nothing was changed.
+    """
+    if recorded_key(layout) is None:
+        return
+    connection.execute(statement(_FILE, "kept_ids").text)
+    ((kept,),) = rows(connection, statement(_FILE, "kept").text)
+    ((records,),) = rows(connection, statement(_FILE, "content_ids").text) if kept else ((0,),)
+    if not records:
+        return
+    try:
+        names = pseudonyms(layout, make=False)
+    except LakeFormatError as error:
+        if refuse:
+            many = f"{records:,} record{'s have' if records > 1 else ' has'}"
+            message = f"{many} no id but one made from content, and may be events whose names were erased: {error}"
+            raise LakeFormatError(message, hint=f"nothing was landed; {error.hint}") from error
+        return
+    assert names is not None
+    rekeyed = statement(_FILE, "rekeyed")
+    connection.execute(rekeyed.text, rekeyed.bind(dict(names.id_values)))
+    connection.execute(statement(_FILE, "looked_for_by_keyed_ids").text)
+
+
 def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Take the mark of a conflict from the ``known`` candidates that are events whose personal data was replaced.
+    """Take the mark of a conflict from those ``matches`` that are events whose personal data was replaced.
 
     Without the lake's key they cannot be told, and stay conflicts: no lost key keeps a lake from taking events.
     """
@@ -36,31 +68,57 @@ def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None
     if names is None:
         return
     renamed = statement(_FILE, "renamed")
-    connection.execute(renamed.text, renamed.bind(dict(names.values)))
+    connection.execute(renamed.text, renamed.bind({**names.values, "own": [CANONICAL, SELF]}))
     others = [
-        seq
-        for seq, *texts in rows(connection, statement(_FILE, "renamed_texts").text)
-        if not (_is_erased(names, *texts[:2]) and _is_erased(names, *texts[2:]))
+        number
+        for number, *texts in rows(connection, statement(_FILE, "renamed_texts").text)
+        if not (is_erased(names, *texts[:2]) and is_erased(names, *texts[2:]))
     ]
     excused = statement(_FILE, "excused")
     connection.execute(excused.text, excused.bind({"others": others}))
 
 
-def _is_erased(names: Pseudonyms, text: str | None, known: str | None) -> bool:
-    """Whether JSON text becomes what is known once the values at the places of its pseudonyms are replaced."""
+def is_erased(names: Pseudonyms, text: str | None, known: str | None) -> bool:
+    """Whether JSON text becomes what is known once values of it are replaced by their pseudonyms, wherever these are.
+
+    Strings are compared by what they say, all else by how it is written. An earlier version replaced objects and lists
+    as a whole, by the pseudonym of their text.
+    """
     if text == known or text is None or known is None:
         return text == known
-    try:
-        places = list(_places(names, json.loads(known), ()))
-    except ValueError:
+    came, ours = tokens(text), tokens(known)
+    at = 0
+    for token in ours:
+        if at == len(came):
+            return False
+        end = _end(came, at) if came[at] in "{[" and came[at] != token else at + 1
+        if not _becomes(names, came[at:end], token):
+            return False
+        at = end
+    return at == len(came)
+
+
+def _becomes(names: Pseudonyms, came: list[str], token: str) -> bool:
+    if came == [token]:
+        return True
+    if token[0] != '"':
         return False
-    return bool(places) and replaced(text, places, names.of) == known
+    known = string(token)
+    if len(came) == 1 and came[0][0] == '"':
+        said = string(came[0])
+        return said == known or (names.knows(known) and names.of(said) == known)
+    return names.knows(known) and names.of("".join(map(_spelled, came))) == known
 
 
-def _places(names: Pseudonyms, document: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where in a document pseudonyms of the lake are, below keys alone: nothing else is replaced."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            yield from _places(names, value, (*above, key))
-    elif isinstance(document, str) and above and names.knows(document):
-        yield above
+def _spelled(token: str) -> str:
+    return json.dumps(string(token), ensure_ascii=False) if token[0] == '"' else token
+
+
+def _end(found: list[str], begin: int) -> int:
+    """Behind the token that closes what a token opens."""
+    depth = 0
+    for at in range(begin, len(found)):
+        depth += (found[at] in "{[") - (found[at] in "}]")
+        if depth == 0:
+            return at + 1
+    return len(found)

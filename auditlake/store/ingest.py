@@ -34,7 +34,7 @@ from auditlake.store import delta
 from auditlake.store.custody import IngestSummary, InputSummary, custody
 from auditlake.store.dayfile import data_file, write_rows
 from auditlake.store.durable import make_folders, rename_synced
-from auditlake.store.erased import excuse_erased
+from auditlake.store.erased import excuse_erased, take_keyed_ids
 from auditlake.store.history import keeps_quarantine
 from auditlake.store.layout import Layout
 from auditlake.store.load import Load
@@ -95,6 +95,7 @@ def ingest(
         advance: Which applications move on in the same commit, which is then made even where nothing is new.
 
     Raises:
+        LakeFormatError: Records without an id of their own, and the key that finds erased ones has gone; nothing lands.
         SourceError: An input cannot be read, or one that was named itself is not recognised, or none of a folder or
             pattern; nothing lands.
         StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
@@ -262,7 +263,7 @@ class _Run:
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
             snapshot = delta.read_snapshot(self._layout, applications=advance.to)
             advance.check(snapshot)
-            self._decide(snapshot)
+            self._decide(snapshot, refuse=True)
             lost = self._lost()
             for index, conflicts in sorted(lost):
                 if conflicts:
@@ -276,7 +277,7 @@ class _Run:
     def preview(self, now: datetime, snapshot: delta.Snapshot) -> pa.Table:
         """What is new on top of a snapshot."""
         self._identify()
-        self._decide(snapshot)
+        self._decide(snapshot, refuse=False)
         self._run("ingest/land.sql", "landing")
         part = statement("ingest/preview.sql", "preview")
         return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
@@ -290,16 +291,19 @@ class _Run:
             self._run("ingest/land.sql", "identified")
         self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
 
-    def _decide(self, snapshot: delta.Snapshot) -> None:
+    def _decide(self, snapshot: delta.Snapshot, *, refuse: bool) -> None:
         """Find the candidates that do not land: known to the lake, or not the first of their id."""
         view_events(self._connection, delta.file_paths(self._layout, snapshot.files))
+        self._run("ingest/land.sql", "looked_for")
+        take_keyed_ids(self._connection, self._layout, refuse=refuse)
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
         view_events(self._connection, delta.file_paths(self._layout, known))
-        for name in ("repeated", "matches", "known"):
+        for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name)
         excuse_erased(self._connection, self._layout)
-        self._run("ingest/land.sql", "losers")
+        for name in ("known", "losers"):
+            self._run("ingest/land.sql", name)
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """How many records of each input do not land, as conflicts and as duplicates."""

@@ -3,6 +3,10 @@
 A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
 text that only looks like one. The key never leaves the lake; without it nobody can try values.
 
+An id that was made from an event's content is a hash that anybody can make who guesses the event. So an event that
+loses its names keeps another id, which only the lake can make of the first: ``keyed-`` and the HMAC-SHA256 of it. Such
+an id is told by its form, 64 hexadecimal digits; one of a source's own that looks the same becomes a keyed one too.
+
 From the first commit that put pseudonyms into the lake's events, the commits of retention say the SHA-256 of the key. A
 lake whose key is another one, or has gone, makes no pseudonyms: holds would no longer find whom they name.
 """
@@ -17,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.errors import LakeError, LakeFormatError
+from auditlake.events.personal import CONTENT_ID
 from auditlake.store.durable import write_whole
 from auditlake.store.history import commit_metadata, history
 from auditlake.store.layout import Layout
 
 PREFIX = "pseudonym-"
+KEYED = "keyed-"
+"""How an id begins that stands in the place of one that was made from content."""
 _SHAPE = re.compile(rf"{PREFIX}[0-9a-f]{{40}}\Z", re.ASCII)
 _LOST = "without it holds do not find the people whom it made pseudonyms of, so nothing is deleted or erased"
 _BLOCK = 64
@@ -46,6 +53,12 @@ class Pseudonyms:
         body = value[len(PREFIX) : -8]
         return _SHAPE.match(value) is not None and hmac.compare_digest(value[-8:], self._check(body))
 
+    def keyed(self, event_id: str) -> str:
+        """The id that stands in the place of one that was made from content; any other stays what it is."""
+        if CONTENT_ID.match(event_id) is None:
+            return event_id
+        return KEYED + hmac.new(self._id_key, event_id.encode(), hashlib.sha256).hexdigest()
+
     @property
     def digest(self) -> str:
         """What commits say of the key: it tells one from another, and not what it is."""
@@ -56,6 +69,15 @@ class Pseudonyms:
         """What the statements of ``sql/retention`` bind to make the same pseudonyms."""
         return {"inner_key": _padded(self._name_key, 0x36), "outer_key": _padded(self._name_key, 0x5C),
                 "check_key": self._check_key}  # fmt: skip
+
+    @property
+    def id_values(self) -> dict[str, object]:
+        """What statements bind to make the same keyed ids."""
+        return {"id_inner_key": _padded(self._id_key, 0x36), "id_outer_key": _padded(self._id_key, 0x5C)}
+
+    @property
+    def _id_key(self) -> bytes:
+        return hmac.digest(self.key, b"auditlake event id", "sha256")
 
     @property
     def _name_key(self) -> bytes:

@@ -3,7 +3,7 @@
 -- returns: view_name, column_name, column_type, comment
 select view_name, column_name, column_type, comment
 from (values
-  ('events', 'event_id', 'varchar', 'the source''s own id, or one made of the content'),
+  ('events', 'event_id', 'varchar', 'the source''s own id, or one made of the content; keyed (''keyed-…'') once that is erased or masked'),
   ('events', 'event_type', 'varchar', 'what happened, e.g. login; 25 types are built in, a lake may add its own'),
   ('events', 'timestamp', 'timestamptz', 'when it happened, UTC'),
   ('events', 'user_id', 'varchar', 'who did it'),

@@ -1,35 +1,80 @@
--- Which of the conflicts that sql/ingest/land.sql found in `known` are events whose personal data was replaced meanwhile.
+-- Which of the conflicts that sql/ingest/land.sql found in `matches` are events whose personal data was replaced meanwhile.
 
 -- name: conflicts()
 -- How many candidates bring a known id with other content.
 -- returns: records
 select count(*) as records
-from known
+from matches
 where conflicts;
 
--- name: renamed($inner_key, $outer_key, $check_key)
+-- name: kept_ids()
+-- The ids of erased events that had been made from content (auditlake/store/pseudonyms.py).
+create or replace temp table kept_ids as
+select source, event_id
+from events
+where starts_with(event_id, 'keyed-');
+
+-- name: kept()
+-- How many there are.
+-- returns: ids
+select count(*) as ids
+from kept_ids;
+
+-- name: content_ids()
+-- How many candidates have an id that was made from content, or looks like one.
+-- returns: records
+select count(*) as records
+from looked_for
+where regexp_full_match(event_id, '[0-9a-f]{64}');
+
+-- name: rekeyed($id_inner_key, $id_outer_key)
+-- The candidates that the lake has under the keyed form of their id: HMAC-SHA256 of it, the two padded keys being bound.
+create or replace temp table rekeyed as
+with made as (
+  select
+    seq,
+    source,
+    'keyed-' || sha256($id_outer_key || unhex(sha256($id_inner_key || encode(event_id)))) as event_id
+  from looked_for
+  where regexp_full_match(event_id, '[0-9a-f]{64}')
+)
+
+select seq, event_id
+from made
+semi join kept_ids
+  on made.source = kept_ids.source and made.event_id = kept_ids.event_id;
+
+-- name: looked_for_by_keyed_ids()
+-- They are looked for by that form.
+create or replace temp view looked_for as
+select candidates.* replace (coalesce(rekeyed.event_id, candidates.event_id) as event_id)
+from candidates
+left join rekeyed on candidates.seq = rekeyed.seq;
+
+-- name: renamed($inner_key, $outer_key, $check_key, $own)
 -- Those that are the event in the lake but perhaps for the JSON: each personal field is the same, or what is there is its
--- pseudonym (see sql/retention/day.sql). `events` shows the days on which the ids are known.
+-- pseudonym (see sql/retention/day.sql). Of sources that are mapped ($own are the others) the vendor's event alone counts,
+-- which is in details. `events` shows the days on which the ids are known.
 create or replace temp table renamed as
 with pairs as (
   select
-    candidates.seq,
-    candidates.details,
+    looked_for.seq,
+    not list_contains($own, looked_for.source) as is_mapped,
+    looked_for.details,
     events.details as known_details,
-    candidates.metadata,
+    looked_for.metadata,
     events.metadata as known_metadata,
-    [candidates.user_id, candidates.ip_address, candidates.session_id] as fields,
-    [events.user_id, events.ip_address, events.session_id] as known_fields
-  from known
-  join candidates on known.seq = candidates.seq
+    [looked_for.user_id, looked_for.ip_address, looked_for.session_id, looked_for.resource] as fields,
+    [events.user_id, events.ip_address, events.session_id, events.resource] as known_fields,
+    looked_for.event_type is not distinct from events.event_type
+    and looked_for."timestamp" is not distinct from events."timestamp"
+    and looked_for.action is not distinct from events.action
+    and looked_for.status is not distinct from events.status as is_alike
+  from matches
+  join looked_for on matches.seq = looked_for.seq
   join events
-    on candidates.source = events.source and candidates.event_id = events.event_id
-  where known.conflicts
-    and candidates.event_type is not distinct from events.event_type
-    and candidates."timestamp" is not distinct from events."timestamp"
-    and candidates.action is not distinct from events.action
-    and candidates.resource is not distinct from events.resource
-    and candidates.status is not distinct from events.status
+    on looked_for.source = events.source and looked_for.event_id = events.event_id
+  where matches.conflicts
 ),
 
 bodies as (
@@ -48,27 +93,44 @@ named as (
   from bodies
 )
 
-select seq, details, known_details, metadata, known_metadata
+select
+  row_number() over () as number,
+  seq,
+  is_mapped,
+  details,
+  known_details,
+  metadata,
+  known_metadata
 from named
-where len(list_filter(
-  [1, 2, 3],
-  lambda i: fields[i] is distinct from known_fields[i] and pseudonym[i] is distinct from known_fields[i]
-)) = 0;
+where is_mapped
+  or (
+    is_alike
+    and len(list_filter(
+      [1, 2, 3, 4],
+      lambda i: fields[i] is distinct from known_fields[i] and pseudonym[i] is distinct from known_fields[i]
+    )) = 0
+  );
 
 -- name: renamed_texts()
 -- Those of them whose JSON differs, for a parser to judge.
--- returns: seq, details, known_details, metadata, known_metadata
-select seq, details, known_details, metadata, known_metadata
+-- returns: number, details, known_details, metadata, known_metadata
+select
+  number,
+  details,
+  known_details,
+  if(is_mapped, null, metadata) as metadata,
+  if(is_mapped, null, known_metadata) as known_metadata
 from renamed
 where details is distinct from known_details
-  or metadata is distinct from known_metadata;
+  or (not is_mapped and metadata is distinct from known_metadata);
 
 -- name: excused($others)
--- What is the event that is there is no conflict but a duplicate; $others are those that the parser judged otherwise.
-update known
+-- What is the event that is there is no conflict but a duplicate; $others are those pairs that the parser judged
+-- otherwise, by number.
+update matches
 set conflicts = false
 where seq in (
   select seq
   from renamed
-  where not list_contains(cast($others as bigint[]), seq)
+  where not list_contains(cast($others as bigint[]), number)
 );

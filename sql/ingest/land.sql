@@ -66,6 +66,11 @@ select
   source
 from staged;
 
+-- name: looked_for()
+-- What the lake is searched for; see also sql/ingest/erased.sql.
+create or replace temp view looked_for as
+from candidates;
+
 -- name: repeated()
 -- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
 create or replace temp table repeated as
@@ -80,8 +85,8 @@ having count(*) > 1;
 -- returns: event_date
 select distinct event_date
 from events
-semi join candidates
-  on events.source = candidates.source and events.event_id = candidates.event_id
+semi join looked_for
+  on events.source = looked_for.source and events.event_id = looked_for.event_id
 order by event_date;
 
 -- name: matches()
@@ -89,20 +94,20 @@ order by event_date;
 -- that `known_days` gave.
 create or replace temp table matches as
 select
-  candidates.seq,
-  candidates.event_type is distinct from events.event_type
-  or candidates."timestamp" is distinct from events."timestamp"
-  or candidates.user_id is distinct from events.user_id
-  or candidates.action is distinct from events.action
-  or candidates.resource is distinct from events.resource
-  or candidates.status is distinct from events.status
-  or candidates.details is distinct from events.details
-  or candidates.metadata is distinct from events.metadata
-  or candidates.session_id is distinct from events.session_id
-  or candidates.ip_address is distinct from events.ip_address as conflicts
-from candidates
+  looked_for.seq,
+  looked_for.event_type is distinct from events.event_type
+  or looked_for."timestamp" is distinct from events."timestamp"
+  or looked_for.user_id is distinct from events.user_id
+  or looked_for.action is distinct from events.action
+  or looked_for.resource is distinct from events.resource
+  or looked_for.status is distinct from events.status
+  or looked_for.details is distinct from events.details
+  or looked_for.metadata is distinct from events.metadata
+  or looked_for.session_id is distinct from events.session_id
+  or looked_for.ip_address is distinct from events.ip_address as conflicts
+from looked_for
 join events
-  on candidates.source = events.source and candidates.event_id = events.event_id;
+  on looked_for.source = events.source and looked_for.event_id = events.event_id;
 
 -- name: known()
 -- Each of them once: the same event again is a duplicate, another event is a conflict. Another program may have put an id

@@ -62,19 +62,18 @@ where hold is not null
 group by day, hold
 order by day, hold;
 
--- name: over_limit($types, $cutoffs, $default_cutoff, $limited_types, $limits, $as_of, $check_key, $in_details, $in_metadata)
+-- name: over_limit($types, $cutoffs, $default_cutoff, $limited_types, $limits, $as_of, $check_key, $in_details, $told_details, $above_details, $in_metadata, $told_metadata, $above_metadata, $nobody)
 -- Events that stay but whose personal data has been kept for as long as it may: neither held nor due, older than the
--- limit of their type ($limits has it for each of $limited_types), with a personal field that is no pseudonym yet.
--- returns: day, event_type, events
+-- limit of their type ($limits has it for each of $limited_types). Those that surely name somebody, in a column or by an
+-- id that can be guessed, are counted. Those that have no more than something at a place in JSON ($in_details), or a list
+-- on the way to one ($above_details), come with their texts: whether that is a name is for auditlake/events/personal.py.
+-- At places of sources ($in_details) something may stand that is $nobody; at those that somebody named, whatever does counts.
+-- returns: day, event_type, source, resource, details, metadata (null where the event is sure), events
 with staying as (
   select
+    *,
     event_date - date '1970-01-01' as day,
-    event_type,
-    list_concat(
-      [user_id, ip_address, session_id],
-      list_transform($in_details, lambda place: json_extract_string(details, place)),
-      list_transform($in_metadata, lambda place: json_extract_string(metadata, place))
-    ) as personal
+    list_filter([user_id, ip_address, session_id], lambda text: text is not null) as fields
   from events
   where list_contains($limited_types, event_type)
     and "timestamp" <= $as_of
@@ -88,24 +87,65 @@ with staying as (
       end,
       false
     )
+),
+
+judged as (
+  select
+    *,
+    len(list_filter(
+      fields,
+      lambda text: coalesce(
+        not (
+          starts_with(text, 'pseudonym-')
+          and len(text) = 50
+          and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
+        ),
+        true
+      )
+    )) > 0
+    or (len(fields) > 0 and regexp_full_match(event_id, '[0-9a-f]{64}')) as is_named
+  from staying
+),
+
+doubted as (
+  select
+    *,
+    not is_named and (
+      case
+        when json_valid(details)
+        then list_contains(json_type(details, $above_details), 'ARRAY') or len(list_filter(
+          list_concat(
+            list_filter(json_extract_string(details, $in_details), lambda text: not regexp_full_match(text, $nobody)),
+            json_extract_string(details, $told_details)
+          ),
+          lambda text: not starts_with(text, 'pseudonym-')
+        )) > 0
+        else false
+      end
+      or case
+        when json_valid(metadata)
+        then list_contains(json_type(metadata, $above_metadata), 'ARRAY') or len(list_filter(
+          list_concat(
+            list_filter(json_extract_string(metadata, $in_metadata), lambda text: not regexp_full_match(text, $nobody)),
+            json_extract_string(metadata, $told_metadata)
+          ),
+          lambda text: not starts_with(text, 'pseudonym-')
+        )) > 0
+        else false
+      end
+    ) as is_doubtful
+  from judged
 )
 
 select
   day,
   event_type,
+  case when is_doubtful then source end as source,
+  case when is_doubtful then resource end as resource,
+  case when is_doubtful then details end as details,
+  case when is_doubtful then metadata end as metadata,
   count(*) as events
-from staying
-where len(list_filter(
-  personal,
-  lambda text: text is not null
-    and coalesce(
-      not (
-        starts_with(text, 'pseudonym-')
-        and len(text) = 50
-        and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
-      ),
-      true
-    )
-)) > 0
-group by day, event_type
+from doubted
+where is_named or is_doubtful
+group by all
 order by day, event_type;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from auditlake.desk.principals import masking_of
 from auditlake.desk.process import Reply
 from auditlake.desk.session import VIEWS
 from auditlake.errors import LakeFormatError, QueryError, RefusedError
+from auditlake.store.pseudonyms import pseudonyms
 from tests.desk.lakes import NOW, make_lake, session
 
 FILE = """
@@ -338,3 +340,30 @@ def test_names(principal: object, tmp_path: Path) -> None:
 
     with pytest.raises(RefusedError):
         session(lake, principal=principal)
+
+
+def test_an_id_confirms_no_guess(tmp_path: Path) -> None:
+    """Who may not see everything cannot find an event by an id made of what is hidden; the id joins with itself."""
+    lake = make_lake(tmp_path / "lake")
+    (lake.layout.root / "auditor.yaml").write_text(FILE + "  cut: {columns: {event_id: {truncate: 12}}}\n")
+    line = '{"event_type": "login", "timestamp": "2026-07-01T00:00:00Z", "user_id": "mallory", "status": "x"}'
+    file = tmp_path / "one.jsonl"
+    file.write_text(line + "\n")
+    lake.ingest(file)
+    guessed = sha256(f"auditlake\n{sha256(line.encode()).hexdigest()}\n1".encode()).hexdigest()
+    found = {}
+    for principal in ("erika", "somebody", "hashed", "cut"):
+        with session(lake, principal=principal) as opened:
+            rows = opened.sql("select event_id from events where status = 'x'").fetchall()
+            same = "select count(*) from events a join events b using (event_id) where a.status = 'x'"
+            assert opened.sql(same).fetchall() == [(1,)]
+            assert opened.sql("select count(*) from events where event_id = 'e0001'").fetchall() == [(1,)]
+            inputs = opened.sql("select count(sha256) from ingests").fetchall()
+        ((found[principal],),) = rows
+        assert (inputs > [(0,)]) is (principal == "erika")
+
+    names = pseudonyms(lake.layout, make=False)
+    assert names is not None
+    assert found["erika"] == guessed
+    assert found["somebody"] == found["hashed"] == names.keyed(guessed)
+    assert found["cut"] == names.keyed(guessed)[:12]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import LakeFormatError, RetentionError
-from auditlake.events.paths import personal_path, replaced
+from auditlake.events.paths import personal_path
 from auditlake.retention.finish import certificate_paths
 from auditlake.store.history import commit_metadata
 from auditlake.store.layout import Layout
@@ -290,34 +290,6 @@ def test_pseudonyms_are_stable(name: str, key: bytes) -> None:
     assert names.knows(made)
     assert not names.knows(name)
     assert not Pseudonyms(bytes(32) if any(key) else b"\1" * 32).knows(made)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.text(st.characters(codec="utf-8"), max_size=5) | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(document=st.dictionaries(st.sampled_from("abc"), JSON, max_size=3))
-@settings(max_examples=200)
-def test_only_the_place_is_replaced(document: dict[str, object]) -> None:
-    """JSON keeps everything but the value at the place."""
-    text = json.dumps(document, ensure_ascii=False)
-    after = replaced(text, [("a", "b")], lambda value: "X")
-    inner = document.get("a")
-    if isinstance(inner, dict) and inner.get("b") is not None:
-        assert json.loads(after) == {**document, "a": {**inner, "b": "X"}}
-    else:
-        assert after == text
-
-
-def test_numbers_keep_their_spelling() -> None:
-    """Numbers of any size and spelling stay as they are written; a number at the place is replaced as its text."""
-    text = '{"e":"x","n":1.50,"big":123456789012345678901234567890,"z":-0,"f":1e400}'
-    assert replaced(text, [("e",)], str.upper) == text.replace('"x"', '"X"')
-    assert replaced(text, [("n",)], lambda value: f"<{value}>") == text.replace("1.50", '"<1.50>"')
-    assert replaced("no JSON", [("e",)], str.upper) == "no JSON"
 
 
 @pytest.mark.parametrize(("text", "steps"), [

@@ -80,7 +80,7 @@ def planned(
         "event_date": pa.array([each.at.date() for each in events], pa.date32()),
     }
     nothing = pa.nulls(len(events), pa.string())
-    for name in ("ip_address", "session_id", "resource", "details", "metadata"):
+    for name in ("event_id", "source", "ip_address", "session_id", "resource", "details", "metadata"):
         columns[name] = nothing
     judge = Judge(
         rules_as_policies(rules), tuple(map(kept_as_hold, holds)), length(default) if default else None, (), None, as_of

@@ -1,0 +1,242 @@
+"""Where events of each source name a person, and how an event loses that: names become pseudonyms, the rest stays.
+
+A source has one row in :data:`SOURCES`: the places of its own JSON. Whatever stands at one of them, and in the columns
+``user_id``, ``ip_address`` and ``session_id``, is also looked for as a whole string anywhere else in the same event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from auditlake.events.jsontext import Scalar, rewritten, scalars
+from auditlake.events.paths import PersonalPath, personal_path
+from auditlake.events.schema import CANONICAL, SELF
+
+NAMED_COLUMNS = ("user_id", "ip_address", "session_id")
+"""The columns that hold personal data."""
+CONTENT_ID = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+"""What an id looks like that was made from content. One that a source gave and that looks the same is treated alike."""
+
+
+class Names(Protocol):
+    """What makes pseudonyms."""
+
+    def of(self, value: str) -> str:
+        """The pseudonym of a value; a pseudonym is its own."""
+
+    def knows(self, value: str) -> bool:
+        """Whether a text is a pseudonym."""
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """The personal data in the JSON of one source's events."""
+
+    names: tuple[str, ...] = ()
+    """Places of what names the person who acted, such as ``$.details.user.email``; lists on the way are passed."""
+    traces: tuple[str, ...] = ()
+    """Places of what leads to the person and that others may share: addresses, sessions, roles."""
+    nobody: str = ""
+    """What may stand at such places and names no person, as a whole: a regular expression, for DuckDB as well."""
+    within: tuple[str, ...] = ()
+    """Regular expressions whose groups are names inside of a name."""
+
+    @cached_property
+    def paths(self) -> tuple[PersonalPath, ...]:
+        """All places, those of names first."""
+        return tuple(path for text in (*self.names, *self.traces) if (path := personal_path(text)))
+
+    @cached_property
+    def _steps(self) -> Mapping[tuple[str, str], Sequence[tuple[str, ...]]]:
+        """The places by their column and first key."""
+        found: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
+        for path in self.paths:
+            found[path.column, path.steps[0]].append(path.steps)
+        return found
+
+    def has(self, column: str, path: tuple[str, ...]) -> bool:
+        """Whether a value stands at one of the places, or inside of an object that does."""
+        some = self._steps.get((column, path[0])) if path else None
+        return some is not None and any(path[: len(steps)] == steps for steps in some)
+
+    def is_nobody(self, text: str) -> bool:
+        """Whether a text names no person."""
+        return re.fullmatch(self.nobody, text) is not None
+
+    def parts(self, name: str) -> Iterator[str]:
+        """The names inside of a name."""
+        for pattern in self.within:
+            if match := re.fullmatch(pattern, name):
+                yield from filter(None, match.groups())
+
+
+def _below(top: str, *places: str) -> tuple[str, ...]:
+    return tuple(f"$.{top}.{place}" for place in places)
+
+
+SOURCES: dict[str, PersonalData] = {
+    CANONICAL: PersonalData(),  # what applications put into details is told by lake.toml
+    SELF: PersonalData(traces=("$.details.system_user",)),
+    "cloudtrail": PersonalData(
+        names=(
+            *_below(
+                "details.userIdentity", "arn", "userName", "principalId", "userId", "accessKeyId", "credentialId",
+                "onBehalfOf.userId", "sessionContext.sourceIdentity",
+                "sessionContext.webIdFederationData.attributes",
+            ),
+            *_below("details.requestParameters", "roleSessionName", "sourceIdentity"),
+            *_below(
+                "details.responseElements", "assumedRoleUser", "federatedUser", "sourceIdentity",
+                "subjectFromWebIdentityToken",
+            ),
+            *_below("details.additionalEventData", "UserName", "SwitchFrom"),
+            *_below("metadata", "principal", "user_name", "on_behalf_of", "access_key"),
+        ),
+        traces=(
+            "$.details.sourceIPAddress",
+            *_below("details.userIdentity.sessionContext.sessionIssuer", "arn", "userName", "principalId"),
+            *_below("details.responseElements.credentials", "accessKeyId", "sessionToken"),
+            *_below("metadata", "role", "source_address"),
+        ),
+        nobody=r"\d{12}|AWS Internal|HIDDEN_DUE_TO_SECURITY_REASONS|[a-z0-9.-]+\.amazonaws\.com",
+        within=(
+            r"arn:[^:]*:iam::\d*:user/(?:.*/)?([^/]+)",
+            r"arn:[^:]*:sts::\d*:(?:assumed-role|federated-user)/(?:.*/)?([^/]+)",
+            r"[A-Z0-9]{16,}:(.+)",
+        ),
+    ),
+}  # fmt: skip
+"""The sources whose details and metadata have places of personal data of their own."""
+NOBODY = "|".join(each.nobody for each in SOURCES.values() if each.nobody)
+"""What names no person at a place of any source."""
+_NOBODY = re.compile(f"(?:{NOBODY})?")
+
+
+class Row(NamedTuple):
+    """What of an event may name a person."""
+
+    source: str | None
+    action: str | None
+    resource: str | None
+    status: str | None
+    details: str | None
+    metadata: str | None
+    user_id: str | None
+    ip_address: str | None
+    session_id: str | None
+
+
+class Texts(NamedTuple):
+    """What of an event is replaced beside :data:`NAMED_COLUMNS`."""
+
+    resource: str | None
+    details: str | None
+    metadata: str | None
+
+
+@dataclass
+class Eraser:
+    """Takes the personal data out of events.
+
+    Args:
+        names: The lake's pseudonyms.
+        places: Places beside those of the sources, in events of any.
+        person: Whose events these are; None where they are many people's.
+    """
+
+    names: Names
+    places: tuple[PersonalPath, ...] = ()
+    person: str | None = None
+    left: Counter[str] = field(default_factory=Counter)
+    """What :meth:`erased` left inside of longer text, by place."""
+    left_keys: Counter[str] = field(default_factory=Counter)
+    """What it left in keys, by the place of their object."""
+    sources: set[str] = field(default_factory=set)
+    """Whose events it has seen."""
+
+    def erased(self, row: Row, *, count: bool = False) -> Texts:
+        """An event's texts, with pseudonyms for what stands at the places, and for the same wherever it is a whole.
+
+        Args:
+            row: The event.
+            count: Count what is left of it in these texts, in action and in status.
+        """
+        about = SOURCES.get(row.source or "", _OTHER)
+        found = {column: list(scalars(text)) for column, text in _texts(row)}
+        personal = {
+            column: [each for each in some if not each.is_key and self._is_personal(about, column, each)]
+            for column, some in found.items()
+        }
+        values = self._values(row, about, personal)
+        texts = {}
+        for column, text in _texts(row):
+            chosen = {each.start for each in personal[column]}
+            chosen |= {each.start for each in found[column] if each.string in values and not each.is_key}
+            texts[column] = rewritten(text, [each for each in found[column] if each.start in chosen], self.names.of)
+        resource = self.names.of(row.resource) if row.resource in values and row.resource else row.resource
+        after = Texts(resource, texts.get("details", row.details), texts.get("metadata", row.metadata))
+        if count:
+            self.sources.add(row.source or "")
+            self._count(row._replace(**after._asdict()), values)
+        return after
+
+    def is_named(self, row: Row) -> bool:
+        """Whether they still name somebody."""
+        return self.erased(row) != (row.resource, row.details, row.metadata)
+
+    def _values(self, row: Row, about: PersonalData, personal: Mapping[str, Sequence[Scalar]]) -> set[str]:
+        """What names the person in an event, or leads to them."""
+        values = {text for text in (row.user_id, row.ip_address, row.session_id) if text}
+        values |= {each.string for some in personal.values() for each in some if each.string}
+        values = {text for text in values if not self.names.knows(text) and not about.is_nobody(text)}
+        if self.person:
+            values.add(self.person)
+        return values | {part for text in tuple(values) for part in about.parts(text)}
+
+    def _is_personal(self, about: PersonalData, column: str, each: Scalar) -> bool:
+        """Whether a value stands at a place of its source, and may be somebody, or at one that somebody named."""
+        if about.has(column, each.path) and (each.string is None or _NOBODY.fullmatch(each.string) is None):
+            return True
+        told = self.places
+        return bool(told) and any(one.column == column and each.path[: len(one.steps)] == one.steps for one in told)
+
+    def _count(self, row: Row, values: Collection[str]) -> None:
+        """Count where values are left in an event that was erased."""
+        for column in ("action", "resource", "status"):
+            self.left[column] += mentions(getattr(row, column), values)
+        for column, text in _texts(row):
+            if "\\" not in text and not any(value in text for value in values):
+                continue
+            for each in scalars(text):
+                said = each.string if each.string is not None else text[each.start : each.stop]
+                if mentions(said, values):
+                    path = each.path[:-1] if each.is_key else each.path
+                    place = ".".join(["$", column, *("…" if mentions(step, values) else step for step in path)])
+                    (self.left_keys if each.is_key else self.left)[place] += 1
+
+
+def _texts(row: Row) -> list[tuple[str, str]]:
+    return [(column, text) for column, text in (("details", row.details), ("metadata", row.metadata)) if text]
+
+
+def mentions(text: str | None, values: Iterable[str]) -> bool:
+    """Whether one of some values is in a text, and no part of a longer word there."""
+    return text is not None and any(value in text and _stands_in(text, value) for value in values if value)
+
+
+def _stands_in(text: str, value: str) -> bool:
+    at = text.find(value)
+    while at >= 0:
+        end = at + len(value)
+        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
+            return True
+        at = text.find(value, at + 1)
+    return False
+
+
+_OTHER = PersonalData()

@@ -1,0 +1,137 @@
+"""A person as a lake knows them: their events, what else names them, and who they might be if there are none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from auditlake.engine.duck import connect, rows
+from auditlake.errors import RetentionError
+from auditlake.events.jsontext import scalars, spelled
+from auditlake.events.personal import SOURCES
+from auditlake.reports.words import count, visible
+from auditlake.retention.deed import Day
+from auditlake.retention.judge import Judge
+from auditlake.retention.naming import named
+from auditlake.retention.rewrite import DayRewrite
+from auditlake.sqlfiles import statement
+from auditlake.store import delta
+from auditlake.store.layout import Layout
+
+if TYPE_CHECKING:
+    import duckdb
+
+_EPOCH_DAY = date(1970, 1, 1)
+_WAYS = 100
+"""How many texts one regular expression looks for: with many more it becomes a hundred times as slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a lake has of a person."""
+
+    who: tuple[str, str]
+    """The name and its pseudonym."""
+    days: tuple[Day, ...]
+    """Every day with events of theirs, and how many of these still name them and may be changed."""
+    words: tuple[str, ...]
+    """The name, and what else names them at the places of their events' sources."""
+    traces: frozenset[str]
+    """Their addresses and sessions, which others may share."""
+
+    @property
+    def held(self) -> int:
+        """How many of their events a hold keeps as they are."""
+        return sum(day.held for day in self.days)
+
+
+def find(layout: Layout, judge: Judge, snapshot: delta.Snapshot, user_id: str) -> Found:
+    """Look for a person's events."""
+    assert judge.names is not None
+    who = (user_id, judge.names.of(user_id))
+    with _engine(layout, snapshot) as connection:
+        changes: Counter[int] = Counter()
+        for day, events in named(connection, judge.step("person_named", who=list(who)), judge.eraser):
+            changes[day] += events
+        step = judge.step("person_days", who=list(who))
+        days = tuple(
+            _day(snapshot, number, held, changes[number])
+            for number, _, held in rows(connection, step.sql, dict(step.parameters))
+        )
+        words = dict.fromkeys([user_id, *_words(connection, judge, list(who), user_id)])
+        part = statement("retention/day.sql", "traces")
+        traces = {text for (text,) in rows(connection, part.text, part.bind({"who": list(who)}))}
+    return Found(who, days, tuple(words), frozenset(each for each in traces if not judge.names.knows(each)))
+
+
+def elsewhere(layout: Layout, judge: Judge, snapshot: delta.Snapshot, found: Found) -> int:
+    """How many events that an erasure does not change name the person, whosever they are; not those that are held."""
+    days = [day.rewrite.day for day in found.days if day.rewrite.changed]
+    with _engine(layout, snapshot) as connection:
+        return _naming(connection, judge, found.who, days, found.words)
+
+
+def _naming(
+    connection: duckdb.DuckDBPyConnection, judge: Judge, who: Sequence[str], days: Sequence[date], words: Sequence[str]
+) -> int:
+    ways = sorted({way for word in words for way in spelled(word)}, key=lambda each: (-len(each), each))
+    found: set[int] = set()
+    for begin in range(0, len(ways), _WAYS):
+        listed = "|".join(map(re.escape, ways[begin : begin + _WAYS]))
+        pattern = rf"(?:^|[^\pL\pN])(?:{listed})(?:$|[^\pL\pN])"
+        step = judge.step("elsewhere", who=list(who), days=list(days), pattern=pattern)
+        found.update(event for (event,) in rows(connection, step.sql, dict(step.parameters)))
+    return len(found)
+
+
+def unknown(layout: Layout, judge: Judge, snapshot: delta.Snapshot, user_id: str) -> RetentionError:
+    """The error about a name that no event has, with those that are like it."""
+    assert judge.names is not None
+    part = statement("retention/day.sql", "near")
+    with _engine(layout, snapshot) as connection:
+        near = [text for (text,) in rows(connection, part.text, part.bind({"name": user_id}))]
+        named = _naming(connection, judge, (), (), (user_id, judge.names.of(user_id)))
+    like = f"did you mean {' or '.join(map(visible, near))}? " if near else ""
+    also = f"{count(named, 'event has', 'events have')} it, or its pseudonym, in another place; " if named else ""
+    return RetentionError(
+        f"no event has the user_id {visible(user_id)}; nothing was changed",
+        hint=f"{like}{also}user ids are compared letter by letter",
+    )
+
+
+def _words(connection: duckdb.DuckDBPyConnection, judge: Judge, who: list[str], user_id: str) -> Iterator[str]:
+    """What else names the person at the places of their events' sources, and the names inside of that."""
+    assert judge.names is not None
+    names = [path for about in SOURCES.values() for path in about.paths[: len(about.names)]]
+    places = {f"in_{name}": [path.below for path in names if path.column == name] for name in ("details", "metadata")}
+    part = statement("retention/day.sql", "person_names")
+    for source, text in [(each, user_id) for each in SOURCES] + rows(
+        connection, part.text, part.bind({"who": who, **places})
+    ):
+        about = SOURCES.get(source)
+        if about is None or text is None:
+            continue
+        inner = scalars(text) if text[:1] in ("{", "[") else ()
+        for each in [text] if not inner else [one.string for one in inner if one.string and not one.is_key]:
+            if each and not about.is_nobody(each) and not judge.names.knows(each):
+                yield from (each, *about.parts(each))
+
+
+def _day(snapshot: delta.Snapshot, number: int, held: int, changed: int) -> Day:
+    day = _EPOCH_DAY + timedelta(days=number)
+    files = tuple(file for file in snapshot.files if file.day == day)
+    return Day(DayRewrite(day, files, 0, changed), sum(file.rows for file in files), held, whole=False)
+
+
+@contextmanager
+def _engine(layout: Layout, snapshot: delta.Snapshot) -> Iterator[duckdb.DuckDBPyConnection]:
+    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
+        delta.view_snapshot(connection, layout, snapshot)
+        yield connection
