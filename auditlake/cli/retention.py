@@ -177,7 +177,7 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
             "certificate": done.certificate, "remaining": done.remaining, "left": list(done.left),
         })  # fmt: skip
         return
-    left = "; nothing is left to erase" if done.certificate is None else ""
+    left = "; nothing is left to erase" if done.certificate is None and not done.held else ""
     left += f"; {words}" if (words := remaining_words(done.remaining)) else ""
     click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot}){left}")
     for each in done.remaining["places"]:
