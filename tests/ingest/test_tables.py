@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,10 @@ def test_parquet_refused_rows(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_lake(tmp_path: Path) -> None:
-    """A Parquet file out of a lake's events is the same events in another, and known ones in its own."""
+    """A Parquet file taken out of a lake's events is the same events in another, and known ones in its own."""
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
     first.ingest(put(tmp_path / "x.jsonl", *(login(n, user_id=f"u{n}") for n in range(40))))
-    files = sorted((tmp_path / "first" / "events").rglob("*.parquet"))
+    files = sorted(shutil.copytree(tmp_path / "first" / "events", tmp_path / "taken out").rglob("*.parquet"))
     assert checked(second, second.ingest(*files, strict=True)).landed == 40
     assert events(second) == events(first)
     assert checked(second, second.ingest(*files), 40).duplicates == 40
