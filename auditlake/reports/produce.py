@@ -352,7 +352,8 @@ def write_index(folder: Path, layout: Layout | None = None) -> Path:
 
     path = folder / "index.html"
     entries = (_entry(found) for found in sorted(folder.glob("compliance_*_v*.json")))
-    page = render_index((entry for entry in entries if entry is not None), last_verification(layout) if layout else None)
+    verified = last_verification(layout) if layout else None
+    page = render_index((entry for entry in entries if entry is not None), verified)
     try:
         write_whole(path, page)
     except OSError as error:

@@ -43,7 +43,7 @@ from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
 from auditlake.store.quarantine import Quarantine
 from auditlake.store.recorded import settle_ledger
-from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged
+from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged, landing
 from auditlake.store.staging import stage
 from auditlake.store.table import IngestOptions, allocate_batch
 
@@ -440,7 +440,7 @@ class _Run:
     def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:
         """One file, in the order of time; None where nothing of it lands."""
         with self._connection.cursor() as cursor:
-            rows = _landing(cursor, self._staged.read(cursor, piece))
+            rows = landing(cursor, self._staged.read(cursor, piece))
         if not len(rows):
             return None
         rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
@@ -469,22 +469,6 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
-
-
-def _landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
-    """Of staged rows those that land, each with its id."""
-    seqs = rows["seq"].to_numpy()
-    between = {"first": int(seqs.min()), "last": int(seqs.max())}
-    lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
-    if len(lost):
-        rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
-    if rows["event_id"].null_count:
-        given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
-        places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
-        ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
-        place = rows.schema.get_field_index("event_id")
-        rows = rows.set_column(place, "event_id", compute.coalesce(rows["event_id"], ids))
-    return rows
 
 
 def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from auditlake.engine.duck import limit_memory
 from auditlake.sqlfiles import statement
@@ -162,3 +163,19 @@ def give_back() -> None:
     """Have the C library give the system what it keeps of memory that is free; glibc alone can."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
+    """Of staged rows those that land, each with its id."""
+    seqs = rows["seq"].to_numpy()
+    between = {"first": int(seqs.min()), "last": int(seqs.max())}
+    lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
+    if len(lost):
+        rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
+    if rows["event_id"].null_count:
+        given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
+        places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
+        ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
+        place = rows.schema.get_field_index("event_id")
+        rows = rows.set_column(place, "event_id", compute.coalesce(rows["event_id"], ids))
+    return rows
