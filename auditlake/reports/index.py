@@ -66,8 +66,10 @@ class IndexRow:
     """How bad a violation is."""
     period: str
     """Its period as people name it; empty where it has no such name."""
-    bounds: str
-    """Where its period begins, and where it ends."""
+    since: str
+    """Where its period begins."""
+    until: str
+    """Where its period ends."""
     findings: str
     """How many findings."""
     findings_words: str
@@ -181,7 +183,8 @@ def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
         word=VERDICTS[entry.status],
         severity=visible(entry.severity).capitalize(),
         period=period_name(entry.since, entry.until),
-        bounds=f"{moment(entry.since, zone=False)} to {moment(entry.until, zone=False)}",
+        since=moment(entry.since, zone=False),
+        until=moment(entry.until, zone=False),
         findings=f"{entry.findings:,}",
         findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
         html_file=file_name(entry.html_file),
