@@ -174,7 +174,7 @@ def test_a_review_is_told_by_later_reports(lake: AuditLake) -> None:
 
     assert made.json() == before
     assert review.report.startswith("sha256:")
-    assert {key: said["last_review"][key] for key in ("by", "note", "status")} == {
+    assert {key: said["reviews"][-1][key] for key in ("by", "note", "status")} == {
         "by": "eve", "note": "looked at ann", "status": "violation"
     }  # fmt: skip
     assert "journal" not in json.loads(lake.report("failed_logins").json())["evidence"]
