@@ -196,7 +196,7 @@ def _end(file: IO[bytes], method: int, start: int, size: int, room: int) -> tupl
 
 
 def _end_of_stored(file: IO[bytes], start: int, size: int) -> int:
-    """Where what is no packed member ends: at the note behind it, which says its size, or where anything else begins."""
+    """Where what is not packed ends: at the note behind it, which says its size, or where anything else begins."""
     at = start
     while (at := _find(file, b"PK", at, size)) < size:
         told = _at(file, at, 16)
