@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from auditlake.sources.model import Bytes, Ints
-from auditlake.sources.seal import BOM
+from auditlake.sources.seal import BOM, unmarked
 from auditlake.sources.strictjson import WINDOW, Scanner
 
 _OPEN_OBJECT, _CLOSE_OBJECT = 0x7B, 0x7D
@@ -88,8 +88,7 @@ def _objects(line: Bytes) -> list[tuple[int, int]]:
 
 def records_of(line: bytes) -> list[bytes]:
     """The records of one line, as :func:`~auditlake.sources.split.split_lines` cuts it."""
-    while line.startswith(BOM):
-        line = line.removeprefix(BOM)
+    line = unmarked(line)
     if not _SIDE_BY_SIDE.search(line):
         return [line]
     return [line[begin:stop] for begin, stop in _objects(np.frombuffer(line, np.uint8))]
