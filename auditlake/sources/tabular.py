@@ -167,7 +167,7 @@ class _Rows:
     def _take(self, row: bytes, offset: int, odd: int, found: _Found) -> None:
         """Take the next line."""
         line, self.line = self.line, self.line + 1
-        if not self._open and row.startswith(BOM):
+        if not (self._open or self._exported) and row.startswith(BOM):  # no export has marks: that is data
             row, marked = unmarked(row), len(row)
             offset += marked - len(row)
         if self._header is None and row.strip():
