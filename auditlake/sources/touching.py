@@ -83,7 +83,8 @@ def _objects(line: Bytes) -> list[tuple[int, int]]:
         if following := _NEXT_OBJECT.match(text, stop):
             parts.append((begin, stop))
             begin = following.end() - 1
-    return [*parts, (begin, len(text))]
+    # White space behind a line that is one record always was a part of it; behind several it is none of the last one.
+    return [*parts, (begin, len(text.rstrip(_WHITE)) if parts else len(text))]
 
 
 def records_of(line: bytes) -> list[bytes]:
