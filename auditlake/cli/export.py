@@ -276,12 +276,14 @@ def _xlsx(answer: Answer, _: Form) -> bytes:
 
 
 def _xlsx_cell(value: Any) -> Any:
+    from auditlake.cli.xlsx import FIRST_YEAR
+
     # A spreadsheet's numbers have fifteen digits: longer ones are text, or they would be others.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, date) and value.year < 1900:  # before a spreadsheet's first day
+    if isinstance(value, date) and value.year < FIRST_YEAR:
         return _text(value)
     return value if value is None or isinstance(value, bool | int | float | date) else _text(value)
 

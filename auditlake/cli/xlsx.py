@@ -13,12 +13,13 @@ import click
 
 MOST_ROWS = 1_048_575
 """Rows that a sheet has room for below its headings."""
+FIRST_YEAR = 1901
+"""Of the dates before, spreadsheets have none, or take one for another: to them 1900 is a leap year."""
 _MOST_COLUMNS = 16_384
 _MOST_TEXT = 32_767
 _WIDEST = 60
 _NOT_XML = re.compile("[\ufffe\uffff\ud800-\udfff]")
 _MADE = datetime(1980, 1, 1)  # noqa: DTZ001 - the same rows give the same bytes, whenever
-_DATES = range(1900, 10_000)
 _OPTIONS = {"constant_memory": True, "remove_timezone": True}
 
 
@@ -80,9 +81,10 @@ def _write(sheet: Any, row: int, column: int, value: Any, name: str, formats: di
     if isinstance(value, int | float):
         sheet.write_number(row, column, value)
         return len(str(value))
-    if isinstance(value, date) and value.year in _DATES:
+    if isinstance(value, date) and value.year >= FIRST_YEAR:
         if isinstance(value, datetime):
             at = value.astimezone(UTC) if value.tzinfo else value
+            at = at.replace(microsecond=at.microsecond // 1_000 * 1_000)  # rounding may end in another year
             sheet.write_datetime(row, column, at, formats["instant"])
             return 23
         sheet.write_datetime(row, column, value, formats["day"])

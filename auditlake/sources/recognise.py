@@ -16,7 +16,7 @@ import orjson
 
 from auditlake.errors import UnrecognisedInputError
 from auditlake.sources.model import MAX_RECORD, Damage
-from auditlake.sources.seal import BOM
+from auditlake.sources.seal import BOM, unmarked
 from auditlake.sources.split import split_documents
 from auditlake.sources.stream import PEEK
 from auditlake.sources.strictjson import Scanner
@@ -117,9 +117,7 @@ def recognise(
     while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked):
         size = min(8 * size, PEEK_MOST)
         peeked = more(size)
-    head = peeked
-    while head.startswith(BOM):
-        head = head.removeprefix(BOM)
+    head = unmarked(peeked)
     named = sources[0] if len(sources) == 1 else None
     suffix = _suffix(name)
     tables = [source for source in sources if SOURCES[source].tables]

@@ -28,6 +28,8 @@ _STARTS = {"gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), "zstd": re.compile(r
 _BLOCK = 64 * 1024
 _TRIALS = 64
 """At so many places a whole unit is looked for: somebody may have written nothing but beginnings."""
+_EFFORT = 64
+"""And so many bytes are decompressed for it altogether, for each of the input: each beginning may lead to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,15 @@ def walk(
         size: Where the input ends.
         note: Told of each stretch that could not be decompressed.
     """
-    unit = _gzip_member if compression == "gzip" else _zstd_frame
+    unit, left = _gzip_member if compression == "gzip" else _zstd_frame, _EFFORT * size
     while at < size or damage is not None:
         if damage is None:
             begin = at
             at, damage = yield from unit(file, at, size)
             continue
         # A decompressor may have gone on into the next unit before it noticed.
-        stop = _next_whole(file, compression, begin + 1, size)
+        stop, spent = _next_whole(file, compression, begin + 1, size, left)
+        left -= spent
         note(Gap(damage, min(at, stop), stop))
         at, damage = stop, None
         if at < size:
@@ -74,29 +77,34 @@ def walk(
             yield b"\n"
 
 
-def _next_whole(file: IO[bytes], compression: str, at: int, size: int) -> int:
-    """Where the next unit begins that is whole; the end if there is none."""
-    unit = _gzip_member if compression == "gzip" else _zstd_frame
+def _next_whole(file: IO[bytes], compression: str, at: int, size: int, most: int) -> tuple[int, int]:
+    """Where the next whole unit begins, the end if there is none; and how many bytes were decompressed to know it."""
+    unit, spent = _gzip_member if compression == "gzip" else _zstd_frame, 0
     for place in islice(_places(file, _STARTS[compression], at, size), _TRIALS):
+        if spent > most:
+            break
         pieces = unit(file, place, size)
         try:
             while True:
                 next(pieces)
         except StopIteration as end:
-            if end.value[1] is None:
-                return place
-    return size
+            stop, damage = end.value
+            spent += stop - place
+            if damage is None:
+                return place, spent
+    return size, spent
 
 
 def _places(file: IO[bytes], pattern: re.Pattern[bytes], at: int, size: int) -> Iterator[int]:
+    look = 4 * 1024
     while at < size:
         file.seek(at)
-        window = file.read(min(16 * _BLOCK, size - at))
+        window = file.read(min(look, size - at))
         for match in pattern.finditer(window):
             yield at + match.start()
         if at + len(window) >= size or not window:
             return
-        at += len(window) - 3
+        at, look = at + len(window) - 3, min(2 * look, 16 * _BLOCK)
 
 
 def _gzip_member(file: IO[bytes], at: int, size: int) -> Unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -28,6 +29,12 @@ BATCH_RECORDS = 256 * 1024
 """About how many records a batch has at most: it bounds what the columns and the rejected ones take."""
 
 BOM = b"\xef\xbb\xbf"
+_BOMS = re.compile(rb"(?:\xef\xbb\xbf)*+")
+
+
+def unmarked(text: bytes) -> bytes:
+    """Text without the byte order marks that it begins with."""
+    return text[match.end() :] if (match := _BOMS.match(text)) else text
 
 
 def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:

@@ -108,14 +108,16 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
     lines = line + np.arange(len(ends), dtype=np.int64)
     if not full.all():
         starts, lengths, lines = starts[full], lengths[full], lines[full]
-    marked = unmark(data, starts, lengths, max_record)
-    if marked:
+    gaps = unmark(data, starts, lengths, max_record)
+    if gaps:
         full = lengths > 0
         starts, lengths, lines = starts[full], lengths[full], lines[full]
     if len(touching := find_touching(data)):
+        whole = len(starts)
         starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
+        gaps |= len(starts) > whole
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=marked)
+    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
 
 
 def split_documents(

@@ -36,7 +36,7 @@ from auditlake.sources.model import (
 )
 from auditlake.sources.recognise import delimiter
 from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, told_empty
-from auditlake.sources.seal import broken, chunks_at, places
+from auditlake.sources.seal import BOM, broken, chunks_at, places, unmarked
 from auditlake.sources.stream import Stream
 from auditlake.sources.values import values
 from auditlake.sqlfiles import statement
@@ -50,6 +50,7 @@ _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
 _ROW_LINES = 64 * 1024  # over how many lines a CSV row may stretch
+_TEXT = 64 * 1024 * 1024  # about how much JSON a batch has: every row of CSV has the names of all columns in it
 
 
 def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
@@ -83,6 +84,8 @@ class _Found:
     texts: list[bytes]
     originals: list[bytes]
     rejected: list[Rejected]
+    size: int = 0
+    """Bytes of the texts."""
 
     def batch(self, header: bytes) -> Batch:
         """A batch of them, below a header."""
@@ -106,6 +109,7 @@ class _Rows:
         self._max = max_record
         self._header: list[str] | None = None
         self._head = b""
+        self._most_lines = _ROW_LINES
         self._exported = False
         self._dialect: dict[str, Any] = {}
         self._pending = Pending(0, 1, max_record)  # a line without its end
@@ -130,6 +134,9 @@ class _Rows:
         for end, odd in zip(ends.tolist(), (np.diff(quotes) % 2).tolist(), strict=True):
             self._take(piece[start:end], at + start, odd, found)
             start = end + 1
+            if found.size > _TEXT:
+                yield found.batch(self._head)
+                found = _Found([], [], [], [])
         self._pending = Pending(at + start, self.line, self._max)
         self._pending.append(memoryview(piece)[start:])
         if found.places or found.rejected:
@@ -160,9 +167,13 @@ class _Rows:
     def _take(self, row: bytes, offset: int, odd: int, found: _Found) -> None:
         """Take the next line."""
         line, self.line = self.line, self.line + 1
+        if not (self._open or self._exported) and row.startswith(BOM):  # no export has marks: that is data
+            row, marked = unmarked(row), len(row)
+            offset += marked - len(row)
         if self._header is None and row.strip():
             self._header = self._columns(row.removesuffix(b"\r"))
             self._head = row.removesuffix(b"\r") + b"\n"
+            self._most_lines = min(_ROW_LINES, _TEXT // len(self._head))
         elif not (odd or self._open):
             self._row(row, offset, line, found)
         else:
@@ -170,7 +181,7 @@ class _Rows:
             self._size += len(row) + 1
             if odd and len(self._open) > 1:
                 self._join(found)
-            elif self._size > self._max or len(self._open) > _ROW_LINES:
+            elif self._size > self._max or len(self._open) > self._most_lines:
                 self._give_up(found)
 
     def _join(self, found: _Found) -> None:
@@ -211,6 +222,7 @@ class _Rows:
         else:
             found.places.append((self.number, line, offset, len(row)))
             found.texts.append(text)
+            found.size += len(text)
             found.originals.append(row)
         self.number += 1
 

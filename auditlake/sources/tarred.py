@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,9 @@ from auditlake.sources.stream import Stream
 
 _PIECE = 1024 * 1024
 _BLOCK = 512
+_SPARSE = "GNU.sparse"
+_NOTE = re.compile(rb"([0-9]{1,9}) ([^=]*?)=")
+"""How a note of a member begins: how long it is, and what it is about."""
 
 
 class _Reader:
@@ -24,15 +28,16 @@ class _Reader:
         self.missing = False
         """Whether something is missing right here."""
         self._chunks = chunks
-        self._held = b""
+        self._held: list[memoryview] = []  # what comes first is last
 
     def read(self, n: int) -> bytes:
         """At most n bytes, fewer only where the archive ends or something is missing."""
         pieces, want = [], n
-        while want:
-            if not self._held and not self._fetch():
-                break
-            piece, self._held = self._held[:want], self._held[want:]
+        while want and (self._held or self._fetch()):
+            piece = self._held.pop()
+            if len(piece) > want:
+                self._held.append(piece[want:])
+                piece = piece[:want]
             pieces.append(piece)
             want -= len(piece)
         self.at += n - want
@@ -43,13 +48,14 @@ class _Reader:
             return False
         chunk = next(self._chunks, None)
         self.missing = chunk == b""
-        self._held = chunk or b""
+        if chunk:
+            self._held.append(memoryview(chunk))
         return bool(chunk)
 
     def unread(self, data: bytes) -> None:
         """Give bytes back, to be read next."""
         self.at -= len(data)
-        self._held = data + self._held
+        self._held.append(memoryview(data))
 
 
 def tar_header(block: bytes) -> tarfile.TarInfo | None:
@@ -95,7 +101,7 @@ def _entry(reader: _Reader, info: tarfile.TarInfo, names: dict[str, Any], lost: 
     name = printable_name(names.get("path", info.name))
     size = names.get("size", info.size)
     why = why_left_out(name)
-    if info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in names):
+    if info.type == tarfile.GNUTYPE_SPARSE or _SPARSE in names:
         why = "a file with holes; unpack it first"
     elif info.type in {tarfile.LNKTYPE, tarfile.SYMTYPE}:
         why, size = f"a link to {printable_name(info.linkname)}", 0
@@ -121,13 +127,14 @@ def _extended(info: tarfile.TarInfo, data: bytes) -> dict[str, Any]:
     if info.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
     found: dict[str, Any] = {}
-    while data:
-        length, _, _ = data.partition(b" ")
-        if not length.isdigit() or not 0 < int(length[:9]) <= len(data):
-            break
-        key, _, value = data[len(length) + 1 : int(length) - 1].partition(b"=")
-        found[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
-        data = data[int(length) :]
+    at = 0
+    while (note := _NOTE.match(data, at)) and note.end() < (stop := at + int(note[1])) <= len(data):
+        key = note[2].decode("utf-8", "replace")
+        if key in {"path", "size"}:
+            found[key] = data[note.end() : stop - 1].decode("utf-8", "surrogateescape")
+        elif key.startswith(_SPARSE):
+            found[_SPARSE] = ""
+        at = stop
     with suppress(KeyError, ValueError):
         found["size"] = max(int(found.pop("size")), 0)
     return found
@@ -135,7 +142,7 @@ def _extended(info: tarfile.TarInfo, data: bytes) -> dict[str, Any]:
 
 def _next_header(reader: _Reader) -> Lost:
     """Go over what is no header to the next that is one; where something is missing, it may stand anywhere."""
-    start, held = reader.at, reader.read(_BLOCK)
+    start, held, look = reader.at, reader.read(_BLOCK), 8 * _BLOCK
     while True:
         reader.missing = False
         at = held.find(b"ustar", 258)
@@ -146,7 +153,7 @@ def _next_header(reader: _Reader) -> Lost:
                 reader.unread(held[at - 257 :])
                 return Lost(Damage("corrupt tar", "no member begins here"), start, reader.at)
             at = held.find(b"ustar", at + 1)
-        more = reader.read(_PIECE)
+        more, look = reader.read(look), min(2 * look, _PIECE)  # it is near more often than not
         if not more and not reader.missing:
             return Lost(Damage("corrupt tar", "no member begins here"), start, reader.at)
         held = held[-_BLOCK:] + more

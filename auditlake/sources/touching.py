@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from auditlake.sources.model import Bytes, Ints
-from auditlake.sources.seal import BOM
+from auditlake.sources.seal import BOM, unmarked
 from auditlake.sources.strictjson import WINDOW, Scanner
 
 _OPEN_OBJECT, _CLOSE_OBJECT = 0x7B, 0x7D
@@ -83,13 +83,13 @@ def _objects(line: Bytes) -> list[tuple[int, int]]:
         if following := _NEXT_OBJECT.match(text, stop):
             parts.append((begin, stop))
             begin = following.end() - 1
-    return [*parts, (begin, len(text))]
+    # White space behind a line that is one record always was a part of it; behind several it is none of the last one.
+    return [*parts, (begin, len(text.rstrip(_WHITE)) if parts else len(text))]
 
 
 def records_of(line: bytes) -> list[bytes]:
     """The records of one line, as :func:`~auditlake.sources.split.split_lines` cuts it."""
-    while line.startswith(BOM):
-        line = line.removeprefix(BOM)
+    line = unmarked(line)
     if not _SIDE_BY_SIDE.search(line):
         return [line]
     return [line[begin:stop] for begin, stop in _objects(np.frombuffer(line, np.uint8))]

@@ -14,9 +14,12 @@ from auditlake.sources.model import Damage
 from auditlake.sources.stream import BOMB_FLOOR, MAX_RATIO, Stream
 
 _PIECE = 1024 * 1024
+_BLOCK = 64 * 1024
 _LOCAL = b"PK\x03\x04"
-ZIPS = (_LOCAL, b"PK\x05\x06", b"PK\x07\x08")
+_BEHIND = b"PK\x07\x08"
+ZIPS = (_LOCAL, b"PK\x05\x06", _BEHIND)
 """How ZIP archives begin."""
+_IN_ZIP64 = 0xFFFF_FFFF
 _NOT_LOGS = frozenset(("[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"))
 
 
@@ -30,8 +33,8 @@ class _Zipped:
     crc: int | None
     start: int
     """Where its compressed bytes begin."""
-    size: int | None
-    """How many these are; None where only their own end tells."""
+    size: int
+    """How many these are."""
 
     @property
     def left_out(self) -> str:
@@ -81,7 +84,7 @@ def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
             why = member.left_out
             if member.start < behind:
                 why = "its bytes belong to another member"
-            behind = max(behind, member.start + (member.size or 0))
+            behind = max(behind, member.start + member.size)
             pieces = _inflated(file, member, stream.size, lost)
             if member.name.endswith("/"):
                 continue
@@ -133,51 +136,114 @@ def _directory(file: IO[bytes]) -> list[_Zipped]:
 
 def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
     """The members by their own headers, one behind the other: the directory at the end is damaged or cut off."""
-    at = 0
+    at, room = 0, max(BOMB_FLOOR, MAX_RATIO * size)
     damage = Damage("corrupt zip", "the archive's directory is missing or damaged, and no member begins here")
     while at < size:
         begin = _find(file, _LOCAL, at, size)
-        file.seek(begin)
-        header = file.read(30)
+        header = _at(file, begin, 30)
         if begin > at or len(header) < 30:
             lost.append(Lost(damage, at, begin if len(header) == 30 else size))
         if len(header) < 30:
             return
-        flags, method = (int.from_bytes(header[i : i + 2], "little") for i in (6, 8))
-        crc, packed, _ = (int.from_bytes(header[i : i + 4], "little") for i in (14, 18, 22))
-        name = file.read(int.from_bytes(header[26:28], "little"))
-        start = begin + 30 + len(name) + int.from_bytes(header[28:30], "little")
-        streamed = bool(flags & 8) and not packed
-        size_of = None if streamed else packed
+        flags, method, named, more = (int.from_bytes(header[i : i + 2], "little") for i in (6, 8, 26, 28))
+        crc, packed = (int.from_bytes(header[i : i + 4], "little") for i in (14, 18))
+        name, start = _at(file, begin + 30, named), begin + 30 + named + more
+        if packed == _IN_ZIP64:
+            packed = _packed_size(_at(file, begin + 30 + named, more))
+        at, checked = start + packed, True
+        if flags & 8 and not packed:
+            at, used = _end(file, method, start, size, room)
+            room -= used
+            packed, told = at - start, _at(file, at, 28)
+            if checked := told.startswith(_BEHIND):
+                crc = int.from_bytes(told[4:8], "little")
+                at += 24 if told[24:26] == b"PK" and told[16:18] != b"PK" else 16
         text = name.decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        yield _Zipped(text, flags, method, None if streamed else crc, start, size_of)
-        at = _find(file, b"PK", start, size) if size_of is None else min(start + size_of, size)
+        yield _Zipped(text, flags, method, crc if checked else None, start, packed)
+
+
+def _packed_size(extra: bytes) -> int:
+    """How many packed bytes a member has by what lies behind its name; 0 where it does not say so."""
+    at = 0
+    while len(extra) >= at + 4:
+        kind, length = (int.from_bytes(extra[i : i + 2], "little") for i in (at, at + 2))
+        if kind == 1:
+            return int.from_bytes(extra[at + 12 : at + 20], "little")
+        at += 4 + length
+    return 0
+
+
+def _end(file: IO[bytes], method: int, start: int, size: int, room: int) -> tuple[int, int]:
+    """Where a member ends whose header does not say its size, and how many bytes came out until that was known.
+
+    One that never ends, or gives out more than there is room for, takes all that is left.
+    """
+    unpacker = _METHODS[method]() if method in _METHODS else None
+    if unpacker is None:
+        return _end_of_stored(file, start, size), 0
+    at, used, block = start, 0, b""
+    try:
+        while at < size and not unpacker.eof:
+            block = _at(file, at, min(_BLOCK, size - at))
+            at += len(block)
+            for piece in _unpacked(unpacker, block):
+                used += len(piece)
+                if used > room:
+                    return size, used
+    except (zlib.error, OSError, EOFError, ValueError):
+        return _find(file, _LOCAL, at - len(block), size), used
+    return at - len(unpacker.unused_data), used
+
+
+def _end_of_stored(file: IO[bytes], start: int, size: int) -> int:
+    """Where what is not packed ends: at the note behind it, which says its size, or where anything else begins."""
+    at = start
+    while (at := _find(file, b"PK", at, size)) < size:
+        told = _at(file, at, 16)
+        says = {int.from_bytes(told[8:stop], "little") for stop in (12, 16)}
+        if told.startswith((_LOCAL, b"PK\x01\x02")) or (told.startswith(_BEHIND) and at - start in says):
+            return at
+        at += 2
+    return size
+
+
+def _at(file: IO[bytes], at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
 
 
 def _find(file: IO[bytes], what: bytes, at: int, size: int) -> int:
     """Where something stands from a place on; the end if nowhere."""
+    look = 4 * 1024
     while at < size:
-        file.seek(at)
-        window = file.read(min(_PIECE, size - at))
+        window = _at(file, at, min(look, size - at))
         if (found := window.find(what)) >= 0:
             return at + found
-        at += max(len(window) - len(what) + 1, 1)
+        at, look = at + max(len(window) - len(what) + 1, 1), min(2 * look, _PIECE)
     return size
+
+
+def _unpacked(unpacker: Any, block: bytes) -> Iterator[bytes]:
+    """What packed bytes hold, in pieces that fit into memory: a few of bzip2's may hold gigabytes."""
+    if isinstance(unpacker, bz2.BZ2Decompressor):
+        yield unpacker.decompress(block, _PIECE)
+        while not (unpacker.eof or unpacker.needs_input):
+            yield unpacker.decompress(b"", _PIECE)
+    else:
+        yield block if unpacker is None else unpacker.decompress(block)
 
 
 def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Lost]) -> Iterator[bytes]:
     """The member's bytes; where they cannot be unpacked to the end, what came is used, and the packed ones are lost."""
-    at, stop, crc = member.start, size if member.size is None else min(member.start + member.size, size), 0
+    at, stop, crc = member.start, min(member.start + member.size, size), 0
     unpacker = _METHODS[member.method]() if member.method in _METHODS else None
-    why = "" if member.size is None or member.start + member.size <= size else "its end is missing"
+    why = "" if member.start + member.size <= size else "its end is missing"
     try:
         while at < stop and not (unpacker is not None and unpacker.eof):
-            file.seek(at)
-            block = file.read(min(64 * 1024, stop - at))
+            block = _at(file, at, min(_BLOCK, stop - at))
             at += len(block)
-            piece = block if unpacker is None else unpacker.decompress(block)
-            crc = zlib.crc32(piece, crc)
-            if piece:
+            for piece in filter(None, _unpacked(unpacker, block)):
+                crc = zlib.crc32(piece, crc)
                 yield piece
     except (zlib.error, OSError, EOFError, ValueError) as error:
         why = str(error)

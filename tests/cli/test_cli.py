@@ -382,7 +382,7 @@ ODD = (
     '"resource":"\'=x","status":"a\\rb","details":{"a":1.10,"b":"x\\ny"},"session_id":"\\u001b[31m\\u0000 z "}',
     '{"event_id":"=x2","event_type":"login","timestamp":"2026-11-01T00:00:01Z","user_id":"\'quoted\'","action":"\'\'=d",'
     '"details":"text","metadata":5}',
-    '{"event_id":"x3","event_type":"login","timestamp":"2026-11-01T00:00:02Z","details":[1e400],"metadata":true,'
+    '{"event_id":"\\ufeffx3","event_type":"login","timestamp":"2026-11-01T00:00:02Z","details":[1e400],"metadata":true,'
     '"user_id":"say \\"\\" hi, \\"x\\"","resource":""}',
 )  # fmt: skip
 

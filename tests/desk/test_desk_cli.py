@@ -128,7 +128,8 @@ def test_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
         ["a\x00b\ud800", 1.5, at],
         ["_x0041_", None, date(2026, 11, 2)],
         [True, 7, at.replace(year=1850)],
-        ["=1+1", 0, None],
+        ["=1+1", 0, datetime.max],
+        [None, None, datetime(1900, 1, 1, tzinfo=UTC)],
     ]
     headings = ["x", "y", "when it happened"]
 
@@ -138,11 +139,13 @@ def test_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
         styles = archive.read("xl/styles.xml").decode()
     assert re.findall(r'<c r="(..)"[^>]*><is><t[^>]*>([^<]*)<', text)[3:] == [
         ("A2", "a_x0000_b\ufffd"), ("A3", "_x005F_x0041_"), ("C4", "1850-11-01 00:00:00.500000+00:00"), ("A5", "=1+1"),
+        ("C6", "1900-01-01 00:00:00+00:00"),
     ]  # fmt: skip
     assert '<c r="C2" s="2"><v>46327.000005787' in text
     assert '<c r="C3" s="3"><v>46328</v></c>' in text
     assert "yyyy-mm-dd hh:mm:ss.000" in styles
-    assert '<autoFilter ref="A1:C5"/>' in text
+    assert '<c r="C5" s="2"><v>2958465.9999' in text
+    assert '<autoFilter ref="A1:C6"/>' in text
     assert 'state="frozen"' in text
     assert text.count("customWidth") == 3
 

@@ -21,6 +21,10 @@ import pytest
 
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.sources import archive, zipped
+from auditlake.sources.members import Lost
+from auditlake.sources.model import InputFile
+from auditlake.sources.stream import open_stream
+from auditlake.sources.tarred import tar_entries
 from auditlake.store.delta import commit_metadata
 from tests.ingest.lakes import checked, ids, kept, login, made
 
@@ -261,3 +265,55 @@ def test_archives_of_no_logs(tmp_path: Path) -> None:
     (folder / "a.jsonl").write_bytes(logs(1))
     summary = lake.ingest(folder)
     assert (summary.landed, sum(bool(each.notice) for each in summary.inputs)) == (1, 2)
+
+
+class Pipe(io.RawIOBase):
+    """Who writes an archive into it knows no size before a member's end."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.data += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_members_without_a_directory(tmp_path: Path, method: int, streamed: bool) -> None:
+    """Members whose own headers say no size, or that it stands elsewhere, are each read once and not lost as well."""
+    noise = "".join(hashlib.sha256(b"%d" % n).hexdigest() for n in range(2_000))
+    pipe, disk = Pipe(), io.BytesIO()
+    with zipfile.ZipFile(pipe if streamed else disk, "w", method) as file:
+        for n in (1, 2):
+            with file.open(f"{n}.jsonl", "w", force_zip64=not streamed) as member:
+                member.write(logs(n, resource=noise))
+    data = pipe.data or disk.getvalue()
+    (path := tmp_path / "x.zip").write_bytes(data[: data.index(b"PK\x01\x02")])
+    with open_stream(InputFile("x.zip", path)) as stream:
+        lost: list[Lost] = []
+        found = [(entry.name, b"".join(entry.pieces)) for entry in zipped.zip_entries(stream, lost)]
+    assert found == [(f"{n}.jsonl", logs(n, resource=noise)) for n in (1, 2)]
+    assert lost == []
+
+
+def test_small_bytes_of_much(tmp_path: Path) -> None:
+    """A few bytes that hold very much come out in pieces."""
+    (path := tmp_path / "x.zip").write_bytes(zipped_up({"a": bytes(1 << 24)}, zipfile.ZIP_BZIP2))
+    with open_stream(InputFile("x.zip", path)) as stream:
+        sizes = [len(piece) for entry in zipped.zip_entries(stream, []) for piece in entry.pieces]
+    assert (sum(sizes), max(sizes)) == (1 << 24, 1 << 20)
+
+
+def test_notes_of_a_member(tmp_path: Path) -> None:
+    """Of an extended header, however many notes it has, the name and the size are taken."""
+    notes = b"5 a=\n" * 200_000 + b"18 path=b/c.jsonl\n"
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, len(notes)
+    (path := tmp_path / "x.tar").write_bytes(header.tobuf() + notes + bytes(-len(notes) % 512) + tarred({"a": b"1"}))
+    with open_stream(InputFile("x.tar", path)) as stream:
+        found = [(entry.name, b"".join(entry.pieces)) for entry in tar_entries(stream, [])]
+    assert found == [("b/c.jsonl", b"1")]

@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from auditlake.sources.model import InputFile
+from auditlake.sources.salvage import Gap, walk
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
 from tests.sources.pieces import seen
@@ -157,3 +158,27 @@ def test_any_flip(pack: int, place: int, bits: int, hit: int) -> None:
     for n in itertools.filterfalse(hit.__eq__, range(4)):
         # The newline before its first line may be what was changed.
         assert found.count(b'{"%d":%d}' % (n, n)) >= 9 - (n == hit + 1)
+
+
+class Counted(io.BytesIO):
+    """A file that knows how many bytes were read of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+def test_beginnings_that_all_lead_to_the_end() -> None:
+    """Where each of many beginnings has to be followed to the end, that is given up, and the rest is a stretch."""
+    start, whole = b"\x1f\x8b\x08" + bytes(6) + b"\xff", gzip.compress(b"{}\n", mtime=0)
+    room = 63 * 15 + len(whole)
+    stored = [b"\0" + n.to_bytes(2, "little") + (n ^ 0xFFFF).to_bytes(2, "little") for n in range(room + 1)]
+    group = b"".join(start + stored[room - n * 15] for n in range(1, 64)) + whole + stored[room]
+    data = flipped(whole, len(whole) - 8) + group * 100 + bytes(room)
+    file, gaps = Counted(data), list[Gap]()
+    assert b"".join(walk(file, "gzip", 0, 0, None, len(data), gaps.append)).startswith(b"{}\n")
+    assert gaps[-1].stop == len(data)
+    assert file.count < 200 * len(data)

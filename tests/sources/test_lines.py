@@ -38,6 +38,7 @@ CASES = {
         b'{"a":1}\xef\xbb\xbf{"b":2}\r\n',
         [(1, 0, b'{"a":1}', ""), (1, 10, b'{"b":2}', "")],
     ),
+    "white space around them": (b' {"a":1} {"b":2} \n', [(1, 0, b' {"a":1}', ""), (1, 9, b'{"b":2}', "")]),
     "an object and one that is torn": (b'{"a":1}{"b', [(1, 0, b'{"a":1}', ""), (1, 7, b'{"b', "")]),
     "one that is torn and an object": (b'{"a":"x{"b":1}', [(1, 0, b'{"a":"x{"b":1}', "")]),
     "brackets in a string": (b'{"a":"}{"}\n', [(1, 0, b'{"a":"}{"}', "")]),
@@ -56,8 +57,9 @@ CASES = {
 def test_lines(name: str, size: int) -> None:
     """Each line is a record at its place, however the stream is cut into chunks."""
     data, expected = CASES[name]
-    got = [(item.line, item.offset, item.raw, item.reason) for item in seen(split_lines(Pieces(data, size)))]
-    assert got == expected
+    found = seen(split_lines(Pieces(data, size)))
+    assert [(item.line, item.offset, item.raw, item.reason) for item in found] == expected
+    assert all(item.text is None or item.text.encode().rstrip() == item.raw.rstrip() for item in found)
 
 
 @given(

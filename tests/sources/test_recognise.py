@@ -209,3 +209,8 @@ def test_json_test_suite() -> None:
     """Every file of JSONTestSuite is read as a document when a source is named, and none is recognised otherwise."""
     for path in real("corpora/json-test-suite", "*.json"):
         assert recognise(path.read_bytes(), path.name, ("auditlake",)).format == "documents", path
+
+
+def test_marks_alone() -> None:
+    """A million byte order marks are looked at once, and what follows them counts."""
+    assert recognise(b"\xef\xbb\xbf" * 1_000_000 + A, "-").format == "lines"

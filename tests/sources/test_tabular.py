@@ -58,6 +58,10 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
     ),
     "an inch": (b'login,t,5" pipe\nz,z,z\nz,z,"\n"\n', [NOT_CSV, ["z", "z", "z"], ["z", "z", "\n"]]),
     "NUL": (b"login,t,\0\nz,z,z\n", [["login", "t", "\0"], ["z", "z", "z"]]),
+    "marks of files put together": (
+        b'login,t,a\n\xef\xbb\xbflogin,t,b\n\xef\xbb\xbf\xef\xbb\xbf"x\ny",t,\xef\xbb\xbf',
+        [["login", "t", "a"], ["login", "t", "b"], ["x\ny", "t", "\ufeff"]],
+    ),
     "long fields": (b"login,t," + b"x" * 200_000, [["login", "t", "x" * 200_000]]),
 }
 
@@ -74,6 +78,17 @@ def test_csv(name: str, size: int) -> None:
     for around in (data, data.removesuffix(b"\n")):
         found = rows(HEADER + around, size)
         assert [json.loads(item.text) if item.text else item.reason for item in found] == wanted
+
+
+@pytest.mark.parametrize("begin", [b"", b'"\n'])
+def test_long_names(begin: bytes) -> None:
+    """Short rows under long names become batches that fit into memory, also where a quote is never closed."""
+    count, header = 2_000, b"event_type,timestamp," + b"x" * 60_000 + b"\n"
+    stream: Any = Pieces(header + begin + b"a,b,c\n" * count, 1 << 25)
+    stream.input = InputFile("x.csv", None)
+    sizes = [(len(batch), batch.text.nbytes) for batch in split_csv(stream)]
+    assert sum(number for number, _ in sizes) == count
+    assert max(size for _, size in sizes) < 100_000_000
 
 
 @given(
