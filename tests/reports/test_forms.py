@@ -129,7 +129,9 @@ def test_the_index_does_not_read_long_lists(
     monkeypatch.setattr(produce, "_LARGE", 1)
     path = tmp_path / "compliance_noisy_2_v1.json"
     path.write_bytes(path.read_bytes().replace(b'"ongoing": false', b'"ongoing": nothing', 1))
-    assert write_index(tmp_path).read_bytes() == pages[-1]
+    page = write_index(tmp_path).read_bytes()
+    assert page.count(b"24 episodes") == 2
+    assert hashlib.sha256(path.read_bytes()).hexdigest()[:12].encode() in page
 
 
 def test_form_1_lists_everything(lake: AuditLake, report: ComplianceReport) -> None:
