@@ -12,6 +12,7 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.output import ask, machine, opened, plain, table
 from auditlake.cli.reporting import tell_faults
+from auditlake.errors import AuditLakeError, PolicyNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,12 +154,21 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
-    """Take a policy out of the lake; what only it kept may then be due for deletion."""
+    """Take a policy out of the lake, and say first what changes; what only it kept may then be due for deletion."""
     lake = opened(path)
+    effect = None
+    try:
+        effect = lake.removal_effect(name)
+    except PolicyNotFoundError:
+        raise
+    except AuditLakeError as error:  # what hinders counting does not hinder the removal
+        click.echo(plain(f"auditlake: warning: what changes could not be counted: {error}"), err=True)
+    if effect and not as_json:
+        _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.remove_policy(name)
-    machine({"removed": name}) if as_json else click.echo(f"removed {name}")
+    machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else click.echo(f"removed {name}")
 
 
 _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}

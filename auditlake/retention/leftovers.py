@@ -79,10 +79,9 @@ def _due_reports(layout: Layout, judge: Judge, longest: Duration) -> Iterator[Le
         else:
             reaches = [reach := _report(path, judge, longest)]
             named[reach.findings].append(reach)
-        due = [(each.until, each.length) for each in reaches if each.length and each.until < _before(judge, each.length)]
-        if len(due) == len(reaches):
-            until, length = max(due, key=lambda each: each[0])
-            because = f"its period ended {print_instant(until)}, and all its events are due ({length})"
+        if all(each.length and each.until < _before(judge, each.length) for each in reaches):
+            last = max(reaches, key=lambda each: each.until)
+            because = f"its period ended {print_instant(last.until)}, and all its events are due ({last.length})"
             yield Leftover(f"reports/{path.name}", "report", path.stat().st_size, because)
 
 
