@@ -233,9 +233,9 @@ def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path
     written = [path for until in (NOW, NOW - DAY) for path in lake.report("keep", until=until).write(
         lake.layout.reports, ["json"])]  # fmt: skip
     listed = next(path for path in written if path.suffix == ".parquet")
-    assert b'"ann"' not in b"".join(path.read_bytes() for path in written if path != listed)
     done = lake.erase("ann", **WHY)
-    assert any(sentence.startswith("1 kept report file ") and listed.name in sentence for sentence in done.left)
+    assert done.remaining["files"] == 2
+    assert any("kept report file" in sentence and listed.name in sentence for sentence in done.left)
     lake.backup(tmp_path / "copy")
     assert (tmp_path / "copy" / "reports" / listed.name).read_bytes() == listed.read_bytes()
 
