@@ -257,6 +257,23 @@ def test_a_closed_pipe_is_no_error(events: Path, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_policy_without_the_form_stops_no_other(run: Run, events: Path, tmp_path: Path) -> None:
+    """Asked for form 1, every policy that has one is written, and the others are named: exit code 3."""
+    run("init")
+    run("ingest", events)
+    for name, keeps in (("keeps", "retention_period: 30d\n"), ("asks", "")):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 2\n{keeps}"
+        )
+        run("policy", "add", tmp_path / f"{name}.yaml")
+    done = run("report", "asks", "keeps", "--form", "1", "--as-of", AS_OF, "--json", "--format", "json")
+    files = {each["policy_id"]: each["files"] for each in done.json["reports"]}
+    assert (done.code, files["asks"], len(files["keeps"])) == (3, [], 1)
+    assert json.loads(Path(files["keeps"][0]).read_bytes())["report_version"] == 1
+    assert [line.startswith("error: the report of 'asks' cannot be") for line in done.err.splitlines()] == [True]
+    assert run("report", "asks", "keeps", "--form", "1", "--as-of", AS_OF, "--fail-on", "compliant,no_data").code == 1
+
+
 def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Path) -> None:
     """The same report again is the same file; other bytes under its name are left alone, and it has another one."""
     run("init")
