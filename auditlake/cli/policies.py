@@ -13,6 +13,7 @@ from auditlake.cli.data import Instant
 from auditlake.cli.output import ask, machine, opened, plain, table
 from auditlake.cli.reporting import tell_faults
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def _show_results(results: Sequence[CheckResult]) -> None:
         click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
         for difference in each.differences:
             click.echo(f"       {plain(difference)}")
-    click.echo(f"{sum(each.passed for each in results)} of {len(results)} tests passed")
+    click.echo(f"{sum(each.passed for each in results):,} of {count(len(results), 'test')} passed")
 
 
 @policy.command()
@@ -145,7 +146,8 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     else:
         click.echo(f"added {found.id}")
     if failing:
-        click.echo(f"{len(failing)} of its own tests fail; see: auditlake policy check {found.id}", err=True)
+        fail = count(len(failing), "of its own tests fails", "of its own tests fail")
+        click.echo(f"{fail}; see: auditlake policy check {found.id}", err=True)
 
 
 @policy.command()
@@ -185,9 +187,10 @@ def _show_effect(effect: PolicyEffect) -> None:
             for each in changed
         ), right=(1, 6))  # fmt: skip
     if effect.becomes_due:
-        click.echo(f"{effect.becomes_due:,} events become due for deletion")
+        click.echo(f"{count(effect.becomes_due, 'event becomes', 'events become')} due for deletion")
     if effect.pseudonymise:
-        click.echo(f"{effect.pseudonymise:,} events lose their personal data with the next retention apply")
+        lose = count(effect.pseudonymise, "event loses its", "events lose their")
+        click.echo(f"{lose} personal data with the next retention apply")
     for name in effect.unusable:
         click.echo(f"the policy {name} cannot be used, and does not count here; nothing is deleted until it is mended")
 

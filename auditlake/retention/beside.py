@@ -60,10 +60,11 @@ class Around:
     """Files that may name the person and stay."""
 
     def stay(self, paths: Sequence[Path], what: str, why: str) -> None:
-        """Say that some files stay: how many of ``what``, why and which."""
+        """Say that some files stay: how many of ``what``, why (with ``{stay}`` as their verb) and which."""
         if paths:
             self.files.update(paths)
-            self.left.append(f"{count(len(paths), what)} {why}: {_listed(paths)}.")
+            said = why.format(stay="stays" if len(paths) == 1 else "stay")
+            self.left.append(f"{count(len(paths), what)} {said}: {_listed(paths)}.")
 
 
 def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Settings, live: Snapshot) -> Around:
@@ -80,7 +81,7 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     names = _mentions(*words)
     quarantine = _naming(names, quarantine_files(layout))
     if judge.holds:
-        around.stay(quarantine, "quarantine file", "may name the person and stay, since a legal hold is active")
+        around.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
     else:
         around.leftovers = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
     if around.leftovers:
@@ -91,7 +92,7 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
         around.left.append("Events that may name the person were logged while this was done: erase again for those.")
     around.stay(
         _naming(names, report_files(layout)), "kept report file",
-        "may name the person and stay: a report is evidence of what was found, and goes when all its events are due",
+        "may name the person and {stay}: a report is evidence of what was found, and goes when all its events are due",
     )  # fmt: skip
     if layout.journal.exists() and _naming(names, [layout.journal]):
         around.files.add(layout.journal)
@@ -102,7 +103,7 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
     written += sorted(path for name in ("policies", "holds") for path in (layout.ledger / name).glob("*"))
     named = _naming(names, (path for path in written if path.exists()))
-    around.stay(named, "file", "of rules may name the person and stay on record")
+    around.stay(named, "file", "of rules may name the person and {stay} on record")
     around.left.extend(_unsearched(layout, live))
     return around
 
@@ -152,7 +153,7 @@ def alerts(
     mentions, jsonl = _mentions(*words), settings.alerts.jsonl
     found = _naming(mentions, alert_files(layout, jsonl))
     if found and (held or not free):
-        why = "and stay, since a legal hold is active" if held else (
+        why = "and {stay}, since a legal hold is active" if held else (
             "and the process that evaluates them goes on writing them; end it and erase again"
         )  # fmt: skip
         around.stay(found, "file", f"of the alerts may name the person, {why}")

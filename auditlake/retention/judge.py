@@ -121,7 +121,7 @@ class Judge:
         }
 
     def _places_of(self, column: str) -> dict[str, object]:
-        """The places in a column: those of the sources, those that somebody named, and what leads to either from the root."""
+        """The places in a column: those of the sources, those that somebody named, and the way to either."""
         own = [path for path in _BUILT_IN if path.column == column]
         told = [path for path in self.personal if path.column == column]
         above = {"$", *(each.below for path in (*own, *told) for each in path.above)}
