@@ -94,7 +94,14 @@ class AnalystVerbs(Shown):
         return self._effect(policy.id, policy)
 
     def removal_effect(self, policy_id: str) -> PolicyEffect:
-        """What would change if a policy were taken out of the lake. Nothing is changed."""
+        """What would change if a policy were taken out of the lake. Nothing is changed.
+
+        Raises:
+            PolicyNotFoundError: The lake has none of that id.
+        """
+        from auditlake.policies.store import refuse_unknown
+
+        refuse_unknown(self.layout, policy_id)
         return self._effect(policy_id, None)
 
     def _effect(self, policy_id: str, policy: Policy | None) -> PolicyEffect:

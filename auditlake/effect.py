@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.config import LakeConfig
-from auditlake.engine.duck import rows
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 from auditlake.retention.judge import Judge
+from auditlake.retention.naming import named
 from auditlake.retention.plan import judged_days
 from auditlake.retention.planning import judge_of
 from auditlake.retention.terms import kept, state_of, terms_of
@@ -103,7 +103,7 @@ def policy_effect(
     after = replace(before, policies=tuple(sorted([*others, *([new] if new else [])], key=lambda each: each.id)))
     (events, due), (_, due_then) = (_judged(connection, each) for each in (before, after))
     terms = [state_of(terms_of(each.policies, (), config.default_retention)) for each in (before, after)]
-    named = {name for each in present for name in each.required_events}
+    governed = {name for each in present for name in each.required_events}
 
     def effect(name: str) -> TypeEffect:
         was, becomes = (kept(state, name) for state in terms)
@@ -111,7 +111,7 @@ def policy_effect(
         assert becomes is not None
         longer, shorter = becomes.microseconds > was.microseconds, becomes.microseconds < was.microseconds
         return TypeEffect(
-            name, events[name], name not in named, str(was), str(becomes), longer - shorter,
+            name, events[name], name not in governed, str(was), str(becomes), longer - shorter,
             max(due_then[name] - due[name], 0),
         )  # fmt: skip
 
@@ -134,5 +134,4 @@ def _judged(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Sequence[Cou
 def _over_limit(connection: duckdb.DuckDBPyConnection, judge: Judge) -> int:
     if not judge.limits:
         return 0
-    step = judge.step("over_limit")
-    return sum(events for _, _, events in rows(connection, step.sql, dict(step.parameters)))
+    return sum(events for *_, events in named(connection, judge.step("over_limit"), judge.eraser))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake import exact
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.files import read_file
+from auditlake.policies.compile import BEFORE_ALL
+from auditlake.reports.jsonform import instant
 
 if TYPE_CHECKING:
     from auditlake.reports.produce import ComplianceReport
@@ -76,12 +79,17 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
         message = f"{path} is a report of lake {evidence['lake_id']}, not of this one, {lake_id}"
         raise ReportError(message, hint="name the lake that it was made from with --lake")
     said = (then["policy_id"], then["as_of"], evidence["snapshot"])
+    try:  # a period may begin the microsecond before 1970, which is no time of an event
+        period = {name: datetime.fromisoformat(text) for name, text in then["period"].items()}
+    except ValueError as error:
+        raise ReportError(f"{path} is no report of auditlake: its period has a day that there is not") from error
     try:
         (made,) = judge(
-            then["policy_id"], as_of=then["as_of"], **then["period"], snapshot=evidence["snapshot"],
+            then["policy_id"], as_of=then["as_of"], **period, snapshot=evidence["snapshot"],
             generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
         )  # fmt: skip
         now = json.loads(_as_written(made, then))
+        _clip_cutoff(then, now)
     except (PolicyNotFoundError, SnapshotError, ReportError) as error:  # the last: it has no report of that form now
         return Reperformance(*said, identical=False, differences=(), reasons=(str(error),))
     differences, statements = _told_apart(then, now)
@@ -93,6 +101,13 @@ def _as_written(made: ComplianceReport, then: Mapping[str, Any]) -> bytes:
     form = then["report_version"]
     listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)
     return made.relisted(listed).json(form)
+
+
+def _clip_cutoff(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Let the cutoff be what it was in the first form where it lay before 1970: the instant ahead of all events."""
+    first = instant(BEFORE_ALL)
+    if then["report_version"] == 1 and then["retention"]["cutoff"] == first > now["retention"]["cutoff"]:
+        now["retention"]["cutoff"] = first
 
 
 def _told_apart(

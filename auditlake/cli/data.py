@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.output import cell, ingest_progress, machine, opened, plain, table
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from auditlake.result import Rows
@@ -113,10 +114,9 @@ def show_summary(summary: IngestSummary) -> None:
     for each in summary.inputs:
         if each.notice:
             click.echo(f"left out {plain(each.name)}: {plain(each.notice)}")
-    inputs = f"{len(summary.inputs)} input{'s' if len(summary.inputs) != 1 else ''}"
     click.echo(
-        f"{summary.read:,} records of {inputs}: {summary.landed:,} landed, {summary.duplicates:,} duplicates, "
-        f"{summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
+        f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} landed, "
+        f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
     )
     for example in summary.examples[:_EXAMPLES]:
         click.echo(f"  {plain(str(example))}")
@@ -139,8 +139,9 @@ def flush(path: str, as_json: bool) -> None:
         machine(asdict(summary))
     else:
         click.echo(
-            f"{summary.landed:,} events flushed, {summary.duplicates:,} duplicates, {summary.quarantined:,} "
-            f"quarantined, {summary.removed:,} segments removed (snapshot {summary.snapshot})"
+            f"{count(summary.landed, 'event')} flushed, {count(summary.duplicates, 'duplicate')}, "
+            f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
+            f"(snapshot {summary.snapshot})"
         )
 
 

@@ -11,6 +11,7 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, table
 from auditlake.cli.policies import policy
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from datetime import date
@@ -110,8 +111,6 @@ def connect(path: str, program: str | None, snapshot: int | None, verbose: bool,
 
 def _show_ways(path: str, found: Recipes) -> None:
     """A line for each program."""
-    from auditlake.reports.words import count
-
     files = count(found.view.count(".parquet'"), "file")
     click.echo(f"snapshot {found.snapshot}, {files}; what each program runs:\n")
     lake = f"auditlake --lake {shlex.quote(path)} connect"
@@ -129,7 +128,8 @@ def _show_ways(path: str, found: Recipes) -> None:
 def _show_all(found: Recipes) -> None:
     files = found.view.count(".parquet'")
     click.echo(
-        f"-- snapshot {found.snapshot}, {files:,} files; each piece alone: auditlake connect duckdb|polars|spark|view"
+        f"-- snapshot {found.snapshot}, {count(files, 'file')}; "
+        f"each piece alone: auditlake connect duckdb|polars|spark|view"
     )
     for title, text in (("DuckDB's command line", found.duckdb), ("Polars", found.polars), ("Spark", found.spark)):
         click.secho(f"\n# {title}", bold=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.output import cell, plain, table
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from auditlake.desk.session import Answer
@@ -76,7 +77,8 @@ def check_place(out: Path, *, force: bool) -> None:
 
 def give(answer: Answer, form: Form) -> bool:
     """Show an answer, or write it to a file; give whether it is whole, and say so in the last line where it is not."""
-    cut = f"cut off after {len(answer):,} rows: lake.toml, section [desk], sets how many; --rows 0 is for the owner"
+    rows = count(len(answer), "row")
+    cut = f"cut off after {rows}: lake.toml, section [desk], sets how many; --rows 0 is for the owner"
     if form.format == "table" and form.out is None:
         _show(answer)
     else:
@@ -129,7 +131,7 @@ def _show(answer: Answer) -> None:
     types = answer.arrow().schema.types
     right = [i for i, kind in enumerate(types) if str(kind).startswith(("int", "uint", "double", "float", "decimal"))]
     table([plain(name) for name in answer.columns], rows, right=right)
-    click.echo(f"{len(answer):,} row{'' if len(answer) == 1 else 's'} on snapshot {answer.snapshot}", err=True)
+    click.echo(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)
 
 
 def _cell(value: Any) -> Any:

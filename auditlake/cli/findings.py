@@ -10,6 +10,7 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.output import cell, machine, opened, plain, table
 from auditlake.cli.reporting import EXIT_FINDINGS, Folder, tell_faults
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ def list_(
     if len(page) < len(found):
         left = len(found) - offset - len(page)
         more = f"; --offset {offset + len(page)} shows the next of {left:,} more" if left > 0 else ""
-        click.echo(f"{len(page):,} of {len(found):,} are listed{more}")
+        click.echo(f"{len(page):,} of {len(found):,} {'is' if len(page) == 1 else 'are'} listed{more}")
     click.echo(f"{len(found):,} found, {is_open:,} of them open")
     for line in dict.fromkeys(map(_period, page)):
         click.echo(line)
@@ -229,8 +230,6 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
 @click.pass_obj
 def evidence(path: str, /, policy: str, out: Path, **options: Any) -> None:
     """Pack a report with its SQL, its policies, the events behind each finding, and the digests of it all."""
-    from auditlake.reports.words import count
-
     if out.suffix.lower() != ".zip":
         raise click.UsageError(f"{out}: expected a name that ends in .zip")
     if out.exists():
@@ -238,7 +237,7 @@ def evidence(path: str, /, policy: str, out: Path, **options: Any) -> None:
     done = opened(path).evidence(policy, out, **options)
     events = sum(done.events.values())
     behind = count(len(done.report.report.violations), "finding")
-    click.echo(f"{out}: {done.files:,} files, {count(events, 'event')} behind {behind}")
+    click.echo(f"{out}: {count(done.files, 'file')}, {count(events, 'event')} behind {behind}")
     click.echo(f"sha256 {done.sha256}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from auditlake.cli.output import machine, opened
+from auditlake.reports.words import count
 
 
 @click.command()
@@ -50,8 +51,8 @@ def compact(path: str, grace_hours: float, as_json: bool) -> None:
         machine(asdict(summary))
     else:
         click.echo(
-            f"{summary.days} days compacted: {summary.files_before} files became {summary.files_after}, "
-            f"{summary.unlinked} old files removed (snapshot {summary.snapshot})"
+            f"{count(summary.days, 'day')} compacted: {count(summary.files_before, 'file')} became "
+            f"{summary.files_after:,}, {count(summary.unlinked, 'old file')} removed (snapshot {summary.snapshot})"
         )
 
 

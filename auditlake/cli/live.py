@@ -14,6 +14,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, plain
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from auditlake.tail.follow import TailSummary
@@ -105,13 +106,13 @@ def _ended_by_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _in_words(summary: TailSummary) -> str:
-    parts = [f"{summary.records:,} lines of {summary.files} file{'s' if summary.files != 1 else ''} landed"]
+    parts = [f"{count(summary.records, 'line')} of {count(summary.files, 'file')} landed"]
     if summary.refused:
         parts.append(f"{summary.refused:,} of them cannot be events and go to quarantine with the next flush")
     if summary.too_long:
         parts.append(f"{summary.too_long:,} too long, in quarantine")
     if summary.unfinished:
-        parts.append(f"{summary.unfinished:,} bytes wait for their newline")
+        parts.append(f"{count(summary.unfinished, 'byte waits for its', 'bytes wait for their')} newline")
     return "; ".join(parts)
 
 

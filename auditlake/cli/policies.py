@@ -12,6 +12,8 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.output import ask, machine, opened, plain, table
 from auditlake.cli.reporting import tell_faults
+from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +91,7 @@ def _show_results(results: Sequence[CheckResult]) -> None:
         click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
         for difference in each.differences:
             click.echo(f"       {plain(difference)}")
-    click.echo(f"{sum(each.passed for each in results)} of {len(results)} tests passed")
+    click.echo(f"{sum(each.passed for each in results):,} of {count(len(results), 'test')} passed")
 
 
 @policy.command()
@@ -144,7 +146,8 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     else:
         click.echo(f"added {found.id}")
     if failing:
-        click.echo(f"{len(failing)} of its own tests fail; see: auditlake policy check {found.id}", err=True)
+        fail = count(len(failing), "of its own tests fails", "of its own tests fail")
+        click.echo(f"{fail}; see: auditlake policy check {found.id}", err=True)
 
 
 @policy.command()
@@ -153,12 +156,21 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
-    """Take a policy out of the lake; what only it kept may then be due for deletion."""
+    """Take a policy out of the lake, and say first what changes; what only it kept may then be due for deletion."""
     lake = opened(path)
+    effect = None
+    try:
+        effect = lake.removal_effect(name)
+    except PolicyNotFoundError:
+        raise
+    except AuditLakeError as error:  # what hinders counting does not hinder the removal
+        click.echo(plain(f"auditlake: warning: what changes could not be counted: {error}"), err=True)
+    if effect and not as_json:
+        _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.remove_policy(name)
-    machine({"removed": name}) if as_json else click.echo(f"removed {name}")
+    machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else click.echo(f"removed {name}")
 
 
 _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
@@ -175,9 +187,10 @@ def _show_effect(effect: PolicyEffect) -> None:
             for each in changed
         ), right=(1, 6))  # fmt: skip
     if effect.becomes_due:
-        click.echo(f"{effect.becomes_due:,} events become due for deletion")
+        click.echo(f"{count(effect.becomes_due, 'event becomes', 'events become')} due for deletion")
     if effect.pseudonymise:
-        click.echo(f"{effect.pseudonymise:,} events lose their personal data with the next retention apply")
+        lose = count(effect.pseudonymise, "event loses its", "events lose their")
+        click.echo(f"{lose} personal data with the next retention apply")
     for name in effect.unusable:
         click.echo(f"the policy {name} cannot be used, and does not count here; nothing is deleted until it is mended")
 

@@ -10,6 +10,7 @@ import click
 
 from auditlake.cli.output import machine, opened, plain, table
 from auditlake.files import SMALL, read_file, read_text
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
@@ -45,8 +46,6 @@ def verify(
 
 
 def _show(report: VerifyReport) -> None:
-    from auditlake.reports.words import count
-
     parts = [part for batch in report.batches for part in batch.parts if part.detail]
     if parts:
         headings = ("batch", "day", "events", "verdict", "")
@@ -74,10 +73,10 @@ def _show(report: VerifyReport) -> None:
     )
     batches = count(len(report.batches), "batch", "batches")
     click.echo(f"checked {what}: {count(report.rows, 'event')} in {batches}: {told}")
-    click.echo(f"checkpoint of {report.size} entries, version {report.version}, {signed}; {since}")
+    click.echo(f"checkpoint of {count(report.size, 'entry', 'entries')}, version {report.version}, {signed}; {since}")
     if report.stamped_at:
         trust = "" if report.stamp_trusted else ", whose signature was not checked: --tsa-root says against what"
-        click.echo(f"newest time stamp of {report.stamped_at}, over {report.stamped} entries{trust}")
+        click.echo(f"newest time stamp of {report.stamped_at}, over {count(report.stamped, 'entry', 'entries')}{trust}")
     click.echo("all is as it was recorded" if report.ok else "SOMETHING IS WRONG")
 
 
@@ -129,7 +128,7 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
         return
     signed = f"signed by {plain(shown.signed_by)}" if shown.signed_by else "whose signature was not asked for"
     click.echo(f"event {plain(str(shown.event['event_id']))} was recorded on {plain(shown.recorded)}")
-    click.echo(f"in the ledger {plain(shown.origin)}, checkpoint of {shown.size} entries, {signed}")
+    click.echo(f"in the ledger {plain(shown.origin)}, checkpoint of {count(shown.size, 'entry', 'entries')}, {signed}")
 
 
 @click.command()
@@ -143,7 +142,7 @@ def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
     if as_json:
         machine({"at": made.at.isoformat(), "size": made.size, "trusted": made.trusted})
         return
-    click.echo(f"stamped {made.size} entries at {made.at.isoformat()}")
+    click.echo(f"stamped {count(made.size, 'entry', 'entries')} at {made.at.isoformat()}")
     if not made.trusted:
         click.echo("whose stamp it is was not checked: --tsa-root says against what")
 

@@ -10,6 +10,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import machine, opened, plain, report_progress, table
+from auditlake.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,8 @@ def report(
 ) -> None:  # fmt: skip
     """Judge policies (all of them if none is named) and write JSON and HTML reports.
 
-    Exits with 3 if a policy could not be judged: it is named with the reason, and the others are judged all the same.
+    Exits with 3 if a policy could not be judged, or its report has not the form that is asked for: it is named with the
+    reason, and the others are written all the same.
 
     A verdict is about the whole period: unless another is asked for, the policy's retention period back, or where it
     has none, the report_period of lake.toml. How its last window stands is status_now, which auditlake stats shows.
@@ -73,19 +75,37 @@ def report(
     made = lake.reports(
         *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
     )
-    written, index = write_reports(lake, made, out, formats, form)
+    lacking = _lacking(made, formats, form)
+    formed = [each for each in made if each.policy_id not in lacking]
+    paths, index = write_reports(lake, formed, out, formats, form)
+    written = dict(zip((each.policy_id for each in formed), paths, strict=True))
     with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
         if as_json:
-            found = [_summary(each, files) for each, files in zip(made, written, strict=True)]
+            found = [_summary(each, written.get(each.policy_id, ())) for each in made]
             machine({"reports": found, "index": index})
         else:
             show_verdicts(made)
             click.echo(f"reports in {index.parent}; begin with {index.name}")
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
     is_failed = any(each.status in fail_on for each in made)
+    for why in (why for policy_id, why in lacking.items() if policy_id not in dict(faults)):
+        click.echo(plain(f"error: {why}"), err=True)
     tell_faults(faults, code=EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
-    if is_failed:
-        raise click.exceptions.Exit(EXIT_FINDINGS)
+    if is_failed or lacking:
+        raise click.exceptions.Exit(EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
+
+
+def _lacking(made: Sequence[ComplianceReport], formats: Sequence[str], form: int) -> dict[str, str]:
+    """Why reports cannot be written in an earlier form, by policy: they do not keep the others from being written."""
+    from auditlake.reports.jsonform import REPORT_VERSION
+
+    found = {}
+    for each in made if "json" in formats and form != REPORT_VERSION else ():
+        try:
+            each.json(form)
+        except ReportError as error:
+            found[each.policy_id] = f"{error} ({error.hint})" if error.hint else f"{error}"
+    return found
 
 
 def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = EXIT_NOT_JUDGED) -> None:

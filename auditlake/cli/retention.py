@@ -9,6 +9,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import ask, cell, machine, opened, plain, table
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,6 @@ def hold() -> None:
 @click.pass_obj
 def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
     """Begin a hold over the events that match everything it names; over all events if it names nothing."""
-    from auditlake.reports.words import count
-
     made = opened(path).add_hold(name, **options)
     if as_json:
         machine({**hold_dict(made), "matches": made.matches})
@@ -151,7 +150,7 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
         if dry_run:
             return
         digest = digest or seen.digest  # what is confirmed is what is done
-        ask(f"delete {seen.due:,} events, pseudonymise {seen.pseudonymise:,}?")
+        ask(f"delete {count(seen.due, 'event')}, pseudonymise {seen.pseudonymise:,}?")
     done = lake.retention_apply(plan=digest, **options)
     if as_json:
         machine({
@@ -162,9 +161,9 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
         })  # fmt: skip
         return
     what = "this plan was carried out before" if done.was_done else (
-        f"{done.plan.due:,} events deleted, {done.plan.pseudonymise:,} pseudonymised"
+        f"{count(done.plan.due, 'event')} deleted, {done.plan.pseudonymise:,} pseudonymised"
     )  # fmt: skip
-    click.echo(f"{what}, {done.unlinked:,} files removed (snapshot {done.snapshot})")
+    click.echo(f"{what}, {count(done.unlinked, 'file')} removed (snapshot {done.snapshot})")
     if done.certificate:
         click.echo(f"certificate {lake.layout.certificates / done.certificate}.html")
 
@@ -198,9 +197,9 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
         return
     left = "; nothing is left to erase" if done.certificate is None and not done.held else ""
     left += f"; {words}" if (words := remaining_words(done.remaining)) else ""
-    click.echo(f"{done.events:,} events erased, {done.held:,} kept by a hold (snapshot {done.snapshot}){left}")
+    click.echo(f"{count(done.events, 'event')} erased, {done.held:,} kept by a hold (snapshot {done.snapshot}){left}")
     for each in done.remaining["places"]:
-        click.echo(f"  still there: {plain(each['place'])}, {each['values']:,} times")
+        click.echo(f"  still there: {plain(each['place'])}, {count(each['values'], 'time')}")
     for sentence in done.left:
         click.echo(f"  left: {plain(sentence)}")
     if done.certificate:
@@ -214,11 +213,15 @@ def show_plan(found: RetentionPlan) -> None:
         for each in found.changes
     ), right=(2, 3, 4, 5))  # fmt: skip
     click.echo(
-        f"as of {cell(found.as_of)}: {found.due:,} events due on {sum(bool(each.due) for each in found.changes):,} "
-        f"days, {found.pseudonymise:,} to be pseudonymised, {found.held:,} under a hold"
+        f"as of {cell(found.as_of)}: {count(found.due, 'event')} due on "
+        f"{count(sum(bool(each.due) for each in found.changes), 'day')}, {found.pseudonymise:,} to be pseudonymised, "
+        f"{found.held:,} under a hold"
     )
     if found.never_expire:
-        click.echo(f"{found.never_expire:,} events never expire: no policy keeps them, and no default_retention is set")
+        never = count(found.never_expire, "event never expires", "events never expire")
+        click.echo(
+            f"{never}: no policy keeps {'it' if found.never_expire == 1 else 'them'}, and no default_retention is set"
+        )
     show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
     for each in found.conflicts:
         click.echo(
@@ -227,7 +230,8 @@ def show_plan(found: RetentionPlan) -> None:
         )
     for policy, days in found.silent.items():
         if days:
-            click.echo(f"{policy}: {len(days):,} days of its retention period have no event, the last {days[-1]}")
+            silent = count(len(days), "day of its retention period has", "days of its retention period have")
+            click.echo(f"{policy}: {silent} no event, the last {days[-1]}")
     for left in found.leftovers:
         click.echo(f"{left.path} goes too: {left.because}")
     for sentence in found.weaker:

@@ -9,6 +9,7 @@ import click
 from auditlake.cli.output import cell, plain, table
 from auditlake.cli.retention import show_left_out
 from auditlake.reports.jsonform import finding_dict
+from auditlake.reports.words import count
 from auditlake.statistics import Statistics
 
 
@@ -41,7 +42,7 @@ def statistics_dict(found: Statistics) -> dict[str, Any]:
 
 def show_statistics(found: Statistics) -> None:
     """The statistics for people."""
-    click.echo(f"{found.total_events:,} events, snapshot {found.snapshot}, as of {cell(found.as_of)}")
+    click.echo(f"{count(found.total_events, 'event')}, snapshot {found.snapshot}, as of {cell(found.as_of)}")
     if found.first_event:
         click.echo(f"from {cell(found.first_event)} to {cell(found.last_event)}")
     if found.foreign_versions:

@@ -11,6 +11,7 @@ import click
 from auditlake.cli.desk_doctor import examine_sandbox
 from auditlake.cli.output import ask, machine, opened, plain
 from auditlake.cli.proof import EXIT_WRONG
+from auditlake.reports.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,8 @@ def backup(path: str, destination: Path, without_key: bool, as_json: bool) -> No
     if as_json:
         machine(asdict(done))
         return
-    click.echo(f"copied snapshot {done.snapshot} to {plain(done.path)}: {done.files} files, {done.size:,} bytes")
+    size = f"{count(done.files, 'file')}, {count(done.size, 'byte')}"
+    click.echo(f"copied snapshot {done.snapshot} to {plain(done.path)}: {size}")
     if without_key:
         click.echo("the private key of the ledger is not in it: without it, a restored lake takes no commits")
 
@@ -67,7 +69,7 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool, as_
         room.repair(layout, done, now=system_clock(), wait_seconds=_WAIT_SECONDS)
         found = room.examine(layout, now=system_clock())
         if not as_json:
-            click.echo(f"{len(done)} changes were made; afterwards:")
+            click.echo(f"{count(len(done), 'change was', 'changes were')} made; afterwards:")
             _show(found, repair=False, verbose=verbose)
     if as_json:
         machine(asdict(found))
@@ -77,8 +79,6 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool, as_
 
 def _show(found: Diagnosis, *, repair: bool, verbose: bool) -> None:
     """The verdict first, then what is wrong, then what is to be done; what is no problem only if asked for."""
-    from auditlake.reports.words import count
-
     if not found.problems:
         click.echo("nothing is wrong that can be seen without reading every row: auditlake verify does that")
     else:

@@ -117,7 +117,7 @@ class Answer(Shown):
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
 
     def __repr__(self) -> str:
-        rows = f"{len(self):,} rows{'' if self.complete else ', cut off'}"
+        rows = f"{count(len(self), 'row')}{'' if self.complete else ', cut off'}"
         return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
 
 

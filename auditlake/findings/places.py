@@ -84,9 +84,10 @@ def _unlisted(layout: Layout, name: str, prefix: str) -> set[str]:
     """The ids of that beginning in the Parquet file of a report that finds more than it lists."""
     import pyarrow.parquet as pq
 
-    with open_file(layout.reports / name, within=layout.root) as file:
-        ids = pq.read_table(file, columns=["id"]).column("id").to_pylist()
-    return {each for each in ids if each.startswith(prefix)}
+    with suppress(OSError, ValueError), open_file(layout.reports / name, within=layout.root) as file:
+        ids = pq.ParquetFile(file).read(["id"]).column("id").to_pylist()
+        return {each for each in ids if each.startswith(prefix)}
+    return set()  # the report has gone elsewhere without it, or it is damaged: what the report lists is known still
 
 
 def _around(entry: Acceptance) -> Iterator[Place]:

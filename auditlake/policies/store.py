@@ -105,11 +105,20 @@ def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds
     Raises:
         PolicyNotFoundError: There is none of that id.
     """
-    if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
-        raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
+    refuse_unknown(layout, policy_id)
     with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
         layout.policy(policy_id).unlink(missing_ok=True)
         sync_folder(layout.policies)
+
+
+def refuse_unknown(layout: Layout, policy_id: str) -> None:
+    """Refuse the id of a policy that the lake does not have.
+
+    Raises:
+        PolicyNotFoundError: There is none of that id.
+    """
+    if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
+        raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
 
 
 def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False, within: Path | None = None) -> Policy:

@@ -13,6 +13,8 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal
 
+from auditlake.reports.words import count
+
 Unit = Literal["day", "week", "month", "quarter", "year"]
 Width = Literal["narrow", "medium", "wide"]
 """How much room a picture needs before it scrolls instead of shrinking."""
@@ -257,7 +259,7 @@ def heat_map(
     ]
     return HeatMap(
         title=f"Events by required type {_PER[unit]}",
-        summary=f"One row for each of {len(types):,} required types, one column {_PER[unit]}. "
+        summary=f"{count(len(types), 'row')}, one for each required type, one column {_PER[unit]}. "
         "The table of required types says the same in numbers.",
         width=_room(len(columns)),
         height=str(_ROW * len(types) + 30),
@@ -466,7 +468,7 @@ def _peaks_summary(peaks: Sequence[tuple[date, int | None]], threshold: int) -> 
         return "The lake holds no event in or before this period, so there is no count to show."
     highest, when = max(known, key=lambda pair: pair[0])
     reached = sum(peak >= threshold for peak, _ in known)
-    often = f"on {reached:,} of {len(peaks):,} days" if reached else "on no day"
+    often = f"on {reached:,} of {count(len(peaks), 'day')}" if reached else "on no day"
     return f"The highest count is {highest:,}, on {when}. The threshold of {threshold:,} is reached {often}."
 
 

@@ -10,7 +10,8 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from auditlake.reports.build import canonical_group
 from auditlake.reports.jsonform import finding_dict
@@ -69,6 +70,31 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
         "sha256": f"sha256:{own}",
     }
     return WholeList(said, data)
+
+
+def texts_of(file: BinaryIO) -> Iterator[str]:
+    """Read the texts of a list of findings, some at a time, as JSON.
+
+    Raises:
+        OSError, ValueError: It is no such file, or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=["event_type", "group", "message", "accepted_owner"]):
+        yield json.dumps(batch.to_pylist(), ensure_ascii=False)
+
+
+def newest_instant(file: BinaryIO) -> datetime | None:
+    """Return the newest instant that a list of findings has; None where it has none.
+
+    Raises:
+        OSError, ValueError: It is no such file, or damaged.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(file).read(["start", "end", "peak_at"])
+    return max(filter(None, (pc.max(column).as_py() for column in table.columns)), default=None)
 
 
 def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:

@@ -291,7 +291,9 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         _period(report),
         _named_instant("Judged as of", report.as_of),
         *generated,
-        Fact("Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{report.evidence.rows:,} events in the lake"),
+        Fact(
+            "Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{count(report.evidence.rows, 'event')} in the lake"
+        ),
         *map(_reviewed, report.evidence.journal.covering),
         *(Fact(visible(name), shown(", ".join(ids))) for name, ids in report.controls.items()),
     )

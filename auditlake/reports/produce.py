@@ -395,7 +395,7 @@ def _entry(path: Path) -> IndexEntry | None:
 
 
 def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
-    """A report's JSON, how many findings of each kind it has, and a SHA-256; of a large one all without the list."""
+    """A report's JSON, of a large one without the list; how many findings of each kind it has; and its SHA-256."""
     from auditlake.reports.render import check
 
     with open_file(path, within=path.parent) as file:
@@ -410,7 +410,7 @@ def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
             if not 0 <= start < end:
                 raise ValueError("its keys are not where ours are")
             rest = b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:])
-            report, digest = exact.parse(rest), hashlib.sha256(rest).hexdigest()
+            report, digest = exact.parse(rest), hashlib.sha256(data).hexdigest()
             check(report)
             if report["report_version"] > 1:
                 return report, Counter(report["findings_by_kind"]), digest

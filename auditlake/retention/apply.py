@@ -158,5 +158,6 @@ def _left(layout: Layout, settings: Settings, judge: Judge, plan: RetentionPlan)
         if staying:
             left.append(f"{count(staying, what)} {'stays' if staying == 1 else 'stay'}, {why}.")
     if plan.never_expire:
-        left.append(f"{count(plan.never_expire, 'event')} never expire: no policy keeps them.")
+        it, never = ("it", "expires") if plan.never_expire == 1 else ("them", "expire")
+        left.append(f"{count(plan.never_expire, 'event')} never {never}: no policy keeps {it}.")
     return left

@@ -9,13 +9,14 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditlake.events.jsontext import spelled
-from auditlake.files import read_file
+from auditlake.files import open_file, read_file
 from auditlake.landing.committed import unflushed
+from auditlake.reports.listing import texts_of
 from auditlake.reports.words import count, visible
 from auditlake.retention.alertfiles import NewContent, alert_files, renamed
 from auditlake.retention.deed import left_everywhere
@@ -25,7 +26,7 @@ from auditlake.retention.planning import Settings
 from auditlake.store.delta import Snapshot
 from auditlake.store.durable import write_whole
 from auditlake.store.history import removal_times
-from auditlake.store.layout import Layout
+from auditlake.store.layout import FINDINGS_FILE, Layout
 from auditlake.store.pseudonyms import Pseudonyms
 
 NOT_SEARCHED = (
@@ -59,10 +60,11 @@ class Around:
     """Files that may name the person and stay."""
 
     def stay(self, paths: Sequence[Path], what: str, why: str) -> None:
-        """Say that some files stay: how many of ``what``, why and which."""
+        """Say that some files stay: how many of ``what``, why (with ``{stay}`` as their verb) and which."""
         if paths:
             self.files.update(paths)
-            self.left.append(f"{count(len(paths), what)} {why}: {_listed(paths)}.")
+            said = why.format(stay="stays" if len(paths) == 1 else "stay")
+            self.left.append(f"{count(len(paths), what)} {said}: {_listed(paths)}.")
 
 
 def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Settings, live: Snapshot) -> Around:
@@ -77,9 +79,9 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     """
     around = Around(left=[*left_everywhere(layout, settings.grace_seconds, removes=True), *NOT_SEARCHED])
     names = _mentions(*words)
-    quarantine = [path for path in quarantine_files(layout) if names.search(_text(path))]
+    quarantine = _naming(names, quarantine_files(layout))
     if judge.holds:
-        around.stay(quarantine, "quarantine file", "may name the person and stay, since a legal hold is active")
+        around.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
     else:
         around.leftovers = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
     if around.leftovers:
@@ -89,18 +91,19 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
         around.left.append("Events that may name the person were logged while this was done: erase again for those.")
     around.stay(
-        [path for path in report_files(layout) if names.search(_text(path))], "kept report file",
-        "may name the person and stay: a report is evidence of what was found, and goes when all its events are due",
+        _naming(names, report_files(layout)), "kept report file",
+        "may name the person and {stay}: a report is evidence of what was found, and goes when all its events are due",
     )  # fmt: skip
-    if layout.journal.exists() and names.search(_text(layout.journal)):
+    if layout.journal.exists() and _naming(names, [layout.journal]):
         around.files.add(layout.journal)
         around.left.append(
             "The journal of findings may name the person and stays as it is: it is chained, and is evidence."
         )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
-    named = [path for path in written if path.exists() and names.search(_text(path))]
-    around.stay(named, "file", "of rules may name the person and stay on record")
+    written += sorted(path for name in ("policies", "holds") for path in (layout.ledger / name).glob("*"))
+    named = _naming(names, (path for path in written if path.exists()))
+    around.stay(named, "file", "of rules may name the person and {stay} on record")
     around.left.extend(_unsearched(layout, live))
     return around
 
@@ -135,9 +138,11 @@ def addressed(layout: Layout, settings: Settings, values: Collection[str]) -> It
 
 def _has(path: Path, ways: Collection[str]) -> bool:
     """Whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page."""
-    text = _text(path)
-    pieces = set(_QUOTES.split(text.replace('\\"', '"')))
-    return any(each in (text if _QUOTES.search(each) else pieces) for each in ways)
+    for text in filter(None, _texts(path)):
+        pieces = set(_QUOTES.split(text.replace('\\"', '"')))
+        if any(each in (text if _QUOTES.search(each) else pieces) for each in ways):
+            return True
+    return False
 
 
 def alerts(
@@ -146,9 +151,9 @@ def alerts(
 ) -> list[NewContent]:  # fmt: skip
     """Files of the alerts to be written anew with the pseudonym; what is left is added to ``around``."""
     mentions, jsonl = _mentions(*words), settings.alerts.jsonl
-    found = [path for path in alert_files(layout, jsonl) if mentions.search(_text(path))]
+    found = _naming(mentions, alert_files(layout, jsonl))
     if found and (held or not free):
-        why = "and stay, since a legal hold is active" if held else (
+        why = "and {stay}, since a legal hold is active" if held else (
             "and the process that evaluates them goes on writing them; end it and erase again"
         )  # fmt: skip
         around.stay(found, "file", f"of the alerts may name the person, {why}")
@@ -187,8 +192,20 @@ def _ways(texts: Collection[str]) -> str:
     return "|".join(map(re.escape, sorted(found, key=lambda each: (-len(each), each))))
 
 
-def _text(path: Path) -> str:
-    return read_file(path, within=path.parent).decode("utf-8", "replace")
+def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if any(text is None or names.search(text) for text in _texts(path))]
+
+
+def _texts(path: Path) -> Iterator[str | None]:
+    """What a file says, in one piece or several; None for a list of findings that cannot be read."""
+    if not FINDINGS_FILE.match(path.name):
+        yield read_file(path, within=path.parent).decode("utf-8", "replace")
+        return
+    try:
+        with open_file(path, within=path.parent) as file:
+            yield from texts_of(file)
+    except (OSError, ValueError):
+        yield None
 
 
 def _erase_records(path: Path, names: re.Pattern[str]) -> Leftover | None:

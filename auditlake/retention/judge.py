@@ -121,10 +121,10 @@ class Judge:
         }
 
     def _places_of(self, column: str) -> dict[str, object]:
-        """The places in a column: those of the sources, those that somebody named, and what leads to either."""
+        """The places in a column: those of the sources, those that somebody named, and the way to either."""
         own = [path for path in _BUILT_IN if path.column == column]
         told = [path for path in self.personal if path.column == column]
-        above = {each.below for path in (*own, *told) for each in path.above}
+        above = {"$", *(each.below for path in (*own, *told) for each in path.above)}
         found = {"in": {path.below for path in own}, "told": {path.below for path in told}, "above": above}
         return {f"{name}_{column}": sorted(places) for name, places in found.items()}
 

@@ -2,28 +2,31 @@
 
 A record in quarantine is no event, so nobody can say which policy governs it: the file goes when the longest retention
 of all has passed since the ingest that brought it. A report in ``LAKE/reports`` goes when everything that it can speak
-of is due: the longest retention of its types has passed since its period ended, and none of them stays for ever. Holds
-name events, and neither can be matched with one, so while any hold is active all of them stay.
+of is due: the longest retention of its types has passed since its period ended, and none of them stays for ever. A list
+of all findings goes with the last report that names it. Holds name events, and none of these files can be matched with
+one, so while any hold is active all of them stay.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.files import read_file
+from auditlake.files import open_file, read_file
 from auditlake.policies.compile import earlier, length_of
 from auditlake.policies.model import Duration
+from auditlake.reports.listing import newest_instant
 from auditlake.retention.judge import Judge, longest_of_all
 from auditlake.store.history import commit_metadata
-from auditlake.store.layout import REPORT_FILE, Layout
+from auditlake.store.layout import FINDINGS_FILE, REPORT_FILE, Layout
 
 _QUARANTINE = re.compile(r"records-[0-9a-f]{64}\.jsonl\Z")
 
@@ -48,8 +51,9 @@ def quarantine_files(layout: Layout) -> list[Path]:
 
 
 def report_files(layout: Layout) -> list[Path]:
-    """Every report in the lake's own folder."""
-    return sorted(path for path in layout.reports.glob("compliance_*") if REPORT_FILE.match(path.name))
+    """Every report in the lake's own folder, and after them the lists of all findings of those that find many."""
+    found = sorted(path for path in layout.reports.glob("compliance_*") if REPORT_FILE.match(path.name))
+    return found + sorted(path for path in layout.reports.glob("findings_*") if FINDINGS_FILE.match(path.name))
 
 
 def due_leftovers(layout: Layout, judge: Judge, newest: int) -> Iterator[Leftover]:
@@ -64,10 +68,20 @@ def due_leftovers(layout: Layout, judge: Judge, newest: int) -> Iterator[Leftove
         if at is not None and at < _before(judge, longest):
             because = f"brought {print_instant(at)}, longer ago than anything is kept ({longest})"
             yield Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because)
+    yield from _due_reports(layout, judge, longest)
+
+
+def _due_reports(layout: Layout, judge: Judge, longest: Duration) -> Iterator[Leftover]:
+    named: dict[str, list[_Reach]] = defaultdict(list)
     for path in report_files(layout):
-        until, length = _report(path, judge, longest)
-        if length is not None and until < _before(judge, length):
-            because = f"its period ended {print_instant(until)}, and all its events are due ({length})"
+        if FINDINGS_FILE.match(path.name):
+            reaches = named.get(path.name) or [_Reach(_newest_finding(path), longest)]
+        else:
+            reaches = [reach := _report(path, judge, longest)]
+            named[reach.findings].append(reach)
+        if all(each.length and each.until < _before(judge, each.length) for each in reaches):
+            last = max(reaches, key=lambda each: each.until)
+            because = f"its period ended {print_instant(last.until)}, and all its events are due ({last.length})"
             yield Leftover(f"reports/{path.name}", "report", path.stat().st_size, because)
 
 
@@ -88,16 +102,36 @@ def _brought(layout: Layout, newest: int) -> dict[str, datetime]:
     return found
 
 
-def _report(path: Path, judge: Judge, longest: Duration) -> tuple[datetime, Duration | None]:
-    """When a report's period ended, and the longest retention of the types it is about; None where one stays for ever.
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Which events a report can speak of."""
+
+    until: datetime
+    """When its period ended."""
+    length: Duration | None
+    """The longest retention of the types it is about; None where one stays for ever."""
+    findings: str = ""
+    """The list of all its findings, where it has one."""
+
+
+def _report(path: Path, judge: Judge, longest: Duration) -> _Reach:
+    """What a report can speak of.
 
     A page alone has no more to say than its name: then it is judged by its instant and the longest of all.
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads(read_file(path.with_suffix(".json"), within=path.parent))
         lengths = [judge.length(name) for name in said["events_by_type"]]
-        until = parse_instant(said["period"]["until"])
-        return until, None if None in lengths else max(lengths, key=length_of)
+        until, findings = parse_instant(said["period"]["until"]), (said.get("more_findings") or {"file": ""})["file"]
+        return _Reach(until, None if None in lengths else max(lengths, key=length_of), str(findings))
     match = REPORT_FILE.match(path.name)
     assert match is not None
-    return datetime.fromisoformat(match["as_of"]), longest
+    return _Reach(datetime.fromisoformat(match["as_of"]), longest)
+
+
+def _newest_finding(path: Path) -> datetime:
+    """The newest instant in a list of findings that no report names any more; one that cannot be read stays."""
+    with suppress(OSError, ValueError), open_file(path, within=path.parent) as file:
+        if newest := newest_instant(file):
+            return newest
+    return datetime.max.replace(tzinfo=UTC)

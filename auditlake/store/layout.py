@@ -223,6 +223,9 @@ REPORT_FILE = re.compile(
 )
 """The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
 
+FINDINGS_FILE = re.compile(r"findings_[0-9a-f]{32}\.parquet\Z")
+"""The names of the lists of all findings beside the reports that list only the first of theirs."""
+
 
 def _compact(instant: datetime) -> str:
     """An instant in a name: with its microseconds, but for those of a whole second and of the last one of a day."""

@@ -92,7 +92,7 @@ def _told(deed: Deed) -> str:
     policies = details.get("policies")
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
-    rows = "" if deed.rows is None else f", {deed.rows} rows"
+    rows = "" if deed.rows is None else f", {deed.rows} row{'' if deed.rows == 1 else 's'}"
     return f"{'deleted' if deed.gone else 'erased'}{under} on {str(said['at'])[:10]}{rows}{certificate}"
 
 

@@ -253,22 +253,42 @@ doubted as (
       or case
         when json_valid(details)
         then list_contains(json_type(details, $above_details), 'ARRAY') or len(list_filter(
+          json_keys(details, $above_details),
+          lambda keys: len(keys) > len(list_distinct(keys))
+        )) > 0 or len(list_filter(
           list_concat(
             list_filter(json_extract_string(details, $in_details), lambda text: not regexp_full_match(text, $nobody)),
             json_extract_string(details, $told_details)
           ),
-          lambda text: not starts_with(text, 'pseudonym-')
+          lambda text: text is not null and coalesce(
+            not (
+              starts_with(text, 'pseudonym-')
+              and len(text) = 50
+              and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
+            ),
+            true
+          )
         )) > 0
         else false
       end
       or case
         when json_valid(metadata)
         then list_contains(json_type(metadata, $above_metadata), 'ARRAY') or len(list_filter(
+          json_keys(metadata, $above_metadata),
+          lambda keys: len(keys) > len(list_distinct(keys))
+        )) > 0 or len(list_filter(
           list_concat(
             list_filter(json_extract_string(metadata, $in_metadata), lambda text: not regexp_full_match(text, $nobody)),
             json_extract_string(metadata, $told_metadata)
           ),
-          lambda text: not starts_with(text, 'pseudonym-')
+          lambda text: text is not null and coalesce(
+            not (
+              starts_with(text, 'pseudonym-')
+              and len(text) = 50
+              and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
+            ),
+            true
+          )
         )) > 0
         else false
       end

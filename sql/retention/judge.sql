@@ -66,7 +66,8 @@ order by day, hold;
 -- Events that stay but whose personal data has been kept for as long as it may: neither held nor due, older than the
 -- limit of their type ($limits has it for each of $limited_types). Those that surely name somebody, in a column or by an
 -- id that can be guessed, are counted. Those that have no more than something at a place in JSON ($in_details), or a list
--- on the way to one ($above_details), come with their texts: whether that is a name is for auditlake/events/personal.py.
+-- or a key that comes twice on the way to one ($above_details), come with their texts: whether that is a name is for
+-- auditlake/events/personal.py.
 -- At places of sources ($in_details) something may stand that is $nobody; at those that somebody named, whatever does counts.
 -- returns: day, event_type, source, resource, details, metadata (null where the event is sure), events
 with staying as (
@@ -114,22 +115,42 @@ doubted as (
       case
         when json_valid(details)
         then list_contains(json_type(details, $above_details), 'ARRAY') or len(list_filter(
+          json_keys(details, $above_details),
+          lambda keys: len(keys) > len(list_distinct(keys))
+        )) > 0 or len(list_filter(
           list_concat(
             list_filter(json_extract_string(details, $in_details), lambda text: not regexp_full_match(text, $nobody)),
             json_extract_string(details, $told_details)
           ),
-          lambda text: not starts_with(text, 'pseudonym-')
+          lambda text: text is not null and coalesce(
+            not (
+              starts_with(text, 'pseudonym-')
+              and len(text) = 50
+              and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
+            ),
+            true
+          )
         )) > 0
         else false
       end
       or case
         when json_valid(metadata)
         then list_contains(json_type(metadata, $above_metadata), 'ARRAY') or len(list_filter(
+          json_keys(metadata, $above_metadata),
+          lambda keys: len(keys) > len(list_distinct(keys))
+        )) > 0 or len(list_filter(
           list_concat(
             list_filter(json_extract_string(metadata, $in_metadata), lambda text: not regexp_full_match(text, $nobody)),
             json_extract_string(metadata, $told_metadata)
           ),
-          lambda text: not starts_with(text, 'pseudonym-')
+          lambda text: text is not null and coalesce(
+            not (
+              starts_with(text, 'pseudonym-')
+              and len(text) = 50
+              and left(sha256(cast($check_key as varchar) || substr(text, 11, 32)), 8) = right(text, 8)
+            ),
+            true
+          )
         )) > 0
         else false
       end

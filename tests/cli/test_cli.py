@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -255,6 +256,47 @@ def test_a_closed_pipe_is_no_error(events: Path, tmp_path: Path) -> None:
 
     assert json.loads(done.stdout)["event_type"] == "login"
     assert done.stderr == ""
+
+
+def test_one_is_no_plural(run: Run, tmp_path: Path) -> None:
+    """What there is one of is said in the singular, by every verb that counts."""
+    (tmp_path / "one.jsonl").write_text(
+        '{"event_id": "e", "event_type": "login", "timestamp": "2020-11-24T09:00:00Z", "user_id": "ann"}\n'
+    )
+    (tmp_path / "p.yaml").write_text("name: n\ndescription: d\nrequired_events: [login]\nretention_period: 1d\n")
+    run("init")
+    for name in ("authentication_monitoring", "data_access_tracking", "failed_logins", "security_compliance"):
+        run("policy", "remove", name, "--yes")
+    said = [
+        run(*words) for words in (
+            ("ingest", tmp_path / "one.jsonl"), ("flush",), ("policy", "add", tmp_path / "p.yaml", "--yes"),
+            ("erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes"), ("stats",), ("verify",),
+            ("evidence", "p", "--out", tmp_path / "p.zip"), ("retention", "plan"), ("retention", "apply", "--yes"),
+            ("compact",), ("backup", tmp_path / "copy"), ("finding", "list"),
+        )
+    ]  # fmt: skip
+    text = "".join(done.out + done.err for done in said)
+    assert text.count("1 event ") >= 4
+    assert not re.findall(
+        r"(?<![\d,.-])1 (?:[a-z]+ )?(?:event|record|row|file|segment|day|input|entrie|duplicate)s", text
+    )
+
+
+def test_a_policy_without_the_form_stops_no_other(run: Run, events: Path, tmp_path: Path) -> None:
+    """Asked for form 1, every policy that has one is written, and the others are named: exit code 3."""
+    run("init")
+    run("ingest", events)
+    for name, keeps in (("keeps", "retention_period: 30d\n"), ("asks", "")):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 2\n{keeps}"
+        )
+        run("policy", "add", tmp_path / f"{name}.yaml")
+    done = run("report", "asks", "keeps", "--form", "1", "--as-of", AS_OF, "--json", "--format", "json")
+    files = {each["policy_id"]: each["files"] for each in done.json["reports"]}
+    assert (done.code, files["asks"], len(files["keeps"])) == (3, [], 1)
+    assert json.loads(Path(files["keeps"][0]).read_bytes())["report_version"] == 1
+    assert [line.startswith("error: the report of 'asks' cannot be") for line in done.err.splitlines()] == [True]
+    assert run("report", "asks", "keeps", "--form", "1", "--as-of", AS_OF, "--fail-on", "compliant,no_data").code == 1
 
 
 def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Path) -> None:

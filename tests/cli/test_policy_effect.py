@@ -50,6 +50,16 @@ def test_what_a_policy_changes_is_said_first(run: Run, tmp_path: Path, monkeypat
         "becomes_due": 1, "pseudonymise": 0, "unusable": [],
     }  # fmt: skip
 
+    put_policies(lake, {"new": KEEP.format(types="api_call", keeps="20d"), "short": KEEP.format(types="api_call",
+                 keeps="8d")})  # fmt: skip
+    done = run("--lake", lake.layout.root, "policy", "remove", "new", "--yes")
+    assert "for 20d (new)  for 8d (short)  shorter" in done.out
+    assert done.out.splitlines()[-2:] == ["2 events become due for deletion", "removed new"]
+    again = run("--lake", lake.layout.root, "policy", "remove", "new")
+    assert (again.code, again.err.count("no policy 'new'"), "nothing was done" in again.err) == (3, 1, False)
+    done = run("--lake", lake.layout.root, "policy", "remove", "short", "--yes", "--json")
+    assert (done.json["removed"], done.json["changes"]["types"][0]["after"]) == ("short", "for ever")
+
 
 def test_the_effect_in_python(tmp_path: Path) -> None:
     """It can be asked without changing anything; a broken policy is named, and personal data that would go counts."""

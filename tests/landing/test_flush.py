@@ -366,7 +366,7 @@ def test_command_line(lake: AuditLake) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "1 events flushed, 1 duplicates, 1 quarantined, 1 segments removed (snapshot 1)\n"
+    assert done.stdout == "1 event flushed, 1 duplicate, 1 quarantined, 1 segment removed (snapshot 1)\n"
     assert json.loads(again.stdout) == {"landed": 0, "duplicates": 0, "quarantined": 0, "removed": 0, "snapshot": 1}
 
 

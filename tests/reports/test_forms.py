@@ -129,7 +129,9 @@ def test_the_index_does_not_read_long_lists(
     monkeypatch.setattr(produce, "_LARGE", 1)
     path = tmp_path / "compliance_noisy_2_v1.json"
     path.write_bytes(path.read_bytes().replace(b'"ongoing": false', b'"ongoing": nothing', 1))
-    assert write_index(tmp_path).read_bytes() == pages[-1]
+    page = write_index(tmp_path).read_bytes()
+    assert page.count(b"24 episodes") == 2
+    assert hashlib.sha256(path.read_bytes()).hexdigest()[:12].encode() in page
 
 
 def test_form_1_lists_everything(lake: AuditLake, report: ComplianceReport) -> None:
@@ -196,3 +198,20 @@ def test_a_finding_changed_beyond_the_list_is_found(lake: AuditLake, report: Com
     path.write_text(json.dumps(document))
     done = lake.reperform(path)
     assert {each.where for each in done.differences} == {"more_findings.sha256", "more_findings.digest"}
+
+
+def test_an_old_cutoff_is_no_difference(lake: AuditLake, tmp_path: Path) -> None:
+    """The first form said the instant ahead of 1970 for every cutoff before it: that is the same number in its form."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "noisy.yaml").write_text(NOISY.replace("30d", "200y"))
+    for form, is_same in ((1, True), (2, False)):
+        document = said(lake.report("noisy", policies=folder), form)
+        document["retention"]["cutoff"] = "1969-12-31T23:59:59.999999Z"
+        path = tmp_path / f"{form}.json"
+        path.write_text(json.dumps(document))
+        assert lake.reperform(path, policies=folder).identical is is_same
+    document["period"]["since"] = "2026-02-31T00:00:00.000000Z"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ReportError, match="a day that there is not"):
+        lake.reperform(path)

@@ -428,7 +428,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     root = made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, Clock()).layout.root
     bring(AuditLake(root), [record(0, NOW - 9 * DAY), record(1, NOW)])
 
-    assert "1 events due" in cli(root, "retention", "apply", "--as-of", NOW.isoformat(), "--dry-run").stdout
+    assert "1 event due" in cli(root, "retention", "apply", "--as-of", NOW.isoformat(), "--dry-run").stdout
     assert cli(root, "retention", "apply", "--as-of", NOW.isoformat(), "--yes").returncode == 3
     accept = ("--as-of", NOW.isoformat(), "--accept-weaker", "tests")
     assert cli(root, "retention", "apply", *accept).returncode != 0
@@ -437,7 +437,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert len(ids(AuditLake(root))) == 2
 
     done = cli(root, "retention", "apply", *accept, "--yes")
-    assert "1 events deleted" in done.stdout
+    assert "1 event deleted" in done.stdout
     assert ids(AuditLake(root)) == ["e1"]
 
 
@@ -487,3 +487,22 @@ def test_rows_of_another_program_have_no_leaf_to_keep() -> None:
             connection.execute(f"create temp table {name} (batch bigint, seq bigint, leaf blob)")
         connection.execute("insert into leaves_before values (null, null, 'ab'::blob), (1, 0, 'cd'::blob)")
         assert connection.sql(part.text).fetchall() == [(1, 0, b"cd", None)]
+
+
+def test_what_looks_like_a_pseudonym_stops_nothing(tmp_path: Path) -> None:
+    """What stands at a personal place is counted and replaced however it is written: a false pseudonym, a key twice."""
+    lake = made(tmp_path / "lake", {"keep": policy_text(["login"], "100d", "2d")}, Clock())
+    config = lake.layout.config
+    config.write_text(config.read_text().replace("personal = []", 'personal = ["$.details.email", "$.details.p.q"]'))
+    lake = AuditLake(lake.layout.root, clock=Clock())
+    texts = (
+        '{"email":"pseudonym-ann"}', '{"email":null,"email":"ann"}', '[{"email":"ann"}]',
+        '{"p":{"q":1},"p":{"q":"ann"}}',
+    )  # fmt: skip
+    event = f'{{"event_type":"login","timestamp":"{(NOW - 9 * DAY).isoformat()}"'
+    lines = [f'{event},"event_id":"e{number}","details":{text}}}\n' for number, text in enumerate(texts)]
+    (tmp_path / "odd.jsonl").write_text("".join([*lines, f'{event},"event_id":"e9","user_id":"ann"}}\n']))
+    assert lake.ingest(tmp_path / "odd.jsonl").landed == 5
+    assert lake.retention_apply(accept_weaker="r").plan.pseudonymise == 5
+    assert lake.retention_plan().pseudonymise == 0
+    assert not any("ann" in str(row) for row in lake.sql("select user_id, details from events"))

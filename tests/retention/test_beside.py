@@ -136,7 +136,7 @@ def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
     done = lake.erase("ann", **WHY)
 
     assert "alerts/alerts.jsonl" in mentions(lake, b'"ann"')
-    assert any("of the alerts may name the person, and stay, since a legal hold" in each for each in done.left)
+    assert any("of the alerts may name the person, and stay" in each for each in done.left)
 
 
 @pytest.mark.parametrize("where", ["in between", "after the commit"])
@@ -222,3 +222,48 @@ def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:
     assert ids(lake) == ["e1"]
     assert len(data_files(lake)) == 1
     assert not lake.layout.segment(0, 1).exists()
+
+
+def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path) -> None:
+    """The list beside a report is searched and named by an erasure, copied by a backup, and leaves with its reports."""
+    lake.layout.config.write_text(lake.layout.config.read_text().replace("# max_findings = 10000", "max_findings = 1"))
+    clock = Clock()
+    lake = AuditLake(lake.layout.root, clock=clock)
+    log(lake, 0, "aaron", "aaron", "ann", "ann")
+    written = [path for until in (NOW, NOW - DAY) for path in lake.report("keep", until=until).write(
+        lake.layout.reports, ["json"])]  # fmt: skip
+    listed = next(path for path in written if path.suffix == ".parquet")
+    done = lake.erase("ann", **WHY)
+    assert done.remaining["files"] == 2
+    assert any("kept report file" in sentence and listed.name in sentence for sentence in done.left)
+    lake.backup(tmp_path / "copy")
+    assert (tmp_path / "copy" / "reports" / listed.name).read_bytes() == listed.read_bytes()
+
+    def going(days: float) -> set[str]:
+        clock.now = NOW + days * DAY
+        return {each.path.rpartition("/")[2] for each in lake.retention_plan().leftovers}
+
+    assert listed.name not in going(100.2) < {path.name for path in written} == going(101.2)
+    for path in written:
+        if path != listed:
+            path.unlink()
+    assert (going(100.2), going(101.2)) == (set(), {listed.name})
+    listed.write_bytes(b"PAR1 damaged")
+    assert going(1000) == set()
+    clock.now = NOW
+    assert any(listed.name in sentence for sentence in lake.erase("aaron", **WHY).left)
+
+
+def test_policies_of_the_ledger_are_named(lake: AuditLake) -> None:
+    """A policy that is no more, and that the ledger keeps, is named as left where its condition names the person."""
+    log(lake, 0, "ann")
+    policy = lake.layout.policy("keep")
+    text = policy.read_text()
+    file = lake.layout.root.parent / "keep.yaml"
+    for new in (f"{text}where: user_id = 'ann'\n", text):
+        file.write_text(new)
+        lake.add_policy(file, replace=True)
+    (kept,) = (path for path in (lake.layout.ledger / "policies").iterdir() if b"ann" in path.read_bytes())
+    done = lake.erase("ann", **WHY)
+    assert done.remaining["files"] == 1
+    assert any(sentence.endswith(f"stay on record: policies/{kept.name}.") for sentence in done.left)
