@@ -75,7 +75,7 @@ class Masking:
         return any(column in self.columns for column in columns)
 
     def hides_condition(self, text: str) -> bool:
-        """Whether a condition reads a column of which anything is kept from the principal: it may name the very user."""
+        """Whether a condition reads a column that is masked: it may name the very user."""
         from sqlglot import exp
 
         from auditlake.policies.condition import ConditionError, condition_tree

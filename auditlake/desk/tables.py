@@ -320,7 +320,8 @@ class Tables:
                     kept = json.loads(line)
                     yield {
                         # Its name is a hash of all that is in it: of a few records it confirms a guess.
-                        "file": None if self._sight.masked else name, "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
+                        "file": None if self._sight.masked else name,
+                        "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
                         "bytes": kept["length"], "reason": kept["reason"], "encoding": kept["encoding"],
                         "detail": None if self._sight.masked else kept["detail"],
                         "data": None if self._sight.masked else kept["data"],
