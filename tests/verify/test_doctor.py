@@ -68,6 +68,17 @@ def test_a_lost_key_of_the_pseudonyms(lake: AuditLake) -> None:
     assert "restore it from a backup" in told
 
 
+def test_a_lost_private_key(lake: AuditLake) -> None:
+    """A signed lake without its private key, in which nothing more can be recorded, is told about; others need none."""
+    (lake.layout.ledger / "key").unlink()
+    (told,) = doctor.examine(lake.layout, now=LATER).problems
+
+    assert (told.where, "the private key is not there" in told.what) == ("ledger/key", True)
+    assert lake.verify(full=False).ok  # whoever verifies need not have it
+    (lake.layout.ledger / "key.pub").unlink()
+    assert doctor.examine(lake.layout, now=LATER).problems
+
+
 def torn(lake: AuditLake) -> list[str]:
     """A log entry whose writer lost its power."""
     path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
