@@ -20,6 +20,7 @@ from auditlake.desk.questions import questions
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, SnapshotError
 from auditlake.landing.segments import segments
 from auditlake.reports.produce import write_index
+from auditlake.store.history import history, removals
 from auditlake.store.layout import Layout
 from auditlake.store.lock import workspace
 from auditlake.store.pseudonyms import pseudonyms
@@ -177,6 +178,31 @@ def test_a_draft_of_init_that_is_a_link(outside: Path, tmp_path: Path) -> None:
         auditlake.create(tmp_path / "new")
 
     assert content(outside) == before
+
+
+def test_a_draft_of_init_that_is_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lake is made within a folder of another user, who could put another one into its place."""
+    (tmp_path / f".{hashlib.sha256(b'new').hexdigest()[:12]}.draft").mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+
+    with pytest.raises(LakeError, match="belongs to the user"):
+        auditlake.create(tmp_path / "new")
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_entry_before_a_checkpoint(lake: AuditLake) -> None:
+    """An entry of the log that no reader of the table needs any more is named where auditlake looks into it."""
+    lake.layout.history.unlink(missing_ok=True)
+    for damage in (b"{", b"1\n", b"\xff"):
+        lake.layout.commit(1).write_bytes(damage)
+        for look in (lambda: history(lake.layout, 2), lambda: removals(lake.layout, 1)):
+            with pytest.raises(LakeFormatError, match=r"00001\.json cannot be read: .*"):
+                look()
+    lake.layout.commit(1).unlink()
+    lake.layout.commit(1).symlink_to(lake.layout.commit(2))
+    with pytest.raises(LakeFormatError, match="symbolic link"):
+        history(lake.layout, 2)
 
 
 def test_who_reads_sweeps_nothing(lake: AuditLake, tmp_path: Path) -> None:
