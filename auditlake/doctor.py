@@ -241,7 +241,7 @@ def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Change]:
     """Checkpoints of the Delta log that do not say what its entries, which are all there, say."""
     for version, files in sorted(log.at.items()):
         path = layout.delta_checkpoint(version)
-        if checkpoint_files(path) != files:
+        if checkpoint_files(path, within=layout.root) != files:
             yield Change("set aside", _name(layout, path), "the log's entries, which are whole, say something else")
             if layout.delta_pointer.exists():
                 yield Change("set aside", _name(layout, layout.delta_pointer), "it may name that checkpoint")

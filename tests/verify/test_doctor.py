@@ -79,6 +79,19 @@ def test_a_lost_private_key(lake: AuditLake) -> None:
     assert doctor.examine(lake.layout, now=LATER).problems
 
 
+def test_a_link_as_checkpoint_of_the_log(lake: AuditLake, tmp_path: Path) -> None:
+    """A checkpoint of the Delta log that is no file of the lake is not opened, and set aside as a damaged one is."""
+    path = max(lake.layout.log.glob("*.checkpoint.parquet"))
+    path.rename(tmp_path / "kept")
+    path.symlink_to(tmp_path / "kept")
+    found = doctor.examine(lake.layout, now=LATER)
+
+    assert f"events/_delta_log/{path.name}" in [each.where for each in found.changes]
+    doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=1)
+    assert checked(lake).ok
+    assert not path.is_symlink()
+
+
 def torn(lake: AuditLake) -> list[str]:
     """A log entry whose writer lost its power."""
     path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
