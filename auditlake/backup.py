@@ -137,10 +137,11 @@ class _Copy:
                 yield path
 
     def _file(self, path: Path) -> None:
-        copied = self._copied(path)
-        make_folders(copied.parent, below=self._target.root)
-        with open_file(path, within=self._layout.root) as source, copied.open("xb") as target:
-            shutil.copyfileobj(source, target, _CHUNK)
+        with open_file(path, within=self._layout.root) as source:
+            copied = self._copied(path)
+            make_folders(copied.parent, below=self._target.root)
+            with copied.open("xb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
         shutil.copystat(path, copied)
         if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
             _cut(copied)

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from auditlake.config import read_config
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
 from auditlake.files import check_folder, is_file, read_file, read_text
-from auditlake.ledger.keys import read_settings
+from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
 from auditlake.store import delta
@@ -86,6 +86,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     problems += [Problem(_name(layout, path), LINK) for path in links(layout)]
     _told(problems, "events", delta.read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
+    problems += _lost_key(layout)
     with suppress(AuditLakeError):
         problems += _policies(layout, read_config(layout).event_types)
     report = verify(layout, now=now, full=False)
@@ -123,6 +124,16 @@ def _told(problems: list[Problem], where: str, look: Callable[[Layout], object],
     except BaseException as error:  # noqa: BLE001 - see above
         hint = f"; {error.hint}" if isinstance(error, AuditLakeError) and error.hint else ""
         problems.append(Problem(where, f"{error}{hint}"))
+
+
+def _lost_key(layout: Layout) -> Iterator[Problem]:
+    """Say that a signed lake has no private key; whether one that is there fits is for a verification to say."""
+    with suppress(AuditLakeError, OSError):  # told elsewhere; and a key may be kept from whoever looks
+        key = read_settings(layout).key
+        if read_public_key(layout) is not None and not key.exists():
+            where = _name(layout, key) if key.is_relative_to(layout.root) else str(key)
+            what = "the private key is not there, so nothing can be recorded; a copy that is only read needs none"
+            yield Problem(where, f"{what}; restore it, or let lake.toml name its place ([ledger] key)")
 
 
 def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
@@ -230,7 +241,7 @@ def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Change]:
     """Checkpoints of the Delta log that do not say what its entries, which are all there, say."""
     for version, files in sorted(log.at.items()):
         path = layout.delta_checkpoint(version)
-        if checkpoint_files(path) != files:
+        if checkpoint_files(path, within=layout.root) != files:
             yield Change("set aside", _name(layout, path), "the log's entries, which are whole, say something else")
             if layout.delta_pointer.exists():
                 yield Change("set aside", _name(layout, layout.delta_pointer), "it may name that checkpoint")

@@ -135,11 +135,14 @@ def entered(folder: Path, *, within: Path) -> Iterator[int]:
     """Give a descriptor of a folder of a lake that was reached without following links.
 
     Raises:
-        OSError: It is not there, or it or a folder between it and ``within`` is a link or no folder.
+        OSError: It is not there, it lies elsewhere than below ``within``, or it or a folder between them is a link or
+            no folder.
     """
+    if not folder.is_relative_to(within) or ".." in (names := folder.relative_to(within).parts):
+        raise OSError(errno.EXDEV, "this does not lie in the lake", str(folder))
     at, here = within, os.open(within, _ENTER & ~os.O_NOFOLLOW)
     try:
-        for name in folder.relative_to(within).parts:
+        for name in names:
             at /= name
             here = _next(here, name, at)
         yield here

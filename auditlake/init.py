@@ -49,6 +49,8 @@ def create_lake(
         make_folders(path.parent, below=Path(path.anchor))
         check_folder(staging, within=staging.parent)
         staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        if (owner := staging.stat().st_uid) != os.geteuid():  # who may put another lake into the place of the new one
+            raise OSError(errno.EPERM, f"{staging} belongs to the user {owner}; remove it or choose another folder")
         check_file_system(staging, path)
         with workspace(staging) as folder:
             _make(Layout(folder / "lake"), config, now, unsigned=unsigned)

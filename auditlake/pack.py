@@ -42,7 +42,7 @@ def _unpack(path: Path, folder: Path) -> None:
             files = _checked(archive)
             for each in ("report.json", *(name for name in files if name.startswith("policies/"))):
                 (folder / each).parent.mkdir(exist_ok=True)
-                (folder / each).write_bytes(archive.read(each))
+                (folder / each).write_bytes(_read(archive, each, LARGE if each == "report.json" else SMALL))
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LedgerError, zipfile.BadZipFile) as error:

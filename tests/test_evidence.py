@@ -212,6 +212,17 @@ def sealed(files: dict[str, bytes], change: Callable[[str], str]) -> None:
     files["SHA256SUMS"] = "".join([*sums, f"{own}  MANIFEST.json\n"]).encode()
 
 
+def swollen(files: dict[str, bytes]) -> None:
+    """A policy of more bytes than one may have, as the manifest and the sums say."""
+    before = files[name := "policies/watched.yaml"]
+    files[name] = before + b"#" * (2 << 20)
+    digest = hashlib.sha256(files[name]).hexdigest()
+    files["SHA256SUMS"] = files["SHA256SUMS"].replace(hashlib.sha256(before).hexdigest().encode(), digest.encode())
+    manifest = json.loads(files["MANIFEST.json"])
+    manifest["files"][name] = {"sha256": digest, "size": len(files[name])}
+    sealed(files, lambda _: json.dumps(manifest))
+
+
 FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "has 'opinion.txt', which its manifest does not name": lambda files: files.update({"opinion.txt": b"all is well"}),
     "'report.html' is not what its manifest says": lambda files: files.update({"report.html": b"<p>compliant</p>"}),
@@ -225,6 +236,7 @@ FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     ),
     "its form is 9": lambda files: sealed(files, lambda text: text.replace('"form": 1', '"form": 9', 1)),
     "its SHA256SUMS are not those": lambda files: files.update({"SHA256SUMS": b""}),
+    "bytes, expected at most 1048576": swollen,
     "no item named 'policies/watched.yaml'": lambda files: files.pop("policies/watched.yaml") and None,
 }
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.data import Instant
-from auditlake.cli.export import EXIT_CUT, FORMATS, Form, check_place, form_of, give
+from auditlake.cli.export import EXIT_CUT, FORMATS, Form, form_of, give, out_option
 from auditlake.cli.output import machine, opened, table
 from auditlake.user import login_name
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from auditlake.desk.session import Answer, AuditSession
 
 _LONGEST = 1_000_000
-_FORCE = "auditlake.cli.desk.force"
 
 
 def session_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,29 +45,11 @@ def form_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--raw", is_flag=True, help="CSV as it is, without an apostrophe before formulas."),
         click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.'),
-        click.option(
-            "--force",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_keep_force,
-            help="Let --out write over a file.",
-        ),
-        click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help="A new file."),
+        out_option("A new file."),
         click.option("--format", "form", type=click.Choice(FORMATS), help="table on a terminal or pipe, or by --out."),
     ):
         command = option(command)
     return command
-
-
-def _keep_force(context: click.Context, _: click.Parameter, force: bool) -> None:
-    context.meta[_FORCE] = force
-
-
-def _placed(context: click.Context, _: click.Parameter, out: Path | None) -> Path | None:
-    if out is not None:
-        check_place(out, force=context.meta[_FORCE])
-    return out
 
 
 class Pair(click.ParamType[tuple[str, Any]]):

@@ -30,6 +30,7 @@ EXIT_CUT = 5
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
 """How an answer can be shown or written."""
 _BINARY = ("parquet", "xlsx")
+_FORCE = "auditlake.cli.export.force"
 _FOR_PEOPLE = ("table", "markdown")
 _ENDINGS = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
@@ -61,6 +62,34 @@ def form_of(out: Path) -> str:
     return form
 
 
+def out_option(told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """``--out FILE``, and ``--force`` without which it writes over nothing; refused before the command does anything.
+
+    Args:
+        told: What its help says.
+    """
+
+    def options(command: Callable[..., None]) -> Callable[..., None]:
+        out = click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help=told)
+        force = click.option(
+            "--force", is_flag=True, is_eager=True, expose_value=False, callback=_keep_force,
+            help="Let --out write over a file.",
+        )  # fmt: skip
+        return force(out(command))
+
+    return options
+
+
+def _keep_force(context: click.Context, _: click.Parameter, force: bool) -> None:
+    context.meta[_FORCE] = force
+
+
+def _placed(context: click.Context, _: click.Parameter, out: Path | None) -> Path | None:
+    if out is not None:
+        check_place(out, force=context.meta[_FORCE])
+    return out
+
+
 def check_place(out: Path, *, force: bool) -> None:
     """Refuse to write over a file without being told to, and over what is no file at all.
 
@@ -86,7 +115,7 @@ def give(answer: Answer, form: Form) -> bool:
         if not answer.complete and form.format in _FOR_PEOPLE:
             data += f"\n{cut}\n".encode()
         if form.out is not None:
-            _write(form.out, data)
+            write(form.out, data)
         elif form.format in _BINARY:
             if sys.stdout.isatty():
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
@@ -108,7 +137,12 @@ def to_pipe(data: bytes) -> None:
     sys.stdout.buffer.write(data)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file that was asked for, whole or not at all.
+
+    Raises:
+        click.ClickException: The disk refused.
+    """
     from auditlake.store.durable import write_whole
 
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditlake.cli.export import out_option, write
 from auditlake.cli.output import machine, opened, plain, table
 from auditlake.files import SMALL, read_file, read_text
 from auditlake.reports.words import count
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 EXIT_WRONG = 4
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -81,7 +81,7 @@ def _show(report: VerifyReport) -> None:
 
 
 @click.command()
-@click.option("--out", type=_OUT, metavar="FILE", help="Where to write it; it is printed if not given.")
+@out_option("A new file for it; it is printed if not given.")
 @click.pass_obj
 def checkpoint(path: str, out: Path | None) -> None:
     """Print the ledger's newest checkpoint: keep it elsewhere, and verify --checkpoint will hold the lake to it."""
@@ -91,7 +91,7 @@ def checkpoint(path: str, out: Path | None) -> None:
 @click.command()
 @click.argument("event_id")
 @click.option("--source", metavar="NAME", help="The event's source, where several have this id.")
-@click.option("--out", type=_OUT, metavar="FILE", help="Where to write it; it is printed if not given.")
+@out_option("A new file for it; it is printed if not given.")
 @click.pass_obj
 def prove(path: str, event_id: str, source: str | None, out: Path | None) -> None:
     """Write a proof that an event is in the ledger."""
@@ -102,7 +102,7 @@ def _put(data: bytes, out: Path | None) -> None:
     if out is None:
         click.echo(data.decode(), nl=False)
     else:
-        out.write_bytes(data)
+        write(out, data)
 
 
 @click.command("verify-proof")
@@ -153,7 +153,7 @@ def key() -> None:
 
 
 @key.command()
-@click.option("--out", type=_OUT, metavar="FILE", help="Where to write the new public key; it is printed if not given.")
+@out_option("A new file for the new public key; it is printed if not given.")
 @click.pass_obj
 def rotate(path: str, out: Path | None) -> None:
     """Let a new key sign from now on; print its public half, which is to be kept elsewhere. The old key is gone."""

@@ -123,6 +123,8 @@ def write_reports(
     from auditlake.reports import produce
 
     folder = out or lake.layout.reports
+    if out is not None:
+        produce.check_index(out)
     return produce.write_reports(made, folder, formats, form=form), produce.write_index(folder, lake.layout)
 
 

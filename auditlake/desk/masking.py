@@ -40,6 +40,11 @@ class Masking:
     def __bool__(self) -> bool:
         return bool(self.columns) or self.rows is not None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What pseudonyms and keyed ids are made with."""
+        return tuple(filter(None, (self.key, *self.id_keys)))
+
     def shown(self, column: str) -> str:
         """The expression that stands in the place of a column."""
         how, name = self.columns.get(column), self._kept(column)
@@ -68,6 +73,17 @@ class Masking:
     def hides(self, columns: Iterable[str]) -> bool:
         """Whether anything of these columns is kept from the principal."""
         return any(column in self.columns for column in columns)
+
+    def hides_condition(self, text: str) -> bool:
+        """Whether a condition reads a column that is masked: it may name the very user."""
+        from sqlglot import exp
+
+        from auditlake.policies.condition import ConditionError, condition_tree
+
+        try:
+            return self.hides(column.name for column in condition_tree(text).find_all(exp.Column))
+        except ConditionError:  # what an earlier version took
+            return bool(self.columns)
 
     def shown_group(self, group: Mapping[str, str]) -> dict[str, str | None]:
         """A finding's group as the view ``events`` shows those values."""

@@ -171,7 +171,7 @@ class AuditSession:
             masking = masking_of(layout, self.principal)
             self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
             """How much a question may take."""
-            self._key = masking.key
+            self._secrets = masking.secrets
             found, waiting = (
                 _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
             )
@@ -269,7 +269,7 @@ class AuditSession:
             child = self._open_child()
             make = partial(self._tables.make, deadline=time.monotonic() + self.limits.seconds)
             reply = child.ask(query, values, self.limits.seconds, self._opening.output, make)
-            return self._without_key(reply), None
+            return self._without_secrets(reply), None
         except (ChildGone, TooMuch) as gone:
             self._end_child()
             return _ended("stopped", gone.why), None
@@ -280,12 +280,12 @@ class AuditSession:
             self._end_child()
             return _ended("failed", str(error) or type(error).__name__), error
 
-    def _without_key(self, reply: Reply) -> Reply:
-        """The reply, its reason without what pseudonyms are made with: messages may quote expressions of a view."""
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """The reply, its reason without what is keyed with them: messages may quote expressions of a view."""
         reason = reply.outcome.reason
-        if not self._key or self._key not in reason:
-            return reply
-        return replace(reply, outcome=replace(reply.outcome, reason=reason.replace(self._key, "…")))
+        for secret in self._secrets:
+            reason = reason.replace(secret, "…")
+        return replace(reply, outcome=replace(reply.outcome, reason=reason))
 
     def _open_child(self) -> Child:
         """The child, a new one if the last has ended."""

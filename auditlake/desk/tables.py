@@ -159,10 +159,10 @@ class Tables:
             return self._table(makers[name](), SHAPES[name])
         except TooMuch as much:
             raise TooMuch(f"{much.why} to make the view {name}") from None
-        except QueryError:
+        except Exception:
             if not self._sight.masked:
                 raise
-            # What DuckDB says of true values may quote them.
+            # What is said of true values, or of files that hold them, may quote them.
             raise QueryError(f"the view {name} cannot be made", hint="the lake's owner sees why") from None
 
     def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
@@ -234,14 +234,16 @@ class Tables:
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
+            told = each.where is None or not self._sight.masking.hides_condition(each.where)
+            condition, digest = (each.where, each.digest) if told else (None, None)  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
-                "window_length": each.shown_window, "group_by": list(each.group_by), "condition": each.where,
+                "window_length": each.shown_window, "group_by": list(each.group_by), "condition": condition,
                 "coverage": each.coverage, "max_gap": _length(each.max_gap),
                 "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
-                "digest": each.digest,
+                "digest": digest,
             }  # fmt: skip
 
     def _findings(self) -> Iterator[Row]:
@@ -317,11 +319,14 @@ class Tables:
                 for line in lines:
                     kept = json.loads(line)
                     yield {
-                        "file": name, "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
+                        # Its name is a hash of all that is in it: of a few records it confirms a guess.
+                        "file": None if self._sight.masked else name,
+                        "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
                         "bytes": kept["length"], "reason": kept["reason"], "encoding": kept["encoding"],
                         "detail": None if self._sight.masked else kept["detail"],
                         "data": None if self._sight.masked else kept["data"],
-                        "field": kept.get("field"),
+                        # Its name is the record's own where a key is repeated.
+                        "field": None if self._sight.masked else kept.get("field"),
                         "value": None if self._sight.masked else kept.get("value"),
                     }  # fmt: skip
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 FORMATS = ("json", "html")
 _LARGE = 1 << 20
 _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
+_HEAD, _TITLE = 4_096, b"<title>Compliance reports</title>"
+"""How a list of reports begins, in every version."""
 _KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
 
 
@@ -336,6 +338,20 @@ def write_once(path: Path, data: bytes) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def check_index(folder: Path) -> None:
+    """Refuse a folder in which the list of reports would be written over a page that is something else.
+
+    Raises:
+        ReportError: Its ``index.html`` is no list of ours.
+    """
+    path, begins = folder / "index.html", b""
+    with suppress(OSError), open_file(path) as file:
+        begins = file.read(_HEAD)
+    if os.path.lexists(path) and _TITLE not in begins:
+        message = f"{path} is there already, and is no list of reports"
+        raise ReportError(message, hint="name another folder with --out")
 
 
 def write_index(folder: Path, layout: Layout | None = None) -> Path:

@@ -409,6 +409,15 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
 
 def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
     """The files that are not there whole, each with what is wrong with it. What is a link is not there."""
+    for file, found in _looked_at(layout, files):
+        if isinstance(found, OSError):
+            yield file, f"{file.path}: {found.strerror}"
+        elif found.st_size != file.size:
+            yield file, f"{file.path}: {found.st_size} bytes instead of {file.size}"
+
+
+def _looked_at(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, os.stat_result | OSError]]:
+    """What the disk says of each file, or why it cannot be opened as a file of the lake."""
     folders: set[Path] = set()
     for file in files:
         path = layout.events / file.path
@@ -416,13 +425,12 @@ def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile
             if path.parent not in folders:
                 check_folder(path.parent, within=layout.root)
                 folders.add(path.parent)
-            if not S_ISREG((status := path.lstat()).st_mode):
+            if not S_ISREG((found := path.lstat()).st_mode):
                 os.close(descriptor_of(path, within=layout.root))  # which says what it is
         except OSError as error:
-            yield file, f"{file.path}: {error.strerror}"
-            continue
-        if status.st_size != file.size:
-            yield file, f"{file.path}: {status.st_size} bytes instead of {file.size}"
+            yield file, error
+        else:
+            yield file, found
 
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
@@ -431,7 +439,15 @@ def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
-    """Where data files lie."""
+    """Where data files lie: DuckDB would follow a link out of the lake, and wait for ever for a pipe.
+
+    Raises:
+        LakeFormatError: What lies there is no file of the lake. Whether one is there at all is not asked.
+    """
+    for file, found in _looked_at(layout, files):
+        if isinstance(found, OSError) and not isinstance(found, FileNotFoundError):
+            message = f"the lake lost a file: {file.path}: {found.strerror}"
+            raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
     return [layout.events / file.path for file in files]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from auditlake.errors import LakeFormatError
 from auditlake.files import is_file, read_file
 from auditlake.ledger.book import LEAF_KEY
 from auditlake.store.durable import write_whole
@@ -57,11 +58,29 @@ def commit_leaf(layout: Layout, version: int) -> str | None:
 
 def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
     with suppress(FileNotFoundError):
-        for line in read_file(layout.commit(version), within=layout.root).splitlines():
-            if "commitInfo" in (entry := json.loads(line)):
-                info: dict[str, Any] = entry["commitInfo"]
+        for entry in _entry(layout, layout.commit(version)):
+            if isinstance(info := entry.get("commitInfo"), dict):
                 return info
     return {}
+
+
+def _entry(layout: Layout, path: Path) -> Iterator[dict[str, Any]]:
+    """The actions of a log entry, line by line.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        LakeFormatError: It is damaged, or no file of the lake.
+    """
+    try:
+        for line in read_file(path, within=layout.root).splitlines():
+            if not isinstance(action := json.loads(line), dict):
+                raise ValueError("a line of it is no object")  # noqa: TRY004 - damage like any other
+            yield action
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"the log entry {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
 
 
 def history(layout: Layout, newest: int) -> History:
@@ -148,16 +167,15 @@ def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
 
 def removals(layout: Layout, version: int) -> tuple[str, ...]:
     """The paths of the files that a version removed."""
-    entries = (json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines())
-    return tuple(unquote(entry["remove"]["path"]) for entry in entries if "remove" in entry)
+    actions = _entry(layout, layout.commit(version))
+    return tuple(unquote(action["remove"]["path"]) for action in actions if "remove" in action)
 
 
 def removal_times(layout: Layout) -> dict[str, float]:
     """When each removed file was removed, by path, in seconds since 1970."""
     times: dict[str, float] = {}
-    for entry in sorted(layout.log.glob("*.json")):
-        for line in read_file(entry, within=layout.root).splitlines():
-            removed = json.loads(line).get("remove")
-            if removed:
+    for path in sorted(layout.log.glob("*.json")):
+        for action in _entry(layout, path):
+            if removed := action.get("remove"):
                 times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
     return times

@@ -218,8 +218,9 @@ def _hash(
     """The parts of the rows of files, each with its marks."""
     from auditlake.engine.duck import view_events
     from auditlake.ledger.leaves import hash_events
+    from auditlake.store.delta import file_paths
 
-    paths = [layout.events / file.path for file in files]
+    paths = file_paths(layout, files)
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
     with connection.cursor() as cursor:
         view_events(cursor, paths, columns=FILE_COLUMNS)

@@ -373,8 +373,7 @@ class _Check:
         for version, files in sorted(log.at.items()):
             path = self._layout.delta_checkpoint(version)
             self._recorded(path, recorded.get(path.name))
-            listed = checkpoint_files(path) if is_file(path, within=self._layout.root) else None
-            if listed is None or {unquote(each) for each in listed} != files:
+            if checkpoint_files(path, within=self._layout.root) != files:
                 self._wrong(f"events/_delta_log/{path.name}", f"does not list the files of version {version}")
         pointer = self._layout.delta_pointer
         newest = max(log.at, default=None)

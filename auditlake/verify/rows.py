@@ -8,10 +8,12 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.paths import for_duckdb
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.files import is_file
 from auditlake.ledger.leaves import Part, leaves, parts
 from auditlake.ledger.merkle import root
 from auditlake.sqlfiles import statement
@@ -153,12 +155,15 @@ def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Repla
     return Part(part.batch, part.day, len(leaves), root(b"".join(leaf for _, leaf in leaves)))
 
 
-def checkpoint_files(path: Path) -> frozenset[str] | None:
-    """The files that a checkpoint of the Delta log lists; None if it cannot be read."""
+def checkpoint_files(path: Path, *, within: Path) -> frozenset[str] | None:
+    """The files that a checkpoint of the Delta log lists; None if it is no file ``within`` the lake, or damaged."""
+    if not is_file(path, within=within):
+        return None
     try:
         with connect(exact_try=False) as connection:
             part = statement("ledger/leaves.sql", "delta_checkpoint")
-            return frozenset(row[0] for row in connection.execute(part.text, {"path": for_duckdb(path)}).fetchall())
+            listed = connection.execute(part.text, {"path": for_duckdb(path)}).fetchall()
+            return frozenset(unquote(file) for (file,) in listed)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001 - see above

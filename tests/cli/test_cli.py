@@ -316,6 +316,21 @@ def test_report_files_are_never_overwritten(run: Run, events: Path, tmp_path: Pa
     assert [other.read_bytes() for other in (tmp_path / "out").glob(f"{file.stem}_*.json")] == [first]
 
 
+def test_nobodys_page_is_overwritten(run: Run, events: Path, tmp_path: Path) -> None:
+    """Reports go into no folder whose index.html is something else than a list of reports."""
+    run("init")
+    run("ingest", events)
+    (page := tmp_path / "web" / "index.html").parent.mkdir()
+    page.write_text("<title>my own</title>")
+    done = run("report", "failed_logins", "--as-of", AS_OF, "--out", tmp_path / "web")
+
+    assert (done.code, "is no list of reports" in done.err) == (3, True)
+    assert [each.name for each in page.parent.iterdir()] == ["index.html"]
+    page.unlink()
+    for _ in range(2):
+        assert run("report", "failed_logins", "--as-of", AS_OF, "--out", tmp_path / "web").code == 0
+
+
 def test_periods_lie_side_by_side(run: Run, events: Path, tmp_path: Path) -> None:
     """A report over another period than the usual one has it in its name, and the list says the period of each."""
     run("init")

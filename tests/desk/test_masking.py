@@ -123,10 +123,11 @@ def test_key_is_kept(masked: auditlake.AuditLake) -> None:
         ):
             with pytest.raises(QueryError) as failure:
                 opened.sql(statement)
-            assert opened._key not in str(failure.value)
-        quoted = opened._without_key(Reply(Outcome("failed", f"in sha256('{opened._key}')")))
+            assert not any(secret in str(failure.value) for secret in opened._secrets)
+        assert len(opened._secrets) == 3
+        quoted = opened._without_secrets(Reply(Outcome("failed", f"in {' '.join(opened._secrets)}")))
 
-    assert quoted.outcome.reason == "in sha256('…')"
+    assert quoted.outcome.reason == "in … … …"
 
 
 def test_other_views(masked: auditlake.AuditLake) -> None:
@@ -139,6 +140,36 @@ def test_other_views(masked: auditlake.AuditLake) -> None:
     assert "alice" not in said
     assert "dave" not in said
     assert "10.0.1" not in said
+
+
+def test_rules_and_refused_records(tmp_path: Path) -> None:
+    """No condition on a column that is masked is told, nor what names its value in a policy or a refused record."""
+    lake = make_lake(tmp_path / "lake")
+    for name, where in (
+        ("named", "USER_ID = 'mallory'"),
+        ("plain", "status = 'success'"),
+        ("bad", "user_id = mallory"),
+    ):
+        lake.layout.policy(name).write_text(
+            f"name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 3\nwhere: {where}\n"
+        )
+    file = tmp_path / "refused.jsonl"
+    file.write_text(
+        '{"event_type": "login", "timestamp": "2026-11-24T00:00:00Z", "mallory": 1, "mallory": 2}\n'
+        '{"event_type": "login", "timestamp": "mallory"}\nmallory\n'
+    )
+    lake.ingest(file)
+    (lake.layout.root / "auditor.yaml").write_text("principals: {hidden: {columns: {user_id: hide}}}")
+    with session(lake, principal="hidden") as opened:
+        asked = opened.sql("select policy_id, condition, digest is null from policies where policy_id < 'q'").fetchall()
+        refused = opened.sql("from quarantine").fetchall()
+        said = "".join(str(opened.sql(f"from {view}").fetchall()) for view in VIEWS)
+
+    assert {name: told for name, *told in asked if name in {"named", "plain"}} == {
+        "named": [None, True], "plain": ["status = 'success'", False],
+    }  # fmt: skip
+    assert [row[0] for row in refused] == [None] * 3  # a name that is a hash of few records confirms a guess
+    assert "mallory" not in said
 
 
 def test_questions_of_others(tmp_path: Path) -> None:

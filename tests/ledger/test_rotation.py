@@ -41,6 +41,20 @@ def public(lake: AuditLake) -> str:
     return (lake.layout.ledger / "key.pub").read_text().strip()
 
 
+def test_what_is_written_for_others(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """No checkpoint, proof or key is written over a file unless told so, and no key is changed that cannot be kept."""
+    (kept := tmp_path / "kept").write_text("all that I have\n")
+    before = public(lake)
+    for asked in (("checkpoint",), ("prove", "e1"), ("key", "rotate")):
+        for out in (kept, tmp_path / "nowhere" / "kept", tmp_path):
+            assert run("--lake", lake.layout.root, *asked, "--out", out).code == 2, (asked, out)
+        assert (kept.read_text(), public(lake)) == ("all that I have\n", before)
+        assert run("--lake", lake.layout.root, *asked, "--out", kept, "--force").code == 0
+        assert kept.read_text() != "all that I have\n"
+        kept.write_text("all that I have\n")
+    assert public(lake) != before
+
+
 def test_a_new_key_signs(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
     """After two rotations every public key that was kept verifies the lake, and so does every kept checkpoint."""
     kept, notes = [public(lake)], [lake.checkpoint()]

@@ -20,6 +20,7 @@ from auditlake.desk.questions import questions
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, SnapshotError
 from auditlake.landing.segments import segments
 from auditlake.reports.produce import write_index
+from auditlake.store.history import history, removals
 from auditlake.store.layout import Layout
 from auditlake.store.lock import workspace
 from auditlake.store.pseudonyms import pseudonyms
@@ -134,6 +135,40 @@ def test_links_that_come_later(lake: AuditLake, outside: Path, tmp_path: Path) -
     assert content(outside) == before
 
 
+@pytest.mark.usefixtures("soon")
+def test_data_files_that_are_none(lake: AuditLake, tmp_path: Path) -> None:
+    """A writer does not wait for a pipe in the place of a data file, nor read what a link leads to."""
+    path = lake.layout.events / lake.snapshot().files[0].path
+    path.rename(tmp_path / "kept")
+    for make in (os.mkfifo, lambda path: path.symlink_to(tmp_path / "kept")):
+        make(path)
+        with pytest.raises(LakeFormatError, match="expected a regular file"):
+            lake.ingest(write_events(tmp_path / "c.jsonl", range(6, 9)))
+        path.unlink()
+    (tmp_path / "kept").rename(path)
+    assert verify(lake.layout, now=NOW).ok
+
+
+def test_a_log_that_leads_out_of_the_lake(lake: AuditLake, tmp_path: Path) -> None:
+    """A data file that the log says lies elsewhere is neither read nor copied, and nothing is written elsewhere."""
+    before = lake.snapshot().files[0].path
+    kept = tmp_path / "outside" / before
+    kept.parent.mkdir(parents=True)
+    (lake.layout.events / before).rename(kept)
+    there, said = content(tmp_path / "outside"), {}
+    for entry in lake.layout.log.glob("*.json"):
+        said[entry] = entry.read_text()
+    for out in (f"../../outside/{before}", str(kept)):
+        for entry, text in said.items():
+            entry.write_text(text.replace(before, out))
+        for ask in (ids, lambda lake: lake.audit_session(principal="erika"), lambda lake: lake.backup(tmp_path / "b")):
+            with pytest.raises(AuditLakeError, match="this does not lie in the lake"):
+                ask(opened(lake.layout.root))
+        assert not verify(lake.layout, now=NOW).ok
+    assert content(tmp_path / "outside") == there
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_draft_of_init_that_is_a_link(outside: Path, tmp_path: Path) -> None:
     """A link in the place where a new lake is prepared is refused, and nothing behind it is touched."""
     before = content(outside)
@@ -143,6 +178,31 @@ def test_a_draft_of_init_that_is_a_link(outside: Path, tmp_path: Path) -> None:
         auditlake.create(tmp_path / "new")
 
     assert content(outside) == before
+
+
+def test_a_draft_of_init_that_is_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lake is made within a folder of another user, who could put another one into its place."""
+    (tmp_path / f".{hashlib.sha256(b'new').hexdigest()[:12]}.draft").mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+
+    with pytest.raises(LakeError, match="belongs to the user"):
+        auditlake.create(tmp_path / "new")
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_entry_before_a_checkpoint(lake: AuditLake) -> None:
+    """An entry of the log that no reader of the table needs any more is named where auditlake looks into it."""
+    lake.layout.history.unlink(missing_ok=True)
+    for damage in (b"{", b"1\n", b"\xff"):
+        lake.layout.commit(1).write_bytes(damage)
+        for look in (lambda: history(lake.layout, 2), lambda: removals(lake.layout, 1)):
+            with pytest.raises(LakeFormatError, match=r"00001\.json cannot be read: .*"):
+                look()
+    lake.layout.commit(1).unlink()
+    lake.layout.commit(1).symlink_to(lake.layout.commit(2))
+    with pytest.raises(LakeFormatError, match="symbolic link"):
+        history(lake.layout, 2)
 
 
 def test_who_reads_sweeps_nothing(lake: AuditLake, tmp_path: Path) -> None:
@@ -161,7 +221,7 @@ READ_BY: dict[str, Callable[[AuditLake], object]] = {
     ".history": ids,
     "events/_delta_log/00000000000000000002.json": ids,
     "events/_delta_log/_last_checkpoint": ids,
-    "policies/failed_logins.yaml": lambda lake: lake.reports(snapshot=2),
+    "policies/failed_logins.yaml": lambda lake: lake.policies(),
     "holds/a.yaml": lambda lake: lake.retention_plan(),
     "findings/journal.jsonl": lambda lake: lake.findings.list(),
     "pseudonyms.key": lambda lake: pseudonyms(lake.layout, make=False),

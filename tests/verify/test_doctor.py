@@ -68,6 +68,30 @@ def test_a_lost_key_of_the_pseudonyms(lake: AuditLake) -> None:
     assert "restore it from a backup" in told
 
 
+def test_a_lost_private_key(lake: AuditLake) -> None:
+    """A signed lake without its private key, in which nothing more can be recorded, is told about; others need none."""
+    (lake.layout.ledger / "key").unlink()
+    (told,) = doctor.examine(lake.layout, now=LATER).problems
+
+    assert (told.where, "the private key is not there" in told.what) == ("ledger/key", True)
+    assert lake.verify(full=False).ok  # whoever verifies need not have it
+    (lake.layout.ledger / "key.pub").unlink()
+    assert doctor.examine(lake.layout, now=LATER).problems
+
+
+def test_a_link_as_checkpoint_of_the_log(lake: AuditLake, tmp_path: Path) -> None:
+    """A checkpoint of the Delta log that is no file of the lake is not opened, and set aside as a damaged one is."""
+    path = max(lake.layout.log.glob("*.checkpoint.parquet"))
+    path.rename(tmp_path / "kept")
+    path.symlink_to(tmp_path / "kept")
+    found = doctor.examine(lake.layout, now=LATER)
+
+    assert f"events/_delta_log/{path.name}" in [each.where for each in found.changes]
+    doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=1)
+    assert checked(lake).ok
+    assert not path.is_symlink()
+
+
 def torn(lake: AuditLake) -> list[str]:
     """A log entry whose writer lost its power."""
     path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
