@@ -59,23 +59,29 @@ def test_killed_at_many_random_moments(durability: str, tmp_path: Path) -> None:
 CALLS = ("write", "fdatasync", "fsync", "mkdir", "openat", "flock")
 
 
+def places(layout: Layout) -> list[Path]:
+    """The folders and files of the landing that a first writer has to do with."""
+    return [layout.landing, layout.slot(0), layout.slot(0) / "lock", *(layout.segment(0, n) for n in range(1, 7))]
+
+
 def kill_at_calls(tmp_path: Path, most: int) -> None:
     counted = made(tmp_path / "counted").layout
     log = tmp_path / "trace"
     words = ("worker", "log")
     done = program(*words, counted.root, "sync", 6, 700, prefix=strace.traced(log, CALLS))
     assert done.returncode == 0, done.stderr
-    # Only what is done to the landing, and no earlier than the first of it.
-    mine = [call for call in strace.listing(log) if call.begins and str(counted.landing) in call.text]
+    # Only what is done to the landing, and no earlier than the first of it: what -P below lets through.
+    mine = [call for call in strace.listing(log) if call.begins and any(
+        said in call.text.rpartition(" = ")[0] for path in places(counted) for said in (f'"{path}"', f"<{path}>")
+    )]  # fmt: skip
     counts = Counter(call.name for call in mine)
     assert {"write", "fdatasync", "fsync", "mkdir", "openat", "flock"} <= counts.keys()
     points = [(name, number) for name, many in sorted(counts.items()) for number in range(1, many + 1)]
 
     for run, (call, number) in enumerate(strace.evenly(points, most)):
         layout = made(tmp_path / f"lake{run}").layout
-        paths = [layout.landing, layout.slot(0), layout.slot(0) / "lock", *(layout.segment(0, n) for n in range(1, 7))]
         prefix = strace.spoilt(call, number, "signal=SIGKILL")
-        for path in paths:
+        for path in places(layout):
             prefix += ["-P", str(path)]
         done = program(*words, layout.root, "sync", 6, 700, prefix=prefix)
         assert done.returncode != 0
