@@ -344,11 +344,13 @@ class Tables:
             if each.version is not None and each.version > self._sight.version:
                 return
             if each.version is not None or recorded <= self._sight.instant:
-                details = None if self._sight.masked else json.dumps(dict(each.details), ensure_ascii=False)
+                details, previous = json.dumps(dict(each.details), ensure_ascii=False), each.previous_log
+                if self._sight.masked:  # a hash of an entry that hashes a short input confirms a guess, too
+                    details = previous = None
                 yield {
                     "number": index, "kind": each.kind, "recorded": recorded,
                     "snapshot": each.version, "files_added": len(each.adds), "files_removed": len(each.removes),
-                    "previous_log": each.previous_log, "details": details,
+                    "previous_log": previous, "details": details,
                 }  # fmt: skip
 
     def _queries(self) -> Iterator[Row]:
