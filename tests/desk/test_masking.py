@@ -163,12 +163,14 @@ def test_rules_and_refused_records(tmp_path: Path) -> None:
     with session(lake, principal="hidden") as opened:
         asked = opened.sql("select policy_id, condition, digest is null from policies where policy_id < 'q'").fetchall()
         refused = opened.sql("from quarantine").fetchall()
+        hashes = opened.sql("select count(previous_log), count(details) from ledger").fetchall()
         said = "".join(str(opened.sql(f"from {view}").fetchall()) for view in VIEWS)
 
     assert {name: told for name, *told in asked if name in {"named", "plain"}} == {
         "named": [None, True], "plain": ["status = 'success'", False],
     }  # fmt: skip
     assert [row[0] for row in refused] == [None] * 3  # a name that is a hash of few records confirms a guess
+    assert hashes == [(0, 0)]
     assert "mallory" not in said
 
 
