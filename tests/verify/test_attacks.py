@@ -376,7 +376,7 @@ def test_whatever_is_thrown_is_told(part: str, lake: AuditLake, monkeypatch: pyt
     class Panic(BaseException):
         """What a Rust library throws: no Exception."""
 
-    def panic(*_: object) -> None:
+    def panic(*_: object, **__: object) -> None:
         raise Panic("at the disco")
 
     monkeypatch.setattr(f"auditlake.verify.check.{part}", panic)
