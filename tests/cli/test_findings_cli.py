@@ -115,4 +115,6 @@ def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) 
     assert json.loads(run("reperform", str(report), "--json")[1])["differences"] == [
         {"where": "total_events", "then": 6, "now": 7}
     ]
-    assert run("reperform", "p.zip")[0] == 3
+    assert run("reperform", "p.zip")[0] == 0
+    (tmp_path / "none.json").write_text("{}")
+    assert run("reperform", "none.json")[0] == 3
