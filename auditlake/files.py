@@ -177,7 +177,15 @@ def _folder_and_name(path: Path, within: Path | None) -> Iterator[tuple[int | No
 
 def _expect(mode: int, wanted: str, path: Path) -> None:
     """Refuse what is of another kind than it should be: ``a file`` or ``a folder``."""
-    number, found = next((number, word) for is_kind, number, word in _KINDS if is_kind(mode))
+    number, found = _kind(mode)
     if found != wanted:
         expected = "a regular file" if wanted == "a file" else wanted
         raise OSError(number, f"this is {found}, expected {expected}", str(path))
+
+
+def _kind(mode: int) -> tuple[int, str]:
+    """What is there, in words, and the error of who expected something else. No generator: a signal may come here."""
+    for is_kind, number, found in _KINDS:
+        if is_kind(mode):
+            return number, found
+    raise AssertionError("the last kind is any")

@@ -249,12 +249,22 @@ def test_the_kernel_refuses_a_sync(number: int | str, layout: Layout) -> None:
     assert len(given) == 10 - len(refused)
 
 
+def opens_before(tmp_path: Path, name: str) -> int:
+    """Which of the opens in a writer's slot is the one of a file."""
+    slot, log = made(tmp_path / "traced").layout.slot(0), tmp_path / "trace"
+    root = slot.parents[1]
+    assert program("worker", "log", root, "sync", 1, prefix=strace.traced(log, ["openat"])).returncode == 0
+    opened = [call.text for call in strace.listing(log) if call.begins and (f"<{slot}>" in call.text.split(" = ")[0]
+              or f'"{slot}"' in call.text)]  # fmt: skip
+    return 1 + next(i for i, text in enumerate(opened) if f'"{name}"' in text)
+
+
 @strace.needed
 @pytest.mark.parametrize("call", ["fsync", "mkdir", "openat"])
-def test_the_kernel_refuses_a_name(call: str, layout: Layout) -> None:
+def test_the_kernel_refuses_a_name(call: str, layout: Layout, tmp_path: Path) -> None:
     """Where a folder or file cannot be made or synced, the event is refused, and the next one is there."""
-    paths = {"fsync": layout.slot(0), "mkdir": layout.slot(0), "openat": layout.segment(0, 1)}
-    spoilt = [*strace.spoilt(call, 1, "error=ENOSPC"), "-P", str(paths[call])]
+    number = opens_before(tmp_path, layout.segment(0, 1).name) if call == "openat" else 1
+    spoilt = [*strace.spoilt(call, number, "error=ENOSPC"), "-P", str(layout.slot(0))]
     done = program("worker", "log", layout.root, "sync", 5, prefix=spoilt)
     given, refused = told(done.stdout)
 

@@ -64,7 +64,7 @@ def test_deleted_and_erased(lake: AuditLake) -> None:
     assert then["30"] == then["31"] == then["01"] == ("verified", "")
     second = lake.erase("user 0", **WHY).certificate
     after = told(lake)
-    erased = f"erased on 2026-04-01, 1 rows (certificate {second})"
+    erased = f"erased on 2026-04-01, 1 row (certificate {second})"
     assert (after["01"], after["30"], after["31"]) == (("erased", erased), ("verified", ""), ("erased", erased))
     assert after["28"] == then["28"]
     lake.compact(grace_seconds=0)
@@ -76,7 +76,7 @@ def test_max_retention_is_erasure(lake: AuditLake) -> None:
     lake.layout.policy("two").write_text(policy_text(["login"], "9d"))
     lake.layout.policy("long").write_text(policy_text(["logout"], "9d", "3d"))
     first = lake.retention_apply(accept_weaker="tests").certificate
-    erased = f"erased under policy long on 2026-04-01, 1 rows (certificate {first})"
+    erased = f"erased under policy long on 2026-04-01, 1 row (certificate {first})"
     assert told(lake)["28"] == ("erased", erased)
 
     lake._clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
