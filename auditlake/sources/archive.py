@@ -68,8 +68,10 @@ class Archive:
                 yield member
                 continue
             path = self.folder / f"member-{os.urandom(8).hex()}"
+            lost = len(self.lost)
             self._unpack(entry, path)
-            yield replace(member, path=path, restore=partial(self._restore, index, path))
+            damaged = len(self.lost) > lost
+            yield replace(member, path=path, restore=partial(self._restore, index, path), damaged=damaged)
             path.unlink(missing_ok=True)
 
     def why_no_logs(self) -> str:

@@ -28,7 +28,7 @@ from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.opening import UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.opening import DAMAGED, UNREAD, UNRECOGNISED, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sqlfiles import statement
@@ -211,7 +211,7 @@ class _Run:
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         if opened.format == "lines" and not self._readings[-1].summary.read:
-            self._count(-1, notice="it is empty")
+            self._count(-1, notice=DAMAGED if isinstance(given, InputFile) and given.damaged else "it is empty")
         self._seq += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
