@@ -22,10 +22,11 @@ OF_A_LAKE = "it belongs to a lake, which is never an input"
 MARKER = "a table's own note, which holds no records"
 NO_FILE = "neither a file nor a folder"
 
-_LAKE = "lake.toml"
-_OWN = frozenset(
+LAKE = "lake.toml"
+"""What makes a folder a lake."""
+OWN = frozenset(
     ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "policies", "quarantine", "queries",
-     "reports", "set-aside", "pseudonyms.key", "auditor.yaml", _LAKE)
+     "reports", "set-aside", "pseudonyms.key", "auditor.yaml", LAKE)
 )  # fmt: skip
 """What a lake itself has in its folder, with whatever is hidden there; other folders in it may be somebody's logs."""
 _MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
@@ -185,25 +186,25 @@ def _left_out_folder(path: Path) -> str:
     if _MARKERS.fullmatch(path.name):
         return MARKER
     # Only a link can lead into a lake other than through its own folder.
-    return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / _LAKE) else ""
+    return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / LAKE) else ""
 
 
 def _of_a_lake(path: Path) -> str:
     """Why a path is not read, where it is a lake or a lake's own; links do not hide that."""
     real = Path(os.path.realpath(path))
-    if os.path.lexists(real / _LAKE):
+    if os.path.lexists(real / LAKE):
         return A_LAKE
     lake = _lake_above(real.parent)
     if lake is None:
         return ""
     first = real.relative_to(lake).parts[0]
-    return OF_A_LAKE if first in _OWN or first.startswith(".") else ""
+    return OF_A_LAKE if first in OWN or first.startswith(".") else ""
 
 
 @lru_cache(maxsize=4096)
 def _lake_above(folder: Path) -> Path | None:
     """The innermost lake that a folder is or lies in."""
-    if os.path.lexists(folder / _LAKE):
+    if os.path.lexists(folder / LAKE):
         return folder
     return None if folder == folder.parent else _lake_above(folder.parent)
 

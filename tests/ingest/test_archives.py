@@ -196,6 +196,18 @@ def test_a_member_of_which_nothing_is_left(tmp_path: Path) -> None:
         assert (summary.landed, summary.quarantined) == (1, 1)
 
 
+def test_a_lake_in_an_archive(tmp_path: Path) -> None:
+    """What lies in a lake within an archive belongs to the lake; what lies beside it there, or elsewhere, is read."""
+    own = ("x/lake.toml", "x/policies/p.yaml", "x/certificates/c.json", "x/reports/r.json")
+    members = {**dict.fromkeys(own, logs(9)), "x/logs/a.jsonl": logs(1), "policies/b.jsonl": logs(2)}
+    path = tmp_path / "x.tar"
+    path.write_bytes(tarred(members))
+    summary = made(tmp_path / "lake").ingest(path)
+    notices = {each.name.rpartition("!/")[2]: each.notice for each in summary.inputs if each.notice}
+    assert notices == dict.fromkeys(own, "it belongs to a lake, which is never an input")
+    assert summary.landed == 2
+
+
 def parts(data: bytes) -> list[bytes]:
     return [data[at : at + 2048] for at in range(0, len(data), 2048)]
 
