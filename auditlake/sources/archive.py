@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from auditlake.errors import SourceError
-from auditlake.sources.members import Entry, Lost
+from auditlake.sources.inputs import OF_A_LAKE
+from auditlake.sources.members import Entry, Lost, lake_of, lies_in_a_lake
 from auditlake.sources.model import Batch, Damage, InputFile
 from auditlake.sources.seal import broken
 from auditlake.sources.stream import Stream
@@ -55,7 +56,7 @@ class Archive:
         Raises:
             SourceError: There are too many, or one is too large for the disk.
         """
-        given, seen = self.stream.input, Counter[str]()
+        given, seen, lakes = self.stream.input, Counter[str](), set[str]()
         for index, entry in enumerate(self._entries(self.stream, self.lost)):
             if index >= MEMBERS:
                 message = f"{given.name} has more than {MEMBERS} members"
@@ -63,13 +64,18 @@ class Archive:
             seen[entry.name] += 1
             again = f"#{seen[entry.name]}" if seen[entry.name] > 1 else ""
             name = f"{given.name}!/{entry.name}{again}"
-            member = InputFile(name, None, given.within or given.name, entry.left_out, archive=given.name)
-            if entry.left_out:
+            # Of a lake whose settings come later in the archive, only what has a name of its own is known.
+            lakes |= {lake} if (lake := lake_of(entry.name)) is not None else set()
+            why = entry.left_out or (OF_A_LAKE if lies_in_a_lake(entry.name, lakes) else "")
+            member = InputFile(name, None, given.within or given.name, why, archive=given.name)
+            if why:
                 yield member
                 continue
             path = self.folder / f"member-{os.urandom(8).hex()}"
+            lost = len(self.lost)
             self._unpack(entry, path)
-            yield replace(member, path=path, restore=partial(self._restore, index, path))
+            damaged = len(self.lost) > lost
+            yield replace(member, path=path, restore=partial(self._restore, index, path), damaged=damaged)
             path.unlink(missing_ok=True)
 
     def why_no_logs(self) -> str:

@@ -6,9 +6,12 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from auditlake.errors import SourceError
 from auditlake.sources.model import InputFile
@@ -19,10 +22,11 @@ OF_A_LAKE = "it belongs to a lake, which is never an input"
 MARKER = "a table's own note, which holds no records"
 NO_FILE = "neither a file nor a folder"
 
-_LAKE = "lake.toml"
-_OWN = frozenset(
+LAKE = "lake.toml"
+"""What makes a folder a lake."""
+OWN = frozenset(
     ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "policies", "quarantine", "queries",
-     "reports", "set-aside", "pseudonyms.key", "auditor.yaml", _LAKE)
+     "reports", "set-aside", "pseudonyms.key", "auditor.yaml", LAKE)
 )  # fmt: skip
 """What a lake itself has in its folder, with whatever is hidden there; other folders in it may be somebody's logs."""
 _MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
@@ -33,18 +37,30 @@ _OF_A_LAKE = re.compile(
 )
 
 
+class _Entry(NamedTuple):
+    """Something that an argument stands for."""
+
+    path: Path
+    why: str
+    """Why it is left out, or an empty text."""
+    linked: bool = False
+    """Whether a link led to it."""
+
+
 def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
     """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
 
     A folder stands for every file in it and below, sorted. What is not to be read there is in the list too, with the
-    reason: hidden files and folders, links that lead nowhere, what is no file, the notes that lie beside tables, and
-    lakes with all that is theirs. A pattern is only one where no file of that very name exists.
+    reason: hidden files and folders, links that lead nowhere or to what is read already, what is no file, the notes
+    that lie beside tables, and lakes with all that is theirs. Of a file and links to it, the one that was named itself
+    is read, else the file. A pattern is only one where no file of that very name exists.
 
     Raises:
         SourceError: Something does not exist or cannot be read.
     """
     _lake_above.cache_clear()
     found: dict[str, InputFile] = {}
+    links: set[str] = set()
     for arg in args:
         if str(arg) == "-":
             found.setdefault("-", InputFile("-", None))
@@ -59,11 +75,26 @@ def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
         else:
             raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
         within = "" if paths == [path] and not path.is_dir() else printable(path)
-        for each, why in (entry for one in paths for entry in _entries(one, named=not within)):
-            known = found.get(key := os.path.realpath(each))
+        for each, why, linked in (entry for one in paths for entry in _entries(one, named=not within)):
+            known = found.get(key := str(each.absolute()))
             if known is None or (known.within and not within):
                 found[key] = InputFile(printable(each), each, within, why)
-    return list(found.values())
+                links |= {key} if linked else set()
+    return _each_once(found, links)
+
+
+def _each_once(found: Mapping[str, InputFile], links: Collection[str]) -> list[InputFile]:
+    """The same inputs, by their absolute paths; of those that are one file all but one are left out."""
+    same: dict[str, list[str]] = {}
+    for key, given in found.items():
+        if given.path is not None and not given.left_out:
+            same.setdefault(os.path.realpath(key), []).append(key)
+    told = dict(found)
+    for keys in same.values():
+        read, *others = sorted(keys, key=lambda key: (bool(found[key].within), key in links))
+        for key in others:
+            told[key] = replace(found[key], left_out=f"the same file as {found[read].name}")
+    return list(told.values())
 
 
 def printable(path: Path) -> str:
@@ -71,22 +102,22 @@ def printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _entries(path: Path, *, named: bool) -> Iterator[tuple[Path, str]]:
-    """The file itself, or what is in the folder: each with why it is left out, or an empty text."""
+def _entries(path: Path, *, named: bool) -> Iterator[_Entry]:
+    """The file itself, or what is in the folder."""
     try:
         if not named and not path.exists():
-            yield path, _leads_nowhere(path)
+            yield _Entry(path, _leads_nowhere(path))
         elif path.is_dir():
             yield from _folder(path)
         else:
-            yield path, _file(path, named=named)
+            yield _Entry(path, _file(path, named=named), path.is_symlink())
     except OSError as error:
         raise unreadable(printable(path), error) from error
 
 
-def _folder(path: Path) -> Iterator[tuple[Path, str]]:
+def _folder(path: Path) -> Iterator[_Entry]:
     if why := _of_a_lake(path):
-        yield path, why
+        yield _Entry(path, why)
     else:
         yield from _walk(path)
 
@@ -118,29 +149,34 @@ def _leads_nowhere(path: Path) -> str:
     return f"a link to {printable(path.readlink())}, which is not there" if path.is_symlink() else "it is gone"
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    seen: set[tuple[int, int]] = set()
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for at, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        status = Path(at).stat()
+def _walk(folder: Path) -> Iterator[_Entry]:
+    """What is in a folder and below. Links to folders come last: what they lead to may lie in a folder here."""
+    seen: dict[tuple[int, int], Path] = {}
+    waiting, links = [(folder, folder.is_symlink())], deque[Path]()
+    while waiting or links:
+        at, linked = waiting.pop() if waiting else (links.popleft(), True)
+        status = at.stat()
         # A link to a folder above would go round for ever.
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+        if (first := seen.setdefault((status.st_dev, status.st_ino), at)) is not at:
+            yield _Entry(at, f"the same folder as {printable(first)}")
             continue
-        seen.add((status.st_dev, status.st_ino))
-        left_out = {name: why for name in folders if (why := _left_out_folder(Path(at, name)))}
-        yield from ((Path(at, name), why) for name, why in sorted(left_out.items()))
-        folders[:] = sorted(set(folders) - left_out.keys())
-        for path in (Path(at, name) for name in sorted(names)):
-            if path.name.startswith("."):
-                yield path, HIDDEN
-            elif not path.exists():
-                yield path, _leads_nowhere(path)
-            else:
-                yield path, _file(path, named=False)
+        paths = sorted(at.iterdir())
+        folders = dict.fromkeys(path for path in paths if path.is_dir())
+        left_out = {path: why for path in folders if (why := _left_out_folder(path))}
+        yield from (_Entry(path, why) for path, why in left_out.items())
+        inner = [path for path in folders if path not in left_out]
+        links += [path for path in inner if path.is_symlink()]
+        waiting += [(path, linked) for path in reversed(inner) if not path.is_symlink()]
+        yield from (_of_folder(path, linked=linked) for path in paths if path not in folders)
+
+
+def _of_folder(path: Path, *, linked: bool) -> _Entry:
+    """A file of a folder, perhaps of one that a link leads to."""
+    if path.name.startswith("."):
+        return _Entry(path, HIDDEN)
+    if not path.exists():
+        return _Entry(path, _leads_nowhere(path))
+    return _Entry(path, _file(path, named=False), linked or path.is_symlink())
 
 
 def _left_out_folder(path: Path) -> str:
@@ -150,25 +186,25 @@ def _left_out_folder(path: Path) -> str:
     if _MARKERS.fullmatch(path.name):
         return MARKER
     # Only a link can lead into a lake other than through its own folder.
-    return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / _LAKE) else ""
+    return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / LAKE) else ""
 
 
 def _of_a_lake(path: Path) -> str:
     """Why a path is not read, where it is a lake or a lake's own; links do not hide that."""
     real = Path(os.path.realpath(path))
-    if os.path.lexists(real / _LAKE):
+    if os.path.lexists(real / LAKE):
         return A_LAKE
     lake = _lake_above(real.parent)
     if lake is None:
         return ""
     first = real.relative_to(lake).parts[0]
-    return OF_A_LAKE if first in _OWN or first.startswith(".") else ""
+    return OF_A_LAKE if first in OWN or first.startswith(".") else ""
 
 
 @lru_cache(maxsize=4096)
 def _lake_above(folder: Path) -> Path | None:
     """The innermost lake that a folder is or lies in."""
-    if os.path.lexists(folder / _LAKE):
+    if os.path.lexists(folder / LAKE):
         return folder
     return None if folder == folder.parent else _lake_above(folder.parent)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from auditlake.sources.inputs import HIDDEN, MARKER, OF_A_LAKE, is_marker, of_a_lakes_own
+from auditlake.sources.inputs import HIDDEN, LAKE, MARKER, OF_A_LAKE, OWN, is_marker, of_a_lakes_own
 from auditlake.sources.model import Damage
 
 _NAME = 1_000
@@ -38,6 +38,17 @@ def why_left_out(name: str) -> str:
     if any(is_marker(part) for part in parts):
         return MARKER
     return OF_A_LAKE if of_a_lakes_own(name) else ""
+
+
+def lake_of(name: str) -> str | None:
+    """The folder of the lake whose settings a member is, with its slash; None if it is no lake's settings."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash if last == LAKE else None
+
+
+def lies_in_a_lake(name: str, lakes: Iterable[str]) -> bool:
+    """Whether a member is what one of these lakes keeps, by their folders: its policies, certificates and the like."""
+    return any(name.startswith(lake) and name[len(lake) :].partition("/")[0] in OWN for lake in lakes)
 
 
 def printable_name(name: str) -> str:

@@ -48,6 +48,7 @@ class InputFile:
         left_out: Why it is not to be opened; empty where it is.
         archive: The archive that it is a member of; empty where it is none.
         restore: Puts a member of an archive back to its path, where it was let go of.
+        damaged: Whether bytes of a member of an archive could not be unpacked.
     """
 
     name: str
@@ -56,6 +57,7 @@ class InputFile:
     left_out: str = ""
     archive: str = ""
     restore: Callable[[], None] | None = None
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

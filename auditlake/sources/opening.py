@@ -23,6 +23,8 @@ UNRECOGNISED = "unrecognised"
 """The format of a file that is left out of a folder or pattern since no source knows it."""
 UNREAD = "left out"
 """The format of what is named and was not opened."""
+DAMAGED = "it is damaged, and no record of it could be unpacked"
+"""The notice of a member of an archive whose bytes are in quarantine, as a part of the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def open_records(
         if strict or not given.within:
             stream.close()
             raise
-        return Opened(None, UNRECOGNISED, f"not recognised ({error.why})", stream, _nothing(stream))
+        notice = DAMAGED if given.damaged else f"not recognised ({error.why})"
+        return Opened(None, UNRECOGNISED, notice, stream, _nothing(stream))
     except BaseException:
         stream.close()
         raise

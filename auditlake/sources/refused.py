@@ -17,6 +17,7 @@ _FIELDS = {
     "not a time": "timestamp",
     "a time outside of 1970 to 9998": "timestamp",
     "exported from another source": "source",
+    "a source that auditlake alone writes": "source",
     "eventTime is missing": "eventTime",
     "eventName is missing": "eventName",
     "CloudTrailEvent is not valid JSON": "CloudTrailEvent",

@@ -23,12 +23,12 @@ from pyarrow import compute
 
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
-from auditlake.events.schema import FILE_COLUMNS
+from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
 from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
 from auditlake.sources.held import HeldLines, HeldStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.opening import UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.opening import DAMAGED, UNREAD, UNRECOGNISED, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.sqlfiles import statement
@@ -54,6 +54,8 @@ _FILE_BYTES = 128 * 1024 * 1024
 """How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
 _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
+_OWN = [CANONICAL, SELF]
+"""The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
 _EPOCH_DAY = date(1970, 1, 1)
 _LISTED = 20
 """How many files a message names."""
@@ -206,12 +208,12 @@ class _Run:
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format == "parquet" else _AHEAD
         for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
-            self._take(batch, opened.source or "")
+            self._take(batch, opened.source or "", may_be_exported=isinstance(given, InputFile))
             self._listen(Progress("reading", opened.stream.size, total, given.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         if opened.format == "lines" and not self._readings[-1].summary.read:
-            self._count(-1, notice="it is empty")
+            self._count(-1, notice=DAMAGED if isinstance(given, InputFile) and given.damaged else "it is empty")
         self._seq += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
@@ -227,16 +229,16 @@ class _Run:
                 message = f"nothing in {within} is an input: {'; '.join([*listed, *more])}"
                 raise UnrecognisedInputError(message, hint="name the source with --source if you know it")
 
-    def _take(self, batch: Batch, source: str) -> None:
+    def _take(self, batch: Batch, source: str, *, may_be_exported: bool) -> None:
         index = len(self._readings) - 1
         for rejected in batch.rejected:
             self._refuse(index, rejected)
         self._count(index, read=self._readings[index].summary.read + len(batch) + len(batch.rejected))
         if not len(batch):
             return
-        if source != self._load.source:
+        if (source, may_be_exported) != (self._load.source, self._load.may_be_exported):
             self._stage()
-        self._load.add(index, batch, self._readings[index].first, source)
+        self._load.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
         if self._load.full:
             self._stage()
 
@@ -325,10 +327,10 @@ class _Run:
         view_events(self._connection, delta.file_paths(self._layout, known))
         exact_since = snapshot.transactions.get(EXACT)
         for name in ("repeated", "matches"):
-            self._run("ingest/land.sql", name, {"exact_since": exact_since})
+            self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
         excuse_erased(self._connection, self._layout, exact_since)
         for name in ("known", "losers"):
-            self._run("ingest/land.sql", name)
+            self._run("ingest/land.sql", name, {"own": _OWN})
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """How many records of each input do not land, as conflicts and as duplicates."""

@@ -23,6 +23,8 @@ class Load:
 
     def __init__(self) -> None:
         self.source = ""
+        self.may_be_exported = False
+        """Whether a record may be what a lake exported of another source: one of a file, never one just logged."""
         self.batches: list[Batch] = []
         self._indexes: list[int] = []
         self._bases: list[int] = []
@@ -30,9 +32,9 @@ class Load:
         self._records = 0
         self._bytes = 0
 
-    def add(self, index: int, batch: Batch, base: int, source: str) -> None:
+    def add(self, index: int, batch: Batch, base: int, source: str, *, may_be_exported: bool = False) -> None:
         """Take a batch of the input ``index`` whose record 0 is seq ``base``."""
-        self.source = source
+        self.source, self.may_be_exported = source, may_be_exported
         self.batches.append(batch)
         self._indexes.append(index)
         self._bases.append(base)

@@ -13,6 +13,7 @@ from pyarrow import compute
 
 from auditlake.engine.duck import without
 from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS, SELF
+from auditlake.sources.recognise import SOURCES
 from auditlake.sources.refused import Refusal, refusal
 from auditlake.sources.strictjson import why_not_an_object
 from auditlake.sqlfiles import statement
@@ -167,6 +168,7 @@ class _Stage:
         part = statement(_FILE, "stage")
         values = {
             "source": self._load.source,
+            "sources": list(SOURCES) if self._load.may_be_exported else [CANONICAL],
             "event_types": self._types,
             "verbatim": verbatim and not self._own,
         }

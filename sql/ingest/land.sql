@@ -138,23 +138,29 @@ semi join looked_for
   on events.source = looked_for.source and events.event_id = looked_for.event_id
 order by event_date;
 
--- name: matches($exact_since)
--- Candidates beside what the lake has under their id: the same event again, or another one. `events` shows only the days
+-- name: matches($exact_since, $own)
+-- Candidates beside what the lake has under their id: the same event again, or another one. Of sources that are mapped
+-- ($own are the others) the vendor's record alone counts, which is in details. `events` shows only the days
 -- that `known_days` gave. Only batches before $exact_since hold what an earlier version made.
 create or replace temp table matches as
 select
   looked_for.seq,
   looked_for.was_spelled_so,
-  looked_for.event_type is distinct from events.event_type
-  or looked_for."timestamp" is distinct from events."timestamp"
-  or looked_for.user_id is distinct from events.user_id
-  or looked_for.action is distinct from events.action
-  or looked_for.resource is distinct from events.resource
-  or looked_for.status is distinct from events.status
-  or looked_for.details is distinct from events.details
-  or looked_for.metadata is distinct from events.metadata
-  or looked_for.session_id is distinct from events.session_id
-  or looked_for.ip_address is distinct from events.ip_address as conflicts
+  looked_for.details is distinct from events.details
+  or (
+    list_contains($own, looked_for.source)
+    and (
+      looked_for.event_type is distinct from events.event_type
+      or looked_for."timestamp" is distinct from events."timestamp"
+      or looked_for.user_id is distinct from events.user_id
+      or looked_for.action is distinct from events.action
+      or looked_for.resource is distinct from events.resource
+      or looked_for.status is distinct from events.status
+      or looked_for.metadata is distinct from events.metadata
+      or looked_for.session_id is distinct from events.session_id
+      or looked_for.ip_address is distinct from events.ip_address
+    )
+  ) as conflicts
 from looked_for
 join events
   on looked_for.source = events.source and looked_for.event_id = events.event_id
@@ -173,18 +179,23 @@ from matches
 group by seq
 having not bool_and(conflicts and was_spelled_so);
 
--- name: losers()
--- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest.
+-- name: losers($own)
+-- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest; of
+-- the sources that are not $own, details alone make the event.
 create or replace table losers as
 with contenders as (
   select
     seq,
     source,
     event_id,
-    {
-      event_type: event_type, "timestamp": "timestamp", user_id: user_id, action: action, resource: resource,
-      status: status, details: details, metadata: metadata, session_id: session_id, ip_address: ip_address
-    } as content
+    details,
+    case
+      when list_contains($own, source)
+      then {
+        event_type: event_type, "timestamp": "timestamp", user_id: user_id, action: action, resource: resource,
+        status: status, metadata: metadata, session_id: session_id, ip_address: ip_address
+      }
+    end as columns_of_own
   from candidates
   semi join repeated on hash(candidates.source, candidates.event_id) = repeated.key
   anti join known on candidates.seq = known.seq
@@ -193,9 +204,11 @@ with contenders as (
 compared as (
   select
     seq,
-    content,
+    details,
+    columns_of_own,
     first_value(seq) over same_id as first_seq,
-    first_value(content) over same_id as first_content
+    first_value(details) over same_id as first_details,
+    first_value(columns_of_own) over same_id as first_columns
   from contenders
   window same_id as (partition by source, event_id order by seq)
 )
@@ -204,7 +217,7 @@ select seq, conflicts from known
 union all
 select
   seq,
-  content is distinct from first_content as conflicts
+  details is distinct from first_details or columns_of_own is distinct from first_columns as conflicts
 from compared
 where seq <> first_seq;
 

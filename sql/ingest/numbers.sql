@@ -75,6 +75,7 @@ select
   regexp_replace(metadata, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g') as metadata,
   replace(session_id, getvariable('mark'), '') as session_id,
   replace(ip_address, getvariable('mark'), '') as ip_address,
+  replace(exported_from, getvariable('mark'), '') as exported_from,
   replace(reason, getvariable('mark'), '') as reason
 from unspelled;
 

@@ -92,19 +92,28 @@ create or replace temp view records as
 select * exclude (in_order)
 from keyed;
 
--- name: stage($source, $event_types, $verbatim)
+-- name: stage($source, $sources, $event_types, $verbatim)
 -- The records that `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has
 -- a reason why it is none.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
 -- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
-with shaped as (
+-- What a lake exported is of the source that it was there, if that is one of $sources; only a mapping that can tell has
+-- exported_from.
+with sourced as (
+  from mapped
+  union all by name
+  select cast(null as varchar) as exported_from
+  where false
+),
+
+shaped as (
   select
     *,
     regexp_full_match(
       "timestamp",
       '\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-](0\d|1[0-7]):[0-5]\d|[+-]18:00)?'
     ) as has_shape
-  from mapped
+  from sourced
 ),
 
 timed as (
@@ -136,11 +145,15 @@ select
   metadata,
   session_id,
   ip_address,
-  $source as source,
+  coalesce(exported_from, $source) as source,
   epoch_us(instant) // 86400000000 as event_day,
   case
     when reason is not null
     then reason
+    when exported_from = 'auditlake.self'
+    then 'a source that auditlake alone writes: ' || exported_from
+    when not list_contains($sources, exported_from)
+    then 'exported from another source: ' || exported_from
     when event_type is null
     then 'event_type is missing'
     when not list_contains($event_types, event_type)
@@ -153,6 +166,8 @@ select
     then 'a time outside of 1970 to 9998'
   end as reason,
   case
+    when reason is null and not list_contains($sources, exported_from)
+    then exported_from
     when reason is null and not coalesce(list_contains($event_types, event_type), false)
     then event_type
     when reason is null

@@ -66,9 +66,9 @@ from compared;
 -- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
 -- the same). A field that is absent or null is null; a number or a boolean where text belongs becomes its JSON text.
 -- Unknown top-level fields are kept in metadata under _extra. An event that a lake exported has every field of an event,
--- and source and ingested_at beside them: those are the lake's, and what another mapping made is refused, since it would count a second time here.
+-- and source and ingested_at beside them: those are the lake's, and the former says which mapping made the event.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
---          ip_address, reason
+--          ip_address, exported_from, reason
 -- Text that begins with a bracket may be an object or array that was turned into text: look at those again.
 with judged as (
   select
@@ -193,12 +193,11 @@ select
   end as metadata,
   f.session_id as session_id,
   f.ip_address as ip_address,
+  exported_from,
   case
     when repeated is not null
     then 'repeated key: ' || repeated
     when len(misplaced) > 0
     then 'an object or array where text belongs: ' || misplaced[1]
-    when exported_from <> 'auditlake'
-    then 'exported from another source: ' || exported_from
   end as reason
 from extended

@@ -420,18 +420,24 @@ def test_policy_sql_is_what_a_report_runs(run: Run, events: Path) -> None:
 
 
 def test_an_export_brings_nothing_twice(run: Run, events: Path, tmp_path: Path) -> None:
-    """What a lake exported is known to it; what another mapping made is refused, not counted a second time."""
+    """What a lake exported is known to it; what is of a source that nobody but auditlake has is refused with that."""
     run("init")
     run("ingest", events)
     exported = tmp_path / "export.jsonl"
     exported.write_text(run("events", "--format", "jsonl").out)
     again = run("ingest", exported, "--json").json
-    foreign = tmp_path / "foreign.jsonl"
-    foreign.write_text(exported.read_text().replace('"source":"auditlake"', '"source":"cloudtrail"'))
-    refused = run("ingest", foreign, "--json").json
+    own, unknown = tmp_path / "own.jsonl", tmp_path / "unknown.jsonl"
+    own.write_text(exported.read_text().replace('"source":"auditlake"', '"source":"auditlake.self"'))
+    unknown.write_text(exported.read_text().replace('"source":"auditlake"', '"source":"acme"'))
+    refused = run("ingest", own, unknown, "--json").json
 
     assert (again["landed"], again["duplicates"]) == (0, 10)
-    assert refused["reasons"] == {"exported from another source": 10}
+    assert refused["examples"] == [
+        {"reason": reason, "field": "source", "value": source, "records": 10}
+        for reason, source in (
+            ("a source that auditlake alone writes", "auditlake.self"), ("exported from another source", "acme"),
+        )
+    ]  # fmt: skip
 
 
 ODD = (

@@ -177,6 +177,37 @@ def test_what_is_damaged_in_an_archive(tmp_path: Path) -> None:
             assert all(f"e{k}" in found or b'"e%d"' % k in lost for k in range(40)), name
 
 
+def test_a_member_of_which_nothing_is_left(tmp_path: Path) -> None:
+    """A member that is damaged from its first bytes on is called damaged, not empty, and its bytes are kept."""
+    zip_ = zipped_up({"one.jsonl": logs(1), "two.jsonl": logs(2), "none.jsonl": b""})
+    at = zip_.index(b"two.jsonl") + len("two.jsonl")
+    tar = tarred({"one.jsonl": logs(1), "two.jsonl": logs(2)})
+    damaged = {
+        "x.zip": zip_[:at] + bytes([zip_[at] ^ 0x07]) + zip_[at + 1 :],
+        "x.tar": tar[: tar.index(b"two.jsonl") + 512],
+    }
+    for name, data in damaged.items():
+        lake, path = made(tmp_path / f"lake-{name}"), tmp_path / name
+        path.write_bytes(data)
+        summary = checked(lake, lake.ingest(path))
+        notices = {each.name.rpartition("!/")[2]: each.notice for each in summary.inputs if each.notice}
+        assert notices.pop("two.jsonl") == "it is damaged, and no record of it could be unpacked"
+        assert notices == ({"none.jsonl": "it is empty"} if name == "x.zip" else {})
+        assert (summary.landed, summary.quarantined) == (1, 1)
+
+
+def test_a_lake_in_an_archive(tmp_path: Path) -> None:
+    """What lies in a lake within an archive belongs to the lake; what lies beside it there, or elsewhere, is read."""
+    own = ("x/lake.toml", "x/policies/p.yaml", "x/certificates/c.json", "x/reports/r.json")
+    members = {**dict.fromkeys(own, logs(9)), "x/logs/a.jsonl": logs(1), "policies/b.jsonl": logs(2)}
+    path = tmp_path / "x.tar"
+    path.write_bytes(tarred(members))
+    summary = made(tmp_path / "lake").ingest(path)
+    notices = {each.name.rpartition("!/")[2]: each.notice for each in summary.inputs if each.notice}
+    assert notices == dict.fromkeys(own, "it belongs to a lake, which is never an input")
+    assert summary.landed == 2
+
+
 def parts(data: bytes) -> list[bytes]:
     return [data[at : at + 2048] for at in range(0, len(data), 2048)]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from auditlake.sources.values import values
 from tests.ingest.lakes import checked, events, kept, made, put
 
 FAULTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "faults"
@@ -63,8 +64,6 @@ def test_times_beyond_ours(tmp_path: Path, unit: str) -> None:
     schema = pa.schema([("event_type", pa.string()), ("timestamp", pa.timestamp(unit))])
     path = tmp_path / "x.arrow.parquet"
     if unit == "s":  # Parquet has no seconds: such a column comes from Arrow's own schema, or not at all
-        from auditlake.sources.values import values
-
         found = values(stamps)[0]
         assert [text.startswith(year) for text, year in zip(found, years.values(), strict=True)] == [True] * len(years)
         return
@@ -149,3 +148,44 @@ def test_refused_rows_have_their_content(tmp_path: Path) -> None:
         "event_id": "r1", "event_type": "login", "timestamp": "2026-11-01T00:00:00Z", "user_id": "\\xffz",
         "action": "write",
     }  # fmt: skip
+
+
+FAR = (2**63 - 1, 1 - 2**63, 2**62, -(2**62), 9223372036854776)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_a_time_beyond_all_costs_its_own_row(tmp_path: Path, unit: str) -> None:
+    """A time as far as its unit goes is quarantined as what it is, costs nothing elsewhere, and its neighbours land."""
+    per = {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    stamps = pa.array([*FAR, 1_700_000_000 * per], pa.int64()).cast(pa.timestamp(unit, "UTC"))
+    lake = made(tmp_path / "lake")
+    timed = lake.ingest(table(tmp_path / "time.parquet", len(stamps), timestamp=stamps))
+    told = values(stamps)[0]
+    beyond = [each for each in told if not "1970" <= each[:4] <= "9998"]
+    assert timed.landed == len(stamps) - len(beyond)
+    assert len(beyond) == {"ms": 5, "us": 4, "ns": 2}[unit]
+    assert sorted(item.value for item in kept(timed)) == sorted(beyond)
+    assert set(timed.reasons) == {"a time outside of 1970 to 9998"}
+    ids = [f"o{i}" for i in range(len(stamps))]
+    nested = pa.StructArray.from_arrays([stamps], names=["at"])
+    other = lake.ingest(table(tmp_path / "other.parquet", len(stamps), event_id=ids, seen=stamps, more=nested))
+    assert (other.landed, other.quarantined) == (len(stamps), 0)
+    found = {
+        event["event_id"]: json.loads(event["metadata"])["_extra"]["seen"]
+        for event in events(lake)
+        if event["metadata"]
+    }
+    assert found == dict(zip(ids, told, strict=True))
+
+
+def test_a_day_is_no_time(tmp_path: Path) -> None:
+    """A bare date as an event's time is refused with its value, from a column of dates as from JSON."""
+    lake = made(tmp_path / "lake")
+    days = pa.array([19_000, 2**31 - 1, -(2**31)], pa.int32()).cast(pa.date32())
+    items = kept(lake.ingest(table(tmp_path / "days.parquet", 3, timestamp=days)))
+    assert [(item.reason, item.field, item.value) for item in items] == [
+        ("not a time", "timestamp", day) for day in ("2022-01-08", "+5881580-07-11", "-5877641-06-23")
+    ]
+    line = '{"event_id":"j","event_type":"login","timestamp":"2022-01-08"}'
+    (item,) = kept(lake.ingest(put(tmp_path / "day.jsonl", line)))
+    assert (item.reason, item.field, item.value) == ("not a time", "timestamp", "2022-01-08")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import InputFile
 from auditlake.sources.opening import open_records
 from auditlake.store.delta import commit_metadata
@@ -165,3 +166,43 @@ def test_no_message_quotes_what_is_no_log(logs: Path, tmp_path: Path) -> None:
     lake = made(tmp_path / "other")
     assert secret not in str(lake.ingest(logs, put(tmp_path / "a.jsonl", login(9))))
     assert all(secret.encode() not in path.read_bytes() for path in lake.layout.root.rglob("*") if path.is_file())
+
+
+def test_what_links_lead_to_is_read_once_and_the_links_are_named(tmp_path: Path) -> None:
+    """Of a file and links to it the file is read; links to it, to its folder or to a lake are named with the reason."""
+    dup = tmp_path / "dup"
+    for folder in (dup / "d1", dup / "sub", tmp_path / "out"):
+        folder.mkdir(parents=True)
+    put(dup / "d1" / "a.jsonl", login(1))
+    put(tmp_path / "out" / "b.jsonl", login(2))
+    put(dup / ".c.jsonl", login(3))
+    inner = made(dup / "lake")
+    links = {
+        "al.jsonl": "d1/a.jsonl", "d0": "d1", "d2": "d1", "sub/link": "../lake", "self": ".", "out1": "../out",
+        "out2": "../out", "seen.jsonl": ".c.jsonl", "gone1": "nowhere", "gone2": "nowhere",
+        "tree.jsonl": "../out/b.jsonl",
+    }  # fmt: skip
+    for name, target in links.items():
+        (dup / name).symlink_to(target)
+    lake_, file, gone = (
+        "a lake, which is never an input",
+        f"the same file as {dup}/",
+        "a link to nowhere, which is not there",
+    )
+    expected = {
+        "d1/a.jsonl": "", "al.jsonl": f"{file}d1/a.jsonl", "d0": f"the same folder as {dup}/d1",
+        "d2": f"the same folder as {dup}/d1", "sub/link": lake_, "lake": lake_, "self": f"the same folder as {dup}",
+        "tree.jsonl": "", "out1/b.jsonl": f"{file}tree.jsonl", "out2": f"the same folder as {dup}/out1",
+        ".c.jsonl": "its name begins with a dot", "seen.jsonl": "", "gone1": gone, "gone2": gone,
+    }  # fmt: skip
+    assert {os.path.relpath(each.name, dup): each.left_out for each in expand_inputs([dup])} == expected
+    found = {os.path.relpath(each.name, dup): each.left_out for each in expand_inputs([dup / "*"])}
+    assert found["d1/a.jsonl"] == "" and found["al.jsonl"] == f"{file}d1/a.jsonl"
+    assert found["d2/a.jsonl"] == f"{file}d1/a.jsonl"
+    named = {os.path.relpath(each.name, dup): each.left_out for each in expand_inputs([dup, dup / "al.jsonl"])}
+    assert (named["al.jsonl"], named["d1/a.jsonl"]) == ("", f"{file}al.jsonl")
+    assert [each.left_out for each in expand_inputs([dup / "d1", dup / "d1" / "a.jsonl", dup / "d1" / "*"])] == [""]
+
+    summary = checked(inner, inner.ingest(dup))
+    assert (summary.read, summary.landed) == (3, 3)
+    assert {os.path.relpath(each.name, dup): each.notice for each in summary.inputs} == expected
