@@ -106,9 +106,26 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
     if found is None and make:
         # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
-        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode(), over=False)
+        write_whole(layout.pseudonyms, _text(new_pseudonyms().key), over=False)
         return _read(layout)
     return found
+
+
+def new_pseudonyms() -> Pseudonyms:
+    """Those of a key that is made for it and written nowhere yet."""
+    return Pseudonyms(os.urandom(32))
+
+
+def keep_key(layout: Layout, names: Pseudonyms) -> None:
+    """Write the key down where the lake has none yet.
+
+    Raises:
+        LakeError: It cannot be written, or another process has made one meanwhile.
+    """
+    write_whole(layout.pseudonyms, _text(names.key), over=False)
+    if _read(layout) != names:
+        message = f"another process has made the key {layout.pseudonyms} meanwhile"
+        raise LakeError(message, hint="nothing was changed; do it again")
 
 
 def recorded_key(layout: Layout) -> str | None:
@@ -118,6 +135,10 @@ def recorded_key(layout: Layout) -> str | None:
         if kind in ("retention", "erase") and (own := commit_metadata(layout, version)):
             return own.get("pseudonym_key")
     return None
+
+
+def _text(key: bytes) -> bytes:
+    return f"{key.hex()}\n".encode()
 
 
 def _read(layout: Layout) -> Pseudonyms | None:
