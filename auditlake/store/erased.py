@@ -7,7 +7,6 @@ the event that was erased if it becomes what is there once the same values are r
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
@@ -46,9 +45,7 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         names = pseudonyms(layout, make=False)
     except LakeFormatError as error:
         if refuse:
-            many = f"{records:,} record{'s have' if records > 1 else ' has'}"
-            message = f"{many} no id but one made from content, and may be events whose names were erased: {error}"
-            raise LakeFormatError(message, hint=f"nothing was landed; {error.hint}") from error
+            raise _untold(records, "no id but one made from content", error) from error
         return
     assert names is not None
     rekeyed = statement(_FILE, "rekeyed")
@@ -56,15 +53,37 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
     connection.execute(statement(_FILE, "looked_for_by_keyed_ids").text)
 
 
-def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout, exact_since: int | None) -> None:
+def _untold(records: int, what: str, error: LakeFormatError) -> LakeFormatError:
+    """The error about records that may be erased events, which nobody can tell without the key."""
+    many = f"{records:,} record{'s have' if records > 1 else ' has'}"
+    message = f"{many} {what}, and may be events whose names were erased: {error}"
+    return LakeFormatError(message, hint=f"nothing was landed; {error.hint}")
+
+
+def excuse_erased(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, exact_since: int | None, *, refuse: bool
+) -> None:
     """Take the mark of a conflict from those ``matches`` that are events whose personal data was replaced.
 
-    Without the lake's key they cannot be told, and stay conflicts: no lost key keeps a lake from taking events.
+    Args:
+        connection: Where ``events`` shows the days on which the ids are known.
+        layout: The lake.
+        exact_since: The first batch that no earlier version spelled.
+        refuse: Whether a candidate is refused that meets an event with a pseudonym where the key has gone: it cannot be
+            told whether it is that event. All others land, or are conflicts, without the key.
+
+    Raises:
+        LakeFormatError: Such candidates are refused; nothing was changed.
     """
     ((conflicts,),) = rows(connection, statement(_FILE, "conflicts").text)
-    names = None
-    with suppress(LakeFormatError):
+    try:
         names = pseudonyms(layout, make=False) if conflicts else None
+    except LakeFormatError as error:
+        part = statement(_FILE, "untold")
+        ((records,),) = rows(connection, part.text, part.bind({"own": [CANONICAL, SELF]})) if refuse else ((0,),)
+        if records:
+            raise _untold(records, "the id of an event that has a pseudonym", error) from error
+        return
     if names is None:
         return
     renamed = statement(_FILE, "renamed")

@@ -97,7 +97,7 @@ def ingest(
         advance: Which applications move on in the same commit, which is then made even where nothing is new.
 
     Raises:
-        LakeFormatError: Records without an id of their own, and the key that finds erased ones has gone; nothing lands.
+        LakeFormatError: Records may be erased events, and the key that tells has gone; nothing lands.
         SourceError: An input cannot be read, or one that was named itself is not recognised, or none of a folder or
             pattern; nothing lands.
         StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
@@ -326,7 +326,7 @@ class _Run:
         exact_since = snapshot.transactions.get(EXACT)
         for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name, {"exact_since": exact_since})
-        excuse_erased(self._connection, self._layout, exact_since)
+        excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
         for name in ("known", "losers"):
             self._run("ingest/land.sql", name)
 

@@ -130,6 +130,7 @@ def test_a_name_that_no_event_has(lake: AuditLake) -> None:
             lake.erase(name, **WHY)
         assert like in raised.value.hint
     assert (lake.snapshot().version, list(lake.layout.certificates.iterdir())) == (before, [])
+    assert not lake.layout.pseudonyms.exists()
     assert lake.erase("ann", **WHY).events == 1
     again = cli(lake.layout.root, "erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes")
     assert (again.returncode, "nothing is left to erase" in again.stdout) == (0, True)
@@ -172,6 +173,27 @@ def test_ids_made_from_content(lake: AuditLake) -> None:
     assert lake.erase("bob", **WHY).events == 1
     assert {text for (text,) in lake.sql("select event_id from events").fetchall()} > kept
     assert lake.verify().ok
+
+
+def test_own_ids_without_the_key(lake: AuditLake) -> None:
+    """Where the key has gone, a record is refused that may be an erased event; what cannot be one lands or conflicts."""
+    theirs, other = record(1, NOW, user_id="ann", details={"by": "ann"}), record(2, NOW, user_id="bob")
+    bring(lake, [theirs, other])
+    lake.erase("ann", **WHY)
+    key = lake.layout.pseudonyms.read_bytes()
+    before = lake.snapshot().version
+    for kept in (None, b"7" * 64):
+        lake.layout.pseudonyms.unlink() if kept is None else lake.layout.pseudonyms.write_bytes(kept)
+        with pytest.raises(LakeFormatError, match="1 record has the id of an event that has a pseudonym") as raised:
+            bring(lake, [record(3, NOW), theirs, other])
+        assert "restore it from a backup" in raised.value.hint
+    assert (lake.snapshot().version, naming(lake, '"ann"'), list(lake.layout.quarantine.iterdir())) == (before, [], [])
+    told = [record(3, NOW), other | {"user_id": "carl"}, theirs | {"event_type": "logout", "user_id": "eve"}]
+    done = bring(lake, [*told, other])
+    assert (done.landed, done.duplicates, dict(done.reasons)) == (1, 1, {"id_conflict": 2})
+
+    lake.layout.pseudonyms.write_bytes(key)
+    assert bring(lake, [theirs]).duplicates == 1
 
 
 def test_ids_made_from_content_without_the_key(lake: AuditLake) -> None:
