@@ -59,6 +59,10 @@ class Pseudonyms:
             return event_id
         return KEYED + hmac.new(self._id_key, event_id.encode(), hashlib.sha256).hexdigest()
 
+    def of_record(self, sha256: str) -> str:
+        """What an erasure keeps of a record that cannot be an event, made of the SHA-256 (hex) of its bytes."""
+        return hmac.new(self._record_key, sha256.encode(), hashlib.sha256).hexdigest()
+
     @property
     def digest(self) -> str:
         """What commits say of the key: it tells one from another, and not what it is."""
@@ -78,6 +82,10 @@ class Pseudonyms:
     @property
     def _id_key(self) -> bytes:
         return hmac.digest(self.key, b"auditlake event id", "sha256")
+
+    @property
+    def _record_key(self) -> bytes:
+        return hmac.digest(self.key, b"auditlake quarantined record", "sha256")
 
     @property
     def _name_key(self) -> bytes:
