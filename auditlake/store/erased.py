@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
-from auditlake.errors import LakeFormatError
+from auditlake.errors import LakeFormatError, LostKeyError
 from auditlake.events.jsontext import string, tokens
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.sqlfiles import statement
@@ -32,7 +32,7 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         refuse: Whether candidates are refused that cannot be looked for, since the key has gone.
 
     Raises:
-        LakeFormatError: They are refused; nothing was changed.
+        LostKeyError: They are refused; nothing was changed.
     """
     if recorded_key(layout) is None:
         return
@@ -45,7 +45,9 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         names = pseudonyms(layout, make=False)
     except LakeFormatError as error:
         if refuse:
-            raise _untold(records, "no id but one made from content", error) from error
+            connection.execute(statement(_FILE, "untold_by_content").text)
+            if lost := _untold(connection, "no id but one made from content", error):
+                raise lost from error
         return
     assert names is not None
     rekeyed = statement(_FILE, "rekeyed")
@@ -53,11 +55,15 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
     connection.execute(statement(_FILE, "looked_for_by_keyed_ids").text)
 
 
-def _untold(records: int, what: str, error: LakeFormatError) -> LakeFormatError:
-    """The error about records that may be erased events, which nobody can tell without the key."""
+def _untold(connection: duckdb.DuckDBPyConnection, what: str, error: LakeFormatError) -> LostKeyError | None:
+    """The error about records that may be erased events, which nobody can tell without the key; None without any."""
+    found = rows(connection, statement(_FILE, "first_untold").text)
+    if not (records := sum(each[-1] for each in found)):
+        return None
     many = f"{records:,} record{'s have' if records > 1 else ' has'}"
     message = f"{many} {what}, and may be events whose names were erased: {error}"
-    return LakeFormatError(message, hint=f"nothing was landed; {error.hint}")
+    hint = f"nothing was landed; {error.hint}"
+    return LostKeyError(message, hint=hint, remedy=error.hint, first=[(each[0], each[1]) for each in found])
 
 
 def excuse_erased(
@@ -73,16 +79,17 @@ def excuse_erased(
             told whether it is that event. All others land, or are conflicts, without the key.
 
     Raises:
-        LakeFormatError: Such candidates are refused; nothing was changed.
+        LostKeyError: Such candidates are refused; nothing was changed.
     """
     ((conflicts,),) = rows(connection, statement(_FILE, "conflicts").text)
     try:
         names = pseudonyms(layout, make=False) if conflicts else None
     except LakeFormatError as error:
-        part = statement(_FILE, "untold")
-        ((records,),) = rows(connection, part.text, part.bind({"own": [CANONICAL, SELF]})) if refuse else ((0,),)
-        if records:
-            raise _untold(records, "the id of an event that has a pseudonym", error) from error
+        if refuse:
+            untold = statement(_FILE, "untold_by_id")
+            connection.execute(untold.text, untold.bind({"own": [CANONICAL, SELF]}))
+            if lost := _untold(connection, "the id of an event that has a pseudonym", error):
+                raise lost from error
         return
     if names is None:
         return
