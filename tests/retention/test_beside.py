@@ -266,4 +266,4 @@ def test_policies_of_the_ledger_are_named(lake: AuditLake) -> None:
     (kept,) = (path for path in (lake.layout.ledger / "policies").iterdir() if b"ann" in path.read_bytes())
     done = lake.erase("ann", **WHY)
     assert done.remaining["files"] == 1
-    assert any(sentence.endswith(f"stay on record: policies/{kept.name}.") for sentence in done.left)
+    assert any(sentence.endswith(f"stays on record: policies/{kept.name}.") for sentence in done.left)
