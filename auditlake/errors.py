@@ -15,6 +15,7 @@
     │   ├── LakeNotFoundError
     │   ├── LakeExistsError
     │   ├── LakeFormatError          damaged, or of a version this program does not know
+    │   │   └── LostKeyError         the key of the pseudonyms has gone, and records need it
     │   ├── LakeBusyError            another process holds the lock
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
@@ -31,6 +32,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class AuditLakeError(Exception):
@@ -114,6 +117,24 @@ class LakeExistsError(LakeError):
 
 class LakeFormatError(LakeError):
     """The lake is damaged, or of a format this program does not know."""
+
+
+class LostKeyError(LakeFormatError):
+    """Records may be erased events, and the key that tells has gone.
+
+    Args:
+        message: What is wrong.
+        hint: What to do, and what was done.
+        remedy: What to do.
+        first: The first such record of each input that has any: the input's number from 0, and the record's offset.
+    """
+
+    def __init__(self, message: str, *, hint: str, remedy: str, first: Sequence[tuple[int, int]]) -> None:
+        super().__init__(message, hint=hint)
+        self.remedy = remedy
+        """What to do."""
+        self.first = first
+        """Where each input, by its number, has the first of them, as an offset in bytes."""
 
 
 class LakeBusyError(LakeError):

@@ -131,6 +131,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         Raises:
             LakeError: The lake cannot be written.
+            LostKeyError: Records may be erased events, and the key that tells has gone; all else is flushed.
             CommitError: The commit was refused or could not be made durable; the events stay where they are.
         """
         from auditlake.landing.flush import flush

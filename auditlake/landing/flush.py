@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from auditlake.errors import LakeError
+from auditlake.errors import LakeError, LostKeyError
 from auditlake.files import remove_file
 from auditlake.landing.committed import Committed, held, numbered, read_committed
-from auditlake.landing.segments import OWN, START, Position, Segment, application, pieces, segments, slots
+from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.held import HeldLines
 from auditlake.store.delta import Advance, newest_version, sync_log
 from auditlake.store.durable import sync_folder
@@ -57,6 +57,8 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime, reading: boo
     Raises:
         LakeBusyError: Another process flushed or wrote for all of the time to wait.
         LakeError: The lake cannot be written, and there is something to bring into the table.
+        LostKeyError: A record may be an erased event, and the key that tells has gone: it waits where it is, and so
+            does what lies behind it in its slot. All else is flushed.
         CommitError: The commit was refused or could not be made durable.
     """
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
@@ -88,30 +90,52 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime, reading: boo
 def _flush(layout: Layout, options: IngestOptions, now: datetime) -> FlushSummary:
     # What is logged meanwhile is for the next flush: this one comes to an end.
     until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
+    stops: dict[int, Position] = {}
+    lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
     while True:
         committed = read_committed(layout, slots(layout))
         total = replace(total, removed=total.removed + _remove(layout, committed))
-        lines, ends = _choose(layout, committed.positions, until)
-        if not lines:
+        chosen = _choose(layout, committed.positions, until, stops)
+        if not chosen and lost is not None:
+            raise _waits(lost, stops)
+        if not chosen:
             return replace(total, snapshot=committed.snapshot.version)
-        total = _bring(layout, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
+        ends = {application(piece.segment.slot): piece.end.packed for piece, _ in chosen}
+        lines = [line for _, line in chosen]
+        try:
+            total = _bring(layout, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
+        except LostKeyError as error:
+            lost = lost or error
+            for index, offset in error.first:
+                segment = chosen[index][0].segment
+                place = Position(segment.number, offset)
+                stops[segment.slot] = min(place, stops.get(segment.slot, place))
 
 
 def _choose(
-    layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position]
-) -> tuple[list[HeldLines], dict[str, int]]:
-    """Lines for one commit, and how far the applications come with it."""
-    lines: list[HeldLines] = []
-    ends: dict[str, int] = {}
+    layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position], stops: Mapping[int, Position]
+) -> list[tuple[Piece, HeldLines]]:
+    """Lines for one commit; how far the applications come with it is where each slot's last piece ends."""
+    chosen: list[tuple[Piece, HeldLines]] = []
     size = 0
     for piece, line in numbered(pieces(layout, positions)):
         slot, begin = piece.segment.slot, Position(piece.segment.number, piece.offset)
-        if begin < until.get(slot, START) and size < ROUND:
-            lines.append(held(piece, line=line))
-            ends[application(slot)] = piece.end.packed
-            size += lines[-1].size
-    return lines, ends
+        stop = stops.get(slot, piece.end)
+        if begin < min(until.get(slot, START), stop) and size < ROUND:
+            part = (
+                replace(piece, data=piece.data[: stop.offset - piece.offset], torn=b"") if stop < piece.end else piece
+            )
+            chosen.append((part, held(part, line=line)))
+            size += chosen[-1][1].size
+    return chosen
+
+
+def _waits(lost: LostKeyError, stops: Mapping[int, Position]) -> LostKeyError:
+    """The error about what cannot be told, once everything else is flushed."""
+    places = ", ".join(f"{slot:02d}/{at.number:010d}.jsonl from byte {at.offset}" for slot, at in sorted(stops.items()))
+    hint = f"it waits with what lies behind it in landing/{places}; all else is flushed; {lost.remedy}"
+    return LostKeyError(str(lost), remedy=lost.remedy, hint=hint, first=())
 
 
 def _bring(

@@ -83,11 +83,8 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     if judge.holds:
         around.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
     else:
-        around.leftovers = [erased for path in quarantine if (erased := _erase_records(path, names)) is not None]
-    if around.leftovers:
-        around.left.append(
-            "Records that cannot become events come back into the quarantine if they are ingested again."
-        )
+        found = (_erase_records(path, names, judge.names) for path in quarantine)
+        around.leftovers = [erased for erased in found if erased is not None]
     if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
         around.left.append("Events that may name the person were logged while this was done: erase again for those.")
     around.stay(
@@ -208,22 +205,25 @@ def _texts(path: Path) -> Iterator[str | None]:
         yield None
 
 
-def _erase_records(path: Path, names: re.Pattern[str]) -> Leftover | None:
+def _erase_records(path: Path, names: re.Pattern[str], pseudonyms: Pseudonyms | None) -> Leftover | None:
     """Write a quarantine file anew without the bytes of the records that name the person.
 
-    The place of each record, its reason and its length stay; the new file has the name of its new content.
+    The place of each record, its reason and its length stay, and a keyed digest by which an ingest knows it. The new
+    file has the name of its new content.
     """
     import base64
 
     changed, lines = 0, []
     for line in read_file(path, within=path.parent).splitlines():
         entry = json.loads(line)
-        data = entry["data"]
-        if entry["encoding"] == "base64":
-            data = base64.b64decode(data).decode("utf-8", "replace")
-        if names.search(data) or names.search(str(entry["detail"])):
+        raw = base64.b64decode(entry["data"]) if entry["encoding"] == "base64" else entry["data"].encode()
+        if names.search(raw.decode("utf-8", "replace")) or names.search(str(entry["detail"])):
+            digest = entry.get("sha256") or hashlib.sha256(raw).hexdigest()
             entry |= {"encoding": "utf-8", "data": "", "detail": "", "erased": True}
-            entry.pop("sha256", None)
+            if raw and pseudonyms is not None:
+                entry["keyed"] = pseudonyms.of_record(digest)
+            for part in ("sha256", "field", "value"):
+                entry.pop(part, None)
             changed += 1
         lines.append(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
     if not changed:

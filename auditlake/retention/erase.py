@@ -26,7 +26,7 @@ from auditlake.store import delta
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
-from auditlake.store.pseudonyms import pseudonyms
+from auditlake.store.pseudonyms import keep_key, new_pseudonyms, pseudonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ def erase(
         snapshot = delta.read_snapshot(layout)
         delta.sync_log(layout, snapshot.version)
         finish(layout, snapshot, settings.grace_seconds)
-        names = pseudonyms(layout, make=True)
-        assert names is not None
+        names = pseudonyms(layout, make=False) or new_pseudonyms()
         judge = judge_of(layout, settings, now)
         personal = tuple(dict.fromkeys((*judge.personal, *paths)))
         judge = replace(judge, names=names, personal=personal, person=person.user_id)
@@ -101,6 +100,7 @@ def erase(
             leftovers = (*around.leftovers, *(replaced_file(layout, each) for each in anew))
             if not found.days and not leftovers:
                 raise unknown(layout, judge, snapshot, person.user_id)
+            keep_key(layout, names)
             said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id),
                     "held": found.held, "left": around.left}  # fmt: skip
             deed = Deed(

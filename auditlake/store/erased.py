@@ -7,11 +7,10 @@ the event that was erased if it becomes what is there once the same values are r
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
-from auditlake.errors import LakeFormatError
+from auditlake.errors import LakeFormatError, LostKeyError
 from auditlake.events.jsontext import string, tokens
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.sqlfiles import statement
@@ -33,7 +32,7 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         refuse: Whether candidates are refused that cannot be looked for, since the key has gone.
 
     Raises:
-        LakeFormatError: They are refused; nothing was changed.
+        LostKeyError: They are refused; nothing was changed.
     """
     if recorded_key(layout) is None:
         return
@@ -46,9 +45,9 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         names = pseudonyms(layout, make=False)
     except LakeFormatError as error:
         if refuse:
-            many = f"{records:,} record{'s have' if records > 1 else ' has'}"
-            message = f"{many} no id but one made from content, and may be events whose names were erased: {error}"
-            raise LakeFormatError(message, hint=f"nothing was landed; {error.hint}") from error
+            connection.execute(statement(_FILE, "untold_by_content").text)
+            if lost := _untold(connection, "no id but one made from content", error):
+                raise lost from error
         return
     assert names is not None
     rekeyed = statement(_FILE, "rekeyed")
@@ -56,15 +55,42 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
     connection.execute(statement(_FILE, "looked_for_by_keyed_ids").text)
 
 
-def excuse_erased(connection: duckdb.DuckDBPyConnection, layout: Layout, exact_since: int | None) -> None:
+def _untold(connection: duckdb.DuckDBPyConnection, what: str, error: LakeFormatError) -> LostKeyError | None:
+    """The error about records that may be erased events, which nobody can tell without the key; None without any."""
+    found = rows(connection, statement(_FILE, "first_untold").text)
+    if not (records := sum(each[-1] for each in found)):
+        return None
+    many = f"{records:,} record{'s have' if records > 1 else ' has'}"
+    message = f"{many} {what}, and may be events whose names were erased: {error}"
+    hint = f"nothing was landed; {error.hint}"
+    return LostKeyError(message, hint=hint, remedy=error.hint, first=[(each[0], each[1]) for each in found])
+
+
+def excuse_erased(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, exact_since: int | None, *, refuse: bool
+) -> None:
     """Take the mark of a conflict from those ``matches`` that are events whose personal data was replaced.
 
-    Without the lake's key they cannot be told, and stay conflicts: no lost key keeps a lake from taking events.
+    Args:
+        connection: Where ``events`` shows the days on which the ids are known.
+        layout: The lake.
+        exact_since: The first batch that no earlier version spelled.
+        refuse: Whether a candidate is refused that meets an event with a pseudonym where the key has gone: it cannot be
+            told whether it is that event. All others land, or are conflicts, without the key.
+
+    Raises:
+        LostKeyError: Such candidates are refused; nothing was changed.
     """
     ((conflicts,),) = rows(connection, statement(_FILE, "conflicts").text)
-    names = None
-    with suppress(LakeFormatError):
+    try:
         names = pseudonyms(layout, make=False) if conflicts else None
+    except LakeFormatError as error:
+        if refuse:
+            untold = statement(_FILE, "untold_by_id")
+            connection.execute(untold.text, untold.bind({"own": [CANONICAL, SELF]}))
+            if lost := _untold(connection, "the id of an event that has a pseudonym", error):
+                raise lost from error
+        return
     if names is None:
         return
     renamed = statement(_FILE, "renamed")

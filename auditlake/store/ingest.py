@@ -41,7 +41,7 @@ from auditlake.store.history import EXACT, keeps_quarantine
 from auditlake.store.layout import Layout
 from auditlake.store.load import Load
 from auditlake.store.lock import exclusive, workspace
-from auditlake.store.quarantine import Quarantine
+from auditlake.store.quarantine import ErasedRecords, Quarantine
 from auditlake.store.recorded import settle_ledger
 from auditlake.store.staged import LEAST_MEMORY, MEMORY, Piece, Staged, landing
 from auditlake.store.staging import stage
@@ -99,7 +99,7 @@ def ingest(
         advance: Which applications move on in the same commit, which is then made even where nothing is new.
 
     Raises:
-        LakeFormatError: Records without an id of their own, and the key that finds erased ones has gone; nothing lands.
+        LakeFormatError: Records may be erased events, and the key that tells has gone; nothing lands.
         SourceError: An input cannot be read, or one that was named itself is not recognised, or none of a folder or
             pattern; nothing lands.
         StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
@@ -166,6 +166,7 @@ class _Run:
         self._folder = folder
         self._listen = listen
         self._quarantine = Quarantine(folder)
+        self._erased = ErasedRecords(layout)
         self._readings: list[_Reading] = []
         self._archives: list[Archive] = []
         self._seq = 0
@@ -269,8 +270,11 @@ class _Run:
         self._connection.unregister("unidentified")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
-        """Quarantine a record of an input."""
+        """Quarantine a record of an input, unless an erasure took it out of the quarantine: it has come again then."""
         summary = self._readings[index].summary
+        if self._erased.has(rejected):
+            self._count(index, duplicates=summary.duplicates + 1)
+            return
         self._quarantine.add(summary.name, rejected)
         self._count(index, quarantined=summary.quarantined + 1)
 
@@ -290,7 +294,7 @@ class _Run:
             lost = self._lost()
             for index, conflicts in sorted(lost):
                 if conflicts:
-                    self._refuse_conflicts(self._readings[index])
+                    self._refuse_conflicts(index)
             self._settle_numbers(lost)
             name = self._quarantine.close()
             if self._options.strict and self._quarantine.records:
@@ -328,7 +332,7 @@ class _Run:
         exact_since = snapshot.transactions.get(EXACT)
         for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
-        excuse_erased(self._connection, self._layout, exact_since)
+        excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
         for name in ("known", "losers"):
             self._run("ingest/land.sql", name, {"own": _OWN})
 
@@ -339,8 +343,9 @@ class _Run:
             lost[index, conflicts] += records
         return lost
 
-    def _refuse_conflicts(self, reading: _Reading) -> None:
+    def _refuse_conflicts(self, index: int) -> None:
         """Quarantine an input's conflicting records; their places are columns, since there may be millions."""
+        reading = self._readings[index]
         part = statement("ingest/land.sql", "conflicting")
         values = {"first": reading.first, "behind": reading.first + reading.summary.read}
         table = self._connection.sql(part.text, params=values).to_arrow_table()
@@ -354,7 +359,7 @@ class _Run:
             record, most = int(seq) - reading.first, self._options.max_record
             refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
             told = replace(refused, field="event_id", value=cut(event_id.as_py()))
-            self._quarantine.add(reading.summary.name, told)
+            self._refuse(index, told)
         reading.stream.pause()
 
     def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
@@ -382,10 +387,8 @@ class _Run:
     def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:
         for index, reading in enumerate(self._readings):
             old = reading.summary
-            quarantined = old.quarantined + lost[index, True]
-            duplicates = lost[index, False]
-            landed = old.read - quarantined - duplicates
-            self._count(index, landed=landed, duplicates=duplicates, quarantined=quarantined)
+            duplicates = old.duplicates + lost[index, False]
+            self._count(index, landed=old.read - old.quarantined - duplicates, duplicates=duplicates)
 
     def _strict_error(self) -> AuditLakeError:
         counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))

@@ -59,6 +59,10 @@ class Pseudonyms:
             return event_id
         return KEYED + hmac.new(self._id_key, event_id.encode(), hashlib.sha256).hexdigest()
 
+    def of_record(self, sha256: str) -> str:
+        """What an erasure keeps of a record that cannot be an event, made of the SHA-256 (hex) of its bytes."""
+        return hmac.new(self._record_key, sha256.encode(), hashlib.sha256).hexdigest()
+
     @property
     def digest(self) -> str:
         """What commits say of the key: it tells one from another, and not what it is."""
@@ -78,6 +82,10 @@ class Pseudonyms:
     @property
     def _id_key(self) -> bytes:
         return hmac.digest(self.key, b"auditlake event id", "sha256")
+
+    @property
+    def _record_key(self) -> bytes:
+        return hmac.digest(self.key, b"auditlake quarantined record", "sha256")
 
     @property
     def _name_key(self) -> bytes:
@@ -106,9 +114,26 @@ def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
     if found is None and make:
         # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
-        write_whole(layout.pseudonyms, f"{os.urandom(32).hex()}\n".encode(), over=False)
+        write_whole(layout.pseudonyms, _text(new_pseudonyms().key), over=False)
         return _read(layout)
     return found
+
+
+def new_pseudonyms() -> Pseudonyms:
+    """Those of a key that is made for it and written nowhere yet."""
+    return Pseudonyms(os.urandom(32))
+
+
+def keep_key(layout: Layout, names: Pseudonyms) -> None:
+    """Write the key down where the lake has none yet.
+
+    Raises:
+        LakeError: It cannot be written, or another process has made one meanwhile.
+    """
+    write_whole(layout.pseudonyms, _text(names.key), over=False)
+    if _read(layout) != names:
+        message = f"another process has made the key {layout.pseudonyms} meanwhile"
+        raise LakeError(message, hint="nothing was changed; do it again")
 
 
 def recorded_key(layout: Layout) -> str | None:
@@ -118,6 +143,10 @@ def recorded_key(layout: Layout) -> str | None:
         if kind in ("retention", "erase") and (own := commit_metadata(layout, version)):
             return own.get("pseudonym_key")
     return None
+
+
+def _text(key: bytes) -> bytes:
+    return f"{key.hex()}\n".encode()
 
 
 def _read(layout: Layout) -> Pseudonyms | None:

@@ -4,6 +4,9 @@ One file per ingest that had any, JSON lines, named by the SHA-256 of its conten
 same file. Keys: ``input``, ``line``, ``offset`` (of the decompressed stream), ``length``, ``reason``, ``detail``,
 ``encoding`` (``utf-8`` or ``base64``), ``data``, ``field`` and ``value`` (what is at fault, as it came, cut; absent
 where it is the record as a whole), and ``sha256`` of the whole where ``data`` is only its beginning.
+
+Of a record that named an erased person the place, the length and the reason stay, with ``erased``, and ``keyed``: a
+digest of its bytes that only the lake can make, by which it is known where it comes again.
 """
 
 from __future__ import annotations
@@ -12,15 +15,23 @@ import base64
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from auditlake.errors import LakeFormatError
+from auditlake.files import open_file
 from auditlake.sources.model import Rejected
 from auditlake.sources.refused import shown
 from auditlake.store.custody import Example
+from auditlake.store.delta import newest_version
 from auditlake.store.durable import FILE_MODE
+from auditlake.store.history import history
+from auditlake.store.layout import Layout
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EXAMPLES = 100
 """So many fields are told apart: whoever makes up fields does not fill the memory."""
@@ -79,6 +90,45 @@ class Quarantine:
         os.fsync(self._file.fileno())
         self._file.close()
         return f"records-{self._digest.hexdigest()}.jsonl"
+
+
+class ErasedRecords:
+    """The records that erasures took out of a lake's quarantine, and that are not to come back.
+
+    Args:
+        layout: The lake; nothing of it is read before a record is asked about.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: tuple[Pseudonyms, frozenset[str]] | None = None
+
+    def has(self, rejected: Rejected) -> bool:
+        """Whether a record is one of them; without the key of the lake's pseudonyms that is never known."""
+        if not rejected.data:
+            return False
+        if self._known is None:
+            self._known = self._read()
+        names, known = self._known
+        return bool(known) and names.of_record(rejected.sha256 or hashlib.sha256(rejected.data).hexdigest()) in known
+
+    def _read(self) -> tuple[Pseudonyms, frozenset[str]]:
+        names = None
+        with suppress(LakeFormatError):
+            names = pseudonyms(self._layout, make=False)
+        return (names, frozenset(self._keyed())) if names is not None else (Pseudonyms(b""), frozenset())
+
+    def _keyed(self) -> Iterator[str]:
+        """What erasures kept: only the files that they wrote are read."""
+        found = history(self._layout, newest_version(self._layout))
+        for name in (name for name, version in found.quarantine.items() if found.others.get(version) == "erase"):
+            with (
+                suppress(FileNotFoundError),
+                open_file(self._layout.quarantine / name, within=self._layout.root) as lines,
+            ):
+                for line in lines:
+                    if b'"keyed":"' in line and (keyed := orjson.loads(line).get("keyed")):
+                        yield keyed
 
 
 def _entry(name: str, rejected: Rejected) -> dict[str, Any]:

@@ -7,6 +7,56 @@ select count(*) as records
 from matches
 where conflicts;
 
+-- name: untold_by_id($own)
+-- Candidates that conflict with nothing but events that have a pseudonym somewhere, and may be those: an event of one of
+-- the sources that are not mapped, which $own are, is another one where a field differs that never has a pseudonym.
+create or replace temp table untold as
+select matches.seq
+from matches
+join looked_for
+  on matches.seq = looked_for.seq and matches.was_spelled_so = looked_for.was_spelled_so
+join events
+  on looked_for.source = events.source and looked_for.event_id = events.event_id
+group by matches.seq
+having bool_and(matches.conflicts)
+  and bool_or(
+    regexp_matches(
+      concat_ws(
+        ' ', events.user_id, events.ip_address, events.session_id, events.resource, events.details, events.metadata
+      ),
+      'pseudonym-[0-9a-f]{40}'
+    )
+    and (
+      not list_contains($own, looked_for.source)
+      or (
+        looked_for.event_type is not distinct from events.event_type
+        and looked_for."timestamp" is not distinct from events."timestamp"
+        and looked_for.action is not distinct from events.action
+        and looked_for.status is not distinct from events.status
+      )
+    )
+  );
+
+-- name: untold_by_content()
+-- Candidates that have an id that was made from content, or looks like one.
+create or replace temp table untold as
+select distinct seq
+from looked_for
+where regexp_full_match(event_id, '[0-9a-f]{64}');
+
+-- name: first_untold()
+-- Where in each input the first of them is, and how many it has; `bounds` is as in sql/ingest/land.sql.
+-- returns: input, byte_offset, records
+select
+  bounds.input,
+  min_by(places.byte_offset, untold.seq) as byte_offset,
+  count(*) as records
+from untold
+join places on untold.seq = places.seq
+asof join bounds on untold.seq >= bounds.first_seq
+group by bounds.input
+order by bounds.input;
+
 -- name: kept_ids()
 -- The ids of erased events that had been made from content (auditlake/store/pseudonyms.py).
 create or replace temp table kept_ids as

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
-from auditlake.errors import CommitError, LakeBusyError, LakeError
+from auditlake.errors import CommitError, LakeBusyError, LakeError, LostKeyError
 from auditlake.landing import flush as room
 from auditlake.landing.segments import Position, application
 from auditlake.store import delta
@@ -28,6 +28,8 @@ from auditlake.store.lock import exclusive
 from auditlake.store.transactions import transaction_version
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
 from tests.landing.lakes import NOW, event, trail
+
+WHY = {"reason": "Article 17", "ticket": "G-1"}
 
 
 def position(lake: AuditLake, slot: int = 0) -> Position | None:
@@ -428,3 +430,35 @@ def test_a_commit_that_fails(name: str, lake: AuditLake, monkeypatch: pytest.Mon
 
     assert lake.flush().removed == 1
     assert stored(lake) == once(0, 1)
+
+
+def test_what_needs_a_lost_key_waits(lake: AuditLake) -> None:
+    """Without the key a record that may be an erased event waits with what lies behind it; all else is flushed."""
+    nameless = "a" * 64
+    put(lake.layout, 0, 1, line(0) + line(7).replace(b'"e7"', f'"{nameless}"'.encode()))
+    lake.flush()
+    lake.erase("user 0", **WHY)
+    lake.erase("user 7", **WHY)
+    away = lake.layout.root.parent / "elsewhere"
+    lake.layout.pseudonyms.rename(away)
+    put(lake.layout, 0, 2, line(1) + line(2) + line(0) + line(3))
+    put(lake.layout, 0, 3, line(4))
+    put(lake.layout, 1, 1, line(5) + line(6)[:9])
+    put(lake.layout, 2, 1, line(8) + line(9).replace(b'"e9"', f'"{nameless}"'.encode()))
+    for version in (4, 4):
+        with pytest.raises(LostKeyError, match=r"key .* has gone") as raised:
+            lake.flush()
+        stop = (
+            f"landing/00/0000000002.jsonl from byte {len(line(1) * 2)}, 02/0000000001.jsonl from byte {len(line(8))};"
+        )
+        assert f"{stop} all else is flushed; restore it from a backup" in raised.value.hint
+        assert set(stored(lake)) >= {"e1", "e2", "e5", "e8"}
+        assert left(lake.layout) == ["00/0000000002.jsonl", "00/0000000003.jsonl", "02/0000000001.jsonl"]
+        assert (lake.snapshot().version, [entry["reason"] for entry in quarantined(lake)]) == (version, ["torn line"])
+
+    away.rename(lake.layout.pseudonyms)
+    done = lake.flush()
+    assert (done.landed, done.duplicates, dict(Counter(e["reason"] for e in quarantined(lake)))) == (
+        2, 1, {"torn line": 1, "id_conflict": 1}
+    )  # fmt: skip
+    assert left(lake.layout) == []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from auditlake.retention.finish import certificate_paths
 from auditlake.store.pseudonyms import pseudonyms
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
 from tests.sources_cloudtrail.mapping import REAL
-from tests.store.lakes import cli
+from tests.store.lakes import CLI, cli
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 ARN, OTHER = "arn:aws:iam::111122223333:user/eng/ann", "arn:aws:iam::111122223333:user/bob"
@@ -130,6 +133,7 @@ def test_a_name_that_no_event_has(lake: AuditLake) -> None:
             lake.erase(name, **WHY)
         assert like in raised.value.hint
     assert (lake.snapshot().version, list(lake.layout.certificates.iterdir())) == (before, [])
+    assert not lake.layout.pseudonyms.exists()
     assert lake.erase("ann", **WHY).events == 1
     again = cli(lake.layout.root, "erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes")
     assert (again.returncode, "nothing is left to erase" in again.stdout) == (0, True)
@@ -172,6 +176,75 @@ def test_ids_made_from_content(lake: AuditLake) -> None:
     assert lake.erase("bob", **WHY).events == 1
     assert {text for (text,) in lake.sql("select event_id from events").fetchall()} > kept
     assert lake.verify().ok
+
+
+BAD = [
+    '{"timestamp":"nonsense","event_type":"login","user_id":"carol"}',
+    '{"timestamp":"carol","event_type":"login"}',
+    '{"event_id":"e7","event_type":"login","timestamp":"2026-03-01T00:00:00Z","user_id":"carol"}',
+    'neither JSON nor "carol" \udcff',
+    json.dumps({"user_id": "carol", "more": "x" * 2_000_000}),
+]
+
+
+def test_records_that_cannot_be_events(lake: AuditLake) -> None:
+    """What an erasure took out of the quarantine stays out, by whatever way it comes; other bad records are kept."""
+    lake.layout.config.write_text(
+        re.sub("(?m)^max_record = .*$", "max_record = 1_000_000", lake.layout.config.read_text())
+    )
+    lake = AuditLake(lake.layout.root, clock=lake._clock)
+    bring(lake, [record(7, NOW)])
+    data = "\n".join([*BAD, BAD[0], '{"user_id":"bob"}']).encode("utf-8", "surrogateescape")
+    one, two = lake.layout.root.parent / "one.jsonl", lake.layout.root.parent / "two.jsonl.gz"
+    one.write_bytes(data)
+    two.write_bytes(gzip.compress(data))
+    first = lake.ingest(one)
+    assert (first.quarantined, first.reasons["id_conflict"]) == (7, 1)
+    done = lake.erase("carol", **WHY)
+    assert naming(lake, "carol") == []
+    assert not any("come back" in each for each in done.left)
+
+    for file in (one, two):
+        again = lake.ingest(file)
+        assert (again.landed, again.duplicates, again.quarantined, again.inputs[0].duplicates) == (0, 6, 1, 6)
+    command = [*CLI, "--lake", str(lake.layout.root), "ingest", "--json", "-"]
+    piped = json.loads(subprocess.run(command, input=data, capture_output=True, check=True).stdout)
+    assert (piped["duplicates"], piped["quarantined"]) == (6, 1)
+    segment = lake.layout.segment(0, 1)
+    segment.parent.mkdir(parents=True, exist_ok=True)
+    segment.write_bytes(BAD[0].encode() + b"\n")
+    flushed = lake.flush()
+    assert (flushed.duplicates, flushed.quarantined) == (1, 0)
+    lake.erase("bob", **WHY)
+    assert lake.ingest(one).duplicates == 7
+    assert (
+        naming(lake, "carol")
+        == naming(lake, '"bob"')
+        == naming(lake, hashlib.sha256(BAD[0].encode()).hexdigest())
+        == []
+    )
+    assert lake.verify().ok
+
+
+def test_own_ids_without_the_key(lake: AuditLake) -> None:
+    """Where the key has gone, a record that may be an erased event is refused; any other lands or conflicts."""
+    theirs, other = record(1, NOW, user_id="ann", details={"by": "ann"}), record(2, NOW, user_id="bob")
+    bring(lake, [theirs, other])
+    lake.erase("ann", **WHY)
+    key = lake.layout.pseudonyms.read_bytes()
+    before = lake.snapshot().version
+    for kept in (None, b"7" * 64):
+        lake.layout.pseudonyms.unlink() if kept is None else lake.layout.pseudonyms.write_bytes(kept)
+        with pytest.raises(LakeFormatError, match="1 record has the id of an event that has a pseudonym") as raised:
+            bring(lake, [record(3, NOW), theirs, other])
+        assert "restore it from a backup" in raised.value.hint
+    assert (lake.snapshot().version, naming(lake, '"ann"'), list(lake.layout.quarantine.iterdir())) == (before, [], [])
+    told = [record(3, NOW), other | {"user_id": "carl"}, theirs | {"event_type": "logout", "user_id": "eve"}]
+    done = bring(lake, [*told, other])
+    assert (done.landed, done.duplicates, dict(done.reasons)) == (1, 1, {"id_conflict": 2})
+
+    lake.layout.pseudonyms.write_bytes(key)
+    assert bring(lake, [theirs]).duplicates == 1
 
 
 def test_ids_made_from_content_without_the_key(lake: AuditLake) -> None:
