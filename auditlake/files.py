@@ -175,9 +175,18 @@ def _folder_and_name(path: Path, within: Path | None) -> Iterator[tuple[int | No
             raise
 
 
+def kind_of(mode: int) -> str:
+    """Say in words what a file mode is of, such as ``a symbolic link``."""
+    return _kind(mode)[1]
+
+
+def _kind(mode: int) -> tuple[int, str]:
+    return next((number, word) for is_kind, number, word in _KINDS if is_kind(mode))
+
+
 def _expect(mode: int, wanted: str, path: Path) -> None:
     """Refuse what is of another kind than it should be: ``a file`` or ``a folder``."""
-    number, found = next((number, word) for is_kind, number, word in _KINDS if is_kind(mode))
+    number, found = _kind(mode)
     if found != wanted:
         expected = "a regular file" if wanted == "a file" else wanted
         raise OSError(number, f"this is {found}, expected {expected}", str(path))
