@@ -175,6 +175,11 @@ def _folder_and_name(path: Path, within: Path | None) -> Iterator[tuple[int | No
             raise
 
 
+def kind_of(mode: int) -> str:
+    """Say in words what a file mode is of, such as ``a symbolic link``."""
+    return _kind(mode)[1]
+
+
 def _expect(mode: int, wanted: str, path: Path) -> None:
     """Refuse what is of another kind than it should be: ``a file`` or ``a folder``."""
     number, found = _kind(mode)

@@ -93,13 +93,16 @@ class JsonlSink(Sink):
 
     Args:
         path: The file; if relative, in the lake's folder.
+        follow: Whether a file outside of the lake may be a link: not where only lake.toml names it, which may have come
+            with a lake of somebody else.
     """
 
     name = "jsonl"
     tries_again = True
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, follow: bool = True) -> None:
         self._path = Path(path)
+        self._follow = follow
 
     def open(self, place: Place, name: str) -> None:
         """Find the file's place."""
@@ -110,7 +113,8 @@ class JsonlSink(Sink):
         """Append a line. The file is opened anew each time: it may have been rotated."""
         line = json.dumps(alert.as_dict(), separators=(",", ":")).encode("ascii") + b"\n"
         is_new = not self._path.exists()
-        within = self._root if self._path.is_relative_to(self._root) else None
+        outside = None if self._follow else self._path.parent
+        within = self._root if self._path.is_relative_to(self._root) else outside
         descriptor = descriptor_of(self._path, within=within, flags=os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size

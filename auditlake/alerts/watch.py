@@ -260,7 +260,7 @@ def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
 
     sinks: list[Sink] = [LogSink()]
     if config.alerts.jsonl is not None:
-        sinks.append(JsonlSink(config.alerts.jsonl))
+        sinks.append(JsonlSink(config.alerts.jsonl, follow=False))
     if config.alerts.webhook is not None:
         from auditlake.alerts.webhook import Webhook
 

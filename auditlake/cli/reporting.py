@@ -134,12 +134,12 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
     for each in made:
         said = each.report
         kinds = [finding.kind for finding in said.violations]
-        rows.append((
-            said.policy_id, said.status.replace("_", " "), said.total_events,
-            said.threshold and said.threshold.episodes,
-            kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(said.coverage.silent_days),
-            said.since, said.until,
-        ))  # fmt: skip
+        numbers = (
+            said.total_events, said.threshold and said.threshold.episodes, kinds.count("missing_required_type"),
+            kinds.count("coverage_gap"), len(said.coverage.silent_days),
+        )  # fmt: skip
+        known = (None,) * len(numbers) if said.is_unread else numbers
+        rows.append((said.policy_id, said.status.replace("_", " "), *known, said.since, said.until))
     headings = ("policy", "verdict", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
     table(headings, rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)

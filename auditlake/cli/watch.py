@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 import click
 
 from auditlake.cli.output import opened, plain
-from auditlake.errors import AuditLakeError
+from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.files import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +64,7 @@ def watch(
     from auditlake.clock import system_clock
 
     lake = opened(path)
+    _tell_file(lake)
     _show_troubles()
     sinks: list[Any] = [show]
     try:
@@ -87,6 +90,23 @@ def watch(
         if watching.is_waiting and told != (said := "another process evaluates this lake; waiting for it to end"):
             click.echo(told := said, err=True)
     watching.stop(wait_seconds=_END_SECONDS)
+
+
+def _tell_file(lake: AuditLake) -> None:
+    """Name the file outside of the lake that its lake.toml has alerts appended to: the lake may come from anywhere.
+
+    Raises:
+        LakeFormatError: The file is a link, or no regular file.
+    """
+    if (said := lake.config.alerts.jsonl) is None:
+        return
+    path = lake.layout.root / said
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(mode := path.lstat().st_mode):
+            message = f"{path}: this is {kind_of(mode)}, expected a regular file to append alerts to"
+            raise LakeFormatError(message, hint="let alerts.jsonl in lake.toml name another file, or take it out")
+    if not path.is_relative_to(lake.layout.root):
+        click.echo(plain(f"alerts are appended to {path} too, as lake.toml says"), err=True)
 
 
 def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:

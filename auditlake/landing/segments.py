@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from auditlake.files import descriptor_of, open_file
+from auditlake.errors import LakeFormatError
+from auditlake.files import descriptor_of, kind_of, open_file
 from auditlake.store.layout import Layout
+from auditlake.store.owned import LOCK, SEGMENT, SLOT
 
-LOCK = "lock"
-"""The file in a slot that its writer holds."""
 OFFSET_BITS = 36
 """A segment is shorter than 64 GiB, so that a position is one integer of 63 bits."""
 
@@ -29,8 +28,6 @@ OWN = 1000
 
 _CHUNK = 8 * 1024 * 1024
 """About how many bytes of lines a piece has, so that what a reader holds at once is bounded."""
-_SLOT = re.compile(r"(\d{2}|[1-9]\d{2,})\Z", re.ASCII)
-_SEGMENT = re.compile(r"(\d{10})\.jsonl\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,22 +91,38 @@ def application(slot: int) -> str:
 
 
 def slots(layout: Layout) -> list[int]:
-    """The slots there are, in order."""
+    """The slots there are, in order.
+
+    Raises:
+        LakeFormatError: What has the name of a slot is no folder.
+    """
     # What copies a lake may leave out empty folders.
     with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
-        found = [entry.name for entry in entries if _SLOT.match(entry.name) and entry.is_dir(follow_symlinks=False)]
-        return sorted(map(int, found))
+        found = [entry for entry in entries if SLOT.match(entry.name)]
+        for path in (Path(entry.path) for entry in found if not entry.is_dir(follow_symlinks=False)):
+            with suppress(FileNotFoundError):
+                raise _refusal(path, f"this is {kind_of(path.lstat().st_mode)}, expected a folder")
+        return sorted(int(entry.name) for entry in found)
     return []
+
+
+def _refusal(path: Path, why: str) -> LakeFormatError:
+    hint = "live events may be missing: put the file itself in its place, or move what lies there out of the lake"
+    return LakeFormatError(f"{path}: {why}", hint=hint)
 
 
 def numbers(layout: Layout, slot: int) -> list[int]:
     """The numbers of a slot's segments, in order."""
     names = os.listdir(layout.slot(slot))  # noqa: PTH208 - a slot can have thousands, and paths are slow
-    return sorted(int(match[1]) for match in map(_SEGMENT.match, names) if match)
+    return sorted(int(match[1]) for match in map(SEGMENT.match, names) if match)
 
 
 def segments(layout: Layout) -> tuple[Segment, ...]:
-    """Every segment, by slot and number."""
+    """Every segment, by slot and number.
+
+    Raises:
+        LakeFormatError: What has the name of a slot, a segment or a lock is of another kind, such as a link.
+    """
     return tuple(segment for slot in slots(layout) for segment in _segments_of(layout, slot))
 
 
@@ -121,8 +134,9 @@ def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
     for number in found:
         path = layout.segment(slot, number)
         with suppress(FileNotFoundError):  # a flush has brought it into the table and removed it
-            if S_ISREG((status := path.lstat()).st_mode):
-                yield Segment(slot, number, path, status.st_size, held and number == found[-1])
+            if not S_ISREG((status := path.lstat()).st_mode):
+                raise _refusal(path, f"this is {kind_of(status.st_mode)}, expected a regular file")
+            yield Segment(slot, number, path, status.st_size, held and number == found[-1])
 
 
 def _held(layout: Layout, slot: int) -> bool:
@@ -133,6 +147,8 @@ def _held(layout: Layout, slot: int) -> bool:
         return False
     except PermissionError:
         return True
+    except OSError as error:
+        raise _refusal(layout.slot(slot) / LOCK, error.strerror or f"{error}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,6 +164,9 @@ def pieces(layout: Layout, since: Mapping[int, Position]) -> Iterator[Piece]:
 
     An open segment ends with its last newline: what follows is being written. A piece without lines is one of a torn
     line alone.
+
+    Raises:
+        LakeFormatError: As :func:`segments` does.
     """
     for segment in segments(layout):
         known = since.get(segment.slot, START)
@@ -162,6 +181,8 @@ def _pieces_of(segment: Segment, offset: int) -> Iterator[Piece]:
         file = open_file(segment.path, within=segment.path.parents[1])
     except FileNotFoundError:
         return
+    except OSError as error:  # among them what was put in its place since
+        raise _refusal(segment.path, error.strerror or f"{error}") from error
     rest = b""
     with file:
         file.seek(offset)

@@ -17,9 +17,10 @@ from pathlib import Path
 from threading import Lock
 
 from auditlake.files import descriptor_of
-from auditlake.landing.segments import LOCK, OWN, Position, application, numbers, slots
+from auditlake.landing.segments import OWN, Position, application, numbers, slots
 from auditlake.store.durable import FOLDER_MODE, sync_folder
 from auditlake.store.layout import Layout
+from auditlake.store.owned import LOCK
 from auditlake.store.transactions import transaction_version
 
 Sync = Callable[[int], object]

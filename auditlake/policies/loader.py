@@ -158,7 +158,8 @@ class _Reader(Reader):
         asked = {key for key in _QUESTIONS if key in fields and (key == "alert_threshold" or not is_null(fields[key]))}
         if asked == {"coverage"} and values["coverage"] == "optional":
             others = ", ".join(key for key in _QUESTIONS if key != "coverage")
-            self.wrong(fields["coverage"], f"coverage: off, and nothing else is asked; expected one of {others} too")
+            why = "asks nothing by itself, and no other key asks anything"
+            self.wrong(fields["coverage"], f"coverage: 'optional' {why}: write 'required', or add one of {others}")
 
     def required_events(self, node: yaml.Node, key: str) -> tuple[str, ...]:
         if isinstance(node, yaml.SequenceNode) and not node.value:

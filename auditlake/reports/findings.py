@@ -38,18 +38,23 @@ def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
 def report_card(report: Report) -> Card:
     """A report in short; the page says all."""
     answer, kept = report.threshold, report.retention
-    facts = (
-        Fact("period", f"{moment(report.since)} to {moment(report.until)}"),
-        Fact("as of", moment(report.as_of)),
-        Fact("snapshot", str(report.evidence.snapshot)),
+    asked = (
         Fact("events", f"{report.total_events:,}"),
         Fact(
             "threshold",
             f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
             if answer
+            else "not judged"
+            if report.error
             else "none",
         ),
         Fact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
+    )
+    facts = (
+        Fact("period", f"{moment(report.since)} to {moment(report.until)}"),
+        Fact("as of", moment(report.as_of)),
+        Fact("snapshot", str(report.evidence.snapshot)),
+        *(() if report.is_unread else asked),
         Fact("why", verdict_words(report)),
     )
     found = Findings(report.violations)

@@ -27,7 +27,7 @@ class IndexEntry:
     status: Status
     """How it came out."""
     severity: str
-    """How bad a violation is."""
+    """How bad a violation is; empty where the policy's file could not be read."""
     as_of: datetime
     """The instant it is judged at."""
     since: datetime
@@ -185,7 +185,7 @@ def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
         period=period_name(entry.since, entry.until),
         since=moment(entry.since, zone=False),
         until=moment(entry.until, zone=False),
-        findings=f"{entry.findings:,}",
+        findings=f"{entry.findings:,}" if entry.severity else "",
         findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
         html_file=file_name(entry.html_file),
         json_file=file_name(entry.json_file),

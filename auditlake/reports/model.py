@@ -162,6 +162,11 @@ class Report:
     measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What policies of other kinds measure, by the name of the kind."""
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the policy's file could not be read: then nothing is known of what it asks."""
+        return self.error is not None and not self.events_by_type
+
 
 @dataclass(frozen=True, slots=True)
 class SampleEvent:

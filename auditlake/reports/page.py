@@ -22,7 +22,7 @@ from auditlake.findings.model import Acceptance, Journal, Review
 from auditlake.reports import words
 from auditlake.reports.charts import HeatMap, PeakChart, heat_map
 from auditlake.reports.counted import counted_figures, question_facts, threshold_chart
-from auditlake.reports.jsonform import json_value
+from auditlake.reports.jsonform import REPORT_VERSION, json_value
 from auditlake.reports.model import (
     Detail,
     Finding,
@@ -49,6 +49,7 @@ from auditlake.reports.words import (
 
 SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
+_DIGESTED = ("over the bytes of the policy file", "over the bytes of the policy file, as far as there were any to read")
 _OPEN_LINES = 60
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(html|json)")
 
@@ -135,7 +136,6 @@ _SECTIONS = {
     "evidence": "Evidence",
     "reading": "How to read it",
 }
-_OF_THRESHOLD = {"counts", "episodes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,8 @@ class CompliancePage:
 
     style_digest: str
     """SHA-256 of the page's style in base64, for its content security policy."""
+    report_version: int
+    """The form of the report whose page it is."""
     title: str
     """For the window and the bookmark."""
     policy_name: Text
@@ -225,11 +227,12 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     if any(len(detail.day_counts.get(name, ())) != len(detail.days) for name in names):
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
-    sections = [name for name in _SECTIONS if report.threshold or name not in _OF_THRESHOLD]
+    sections = [name for name in _SECTIONS if name not in _left_out(report)]
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
     taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
+        report_version=REPORT_VERSION,
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {instant_name(report.as_of)}",
         policy_name=shown(report.policy_name),
         description=shown(report.description, limit=5000, keep="\n"),
@@ -245,7 +248,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         numbers={name: f"{number}" for number, name in enumerate(sections, 1)},
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
         accepted_words=words.beyond(len(taken), "accepted finding"),
-        figures=_figures(report, len(detail.days)),
+        figures=() if report.is_unread else _figures(report, len(detail.days)),
         question=question_facts(report.threshold) if report.threshold else (),
         chart=threshold_chart(report, report.threshold) if report.threshold else None,
         types_words=words.types_words(report),
@@ -261,7 +264,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         retention=_retention(report.retention) if report.retention else (),
         conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts) if report.retention else (),
         evidence=_evidence(report),
-        queries=tuple(_query(query) for query in report.evidence.queries),
+        queries=() if report.is_unread else tuple(map(_query, report.evidence.queries)),
     )
 
 
@@ -270,6 +273,13 @@ def style_digest() -> str:
     """SHA-256 in base64 of the style that the templates include, as a content security policy wants it."""
     style = (assets.folder("reports_templates") / "style.css").read_bytes().removesuffix(b"\n")
     return base64.b64encode(hashlib.sha256(style).digest()).decode("ascii")
+
+
+def _left_out(report: Report) -> set[str]:
+    """The sections of which nothing is known, or that the policy does not ask for."""
+    if report.is_unread:
+        return {"counts", "coverage", "episodes", "retention"}
+    return set() if report.threshold else {"episodes"} if report.error else {"counts", "episodes"}
 
 
 def _period(report: Report) -> Fact:
@@ -287,7 +297,7 @@ def _facts(report: Report) -> tuple[Fact, ...]:
     generated = () if report.generated_at == report.as_of else (Fact("Generated", Text(moment(report.generated_at))),)
     return (
         Fact("Policy", shown(report.policy_id), code=True),
-        Fact("Severity", Text(visible(report.severity).capitalize())),
+        *(() if report.is_unread else (Fact("Severity", Text(visible(report.severity).capitalize())),)),
         _period(report),
         _named_instant("Judged as of", report.as_of),
         *generated,
@@ -440,7 +450,7 @@ def _evidence(report: Report) -> tuple[Fact, ...]:
         ),
         Fact("Inputs", Text(f"{count(evidence.files, 'data file')}, {count(evidence.rows, 'row')}")),
         Fact("Inputs digest", shown(evidence.inputs_digest), "over the names of those files", code=True),
-        Fact("Policy digest", shown(evidence.policy_digest), "over the bytes of the policy file", code=True),
+        Fact("Policy digest", shown(evidence.policy_digest), _DIGESTED[report.is_unread], code=True),
         *_journal(evidence.journal),
     )
 

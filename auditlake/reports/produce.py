@@ -394,7 +394,7 @@ def _entry(path: Path) -> IndexEntry | None:
             policy_id=report["policy_id"],
             policy_name=report["policy_name"],
             status=report["status"],
-            severity=report["severity"],
+            severity=report["severity"] if report["events_by_type"] or report["status"] != "error" else "",
             as_of=parse_instant(report["as_of"]),
             since=datetime.fromisoformat(report["period"]["since"]),
             until=datetime.fromisoformat(report["period"]["until"]),

@@ -218,6 +218,9 @@ def apart(report: Report) -> str:
 
 def verdict_words(report: Report) -> str:
     """Why the status is what it is."""
+    if report.is_unread:
+        why = f"The policy's file could not be read: {visible(report.error or '')}."
+        return f"{why} The policy could not be judged: neither its threshold nor coverage nor retention."
     if report.error is not None:
         rest = " What it asks beside its threshold is answered all the same." if report.events_by_type else ""
         return f"The policy could not be judged: {visible(report.error)}.{rest}"
@@ -283,6 +286,8 @@ def now_words(report: Report) -> str:
 def counted_words(report: Report) -> str:
     """What is counted, so that nobody reads more or less into a number."""
     answer = report.threshold
+    if report.error is not None:
+        return "" if report.is_unread else "How often the threshold was reached could not be judged."
     if answer is None:
         return "The policy sets no threshold: nothing is counted in a window."
     if answer.where is not None:

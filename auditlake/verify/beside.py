@@ -1,4 +1,4 @@
-"""What lies beside the ledger and the table, compared with them: the journal of findings, and the private key."""
+"""What lies beside the ledger and the table: the landing, the journal of findings, and the private key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hashlib import sha256
 from auditlake.errors import LedgerError
 from auditlake.files import is_file, read_file, read_text
 from auditlake.store.layout import Layout
+from auditlake.store.owned import strangers
 from auditlake.verify.model import Problem
 from auditlake.verify.signed import read_key
 from auditlake.verify.tree import LedgerEntry
@@ -41,6 +42,13 @@ def check_journal(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[list[
     if len(digests) - 1 > max(each.said["details"]["lines"] for each in recorded):
         return problems, [Problem(where, "has entries that are not recorded yet; the next decision does that")]
     return problems, []
+
+
+def check_landing(layout: Layout) -> Iterator[Problem]:
+    """Say what has the name of a slot, a segment or a lock in the landing and is a link, a pipe or the like."""
+    for path, why in strangers(layout):
+        where = path.relative_to(layout.root).as_posix()
+        yield Problem(where, f"{why}: live events may be missing, and nothing is read before it is replaced or gone")
 
 
 def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:

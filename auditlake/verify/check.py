@@ -22,7 +22,7 @@ from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.anchors import Anchors, read_anchors
-from auditlake.verify.beside import check_journal, check_private_key
+from auditlake.verify.beside import check_journal, check_landing, check_private_key
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.finished import Deeds, read_deeds
 from auditlake.verify.marks import Rows, marks_path
@@ -131,6 +131,7 @@ class _Check:
         files = self._part_of("the files", self._files, tree.entries, log, deeds) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log, deeds)
+        self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
         self._part_of("findings/journal.jsonl", self._journal, tree.entries)
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems

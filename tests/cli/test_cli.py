@@ -349,7 +349,7 @@ def test_periods_lie_side_by_side(run: Run, events: Path, tmp_path: Path) -> Non
     ]  # fmt: skip
     assert "4 reports in 1 run" in listed
     assert '2026-11-23 12:00:00 to</span> <span class="bounds">2026-11-24 12:00:00' in listed
-    assert "1969-12-31 23:59:59.999999<br>to 2026-11-24 12:00:00" in listed
+    assert '1969-12-31 23:59:59.999999 to</span> <span class="bounds">2026-11-24 12:00:00' in listed
 
 
 def test_a_report_that_cannot_be_written(

@@ -14,8 +14,10 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
-from auditlake.alerts.watch import Watch, elected
+from auditlake.alerts.sinks import JsonlSink, Place
+from auditlake.alerts.watch import Watch, all_sinks, elected
 from auditlake.clock import system_clock
+from tests.alerts.samples import alert
 from tests.cli.conftest import Run
 
 POLICY = """
@@ -63,6 +65,33 @@ def test_once(run: Run, lake: AuditLake, tmp_path: Path) -> None:
     assert "user_id ann" in late
     assert run("watch", "--once", "--jsonl", "alerts.jsonl").out == ""
     assert len((tmp_path / "alerts.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_file_that_lake_toml_names(run: Run, lake: AuditLake, tmp_path: Path) -> None:
+    """A file outside of the lake is named before anything is appended, and a link or a pipe in its place is refused."""
+    file, other = tmp_path / "outside.jsonl", tmp_path / "other"
+    said = lake.layout.config.read_text()
+    lake.layout.config.write_text(said.replace("[alerts]\n", f"[alerts]\njsonl = '{file}'\n"))
+    other.write_text("mine\n")
+    for make in (lambda: file.symlink_to(other), lambda: os.mkfifo(file)):
+        make()
+        done = run("watch", "--once")
+        assert (done.code, done.out) == (3, "")
+        assert f"{file}: this is a " in done.err
+        assert "lake.toml" in done.err
+        file.unlink()
+    done = run("watch", "--once")
+    assert (done.code, done.err.splitlines()[0]) == (0, f"alerts are appended to {file} too, as lake.toml says")
+    assert len(file.read_text().splitlines()) == 1
+    file.rename(tmp_path / "moved")
+    file.symlink_to(other)
+    sink = next(
+        each for each in all_sinks(auditlake.open(lake.layout.root).config, None) if isinstance(each, JsonlSink)
+    )
+    sink.open(Place(lake.layout.root, lake.layout.alerts, system_clock), "jsonl")
+    with pytest.raises(OSError, match="symbolic link"):
+        sink.deliver(alert(1))
+    assert other.read_text() == "mine\n"
 
 
 def test_what_it_evaluates(run: Run, lake: AuditLake) -> None:

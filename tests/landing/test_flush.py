@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
+from auditlake.doctor import examine
 from auditlake.errors import CommitError, LakeBusyError, LakeError, LostKeyError
 from auditlake.landing import flush as room
 from auditlake.landing.segments import Position, application
@@ -26,6 +27,7 @@ from auditlake.store import delta
 from auditlake.store.history import commit_metadata
 from auditlake.store.lock import exclusive
 from auditlake.store.transactions import transaction_version
+from auditlake.verify.check import verify
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
 from tests.landing.lakes import NOW, event, trail
 
@@ -213,15 +215,11 @@ def test_foreign_files(lake: AuditLake) -> None:
     landing = lake.layout.landing
     put(lake.layout, 0, 1, line(0))
     (landing / "notes.txt").write_text("x")
-    (landing / "07").write_text("x")
     (landing / "008").mkdir()
     (landing / "008" / "0000000001.jsonl").write_bytes(line(1))
     (landing / "x").mkdir()
-    (landing / "09").symlink_to("nowhere")
     for name in ("events.jsonl", "1.jsonl", "0000000002.jsonl.gz", ".0000000003.jsonl", "000000000004.jsonl"):
         (landing / "00" / name).write_bytes(line(2))
-    (landing / "00" / "0000000005.jsonl").mkdir()
-    (landing / "00" / "0000000006.jsonl").symlink_to("nowhere")
     before = {path for path in landing.rglob("*") if path.name != "0000000001.jsonl" or path.parent.name == "008"}
 
     for _ in range(2):
@@ -230,6 +228,33 @@ def test_foreign_files(lake: AuditLake) -> None:
 
     assert stored(lake) == once(0)
     assert {path for path in landing.rglob("*") if path.name != "flush.lock"} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in ("00/0000000001.jsonl", "00/lock", "07") for kind in ("link", "pipe", "folder or file")],
+)
+def test_segments_that_are_none(lake: AuditLake, tmp_path: Path, name: str, kind: str) -> None:
+    """What has the name of a slot, a segment or a lock and is of another kind is refused by name, never passed over."""
+    put(lake.layout, 0, 1, line(0))
+    path = lake.layout.landing / name
+    path.rename(tmp_path / "own") if path.exists() else (tmp_path / "own").touch()
+    if kind == "link":
+        path.symlink_to(tmp_path / "own")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif name == "07":
+        path.touch()
+    else:
+        path.mkdir()
+
+    for reads in (lake.flush, lambda: seen(lake)):
+        with pytest.raises(LakeError, match=rf"landing/{name}: this is a .*, expected a ") as caught:
+            reads()
+        assert caught.value.hint
+    where = [each.where for each in verify(lake.layout, now=NOW).problems]
+    assert where == [f"landing/{name}"]
+    assert f"landing/{name}" in [each.where for each in examine(lake.layout, now=NOW).problems]
 
 
 def test_a_lake_without_a_landing(lake: AuditLake) -> None:

@@ -116,6 +116,36 @@ def test_one_policy_stops_no_other(lake: AuditLake) -> None:
         assert session.sql("select count(*) from findings where policy_id = 'failed_logins'").fetchall() == [(1,)]
 
 
+UNKNOWN = (
+    "sets no threshold", "Counts in a rolling window", "Types seen", "Silent days", "Severity", "required event type",
+    "neither keeps", "gaps between", "Every number above",
+)  # fmt: skip
+
+
+def test_a_page_says_what_is_known(lake: AuditLake, run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """A file that could not be read says nothing of its policy; a condition that fails leaves all but the threshold."""
+    for name, (text, _) in WRONG.items():
+        put(lake, name, text)
+    for made in (each for each in lake.reports() if each.policy_id in WRONG):
+        page = made.html().decode()
+        assert f"version {json.loads(made.json())['report_version']} of its form" in page
+        assert ("How often the threshold was reached could not be judged." in page) is (made.policy_id == "condition")
+        assert "sets no threshold" not in page
+        assert any(fact.label == "threshold" for fact in made._card().facts) is (made.policy_id == "condition")
+        if made.policy_id == "condition":
+            assert all(each in page for each in ("Types seen", "Silent days", "Governed events are kept for 30 days"))
+            continue
+        assert [each for each in UNKNOWN if each in page] == []
+        assert WRONG[made.policy_id][1] in page
+        assert made.report.evidence.policy_digest in page
+        assert "neither its threshold nor coverage nor retention" in page
+    out = run("report", "--out", str(tmp_path / "out"))[1]
+    cells = {line.split()[0]: line.split() for line in out.splitlines() if line.split() and line.split()[0] in WRONG}
+    assert [len(cells[name]) for name in WRONG] == [10, 6, 6]
+    rows = re.findall(r"<tr>.*?</tr>", (tmp_path / "out" / "index.html").read_text(), re.DOTALL)
+    assert all("Medium" not in row for row in rows if ">torn<" in row)
+
+
 def test_what_fails_on_one_event_is_judged_on_the_others(lake: AuditLake, tmp_path: Path) -> None:
     """A condition that a lake has already is judged; an event on which it stops DuckDB is one of its errors.
 

@@ -56,8 +56,9 @@ def test_one_question_is_enough(name: str) -> None:
 
 
 WRONG = {
-    "nothing is asked": (OFF, ["4:11: coverage: off, and nothing else is asked; expected one of alert_threshold, "
-                               "max_gap, retention_period, max_retention too"]),
+    "nothing is asked": (OFF, ["4:11: coverage: 'optional' asks nothing by itself, and no other key asks anything: "
+                               "write 'required', or add one of alert_threshold, max_gap, retention_period, "
+                               "max_retention"]),
     "a window of nothing": ("window: 1h\nmax_gap: 1h\n",
                             ["4:9: window: expected with 'alert_threshold', which is missing"]),
     "what narrows nothing": ("retention_period: 1d\ngroup_by: [user_id]\nwhere: status = 'x'\n",

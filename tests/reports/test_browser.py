@@ -93,6 +93,36 @@ def test_page_in_browser(browser: Browser, files: dict[str, Path], name: str, sc
         page.context.close()
 
 
+_BROKEN = r"""() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), range = new Range();
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.parentElement.closest("table, .status, .state, .figures") || node.parentElement.closest(".parameters")) {
+      continue;
+    }
+    for (const word of node.data.matchAll(/[^\s-]{1,24}(?![^\s-])/g)) {
+      if (word.index && /[^\s-]/.test(node.data[word.index - 1])) { continue; }
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) { found.push(word[0]); }
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("screen", ["wide", "phone"])
+@pytest.mark.parametrize("name", ["violation", "index"])
+def test_words_are_whole(browser: Browser, files: dict[str, Path], name: str, screen: str) -> None:
+    """No word of a table's value is broken inside, on a phone neither: the table scrolls."""
+    page, _, _ = opened(browser, files[name], screen)
+    try:
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        assert page.evaluate(_BROKEN) == []
+    finally:
+        page.context.close()
+
+
 def test_print(browser: Browser, files: dict[str, Path]) -> None:
     """On paper what is folded away is open, nothing scrolls, and SQL is not clipped."""
     page, complaints, _ = opened(browser, files["violation"], "wide")
