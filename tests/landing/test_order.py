@@ -33,8 +33,9 @@ class Order:
             if call.name in {"fsync", "fdatasync"} and call.ends:
                 self.synced.setdefault(path, []).append(at)
             elif call.name == "mkdir" or (call.name == "openat" and "O_CREAT" in call.text):
-                if call.begins and quoted[0].startswith(str(layout.landing)):
-                    self.named.append((at, quoted[0]))
+                name = str(Path(path, quoted[0]))  # below an open folder, or absolute
+                if call.begins and name.startswith(str(layout.landing)):
+                    self.named.append((at, name))
             elif call.name == "write" and path.endswith(".jsonl"):
                 self.written |= dict.fromkeys(_ID.findall(call.text), (at, path))
             elif call.name == "write" and call.begins:
