@@ -41,8 +41,8 @@ PIVOT events ON event_type IN (SELECT event_type FROM events WHERE status = 'fai
 PIVOT (SELECT user_id, status FROM events WHERE user_id IS NOT NULL) ON "status" ORDER BY ALL
 PIVOT events ON date_part('day', timestamp) USING count(*) GROUP BY status ORDER BY ALL
 /* x */ FROM (PIVOT events ON user_id || '_' || status USING count(*) GROUP BY event_type) ORDER BY ALL -- all
-WITH some AS (SELECT * FROM events WHERE status = 'success'), p AS (PIVOT some ON event_type USING count(*) GROUP BY user_id), q AS (SELECT 1) FROM p ORDER BY ALL
-WITH some AS (FROM events SELECT user_id, status) PIVOT some ON status USING count(*) GROUP BY user_id ORDER BY ALL
+WITH chosen AS (SELECT * FROM events WHERE status = 'success'), p AS (PIVOT chosen ON event_type USING count(*) GROUP BY user_id), q AS (SELECT 1) FROM p ORDER BY ALL
+WITH chosen AS (FROM events SELECT user_id, status) PIVOT chosen ON status USING count(*) GROUP BY user_id ORDER BY ALL
 DESCRIBE PIVOT events ON status USING count(*) GROUP BY user_id
 SUMMARIZE PIVOT events ON status USING count(*) GROUP BY user_id
 FROM (PIVOT events ON status GROUP BY user_id) UNION ALL BY NAME FROM (PIVOT events ON event_type GROUP BY user_id) ORDER BY ALL
@@ -72,7 +72,7 @@ SELECT timestamp AT TIME ZONE 'Europe/Berlin' FROM events ORDER BY event_id LIMI
 SELECT count(*) FROM events WHERE timestamp >= TIMESTAMPTZ '2026-11-20' AND timestamp < DATE '2026-11-21'
 SELECT count(*) FROM events WHERE timestamp > (SELECT max(timestamp) FROM events) - INTERVAL 3 DAYS
 SELECT count(*) FROM events WHERE timestamp BETWEEN '2026-11-15' AND '2026-11-17'
-SELECT age(max(timestamp), min(timestamp)), date_diff('hour', min(timestamp), max(timestamp)), epoch_us(max(timestamp)) FROM events
+SELECT age(max(timestamp), min(timestamp))::varchar, date_diff('hour', min(timestamp), max(timestamp)), epoch_us(max(timestamp)) FROM events
 SELECT details->>'$.number' AS n, details->'$.deep', json_extract(details, '$.list[0]'), details->>'$.deep.key' FROM events ORDER BY event_id LIMIT 3
 SELECT json_keys(details), json_array_length(details, '$.list'), json_type(details, '$.text') FROM events ORDER BY event_id LIMIT 1
 SELECT key, count(*) FROM events, json_each(details) GROUP BY key ORDER BY key
@@ -171,7 +171,7 @@ def test_forms(desk: AuditSession) -> None:
     assert len(answer) == answer.arrow().num_rows == 1
     assert answer.pl()["n"].to_list() == [row[1] for row in answer]
     assert answer.complete
-    assert "1 rows" in repr(answer)
+    assert "1 row " in repr(answer)
 
 
 def test_show_tables(desk: AuditSession) -> None:
