@@ -41,7 +41,7 @@ PIVOT events ON event_type IN (SELECT event_type FROM events WHERE status = 'fai
 PIVOT (SELECT user_id, status FROM events WHERE user_id IS NOT NULL) ON "status" ORDER BY ALL
 PIVOT events ON date_part('day', timestamp) USING count(*) GROUP BY status ORDER BY ALL
 /* x */ FROM (PIVOT events ON user_id || '_' || status USING count(*) GROUP BY event_type) ORDER BY ALL -- all
-WITH chosen AS (SELECT * FROM events WHERE status = 'success'), p AS (PIVOT chosen ON event_type USING count(*) GROUP BY user_id), q AS (SELECT 1) FROM p ORDER BY ALL
+WITH p AS (PIVOT (SELECT * FROM events WHERE status = 'success') ON event_type USING count(*) GROUP BY user_id), q AS (SELECT 1) FROM p ORDER BY ALL
 WITH chosen AS (FROM events SELECT user_id, status) PIVOT chosen ON status USING count(*) GROUP BY user_id ORDER BY ALL
 DESCRIBE PIVOT events ON status USING count(*) GROUP BY user_id
 SUMMARIZE PIVOT events ON status USING count(*) GROUP BY user_id

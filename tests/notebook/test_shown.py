@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import auditlake
 from auditlake import AuditLake
 from auditlake.desk.session import Answer
 from auditlake.errors import QueryError
@@ -119,12 +120,13 @@ def test_accepted_findings(lake: AuditLake) -> None:
     listed = lake.findings.list("failed_logins", as_of=AS_OF)
     assert isinstance(listed, tuple)
     assert "<bdi>failed_logins</bdi>" in listed._repr_html_()
-    assert "accepted until 2026-12-01 00:00:00 UTC" in listed._repr_html_()
+    assert "accepted until 2026-12-01 23:59:59.999999 UTC" in listed._repr_html_()
 
 
 def test_a_retention_plan(lake: AuditLake) -> None:
     """A plan shows the days that change; one that changes nothing has no table."""
-    text = lake.retention_plan("2027-06-01")._repr_mimebundle_()["text/plain"]
+    later = auditlake.open(lake.layout.root, clock=lambda: AS_OF.replace(year=2027, month=6, day=1))
+    text = later.retention_plan()._repr_mimebundle_()["text/plain"]
 
     assert re.search(r"2026-11-23 +goes as a whole +24 +24 +0 +0", text)
     assert "due: 46 events on 3 days" in text
