@@ -176,14 +176,14 @@ def test_a_file_that_cannot_be_read_waits_aside(
 ) -> None:
     """What lies among the undelivered alerts and is no file, or cannot be read, stops none of them."""
     (place.folder / "undelivered" / "webhook" / "00000000000000000000-x.json").mkdir(parents=True)
-    read = Path.read_bytes
+    read = room.read_file
 
-    def refuse_one(path: Path) -> bytes:
+    def refuse_one(path: Path, **options: Any) -> bytes:
         if alert(0).id in path.name:
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return read(path, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse_one)
+    monkeypatch.setattr(room, "read_file", refuse_one)
     ours = Dispatch([hook(receiver.url)], place)
     for number in range(2):
         ours.send(alert(number, raised_at=instant(BASE + number)))

@@ -25,11 +25,8 @@ class Number:
     text: str
 
     def normal(self) -> str:
-        """Digits of whole numbers are kept; others are doubles, unless they are too large for one."""
-        if re.fullmatch(r"-?\d+", self.text):
-            return "0" if self.text == "-0" else self.text
-        value = float(self.text)
-        return self.text if value in (float("inf"), float("-inf")) else repr(value)
+        """Every digit is kept as it came."""
+        return self.text
 
 
 class Members(list[tuple[str, Any]]):
@@ -89,13 +86,42 @@ def content_id(record: bytes, occurrence: int, source: str = "auditlake") -> str
     return hashlib.sha256(f"{source}\n{digest}\n{occurrence}".encode()).hexdigest()
 
 
+BOM = b"\xef\xbb\xbf"
+_NEXT = re.compile(rb"(?:[ \t\r]|\xef\xbb\xbf)*\{")
+
+
 def lines(data: bytes) -> Iterable[tuple[int, int, bytes]]:
-    """Number, offset and bytes of every line that is not blank."""
-    at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
-    for number, line in enumerate(data[at:].split(b"\n"), 1):
-        if line.strip(b" \t\r"):
-            yield number, at, line.removesuffix(b"\r")
+    """Number, offset and bytes of every record, of lines that are not blank; byte order marks before them are none."""
+    at = 0
+    for number, line in enumerate(data.split(b"\n"), 1):
+        marks = 0
+        while line.startswith(BOM, marks):
+            marks += len(BOM)
+        if line[marks:].strip(b" \t\r"):
+            for begin, record in side_by_side(line[marks:].removesuffix(b"\r")):
+                yield number, at + marks + begin, record
         at += len(line) + 1
+
+
+def side_by_side(line: bytes) -> list[tuple[int, bytes]]:
+    """The objects that stand one behind the other on a line, with their offsets; the line if it is anything else."""
+    found, begin, depth, in_text, at = [], 0, 0, False, 0
+    while at < len(line):
+        byte = line[at : at + 1]
+        if in_text:
+            at += byte == b"\\"
+            in_text = byte != b'"'
+        elif byte == b'"':
+            in_text = True
+        elif byte in b"{[":
+            depth += 1
+        elif byte in b"}]":
+            depth = max(depth - 1, 0)
+            if byte == b"}" and depth == 0 and (following := _NEXT.match(line, at + 1)):
+                found.append((begin, line[begin : at + 1]))
+                begin = following.end() - 1
+        at += 1
+    return [*found, (begin, line[begin:].rstrip(b" \t\r"))] if found else [(0, line)]
 
 
 def mapped(record: bytes) -> dict[str, Any]:

@@ -98,9 +98,9 @@ TESTS: _Table = {
         ],
     ),
     "an instant that is none": (
-        "{name: a, events: [], as_of: 2026-01-01, expect: {total: 0}}",
+        "{name: a, events: [], as_of: yesterday, expect: {total: 0}}",
         [
-            (7, "2026-01-01,", "as_of: not a time: '2026-01-01'; expected e.g. 2026-11-24T09:30:00Z"),
+            (7, "yesterday,", "as_of: not a time: 'yesterday'; expected e.g. 2026-11-24T09:30:00Z"),
         ],
     ),
     "nothing expected": (
