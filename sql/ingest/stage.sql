@@ -160,7 +160,7 @@ select
     then 'unknown event type: ' || event_type
     when "timestamp" is null
     then 'timestamp is missing'
-    when instant is null and not regexp_full_match("timestamp", '[+-]\d{4,}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z')
+    when instant is null and not regexp_full_match("timestamp", '(\+\d{5,}|-\d{4,})-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z')
     then 'not a time'
     when instant is null or epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000
     then 'a time outside of 1970 to 9998'

@@ -14,6 +14,7 @@ from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, rec
 VERBS = ("apply", "erase")
 ALERTING = policy_text(["login"], "2d").replace("1000", "2").replace("controls", "group_by: [user_id]\ncontrols")
 _PSEUDONYM = re.compile(r"pseudonym-[0-9a-f]{40}")
+_KEYED = re.compile('"keyed":"[0-9a-f]{64}"')
 
 
 def build(root: Path) -> None:
@@ -47,13 +48,13 @@ def work(root: Path, verb: str) -> None:
 
 
 def state(root: Path) -> dict[str, object]:
-    """All that a lake holds, with one word for every pseudonym: the key is made on the way."""
+    """All that a lake holds, with one word for all that its key makes: that is made on the way."""
     lake = AuditLake(root, clock=Clock())
     folders = (lake.layout.quarantine, lake.layout.alerts)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     rows = lake.sql("select * exclude (ingested_at) from events order by event_id").fetchall()
-    held: dict[str, object] = {path.name: _PSEUDONYM.sub("P", path.read_text()) for path in files}
-    return held | {"rows": _PSEUDONYM.sub("P", repr(rows))}
+    texts = sorted(_KEYED.sub("K", _PSEUDONYM.sub("P", path.read_text())) for path in files)
+    return {"files": texts, "rows": _PSEUDONYM.sub("P", repr(rows))}
 
 
 def main(root: Path, verb: str, told: Path) -> None:
