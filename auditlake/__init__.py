@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from auditlake.clock import Clock, system_clock
 from auditlake.errors import AuditLakeError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
 from auditlake.lake import AuditLake
+from auditlake.machine import Clock, system_clock
 
 __version__ = "0.1.0"
 __all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "create", "open"]
@@ -45,7 +45,7 @@ def create(
         LakeExistsError: There is something at the path already.
         LakeError: A setting is not well formed, or the folder cannot be made.
     """
-    from auditlake.init import create_lake
+    from auditlake.upkeep.create import create_lake
 
     create_lake(
         Path(path), now=clock(), event_types=event_types, default_retention=default_retention, unsigned=unsigned

@@ -7,20 +7,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditlake.clock import Clock
 from auditlake.config import LakeConfig
+from auditlake.disk.layout import Layout
+from auditlake.display.cards import Card, Fact
+from auditlake.display.shown import Shown, cells, cut
 from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, judged_as_of
-from auditlake.periods import PeriodRequest, question
+from auditlake.machine import Clock
 from auditlake.policies.model import Policy
-from auditlake.reports.cards import Card, Fact
-from auditlake.reports.shown import Shown, cells, cut
-from auditlake.store.layout import Layout
+from auditlake.policies.question import PeriodRequest, question
 
 if TYPE_CHECKING:
-    from auditlake.backtest import Backtest
-    from auditlake.connect import Recipes
-    from auditlake.effect import PolicyEffect
+    from auditlake.analysis.backtest import Backtest
+    from auditlake.analysis.connect import Recipes
+    from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.store.delta import Snapshot
     from auditlake.store.table import IngestOptions
 
@@ -68,9 +68,9 @@ class AnalystVerbs(Shown):
             PolicyError: The policy is not there, or a threshold or a window makes no sense.
             ReportError: The period makes no sense.
         """
-        from auditlake.backtest import backtest
-        from auditlake.policies.store import named_policies
-        from auditlake.reading import engine
+        from auditlake.analysis.backtest import backtest
+        from auditlake.policies.files import named_policies
+        from auditlake.query.view import engine
 
         if not isinstance(policy, Policy):
             (policy,) = named_policies(self.layout, self.config.event_types, [str(policy)])
@@ -87,7 +87,7 @@ class AnalystVerbs(Shown):
         Raises:
             PolicyError: It cannot be used, or the lake has another of its name and ``replace`` is not set.
         """
-        from auditlake.policies.store import read_policy, refuse_other
+        from auditlake.policies.files import read_policy, refuse_other
 
         policy = read_policy(Path(file), self.config.event_types)
         refuse_other(self.layout, policy, replace=replace)
@@ -99,25 +99,25 @@ class AnalystVerbs(Shown):
         Raises:
             PolicyNotFoundError: The lake has none of that id.
         """
-        from auditlake.policies.store import refuse_unknown
+        from auditlake.policies.files import refuse_unknown
 
         refuse_unknown(self.layout, policy_id)
         return self._effect(policy_id, None)
 
     def _effect(self, policy_id: str, policy: Policy | None) -> PolicyEffect:
-        from auditlake.effect import policy_effect
-        from auditlake.reading import engine
+        from auditlake.analysis.policy_effect import policy_effect
+        from auditlake.query.view import engine
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, _):
             return policy_effect(connection, self.layout, self.config, self._clock(), policy_id, policy)
 
     def connect(self, *, snapshot: int | None = None) -> Recipes:
-        """How to open a snapshot with DuckDB, Polars and Spark; the newest if None. See :mod:`auditlake.connect`.
+        """Show how to open a snapshot with DuckDB, Polars and Spark; see :mod:`auditlake.analysis.connect`.
 
         Raises:
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
-        from auditlake.connect import recipes
+        from auditlake.analysis.connect import recipes
 
         return recipes(self.layout, snapshot)
 

@@ -17,10 +17,10 @@ from functools import wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from auditlake.clock import Clock, system_clock
 from auditlake.errors import EventError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
+from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

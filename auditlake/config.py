@@ -11,16 +11,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from auditlake.disk.files import read_text
+from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
-from auditlake.events.paths import personal_path
+from auditlake.events.durations import parse_duration
+from auditlake.events.personal_paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
-from auditlake.files import read_text
-from auditlake.policies.durations import parse_duration
 from auditlake.policies.model import Duration
 from auditlake.reports.model import MAX_FINDINGS
-from auditlake.store.layout import POLICY_ID, Layout
 
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""

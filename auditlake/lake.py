@@ -9,38 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.analyst import AnalystVerbs
-from auditlake.clock import Clock, system_clock
 from auditlake.config import LakeConfig, read_config
+from auditlake.disk.layout import Layout
+from auditlake.disk.links import refuse_links
 from auditlake.events.times import Instant
-from auditlake.periods import PeriodRequest, question
+from auditlake.machine import Clock, system_clock
 from auditlake.policies.model import Policy
-from auditlake.provable import Provable
+from auditlake.policies.question import PeriodRequest, question
 from auditlake.retention.verbs import RetentionVerbs
-from auditlake.store.layout import Layout
-from auditlake.store.owned import refuse_links
+from auditlake.upkeep.ledger_verbs import Provable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from auditlake.alerts.watch import Alerts
-    from auditlake.desk.session import AuditSession
+    from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.analysis.statistics import Statistics
     from auditlake.events.event import AuditEvent
-    from auditlake.evidence import EvidencePack
-    from auditlake.judging import Judged
+    from auditlake.findings.register import FindingRegister
+    from auditlake.ingest.custody import IngestSummary
+    from auditlake.ingest.ingest import Listener
     from auditlake.landing.flush import FlushSummary
     from auditlake.landing.trail import Trail
     from auditlake.policies.compile import CompiledQuery
-    from auditlake.register import FindingRegister
-    from auditlake.reperform import Reperformance
-    from auditlake.reports.produce import ComplianceReport
-    from auditlake.result import Rows
-    from auditlake.selftest import CheckResult
-    from auditlake.statistics import Statistics
+    from auditlake.query.rows import Rows
+    from auditlake.reports.compliance import ComplianceReport
+    from auditlake.reports.evidence import EvidencePack
+    from auditlake.reports.reperform import Reperformance
+    from auditlake.reports.run import Judged
+    from auditlake.sandbox.session import AuditSession
     from auditlake.store.compact import CompactSummary
-    from auditlake.store.custody import IngestSummary
     from auditlake.store.delta import Snapshot
-    from auditlake.store.ingest import Listener
     from auditlake.store.table import IngestOptions
 
 
@@ -92,10 +92,10 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             SourceError: An input cannot be read or is not recognised, or ``strict`` was not met; nothing lands.
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
-        from auditlake.sources.opening import gather
+        from auditlake.disk.lock import workspace
+        from auditlake.ingest.ingest import ingest
+        from auditlake.sources.reader import gather
         from auditlake.store.failures import explained
-        from auditlake.store.ingest import ingest
-        from auditlake.store.lock import workspace
 
         options = self._options(source, strict=strict, max_quarantined=max_quarantined)
         with (
@@ -165,7 +165,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
     def audit_session(self, **options: Any) -> AuditSession:
         """A sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
-        from auditlake.desk.opening import open_session
+        from auditlake.sandbox.open import open_session
 
         return open_session(self.layout, self.config, self._clock, self._options(), **options)
 
@@ -188,7 +188,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
-        from auditlake.reading import matching
+        from auditlake.query.view import matching
 
         filters = {
             "types": type, "users": user, "statuses": status, "resources": resource, "ip_addresses": ip,
@@ -198,8 +198,8 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
-        from auditlake.reading import engine
-        from auditlake.statistics import statistics
+        from auditlake.analysis.statistics import statistics
+        from auditlake.query.view import engine
 
         with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
             return statistics(
@@ -220,7 +220,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
     def policy(self, policy_id: str) -> Policy:
         """One policy by its id, or PolicyNotFoundError; PolicyError if its file cannot be used."""
-        from auditlake.policies.store import chosen, refuse_unreadable
+        from auditlake.policies.files import chosen, refuse_unreadable
 
         (found,) = chosen(self.policies(tolerant=True), [policy_id])
         refuse_unreadable([found])
@@ -232,7 +232,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         What it changes can be asked before with :meth:`policy_effect`; what becomes due by it, the next
         :meth:`retention_apply` deletes.
         """
-        from auditlake.policies.store import add_policy
+        from auditlake.policies.files import add_policy
 
         return add_policy(
             self.layout, Path(file), self.config.event_types, replace=replace,
@@ -241,21 +241,21 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
     def remove_policy(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies import store
+        from auditlake.policies import files
 
-        store.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
+        files.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
 
     def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
-        from auditlake.policies.store import named_policies
-        from auditlake.selftest import check_policies
+        from auditlake.analysis.policy_tests import check_policies
+        from auditlake.policies.files import named_policies
 
         return check_policies(named_policies(self.layout, self.config.event_types, named, in_use=False))
 
     def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
         """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
         from auditlake.policies.compile import compile_policy
-        from auditlake.policies.store import named_policies
+        from auditlake.policies.files import named_policies
 
         policies = self.policies(tolerant=True)
         (policy,) = named_policies(self.layout, self.config.event_types, [policy_id])
@@ -310,7 +310,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             return judged.reports
 
     def evidence(self, policy_id: str, out: str | Path, **options: Any) -> EvidencePack:
-        """Write a report with all that somebody needs who checks it without auditlake: see :mod:`auditlake.evidence`.
+        """Write a report with all that a check without auditlake needs: see :mod:`auditlake.reports.evidence`.
 
         Args:
             policy_id: The policy.
@@ -320,8 +320,8 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         Raises:
             ReportError: The file is there already, or cannot be written.
         """
-        from auditlake.evidence import write_pack
         from auditlake.ledger.book import has_ledger
+        from auditlake.reports.evidence import write_pack
 
         with self._judged([policy_id], **options) as judged:
             kept = self.checkpoint() if has_ledger(self.layout) else None
@@ -337,10 +337,10 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         Raises:
             ReportError: The file is no report or whole pack, or one of another lake.
         """
-        from auditlake.reperform import reperform
+        from auditlake.reports.reperform import reperform
 
         if Path(report).suffix == ".zip":
-            from auditlake.pack import unpacked
+            from auditlake.reports.evidence_pack import unpacked
 
             with unpacked(Path(report)) as folder:
                 return self.reperform(folder / "report.json", policies=policies or folder / "policies")
@@ -354,14 +354,14 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     @property
     def findings(self) -> FindingRegister:
         """What the policies find and what people decided about it: list, accept, reopen, review."""
-        from auditlake.register import FindingRegister
+        from auditlake.findings.register import FindingRegister
 
         return FindingRegister(self.layout, self._clock, self.reports, self._wait)
 
     # What all of these need
 
     def _judged(self, policy_ids: Sequence[str], **options: Any) -> AbstractContextManager[Judged]:
-        from auditlake.judging import judged
+        from auditlake.reports.run import judged
 
         return judged(
             self.layout, self.config, self._options(), policy_ids, now=self._clock(),
@@ -371,13 +371,13 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
     def _options(
         self, source: str | None = None, *, strict: bool = False, max_quarantined: int | str | None = None
     ) -> IngestOptions:
-        from auditlake.store.custody import most
+        from auditlake.ingest.custody import most
         from auditlake.store.table import IngestOptions
 
         limits = self.config.event_types, self.config.max_record
         return IngestOptions(*limits, source, strict, self._wait, most(max_quarantined))
 
     def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
-        from auditlake.reading import ask
+        from auditlake.query.view import ask
 
         return ask(self.layout, self._options(), self._clock(), version, query, values)

@@ -23,7 +23,7 @@ from auditlake.errors import AuditLakeError, QueryError, ReportError
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
-    from auditlake.result import Rows
+    from auditlake.query.rows import Rows
 
 _USAGE = "%%audit [LAKE] [--snapshot N] [>> NAME]"
 _TOKEN = re.compile(
@@ -138,7 +138,7 @@ def register(shell: Any) -> None:
     """
     from IPython.core.error import UsageError
 
-    from auditlake.reports.plots import altair_here
+    from auditlake.reports.notebook_charts import altair_here
 
     with suppress(ReportError):  # charts are not all there is
         altair_here()

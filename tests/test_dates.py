@@ -14,11 +14,11 @@ from click.testing import CliRunner
 import auditlake
 from auditlake import AuditEvent, AuditLake, AuditLakeError
 from auditlake.cli import cli
-from auditlake.desk.questions import chosen
 from auditlake.errors import HoldError
 from auditlake.events.times import as_end, as_exclusive, as_instant
+from auditlake.policies.holds import load_hold
 from auditlake.policies.loader import load_policy
-from auditlake.retention.holds import load_hold
+from auditlake.sandbox.canned import chosen
 
 US = timedelta(microseconds=1)
 DAY = timedelta(days=1)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from auditlake import demo
-from auditlake.demo import DemoInputs, Incident, write_demo
+from auditlake.cli import demo_data
+from auditlake.cli.demo_data import DemoInputs, Incident, write_demo
 
 DIGEST_OF_SEVEN_DAYS = "76dea04d79d180dce9997b0953bb7432bcbe7296e0633a243e8b21d28bb9a8f6"
 
@@ -366,10 +366,10 @@ def test_main_prints_one_line_per_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small: DemoInputs
 ) -> None:
     """The command prints every file that it wrote, and how it is used if the folder is missing."""
-    monkeypatch.setattr(demo, "write_demo", lambda folder: small)
+    monkeypatch.setattr(demo_data, "write_demo", lambda folder: small)
     monkeypatch.setattr("sys.argv", ["demo", str(tmp_path)])
-    demo.main()
+    demo_data.main()
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [str(p) for p in small.files]
     monkeypatch.setattr("sys.argv", ["demo"])
     with pytest.raises(SystemExit, match="usage"):
-        demo.main()
+        demo_data.main()

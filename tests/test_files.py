@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlake import files
+from auditlake.disk import files
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake, AuditLakeError
 from auditlake.errors import LakeFormatError, ReportError
+from auditlake.findings.decisions import Review
 from auditlake.findings.journal import append, concerning, read
-from auditlake.findings.model import Review
-from auditlake.reports.jsonform import _journal
+from auditlake.reports.document import _journal
 from auditlake.reports.render import check
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -339,7 +339,7 @@ def test_of_two_who_accept_at_once_one_does(lake: AuditLake, monkeypatch: pytest
     number = found(lake, "ben")[0][0]
     seen = lake.findings._find(number)
     accept(lake, number)
-    monkeypatch.setattr("auditlake.register.FindingRegister._find", lambda *_, **__: seen)
+    monkeypatch.setattr("auditlake.findings.register.FindingRegister._find", lambda *_, **__: seen)
     with pytest.raises(ReportError, match="accepted already"):
         accept(lake, number)
     monkeypatch.undo()
@@ -463,7 +463,7 @@ def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
     first, second = (number for number, _ in found(lake, "ann"))
     accept(lake, second)
     with monkeypatch.context() as patched:
-        patched.setattr("auditlake.register.record_journal", lambda *_, **__: None)
+        patched.setattr("auditlake.findings.register.record_journal", lambda *_, **__: None)
         accept(lake, first)
     report = lake.verify()
     assert report.ok

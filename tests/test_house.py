@@ -15,7 +15,7 @@ import pytest
 
 import auditlake
 from auditlake import errors
-from auditlake.sqlfiles import Statement, statements
+from auditlake.engine.statements import Statement, statements
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "auditlake").rglob("*.py"))

@@ -13,7 +13,7 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
-from auditlake.reperform import NOTHING, _differences
+from auditlake.reports.reperform import NOTHING, _differences
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -15,21 +15,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from auditlake.alerts.counting import GRACE_US, Tally
-from auditlake.alerts.lakeside import Lakeside, brought, newest_version, reached, the_lake, the_table
-from auditlake.alerts.late import Lot, Stretch, Waiting, clusters
+from auditlake.alerts.lake_reader import Lakeside, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
+from auditlake.alerts.live_batches import Batches, Counted
 from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
-from auditlake.alerts.policies import Rules, judged_by
-from auditlake.alerts.reading import Batches, Counted
 from auditlake.alerts.sinks import Dispatch
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
-from auditlake.clock import Clock
+from auditlake.alerts.tally import GRACE_US, Tally
+from auditlake.alerts.watched_policies import Rules, judged_by
 from auditlake.config import LakeConfig
+from auditlake.disk.durable import make_folders
+from auditlake.disk.layout import Layout
+from auditlake.display.text import visible
 from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces
+from auditlake.machine import Clock
 from auditlake.policies.model import Policy
-from auditlake.reports.words import visible
-from auditlake.store.durable import make_folders
-from auditlake.store.layout import Layout
 from auditlake.store.table import IngestOptions
 
 HISTORY_US = 7 * 86_400_000_000

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from auditlake.display.text import counted_events, visible
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.policies.model import Policy
-from auditlake.reports.words import counted_events, visible
 
 Kind = Literal["threshold_exceeded", "resolved"]
 Group = tuple[str, ...]

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.alerts.model import Alert
-from auditlake.clock import Clock
+from auditlake.disk.durable import sync_folder
+from auditlake.disk.files import descriptor_of
 from auditlake.events.times import print_instant
-from auditlake.files import descriptor_of
-from auditlake.store.durable import sync_folder
+from auditlake.machine import Clock
 
 MOST_WAITING = 10_000
 """How many alerts wait for one sink at most; then the oldest are given up."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditlake.alerts.counting import Breach
-from auditlake.alerts.late import Lot, Stretch
+from auditlake.alerts.late_events import Lot, Stretch
 from auditlake.alerts.model import Alert, Group
-from auditlake.files import read_file
+from auditlake.alerts.tally import Breach
+from auditlake.disk.durable import write_whole
+from auditlake.disk.files import read_file
 from auditlake.landing.segments import Position
-from auditlake.store.durable import write_whole
 
 _FORMAT = 1
 _LOG = logging.getLogger("auditlake.alerts.watch")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from auditlake.alerts.watch import Watch, all_sinks
-from auditlake.clock import Clock
 from auditlake.config import LakeConfig
+from auditlake.disk.layout import Layout
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.store.layout import Layout
+from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.alerts.watch import Alerts

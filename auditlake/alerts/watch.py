@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from auditlake.clock import Clock
 from auditlake.config import LakeConfig
+from auditlake.disk.durable import make_folders
+from auditlake.disk.files import descriptor_of
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeBusyError
-from auditlake.files import descriptor_of
 from auditlake.landing.background import Troubles
-from auditlake.store.durable import make_folders
-from auditlake.store.layout import Layout
+from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.alerts.evaluator import Evaluator

@@ -28,9 +28,9 @@ from urllib.request import (
 from auditlake.alerts.model import Alert, micros
 from auditlake.alerts.sinks import Place, Sink
 from auditlake.config import checked_webhook
-from auditlake.files import read_file
-from auditlake.reports.words import visible
-from auditlake.store.durable import make_folders, sync_folder, write_whole
+from auditlake.disk.durable import make_folders, sync_folder, write_whole
+from auditlake.disk.files import read_file
+from auditlake.display.text import visible
 
 MOST_UNDELIVERED = 10_000
 """How many alerts wait for a receiver at most; then the oldest are given up."""

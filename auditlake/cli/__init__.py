@@ -19,19 +19,19 @@ import click
 import auditlake
 from auditlake.cli import (
     data,
-    desk,
-    exploring,
-    findings,
-    lakes,
-    live,
-    policies,
-    proof,
-    reporting,
+    doctor,
+    explore,
+    finding,
+    lake,
+    ledger,
+    log,
+    policy,
+    report,
     retention,
     shell,
-    upkeep,
+    sql,
     watch,
-)  # fmt: skip
+)
 from auditlake.errors import AuditLakeError
 
 EXIT_ERROR = 3
@@ -51,7 +51,7 @@ def cli(context: click.Context, lake_path: str) -> None:
 
 
 GROUPS = (
-    lakes, data, live, watch, reporting, findings, policies, exploring, retention, proof, upkeep, desk, shell,
+    lake, data, log, watch, report, finding, policy, explore, retention, ledger, doctor, sql, shell,
 )  # fmt: skip
 for group in GROUPS:
     for command in group.COMMANDS:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.output import cell, ingest_progress, machine, opened, plain, table
-from auditlake.reports.words import count
+from auditlake.display.text import count
 
 if TYPE_CHECKING:
-    from auditlake.result import Rows
-    from auditlake.store.custody import IngestSummary
+    from auditlake.ingest.custody import IngestSummary
+    from auditlake.query.rows import Rows
 
 
 EXIT_NOTHING = 1
@@ -41,7 +41,7 @@ class Instant(click.ParamType[date]):
 
 def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     from auditlake.errors import SourceError
-    from auditlake.store.custody import most
+    from auditlake.ingest.custody import most
 
     try:
         most(value)
@@ -194,7 +194,7 @@ def _events_table(rows: Rows, most: int | None) -> None:
 def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
     """Rows as they come, without holding them all."""
     from auditlake.cli.export import event_line, to_pipe
-    from auditlake.reports.csvform import csv_line
+    from auditlake.reports.csv_lines import csv_line
 
     # A file keeps every character; a terminal would act on some of them.
     shown = plain if sys.stdout.isatty() else None
@@ -236,7 +236,7 @@ def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
     A policy's status here is about its last window: violation if the threshold is reached at this moment, else no data
     if the window has no event of any type, else compliant. auditlake report judges whole periods.
     """
-    from auditlake.cli.statistics import show_statistics, statistics_dict
+    from auditlake.cli.stats import show_statistics, statistics_dict
 
     found = opened(path).statistics(as_of=as_of, users=users)
     if as_json:

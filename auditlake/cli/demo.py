@@ -11,9 +11,9 @@ import click
 
 import auditlake
 from auditlake.cli.data import show_summary
+from auditlake.cli.demo_data import write_demo
 from auditlake.cli.output import ingest_progress, report_progress
-from auditlake.cli.reporting import show_verdicts, write_reports
-from auditlake.demo import write_demo
+from auditlake.cli.report import show_verdicts, write_reports
 
 
 def run_demo(context: click.Context, folder: Path) -> None:

@@ -11,7 +11,7 @@ from auditlake.cli.output import machine, plain
 
 def examine_sandbox(*, as_json: bool) -> bool:
     """Show which layers hold; whether auditors' SQL can be run."""
-    from auditlake.desk.doctor import examine, lines, verdict
+    from auditlake.sandbox.selfcheck import examine, lines, verdict
 
     found = examine()
     can, said = verdict(found)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.output import cell, plain, table
-from auditlake.reports.words import count
+from auditlake.display.text import count
 
 if TYPE_CHECKING:
-    from auditlake.desk.session import Answer
+    from auditlake.sandbox.session import Answer
 
 EXIT_CUT = 5
 """The exit code where an answer was cut off."""
@@ -143,7 +143,7 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         click.ClickException: The disk refused.
     """
-    from auditlake.store.durable import write_whole
+    from auditlake.disk.durable import write_whole
 
     try:
         write_whole(path.absolute(), data)
@@ -152,7 +152,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _shown(text: str) -> str:
-    from auditlake.reports.words import visible
+    from auditlake.display.text import visible
 
     return visible(text, keep="\n")
 
@@ -227,7 +227,7 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _csv(answer: Answer, form: Form) -> bytes:
-    from auditlake.reports.csvform import csv_line
+    from auditlake.reports.csv_lines import csv_line
 
     how = {"raw": form.raw, "quote_empty": form.quote_empty}
     lines = [csv_line(answer.columns, **how)]
@@ -262,8 +262,8 @@ def _jsonl(answer: Answer, _: Form) -> bytes:
 
 def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
     """An event as a line of JSON; details and metadata are the JSON that they are, every number as it came."""
-    from auditlake.reports.jsonform import json_escape
-    from auditlake.reports.words import UNSEEN
+    from auditlake.display.text import UNSEEN
+    from auditlake.reports.document import json_escape
 
     parts = []
     for name, value in zip(columns, row, strict=True):

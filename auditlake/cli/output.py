@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from auditlake.ingest.ingest import Listener
     from auditlake.lake import AuditLake
-    from auditlake.store.ingest import Listener
 
 _CELL = 200
 _GAP = "  "
@@ -36,7 +36,7 @@ def opened(path: str) -> AuditLake:
 
 def plain(text: str) -> str:
     """One line of text that a terminal can only show."""
-    from auditlake.reports.words import visible
+    from auditlake.display.text import visible
 
     return visible(text)
 

@@ -9,7 +9,7 @@ import click
 
 from auditlake.cli.data import Instant
 from auditlake.cli.output import ask, cell, machine, opened, plain, table
-from auditlake.reports.words import count
+from auditlake.display.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +85,8 @@ def list_(path: str, as_json: bool) -> None:
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
     """One hold, as its file has it."""
-    from auditlake.cli.policies import plain_lines
-    from auditlake.retention.holds import chosen_hold, hold_text
+    from auditlake.cli.policy import plain_lines
+    from auditlake.policies.holds import chosen_hold, hold_text
 
     lake = opened(path)
     found = chosen_hold(lake.holds(), name)
@@ -183,7 +183,7 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
     That is user_id, ip_address, session_id, the places where the event's source names people, those of lake.toml and
     --path, and the same values wherever they are the whole of a text. What is left elsewhere is counted.
     """
-    from auditlake.reports.certificate import remaining_words
+    from auditlake.retention.certificate import remaining_words
 
     lake = opened(path)
     if not yes:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.desk import Pair, opened_session, session_options
 from auditlake.cli.export import EXIT_CUT, FORMATS, Form, check_place, form_of, give
 from auditlake.cli.output import opened, plain, table
+from auditlake.cli.sql import Pair, opened_session, session_options
 
 if TYPE_CHECKING:
-    from auditlake.desk.session import AuditSession
     from auditlake.lake import AuditLake
+    from auditlake.sandbox.session import AuditSession
 
 _KEYWORDS = (
     "from select where group by order having limit offset with as join left using on and or not in like between is "
@@ -170,7 +170,7 @@ class Shell:
 
     @cached_property
     def _views(self) -> tuple[str, ...]:
-        from auditlake.desk.session import VIEWS
+        from auditlake.sandbox.session import VIEWS
 
         return VIEWS
 
@@ -182,7 +182,7 @@ class Shell:
         table(("view", "column", "type", "what it is"), rows)
 
     def _queries(self) -> None:
-        from auditlake.desk.questions import questions
+        from auditlake.sandbox.canned import questions
 
         found = questions(self._lake.layout).values()
         table(("query", "parameters", "what it answers"), [
@@ -190,8 +190,8 @@ class Shell:
         ])  # fmt: skip
 
     def _run(self, name: str, *words: str) -> None:
-        from auditlake.clock import system_clock
-        from auditlake.desk.questions import chosen
+        from auditlake.machine import system_clock
+        from auditlake.sandbox.canned import chosen
 
         found = chosen(self._lake.layout, name)
         given = dict(Pair().convert(word, None, None) for word in words)
@@ -226,10 +226,10 @@ def _is_whole(lines: list[str]) -> bool:
 
 def described() -> list[tuple[str, str, str, str]]:
     """View, column, type and comment of every column, from the statement that makes the view ``dictionary``."""
-    from auditlake.sqlfiles import statement
+    from auditlake.engine.statements import statement
 
     row = re.compile(r"\('((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'\)")
-    found = row.findall(statement("desk/dictionary.sql", "dictionary").text)
+    found = row.findall(statement("sandbox/dictionary.sql", "dictionary").text)
     return [tuple(each.replace("''", "'") for each in parts) for parts in found]
 
 
@@ -237,8 +237,8 @@ class Completer:
     """Names of views, columns, functions, keywords and commands that begin as what is there."""
 
     def __init__(self) -> None:
-        from auditlake.desk.session import VIEWS
-        from auditlake.desk.vocabulary import FUNCTIONS
+        from auditlake.sandbox.allowed_sql import FUNCTIONS
+        from auditlake.sandbox.session import VIEWS
 
         columns = {row[1] for row in described()}
         functions = {f"{name}(" for name in FUNCTIONS if name.isidentifier()}

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import click
 
 from auditlake.cli.output import opened, plain
+from auditlake.disk.files import kind_of
 from auditlake.errors import AuditLakeError, LakeFormatError
-from auditlake.files import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def watch(
     from auditlake.alerts.sinks import JsonlSink
     from auditlake.alerts.watch import evaluate_once, start_watching
     from auditlake.alerts.webhook import Webhook
-    from auditlake.clock import system_clock
+    from auditlake.machine import system_clock
 
     lake = opened(path)
     _tell_file(lake)

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
+from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.paths import for_duckdb
-from auditlake.engine.text import identifier, literal, select_events
-from auditlake.engine.values import table_rows
+from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.events.schema import COLUMNS
 
 _SETTINGS = {

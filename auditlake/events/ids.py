@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from itertools import count
 
-from auditlake import clock
+from auditlake import machine
 
 _Series = tuple[int, str, Iterator[int]]
 """A millisecond, how the ids made in it begin, and what counts their last 48 bits."""
@@ -22,7 +22,7 @@ def uuid7() -> str:
     It takes no lock, so that a signal handler may call it at any time.
     """
     global _series  # noqa: PLW0603 - one series for the process
-    now = clock.milliseconds()
+    now = machine.milliseconds()
     series = _series
     if now > series[0]:
         _series = series = _begin(now)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from auditlake.events.jsontext import Scalar, rewritten, scalars
-from auditlake.events.paths import PersonalPath, personal_path
+from auditlake.events.json_tokens import Scalar, rewritten, scalars
+from auditlake.events.personal_paths import PersonalPath, personal_path
 from auditlake.events.schema import CANONICAL, SELF
 
 NAMED_COLUMNS = ("user_id", "ip_address", "session_id")

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from auditlake import exact
+from auditlake.disk import evidence_json
+from auditlake.disk.durable import make_folders, sync_folder
+from auditlake.disk.files import descriptor_of, read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.files import descriptor_of, read_file
-from auditlake.findings.model import Acceptance, Entry, Journal, Reopening, Review, Subject
-from auditlake.store.durable import make_folders, sync_folder
-from auditlake.store.layout import Layout
+from auditlake.findings.decisions import Acceptance, Entry, Journal, Reopening, Review, Subject
 
 _KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
     "accept": Acceptance, "reopen": Reopening, "review": Review,
@@ -173,7 +173,7 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
     digest = ""
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
-            entry = _parsed(exact.parse(line))
+            entry = _parsed(evidence_json.parse(line))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             message = f"{layout.journal}:{number}: expected an entry of the journal of findings, got {line[:60]!r}"
             raise LakeFormatError(message, hint="restore it from a backup; it is only ever appended to") from error

@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.files import open_file, read_file
+from auditlake.disk.layout import Layout
 from auditlake.events.times import MICROSECOND, parse_instant, print_instant
-from auditlake.files import open_file, read_file
+from auditlake.findings.decisions import Acceptance
 from auditlake.findings.journal import Line
-from auditlake.findings.model import Acceptance
-from auditlake.store.durable import make_folders, write_whole
-from auditlake.store.layout import Layout
 
 _LISTINGS = 20
 _LARGEST = 1 << 20

@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from auditlake.disk.durable import sync_folder
+from auditlake.disk.files import remove_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeError, LostKeyError
-from auditlake.files import remove_file
-from auditlake.landing.committed import Committed, held, numbered, read_committed
+from auditlake.landing.positions import Committed, held, numbered, read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
-from auditlake.sources.held import HeldLines
+from auditlake.sources.in_memory import HeldLines
 from auditlake.store.delta import Advance, newest_version, sync_log
-from auditlake.store.durable import sync_folder
-from auditlake.store.layout import Layout
-from auditlake.store.lock import exclusive
 from auditlake.store.table import IngestOptions
 from auditlake.store.transactions import transaction_version
 
@@ -146,7 +146,7 @@ def _bring(
     advance: Advance,
     total: FlushSummary,
 ) -> FlushSummary:
-    from auditlake.store.ingest import ingest
+    from auditlake.ingest.ingest import ingest
 
     done = ingest(layout, lines, options, now=now, advance=advance)
     return replace(

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
+from auditlake.disk.files import descriptor_of, kind_of, open_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.links import LOCK, SEGMENT, SLOT
 from auditlake.errors import LakeFormatError
-from auditlake.files import descriptor_of, kind_of, open_file
-from auditlake.store.layout import Layout
-from auditlake.store.owned import LOCK, SEGMENT, SLOT
 
 OFFSET_BITS = 36
 """A segment is shorter than 64 GiB, so that a position is one integer of 63 bits."""

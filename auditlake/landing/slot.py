@@ -16,11 +16,11 @@ from io import FileIO
 from pathlib import Path
 from threading import Lock
 
-from auditlake.files import descriptor_of
+from auditlake.disk.durable import FOLDER_MODE, sync_folder
+from auditlake.disk.files import descriptor_of
+from auditlake.disk.layout import Layout
+from auditlake.disk.links import LOCK
 from auditlake.landing.segments import OWN, Position, application, numbers, slots
-from auditlake.store.durable import FOLDER_MODE, sync_folder
-from auditlake.store.layout import Layout
-from auditlake.store.owned import LOCK
 from auditlake.store.transactions import transaction_version
 
 Sync = Callable[[int], object]

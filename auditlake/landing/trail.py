@@ -13,14 +13,14 @@ from threading import RLock
 from typing import Literal, Protocol, Self, get_args
 from weakref import WeakMethod, WeakSet
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import EventError, LakeError, LandingError
 from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
 from auditlake.landing.background import Background, Troubles
-from auditlake.landing.group import Group
+from auditlake.landing.group_commit import Group
 from auditlake.landing.slot import Sync, sync_data
 from auditlake.landing.writer import Writer
-from auditlake.store.layout import Layout
 
 Durability = Literal["sync", "interval", "os"]
 """When the bytes of a logged event get to the disk: before ``log`` returns, soon after, or when the system likes."""

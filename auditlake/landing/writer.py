@@ -10,9 +10,9 @@ import os
 import time
 from contextlib import suppress
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LandingError
 from auditlake.landing.slot import OpenSegment, Slot, Sync, claim
-from auditlake.store.layout import Layout
 
 
 class Writer:

@@ -20,10 +20,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.files import read_file
 from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
-from auditlake.ledger.kept import keep_holds, keep_policy, policy_path
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -39,9 +40,8 @@ from auditlake.ledger.keys import (
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
+from auditlake.ledger.sidecars import keep_holds, keep_policy, policy_path
 from auditlake.ledger.tiles import WIDTH, Tiles
-from auditlake.store.durable import make_folders, write_whole
-from auditlake.store.layout import Layout
 
 LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""

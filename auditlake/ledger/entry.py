@@ -47,7 +47,7 @@ class Taken:
     day: date
     rows: int
     kept: str = ""
-    """The SHA-256 of the file that keeps their leaves (``ledger/kept.py``); empty where the whole part went."""
+    """The SHA-256 of the file that keeps their leaves (``ledger/sidecars.py``); empty where the whole part went."""
 
 
 @dataclass(frozen=True, slots=True)

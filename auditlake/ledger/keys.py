@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditlake.disk.durable import sync_folder, write_whole
+from auditlake.disk.files import read_text
+from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.files import read_text
 from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
-from auditlake.store.durable import sync_folder, write_whole
-from auditlake.store.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from datetime import date, timedelta
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+from auditlake.engine.statements import statement
 from auditlake.ledger.hashing import digests
 from auditlake.ledger.merkle import HASH_SIZE, GrowingTree, leaf_hash, root
-from auditlake.sqlfiles import statement
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from auditlake.disk.durable import make_folders, sync_folder, write_whole
+from auditlake.disk.files import read_file
 from auditlake.errors import LedgerError
-from auditlake.files import read_file
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, node_hash, root
-from auditlake.store.durable import make_folders, sync_folder, write_whole
 
 WIDTH = 256
 """Hashes or entries in a whole tile."""

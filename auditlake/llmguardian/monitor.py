@@ -13,18 +13,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from auditlake.clock import Clock, system_clock
+from auditlake.disk.durable import FOLDER_MODE, make_folders, write_whole
+from auditlake.disk.files import read_file
 from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
 from auditlake.events.times import Instant, given, given_end, utc
-from auditlake.files import read_file
 from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
-from auditlake.store.durable import FOLDER_MODE, make_folders, write_whole
+from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
     from auditlake.alerts.model import Alert
     from auditlake.lake import AuditLake
-    from auditlake.reports.produce import ComplianceReport
+    from auditlake.reports.compliance import ComplianceReport
 
 _LOGGER = logging.getLogger("auditlake.llmguardian")
 _EVERY_USER = 2**31 - 1
@@ -145,7 +145,7 @@ class AuditMonitor:
         Raises:
             MonitoringError: The lake cannot be read, or a filter makes no sense.
         """
-        from auditlake.sqlfiles import statement
+        from auditlake.engine.statements import statement
 
         try:
             filters: dict[str, Any] = {
@@ -299,7 +299,7 @@ class AuditMonitor:
         Raises:
             MonitoringError: The lake cannot be read.
         """
-        from auditlake.reports.jsonform import finding_dict
+        from auditlake.reports.document import finding_dict
 
         try:
             found, keys = self.lake.statistics(as_of=self._clock(), users=_EVERY_USER), self._keys()
@@ -386,7 +386,7 @@ class AuditMonitor:
         return {each.id: key_of(each) for each in self.lake.policies(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
-        from auditlake.reports.produce import write_once
+        from auditlake.reports.compliance import write_once
 
         data = _with_all(made).json()
         path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
 from auditlake.llmguardian.model import AuditEventType, CompliancePolicy, type_name
 from auditlake.policies.model import Duration, Policy
-from auditlake.store.layout import POLICY_ID
 
 if TYPE_CHECKING:
     from auditlake.lake import AuditLake

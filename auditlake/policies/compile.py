@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.statements import Statement, statement, statements
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.sqlfiles import Statement, statement, statements
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
+from auditlake.engine.statements import statement
 from auditlake.policies.compile import (
     MOMENTS,
     CompiledQuery,
@@ -23,7 +24,6 @@ from auditlake.policies.compile import (
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.isolate import own_errors, passing_over
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.sqlfiles import statement
 
 if TYPE_CHECKING:
     import duckdb

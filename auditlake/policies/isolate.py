@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditlake.engine.duck import rows
-from auditlake.engine.text import literal
+from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import statements
 from auditlake.policies.compile import filled
 from auditlake.policies.model import Policy
-from auditlake.sqlfiles import statements
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from auditlake.disk.files import SMALL, read_file
+from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
-from auditlake.files import SMALL, read_file
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
-from auditlake.policies.nodes import Reader, digest_of, is_null, load_folder
-from auditlake.store.layout import POLICY_ID
+from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

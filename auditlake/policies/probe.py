@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from auditlake.sqlfiles import statement
+from auditlake.engine.statements import statement
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from auditlake.display.text import counted_events
 from auditlake.events.times import print_instant
-from auditlake.findings.model import NOTHING, Journal, Seen, Subject
+from auditlake.findings.decisions import NOTHING, Journal, Seen, Subject
 from auditlake.policies.compile import BEFORE_ALL, Question, length_of
 from auditlake.policies.evaluate import Answers, Row, group_values
 from auditlake.policies.model import Policy
@@ -28,7 +29,6 @@ from auditlake.reports.model import (
     Status,
     Threshold,
 )
-from auditlake.reports.words import counted_events
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _EPOCH_DAY = date(1970, 1, 1)

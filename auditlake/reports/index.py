@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from auditlake.display.text import VERDICTS, Text, count, instant_name, moment, period_name, shown, visible
+from auditlake.reports.last_verification import Verification
 from auditlake.reports.model import Status
 from auditlake.reports.page import file_name, style_digest
-from auditlake.reports.words import VERDICTS, Text, count, instant_name, moment, period_name, shown, visible
-from auditlake.store.verified import Verification
 
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 

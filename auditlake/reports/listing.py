@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from auditlake.reports.build import canonical_group
-from auditlake.reports.jsonform import finding_dict
+from auditlake.reports.document import finding_dict
 from auditlake.reports.model import Finding
 
 if TYPE_CHECKING:

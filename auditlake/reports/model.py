@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from auditlake.findings.model import NOTHING, Acceptance, Journal
+from auditlake.findings.decisions import NOTHING, Acceptance, Journal
 
 Status = Literal["compliant", "violation", "no_data", "error"]
 FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]

@@ -17,23 +17,8 @@ from functools import cache
 from typing import Literal
 
 from auditlake import assets
-from auditlake.errors import ReportError
-from auditlake.findings.model import Acceptance, Journal, Review
-from auditlake.reports import words
-from auditlake.reports.charts import HeatMap, PeakChart, heat_map
-from auditlake.reports.counted import counted_figures, question_facts, threshold_chart
-from auditlake.reports.jsonform import REPORT_VERSION, json_value
-from auditlake.reports.model import (
-    Detail,
-    Finding,
-    Query,
-    Report,
-    RetentionAnswer,
-    RetentionConflict,
-    SampleEvent,
-    Status,
-)
-from auditlake.reports.words import (
+from auditlake.display import text
+from auditlake.display.text import (
     SHOWN_EPISODES,
     VERDICTS,
     Fact,
@@ -46,6 +31,21 @@ from auditlake.reports.words import (
     spelled,
     visible,
 )
+from auditlake.errors import ReportError
+from auditlake.findings.decisions import Acceptance, Journal, Review
+from auditlake.reports.document import REPORT_VERSION, json_value
+from auditlake.reports.model import (
+    Detail,
+    Finding,
+    Query,
+    Report,
+    RetentionAnswer,
+    RetentionConflict,
+    SampleEvent,
+    Status,
+)
+from auditlake.reports.page_charts import HeatMap, PeakChart, heat_map
+from auditlake.reports.threshold_section import counted_figures, question_facts, threshold_chart
 
 SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
@@ -241,26 +241,26 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         facts=_facts(report),
         status=report.status,
         verdict=VERDICTS[report.status],
-        verdict_words=words.verdict_words(report),
-        now_words=words.now_words(report),
-        counted_words=words.counted_words(report),
+        verdict_words=text.verdict_words(report),
+        now_words=text.now_words(report),
+        counted_words=text.counted_words(report),
         sections=tuple(Section(name, _SECTIONS[name]) for name in sections),
         numbers={name: f"{number}" for number, name in enumerate(sections, 1)},
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
-        accepted_words=words.beyond(len(taken), "accepted finding"),
+        accepted_words=text.beyond(len(taken), "accepted finding"),
         figures=() if report.is_unread else _figures(report, len(detail.days)),
         question=question_facts(report.threshold) if report.threshold else (),
         chart=threshold_chart(report, report.threshold) if report.threshold else None,
-        types_words=words.types_words(report),
+        types_words=text.types_words(report),
         types=tuple(_type_row(report, detail, name) for name in names),
         heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
-        gaps_words=f"{words.gaps_words(report, len(gaps))} {words.beyond(len(gaps), 'gap')}".rstrip(),
+        gaps_words=f"{text.gaps_words(report, len(gaps))} {text.beyond(len(gaps), 'gap')}".rstrip(),
         gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
-        silent_words=words.silent_words(report, detail),
-        silent_ranges=words.silent_ranges(report.coverage.silent_days),
-        episodes_words=words.episodes_words(report),
+        silent_words=text.silent_words(report, detail),
+        silent_ranges=text.silent_ranges(report.coverage.silent_days),
+        episodes_words=text.episodes_words(report),
         episodes=_episodes(report, detail),
-        retention_words=words.retention_words(report.retention),
+        retention_words=text.retention_words(report.retention),
         retention=_retention(report.retention) if report.retention else (),
         conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts) if report.retention else (),
         evidence=_evidence(report),
@@ -284,7 +284,7 @@ def _left_out(report: Report) -> set[str]:
 
 def _period(report: Report) -> Fact:
     bounds, how = f"{moment(report.since)} to {moment(report.until)}", "start exclusive, end inclusive"
-    name = words.period_name(report.since, report.until)
+    name = text.period_name(report.since, report.until)
     return Fact("Period", Text(name or bounds), f"{bounds}, {how}" if name else how)
 
 

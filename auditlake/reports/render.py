@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Never
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from auditlake import assets
+from auditlake.display.cards import Card
 from auditlake.errors import ReportError
-from auditlake.reports.cards import Card
-from auditlake.reports.certificate import (
+from auditlake.reports.document import REPORT_VERSION, ComplianceDocument, canonical, report_dict, report_dict_1
+from auditlake.reports.index import IndexEntry, IndexPage, index_page
+from auditlake.reports.last_verification import Verification
+from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
+from auditlake.retention.certificate import (
     CertificateDocument,
     CertificatePage,
     certificate_document,
     certificate_page,
 )
-from auditlake.reports.index import IndexEntry, IndexPage, index_page
-from auditlake.reports.jsonform import REPORT_VERSION, ComplianceDocument, canonical, report_dict, report_dict_1
-from auditlake.reports.page import CompliancePage, SiblingFiles, compliance_page
-from auditlake.store.verified import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form:
 
     Args:
         report: What to say.
-        whole: See :func:`auditlake.reports.jsonform.report_dict`; the first form lists every finding.
+        whole: See :func:`auditlake.reports.document.report_dict`; the first form lists every finding.
         form: The version of the form.
 
     Raises:

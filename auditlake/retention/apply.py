@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive, workspace
+from auditlake.display.text import count
 from auditlake.errors import RetentionError
-from auditlake.reports.words import count
-from auditlake.retention.deed import Day, Deed, carry_out, left_everywhere
-from auditlake.retention.finish import carried_out, finish
-from auditlake.retention.holds import load_holds
-from auditlake.retention.judge import DEFAULT, Judge
-from auditlake.retention.leftovers import quarantine_files, report_files
+from auditlake.policies.holds import load_holds
+from auditlake.retention.cleanup import carried_out, finish
+from auditlake.retention.day_rewrite import DayRewrite
+from auditlake.retention.operation import Day, Deed, carry_out, left_everywhere
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
-from auditlake.retention.planning import Settings, judge_of, plan_snapshot
-from auditlake.retention.rewrite import DayRewrite
+from auditlake.retention.planner import Settings, judge_of, plan_snapshot
+from auditlake.retention.rules import DEFAULT, Judge
+from auditlake.retention.side_files import quarantine_files, report_files
 from auditlake.retention.terms import terms_of
 from auditlake.store import delta
 from auditlake.store.failures import explained
-from auditlake.store.layout import Layout
-from auditlake.store.lock import exclusive, workspace
 from auditlake.store.pseudonyms import pseudonyms
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from auditlake.reports.cards import Card, Fact
-from auditlake.reports.shown import cells, cut
-from auditlake.reports.words import count, moment
+from auditlake.display.cards import Card, Fact
+from auditlake.display.shown import cells, cut
+from auditlake.display.text import count, moment
 
 if TYPE_CHECKING:
     from auditlake.retention.plan import RetentionPlan

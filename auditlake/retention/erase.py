@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from auditlake.alerts.files import unwatched
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import RetentionError
-from auditlake.events.paths import PersonalPath, personal_path
-from auditlake.retention.alertfiles import unwatched
-from auditlake.retention.beside import NOT_SEARCHED, addressed, alerts, beside, replaced_file
-from auditlake.retention.deed import Deed, carry_out, holds_of, remaining_of
-from auditlake.retention.finish import finish
-from auditlake.retention.holds import load_holds
-from auditlake.retention.judge import Judge
+from auditlake.events.personal_paths import PersonalPath, personal_path
+from auditlake.policies.holds import load_holds
+from auditlake.retention.cleanup import finish
+from auditlake.retention.mentions import NOT_SEARCHED, addressed, alerts, beside, replaced_file
+from auditlake.retention.operation import Deed, carry_out, holds_of, remaining_of
 from auditlake.retention.person import elsewhere, find, unknown
-from auditlake.retention.planning import Settings, judge_of
+from auditlake.retention.planner import Settings, judge_of
+from auditlake.retention.rules import Judge
 from auditlake.retention.terms import last_recorded, terms_of, weaker_holds
 from auditlake.store import delta
 from auditlake.store.failures import explained
-from auditlake.store.layout import Layout
-from auditlake.store.lock import exclusive, workspace
 from auditlake.store.pseudonyms import keep_key, new_pseudonyms, pseudonyms
 
 

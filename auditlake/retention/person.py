@@ -12,18 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from auditlake.disk.layout import Layout
+from auditlake.display.text import count, visible
 from auditlake.engine.duck import connect, rows
+from auditlake.engine.statements import statement
 from auditlake.errors import RetentionError
-from auditlake.events.jsontext import scalars, spelled
+from auditlake.events.json_tokens import scalars, spelled
 from auditlake.events.personal import SOURCES
-from auditlake.reports.words import count, visible
-from auditlake.retention.deed import Day
-from auditlake.retention.judge import Judge
-from auditlake.retention.naming import named
-from auditlake.retention.rewrite import DayRewrite
-from auditlake.sqlfiles import statement
+from auditlake.retention.day_rewrite import DayRewrite
+from auditlake.retention.named_events import named
+from auditlake.retention.operation import Day
+from auditlake.retention.rules import Judge
 from auditlake.store import delta
-from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from auditlake.display.shown import Shown
 from auditlake.engine.duck import rows
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import asked_by_none, kept_by_none
 from auditlake.policies.model import Policy
 from auditlake.reports.build import conflicts
 from auditlake.reports.model import RetentionConflict
-from auditlake.reports.shown import Shown
-from auditlake.retention.judge import Judge
-from auditlake.retention.leftovers import Leftover
-from auditlake.retention.naming import named
+from auditlake.retention.named_events import named
+from auditlake.retention.rules import Judge
+from auditlake.retention.side_files import Leftover
 from auditlake.store.delta import DataFile, Snapshot
 
 if TYPE_CHECKING:
     import duckdb
 
-    from auditlake.reports.cards import Card
+    from auditlake.display.cards import Card
 
 Action = Literal["drop", "rewrite", "keep"]
 _EPOCH_DAY = date(1970, 1, 1)

@@ -8,13 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.statements import statement
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
-from auditlake.ledger.kept import GONE, Kept, keep
-from auditlake.sqlfiles import statement
+from auditlake.ledger.sidecars import GONE, Kept, keep
 from auditlake.store.delta import DataFile, file_paths
-from auditlake.store.layout import Layout
 
 if TYPE_CHECKING:
     import duckdb

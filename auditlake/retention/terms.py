@@ -17,7 +17,9 @@ from typing import Any
 
 import yaml
 
-from auditlake.files import read_file
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
+from auditlake.events.durations import parse_duration
 from auditlake.ledger.book import (
     digest_of_holds,
     hold_files,
@@ -27,11 +29,9 @@ from auditlake.ledger.book import (
     rules_since,
 )
 from auditlake.ledger.entry import Entry
-from auditlake.ledger.kept import holds_path, policy_path
-from auditlake.policies.durations import parse_duration
+from auditlake.ledger.sidecars import holds_path, policy_path
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.store.history import commit_metadata
-from auditlake.store.layout import Layout
+from auditlake.store.deltalog import commit_metadata
 
 _ACCEPTING = ("delete", "begin")
 """The entries behind which nothing that was in force counts any more: a deletion asks for a reason."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from auditlake.clock import Clock
+from auditlake.disk.layout import Layout
 from auditlake.errors import AuditLakeError, RetentionError
 from auditlake.events.times import Instant, given, given_end, judged_as_of
-from auditlake.store.layout import Layout
+from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.landing.flush import FlushSummary
@@ -40,7 +40,7 @@ class RetentionVerbs:
         Raises:
             HoldError: A file cannot be used; every mistake of every file is listed.
         """
-        from auditlake.retention.holds import load_holds
+        from auditlake.policies.holds import load_holds
 
         return load_holds(self.layout, self.config.event_types)
 
@@ -51,7 +51,7 @@ class RetentionVerbs:
             HoldError: A file cannot be used.
             LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
         """
-        from auditlake.retention.keeping import binding
+        from auditlake.retention.holds import binding
 
         return binding(self.layout, self.holds())
 
@@ -84,8 +84,8 @@ class RetentionVerbs:
         Raises:
             HoldError: There is one of that name, or it says something that a hold cannot.
         """
-        from auditlake.retention.holds import HoldRequest
-        from auditlake.retention.keeping import add_hold
+        from auditlake.policies.holds import HoldRequest
+        from auditlake.retention.holds import add_hold
 
         request = HoldRequest(
             reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given_end(until)
@@ -94,9 +94,9 @@ class RetentionVerbs:
 
     def _counted(self, hold: Hold) -> Hold:
         """A hold that has begun, with how many events it matches: what hinders counting does not hinder the hold."""
+        from auditlake.engine.statements import statement
         from auditlake.policies.compile import fill_holds
-        from auditlake.retention.keeping import binding
-        from auditlake.sqlfiles import statement
+        from auditlake.retention.holds import binding
 
         with suppress(AuditLakeError):
             step = fill_holds(statement("retention/held.sql", "matched"), binding(self.layout, [hold]), {})
@@ -106,13 +106,13 @@ class RetentionVerbs:
 
     def release_hold(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
         """End a hold. What it kept may then be due; the hold itself stays on record."""
-        from auditlake.retention.keeping import release_hold
+        from auditlake.retention.holds import release_hold
 
         return release_hold(self.layout, hold_id, reason, **self._keeping(operator))
 
     def retention_plan(self, as_of: Instant | None = None) -> RetentionPlan:
         """What is due at an instant (now if None, never later), what stays, and why; flushes what was logged first."""
-        from auditlake.retention.planning import plan
+        from auditlake.retention.planner import plan
 
         self.flush(reading=True)
         return plan(self.layout, self.config, judged_as_of(as_of, self._clock(), RetentionError))
@@ -171,7 +171,7 @@ class RetentionVerbs:
         return known | self._acting(operator)
 
     def _acting(self, operator: str | None) -> dict[str, Any]:
-        from auditlake.retention.record import operator_or_user
+        from auditlake.retention.commit_record import operator_or_user
 
         now: datetime = self._clock()
         return {"operator": operator_or_user(operator), "now": now, "wait_seconds": self._wait}

@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from auditlake.errors import SourceError
+from auditlake.sources.archive_members import Entry, Lost, lake_of, lies_in_a_lake
+from auditlake.sources.batches import broken
 from auditlake.sources.inputs import OF_A_LAKE
-from auditlake.sources.members import Entry, Lost, lake_of, lies_in_a_lake
 from auditlake.sources.model import Batch, Damage, InputFile
-from auditlake.sources.seal import broken
 from auditlake.sources.stream import Stream
-from auditlake.sources.tarred import tar_entries, tar_header
-from auditlake.sources.zipped import ZIPS, why_no_logs, zip_entries
+from auditlake.sources.tar_archive import tar_entries, tar_header
+from auditlake.sources.zip_archive import ZIPS, why_no_logs, zip_entries
 
 MEMBERS = 100_000
 """How many members an archive may have."""

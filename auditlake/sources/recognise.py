@@ -15,12 +15,12 @@ import numpy as np
 import orjson
 
 from auditlake.errors import UnrecognisedInputError
+from auditlake.sources.batches import BOM, unmarked
 from auditlake.sources.model import MAX_RECORD, Damage
-from auditlake.sources.seal import BOM, unmarked
 from auditlake.sources.split import split_documents
+from auditlake.sources.split_lines import records_of
 from auditlake.sources.stream import PEEK
 from auditlake.sources.strictjson import Scanner
-from auditlake.sources.touching import records_of
 
 Format = Literal["lines", "documents", "csv", "parquet", "skip"]
 

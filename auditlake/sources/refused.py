@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from auditlake.events.exact import parse, write
+from auditlake.events.exact_json import parse, write
 from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
 
 SHOWN = 200

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_JSON,
@@ -25,9 +26,8 @@ from auditlake.sources.model import (
     empty_batch,
     reject,
 )
-from auditlake.sources.seal import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
+from auditlake.sources.split_lines import cut_touching, find_touching, unmark
 from auditlake.sources.strictjson import WINDOW, Scanner, Tokens, why_not_json
-from auditlake.sources.touching import cut_touching, find_touching, unmark
 
 _NEWLINE = 0x0A
 _OPEN_ARRAY = 0x5B

@@ -24,9 +24,9 @@ from typing import IO, Any, Self
 import pyarrow as pa
 
 from auditlake.errors import InputChangedError, SourceError
+from auditlake.sources.damaged import GZIP, ZSTD, Gap, salvage_block, walk
 from auditlake.sources.inputs import unreadable
 from auditlake.sources.model import Damage, InputFile
-from auditlake.sources.salvage import GZIP, ZSTD, Gap, salvage_block, walk
 
 CHUNK = 8 * 1024 * 1024
 """How much a chunk holds unless the input ends before."""

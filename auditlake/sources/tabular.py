@@ -18,9 +18,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from auditlake.display.formula_guard import unguarded
+from auditlake.engine.statements import statement
 from auditlake.errors import SourceError, UnrecognisedInputError
-from auditlake.events.guard import unguarded
 from auditlake.events.schema import CANONICAL_FIELDS
+from auditlake.sources.batches import BOM, broken, chunks_at, places, unmarked
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_CSV,
@@ -36,10 +38,8 @@ from auditlake.sources.model import (
 )
 from auditlake.sources.recognise import delimiter
 from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, told_empty
-from auditlake.sources.seal import BOM, broken, chunks_at, places, unmarked
 from auditlake.sources.stream import Stream
 from auditlake.sources.values import values
-from auditlake.sqlfiles import statement
 
 REQUIRED = ("event_type", "timestamp")
 """The columns without which a table holds no events."""

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.disk.durable import sync_file
+from auditlake.disk.layout import part_path
 from auditlake.store.delta import DataFile
-from auditlake.store.durable import sync_file
-from auditlake.store.layout import part_path
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,18 +18,19 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from auditlake.disk.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
+from auditlake.disk.files import check_folder, descriptor_of, open_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import workspace
 from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError, LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
-from auditlake.files import check_folder, descriptor_of, open_file
 from auditlake.ledger.book import LEAF_KEY, Prepared, complete
 from auditlake.ledger.entry import Taken
-from auditlake.store.checkpoint import copied_log, keep_checkpoint
-from auditlake.store.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
-from auditlake.store.history import METADATA_KEY, changed_rows, commit_metadata, last_batch
-from auditlake.store.layout import Layout
-from auditlake.store.lock import workspace
-from auditlake.store.logentry import (
+from auditlake.store.bookkeeping import prepare_entry
+from auditlake.store.deltalog import METADATA_KEY, changed_rows, commit_metadata, last_batch
+from auditlake.store.log_checkpoint import copied_log, keep_checkpoint
+from auditlake.store.log_entry import (
     CONFIGURATION,
     ENTRY,
     actions,
@@ -38,7 +39,6 @@ from auditlake.store.logentry import (
     say_columns,
     says_columns,
 )
-from auditlake.store.recorded import prepare_entry
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
-from auditlake.files import open_file
 from auditlake.store import delta
-from auditlake.store.layout import Layout, part_day_and_digest
 
 _PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
 _UNNAMED = (UnicodeDecodeError, OverflowError, pa.ArrowException)

@@ -19,12 +19,12 @@ import os
 import re
 from dataclasses import dataclass
 
+from auditlake.disk.durable import write_whole
+from auditlake.disk.files import SMALL, read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.personal import CONTENT_ID
-from auditlake.files import SMALL, read_file
-from auditlake.store.durable import write_whole
-from auditlake.store.history import commit_metadata, history
-from auditlake.store.layout import Layout
+from auditlake.store.deltalog import commit_metadata, history
 
 PREFIX = "pseudonym-"
 KEYED = "keyed-"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from auditlake.files import read_text
-from auditlake.store.custody import Most
-from auditlake.store.durable import write_whole
-from auditlake.store.history import last_batch
-from auditlake.store.layout import Layout
+from auditlake.disk.durable import write_whole
+from auditlake.disk.files import read_text
+from auditlake.disk.layout import Layout
+from auditlake.ingest.custody import Most
+from auditlake.store.deltalog import last_batch
 
 LOCK_SECONDS = 600.0
 """How long a writer waits for its turn: landing a large ingest takes minutes."""

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.files import is_file, read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
-from auditlake.files import is_file, read_file
-from auditlake.store.layout import Layout
 
 _ENTRY = re.compile(r"(\d{20})\.json\Z", re.ASCII)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.disk.durable import rename_synced
+from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import LakeBusyError, SourceError
+from auditlake.ingest.quarantine import Quarantine
 from auditlake.sources.model import Rejected
 from auditlake.sources.recognise import SOURCES, recognise
-from auditlake.store.durable import rename_synced
-from auditlake.store.lock import exclusive, workspace
-from auditlake.store.quarantine import Quarantine
 from auditlake.tail.files import CHUNK, Family, Input
 from auditlake.tail.identify import SOURCE, Occurrences, identified
 from auditlake.tail.lines import Lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditlake.sources.model import TOO_LONG, Pending, Rejected, reject
-from auditlake.sources.touching import records_of
+from auditlake.sources.split_lines import records_of
 
 _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
-from auditlake.files import read_file
-from auditlake.store.durable import make_folders, write_whole
-from auditlake.store.layout import Layout
 
 EDGE = 1024
 """How many bytes at the beginning of a file, and at the end of what was read of it, have to be the same."""

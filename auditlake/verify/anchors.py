@@ -12,12 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.disk.files import SMALL, read_file
+from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.files import SMALL, read_file
 from auditlake.ledger.merkle import HASH_SIZE, root
-from auditlake.store.layout import Layout
+from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint
 from auditlake.verify.model import Problem
-from auditlake.verify.signed import SignedCheckpoint, read_checkpoint
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse

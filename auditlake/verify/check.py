@@ -16,22 +16,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from auditlake.disk.files import is_file, open_file, read_file, read_text
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
-from auditlake.files import is_file, open_file, read_file, read_text
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
-from auditlake.store.layout import Layout, part_day_and_digest
 from auditlake.verify.anchors import Anchors, read_anchors
-from auditlake.verify.beside import check_journal, check_landing, check_private_key
+from auditlake.verify.changed_rows import Rows, marks_path
+from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
+from auditlake.verify.deletions import Deeds, read_deeds
 from auditlake.verify.deltalog import DeltaLog, read_log
-from auditlake.verify.finished import Deeds, read_deeds
-from auditlake.verify.marks import Rows, marks_path
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
+from auditlake.verify.other_files import check_journal, check_landing, check_private_key
+from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.rules import changed_policies, lost_lists, unrecorded
-from auditlake.verify.signed import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
-from auditlake.verify.taken import Taking, quarantined, read_takings, told
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
+from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
 _TRIES = 5

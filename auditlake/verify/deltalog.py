@@ -8,9 +8,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote
 
-from auditlake import exact
-from auditlake.files import read_file
-from auditlake.store.layout import Layout
+from auditlake.disk import evidence_json
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
 from auditlake.verify.model import Problem
 
 
@@ -49,7 +49,7 @@ def read_log(layout: Layout) -> DeltaLog:
             data = read_file(path, within=layout.root)
             log.digests[version] = sha256(data).hexdigest()
             for line in data.splitlines():
-                _apply(log, version, exact.parse(line))
+                _apply(log, version, evidence_json.parse(line))
         except OSError as error:
             log.problems.append(Problem(_name(layout, version), f"cannot be read: {error.strerror}"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -15,11 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from auditlake import exact
+from auditlake.disk import evidence_json
+from auditlake.disk.files import is_file, read_file
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.duck import connect, view_events
+from auditlake.engine.statements import statement
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.files import is_file, read_file
 from auditlake.ledger.leaves import COLUMNS, Part
 from auditlake.ledger.merkle import (
     HASH_SIZE,
@@ -29,13 +31,11 @@ from auditlake.ledger.merkle import (
     root_from_inclusion,
     subtrees,
 )
-from auditlake.sqlfiles import statement
-from auditlake.store.layout import Layout, part_day_and_digest
+from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.deltalog import read_log
 from auditlake.verify.rows import as_appended, part_leaves
-from auditlake.verify.signed import SignedCheckpoint, read_checkpoint, vouched
-from auditlake.verify.taken import read_takings
 from auditlake.verify.tree import LedgerEntry, parse_entry, read_tree
+from auditlake.verify.withdrawals import read_takings
 
 FORMAT = "auditlake-proof/1"
 _STEP = ("index", "size", "path", "root")
@@ -206,7 +206,7 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
         LedgerError: It does not hold, or is not a proof.
     """
     try:
-        return _check(_known(exact.parse(data)), public_key)
+        return _check(_known(evidence_json.parse(data)), public_key)
     except LedgerError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -223,12 +223,12 @@ def _known(proof: Any) -> Mapping[str, Any]:
     """
     if not isinstance(proof, dict) or proof.get("format") != FORMAT:
         raise LedgerError(f"that is not a proof of the format {FORMAT}")
-    exact.known(proof, _KEYS[""], "the proof", optional=_LATER)
+    evidence_json.known(proof, _KEYS[""], "the proof", optional=_LATER)
     for name, keys in _KEYS.items():
         if name:
-            exact.known(proof[name], keys, f"its {name}")
+            evidence_json.known(proof[name], keys, f"its {name}")
     for each in proof.get("rotations", ()):
-        exact.known(each, _ROTATION, "one of its rotations")
+        evidence_json.known(each, _ROTATION, "one of its rotations")
     for name in ("part", "batch", "entry"):
         if any(type(proof[name][key]) is not int for key in ("index", "size")):
             raise ValueError(f"the index and size of its {name} are no whole numbers")

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from auditlake.disk.files import is_file
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.paths import for_duckdb
+from auditlake.engine.statements import statement
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.files import is_file
 from auditlake.ledger.leaves import Part, leaves, parts
 from auditlake.ledger.merkle import root
-from auditlake.sqlfiles import statement
 
 if TYPE_CHECKING:
     import duckdb

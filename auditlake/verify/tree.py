@@ -11,11 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from auditlake import exact
-from auditlake.files import read_file
+from auditlake.disk import evidence_json
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
-from auditlake.store.layout import Layout
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
@@ -84,7 +84,7 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         aside = read_file(layout.ledger / "aside" / Path(digest).name, within=layout.root)
         if sha256(aside).hexdigest() != digest:
             raise ValueError(f"ledger/aside/{digest} is damaged")
-        said |= exact.known(exact.parse(aside), _LISTS, f"ledger/aside/{digest}")
+        said |= evidence_json.known(evidence_json.parse(aside), _LISTS, f"ledger/aside/{digest}")
     parts = tuple(
         Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
     )
@@ -103,8 +103,9 @@ def parse_entry(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It has a key twice, one that is not known, or is spelled in another way than entries are.
     """
-    said = exact.parse(data)
-    exact.known(said, (*_KEYS, *(("aside",) if isinstance(said, dict) and "aside" in said else _LISTS)), "the entry")
+    said = evidence_json.parse(data)
+    lists = ("aside",) if isinstance(said, dict) and "aside" in said else _LISTS
+    evidence_json.known(said, (*_KEYS, *lists), "the entry")
     if json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
         raise ValueError("it is not spelled as entries are")
     return dict(said)

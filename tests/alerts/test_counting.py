@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.alerts import counting as room
-from auditlake.alerts.counting import GRACE_US, Tally
+from auditlake.alerts import tally as room
 from auditlake.alerts.model import Group, Turn
+from auditlake.alerts.tally import GRACE_US, Tally
 from auditlake.policies.model import Duration, Policy
 from tests.oracle import count, episodes
 

@@ -12,9 +12,9 @@ import pytest
 
 from auditlake import AuditEvent
 from auditlake.alerts import evaluator as room
-from auditlake.alerts import reading
+from auditlake.alerts import live_batches
 from auditlake.alerts.model import instant
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import BASE, HOUR, MINUTE, SECOND, Play, event, policy
 
@@ -79,7 +79,7 @@ def test_a_condition_that_fails_stops_no_other_policy(
 ) -> None:
     """A policy whose condition DuckDB cannot evaluate is named and left out; the others alert."""
     play = make({"odd": policy(1, where="action = 'odd'"), **THREE}, lateness=10 * MINUTE)
-    counted = reading.rows
+    counted = live_batches.rows
 
     def fail(connection: duckdb.DuckDBPyConnection, sql: str, values: object = None) -> list[tuple[object, ...]]:
         if "'odd'" in sql:
@@ -87,7 +87,7 @@ def test_a_condition_that_fails_stops_no_other_policy(
         return counted(connection, sql, values)  # type: ignore[arg-type]
 
     play.evaluate()
-    monkeypatch.setattr(reading, "rows", fail)
+    monkeypatch.setattr(live_batches, "rows", fail)
     with caplog.at_level(logging.ERROR):
         play.log(*(event(BASE + number * SECOND) for number in range(3)))
         play.evaluate()

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditlake.alerts import late as room
-from auditlake.alerts.counting import Breach
-from auditlake.alerts.late import Lot, Stretch, Waiting, clusters
+from auditlake.alerts import late_events as room
+from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
+from auditlake.alerts.tally import Breach
 from auditlake.landing.segments import Position
 from tests.alerts.samples import alert
 

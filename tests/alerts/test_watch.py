@@ -20,9 +20,9 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.alerts import watch as room
 from auditlake.alerts.model import Alert
 from auditlake.alerts.watch import Watch, elected, evaluate_once, start_watching
-from auditlake.clock import system_clock
 from auditlake.errors import LakeBusyError
 from auditlake.landing.trail import Trail
+from auditlake.machine import system_clock
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import policy
 from tests.alerts.waiting import until
@@ -241,7 +241,7 @@ def test_a_failure_is_no_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An evaluator that fails is logged and replaced, and misses nothing."""
-    from auditlake.alerts.reading import Batches
+    from auditlake.alerts.live_batches import Batches
 
     failures = [OSError("the disk is gone"), RuntimeError("a mistake")]
     take = Batches.take

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import start_watching
-from auditlake.clock import system_clock
+from auditlake.machine import system_clock
 
 
 def main() -> None:

@@ -42,10 +42,14 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         *_logging_rows(scale),
-        Asked("desk-command", 'auditlake sql "select 1" from start to end', 3),
-        Asked("desk-group-by", f"a group-by through the sandbox, {events}", 1.3),
+        Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
+        Asked("sandbox-group-by", f"a group-by through the sandbox, {events}", 1.3),
         Asked(
-            "desk-bombs", "resource bombs: the slowest beyond its deadline", most_seconds=1, figure="MB grown", most=50
+            "sandbox-bombs",
+            "resource bombs: the slowest beyond its deadline",
+            most_seconds=1,
+            figure="MB grown",
+            most=50,
         ),
         *_proof_rows(lines, events),
     )

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import backtest, desk, ingest, landing, ledger, report, retention, rolling
+from tests.bench import backtest, ingest, landing, ledger, report, retention, rolling, sandbox
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -36,9 +36,9 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "log-threads-slow-disk": lambda: landing.crowd(slow=True),
     "log-full-lake": landing.full_lake,
     "log-predecessor": landing.predecessor,
-    "desk-command": desk.command,
-    "desk-group-by": desk.group_by,
-    "desk-bombs": desk.bombs,
+    "sandbox-command": sandbox.command,
+    "sandbox-group-by": sandbox.group_by,
+    "sandbox-bombs": sandbox.bombs,
     "retention-drop": retention.drop,
     "retention-mixed": retention.mixed,
     "ledger-ingest": ledger.writing,

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
+    from auditlake.disk.layout import Layout
     from auditlake.store.delta import DataFile
-    from auditlake.store.layout import Layout
 
 VERSION = 3
 """Part of the folder's name: to be raised when the events change."""
@@ -205,8 +205,8 @@ def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: in
 def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
     """A lake as one ingest of all its events would leave it."""
     import auditlake
+    from auditlake.disk.lock import exclusive
     from auditlake.store import delta
-    from auditlake.store.lock import exclusive
     from auditlake.store.table import LOCK_SECONDS
 
     layout = auditlake.create(target.lake).layout

@@ -94,18 +94,18 @@ def _drop_by_policy(place: Place, root: Path) -> float:
 
 def _delete_of_one_day(place: Place, root: Path) -> float:
     """Only that day's files are read for it, and one is written."""
-    from auditlake.retention import rewrite
+    from auditlake.retention import day_rewrite
 
     lake = _with_policy(root, frozenset({_TYPE}), KEPT_DAYS, _FIRST + timedelta(days=KEPT_DAYS + 1, hours=12))
     read: list[Path] = []
     written: list[Path] = []
-    view, write = rewrite.view_events, rewrite.write_parquet
-    rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
-    rewrite.write_parquet = lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1]  # type: ignore[assignment]
+    view, write = day_rewrite.view_events, day_rewrite.write_parquet
+    day_rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
+    day_rewrite.write_parquet = lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1]  # type: ignore[assignment]
     began = time.perf_counter()
     plan = lake.retention_apply(accept_weaker="bench").plan
     seconds = time.perf_counter() - began
-    rewrite.view_events, rewrite.write_parquet = view, write
+    day_rewrite.view_events, day_rewrite.write_parquet = view, write
     if place.events > SMALL:
         (day,) = plan.changes
         of_events = [path for path in read if root / "events" in path.parents]

@@ -366,7 +366,7 @@ def test_a_report_that_cannot_be_written(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.reports.produce.sync_folder", refuse)
+        patch.setattr("auditlake.reports.compliance.sync_folder", refuse)
         refused = run("report", "--as-of", AS_OF, "--out", out)
 
     assert refused.code == 3

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import auditlake
 from auditlake.config import BUILT_IN_TYPES
-from auditlake.sources.held import HeldLines
-from auditlake.store.ingest import ingest
+from auditlake.ingest.ingest import ingest
+from auditlake.sources.in_memory import HeldLines
 from auditlake.store.table import IngestOptions
 from tests.cli.conftest import Run
 from tests.ingest.lakes import NOW, kept

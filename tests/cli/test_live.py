@@ -63,7 +63,7 @@ def test_log_refuses(run: Run, tmp_path: Path, arguments: tuple[str, ...], code:
 
 def test_log_needs_nothing_heavy() -> None:
     """A shell script that logs many events does not wait for DuckDB, Arrow or Polars each time."""
-    code = "import sys, auditlake.cli.live, auditlake.lake, auditlake.landing.trail; print(*sys.modules)"
+    code = "import sys, auditlake.cli.log, auditlake.lake, auditlake.landing.trail; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert {"duckdb", "pyarrow", "polars", "jinja2", "sqlglot"} & set(done.stdout.split()) == set()

@@ -16,7 +16,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.sinks import JsonlSink, Place
 from auditlake.alerts.watch import Watch, all_sinks, elected
-from auditlake.clock import system_clock
+from auditlake.machine import system_clock
 from tests.alerts.samples import alert
 from tests.cli.conftest import Run
 

@@ -16,7 +16,7 @@ from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Duration, Policy
 from auditlake.reports.build import build_report
-from auditlake.reports.jsonform import report_dict
+from auditlake.reports.document import report_dict
 from tests.oracle import judge
 from tests.strategies import Case, cases
 

@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.events.jsontext import rewritten, scalars
-from auditlake.events.paths import PersonalPath, personal_path
+from auditlake.events.json_tokens import rewritten, scalars
 from auditlake.events.personal import SOURCES, Eraser, Row
+from auditlake.events.personal_paths import PersonalPath, personal_path
 from auditlake.events.schema import SELF
+from auditlake.ingest.erased_again import is_erased
 from auditlake.sources.recognise import SOURCES as KNOWN
-from auditlake.store.erased import is_erased
 from auditlake.store.pseudonyms import Pseudonyms
 
 NAMES = Pseudonyms(bytes(32))

@@ -14,7 +14,7 @@ from typing import Any
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.store.custody import IngestSummary, InputSummary
+from auditlake.ingest.custody import IngestSummary, InputSummary
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 BARE = '"event_type":"login","timestamp":"2026-11-24T09:00:00Z"'

@@ -229,7 +229,7 @@ def test_bounds_of_files_are_in_utc(tmp_path: Path) -> None:
     """What the log says of a file's times does not depend on the machine's time zone, nor on where the rows waited."""
     path = put(tmp_path / "a.jsonl", *(login(n) for n in range(5)))
     script = (
-        "import sys, auditlake, auditlake.store.staged as s; s._HELD_BYTES = int(sys.argv[3]);"
+        "import sys, auditlake, auditlake.ingest.day_buffer as s; s._HELD_BYTES = int(sys.argv[3]);"
         "auditlake.create(sys.argv[1]).ingest(sys.argv[2])"
     )
     found = []

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlake.errors import SourceError, UnrecognisedInputError
-from auditlake.sources import archive, zipped
-from auditlake.sources.members import Lost
+from auditlake.sources import archive, zip_archive
+from auditlake.sources.archive_members import Lost
 from auditlake.sources.model import InputFile
 from auditlake.sources.stream import open_stream
-from auditlake.sources.tarred import tar_entries
+from auditlake.sources.tar_archive import tar_entries
 from auditlake.store.delta import commit_metadata
 from tests.ingest.lakes import checked, ids, kept, login, made
 
@@ -263,7 +263,7 @@ def test_hostile_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_zip_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What unpacks to far more than a log is given up, and members over the same bytes are read once."""
-    monkeypatch.setattr(zipped, "BOMB_FLOOR", 100_000)
+    monkeypatch.setattr(zip_archive, "BOMB_FLOOR", 100_000)
     lake, path = made(tmp_path / "lake"), tmp_path / "x.zip"
     path.write_bytes(zipped_up({"a.jsonl": logs(1), **{f"{n}.jsonl": b"\n" * 500_000 for n in range(6)}}))
     summary = checked(lake, lake.ingest(path))
@@ -326,7 +326,7 @@ def test_members_without_a_directory(tmp_path: Path, method: int, streamed: bool
     (path := tmp_path / "x.zip").write_bytes(data[: data.index(b"PK\x01\x02")])
     with open_stream(InputFile("x.zip", path)) as stream:
         lost: list[Lost] = []
-        found = [(entry.name, b"".join(entry.pieces)) for entry in zipped.zip_entries(stream, lost)]
+        found = [(entry.name, b"".join(entry.pieces)) for entry in zip_archive.zip_entries(stream, lost)]
     assert found == [(f"{n}.jsonl", logs(n, resource=noise)) for n in (1, 2)]
     assert lost == []
 
@@ -335,7 +335,7 @@ def test_small_bytes_of_much(tmp_path: Path) -> None:
     """A few bytes that hold very much come out in pieces."""
     (path := tmp_path / "x.zip").write_bytes(zipped_up({"a": bytes(1 << 24)}, zipfile.ZIP_BZIP2))
     with open_stream(InputFile("x.zip", path)) as stream:
-        sizes = [len(piece) for entry in zipped.zip_entries(stream, []) for piece in entry.pieces]
+        sizes = [len(piece) for entry in zip_archive.zip_entries(stream, []) for piece in entry.pieces]
     assert (sum(sizes), max(sizes)) == (1 << 24, 1 << 20)
 
 

@@ -29,7 +29,7 @@ CALL: dict[str, Any] = {
 def before(lake: AuditLake, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     """Put into a lake what a build stored that let DuckDB write the numbers, which says nothing of digits."""
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.store.ingest.EXACT", "auditlake-nothing")
+        patch.setattr("auditlake.ingest.ingest.EXACT", "auditlake-nothing")
         lake.ingest(put(lake.layout.root.parent / "before.jsonl", *lines), strict=True)
 
 
@@ -102,7 +102,7 @@ def test_vendors_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     lake = made(tmp_path / "lake")
     rounded = plain.replace("4567.89", "4568.0").replace("1.10", "1.1")
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.store.ingest.EXACT", "auditlake-nothing")
+        patch.setattr("auditlake.ingest.ingest.EXACT", "auditlake-nothing")
         lake.ingest(put(tmp_path / "before.jsonl", rounded))
     summary = checked(lake, lake.ingest(put(tmp_path / "x.jsonl", plain, *rows)), 1)
     assert (summary.landed, summary.duplicates, dict(summary.reasons)) == (2, 1, {})

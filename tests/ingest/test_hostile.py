@@ -16,7 +16,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.errors import SourceError, StrictIngestError, UnrecognisedInputError
-from auditlake.sources import opening
+from auditlake.sources import reader
 from auditlake.sources.model import KEPT
 from auditlake.sources.stream import open_stream
 from tests.ingest.lakes import BARE, checked, events, ids, kept, login, made, put
@@ -120,7 +120,7 @@ def test_broken_gzip(tmp_path: Path, name: str) -> None:
 
 def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What unpacks to far more than it is, is given up, and says so."""
-    monkeypatch.setattr(opening, "open_stream", partial(open_stream, bomb_floor=5_000_000))
+    monkeypatch.setattr(reader, "open_stream", partial(open_stream, bomb_floor=5_000_000))
     lake, path = made(tmp_path / "lake"), tmp_path / "x.jsonl.gz"
     path.write_bytes(gzip.compress(f"{GOOD[0]}\n".encode() + b"\n" * 50_000_000))
     summary = checked(lake, lake.ingest(path))

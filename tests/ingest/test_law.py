@@ -199,9 +199,9 @@ def test_fields_in_order_often(lines: list[str]) -> None:
 def test_any_file_in_little_memory(contents: list[bytes]) -> None:
     """The same where next to nothing is held in memory and a file takes few rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditlake.store.staged._HELD_BYTES", 2_000)
-        patch.setattr("auditlake.store.staged._TURNS", 2)
-        patch.setattr("auditlake.store.ingest._FILE_BYTES", 3_000)
-        patch.setattr("auditlake.store.load._FULL_RECORDS", 20)
+        patch.setattr("auditlake.ingest.day_buffer._HELD_BYTES", 2_000)
+        patch.setattr("auditlake.ingest.day_buffer._TURNS", 2)
+        patch.setattr("auditlake.ingest.ingest._FILE_BYTES", 3_000)
+        patch.setattr("auditlake.ingest.record_buffer._FULL_RECORDS", 20)
         patch.setattr("auditlake.sources.split.BATCH_RECORDS", 20)
         agrees(contents)

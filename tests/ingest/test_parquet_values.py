@@ -131,7 +131,7 @@ def test_bytes_that_are_text(tmp_path: Path) -> None:
     name = hashlib.sha256(f"auditlake\n{hashlib.sha256(raw.encode()).hexdigest()}\n1".encode()).hexdigest()
     older = made(tmp_path / "older")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditlake.store.ingest.EXACT", "auditlake-nothing")
+        patch.setattr("auditlake.ingest.ingest.EXACT", "auditlake-nothing")
         older.ingest(put(tmp_path / "before.jsonl", f'{{"event_id":"{name}",{raw[1:]}'), strict=True)
     assert checked(older, older.ingest(path), 1).duplicates == 1
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.store import staged as room
-from auditlake.store.staged import Staged
-from auditlake.store.staging import STAGED
+from auditlake.ingest import day_buffer as room
+from auditlake.ingest.day_buffer import Staged
+from auditlake.ingest.mapping import STAGED
 
 sizes = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 

@@ -16,7 +16,7 @@ import pytest
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import InputFile
-from auditlake.sources.opening import open_records
+from auditlake.sources.reader import open_records
 from auditlake.store.delta import commit_metadata
 from tests.ingest.lakes import checked, login, made, put
 

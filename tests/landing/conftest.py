@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditLake
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from tests.landing.lakes import made
 
 

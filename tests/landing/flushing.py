@@ -19,7 +19,7 @@ from threading import Thread
 from typing import Any
 
 from auditlake import AuditEvent, AuditLake
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from tests.landing.lakes import NOW, event, trail
 
 

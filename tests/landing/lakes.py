@@ -13,10 +13,10 @@ from typing import Any
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.store.layout import Layout
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 TERMS = Terms(BUILT_IN_TYPES, MAX_RECORD)

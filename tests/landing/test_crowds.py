@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.disk.layout import Layout
 from auditlake.landing.segments import segments
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, check, lines, made, program, torn, trail
 
 
@@ -77,7 +77,7 @@ def test_a_child_that_ends_early(layout: Layout) -> None:
     code = f"""
 import os, sys, time
 from pathlib import Path
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from tests.landing.lakes import event, trail
 log = trail(Layout(Path({str(layout.root)!r})))
 log.log(event())

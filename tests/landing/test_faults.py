@@ -12,9 +12,9 @@ from threading import Event
 
 import pytest
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LandingError
 from auditlake.landing.segments import segments
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, check, event, ids, lines, made, names, program, torn, trail
 from tests.store import strace
 from tests.store.test_faults import fill, small_disk  # noqa: F401 - a fixture

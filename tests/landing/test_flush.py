@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
-from auditlake.doctor import examine
+from auditlake.disk.lock import exclusive
 from auditlake.errors import CommitError, LakeBusyError, LakeError, LostKeyError
 from auditlake.landing import flush as room
 from auditlake.landing.segments import Position, application
 from auditlake.store import delta
-from auditlake.store.history import commit_metadata
-from auditlake.store.lock import exclusive
+from auditlake.store.deltalog import commit_metadata
 from auditlake.store.transactions import transaction_version
+from auditlake.upkeep.doctor import examine
 from auditlake.verify.check import verify
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
 from tests.landing.lakes import NOW, event, trail
@@ -283,7 +283,7 @@ def test_a_landing_larger_than_a_commit(lake: AuditLake, monkeypatch: pytest.Mon
 
 def test_a_flush_comes_to_an_end(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is logged while a flush is at work is for the next one: it ends however busy the writers are."""
-    from auditlake.store import ingest
+    from auditlake.ingest import ingest
 
     real = ingest.ingest
     with trail(lake.layout, segment_bytes=300) as log:

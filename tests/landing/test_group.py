@@ -9,8 +9,8 @@ from threading import Event, RLock, Thread
 import pytest
 
 from auditlake.errors import LakeError, LandingError
-from auditlake.landing import group as room
-from auditlake.landing.group import Group
+from auditlake.landing import group_commit as room
+from auditlake.landing.group_commit import Group
 
 
 class Disk:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import auditlake
+from auditlake.disk.layout import Layout
 from auditlake.errors import LandingError
 from auditlake.landing import slot as room
-from auditlake.landing.group import Group, _Call
+from auditlake.landing.group_commit import Group, _Call
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Trail
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, check, event, ids, lines, made, torn, trail
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.disk.layout import Layout
 from auditlake.landing.segments import pieces, segments
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, check, event, made, program, trail
 from tests.store import strace
 

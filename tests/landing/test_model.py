@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LandingError
 from auditlake.landing import slot as room
 from auditlake.landing.segments import START, Position, application, pieces, segments
 from auditlake.landing.trail import Trail
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, event, ids, trail
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from tests.landing.lakes import check, made, names
 from tests.store import strace
 
@@ -89,11 +89,11 @@ def test_all_is_synced_in_order(tmp_path: Path) -> None:
 
 MUTANTS = {
     "import os; os.fdatasync = lambda _: None": ["an event before it is acknowledged"],
-    "import auditlake.store.durable as m; m.sync_folder = lambda _: None": [
+    "import auditlake.disk.durable as m; m.sync_folder = lambda _: None": [
         "lake/ itself", "landing/ itself", "the name of landing", "the name of landing/00",
         "the name of landing/00/0000000001.jsonl", "the name of landing/00/0000000002.jsonl",
     ],
-    "import pathlib, auditlake.store.durable as m; r = m.sync_folder; "
+    "import pathlib, auditlake.disk.durable as m; r = m.sync_folder; "
     "m.sync_folder = lambda p: p.name == '00' and r(p)": [
         "lake/ itself", "landing/ itself", "the name of landing", "the name of landing/00",
     ],

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
-from auditlake.landing import committed, overlay
+from auditlake.landing import newest_view, positions
 from auditlake.store import delta
 from tests.landing.flushing import held, left, line, once, opened, put, seen, stored
 from tests.landing.lakes import NOW, event, made, trail
@@ -126,7 +126,7 @@ def test_nothing_is_written(lake: AuditLake) -> None:
 
 def test_an_empty_landing_costs_nothing(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing lies in the landing, or nothing new, no ingest is tried."""
-    monkeypatch.setattr(overlay, "preview", None)
+    monkeypatch.setattr(newest_view, "preview", None)
     assert seen(lake) == Counter()
     put(lake.layout, 0, 1, line(0) + b"{")
     with held(lake.layout, 0):
@@ -208,7 +208,7 @@ def flush_at(
     lake: AuditLake, monkeypatch: pytest.MonkeyPatch, name: str, *, when: str, more: Callable[[], object]
 ) -> None:
     """Let a flush, and then more, happen the first time that a reader is at some place."""
-    real = getattr(committed, name)
+    real = getattr(positions, name)
     todo = [lambda: opened(lake.layout.root).flush(), more]
 
     def busy(*arguments: Any, **options: Any) -> Any:
@@ -223,7 +223,7 @@ def flush_at(
             each()
         return found
 
-    monkeypatch.setattr(committed, name, busy)
+    monkeypatch.setattr(positions, name, busy)
 
 
 @pytest.mark.parametrize("more", ["nothing", "the same slot", "a new slot", "a new slot, flushed", "a compaction"])
@@ -278,7 +278,7 @@ def test_an_open_segment_is_flushed_while_a_reader_reads(
             opened(lake.layout.root).flush()
             path.write_bytes(whole)
 
-        real = committed.pieces
+        real = positions.pieces
         todo = [flush_a_part]
 
         def busy(*arguments: Any) -> Any:
@@ -287,7 +287,7 @@ def test_an_open_segment_is_flushed_while_a_reader_reads(
                 todo.pop()()
             return found
 
-        monkeypatch.setattr(committed, "pieces", busy)
+        monkeypatch.setattr(positions, "pieces", busy)
         assert seen(lake) == once(0, 1, 2)
         assert stored(lake) == once(*range(cut))
         monkeypatch.undo()

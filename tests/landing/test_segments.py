@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auditlake.disk.layout import Layout
 from auditlake.landing import segments as room
 from auditlake.landing.segments import Piece, Position, application, pieces, segments
-from auditlake.store.layout import Layout
 
 
 def write(layout: Layout, slot: int, number: int, data: bytes) -> Path:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 
+from auditlake.disk.layout import Layout
 from auditlake.landing import slot as room
 from auditlake.landing.segments import Position, application, segments
 from auditlake.landing.slot import Slot, claim
-from auditlake.store.layout import Layout
 
 
 def begin(slot: Slot) -> Path:

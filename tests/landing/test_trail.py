@@ -21,11 +21,11 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.errors import EventError, LakeError, LakeFormatError, LandingError
 from auditlake.landing import trail as room
 from auditlake.landing.segments import segments
 from auditlake.landing.trail import TrailOptions
-from auditlake.store.layout import Layout
 from tests.landing.lakes import DURABILITIES, NOW, check, event, ids, lines, made, names, torn, trail
 
 
@@ -339,7 +339,7 @@ def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     code = f"""
 import os, sys, threading, time
 from tests.landing.lakes import event, trail
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
 from pathlib import Path
 syncs = []
 def sync(descriptor):

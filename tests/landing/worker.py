@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LandingError
 from auditlake.landing.trail import Trail
-from auditlake.store.layout import Layout
 from tests.landing.lakes import event, trail
 
 

@@ -10,7 +10,7 @@ from pyarrow.parquet import ParquetFile
 
 from auditlake import AuditLake
 from auditlake.ledger import book, merkle
-from auditlake.store.history import commit_leaf
+from auditlake.store.deltalog import commit_leaf
 from tests.ledger import oracle
 
 

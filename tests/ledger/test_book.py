@@ -11,10 +11,10 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.errors import AuditLakeError, LedgerError
-from auditlake.ledger import book, kept
+from auditlake.ledger import book, sidecars
 from auditlake.ledger.keys import read_public_key
 from auditlake.store import delta
-from auditlake.store.history import commit_leaf
+from auditlake.store.deltalog import commit_leaf
 from tests.ledger.lakes import check_ledger, entries, make_old
 from tests.store.lakes import NOW, copied, made, opened, write_events
 
@@ -200,13 +200,13 @@ def test_nothing_is_built_on_a_damaged_ledger(
 
 def test_kept_leaves(lake: AuditLake) -> None:
     """Leaves of removed events are kept in a file named by its content, in the order of seq."""
-    some = [kept.Kept(5, b"a" * 32), kept.Kept(-1, b"b" * 32, b"c" * 32)]
-    path = kept.kept_path(lake.layout, kept.keep(lake.layout, some))
+    some = [sidecars.Kept(5, b"a" * 32), sidecars.Kept(-1, b"b" * 32, b"c" * 32)]
+    path = sidecars.kept_path(lake.layout, sidecars.keep(lake.layout, some))
 
-    assert kept.unpack(path.read_bytes()) == sorted(some)
-    for data in (path.read_bytes()[:-1], kept.pack(some[:1]) * 2):
+    assert sidecars.unpack(path.read_bytes()) == sorted(some)
+    for data in (path.read_bytes()[:-1], sidecars.pack(some[:1]) * 2):
         with pytest.raises(LedgerError):
-            kept.unpack(data)
+            sidecars.unpack(data)
 
 
 def test_doing_a_dead_writers_ingest_again_signs_it(

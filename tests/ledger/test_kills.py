@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlake.store.durable import sync_folder
+from auditlake.disk.durable import sync_folder
 from tests.ledger.lakes import check_ledger, make_old
 from tests.store import strace
 from tests.store.lakes import BEFORE, cli, copied, made, opened, words, write_events
@@ -116,7 +116,7 @@ def test_each_step_is_synced_before_the_next(tmp_path: Path) -> None:
 @strace.needed
 def test_a_missing_sync_is_noticed(tmp_path: Path) -> None:
     """A program that does not sync folders after writing files fails the test above."""
-    mutation = "import auditlake.store.durable as m; m.sync_folder = lambda _: None"
+    mutation = "import auditlake.disk.durable as m; m.sync_folder = lambda _: None"
 
     assert order(tmp_path, mutation) == [
         f"the folder of {name} in time" for name in ("tile/entries/000.p/2", "tile/0/000.p/2", "checkpoint")

@@ -14,7 +14,7 @@ from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
-from auditlake.store.history import commit_leaf
+from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
 from tests.ledger.lakes import check_ledger, entries
 from tests.store.lakes import NOW, copied, made, opened, write_events

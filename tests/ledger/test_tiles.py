@@ -24,7 +24,7 @@ def leaves(size: int) -> bytes:
 def filled(folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> Tiles:
     """A tree of so many entries; nothing is synced, to be quick."""
     for name in ("fsync",):
-        monkeypatch.setattr(f"auditlake.store.durable.os.{name}", lambda _: None)
+        monkeypatch.setattr(f"auditlake.disk.durable.os.{name}", lambda _: None)
     tiles = Tiles(folder)
     for i in range(size):
         append(tiles, i, data(i))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
-from auditlake.backtest import _thresholds
+from auditlake.analysis.backtest import _thresholds
 from auditlake.engine.duck import connect
 from auditlake.errors import PolicyError, ReportError
 from auditlake.policies.compile import Question

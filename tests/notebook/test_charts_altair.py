@@ -16,8 +16,8 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.errors import ReportError
-from auditlake.reports import plots
-from auditlake.reports.produce import ComplianceReport
+from auditlake.reports import notebook_charts
+from auditlake.reports.compliance import ComplianceReport
 from tests.notebook.conftest import AS_OF
 from tests.reports import samples
 
@@ -120,7 +120,7 @@ def test_long_periods_stay_small(renderer: None) -> None:
     """Seven years of days are drawn by weeks, months or quarters."""
     made = samples.violation(2562, threshold=100_000, unknown=300)
     for name in CHARTS[:2]:
-        assert len(values(plots.report_chart(name, *made, None))) < 3000
+        assert len(values(notebook_charts.report_chart(name, *made, None))) < 3000
 
 
 def test_what_cannot_be_drawn(lake: AuditLake, report: ComplianceReport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_what_cannot_be_drawn(lake: AuditLake, report: ComplianceReport, monkeyp
     with pytest.raises(ReportError, match="was made without"):
         lake.report("failed_logins", as_of=AS_OF, pages=False).chart("coverage")
     with pytest.raises(ReportError, match="was made without its lake"):
-        plots.report_chart("by_user", *samples.violation(), None)
+        notebook_charts.report_chart("by_user", *samples.violation(), None)
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(ReportError, match="charts need Altair and vl-convert, which are not installed") as error:
         report.chart("daily_peaks")

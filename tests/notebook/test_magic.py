@@ -12,7 +12,7 @@ from traitlets.config import Config
 from auditlake import AuditLake
 from auditlake.errors import QueryError
 from auditlake.notebook import Cell, bind, read_line
-from auditlake.result import Rows
+from auditlake.query.rows import Rows
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.desk.session import Answer
 from auditlake.errors import QueryError
-from auditlake.reports.findings import Findings
+from auditlake.findings.cards import Findings
+from auditlake.sandbox.session import Answer
 from tests.notebook.conftest import AS_OF, HOSTILE
 
 

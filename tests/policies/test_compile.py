@@ -11,9 +11,9 @@ import pytest
 
 import auditlake
 from auditlake.assets import folder
+from auditlake.engine.statements import statements
 from auditlake.policies.compile import CompiledQuery, Question, compile_policy, earlier, longest_retention
 from auditlake.policies.model import Duration, Policy
-from auditlake.sqlfiles import statements
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = folder("sql")

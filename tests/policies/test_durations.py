@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditlake.events.durations import parse_duration
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.policies.durations import parse_duration
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR

@@ -11,14 +11,14 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.desk.questions import chosen
+from auditlake.display.shown import plain_card
 from auditlake.errors import PolicyError, ReportError
 from auditlake.llmguardian import AuditMonitor
 from auditlake.llmguardian.policies import add, shown
 from auditlake.policies.loader import load_policy
-from auditlake.reports.shown import plain_card
-from tests.desk.lakes import session
+from auditlake.sandbox.canned import chosen
 from tests.retention.lakes import bring, put_policies, record
+from tests.sandbox.lakes import session
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 HEAD = "name: n\ndescription: d\nrequired_events: [login]\n"

@@ -7,7 +7,15 @@ from itertools import pairwise
 
 import pytest
 
-from auditlake.reports.charts import CHART_COLUMNS, HEAT_COLUMNS, bins, heat_map, level_bounds, peak_chart, unit_for
+from auditlake.reports.page_charts import (
+    CHART_COLUMNS,
+    HEAT_COLUMNS,
+    bins,
+    heat_map,
+    level_bounds,
+    peak_chart,
+    unit_for,
+)
 
 
 def days(number: int, first: date = date(2019, 11, 18)) -> list[date]:

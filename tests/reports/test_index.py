@@ -7,7 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from auditlake.reports.produce import write_index
+from auditlake.reports.compliance import write_index
 from auditlake.reports.render import render_json
 from tests.reports import samples
 

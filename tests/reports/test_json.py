@@ -17,7 +17,7 @@ from jsonschema_rs import meta
 from auditlake import assets
 from auditlake.errors import ReportError
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES
-from auditlake.reports.jsonform import json_value, report_dict
+from auditlake.reports.document import json_value, report_dict
 from auditlake.reports.model import Query, Report
 from auditlake.reports.render import check, render_json
 from tests.reports import samples

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from auditlake.disk.layout import REPORT_FILE
 from auditlake.errors import ReportError
-from auditlake.reports.produce import ComplianceReport, write_index
-from auditlake.store.layout import REPORT_FILE
+from auditlake.reports.compliance import ComplianceReport, write_index
 from tests.reports import samples
 
 REPORT, DETAIL = samples.compliant()

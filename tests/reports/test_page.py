@@ -16,17 +16,18 @@ import pytest
 from jinja2 import meta
 
 from auditlake import assets
+from auditlake.display import cards, text
+from auditlake.display.text import SHOWN_EPISODES
 from auditlake.errors import ReportError
-from auditlake.reports import cards, charts, index, jsonform, page, words
+from auditlake.reports import document, index, page, page_charts
 from auditlake.reports.index import index_page
 from auditlake.reports.model import CoverageAnswer, Detail, Report
 from auditlake.reports.page import SiblingFiles, compliance_page
 from auditlake.reports.render import TEMPLATES, environment, render_index, render_page
-from auditlake.reports.words import SHOWN_EPISODES
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
-MODULES = (cards, charts, index, jsonform, page, words)
+MODULES = (cards, page_charts, index, document, page, text)
 
 
 class Words(HTMLParser):
@@ -64,7 +65,7 @@ def test_every_part_is_used() -> None:
     markup = "".join(path.read_text() for path in sorted(FOLDER.glob("*.html")))
     inner = [
         kind for module in MODULES for kind in vars(module).values()
-        if is_dataclass(kind) and kind not in (*TEMPLATES, SiblingFiles, index.IndexEntry, charts.Bin)
+        if is_dataclass(kind) and kind not in (*TEMPLATES, SiblingFiles, index.IndexEntry, page_charts.Bin)
         and getattr(kind, "__module__", "") == module.__name__
     ]  # fmt: skip
     unused = {
@@ -209,10 +210,10 @@ def test_many_silent_days() -> None:
     """Silent days are said as stretches, and not more of them than can be read."""
     report, detail = samples.violation(365)
     silent = tuple(day for number, day in enumerate(detail.days) if number % 3)
-    said = words.silent_ranges(silent)
+    said = text.silent_ranges(silent)
     assert said[0] == "2025-11-25 to 2025-11-26 (2 days)"
     assert said[-1].startswith("and ")
-    assert len(said) == words.SHOWN_RANGES + 1
+    assert len(said) == text.SHOWN_RANGES + 1
     report = replace(report, coverage=CoverageAnswer("48h", silent))
     assert (
         "244 of 366 days have no governed event; 6 of them lie before the lake's first event."

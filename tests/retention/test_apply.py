@@ -14,11 +14,11 @@ import pytest
 from pyarrow.parquet import ParquetFile
 
 from auditlake import AuditEvent, AuditLake
+from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, RetentionError, SnapshotError
 from auditlake.retention import apply as applying
-from auditlake.retention.finish import certificate_paths, finish
-from auditlake.sqlfiles import statement
-from auditlake.store.history import commit_metadata
+from auditlake.retention.cleanup import certificate_paths, finish
+from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
 
@@ -392,13 +392,13 @@ def test_the_same_old_file_again(full: AuditLake) -> None:
 
 def test_only_that_days_files(full: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mixed day reads the files of that day and no others, and writes one."""
-    from auditlake.retention import rewrite
+    from auditlake.retention import day_rewrite
 
     read: list[Path] = []
     written: list[Path] = []
-    view, write = rewrite.view_events, rewrite.write_parquet
-    monkeypatch.setattr(rewrite, "view_events", lambda c, files, **k: (read.extend(files), view(c, files, **k))[1])
-    monkeypatch.setattr(rewrite, "write_parquet", lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1])
+    view, write = day_rewrite.view_events, day_rewrite.write_parquet
+    monkeypatch.setattr(day_rewrite, "view_events", lambda c, files, **k: (read.extend(files), view(c, files, **k))[1])
+    monkeypatch.setattr(day_rewrite, "write_parquet", lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1])
     plan = full.retention_plan()
     full.retention_apply()
 

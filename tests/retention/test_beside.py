@@ -12,11 +12,11 @@ import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
+from auditlake.disk.lock import exclusive
 from auditlake.landing.trail import Trail
-from auditlake.retention import deed
-from auditlake.retention.finish import certificate_paths
+from auditlake.retention import operation
+from auditlake.retention.cleanup import certificate_paths
 from auditlake.store import delta
-from auditlake.store.lock import exclusive
 from tests.retention.lakes import DAY, NOW, Clock, ids, made, policy_text
 from tests.store.lakes import data_files
 
@@ -152,7 +152,7 @@ def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(deed, "delta", SimpleNamespace(**{**vars(delta), "commit": die}))
+        patch.setattr(operation, "delta", SimpleNamespace(**{**vars(delta), "commit": die}))
         lake.erase("ann", **WHY)
     assert not {path for path in mentions(lake, b"ann") if path.startswith("alerts/")}
     committed = lake.snapshot().version > before

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, RetentionError
-from auditlake.events.paths import personal_path
-from auditlake.retention.finish import certificate_paths
-from auditlake.store.history import commit_metadata
-from auditlake.store.layout import Layout
+from auditlake.events.personal_paths import personal_path
+from auditlake.retention.cleanup import certificate_paths
+from auditlake.store.deltalog import commit_metadata
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record

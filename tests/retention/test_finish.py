@@ -10,9 +10,9 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.retention import apply as applying
-from auditlake.retention import finish as finishing
-from auditlake.retention.finish import certificate_paths
-from auditlake.store.history import keeps_quarantine
+from auditlake.retention import cleanup as finishing
+from auditlake.retention.cleanup import certificate_paths
+from auditlake.store.deltalog import keeps_quarantine
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
 from tests.store.lakes import data_files
 

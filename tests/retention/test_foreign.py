@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlake import AuditLake
-from auditlake.retention.finish import certificate_paths
+from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.delta import newest_version
 from tests.retention.lakes import DAY, NOW, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import data_files

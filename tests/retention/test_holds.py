@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
+from auditlake.engine.statements import statement
 from auditlake.errors import HoldError
 from auditlake.policies.compile import fill_holds, hold_values
+from auditlake.policies.holds import load_hold
 from auditlake.policies.model import Hold
-from auditlake.retention.holds import load_hold
-from auditlake.sqlfiles import statement
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
 from tests.store.lakes import cli
 
@@ -152,11 +152,11 @@ def test_snapshots_before_a_hold_are_read_as_they_were(lake: AuditLake) -> None:
 
 def test_interrupted_release_is_recorded(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release that died before it was recorded is recorded by the next one, as it was first said."""
-    from auditlake.retention import keeping
+    from auditlake.retention import holds
 
     lake.add_hold("smith", **WHO)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(keeping, "_record", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(holds, "_record", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         lake.release_hold("smith", reason="first")
 
     assert lake.release_hold("smith", reason="second").released_because == "first"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditLake
-from auditlake.store.history import commit_metadata
+from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store import strace
 from tests.store.lakes import CLI, cli, copied, data_files

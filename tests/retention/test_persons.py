@@ -16,7 +16,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, RetentionError
-from auditlake.retention.finish import certificate_paths
+from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.pseudonyms import pseudonyms
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
 from tests.sources_cloudtrail.mapping import REAL

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from auditlake import AuditLake
 from auditlake.engine.duck import connect, keep_rows
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.retention.judge import Judge
 from auditlake.retention.plan import RetentionPlan, make_plan
+from auditlake.retention.rules import Judge
 from auditlake.store.delta import Snapshot
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, made, policy_text, put_policies, record
 from tests.retention.model import Event, Kept, Rule, holds_on, limited_by, verdict

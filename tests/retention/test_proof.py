@@ -14,7 +14,7 @@ from auditlake import AuditLake
 from auditlake.errors import RetentionError
 from auditlake.ledger.book import read_entry, read_head
 from auditlake.ledger.entry import Entry
-from auditlake.ledger.kept import kept_path
+from auditlake.ledger.sidecars import kept_path
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}

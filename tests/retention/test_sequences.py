@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import RetentionError, SnapshotError
-from auditlake.retention.finish import certificate_paths
+from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.pseudonyms import pseudonyms
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
 from tests.retention.model import Event, Kept, Rule, holds_on, limited_by, verdict

@@ -11,7 +11,7 @@ import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import RetentionError
-from auditlake.ledger.kept import holds_path, policy_path
+from auditlake.ledger.sidecars import holds_path, policy_path
 from auditlake.retention.terms import shortened, state_of
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from auditlake.sources.damaged import Gap, walk
 from auditlake.sources.model import InputFile
-from auditlake.sources.salvage import Gap, walk
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
 from tests.sources.pieces import seen

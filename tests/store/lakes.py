@@ -17,9 +17,9 @@ from pyarrow.parquet import ParquetFile
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.disk.lock import sweep
 from auditlake.store import delta
-from auditlake.store.history import removal_times
-from auditlake.store.lock import sweep
+from auditlake.store.deltalog import removal_times
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)

@@ -14,9 +14,9 @@ import pytest
 from deltalake import DeltaTable
 
 from auditlake import AuditLake
-from auditlake.store import checkpoint, delta
-from auditlake.store.history import commit_metadata, foreign_versions, history, keeps_quarantine
-from auditlake.store.layout import Layout
+from auditlake.disk.layout import Layout
+from auditlake.store import delta, log_checkpoint
+from auditlake.store.deltalog import commit_metadata, foreign_versions, history, keeps_quarantine
 from auditlake.store.transactions import transaction_version
 from tests.store import strace
 from tests.store.lakes import check, cli, copied, expected, ids, made, opened, write_events
@@ -27,7 +27,7 @@ EVERY = 3
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints come sooner than they do in earnest."""
-    monkeypatch.setattr(checkpoint, "EVERY", EVERY)
+    monkeypatch.setattr(log_checkpoint, "EVERY", EVERY)
 
 
 def grown(folder: Path, commits: int, *, bad: int = 0) -> AuditLake:
@@ -44,7 +44,7 @@ def checkpoints(layout: Layout) -> list[int]:
 
 def program(every: int, mutation: str = "") -> tuple[str, ...]:
     """The command line with checkpoints so often, and perhaps a change to it."""
-    return (sys.executable, "-c", "import auditlake.store.checkpoint as c, auditlake.store.durable as d\n"
+    return (sys.executable, "-c", "import auditlake.store.log_checkpoint as c, auditlake.disk.durable as d\n"
             f"c.EVERY = {every}\n{mutation}\nfrom auditlake.cli import main; main()")  # fmt: skip
 
 
@@ -106,10 +106,10 @@ def test_transactions_survive(tmp_path: Path) -> None:
 
 def test_a_long_log_without_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lake that has none gets one with its next commit, however long its log is."""
-    monkeypatch.setattr(checkpoint, "EVERY", 1000)
+    monkeypatch.setattr(log_checkpoint, "EVERY", 1000)
     lake = grown(tmp_path, 8)
     assert checkpoints(lake.layout) == []
-    monkeypatch.setattr(checkpoint, "EVERY", EVERY)
+    monkeypatch.setattr(log_checkpoint, "EVERY", EVERY)
 
     lake.ingest(write_events(tmp_path / "more.jsonl", range(9)))
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest
         raise OSError(5, "Input/output error", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "sync_file", fail)
+        patched.setattr(log_checkpoint, "sync_file", fail)
         assert lake.ingest(write_events(tmp_path / "third.jsonl", range(3))).snapshot == 3
     assert checkpoints(lake.layout) == []
     assert check(lake) == expected(range(3))
@@ -178,11 +178,11 @@ def test_what_another_program_left(tmp_path: Path) -> None:
     pointer = lake.layout.log / "_last_checkpoint"
     for data in (b"", b"{", b"[]", b'{"version": "x"}', b'{"version": null}', b'{"size": 3}', b'{"version": 1}'):
         pointer.write_bytes(data)
-        assert checkpoint.last_checkpoint(lake.layout) == 0
+        assert log_checkpoint.last_checkpoint(lake.layout) == 0
     pointer.unlink()
 
     lake.ingest(write_events(tmp_path / "third.jsonl", range(3)))
-    assert checkpoint.last_checkpoint(lake.layout) == 3
+    assert log_checkpoint.last_checkpoint(lake.layout) == 3
 
 
 # --- Kills, and the order of what is done ---
@@ -193,7 +193,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a lake of five commits and one checkpoint, and an input that brings the next one."""
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "EVERY", EVERY)
+        patched.setattr(log_checkpoint, "EVERY", EVERY)
         grown(folder, 5)
     write_events(folder / "new.jsonl", range(8))
     return folder

@@ -15,9 +15,9 @@ import pytest
 from deltalake import write_deltalake
 
 from auditlake import AuditLake
+from auditlake.disk.layout import part_path
 from auditlake.errors import CommitError, LakeFormatError, SnapshotError
 from auditlake.store import delta, table
-from auditlake.store.layout import part_path
 from tests.store.lakes import NOW, check, cli, expected, ids, made, opened, write_events
 
 META = {"kind": "ingest", "batch": 99, "rows": 1}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.disk.lock import exclusive, sweep, workspace
 from auditlake.errors import LakeBusyError
-from auditlake.store.lock import exclusive, sweep, workspace
 from tests.store.lakes import check, check_orphans_go, cli, expected, ids, made, opened, write_events
 
 ROOT = Path(__file__).parents[2]

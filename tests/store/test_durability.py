@@ -161,11 +161,11 @@ MUTANTS = {
         "the log entry before the summary",
     ],
     "import auditlake.store.delta as m; m.sync_folder = lambda _: None": ["the log's folder before the summary"],
-    "import auditlake.store.durable as m; m.sync_folder = lambda _: None": [
+    "import auditlake.disk.durable as m; m.sync_folder = lambda _: None": [
         "a file's folder before the commit", "events/ after a new folder in it, before the commit",
         "the batch number before its files", "the log's folder before the summary",
     ],
-    "import auditlake.store.quarantine as m; m.os.fsync = lambda _: None": [
+    "import auditlake.ingest.quarantine as m; m.os.fsync = lambda _: None": [
         "a file before it gets its name", "a file's folder before the commit",
         "events/ after a new folder in it, before the commit", "the batch number before its files",
         "the entry before, before the commit", "the log entry before it gets its name",

@@ -15,8 +15,9 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 from pyarrow import dataset
 
-from auditlake import AuditLake, doctor
-from auditlake.store import checkpoint, delta, logentry
+from auditlake import AuditLake
+from auditlake.store import delta, log_checkpoint, log_entry
+from auditlake.upkeep import doctor
 from tests.store.lakes import NOW, made, opened, write_events
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -104,7 +105,7 @@ def wrong(lake: AuditLake, names: Iterable[str] = ("text", "null"), readers: Ite
 
 def older_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
     """A lake whose log does not say which columns have statistics, as earlier versions made them."""
-    older = {key: value for key, value in logentry.CONFIGURATION.items() if key not in logentry.STATISTICS}
+    older = {key: value for key, value in log_entry.CONFIGURATION.items() if key not in log_entry.STATISTICS}
     with patch.context() as earlier:
         earlier.setattr(delta, "CONFIGURATION", older)
         earlier.setattr(delta, "says_columns", lambda _: True)
@@ -125,7 +126,7 @@ def test_filters_of_other_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert wrong(lake, FILTERS, READERS) == []
     said = [line for line in lake.layout.commit(3).read_text().splitlines() if '"metaData"' in line]
     assert len(said) == 1
-    monkeypatch.setattr(checkpoint, "EVERY", 1)
+    monkeypatch.setattr(log_checkpoint, "EVERY", 1)
     lake.ingest(write_events(tmp_path / "d.jsonl", range(9, 12)))
     assert lake.layout.delta_checkpoint(4).exists()
     assert wrong(lake) == []
@@ -153,4 +154,4 @@ def test_a_repair_says_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_new_lake_says_the_columns(tmp_path: Path) -> None:
     """A new lake says so from its first version on."""
     lake = made(tmp_path / "lake")
-    assert DeltaTable(str(lake.layout.events)).metadata().configuration.items() >= logentry.STATISTICS.items()
+    assert DeltaTable(str(lake.layout.events)).metadata().configuration.items() >= log_entry.STATISTICS.items()

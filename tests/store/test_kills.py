@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from auditlake.store.history import keeps_quarantine
+from auditlake.store.deltalog import keeps_quarantine
 from tests.store import strace
 from tests.store.lakes import BEFORE, BOTH, CLI, check, check_orphans_go, cli, copied, expected, ids, opened, words
 

@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from pyarrow.parquet import ParquetFile
 
 import auditlake
-import auditlake.init
+import auditlake.upkeep.create
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
@@ -280,7 +280,8 @@ def test_create_with_wrong_settings(options: dict[str, Any], tmp_path: Path) -> 
 def test_a_killed_create_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed create left beside the lake goes when one is made there; what a living one makes there stays."""
     code = (
-        "import os, sys, auditlake, auditlake.init as init; init.create_table = lambda *_: os.kill(os.getpid(), 9);"
+        "import os, sys, auditlake, auditlake.upkeep.create as create;"
+        "create.create_table = lambda *_: os.kill(os.getpid(), 9);"
         "auditlake.create(sys.argv[1])"
     )
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "lake"], check=False).returncode == -9
@@ -290,16 +291,16 @@ def test_a_killed_create_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake"])
     assert list(others.iterdir()) != []
 
-    real = auditlake.init.create_table
+    real = auditlake.upkeep.create.create_table
 
     def meanwhile(*arguments: Any) -> None:
-        monkeypatch.setattr("auditlake.init.create_table", real)
+        monkeypatch.setattr("auditlake.upkeep.create.create_table", real)
         with pytest.raises(LakeError):
             auditlake.create(tmp_path / "third", default_retention="soon")
         made(tmp_path / "third")
         real(*arguments)
 
-    monkeypatch.setattr("auditlake.init.create_table", meanwhile)
+    monkeypatch.setattr("auditlake.upkeep.create.create_table", meanwhile)
     with pytest.raises(LakeError, match="there is a lake at"):
         auditlake.create(tmp_path / "third")
     assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "lake", tmp_path / "third"])

@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake import AuditLake, doctor
-from auditlake.desk.questions import questions
+from auditlake import AuditLake
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import workspace
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, SnapshotError
 from auditlake.landing.segments import segments
-from auditlake.reports.produce import write_index
-from auditlake.store.history import history, removals
-from auditlake.store.layout import Layout
-from auditlake.store.lock import workspace
+from auditlake.reports.compliance import write_index
+from auditlake.sandbox.canned import questions
+from auditlake.store.deltalog import history, removals
 from auditlake.store.pseudonyms import pseudonyms
+from auditlake.upkeep import doctor
 from auditlake.verify.check import verify
 from tests.cli.conftest import run
 from tests.store.lakes import NOW, copied, ids, made, opened, write_events

@@ -9,9 +9,9 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
-from auditlake.desk.session import AuditSession
 from auditlake.engine import paths
 from auditlake.errors import LakeError, SnapshotError
+from auditlake.sandbox.session import AuditSession
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOSTILE = "event_date=1999-01-01/we[i]rd *? #%41%e4 ü'\"${x}~/back\\sl*sh\n\x01\x7f%20/batch=7"

@@ -10,8 +10,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
-from auditlake.store.layout import Layout
 from auditlake.store.transactions import transaction_version
 from tests.store.lakes import made
 

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlake import AuditLake
-from auditlake.ledger import kept
+from auditlake.disk.durable import make_folders
+from auditlake.disk.lock import exclusive
+from auditlake.ledger import sidecars
 from auditlake.ledger.entry import Taken
 from auditlake.store import delta
 from auditlake.store.dayfile import data_file
-from auditlake.store.durable import make_folders
-from auditlake.store.lock import exclusive
 from auditlake.verify.check import verify
 from auditlake.verify.model import VerifyReport
 from tests.ledger import oracle
@@ -80,12 +80,14 @@ def change_day(lake: AuditLake, day: date, change: Any, kind: str = "erase") -> 
     old = [file for file in lake.snapshot().files if file.day == day]
     rows = rows_of(lake, day)
     new = [change(row) for row in rows]
-    keep: dict[int, list[kept.Kept]] = defaultdict(list)
+    keep: dict[int, list[sidecars.Kept]] = defaultdict(list)
     for row, made_of in zip(rows, new, strict=True):
         if made_of != row:
-            present = oracle.leaf(made_of) if made_of else kept.GONE
-            keep[row["batch"]].append(kept.Kept(row["seq"], oracle.leaf(row), present))
-    taken = tuple(Taken(batch, day, len(mine), kept.keep(lake.layout, mine)) for batch, mine in sorted(keep.items()))
+            present = oracle.leaf(made_of) if made_of else sidecars.GONE
+            keep[row["batch"]].append(sidecars.Kept(row["seq"], oracle.leaf(row), present))
+    taken = tuple(
+        Taken(batch, day, len(mine), sidecars.keep(lake.layout, mine)) for batch, mine in sorted(keep.items())
+    )
     file = write_day(lake, day, [row for row in new if row])
     old = [each for each in old if each.path != file.path]  # what is left may be a file that there is
     adds = [] if file.path in {each.path for each in lake.snapshot().files} else [file]
@@ -102,7 +104,7 @@ def erased(row: dict[str, Any]) -> dict[str, Any]:
 
 def full_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
     """The lake, with a checkpoint of its log every three versions."""
-    patch.setattr("auditlake.store.checkpoint.EVERY", 3)
+    patch.setattr("auditlake.store.log_checkpoint.EVERY", 3)
     lake = made(folder / "lake")
     for number in range(4):
         lake.ingest(write_events(folder / f"{number}.jsonl", range(6 * number, 6 * number + 9), bad=number % 2))

@@ -156,7 +156,7 @@ def test_without_the_package(lake: AuditLake, url: str, monkeypatch: pytest.Monk
     """Without rfc3161-client a lake with stamps verifies, and says that it did not read them."""
     lake.anchor(url)
     monkeypatch.setattr(anchors, "has_client", lambda: False)
-    monkeypatch.setattr("auditlake.anchor.has_client", lambda: False)
+    monkeypatch.setattr("auditlake.upkeep.timestamp.has_client", lambda: False)
     report = checked(lake)
 
     assert (report.ok, report.stamped_at) == (True, "")

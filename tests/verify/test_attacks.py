@@ -15,10 +15,10 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.disk.layout import part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
-from auditlake.store.layout import part_day_and_digest
 from auditlake.verify.model import VerifyReport
 from tests.store.lakes import copied, made, opened, write_events
 from tests.verify.lakes import DELETED, ERASED, checked, delete_day, full_lake, rows_of, write_day

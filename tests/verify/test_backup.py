@@ -14,8 +14,8 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.errors import AuditLakeError, LakeError
-from auditlake.store.layout import Layout
 from tests.store.lakes import NOW, copied, made, opened, write_events
 from tests.verify.lakes import checked, full_lake
 
@@ -103,7 +103,7 @@ def test_no_way_to_the_key(how: str, lake: AuditLake, tmp_path: Path, monkeypatc
         key.rename(lake.layout.root / "keys" / "mine")
         monkeypatch.chdir("/")
     else:
-        monkeypatch.setattr("auditlake.backup.settle_ledger", lambda _: lake.snapshot())
+        monkeypatch.setattr("auditlake.upkeep.backup.settle_ledger", lambda _: lake.snapshot())
         shutil.copy(key, key.with_name("key.next"))
     if named:
         config.write_text(f'{config.read_text()}\n[ledger]\nkey = "{named}"\n')
@@ -160,7 +160,7 @@ def test_a_compaction_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             assert not first.exists()
         copy2(path, target)
 
-    monkeypatch.setattr("auditlake.backup.shutil.copy2", copy)
+    monkeypatch.setattr("auditlake.upkeep.backup.shutil.copy2", copy)
     lake.backup(tmp_path / "copy")
     assert files(tmp_path / "copy") == files(lake.layout.root)
 
@@ -191,7 +191,7 @@ def test_no_backup(how: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytes
     elif how == "lost":
         (lake.layout.events / lake.snapshot().files[0].path).unlink()
     else:
-        monkeypatch.setattr("auditlake.backup.sync_file", full)
+        monkeypatch.setattr("auditlake.upkeep.backup.sync_file", full)
     lake.checkpoint()  # makes the lock's file
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(LakeError, match=r"there is something|in the lake itself|lost a file|No space left"):

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from auditlake import AuditLake, doctor
+from auditlake import AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeNotFoundError
 from auditlake.ledger import book
 from auditlake.store import delta
-from auditlake.store.layout import Layout
+from auditlake.upkeep import doctor
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, copied, made, opened, write_events
 from tests.verify.lakes import checked, full_lake

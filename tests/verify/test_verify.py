@@ -11,8 +11,8 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.ledger.book import checkpoint_path
-from auditlake.store.layout import Layout
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from tests.ledger.lakes import make_old

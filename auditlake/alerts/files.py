@@ -1,0 +1,116 @@
+"""Files of the alerts that name an erased person: the pseudonym takes the name's place.
+
+Whoever evaluates alerts has the same names in memory and writes them down again. So this is done only while nobody
+evaluates, under the lock that makes one of them the evaluator.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditlake.disk.durable import write_whole
+from auditlake.disk.files import is_file, read_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive
+from auditlake.errors import LakeBusyError
+from auditlake.landing.segments import Position
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A file that is to be written anew."""
+
+    path: Path
+    size: int
+    """Bytes that it had."""
+    data: bytes
+
+
+def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
+    """Every file that the alerts keep in the lake, and those that lake.toml sends them to, rotated ones included."""
+    found = set(layout.alerts.rglob("*"))
+    if jsonl is not None:
+        to = layout.root / jsonl
+        found |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
+    return sorted(path for path in found if is_file(path, within=path.parent) and path.name[0] != ".")
+
+
+@contextmanager
+def unwatched(layout: Layout) -> Iterator[bool]:
+    """Whether nobody evaluates the alerts of a lake, nor begins to until the end of the context."""
+    if not layout.alerts.is_dir():
+        yield True
+        return
+    busy = exclusive(layout.alerts / "watch.lock", wait_seconds=0)
+    try:
+        busy.__enter__()
+    except LakeBusyError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        busy.__exit__(None, None, None)
+
+
+def followed(layout: Layout) -> Mapping[int, Position] | None:
+    """How far the evaluator has read each slot, as far as it has written that down; None if there is no evaluator.
+
+    One that begins later reads from the table what is there.
+    """
+    with unwatched(layout) as is_unwatched:
+        if is_unwatched:
+            return None
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        said = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
+        return {int(slot): Position.unpack(int(packed)) for slot, packed in said.items()}
+    return {}
+
+
+def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:
+    """A file of JSON or of JSON lines with pseudonyms in the place of names; None where that is not all of them.
+
+    Args:
+        path: The file.
+        names: What names the person.
+        rename: Gives a text without that.
+    """
+    data = read_file(path, within=path.parent)
+    try:
+        try:
+            new = _renamed(data, names, rename)
+        except ValueError:
+            new = b"".join(_renamed(line, names, rename) for line in data.splitlines(keepends=True))
+    except (ValueError, RecursionError):
+        return None
+    return None if names.search(new.decode("utf-8", "replace")) else NewContent(path, len(data), new)
+
+
+def write_anew(new: NewContent) -> None:
+    """Put the new content into the file's place, if it is still there: an alert may have reached its receiver."""
+    if new.path.exists():
+        write_whole(new.path, new.data)
+
+
+def _renamed(data: bytes, names: re.Pattern[str], rename: Callable[[str], str]) -> bytes:
+    if not names.search(data.decode("utf-8", "replace")):
+        return data
+    document = _each_text(json.loads(data), rename)
+    return json.dumps(document, separators=(",", ":")).encode("ascii") + data[len(data.rstrip()) :]
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_each_text(each, change) for each in value]
+    if isinstance(value, dict):
+        return {key: _each_text(each, change) for key, each in value.items()}
+    return value

@@ -1,0 +1,227 @@
+"""What the evaluator asks of the lake itself: what it has got, where counts begin, what late events add up to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake.alerts.late_events import Stretch
+from auditlake.alerts.live_batches import Counted, counted
+from auditlake.alerts.model import Group, Turn, instant, micros
+from auditlake.alerts.tally import Tally
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.engine.statements import statement
+from auditlake.ingest.ingest import preview
+from auditlake.landing.positions import Committed, held, read_committed, unflushed
+from auditlake.landing.segments import Position, application, slots
+from auditlake.policies.compile import BEFORE_ALL, Question, filled
+from auditlake.policies.evaluate import episodes, group_values
+from auditlake.policies.model import Policy
+from auditlake.store.delta import view_snapshot
+from auditlake.store.deltalog import METADATA_KEY
+from auditlake.store.failures import explained
+from auditlake.store.table import IngestOptions
+
+if TYPE_CHECKING:
+    import duckdb
+
+_LANDING = "_landing"
+_MOST_SEEN = 250_000
+_APPLICATIONS = application(0).removesuffix("00")
+_FIRST = micros(BEFORE_ALL)
+_COLUMNS = (
+    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
+    "session_id", "ip_address", "source", "ingested_at", "batch", "event_date",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A version of the table that brought a batch."""
+
+    batch: int
+    at: datetime
+    live: bool
+    """Whether its events came from the landing."""
+
+
+def reached(layout: Layout) -> Committed:
+    """How far the table has come, in every slot there is."""
+    return read_committed(layout, slots(layout))
+
+
+def newest_version(layout: Layout, known: int) -> int:
+    """The newest version, if ``known`` is one; without opening the table."""
+    while layout.commit(known + 1).exists():
+        known += 1
+    return known
+
+
+def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> list[Commit]:
+    """The versions after one and up to another that brought batches.
+
+    Args:
+        layout: The lake.
+        after: The first version that is left out.
+        until: The last that is looked at.
+        since: If given, no commit that is older.
+    """
+    commits: list[Commit] = []
+    for version in range(until, after, -1):
+        entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
+        own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
+        if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
+            continue
+        commit = Commit(
+            own["batch"], datetime.fromisoformat(own["at"]),
+            any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry),
+        )  # fmt: skip
+        if since is not None and commit.at < since:
+            break
+        commits.append(commit)
+    return commits[::-1]
+
+
+class Lakeside:
+    """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
+
+    Args:
+        connection: The DuckDB.
+        committed: How far the table is that it shows.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, committed: Committed) -> None:
+        self.connection = connection
+        self.committed = committed
+        self.ends: dict[int, Position] = dict(committed.positions)
+        """Of each slot, what of it ``events`` shows."""
+
+    def counted(self, name: str, policy: Policy, **values: object) -> Iterator[Counted]:
+        """What a statement of ``sql/alerts/lake.sql`` finds that a policy counts."""
+        return counted(self.connection, "lake", name, policy, values)
+
+    def latecomers(self, policy: Policy, batches: Sequence[int] | None, judged: int) -> Iterator[Stretch]:
+        """The stretches in which batches, or the landing if None, brought a policy's groups events up to ``judged``."""
+        part = statement("alerts/lake.sql", "latecomers")
+        values = {
+            "types": list(policy.required_events), "batches": list(batches or ()), "landing": batches is None,
+            "judged": instant(judged), "reach_us": 2 * policy.window.microseconds,
+        }  # fmt: skip
+        for key, first, last in rows(self.connection, filled(part, policy), part.bind(values)):
+            yield Stretch(policy.id, group_values(key), first, last)
+
+    def seen(self, after: int) -> Any:
+        """What was read lately, as :meth:`auditlake.alerts.live_batches.Batches.remember` takes it."""
+        part = statement("alerts/lake.sql", "recently_seen")
+        values = {"after": instant(after), "most": _MOST_SEEN}
+        return self.connection.sql(part.text, params=part.bind(values)).to_arrow_table()
+
+    def next_ahead(self, after: int) -> int | None:
+        """The first event dated after an instant."""
+        part = statement("alerts/lake.sql", "next_ahead")
+        ((first,),) = rows(self.connection, part.text, part.bind({"after": instant(after)}))
+        return micros(first) if first else None
+
+    def settle(
+        self, tally: Tally, since: int, now: int, passed: int, *, until: int | None = None,
+        groups: frozenset[Group] | None = None, ends_after: int = 0,
+    ) -> list[Turn]:  # fmt: skip
+        """Judge a stretch by the report's own query, and let the tally settle every episode of it.
+
+        Args:
+            tally: The policy's counts.
+            since: The stretch begins after it.
+            now: Later events do not exist.
+            passed: Up to when all events have been read.
+            until: The stretch ends with it; with ``now`` if None.
+            groups: Only these groups.
+            ends_after: Leave out what had ended by then.
+        """
+        policy, last = tally.policy, min(until if until is not None else now, now)
+        since = max(since, _FIRST)
+        if since >= last:
+            return []
+        question = Question(instant(now), instant(since), instant(last))
+        found: list[tuple[Group, int, int]] = []
+        for key, start, end, *_ in episodes(self.connection, policy, question):
+            group, stop = group_values(key), micros(end) if end else last + 1
+            if stop > ends_after and (groups is None or group in groups):
+                found.append((group, micros(start), stop))
+        turns: list[Turn] = []
+        for (group, start, stop), count in zip(found, self._counts(policy, found), strict=True):
+            turns += tally.settle(group, start, stop, count, passed)
+        return [
+            *turns,
+            *(turn for group in dict.fromkeys(each[0] for each in found) for turn in tally.resolve(group, passed)),
+        ]
+
+    def _counts(self, policy: Policy, found: Sequence[tuple[Group, int, int]]) -> list[int]:
+        """How many events were in the window at the beginning of each of some episodes."""
+        import pyarrow as pa
+
+        if not found:
+            return []
+        single = len(policy.group_by) == 1
+        kind = pa.string() if single else pa.list_(pa.string())
+        keys = [group[0] if single else list(group) for group, _, _ in found]
+        starts = [start for _, start, _ in found]
+        table = pa.table(
+            {"number": range(len(found)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
+        )
+        self.connection.register("instants", table)
+        part = statement("alerts/lake.sql", "counts_at")
+        window = policy.window.microseconds
+        values = {"types": list(policy.required_events), "window_us": window,
+                  "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
+        counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
+        self.connection.unregister("instants")
+        return [counts.get(number, 0) for number in range(len(found))]
+
+
+@contextmanager
+def the_table(layout: Layout) -> Iterator[Lakeside]:
+    """The newest snapshot of the table."""
+    with _connected(layout) as connection:
+        committed = reached(layout)
+        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
+        yield Lakeside(connection, committed)
+
+
+@contextmanager
+def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[Lakeside]:
+    """The newest snapshot of the table and the landing, as it would be if that were flushed now.
+
+    Args:
+        layout: The lake.
+        options: How a flush would ingest.
+        now: What ``ingested_at`` says of the landing's events.
+    """
+    with _connected(layout) as connection:
+        committed, left = unflushed(layout)
+        if lines := [held(piece, line=1) for piece in left]:
+            keep_rows(connection, _LANDING, preview(layout, lines, options, now=now, snapshot=committed.snapshot))
+        view_snapshot(
+            connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
+        )  # fmt: skip
+        found = Lakeside(connection, committed)
+        for piece in left:
+            found.ends[piece.segment.slot] = piece.end
+        yield found
+
+
+@contextmanager
+def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        explained(layout, "the evaluation of alerts"),
+        TemporaryDirectory(prefix="auditlake-") as spill,
+        connect(temp=Path(spill)) as connection,
+    ):
+        yield connection

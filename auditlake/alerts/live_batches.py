@@ -1,0 +1,151 @@
+"""Lines of the landing become what policies count: mapped and judged exactly as an ingest would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from auditlake.alerts.model import Group
+from auditlake.engine.duck import connect, rows
+from auditlake.engine.statements import statement
+from auditlake.events.schema import CANONICAL, SELF
+from auditlake.ingest.mapping import STAGED, stage
+from auditlake.ingest.record_buffer import Load
+from auditlake.policies.compile import filled
+from auditlake.policies.evaluate import group_values
+from auditlake.policies.model import Policy
+from auditlake.sources.model import Damage
+from auditlake.sources.split import split_lines
+
+if TYPE_CHECKING:
+    import duckdb
+
+_GENERATION = 250_000
+"""So many events are remembered before the memory grows old; two generations are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a policy counts of some events in one of its groups."""
+
+    group: Group
+    moments: Sequence[int]
+    """When they happened, in order, in microseconds since 1970."""
+    identities: Sequence[int]
+    """Of each, a number that stands for its source and id."""
+    doubtful: Sequence[int] = ()
+    """When others happened of which the same id was read before, saying something else."""
+
+
+class _Bytes:
+    """Lines that are at hand, as the splitter takes them."""
+
+    damage: Damage | None = None
+
+    def __init__(self, data: Sequence[bytes]) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._data)
+
+
+class Mapper:
+    """Lets statements of a connection read lines as ``staged``: mapped, with their times read and everything judged.
+
+    Args:
+        connection: Where.
+        event_types: The types that the lake knows.
+        max_record: Bytes; a longer record is none.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, event_types: frozenset[str], max_record: int) -> None:
+        self._connection = connection
+        self._event_types = event_types
+        self._max = max_record
+        self._base = 0
+
+    def stage(self, lines: Sequence[bytes], own: Sequence[bytes] = ()) -> None:
+        """Replace what is staged by these lines; each record of the mapper's life has its own ``seq``.
+
+        Args:
+            lines: What applications logged.
+            own: What auditlake says about itself.
+        """
+        rows = [*self._mapped(lines, CANONICAL), *self._mapped(own, SELF)]
+        self._connection.register("staged", pa.concat_tables(rows) if rows else STAGED.empty_table())
+
+    def _mapped(self, lines: Sequence[bytes], source: str) -> Iterator[pa.Table]:
+        load = Load()
+        read = 0
+        for batch in split_lines(_Bytes(lines), self._max):
+            read += len(batch) + len(batch.rejected)
+            if len(batch):
+                load.add(0, batch, self._base, source)
+            if load.full:
+                yield stage(self._connection, load, self._event_types).rows
+                load = Load()
+        if load.batches:
+            yield stage(self._connection, load, self._event_types).rows
+        self._base += read
+
+
+class Batches:
+    """Micro-batches of live lines: what each policy counts of the events that were not read before.
+
+    Args:
+        event_types: The types that the lake knows.
+        max_record: Bytes; a longer record is none.
+        threads: As many as DuckDB may use; as many as there are cores if None.
+    """
+
+    def __init__(self, event_types: frozenset[str], max_record: int, threads: int | None) -> None:
+        self._connection = connect(threads=threads)
+        self._mapper = Mapper(self._connection, event_types, max_record)
+        self.forget()
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        self._connection.close()
+
+    def forget(self) -> None:
+        """Forget what was read."""
+        self._run("seen_lately")
+        self._run("seen_before")
+
+    def remember(self, seen: Any) -> None:
+        """Note events that were read elsewhere: an Arrow table of ``identity`` and ``content``."""
+        self._connection.register("seen_elsewhere", seen)
+        self._run("remember_these")
+        self._connection.unregister("seen_elsewhere")
+
+    def take(self, lines: Sequence[bytes], now: datetime, own: Sequence[bytes] = ()) -> None:
+        """Read a micro-batch: :meth:`counted` is about it from then on."""
+        self._mapper.stage(lines, own)
+        self._run("fresh", {"now": now})
+        self._run("remember")
+        ((size,),) = rows(self._connection, statement("alerts/batch.sql", "seen_size").text)
+        if size > _GENERATION:
+            self._run("grow_old")
+            self._run("seen_lately")
+
+    def counted(self, policy: Policy) -> Iterator[Counted]:
+        """What a policy counts of the micro-batch, by group."""
+        return counted(self._connection, "batch", "sightings", policy, {})
+
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> None:
+        part = statement("alerts/batch.sql", name)
+        self._connection.execute(part.text, part.bind(dict(values or {})) or None)
+
+
+def counted(
+    connection: duckdb.DuckDBPyConnection, file: str, name: str, policy: Policy, values: Mapping[str, object]
+) -> Iterator[Counted]:
+    """What a statement of ``sql/alerts`` finds that a policy counts, in the statement's order."""
+    part = statement(f"alerts/{file}.sql", name)
+    known = {"types": list(policy.required_events), "alert_threshold": policy.alert_threshold, **values}
+    for key, moments, identities, doubtful in rows(connection, filled(part, policy), part.bind(known)):
+        yield Counted(group_values(key), moments or (), identities or (), doubtful or ())

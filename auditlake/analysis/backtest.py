@@ -1,0 +1,170 @@
+"""What other thresholds and windows of a policy would have given: counts of episodes, to choose by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from auditlake.display.cards import Card, Fact
+from auditlake.display.shown import Shown, cells
+from auditlake.display.text import count, moment, spelled
+from auditlake.errors import PolicyError
+from auditlake.events.durations import parse_duration
+from auditlake.policies import evaluate
+from auditlake.policies.compile import Question
+from auditlake.policies.model import Duration, Policy
+
+if TYPE_CHECKING:
+    import altair as alt
+    import duckdb
+    import polars as pl
+
+_MOST = 10_000
+_SHOWN = 50
+_LARGEST = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One threshold in one window, and what it would have given."""
+
+    window: str
+    """The window's length as it was written."""
+    threshold: int
+    episodes: int
+    """Findings of kind threshold_exceeded that a report over the period would have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest(Shown):
+    """How many episodes each threshold of each window would have given."""
+
+    policy: Policy
+    """The policy as it is; its own threshold and window, if it has them, are what the others are compared with."""
+    as_of: datetime
+    since: datetime
+    until: datetime
+    snapshot: int
+    tried: tuple[Tried, ...]
+    """By window in the order asked for, then by threshold."""
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The windows, in the order asked for."""
+        return tuple(dict.fromkeys(each.window for each in self.tried))
+
+    def episodes(self, threshold: int, window: str | None = None) -> int:
+        """What one of them gave; of the first window if None.
+
+        Raises:
+            KeyError: It was not tried.
+        """
+        chosen = self.windows[0] if window is None else window
+        return {(each.window, each.threshold): each.episodes for each in self.tried}[chosen, threshold]
+
+    def pl(self) -> pl.DataFrame:
+        """One row for each: window, threshold, episodes."""
+        import polars as pl
+
+        columns = {"window": pl.String, "threshold": pl.Int64, "episodes": pl.Int64}
+        return pl.DataFrame(
+            [(each.window, each.threshold, each.episodes) for each in self.tried], columns, orient="row"
+        )
+
+    def chart(self) -> alt.LayerChart:
+        """Episodes over thresholds, one line a window, and where the policy stands.
+
+        Raises:
+            ReportError: Altair is not installed.
+        """
+        from auditlake.reports.notebook_charts import backtest_chart
+
+        rows = [{"window": each.window, "threshold": each.threshold, "episodes": each.episodes} for each in self.tried]
+        return backtest_chart(self.policy, rows, self.since, self.until)
+
+    def _card(self) -> Card:
+        found = {(each.window, each.threshold): each.episodes for each in self.tried}
+        thresholds = list(dict.fromkeys(each.threshold for each in self.tried))
+        rows = [[each, *(found[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
+        return Card(
+            kind="backtest",
+            title=self.policy.id,
+            facts=(
+                Fact("period", f"{moment(self.since)} to {moment(self.until)}"),
+                Fact("now", _now(self.policy)),
+                Fact("snapshot", str(self.snapshot)),
+            ),
+            headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
+            rows=cells(rows),
+            note=_more(len(thresholds)),
+        )
+
+
+def _now(policy: Policy) -> str:
+    if policy.alert_threshold is None:
+        return "no threshold"
+    return f"{policy.alert_threshold:,} within {spelled(str(policy.window))}"
+
+
+def _more(thresholds: int) -> str:
+    return f"the first {_SHOWN} of {count(thresholds, 'threshold')}; .pl() gives all" if thresholds > _SHOWN else ""
+
+
+def backtest(
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    asked: Question,
+    snapshot: int,
+    *,
+    thresholds: Iterable[int],
+    windows: Sequence[str] | None,
+) -> Backtest:
+    """Ask the ``events`` view of a connection; the changes of a window are made once for all thresholds.
+
+    Args:
+        connection: The engine, with the view.
+        policy: Whose events, condition and groups are taken.
+        asked: The period.
+        snapshot: What the view shows.
+        thresholds: Whole numbers from 1 on.
+        windows: Lengths such as ``1h``; the policy's own if None.
+
+    Raises:
+        PolicyError: A threshold or a window makes no sense.
+    """
+    wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
+    found = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
+    tried = tuple(
+        Tried(str(length), threshold, episodes)
+        for length, rows in zip(lengths, found, strict=True)
+        for threshold, episodes in rows
+    )
+    return Backtest(policy, asked.as_of, asked.since, asked.until, snapshot, tried)
+
+
+def _thresholds(given: Any) -> list[int]:
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    wanted: list[Any] = list(islice(given, _MOST + 1)) if several else [given]
+    for each in wanted:
+        if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LARGEST:
+            raise PolicyError(f"thresholds: expected whole numbers from 1 on, got {each!r}"[:200])
+    if not 1 <= len(wanted) <= _MOST:
+        got = "more" if wanted else "none"
+        raise PolicyError(f"thresholds: expected from 1 to {_MOST:,} of them, got {got}")
+    return sorted(set(wanted))
+
+
+def _windows(policy: Policy, given: Sequence[str] | None) -> list[Duration]:
+    if given is None:
+        return [policy.window]
+    names = [given] if isinstance(given, str) else list(dict.fromkeys(given))
+    try:
+        lengths = [parse_duration(name, "window") for name in names]
+    except (ValueError, TypeError) as error:
+        raise PolicyError(f"windows: {error}") from error
+    if not lengths:
+        raise PolicyError("windows: expected at least one, e.g. 24h", hint="leave it out for the policy's own")
+    return lengths

@@ -1,0 +1,149 @@
+"""How a lake stands at an instant: what LLMGuardian's statistics gave, with the violations filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import rows
+from auditlake.engine.statements import statement
+from auditlake.policies.compile import Question, asked_by_none, earlier, kept_by_none
+from auditlake.policies.evaluate import Answers, evaluate
+from auditlake.policies.model import Policy
+from auditlake.reports.build import build_report
+from auditlake.reports.model import Finding, Report
+from auditlake.store.delta import Snapshot
+from auditlake.store.deltalog import foreign_versions
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatistics:
+    """How one policy stands."""
+
+    policy_id: str
+    total_events: int
+    """Governed events in the lake, up to as_of."""
+    recent_events: int | None
+    """Governed events that match the policy's condition within its window before as_of; this and what follows is None
+    where the policy has no threshold."""
+    window: str | None
+    threshold: int | None
+    status: str | None
+    """Of the window before as_of: ``violation`` if any group is at or above the threshold at as_of itself, else
+    ``no_data`` if no event of any type was received in that window, else ``compliant``; ``error`` if the policy cannot
+    be judged."""
+    error: str | None = None
+    """Why it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An episode of the last window."""
+
+    policy_id: str
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A lake at an instant."""
+
+    as_of: datetime
+    snapshot: int
+    total_events: int
+    first_event: datetime | None
+    last_event: datetime | None
+    events_by_type: dict[str, int]
+    events_by_user: dict[str, int]
+    """The users with the most events."""
+    kept_by_no_policy: dict[str, int]
+    """The event types of the lake that no policy with a retention period names, with their events:
+    ``default_retention`` of lake.toml decides how long they stay."""
+    asked_by_no_policy: dict[str, int]
+    """Those that no policy names at all: nobody asks about them."""
+    policies: tuple[PolicyStatistics, ...]
+    recent_violations: tuple[Violation, ...]
+    """The episodes of every policy that reach into its window before as_of."""
+    foreign_versions: tuple[int, ...]
+    """Versions that another program committed: auditlake cannot vouch for what they did."""
+
+
+def statistics(
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    policies: Sequence[Policy],
+    as_of: datetime,
+    snapshot: Snapshot,
+    users: int,
+) -> Statistics:
+    """Ask the ``events`` view of a connection.
+
+    Args:
+        connection: The engine, with the view of the snapshot.
+        layout: The lake.
+        policies: Every policy of the lake.
+        as_of: Events after it do not exist.
+        snapshot: What the view shows.
+        users: How many users to name.
+    """
+    ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
+    by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
+    judged: dict[str, Report] = {}
+    asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
+    for answers in evaluate(connection, asked, policies):
+        judged[answers.policy.id] = _report(answers, policies)
+    violations = [
+        Violation(policy_id, each)
+        for policy_id, report in judged.items()
+        for each in report.violations
+        if each.kind == "threshold_exceeded"
+    ]
+    return Statistics(
+        as_of=as_of,
+        snapshot=snapshot.version,
+        total_events=total,
+        first_event=first,
+        last_event=last,
+        events_by_type=by_type,
+        events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
+        kept_by_no_policy=kept_by_none(by_type, policies),
+        asked_by_no_policy=asked_by_none(by_type, policies),
+        policies=tuple(_standing(policy, by_type, judged.get(policy.id)) for policy in policies),
+        recent_violations=tuple(violations),
+        foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
+    )
+
+
+def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None) -> PolicyStatistics:
+    answer = report.threshold if report else None
+    error = report.error if report else policy.fault
+    return PolicyStatistics(
+        policy_id=policy.id,
+        total_events=sum(by_type.get(name, 0) for name in policy.required_events),
+        recent_events=answer.recent_events if answer else None,
+        window=policy.shown_window,
+        threshold=policy.alert_threshold,
+        status="error" if error else report.status_now if report else None,
+        error=error,
+    )
+
+
+def _last_window(policy: Policy, as_of: datetime) -> Question:
+    return Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of)
+
+
+def _report(answers: Answers, policies: Sequence[Policy]) -> Report:
+    nowhere = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
+    as_of = answers.question.as_of
+    return build_report(answers, policies, generated_at=as_of, lake_id="", snapshot=nowhere)
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+    part = statement("queries/statistics.sql", name)
+    return rows(connection, part.text, part.bind(values))

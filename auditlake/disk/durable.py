@@ -1,0 +1,93 @@
+"""Making bytes survive a power cut: sync the file, then the folder that names it.
+
+A failed sync is fatal for what was being written: the kernel may have dropped the dirty pages, and a second sync of the
+same file can succeed without them ("fsyncgate", PostgreSQL 2018). So nothing here tries again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from auditlake.disk.files import check_folder
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def sync_file(path: Path) -> None:
+    """Return once the file's bytes are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the names in a folder are on the disk."""
+    sync_file(path)
+
+
+def make_folders(path: Path, *, below: Path) -> None:
+    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent.
+
+    Raises:
+        OSError: The disk refused; or ``below`` is in a lake, and one of them is a link, which leads out of it.
+    """
+    if below != Path(below.anchor):
+        check_folder(path, within=below)
+    missing = []
+    while path != below and not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def write_whole(path: Path, data: bytes, *, over: bool = True) -> None:
+    """Write a file whole or not at all, durably.
+
+    The bytes go to a private neighbour first, so that a reader sees the old file or the new one.
+
+    Args:
+        path: The file.
+        data: What it is to hold.
+        over: Whether over what has its name already; otherwise that stays.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if over:
+            os.replace(draft, path)
+        else:
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
+    """Move files that are already synced to their final names, and make the names durable.
+
+    A target that exists already is replaced: names are made of content, so it is the same file, or a damaged one. The
+    folder of each folder is synced too: whoever made it may have died before that.
+    """
+    folders = set()
+    for origin, target in moves:
+        check_folder(target.parent, within=target.parents[1])  # its name may have become that of a link meanwhile
+        os.replace(origin, target)
+        folders |= {target.parent, target.parent.parent}
+    for folder in sorted(folders):
+        sync_folder(folder)

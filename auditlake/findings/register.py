@@ -1,0 +1,342 @@
+"""Dealing with findings: who answers for one until when, and who looked at a report and signed it off."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.layout import Layout
+from auditlake.display.shown import Shown
+from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
+from auditlake.events.times import Instant, as_end, print_instant
+from auditlake.findings.cards import findings_card
+from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
+from auditlake.findings.journal import Line, append, concerning, read
+from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
+from auditlake.machine import Clock
+from auditlake.policies.compile import BEFORE_ALL
+from auditlake.reports.build import subject_of
+from auditlake.store.bookkeeping import record_journal
+from auditlake.user import login_name
+
+if TYPE_CHECKING:
+    from auditlake.display.cards import Card
+    from auditlake.reports.compliance import ComplianceReport
+    from auditlake.reports.model import Finding
+
+_LONGEST = 4000
+_NAMED = 10
+_NAMES_THEM = "auditlake finding list names them; --as-of and --period say when to look"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A finding with the policy that found it."""
+
+    policy_id: str
+    severity: str
+    as_of: datetime
+    since: datetime
+    """The period of the report is (since, until]."""
+    until: datetime
+    finding: Finding
+
+    @property
+    def seen(self) -> Seen:
+        """What an acceptance is asked about."""
+        subject = subject_of(self.policy_id, self.finding)
+        return Seen(subject, self.finding.start, self.finding.end, self.as_of, self.until)
+
+    @property
+    def state(self) -> str:
+        """``open`` or ``accepted``."""
+        return "open" if self.finding.accepted is None else "accepted"
+
+
+class Listing(tuple[Listed, ...], Shown):  # noqa: SLOT001 - a tuple cannot have slots with values
+    """Findings of several policies."""
+
+    faults: tuple[tuple[str, str], ...] = ()
+    """The policies that could not be judged, each with the reason: what they would find is not known."""
+
+    def _card(self) -> Card:
+        return findings_card([(each.policy_id, each.finding) for each in self])
+
+
+class FindingRegister:
+    """The findings of a lake and what people decided about them. Made by :attr:`auditlake.AuditLake.findings`.
+
+    Args:
+        layout: The lake.
+        clock: Where the present comes from.
+        judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+        wait_seconds: How long to wait while another process writes.
+    """
+
+    def __init__(
+        self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]], wait_seconds: float
+    ) -> None:
+        self._layout = layout
+        self._clock = clock
+        self._judge = judge
+        self._wait = wait_seconds
+
+    def list(self, *policy_ids: str, **options: Any) -> Listing:
+        """What the policies find; of every policy if none is named. The options are those of ``reports``.
+
+        The lake remembers where was looked: :meth:`accept` and the others find the id there.
+        """
+        found = self._list(*policy_ids, **options)
+        policies: dict[tuple[datetime, datetime, datetime], dict[str, None]] = {}
+        for each in found:
+            policies.setdefault((each.as_of, each.since, each.until), {})[each.policy_id] = None
+        remember(self._layout, (
+            Place(tuple(named), as_of, until, since, options.get("snapshot"))
+            for (as_of, since, until), named in policies.items()
+        ))  # fmt: skip
+        return found
+
+    def _list(self, *policy_ids: str, **options: Any) -> Listing:
+        made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
+        found = Listing(
+            Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
+            for said in made
+            for finding in said.violations
+        )
+        found.faults = tuple((said.policy_id, said.error) for said in made if said.error is not None)
+        return found
+
+    def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
+        """A finding, and every entry of the journal about it or those that an acceptance of it covers.
+
+        Args:
+            finding_id: Its id, or as much of it as no other id begins with.
+            **options: Those of ``reports``, to look in one period alone. Without any, it is looked for where it was
+                listed: what was listed last, the journal, the kept reports, now, what was listed before.
+
+        Raises:
+            ReportError: No policy finds it there, or several findings begin so.
+        """
+        found = self._find(finding_id, **options)
+        subject = found.seen.subject
+        entries = [line.entry for line in read(self._layout)]
+        mine = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
+        about = [
+            each for each in entries if each.number in mine or (isinstance(each, Reopening) and each.acceptance in mine)
+        ]
+        return found, tuple(about)
+
+    def accept(
+        self, finding_id: str, *, reason: str, owner: str, expires: Instant | None = None, ticket: str | None = None,
+        by: str | None = None, until: Instant | None = None, period_until: Instant | None = None, **options: Any,
+    ) -> Acceptance:  # fmt: skip
+        """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
+
+        They are still shown, and do not count for the status. As of later instants they are open again.
+
+        Args:
+            finding_id: The finding's id, as for :meth:`show`.
+            reason: Why.
+            owner: Who answers for it.
+            expires: When it is to be looked at again; of a day, its end.
+            ticket: Where more is said.
+            by: Who says that they write it down; the user of this process, who is on record beside them, if None.
+            until: What ``expires`` was called before.
+            period_until: The end of the period that the finding is of, to look in that one alone.
+            **options: The others of ``reports``, as for :meth:`show`.
+
+        Raises:
+            ReportError: No policy finds it, it is accepted already, or something is missing.
+            LakeError: It could not be written down.
+        """
+        if (end := expires if until is None else until) is None or None not in (expires, until):
+            raise ReportError("an acceptance needs one end", hint="say when it expires: look at it again by then")
+        now, limit = self._clock(), as_end(end)
+        if limit <= now:
+            message = f"an acceptance must end in the future, got {limit.isoformat()}"
+            raise ReportError(message, hint="look at it again by then: give a later --expires")
+        texts = {"reason": reason, "owner": owner, "by": by or login_name()}
+        for name, text in texts.items():
+            _check(name, text)
+        found = self._find(finding_id, until=period_until, **options)
+        seen = found.seen
+
+        def check(lines: Sequence[Line]) -> None:
+            standing = concerning(lines, found.policy_id).acceptance(seen)
+            if standing is not None and standing.until >= now:  # it may have stood where the finding was seen
+                raise ReportError(
+                    f"finding {found.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
+                )
+
+        entry = Acceptance(
+            0, now, found.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
+            system_user=login_name(), ticket=ticket,
+        )  # fmt: skip
+        written = self._write(entry, check)
+        assert isinstance(written, Acceptance)
+        return written
+
+    def reopen(self, finding_id: str, *, reason: str, by: str | None = None, **options: Any) -> Reopening:
+        """Take back the acceptance that was given on a finding.
+
+        Args:
+            finding_id: The finding's id, as for :meth:`show`.
+            reason: Why.
+            by: As for :meth:`accept`.
+            **options: Those of ``reports``, to name the acceptance of another finding that covers this one.
+
+        Raises:
+            ReportError: No acceptance that was given on it stands.
+            LakeError: It could not be written down.
+        """
+        by = by or login_name()
+        _check("reason", reason)
+        _check("by", by)
+        standing = _given_on(finding_id, read(self._layout))
+        if standing is None:
+            raise self._not_given(finding_id, options)
+        finding_id = standing.finding_id
+
+        def check(lines: Sequence[Line]) -> None:
+            if _given_on(finding_id, lines) != standing:
+                raise ReportError(f"the acceptance of finding {finding_id} was taken back meanwhile")
+
+        policy_id = standing.subject.policy_id
+        entry = Reopening(0, self._clock(), policy_id, standing.number, finding_id, reason, by, login_name())
+        written = self._write(entry, check)
+        assert isinstance(written, Reopening)
+        return written
+
+    def review(
+        self, policy_id: str, *, note: str, by: str | None = None, ticket: str | None = None, **options: Any
+    ) -> tuple[Review, ComplianceReport]:
+        """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
+
+        Reports of the same policy and period show it from then on; those of another period do not.
+
+        Raises:
+            ReportError: The note is missing.
+            LakeError: It could not be written down.
+        """
+        by = by or login_name()
+        _check("note", note)
+        _check("by", by)
+        (made,) = self._judge(policy_id, pages=False, **options)
+        said = made.report
+        digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
+        entry = Review(
+            0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, login_name(),
+            note, ticket, said.since, said.until, (policy_id,),
+        )  # fmt: skip
+        written = self._write(entry)
+        assert isinstance(written, Review)
+        return written, made
+
+    def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
+        """Every review in the journal, of these policies if some are named, in the order in which they were given."""
+        found = (line.entry for line in read(self._layout))
+        return tuple(
+            each for each in found
+            if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
+        )  # fmt: skip
+
+    def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
+        """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
+        line = append(self._layout, entry, check)
+        record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
+        return line.entry
+
+    def _find(self, finding_id: str, **options: Any) -> Listed:
+        """The finding whose id is or begins so: in the period that the options say, or where it was listed."""
+        if not is_prefix(finding_id):
+            raise ReportError(
+                f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
+            )
+        if any(value is not None for value in options.values()):
+            return _only(finding_id, self._list(**options), "in this period")
+        known = recorded(self._layout, read(self._layout), finding_id)
+        newest, *older = listings(self._layout) or [[]]
+        listed = self._at(newest, finding_id)
+        candidates = {each.finding.id for each in listed} | set(known)
+        if len(candidates) > 1:
+            raise _ambiguous(finding_id, candidates)
+        for number in candidates:
+            found = listed or next(filter(None, (self._at([place], number) for place in known[number])), ())
+            return _only(number, found, "any more where it was seen")
+        life = Place((), self._clock(), self._clock(), BEFORE_ALL)
+        looked = chain([()], older, [[life]])
+        matches = (self._at(places, finding_id) if places else self._list() for places in looked)
+        found = next((each for each in matches if _beginning(finding_id, each)), ())
+        return _only(finding_id, found, "now, where it was listed, or in the whole time")
+
+    def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
+        """What is found in a place and begins so: on the newest snapshot, or else on the place's own."""
+        found: dict[str, Listed] = {}
+        now = self._clock()
+        for place in places:
+            if place.as_of > now or (place.since and place.since >= place.until):
+                continue  # earlier versions took a later as_of; and what begins at an end begins before its period
+            for snapshot in dict.fromkeys((None, place.snapshot)):
+                with suppress(PolicyNotFoundError, SnapshotError):  # it has gone since
+                    there = _beginning(prefix, self._list(*place.policies, **place.options, snapshot=snapshot))
+                    found |= {each.finding.id: each for each in there if each.finding.id not in found}
+                    if there:
+                        break
+        return tuple(found.values())
+
+    def _not_given(self, finding_id: str, options: Mapping[str, Any]) -> ReportError:
+        """Why there is nothing to take back from a finding."""
+        accepted = self._find(finding_id, **options).finding.accepted
+        if accepted is None:
+            return ReportError(f"finding {finding_id} is open: nobody answers for it")
+        return ReportError(f"finding {finding_id} is accepted {_by(accepted)}", hint=_take_back(accepted))
+
+
+def _beginning(prefix: str, found: Iterable[Listed]) -> list[Listed]:
+    return [each for each in found if each.finding.id.startswith(prefix)]
+
+
+def _only(prefix: str, found: Sequence[Listed], where: str) -> Listed:
+    """The one finding whose id begins so."""
+    if len(matched := {each.finding.id: each for each in _beginning(prefix, found)}) > 1:
+        raise _ambiguous(prefix, matched)
+    for each in matched.values():
+        return each
+    raise ReportError(f"no policy finds {prefix!r} {where}", hint=_NAMES_THEM)
+
+
+def _ambiguous(prefix: str, candidates: Iterable[str]) -> ReportError:
+    named = sorted(candidates)
+    more = f", and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+    message = f"{len(named):,} findings begin with {prefix!r}: {', '.join(named[:_NAMED])}{more}"
+    return ReportError(message, hint="give more of its digits; auditlake finding list says what each is")
+
+
+def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
+    """The acceptance that was given on the finding whose id is or begins so, if it stands."""
+    given = (line.entry for line in lines)  # of several on one finding the newest
+    mine = (each for each in given if isinstance(each, Acceptance) and each.finding_id.startswith(finding_id))
+    standing = {each.finding_id: each for each in mine if each in concerning(lines, each.subject.policy_id).acceptances}
+    if len(standing) > 1:
+        raise _ambiguous(finding_id, standing)
+    return next(iter(standing.values()), None)
+
+
+def _by(acceptance: Acceptance) -> str:
+    entry = f"entry {acceptance.number} of the journal"
+    return f"by {entry}, given on finding {acceptance.finding_id} until {print_instant(acceptance.until)}"
+
+
+def _take_back(acceptance: Acceptance) -> str:
+    return f"auditlake finding reopen {acceptance.finding_id} takes that back, for all that it covers"
+
+
+def _check(name: str, text: str) -> None:
+    if not text.strip() or len(text) > _LONGEST:
+        got = "nothing" if not text.strip() else f"{len(text):,} characters"
+        raise ReportError(f"{name}: expected 1 to {_LONGEST:,} characters, got {got}")

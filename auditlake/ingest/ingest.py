@@ -1,0 +1,491 @@
+"""Inputs become events: read, mapped and staged in SQL, de-duplicated, written as day files, committed once.
+
+The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held,
+so that what is decided on a snapshot is committed on that snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
+from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive, workspace
+from auditlake.engine.duck import connect, limit_memory, rows, view_events
+from auditlake.engine.statements import statement
+from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
+from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
+from auditlake.ingest.custody import IngestSummary, InputSummary, custody
+from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, Piece, Staged, landing
+from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
+from auditlake.ingest.mapping import stage
+from auditlake.ingest.quarantine import ErasedRecords, Quarantine
+from auditlake.ingest.record_buffer import Load
+from auditlake.ledger import hashing
+from auditlake.sources.archive import Archive
+from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.model import Batch, InputFile, Rejected, reject
+from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.refused import Refusal, cut
+from auditlake.sources.stream import CHUNK, Stream
+from auditlake.store import delta
+from auditlake.store.bookkeeping import settle_ledger
+from auditlake.store.dayfile import data_file, write_rows
+from auditlake.store.deltalog import EXACT, keeps_quarantine
+from auditlake.store.table import IngestOptions, allocate_batch
+
+if TYPE_CHECKING:
+    import duckdb
+
+_FILE_BYTES = 128 * 1024 * 1024
+"""How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
+_AHEAD = 12
+"""How many batches are cut ahead: about as many as are staged together."""
+_OWN = [CANONICAL, SELF]
+"""The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
+_EPOCH_DAY = date(1970, 1, 1)
+_LISTED = 20
+"""How many files a message names."""
+_BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is."""
+
+    stage: str
+    """``reading`` or ``writing``."""
+    done: int
+    """Bytes read, or pieces of days written."""
+    total: int | None
+    """Out of so many, where that is known."""
+    detail: str
+    """The input, or nothing."""
+
+
+Listener = Callable[[Progress], None]
+
+
+def ingest(
+    layout: Layout,
+    inputs: Sequence[InputFile | HeldLines],
+    options: IngestOptions,
+    *,
+    now: datetime,
+    listen: Listener = lambda _: None,
+    advance: delta.Advance = delta.STAY,
+) -> IngestSummary:
+    """Bring inputs into the lake as one commit.
+
+    Args:
+        layout: The lake.
+        inputs: What to read, in order.
+        options: How.
+        now: What the events' ``ingested_at`` says.
+        listen: Told now and then how far it is.
+        advance: Which applications move on in the same commit, which is then made even where nothing is new.
+
+    Raises:
+        LakeFormatError: Records may be erased events, and the key that tells has gone; nothing lands.
+        SourceError: An input cannot be read, or one that was named itself is not recognised, or none of a folder or
+            pattern; nothing lands.
+        StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
+        CommitError: The commit was refused or could not be made durable.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(workspace(layout.staging))
+        spill = folder / "spill"
+        spill.mkdir()
+        connection = stack.enter_context(connect(temp=spill, memory=f"{MEMORY}B", exact_try=False))
+        run = _Run(layout, options, connection, folder, listen)
+        try:
+            for each in inputs:
+                run.read(each)
+            run.refuse_strangers()
+            return run.land(now, advance)
+        finally:
+            run.close()
+
+
+def preview(
+    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
+) -> pa.Table:
+    """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
+        connection = stack.enter_context(connect(temp=folder, memory=f"{MEMORY}B", exact_try=False))
+        run = _Run(layout, options, connection, folder, lambda _: None)
+        try:
+            for each in inputs:
+                run.read(each)
+            return run.preview(now, snapshot)
+        finally:
+            run.close()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One input of a run, while its numbers are still growing."""
+
+    summary: InputSummary
+    first: int
+    """The seq of its first record."""
+    stream: Stream | HeldStream
+    """Kept to fetch records again."""
+    within: str
+    """The folder or pattern that it was found by."""
+
+
+class _Run:
+    """One ingest on its way: everything staged so far, and the numbers of each input."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        options: IngestOptions,
+        connection: duckdb.DuckDBPyConnection,
+        folder: Path,
+        listen: Listener,
+    ) -> None:
+        self._layout = layout
+        self._options = options
+        self._connection = connection
+        self._folder = folder
+        self._listen = listen
+        self._quarantine = Quarantine(folder)
+        self._erased = ErasedRecords(layout)
+        self._readings: list[_Reading] = []
+        self._archives: list[Archive] = []
+        self._seq = 0
+        self._load = Load()
+        self._unidentified = False
+        self._spelled_before = False
+        self._staged = Staged(connection)
+        for name in ("places", "digests"):
+            self._run("ingest/stage.sql", name)
+        for name in ("earlier", "earlier_digests"):
+            self._run("ingest/numbers.sql", name)
+
+    def close(self) -> None:
+        """Let go of the inputs and the draft."""
+        self._quarantine.abandon()
+        for archive in self._archives:
+            archive.close()
+            archive.stream.close()
+        for reading in self._readings:
+            reading.stream.close()
+
+    # Reading
+
+    def read(self, given: InputFile | HeldLines) -> None:
+        """Take every record of one input; they are staged together with those of other small inputs."""
+        source, most, strict = self._options.source, self._options.max_record, self._options.strict
+        opened = open_records(given, source, most, self._folder, strict=strict)
+        if opened.archive is not None:
+            self._archives.append(opened.archive)
+            for member in opened.archive.members():
+                self.read(member)
+        summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
+        if isinstance(given, HeldLines):
+            summary = replace(summary, offset=given.offset)
+        within = "" if isinstance(given, HeldLines) else given.within
+        self._readings.append(_Reading(summary, self._seq, opened.stream, within))
+        if opened.format == UNREAD:
+            return
+        total = given.path.stat().st_size if given.path and given.path.exists() else None
+        # Chunks of bytes are small; rows of a Parquet file may not be.
+        many = 1 if opened.format == "parquet" else _AHEAD
+        for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
+            self._take(batch, opened.source or "", may_be_exported=isinstance(given, InputFile))
+            self._listen(Progress("reading", opened.stream.size, total, given.name))
+        opened.stream.pause()
+        self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
+        if opened.format == "lines" and not self._readings[-1].summary.read:
+            self._count(-1, notice=DAMAGED if isinstance(given, InputFile) and given.damaged else "it is empty")
+        self._seq += self._readings[-1].summary.read
+
+    def refuse_strangers(self) -> None:
+        """A folder or pattern of which not one file is recognised was hardly meant."""
+        found: dict[str, list[InputSummary]] = {}
+        for reading in self._readings:
+            if reading.summary.format != UNREAD:
+                found.setdefault(reading.within, []).append(reading.summary)
+        for within, files in found.items():
+            if within and all(each.format == UNRECOGNISED for each in files):
+                listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]
+                more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
+                message = f"nothing in {within} is an input: {'; '.join([*listed, *more])}"
+                raise UnrecognisedInputError(message, hint="name the source with --source if you know it")
+
+    def _take(self, batch: Batch, source: str, *, may_be_exported: bool) -> None:
+        index = len(self._readings) - 1
+        for rejected in batch.rejected:
+            self._refuse(index, rejected)
+        self._count(index, read=self._readings[index].summary.read + len(batch) + len(batch.rejected))
+        if not len(batch):
+            return
+        if (source, may_be_exported) != (self._load.source, self._load.may_be_exported):
+            self._stage()
+        self._load.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
+        if self._load.full:
+            self._stage()
+
+    def _stage(self) -> None:
+        """Judge and map what was taken, all of it in the same statements."""
+        load, self._load = self._load, Load()
+        if not load.batches:
+            return
+        mapped = stage(self._connection, load, self._options.event_types)
+        for refusal in mapped.refused:
+            index, batch, i = load.find(refusal.seq)
+            self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
+        if mapped.rows["event_id"].null_count:
+            self._digest_unidentified(load, mapped.rows)
+        self._staged.add(mapped.rows)
+        if len(mapped.earlier):
+            self._spelled_before = True
+            self._keep("ingest/numbers.sql", "keep_earlier", "arriving", mapped.earlier)
+        self._keep("ingest/stage.sql", "keep_places", "new_places", load.places())
+
+    def _digest_unidentified(self, load: Load, rows: pa.Table) -> None:
+        self._unidentified = True
+        self._connection.register("unidentified", rows.select(["seq", "event_id"]))
+        self._keep("ingest/stage.sql", "keep_digests", "raws", load.raws(), {"source": load.source})
+        if (before := load.earlier_raws()) is not None:
+            self._spelled_before = True
+            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": load.source})
+        self._connection.unregister("unidentified")
+
+    def _refuse(self, index: int, rejected: Rejected) -> None:
+        """Quarantine a record of an input, unless an erasure took it out of the quarantine: it has come again then."""
+        summary = self._readings[index].summary
+        if self._erased.has(rejected):
+            self._count(index, duplicates=summary.duplicates + 1)
+            return
+        self._quarantine.add(summary.name, rejected)
+        self._count(index, quarantined=summary.quarantined + 1)
+
+    def _count(self, index: int, **numbers: Any) -> None:
+        reading = self._readings[index]
+        reading.summary = replace(reading.summary, **numbers)
+
+    # Landing
+
+    def land(self, now: datetime, advance: delta.Advance) -> IngestSummary:
+        """Decide on the newest snapshot what is new, write it, and commit."""
+        self._identify()
+        with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
+            snapshot = delta.read_snapshot(self._layout, applications={*advance.to, EXACT})
+            advance.check(snapshot)
+            self._decide(snapshot, refuse=True)
+            lost = self._lost()
+            for index, conflicts in sorted(lost):
+                if conflicts:
+                    self._refuse_conflicts(index)
+            self._settle_numbers(lost)
+            name = self._quarantine.close()
+            if self._options.strict and self._quarantine.records:
+                raise self._strict_error()
+            return self._commit(snapshot, name, now, advance.to)
+
+    def preview(self, now: datetime, snapshot: delta.Snapshot) -> pa.Table:
+        """What is new on top of a snapshot."""
+        self._identify()
+        self._decide(snapshot, refuse=False)
+        self._run("ingest/land.sql", "landing")
+        part = statement("ingest/preview.sql", "preview")
+        return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
+
+    def _identify(self) -> None:
+        """Give every record an id."""
+        self._stage()
+        self._staged.show()
+        self._mark_bounds()
+        if self._unidentified:
+            self._run("ingest/land.sql", "identified")
+        self._run("ingest/land.sql", "candidates" if self._unidentified else "candidates_with_own_ids")
+        if self._spelled_before:
+            self._run("ingest/land.sql", "earlier_identified")
+        self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
+
+    def _decide(self, snapshot: delta.Snapshot, *, refuse: bool) -> None:
+        """Find the candidates that do not land: known to the lake, or not the first of their id."""
+        view_events(self._connection, delta.file_paths(self._layout, snapshot.files))
+        self._run("ingest/land.sql", "looked_for")
+        take_keyed_ids(self._connection, self._layout, refuse=refuse)
+        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
+        known = [file for file in snapshot.files if file.day in days]
+        view_events(self._connection, delta.file_paths(self._layout, known))
+        exact_since = snapshot.transactions.get(EXACT)
+        for name in ("repeated", "matches"):
+            self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
+        excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
+        for name in ("known", "losers"):
+            self._run("ingest/land.sql", name, {"own": _OWN})
+
+    def _lost(self) -> Counter[tuple[int, bool]]:
+        """How many records of each input do not land, as conflicts and as duplicates."""
+        lost: Counter[tuple[int, bool]] = Counter()
+        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
+            lost[index, conflicts] += records
+        return lost
+
+    def _refuse_conflicts(self, index: int) -> None:
+        """Quarantine an input's conflicting records; their places are columns, since there may be millions."""
+        reading = self._readings[index]
+        part = statement("ingest/land.sql", "conflicting")
+        values = {"first": reading.first, "behind": reading.first + reading.summary.read}
+        table = self._connection.sql(part.text, params=values).to_arrow_table()
+        *places, ids = table.columns
+        seqs, lines, offsets, lengths = (column.to_numpy() for column in places)
+        if reading.summary.format == "parquet":
+            raws = self._rows_again(reading, seqs - reading.first)
+        else:
+            raws = reading.stream.reread(offsets, lengths)
+        for seq, line, offset, event_id, data in zip(seqs, lines, offsets, ids, raws, strict=True):
+            record, most = int(seq) - reading.first, self._options.max_record
+            refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
+            told = replace(refused, field="event_id", value=cut(event_id.as_py()))
+            self._refuse(index, told)
+        reading.stream.pause()
+
+    def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
+        """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
+        from auditlake.sources.tabular import read_parquet
+
+        assert isinstance(reading.stream, Stream)
+        with reading.stream.again() as stream:
+            wanted = iter(records)
+            record = next(wanted, None)
+            for batch in read_parquet(stream, self._options.max_record):
+                while record is not None and record in batch.records:
+                    yield batch.raw(int(np.searchsorted(batch.records, record)))
+                    record = next(wanted, None)
+            if stream.sha256 != reading.summary.sha256:
+                message = f"{reading.summary.name} changed while it was read"
+                raise InputChangedError(message, hint="nothing of it was landed; read it again")
+
+    def _mark_bounds(self) -> None:
+        """Where in the numbering of records each input begins."""
+        begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
+        bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
+        self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+
+    def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:
+        for index, reading in enumerate(self._readings):
+            old = reading.summary
+            duplicates = old.duplicates + lost[index, False]
+            self._count(index, landed=old.read - old.quarantined - duplicates, duplicates=duplicates)
+
+    def _strict_error(self) -> AuditLakeError:
+        counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))
+        message = f"strict: nothing was landed, since {self._quarantine.records} records cannot become events: {counts}"
+        return StrictIngestError(message, hint="; ".join(self._quarantine.first))
+
+    def _commit(
+        self, snapshot: delta.Snapshot, quarantine_name: str, now: datetime, transactions: Mapping[str, int]
+    ) -> IngestSummary:
+        summaries = tuple(reading.summary for reading in self._readings)
+        landed = sum(each.landed for each in summaries)
+        target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
+        nothing = not landed and not transactions
+        if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
+            settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
+            return self._summary(summaries, snapshot.version, None, target)
+        batch = allocate_batch(self._layout, snapshot.version)
+        files = self._write(batch, now, landed) if landed else ()
+        if target is not None:
+            rename_synced([(self._quarantine.draft, target)])
+        if EXACT not in snapshot.transactions:
+            transactions = {**transactions, EXACT: batch}
+        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
+        version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
+        return self._summary(summaries, version, batch, target)
+
+    def _summary(
+        self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
+    ) -> IngestSummary:
+        said = self._quarantine
+        return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
+
+    def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
+        """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
+        limit_memory(self._connection, LEAST_MEMORY)
+        pieces = list(self._staged.pieces(_FILE_BYTES))
+        drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
+        write = partial(self._write_piece, batch=batch, now=now)
+        written: list[tuple[Path, delta.DataFile]] = []
+        with ThreadPoolExecutor(2, "auditlake-write") as pool:
+            pool.submit(hashing.expect, landed)  # the ledger's part comes next: load for it beside the first file
+            for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
+                written += [(draft, file)] if file else []
+                self._listen(Progress("writing", done, len(pieces), ""))
+        if (found := sum(file.rows for _, file in written)) != landed:
+            message = f"{landed} events were to land, but {found} were written"
+            raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
+        for _, file in written:
+            make_folders((self._layout.events / file.path).parent, below=self._layout.events)
+        rename_synced((draft, self._layout.events / file.path) for draft, file in written)
+        self._staged.let_go()
+        return tuple(file for _, file in written)
+
+    def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:
+        """One file, in the order of time; None where nothing of it lands."""
+        with self._connection.cursor() as cursor:
+            rows = landing(cursor, self._staged.read(cursor, piece))
+        if not len(rows):
+            return None
+        rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
+        rows = rows.append_column("ingested_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(rows)))
+        rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows)))
+        rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
+        table = rows.select(FILE_COLUMNS)
+        write_rows([table], table.schema, draft)
+        first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
+        return data_file(draft, _EPOCH_DAY + timedelta(days=piece.day), len(rows), first, last)
+
+    # SQL
+
+    def _keep(
+        self, file: str, name: str, view: str, table: pa.Table, values: Mapping[str, object] | None = None
+    ) -> None:
+        """Run a statement that reads a table of Arrow."""
+        self._connection.register(view, table)
+        self._run(file, name, values)
+        self._connection.unregister(view)
+
+    def _run(self, file: str, name: str, values: Mapping[str, object] | None = None) -> None:
+        part = statement(file, name)
+        self._connection.execute(part.text, part.bind(dict(values or {})) or None)
+
+    def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        part = statement(file, name)
+        return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
+
+
+def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
+    """The same batches, so many of the next ones being cut while those before are worked on."""
+    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
+        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, batches, None))
+            yield batch
+
+
+def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:
+    place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
+    refused = reject(*place, refusal.reason, refusal.detail, batch.raw(i), max_record)
+    return replace(refused, field=refusal.field, value=refusal.value)

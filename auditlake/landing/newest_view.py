@@ -1,0 +1,51 @@
+"""What readers see of the newest snapshot: its events and those of the landing, flushed or not, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import keep_rows
+from auditlake.events.schema import COLUMNS
+from auditlake.ingest.ingest import preview
+from auditlake.landing.positions import read_unflushed
+from auditlake.landing.segments import segments
+from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
+from auditlake.store.table import IngestOptions
+
+if TYPE_CHECKING:
+    import duckdb
+
+_TABLE = "_landing"
+
+
+def view_newest(
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    options: IngestOptions,
+    *,
+    now: datetime,
+    columns: Sequence[str] = tuple(COLUMNS),
+) -> Snapshot:
+    """Make the view ``events`` as it would be if the landing were flushed now, and give the newest snapshot.
+
+    Nothing is written. Whatever a flush would count as a duplicate or quarantine is not shown.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        options: How a flush would ingest.
+        now: What ``ingested_at`` says of events that are not flushed.
+        columns: What it shows.
+    """
+    if not segments(layout):
+        snapshot = read_snapshot(layout)
+        view_snapshot(connection, layout, snapshot, columns=columns)
+        return snapshot
+    snapshot, lines = read_unflushed(layout)
+    if lines:
+        keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
+    view_snapshot(connection, layout, snapshot, columns=columns, beside=_TABLE if lines else None)
+    return snapshot

@@ -1,0 +1,136 @@
+"""The policies of a lake: files in ``LAKE/policies``, the built-in ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from auditlake.disk.durable import sync_folder, write_whole
+from auditlake.disk.files import SMALL, read_file
+from auditlake.disk.layout import POLICY_ID, Layout
+from auditlake.errors import PolicyError, PolicyNotFoundError
+from auditlake.policies.loader import load_policies, load_policy
+from auditlake.policies.model import Policy
+from auditlake.store.bookkeeping import recorded_policies
+
+_MEND = "correct every line listed; auditlake policy add --replace takes the file again"
+BUILT_IN = Path(__file__).resolve().parent / "builtin"
+"""Where the policies lie that init writes into a lake."""
+
+
+def write_built_in(layout: Layout) -> None:
+    """Copy the built-in policies into a new lake."""
+    for file in sorted(BUILT_IN.glob("*.yaml")):
+        write_whole(layout.policies / file.name, file.read_bytes())
+
+
+def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Policy, ...]:
+    """The policies that are named, in the order named and each once; all of them if none is.
+
+    Raises:
+        PolicyNotFoundError: One is not there; the message suggests one that is.
+    """
+    by_id = {policy.id: policy for policy in policies}
+    for name in policy_ids:
+        if name not in by_id:
+            close = get_close_matches(name, by_id, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(by_id) or 'none'}"
+            raise PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
+    return tuple(by_id[name] for name in dict.fromkeys(policy_ids)) if policy_ids else tuple(policies)
+
+
+def named_policies(
+    layout: Layout, event_types: frozenset[str], named: Sequence[str], *, in_use: bool = True
+) -> tuple[Policy, ...]:
+    """Policies by their ids in the lake, or by the paths of files outside of it; the lake's own if none is named.
+
+    Raises:
+        PolicyError: One of them cannot be used; those of the lake are taken as they are where they are ``in_use``.
+    """
+    found = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
+    ids = [name for name in named if not name.endswith(".yaml")]
+    if ids or not named:
+        found += chosen(load_policies(layout.policies, event_types, tolerant=True, in_use=in_use), ids)
+    refuse_unreadable(found)
+    return tuple(found)
+
+
+def refuse_unreadable(policies: Sequence[Policy]) -> None:
+    """Raise what is wrong with the files of policies that could not be read.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    if faults := tuple(policy.fault for policy in policies if policy.fault is not None):
+        raise PolicyError(faults, hint=_MEND)
+
+
+def add_policy(
+    layout: Layout,
+    file: Path,
+    event_types: frozenset[str],
+    *,
+    replace: bool,
+    now: datetime,
+    wait_seconds: float,
+) -> Policy:
+    """Check a policy file and copy it into the lake, whole or not at all; the ledger says so.
+
+    Raises:
+        PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
+    """
+    policy = read_policy(file, event_types)
+    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
+        refuse_other(layout, policy, replace=replace)
+        write_whole(layout.policy(policy.id), policy.text.encode("utf-8"))
+    return policy
+
+
+def refuse_other(layout: Layout, policy: Policy, *, replace: bool) -> None:
+    """Refuse a policy where the lake has another of its name, unless it is to replace that one.
+
+    Raises:
+        PolicyError: There is one.
+    """
+    target = layout.policy(policy.id)
+    if not replace and target.exists() and read_file(target, within=layout.root) != policy.text.encode("utf-8"):
+        raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
+
+
+def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds: float) -> None:
+    """Take a policy's file out of the lake, whether or not it can be used; the ledger says so.
+
+    Raises:
+        PolicyNotFoundError: There is none of that id.
+    """
+    refuse_unknown(layout, policy_id)
+    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
+        layout.policy(policy_id).unlink(missing_ok=True)
+        sync_folder(layout.policies)
+
+
+def refuse_unknown(layout: Layout, policy_id: str) -> None:
+    """Refuse the id of a policy that the lake does not have.
+
+    Raises:
+        PolicyNotFoundError: There is none of that id.
+    """
+    if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
+        raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
+
+
+def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False, within: Path | None = None) -> Policy:
+    """A policy from a file anywhere, or of the lake that it is ``within``; its name is the policy's id.
+
+    Raises:
+        PolicyError: It cannot be read or used.
+    """
+    try:
+        text = read_file(file, within=within, limit=SMALL)
+    except OSError as error:
+        raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
+    return load_policy(text, file=str(file), policy_id=file.name.removesuffix(".yaml"), event_types=event_types,
+        in_use=in_use,
+    )  # fmt: skip

@@ -1,0 +1,202 @@
+"""Legal holds: files in ``LAKE/holds``, one each, that stay there when the hold has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.files import read_text
+from auditlake.disk.layout import POLICY_ID, Layout
+from auditlake.errors import HoldError
+from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
+from auditlake.policies.model import Hold
+from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
+
+if TYPE_CHECKING:
+    import yaml
+
+_REQUIRED = ("reason", "owner", "ticket", "created")
+_LISTS = ("event_types", "user_ids", "resources")
+_OPTIONAL = (*_LISTS, "since", "until", "released", "released_because")
+_HINT = "correct every line listed: a hold that cannot be read keeps everything from deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """What a new hold is to be."""
+
+    reason: str
+    owner: str
+    ticket: str
+    event_types: tuple[str, ...] = ()
+    user_ids: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def load_hold(text: str | bytes, *, file: str, hold_id: str, event_types: frozenset[str]) -> Hold:
+    """Read one hold.
+
+    Args:
+        text: The file's content.
+        file: What to call the file in messages.
+        hold_id: The file's name without ``.yaml``.
+        event_types: The event types that this lake knows.
+
+    Raises:
+        HoldError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
+    """
+    reader = _Reader("hold", _REQUIRED, event_types)
+    hold = reader.hold(text, hold_id)
+    if hold is None:
+        raise HoldError(reader.problems(file), hint=_HINT)
+    return hold
+
+
+def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
+    """Every hold of a lake, released ones among them, by id.
+
+    Raises:
+        HoldError: With every mistake of every file.
+    """
+    if not layout.holds.exists():  # what copies a lake may leave out empty folders
+        return ()
+
+    def load(content: bytes, file: str, hold_id: str) -> Hold:
+        return load_hold(content, file=file, hold_id=hold_id, event_types=event_types)
+
+    return tuple(sorted(load_folder(layout.holds, "hold", load, HoldError, hint=_HINT), key=lambda each: each.id))
+
+
+def new_hold(hold_id: str, request: HoldRequest, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
+    """A hold that begins now, and its file's bytes.
+
+    Raises:
+        HoldError: It would not be read back: a blank reason, an event type that the lake does not know.
+    """
+    values = {name: list(getattr(request, name)) for name in _LISTS if getattr(request, name)}
+    times = {name: getattr(request, name) for name in ("since", "until")}
+    said = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
+            **{name: value for name, value in times.items() if value is not None}}  # fmt: skip
+    data = _dump(said)
+    return load_hold(data, file=f"{hold_id}.yaml", hold_id=hold_id, event_types=event_types), data
+
+
+def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
+    """The same hold, ended now, and its file's bytes.
+
+    Raises:
+        HoldError: It has ended already, or there is no reason.
+    """
+    if hold.released is not None:
+        message = f"the hold {hold.id!r} was released at {print_instant(hold.released)}"
+        raise HoldError(message, hint="a new hold has a new name")
+    data = _dumped(replace(hold, released=now, released_because=reason))
+    return load_hold(data, file=f"{hold.id}.yaml", hold_id=hold.id, event_types=event_types), data
+
+
+def is_release_of(hold: Hold, digest: str | None) -> bool:
+    """Whether a hold's file is what :func:`released_hold` makes of the file that had this digest."""
+    if hold.released is None or hold.digest != digest_of(_dumped(hold)):
+        return False
+    return digest_of(_dumped(replace(hold, released=None, released_because=None))) == digest
+
+
+def _dumped(hold: Hold) -> bytes:
+    said = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    return _dump({name: list(value) if name in _LISTS else value for name, value in said.items() if value})
+
+
+def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
+    """One hold by its id.
+
+    Raises:
+        HoldError: There is none.
+    """
+    for hold in holds:
+        if hold.id == hold_id:
+            return hold
+    hint = f"there are: {', '.join(hold.id for hold in holds) or 'none'}"
+    raise HoldError(f"this lake has no hold {hold_id!r}", hint=hint)
+
+
+def check_hold_id(hold_id: str) -> None:
+    """Refuse what cannot be a hold's file name.
+
+    Raises:
+        HoldError: It cannot.
+    """
+    if not POLICY_ID.fullmatch(hold_id):
+        expected = "small letters, digits, _ and -, at most 64, the first a letter or digit"
+        raise HoldError(f"{hold_id!r} cannot be a hold's id: expected {expected}")
+
+
+def hold_text(layout: Layout, hold_id: str) -> str:
+    """A hold's file as it is."""
+    return read_text(layout.hold(hold_id), within=layout.root)
+
+
+def _dump(values: dict[str, Any]) -> bytes:
+    """YAML whose texts are JSON strings: YAML reads those as what they are, whatever is in them."""
+    lines = [f"{name}: {_spelled(value)}\n" for name, value in values.items()]
+    return ("# A legal hold. End it with `auditlake hold release`; do not remove the file.\n" + "".join(lines)).encode()
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, datetime):
+        return print_instant(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_spelled, value))}]"
+    return json.dumps(value)  # ASCII: no character that YAML does not allow, but half a surrogate pair
+
+
+class _Reader(Reader):
+    """Reads one hold's file."""
+
+    def hold(self, content: str | bytes, hold_id: str) -> Hold | None:
+        """The hold; None if there was any mistake."""
+        self.check_id(hold_id)
+        text = self.decoded(content)
+        root = None if text is None else self.tree(text)
+        if root is None:
+            return None
+        fields = self.mapping(root, "a hold", (*_REQUIRED, *_OPTIONAL), _REQUIRED)
+        values = {key: self._value(node, key) for key, node in fields.items()}
+        self._check_together(fields, values)
+        return None if self.mistakes else Hold(id=hold_id, **values, digest=digest_of(content))
+
+    def _value(self, node: yaml.Node, key: str) -> Any:
+        readers: dict[str, Callable[[yaml.Node, str], Any]] = {
+            "reason": self.text, "released_because": self.text, "owner": self.label, "ticket": self._ticket,
+            "event_types": lambda node, key: self.several(node, key, self.event_type),
+            "user_ids": lambda node, key: self.several(node, key, self._name),
+            "resources": lambda node, key: self.several(node, key, self._name),
+        }  # fmt: skip
+        if key in ("since", "until", "released", "released_because") and is_null(node):
+            return None
+        return readers.get(key, self._instant)(node, key)
+
+    def _ticket(self, node: yaml.Node, key: str) -> str | None:
+        return self.text(node, key, also=("int", "float"))
+
+    def _name(self, node: yaml.Node, key: str) -> str | None:
+        return self.text(node, key, also=("int", "float"))
+
+    def _instant(self, node: yaml.Node, key: str) -> Any:
+        readers = {"since": parse_start, "until": parse_end}
+        return self.parsed(node, key, "an instant", readers.get(key, parse_instant))
+
+    def _check_together(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
+        since, until = values.get("since"), values.get("until")
+        if since is not None and until is not None and since > until:
+            self.wrong(fields["until"], "until: expected an instant not before since")
+        for key in _LISTS:
+            if key in fields and not values[key] and not self.mistakes:
+                self.wrong(fields[key], f"{key}: expected at least one, got an empty list; leave the key out for any")
+        if (values.get("released") is None) != (values.get("released_because") is None) and not self.mistakes:
+            at = fields.get("released", fields.get("released_because"))
+            self.wrong(at, "released and released_because: expected both or neither")

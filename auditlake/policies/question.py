@@ -1,0 +1,119 @@
+"""Periods as people ask for them: ``(since, until]``, from two instants, a length back, or the name of a stretch."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from auditlake.errors import ReportError
+from auditlake.events.durations import parse_duration
+from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant, parse_bound
+from auditlake.policies.compile import BEFORE_ALL, Question
+from auditlake.policies.model import Duration, Policy
+
+_NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRequest:
+    """What the caller said about the period; all of it may be absent."""
+
+    since: Instant | None = None
+    """The instant before the period; of a day, the microsecond before it."""
+    until: Instant | None = None
+    """The period's last instant; of a day its last microsecond, as far as it has passed by as_of."""
+    last: str | None = None
+    """A length back from ``until``, e.g. ``30d``."""
+    period: str | None = None
+    """``2026``, ``2026-Q3``, ``2026-10`` or a day: that calendar stretch in UTC, as far as it has passed by as_of."""
+
+
+def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
+    """The period as two instants, since < until <= as_of.
+
+    No period begins earlier than just before 1970, where no event can be. A calendar stretch begins with its first
+    instant, so ``since`` is the microsecond before it, and ends with its last.
+
+    Args:
+        request: What was asked for.
+        as_of: The instant that the report is as of.
+        default_since: Where the period begins if nothing says so, given that it ends at as_of.
+
+    Raises:
+        ReportError: The parts contradict each other, or the period is empty or lies after as_of.
+    """
+    ways = [name for name in ("last", "period") if getattr(request, name) is not None]
+    if len(ways) > 1 or (ways and request.since is not None) or (request.period and request.until is not None):
+        raise ReportError("the period is given in more than one way", hint="give since and until, or last, or period")
+    if request.period is not None:
+        since, until = _named(request.period)
+        until = min(until, as_of)
+    else:
+        until = as_of if request.until is None else _end(request.until, as_of)
+        since = _beginning(request, until, default_since + (until - as_of))
+    since = max(since, BEFORE_ALL)
+    if not since < until <= as_of:
+        got = f"({_iso(since)}, {_iso(until)}], as of {_iso(as_of)}"
+        message = f"the period must end after it begins and not after as_of: {got}"
+        raise ReportError(message, hint="check --since, --until and --as-of")
+    return since, until
+
+
+def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_period: Duration) -> Question:
+    """What a report of a policy asks about: by default, one retention period before as_of.
+
+    Args:
+        policy: The policy.
+        request: What was asked for.
+        as_of: The instant that the report is as of.
+        report_period: How far back it goes by default where the policy has no retention period.
+
+    Raises:
+        ReportError: See :func:`resolve`.
+    """
+    from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
+
+    return Question(as_of, *resolve(request, as_of, default_since(policy, as_of, report_period)))
+
+
+def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:
+    if request.since is not None:
+        return as_exclusive(request.since)
+    if request.last is None:
+        return default
+    try:
+        return until - timedelta(microseconds=parse_duration(request.last, "retention_period").microseconds)
+    except (ValueError, OverflowError) as error:
+        raise ReportError(f"last: {error}", hint="a length such as 24h, 30d, 12w or 6mo") from error
+
+
+def _end(asked: Instant, as_of: datetime) -> datetime:
+    """Where a period ends: a day that has begun by as_of and is not over ends the period there."""
+    end = as_end(asked)
+    return as_of if as_instant(asked) <= as_of < end else end
+
+
+def _named(text: str) -> tuple[datetime, datetime]:
+    with suppress(ValueError):
+        if not isinstance(day := parse_bound(text), datetime):
+            return as_exclusive(day), as_end(day)
+    match = _NAMED.fullmatch(text)
+    if match is None or not 1970 <= int(match["year"]) <= 9997:
+        raise ReportError(f"period: expected e.g. 2026, 2026-Q3 or 2026-10, got {text!r}")
+    year = int(match["year"])
+    if match["quarter"]:
+        first, months = 3 * int(match["quarter"]) - 2, 3
+    elif match["month"]:
+        first, months = int(match["month"]), 1
+    else:
+        first, months = 1, 12
+    start = datetime(year, first, 1, tzinfo=UTC)
+    after = first - 1 + months
+    end = datetime(year + after // 12, after % 12 + 1, 1, tzinfo=UTC)
+    return start - MICROSECOND, end - MICROSECOND
+
+
+def _iso(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,365 @@
+"""What YAML files of a lake say, node by node: every mistake at once, each with its place in the file.
+
+The text becomes a tree of YAML nodes, never of objects, and each value is read as what its key asks for: a plain
+``no`` where text belongs is a mistake, not ``False``. Anchors, aliases and tags are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import POLICY_ID
+from auditlake.errors import PolicyError
+from auditlake.events.durations import parse_duration
+from auditlake.events.times import parse_instant, print_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from datetime import datetime
+
+T = TypeVar("T")
+_Mark = Any
+MAX_BYTES = 1 << 20
+_MAX_DEPTH = 32
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER = yaml.resolver.Resolver()
+_PLAIN = {"bool": "a truth value", "int": "a number", "float": "a number", "timestamp": "a date", "null": "nothing"}
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,199})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+
+def load_folder(
+    folder: Path,
+    what: str,
+    load: Callable[[bytes, str, str], T],
+    failure: type[PolicyError],
+    *,
+    hint: str,
+    instead: Callable[[Path, PolicyError], T] | None = None,
+    follow: bool = False,
+) -> list[T]:
+    """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
+
+    Args:
+        folder: The folder.
+        what: What a file holds, for messages.
+        load: Reads one, given its content, what to call it in messages, and its name without ``.yaml``.
+        failure: What ``load`` raises.
+        hint: What to do about mistakes.
+        instead: What stands for a file that cannot be used; if None, any of them is an error.
+        follow: Whether its files may be links: those of a lake may not.
+
+    Raises:
+        PolicyError: As ``failure``, with every mistake of every file.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        many = "policies" if what == "policy" else f"{what}s"
+        raise failure((f"{folder}:1:1: the folder of {many} cannot be read: {error.strerror}",)) from error
+    found: list[T] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            found.append(_load_file(path, what, load, failure, follow=follow))
+        except PolicyError as error:
+            if instead is not None:
+                found.append(instead(path, error))
+            problems.extend(error.problems if instead is None else ())
+    if problems:
+        raise failure(tuple(problems), hint=hint)
+    return found
+
+
+def _load_file(
+    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, follow: bool
+) -> T:
+    try:
+        if path.suffix != ".yaml":
+            problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
+        else:
+            with open_file(path, within=None if follow else path.parent) as stream:
+                content = stream.read(MAX_BYTES + 1)
+            return load(content, str(path), path.stem)
+    except OSError as error:
+        problem = f"the file cannot be read: {error.strerror}"
+    raise failure((f"{path}:1:1: {problem}",))
+
+
+def digest_of(content: str | bytes) -> str:
+    """``sha256:`` and the hex digest of a file's bytes."""
+    return f"sha256:{hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()}"
+
+
+class _Refused(yaml.Node):
+    """Stands where a value was refused already, so that nothing more is said about it."""
+
+
+class Reader:
+    """Reads one file and collects its mistakes; a method that reads a value gives None where it noted one.
+
+    Args:
+        what: What the file holds, for messages.
+        needs: The keys it must have.
+        event_types: The event types that this lake knows.
+    """
+
+    def __init__(self, what: str, needs: Sequence[str], event_types: frozenset[str]) -> None:
+        self.what = what
+        self.needs = needs
+        self.event_types = event_types
+        self.mistakes: list[tuple[int, int, str]] = []
+        self.lines: list[str] = []
+
+    def problems(self, file: str) -> tuple[str, ...]:
+        """Every mistake noted, as ``file:line:column: message``, in the file's order."""
+        return tuple(f"{file}:{line}:{column}: {what}" for line, column, what in sorted(set(self.mistakes)))
+
+    def check_id(self, name: str) -> None:
+        """Refuse a file whose name cannot be an id."""
+        if not POLICY_ID.fullmatch(name):
+            expected = "small letters, digits, _ and -, at most 64, the first a letter or digit"
+            self.wrong(None, f"the file's name is the {self.what}'s id: expected {expected}; got {name!r}")
+
+    def wrong(self, at: yaml.Node | _Mark, message: str) -> None:
+        """Note a mistake at a node."""
+        mark = at.start_mark if isinstance(at, yaml.Node) else at
+        self.mistakes.append((mark.line + 1, mark.column + 1, message) if mark is not None else (1, 1, message))
+
+    # From bytes to nodes
+
+    def decoded(self, content: str | bytes) -> str | None:
+        """The file as text; None if it cannot be YAML."""
+        data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
+        if len(data) > MAX_BYTES:
+            self.wrong(None, "the file is larger than 1 MiB")
+            return None
+        try:
+            text = data.decode().removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            self.wrong_after(data[: error.start].decode(), f"the file is not UTF-8 (byte 0x{data[error.start]:02x})")
+            return None
+        if found := _UNPRINTABLE.search(text):
+            self.wrong_after(text[: found.start()], f"the character U+{ord(found[0]):04X} is not allowed in YAML")
+            return None
+        self.lines = _LINE_END.split(text)
+        return text
+
+    def wrong_after(self, text: str, message: str) -> None:
+        """Note a mistake behind a text that the file begins with."""
+        lines = _LINE_END.split(text)
+        self.mistakes.append((len(lines), len(lines[-1]) + 1, message))
+
+    def tree(self, text: str) -> yaml.Node | None:
+        """The one document's node; None if the text is not YAML, or nothing."""
+        roots: list[yaml.Node] = []
+        try:
+            self.compose(yaml.parse(text, Loader=_PARSER), roots)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+            self.wrong(mark, f"this is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}")
+            return None
+        if not roots:
+            self.wrong(None, f"the file is empty; a {self.what} needs {', '.join(self.needs)}")
+        return roots[0] if roots else None
+
+    def compose(self, events: Iterable[yaml.Event], roots: list[yaml.Node]) -> None:
+        """Build the nodes of a stream of events."""
+        opened: list[tuple[yaml.CollectionNode, list[yaml.Node]]] = []
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent) and roots:
+                self.wrong(event.start_mark, f"a file holds one {self.what}; a second document begins here")
+                return
+            if isinstance(event, yaml.CollectionEndEvent):
+                node, children = opened.pop()
+                node.value = children
+                if isinstance(node, yaml.MappingNode):
+                    node.value = list(zip(children[::2], children[1::2], strict=True))
+                    self.check_keys(node)
+            elif isinstance(event, yaml.NodeEvent):
+                new = self.node(event)
+                (opened[-1][1] if opened else roots).append(new)
+                if isinstance(new, yaml.CollectionNode):
+                    opened.append((new, []))
+                if len(opened) > _MAX_DEPTH:
+                    mark: _Mark = event.start_mark
+                    raise yaml.MarkedYAMLError(None, None, f"nested more than {_MAX_DEPTH} deep", mark)
+
+    def node(self, event: yaml.NodeEvent) -> yaml.Node:
+        """The node that an event begins."""
+        start: _Mark = event.start_mark
+        end: _Mark = event.end_mark
+        if isinstance(event, yaml.AliasEvent):
+            self.wrong(start, f"an alias (*{event.anchor}) is not allowed; write the value out")
+            return _Refused("", None, start, end)
+        if event.anchor:
+            self.wrong(start, f"an anchor (&{event.anchor}) is not allowed; write the value where it is used")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self.wrong(start, f"a tag ({tag.replace('tag:yaml.org,2002:', '!!')}) is not allowed; remove it")
+        if isinstance(event, yaml.CollectionStartEvent):
+            kind = yaml.MappingNode if isinstance(event, yaml.MappingStartEvent) else yaml.SequenceNode
+            return kind("", [], start, end)
+        if tag is not None or not isinstance(event, yaml.ScalarEvent):
+            return _Refused("", None, start, end)
+        return yaml.ScalarNode("" if event.style else _plain_kind(event.value), event.value, start, end, event.style)
+
+    def check_keys(self, node: yaml.MappingNode) -> None:
+        """Refuse keys that are given twice, or are no text."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.is_a(key, yaml.ScalarNode, "a key", "text")
+            elif key.value in lines:
+                self.wrong(key, f"the key {key.value!r} is given twice, first in line {lines[key.value]}")
+            else:
+                lines[key.value] = key.start_mark.line + 1
+
+    # From nodes to values
+
+    def is_a(self, node: yaml.Node, kind: type[yaml.Node], key: str, expected: str) -> bool:
+        """Whether a node is of a kind; noted where it is not."""
+        if isinstance(node, kind):
+            return True
+        if not isinstance(node, _Refused):
+            self.wrong(node, f"{key}: expected {expected}, got {_shown(node)}")
+        return False
+
+    def mapping(self, node: yaml.Node, what: str, keys: Sequence[str], required: Sequence[str]) -> dict[str, yaml.Node]:
+        """The values of the known keys, after refusing the others and missing what is required."""
+        if not self.is_a(node, yaml.MappingNode, what, "keys with values"):
+            return {}
+        fields: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                fields.setdefault(key.value, value)
+            elif isinstance(key, yaml.ScalarNode):
+                self.wrong(key, f"unknown key {key.value!r}; {_nearest(key.value, keys)}")
+        for key in required:
+            if key not in fields:
+                self.wrong(node, f"{what} needs the key {key!r}")
+        return fields
+
+    def text(self, node: yaml.Node, key: str, *, expected: str = "text", also: Collection[str] = ()) -> str | None:
+        """A text that is not blank; ``also`` names the plain kinds that are taken as they are written."""
+        if not self.is_a(node, yaml.ScalarNode, key, expected):
+            return None
+        if node.tag and node.tag not in also:
+            quote = "" if node.tag == "null" else f"; quote it: '{node.value}'"
+            self.wrong(node, f"{key}: expected {expected}, got {_shown(node)}{quote}")
+        elif not node.value.strip():
+            self.wrong(node, f"{key}: expected {expected}, got nothing")
+        else:
+            return str(node.value)
+        return None
+
+    def label(self, node: yaml.Node, key: str) -> str | None:
+        """A text of one line."""
+        text = self.text(node, key)
+        if text is None or len(_LINE_END.split(text)) == 1:
+            return text
+        self.wrong(node, f"{key}: expected one line")
+        return None
+
+    def integer(self, node: yaml.Node, key: str, least: int = 0, most: int = 10**9) -> int | None:
+        """A whole number within bounds."""
+        expected = f"a whole number from {least} to {most}"
+        if not self.is_a(node, yaml.ScalarNode, key, expected) or not isinstance(node, yaml.ScalarNode):
+            return None
+        number = re.fullmatch("-?(?:0|[1-9][0-9]{0,9})", node.value)
+        if number and not node.style and least <= int(node.value) <= most:
+            return int(node.value)
+        unquote = "; remove the quotes" if number and node.style else ""
+        self.wrong(node, f"{key}: expected {expected}, got {_shown(node)}{unquote}")
+        return None
+
+    def choice(self, node: yaml.Node, key: str, choices: Collection[str], what: str = "value") -> str | None:
+        """One of several texts."""
+        text = self.text(node, key)
+        if text is None or text in choices:
+            return text
+        self.wrong(node, f"{key}: unknown {what} {text!r}; {_nearest(text, choices)}")
+        return None
+
+    def several(self, node: yaml.Node, key: str, read: Callable[[yaml.Node, str], str | None]) -> tuple[str, ...]:
+        """A list of different texts, each read by ``read``."""
+        values: dict[str, None] = {}
+        if not self.is_a(node, yaml.SequenceNode, key, "a list, such as [a, b]"):
+            return ()
+        for item in node.value:
+            value = read(item, key)
+            if value is not None and value in values:
+                self.wrong(item, f"{key}: {value!r} is listed twice")
+            elif value is not None:
+                values[value] = None
+        return tuple(values)
+
+    def parsed(self, node: yaml.Node, key: str, expected: str, parse: Callable[[str], Any]) -> Any:
+        """What a text is read as."""
+        text = self.text(node, key, expected=expected, also=("int", "float", "timestamp"))
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            self.wrong(node, f"{key}: {error}")
+            return None
+
+    def duration(self, node: yaml.Node, key: str) -> Any:
+        """A length of time, read as its key asks."""
+        return self.parsed(node, key, "a length of time", lambda text: parse_duration(text, key))
+
+    def instant(self, node: yaml.Node, key: str, read: Callable[[str], datetime] = parse_instant) -> Any:
+        """An instant, spelled the one way."""
+        return self.parsed(node, key, "an instant", lambda text: print_instant(read(text)))
+
+    def event_type(self, node: yaml.Node, key: str) -> str | None:
+        """An event type that this lake knows."""
+        return self.choice(node, key, self.event_types, "event type")
+
+    def json_value(self, node: yaml.Node, key: str) -> Any:
+        """What a JSON document would hold: YAML's other plain spellings are refused."""
+        if isinstance(node, yaml.MappingNode):
+            return {name.value: self.json_value(item, key) for name, item in node.value if hasattr(name, "style")}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.json_value(item, key) for item in node.value]
+        if not isinstance(node, yaml.ScalarNode) or is_null(node):
+            return None
+        if not node.style and node.value in ("true", "false"):
+            return node.value == "true"
+        if not node.style and (number := _JSON_NUMBER.fullmatch(node.value)):
+            return float(node.value) if number[1] or number[2] else int(node.value)
+        return self.text(node, key, expected="what JSON knows", also=("timestamp",)) if node.value else ""
+
+
+def _plain_kind(value: str) -> str:
+    """What YAML takes a plain scalar for, where that is not text: int, float, bool, null or timestamp."""
+    kind = str(_RESOLVER.resolve(yaml.ScalarNode, value, (True, False))).rpartition(":")[2]  # type: ignore[no-untyped-call]
+    return kind if kind in _PLAIN else ""
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether a value is YAML's null."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == "null"
+
+
+def _shown(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        return "a list" if isinstance(node, yaml.SequenceNode) else "keys with values"
+    value = node.value if len(node.value) <= 40 else f"{node.value[:40]}…"
+    if not node.tag:
+        return f"the text {value!r}"
+    return "nothing" if node.tag == "null" else f"{value}, which YAML takes for {_PLAIN[node.tag]}"
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """What may have been meant, as the end of a message."""
+    known = sorted(words)
+    close = get_close_matches(word[:64], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"

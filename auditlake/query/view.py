@@ -1,0 +1,85 @@
+"""How the lake's verbs read it: a DuckDB with the view ``events``, of one snapshot or of everything there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import connect, shared
+from auditlake.engine.statements import statement
+from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
+from auditlake.events.times import Instant, given, given_end
+from auditlake.landing.newest_view import view_newest
+from auditlake.query.rows import Rows
+from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
+from auditlake.store.failures import explained, failure
+from auditlake.store.table import IngestOptions
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def matching(
+    filters: Mapping[str, str | Sequence[str] | None], start: Instant | None, end: Instant | None, limit: int | None
+) -> tuple[str, dict[str, Any]]:
+    """The query for events that match every filter that is given, and the values it binds."""
+    values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
+    values = {name: each and list(each) for name, each in values.items()}
+    values |= {"start": given(start), "end": given_end(end), "limit": limit}
+    return statement("queries/events.sql", "events").text, values
+
+
+@contextmanager
+def engine(
+    layout: Layout, options: IngestOptions, now: datetime, version: int | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
+    """A DuckDB with the view ``events``, which may spill and goes away at the end.
+
+    Args:
+        layout: The lake.
+        options: How what lies in the landing becomes events.
+        now: The present.
+        version: The snapshot to read, without the landing; the newest with the landing if None.
+    """
+    with (
+        explained(layout, "the query"),
+        TemporaryDirectory(prefix="auditlake-") as spill,
+        connect(temp=Path(spill)) as connection,
+    ):
+        yield connection, _view(connection, layout, options, now, version, tuple(COLUMNS))
+
+
+def ask(
+    layout: Layout,
+    options: IngestOptions,
+    now: datetime,
+    version: int | None,
+    query: str,
+    values: Mapping[str, Any] | None,
+) -> Rows:
+    """A query over what readers may see; its DuckDB lives as long as the rows that use it."""
+    with explained(layout, "the query"):
+        connection = shared()
+        _view(connection, layout, options, now, version, PUBLIC_COLUMNS)
+    return Rows(connection, query, values, partial(failure, layout, "the query"))
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    options: IngestOptions,
+    now: datetime,
+    version: int | None,
+    columns: Sequence[str],
+) -> Snapshot:
+    if version is None:
+        return view_newest(connection, layout, options, now=now, columns=columns)
+    snapshot = read_snapshot(layout, version)
+    view_snapshot(connection, layout, snapshot, columns=columns)
+    return snapshot

@@ -1,0 +1,335 @@
+"""Evidence packs: a report with everything that somebody needs who wants to check it without auditlake.
+
+A pack is a ZIP whose bytes follow from what is in it: entries by name, stored as they are, with the earliest date that
+the format has. The Parquet in it is the same for the same versions of auditlake and its libraries, which it names.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from itertools import chain, groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from auditlake import assets
+from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.display.formula_guard import guarded
+from auditlake.engine.arrow_rows import table_rows
+from auditlake.engine.duck import keep_rows, rows
+from auditlake.engine.statements import statements
+from auditlake.errors import ReportError
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import print_instant
+from auditlake.policies.compile import Question, filled
+from auditlake.policies.evaluate import group_values
+from auditlake.policies.model import Policy
+from auditlake.reports.document import canonical, json_value
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from auditlake.reports.compliance import ComplianceReport
+    from auditlake.reports.model import Finding
+
+FORM = 1
+"""The version of the pack's form."""
+_ROWS = 50_000
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
+_LIBRARIES = ("auditlake", "duckdb", "pyarrow")
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePack:
+    """A pack that was written."""
+
+    path: Path
+    sha256: str
+    """Hex digits, over the file's bytes."""
+    report: ComplianceReport
+    events: Mapping[str, int]
+    """Finding id to the number of events behind it."""
+    files: int
+    """How many files are in it."""
+
+
+def write_pack(
+    out: Path,
+    made: ComplianceReport,
+    policies: Sequence[Policy],
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    checkpoint: bytes | None = None,
+) -> EvidencePack:
+    """Write a pack, whole or not at all.
+
+    Args:
+        out: The file; none of that name may be there.
+        made: The report, with its page; just made on ``connection``, whose temporary tables are still those of it.
+        policies: Every policy of the lake.
+        connection: The engine, with the view ``events`` of the report's snapshot.
+        checkpoint: The ledger's signed checkpoint, where the lake has one.
+
+    Raises:
+        ReportError: The file is there already, or cannot be written.
+    """
+    said = made.report
+    (policy,) = (each for each in policies if each.id == said.policy_id)
+    policy = made.asked or policy
+    question = Question(said.as_of, said.since, said.until)
+    with TemporaryDirectory(prefix="auditlake-pack-") as name:
+        folder = Path(name)
+        together = made.whole is not None
+        events = dict(_events(folder, connection, policy, question, said.violations, together=together))
+        for each, data in _texts(made, policies, checkpoint, events):
+            (folder / each).parent.mkdir(parents=True, exist_ok=True)
+            (folder / each).write_bytes(data)
+        files = _listed(folder)
+        _seal(folder, made, files)
+        digest = _zip(folder, out)
+    return EvidencePack(out, digest, made, events, len(files) + 2)
+
+
+def _texts(
+    made: ComplianceReport, policies: Sequence[Policy], checkpoint: bytes | None, events: Mapping[str, int]
+) -> Iterator[tuple[str, bytes]]:
+    said = made.report
+    yield "README.txt", (assets.folder("reports_templates") / "evidence.txt").read_bytes()
+    files = made.files()
+    yield "report.json", files[f"{made.stem}.json"]
+    if made.whole is not None:
+        yield made.whole.file, made.whole.data
+    yield "report.html", made.page(json_file="report.json")
+    for each in policies:
+        yield f"policies/{each.id}.yaml", each.text.encode("utf-8")
+    for number, query in enumerate(said.evidence.queries, 1):
+        yield f"sql/{number}_{query.name}.sql", f"{query.sql}\n".encode()
+        yield f"sql/{number}_{query.name}.parameters.json", canonical(json_value(query.parameters))
+    yield "findings.csv", _findings(said.violations, events)
+    if checkpoint is not None:
+        yield "checkpoint.txt", checkpoint
+
+
+def _findings(findings: Sequence[Finding], events: Mapping[str, int]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ("finding", "kind", "event_type", "group", "start", "end", "peak", "accepted_by", "events", "message")
+    )
+    for each in findings:
+        group = json.dumps(dict(each.group), ensure_ascii=False) if each.group else None
+        owner = each.accepted.owner if each.accepted else None
+        row = (
+            each.id, each.kind, each.event_type, group, each.start, each.end, each.peak, owner,
+            events.get(each.id, 0), each.message,
+        )  # fmt: skip
+        writer.writerow([_cell(value) for value in row])
+    return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+# The events
+
+
+def _events(
+    folder: Path,
+    connection: duckdb.DuckDBPyConnection,
+    policy: Policy,
+    question: Question,
+    findings: Sequence[Finding],
+    *,
+    together: bool,
+) -> Iterator[tuple[str, int]]:
+    """Write the events behind each finding; gives how many. A type that is missing has none.
+
+    Each finding has files of its own; ``together``, as many thousand would, all of a kind are in one, which names them.
+    """
+    ask: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
+        "threshold_exceeded": lambda: _behind_episodes(connection, policy, question, findings),
+        "coverage_gap": lambda: _beside_gaps(connection, findings),
+    }
+    for kind, prepare in ask.items():
+        if any(finding.kind == kind for finding in findings):
+            sql, values = prepare()
+            relation = connection.sql(sql, params=values or None)
+            read = relation.to_arrow_reader(_ROWS)
+            if together:
+                counts = Counter[str]()
+                _write_events(folder / "events", kind, _named_by_finding(iter(read), findings, counts))
+                yield from counts.items()
+                continue
+            for number, batches in _by_number(read):
+                yield findings[number].id, _write_events(folder / "events", findings[number].id, batches)
+
+
+def _behind_episodes(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question, findings: Sequence[Finding]
+) -> tuple[str, dict[str, Any]]:
+    window = timedelta(microseconds=policy.window.microseconds)
+    found = rows(connection, statements("policies/behind.sql")["group_numbers"].text)
+    numbers = {group_values(key): number for number, key in found}
+    asked = []
+    for place, each in enumerate(findings):
+        if each.kind == "threshold_exceeded":
+            start = each.start or question.since
+            # What comes at the very moment at which the count has fallen is not part of it.
+            until = question.until if each.end is None else each.end - _MICROSECOND
+            asked.append((place, numbers[tuple((each.group or {}).values())], start - window, until))
+    _keep_asked(connection, ("number", "g", "after", "until"), asked)
+    part = statements("policies/behind.sql")["behind_episodes"]
+    return filled(part, policy), {"types": list(policy.required_events)}
+
+
+def _beside_gaps(connection: duckdb.DuckDBPyConnection, findings: Sequence[Finding]) -> tuple[str, dict[str, Any]]:
+    asked = [
+        (place, each.event_type, each.start, each.end)
+        for place, each in enumerate(findings)
+        if each.kind == "coverage_gap"
+    ]
+    _keep_asked(connection, ("number", "event_type", "after", "until"), asked)
+    return statements("policies/behind.sql")["beside_gaps"].text, {}
+
+
+def _keep_asked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], asked: Sequence[tuple[Any, ...]]) -> None:
+    import pyarrow as pa
+
+    kinds = {"number": pa.int64(), "g": pa.int64(), "event_type": pa.string()}
+    instant = pa.timestamp("us", tz="UTC")
+    columns = zip(*asked, strict=True)
+    arrays = [pa.array(column, kinds.get(name, instant)) for name, column in zip(names, columns, strict=True)]
+    keep_rows(connection, "asked", pa.table(dict(zip(names, arrays, strict=True))))
+
+
+def _by_number(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
+    """The stretches of equal ``number``, without that column; each is to be taken before the next."""
+
+    def pieces() -> Iterator[tuple[int, pa.RecordBatch]]:
+        for batch in batches:
+            numbers = batch.column(0).to_pylist()
+            rest = batch.select(batch.schema.names[1:])
+            at = 0
+            for number, run in groupby(numbers):
+                size = sum(1 for _ in run)
+                yield number, rest.slice(at, size)
+                at += size
+
+    for number, run in groupby(pieces(), key=lambda piece: piece[0]):
+        yield number, (batch for _, batch in run)
+
+
+def _named_by_finding(
+    batches: Iterator[pa.RecordBatch], findings: Sequence[Finding], counts: Counter[str]
+) -> Iterator[pa.RecordBatch]:
+    """The events of all findings with the finding's id in place of its number; how many each has is added up."""
+    import pyarrow as pa
+
+    ids = pa.array([each.id for each in findings], pa.string())
+    for batch in batches:
+        named = ids.take(batch.column(0))
+        counts.update({each["values"]: each["counts"] for each in named.value_counts().to_pylist()})
+        yield pa.RecordBatch.from_arrays([named, *batch.columns[1:]], ["finding", *batch.schema.names[1:]])
+
+
+def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch]) -> int:
+    """Events of findings: every column as Parquet, what readers see as CSV."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir(exist_ok=True)
+    count, first = 0, next(batches)
+    names = [column for column in ("finding", *PUBLIC_COLUMNS) if column in first.schema.names]
+    with (
+        pq.ParquetWriter(folder / f"{name}.parquet", first.schema, compression="zstd") as parquet,
+        (folder / f"{name}.csv").open("w", encoding="utf-8", errors="surrogatepass", newline="") as text,
+    ):
+        writer = csv.writer(text)
+        writer.writerow(names)
+        for batch in chain((first,), batches):
+            parquet.write_batch(batch)
+            writer.writerows([_cell(value) for value in row] for row in table_rows(batch.select(names)))
+            count += batch.num_rows
+    return count
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return print_instant(value)
+    return guarded(value) if isinstance(value, str) else value
+
+
+# The file
+
+
+def _listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every file with its digest and size, by name."""
+    found = {}
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+    return found
+
+
+def _seal(folder: Path, made: ComplianceReport, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write what lists everything else: for programs, and for ``sha256sum -c``."""
+    said = made.report
+    manifest = {
+        "form": FORM,
+        "lake_id": said.evidence.lake_id,
+        "snapshot": said.evidence.snapshot,
+        "policy_id": said.policy_id,
+        "as_of": print_instant(said.as_of),
+        "status": said.status,
+        "versions": {name: version(name) for name in _LIBRARIES},
+        "files": files,
+    }
+    (folder / "MANIFEST.json").write_bytes(canonical(manifest))
+    sums = "".join(f"{each['sha256']}  {name}\n" for name, each in files.items())
+    own = hashlib.sha256((folder / "MANIFEST.json").read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{sums}{own}  MANIFEST.json\n", encoding="utf-8")
+
+
+def _zip(folder: Path, out: Path) -> str:
+    """Pack a folder into a new file, durably; gives its SHA-256."""
+    draft = out.with_name(f".{out.name}.{secrets.token_hex(6)}.draft")
+    try:
+        with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE), "w+b") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+                    _add(archive, path, path.relative_to(folder).as_posix())
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.link(draft, out)
+        sync_folder(out.parent)
+    except FileExistsError as error:
+        raise ReportError(f"{out} is there already", hint="a pack is never overwritten: name another file") from error
+    except OSError as error:
+        raise ReportError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    return digest
+
+
+def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+    entry = zipfile.ZipInfo(name, _EARLIEST)
+    entry.external_attr = 0o100644 << 16
+    entry.create_system = 3
+    entry.file_size = path.stat().st_size
+    with path.open("rb") as source, archive.open(entry, "w") as target:
+        while chunk := source.read(1 << 20):
+            target.write(chunk)

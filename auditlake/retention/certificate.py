@@ -1,0 +1,369 @@
+"""A certificate of deletion or erasure: what it says as JSON, and the words of its page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
+from auditlake.events.times import parse_instant
+from auditlake.reports.page import file_name, style_digest
+
+CERTIFICATE_VERSION = 2
+"""The form of certificates that are made now; the first had no ``remaining``."""
+
+_LINE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateDocument:
+    """The variables of the template ``certificate.json``: the keys of a certificate, in order."""
+
+    certificate_version: int
+    """The version of this form."""
+    kind: Literal["retention", "erasure"]
+    """Whether what was due was deleted, or a person's name was erased."""
+    lake_id: str
+    """The lake."""
+    at: str
+    """When it was done."""
+    operator: str
+    """Who did it."""
+    reason: str | None
+    """Of an erasure: why."""
+    ticket: str | None
+    """Of an erasure: where it is written down."""
+    person: str | None
+    """Of an erasure: the pseudonym that stands for the person now; never the name."""
+    places: list[str]
+    """What was replaced by pseudonyms, where anything was."""
+    as_of: str
+    """The instant that was judged at."""
+    plan_digest: str | None
+    """Of retention: the digest of the plan that was carried out."""
+    snapshot_before: int
+    """The version before."""
+    snapshot_after: int
+    """The version that this was."""
+    inputs_digest_before: str
+    """What the table held before, by the names of its files."""
+    inputs_digest_after: str
+    """What it held after."""
+    deleted: int
+    """Events that went."""
+    pseudonymised: int
+    """Events that stayed without personal data."""
+    held: int
+    """Events of the days concerned that a hold kept as they were."""
+    default_retention: str | None
+    """How long events were kept that no policy keeps."""
+    rules: list[dict[str, Any]]
+    """By which policy, at which digest, with its description and controls: the legal basis."""
+    holds: list[dict[str, Any]]
+    """The holds that were active."""
+    partitions: list[dict[str, Any]]
+    """Each day concerned: what it lost, the files that it had, and the file that it has."""
+    leftovers: list[dict[str, Any]]
+    """Files beside the table that went too."""
+    left: list[str]
+    """What was not done, in sentences."""
+    remaining: dict[str, Any] | None
+    """How often the personal data that was replaced is left elsewhere; null where none was. Form 1 has no such key."""
+    weaker: dict[str, Any] | None
+    """Where weaker rules than recorded were accepted: which, and why."""
+    grace_seconds: int
+    """How long the removed files stayed on the disk for readers under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A rule by which something was done."""
+
+    name: Text
+    """The policy's name."""
+    id: str
+    """Its id, or ``default_retention``."""
+    basis: Text
+    """Its description."""
+    controls: tuple[str, ...]
+    """The controls that it serves, one line each framework."""
+    terms: str
+    """How long it keeps, and for how long personal data."""
+    digest: str
+    """The policy file's digest."""
+    deleted: str
+    """Events deleted by it."""
+    pseudonymised: str
+    """Events pseudonymised by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """A day concerned."""
+
+    day: str
+    """The UTC day."""
+    became: str
+    """What became of it."""
+    events: str
+    """Events before."""
+    deleted: str
+    """Events that went."""
+    pseudonymised: str
+    """Events without personal data now."""
+    held: str
+    """Events that a hold kept."""
+    files: tuple[str, ...]
+    """The files that went, by the SHA-256 of their bytes."""
+    added: str | None
+    """The file that came, in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePage:
+    """The variables of the template ``certificate.html``."""
+
+    style_digest: str
+    """SHA-256 of the page's style in base64, for its content security policy."""
+    title: str
+    """The page's title."""
+    kind: str
+    """What kind of paper this is."""
+    heading: str
+    """What was done, as a heading."""
+    sentence: str
+    """What was done, in a sentence."""
+    under: str
+    """What stayed, in a sentence."""
+    json_file: str | None
+    """The same as JSON, by name."""
+    figures: tuple[Fact, ...]
+    """The numbers that matter most."""
+    facts: tuple[Fact, ...]
+    """Who, when, and on what."""
+    rules: tuple[RuleRow, ...]
+    """By which rules."""
+    holds: tuple[Fact, ...]
+    """The holds that were active."""
+    days: tuple[DayRow, ...]
+    """Each day concerned."""
+    days_words: str
+    """How many days."""
+    leftovers: tuple[Fact, ...]
+    """Files beside the table that went too."""
+    left: tuple[Text, ...]
+    """What was not done."""
+    weaker: tuple[Text, ...]
+    """What had become weaker; empty where nothing had."""
+    weaker_reason: Text
+    """Why that was accepted."""
+    evidence: tuple[Fact, ...]
+    """Snapshots and digests."""
+
+
+def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
+    """A certificate's values in the order of the form."""
+    return CertificateDocument(**{each.name: _value(said, each.name) for each in fields(CertificateDocument)})
+
+
+def _value(said: Mapping[str, Any], name: str) -> Any:
+    return said.get(name) if name == "remaining" and said["certificate_version"] == 1 else said[name]
+
+
+def certificate_id(data: bytes) -> str:
+    """A certificate's name: the hex SHA-256 of its JSON's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def certificate_page(said: Mapping[str, Any], name: str) -> CertificatePage:
+    """Puts a certificate into words.
+
+    Args:
+        said: Its values.
+        name: Its id.
+    """
+    deletion = said["kind"] == "retention"
+    partitions: Sequence[Mapping[str, Any]] = said["partitions"]
+    weaker: Mapping[str, Any] = said["weaker"] or {"changes": [], "reason": None}
+    kind = "Certificate of deletion" if deletion else "Certificate of erasure"
+    return CertificatePage(
+        style_digest=style_digest(),
+        title=f"{kind}, {_day(said['at'])}",
+        kind=kind,
+        heading=_heading(said),
+        sentence=_sentence(said),
+        under=_under(said),
+        json_file=file_name(f"{name}.json"),
+        figures=_figures(said),
+        facts=_facts(said),
+        rules=tuple(_rule(each) for each in said["rules"]),
+        holds=tuple(Fact(each["id"], shown(each["reason"]), each["digest"]) for each in said["holds"]),
+        days=tuple(_day_row(each) for each in partitions),
+        days_words=f"{count(len(partitions), 'day')}: {_days_words(partitions)}." if partitions else "No day changed.",
+        leftovers=tuple(Fact(each["path"], shown(each["because"])) for each in said["leftovers"]),
+        left=tuple(shown(each) for each in said["left"]),
+        weaker=tuple(shown(each) for each in weaker["changes"]),
+        weaker_reason=shown(weaker["reason"]),
+        evidence=_evidence(said, name),
+    )
+
+
+def _heading(said: Mapping[str, Any]) -> str:
+    if said["kind"] == "erasure":
+        left = f"; {words}" if (words := remaining_words(said.get("remaining"))) else ""
+        return f"{count(said['pseudonymised'], 'event')} of one person lost the name{left}"
+    if said["deleted"]:
+        return f"{count(said['deleted'], 'event')} deleted"
+    return f"{count(said['pseudonymised'], 'event')} pseudonymised" if said["pseudonymised"] else "No event was due"
+
+
+def remaining_words(remaining: Mapping[str, Any] | None) -> str:
+    """How much that names the person is left, in words; nothing where nothing is."""
+    if remaining is None:
+        return ""
+    parts = [
+        count(remaining["texts"], "longer text") if remaining["texts"] else "",
+        count(remaining["keys"], "key") if remaining["keys"] else "",
+        count(remaining["other_events"], "other event") if remaining["other_events"] else "",
+        count(remaining["files"], "file") if remaining["files"] else "",
+    ]
+    said = [part for part in parts if part]
+    return f"it is left in {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}" if said else ""
+
+
+def _sentence(said: Mapping[str, Any]) -> str:
+    at, who = moment(_instant(said["at"])), visible(said["operator"])
+    if said["kind"] == "erasure":
+        return (
+            f"On {at}, {who} replaced the personal data in {count(said['pseudonymised'], 'event')} of one person by "
+            f"pseudonyms. The events are still there."
+        )
+    parts = []
+    if said["deleted"]:
+        parts.append(f"deleted {count(said['deleted'], 'event')} whose retention had passed")
+    if said["pseudonymised"]:
+        parts.append(f"replaced the personal data in {count(said['pseudonymised'], 'event')} by pseudonyms")
+    return f"On {at}, {who} {' and '.join(parts) or 'accepted weaker rules; no event was due'}."
+
+
+def _under(said: Mapping[str, Any]) -> str:
+    if not said["holds"]:
+        return "No legal hold was active."
+    active = count(len(said["holds"]), "legal hold was", "legal holds were")
+    return f"{active} active; {count(said['held'], 'event')} on the days concerned stayed as they were because of them."
+
+
+def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
+    dropped = sum(each["action"] == "drop" for each in said["partitions"])
+    rewritten = len(said["partitions"]) - dropped
+    remaining = said.get("remaining") or {}
+    left = (("texts", "Left in longer texts"), ("keys", "Left in keys"), ("other_events", "Left in other events"),
+            ("files", "Left in files"))  # fmt: skip
+    return (
+        Fact("Events deleted", shown(f"{said['deleted']:,}")),
+        Fact("Events pseudonymised", shown(f"{said['pseudonymised']:,}")),
+        Fact("Events held", shown(f"{said['held']:,}")),
+        Fact("Days dropped", shown(f"{dropped:,}")),
+        Fact("Days rewritten", shown(f"{rewritten:,}")),
+        Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in said['partitions']):,}")),
+        *(Fact(words, shown(f"{remaining[key]:,}")) for key, words in left if remaining.get(key) is not None),
+    )
+
+
+def _facts(said: Mapping[str, Any]) -> tuple[Fact, ...]:
+    facts = [
+        Fact("Done", shown(moment(_instant(said["at"])))),
+        Fact("By", shown(said["operator"])),
+        Fact("Judged as of", shown(moment(_instant(said["as_of"])))),
+        Fact("Lake", shown(said["lake_id"]), code=True),
+    ]
+    if said["kind"] == "erasure":
+        facts += [
+            Fact("Reason", shown(said["reason"])),
+            Fact("Ticket", shown(said["ticket"])),
+            Fact("Pseudonym", shown(said["person"]), code=True),
+        ]
+    facts += [Fact("Replaced", shown(listed)) for listed in _lines(said["places"])]
+    for each in (said.get("remaining") or {}).get("places", []):
+        facts.append(Fact("Left", shown(each["place"]), count(each["values"], "value")))
+    if said["default_retention"]:
+        facts.append(Fact("Without a policy", shown(f"kept for {spelled(said['default_retention'])}")))
+    return tuple(facts)
+
+
+def _lines(places: Sequence[str]) -> list[str]:
+    """Places in lines, none of which is cut for its length."""
+    lines: list[str] = []
+    for place in places:
+        if lines and len(lines[-1]) + len(place) < _LINE:
+            lines[-1] += f", {place}"
+        else:
+            lines.append(place)
+    return lines
+
+
+def _rule(each: Mapping[str, Any]) -> RuleRow:
+    terms = f"keeps events for {spelled(each['retention_period'])}" if each["retention_period"] else ""
+    if each["max_retention"]:
+        terms += f"{', ' if terms else ''}personal data for at most {spelled(each['max_retention'])}"
+    return RuleRow(
+        name=shown(each["name"]),
+        id=visible(each["id"]),
+        basis=shown(each["description"]),
+        controls=tuple(f"{visible(name)}: {visible(', '.join(ids))}" for name, ids in each["controls"].items()),
+        terms=terms,
+        digest=each["digest"] or "",
+        deleted=f"{each['deleted']:,}",
+        pseudonymised=f"{each['pseudonymised']:,}",
+    )
+
+
+def _day_row(each: Mapping[str, Any]) -> DayRow:
+    return DayRow(
+        day=each["day"],
+        became="dropped" if each["action"] == "drop" else "rewritten",
+        events=f"{each['events']:,}",
+        deleted=f"{each['deleted']:,}",
+        pseudonymised=f"{each['pseudonymised']:,}",
+        held=f"{each['held']:,}",
+        files=tuple(map(_digest, each["files_removed"])),
+        added=_digest(each["file_added"]) if each["file_added"] else None,
+    )
+
+
+def _days_words(partitions: Sequence[Mapping[str, Any]]) -> str:
+    dropped = sum(each["action"] == "drop" for each in partitions)
+    parts = [f"{dropped:,} left whole"] * (dropped > 0)
+    parts += [f"{len(partitions) - dropped:,} written anew"] * (dropped < len(partitions))
+    return ", ".join(parts)
+
+
+def _evidence(said: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
+    grace = f"after {length(timedelta(seconds=said['grace_seconds']))}" if said["grace_seconds"] else "at once"
+    facts = [
+        Fact("This certificate", shown(name), "SHA-256 of its JSON", code=True),
+        Fact("Snapshot before", shown(f"{said['snapshot_before']}")),
+        Fact("Snapshot after", shown(f"{said['snapshot_after']}")),
+        Fact("Files before", shown(said["inputs_digest_before"]), code=True),
+        Fact("Files after", shown(said["inputs_digest_after"]), code=True),
+        Fact("Removed files leave the disk", shown(grace)),
+    ]
+    if said["plan_digest"]:
+        facts.append(Fact("Plan", shown(said["plan_digest"]), code=True))
+    return tuple(facts)
+
+
+def _digest(path: str) -> str:
+    """A file's digest, out of its path."""
+    return path.rpartition("/part-")[2].removesuffix(".parquet")
+
+
+def _instant(text: str) -> datetime:
+    return parse_instant(text)
+
+
+def _day(text: str) -> str:
+    return text[:10]

@@ -1,0 +1,125 @@
+"""A day's files become one file: without the rows that go, and with pseudonyms where names must go.
+
+Only that day's files are read, and one file of it is written. What comes out is compared with what was planned before
+anything is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.statements import statement
+from auditlake.errors import LakeFormatError
+from auditlake.events.personal import Eraser, Row
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.ledger.entry import Taken
+from auditlake.policies.compile import Step
+from auditlake.retention.taking import keep_leaves
+from auditlake.store.dayfile import data_file, write_parquet
+from auditlake.store.delta import DataFile, file_paths
+from auditlake.store.pseudonyms import Pseudonyms
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MEMORY = "700MB"
+_ROWS = 2_000
+"""Rows whose texts are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRewrite:
+    """What is to become of a day."""
+
+    day: date
+    files: tuple[DataFile, ...]
+    deleted: int
+    """How many rows go."""
+    changed: int
+    """How many rows get pseudonyms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A day's new file."""
+
+    draft: Path
+    file: DataFile
+    """What it will be."""
+    taken: tuple[Taken, ...]
+    """What of the batches of the day it has no longer or otherwise, its leaves kept."""
+
+
+def rewrite_day(
+    layout: Layout, folder: Path, asked: DayRewrite, mark: Step, eraser: Eraser | None, texts: Step
+) -> Rewritten:
+    """Write a day's new file into a workspace, synced.
+
+    Args:
+        layout: The lake.
+        folder: The workspace.
+        asked: The day, and what should come of it.
+        mark: The statement that makes the table ``marked``.
+        eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
+        texts: The statement that gives the marked rows whose texts may name somebody.
+
+    Raises:
+        LakeFormatError: Other rows would go or change than was planned.
+    """
+    spill = folder / "spill"
+    spill.mkdir(exist_ok=True)
+    draft = folder / f"day-{asked.day}.parquet"
+    with connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
+        view_events(connection, file_paths(layout, asked.files), columns=FILE_COLUMNS)
+        connection.execute(mark.sql, dict(mark.parameters) or None)
+        _keep_new_texts(connection, eraser, texts)
+        names = eraser.names if eraser else Pseudonyms(b"")
+        assert isinstance(names, Pseudonyms)
+        part = statement("retention/day.sql", "rows_as_they_stay")
+        write_parquet(connection, part.text, part.bind(names.values | names.id_values), draft)
+        view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)
+        found = rows(connection, statement("retention/day.sql", "differences").text)
+        taken = keep_leaves(connection, layout, asked.day, draft)
+    ((count, first, last, gone, changed),) = found
+    before = sum(file.rows for file in asked.files)
+    if (count, gone, changed) != (before - asked.deleted, asked.deleted + asked.changed, asked.changed):
+        message = (
+            f"rewriting {asked.day} would take {gone - changed} rows and change {changed}, where "
+            f"{asked.deleted} and {asked.changed} were planned"
+        )
+        raise LakeFormatError(message, hint="nothing was changed; check the files of that day")
+    return Rewritten(draft, data_file(draft, asked.day, count, first, last), taken)
+
+
+def _keep_new_texts(connection: duckdb.DuckDBPyConnection, eraser: Eraser | None, texts: Step) -> None:
+    """Make the table ``new_texts``: the marked rows whose resource, details or metadata become others, and these."""
+    ((marked,),) = rows(connection, statement("retention/day.sql", "marked_rows").text)
+    connection.execute(statement("retention/day.sql", "new_texts").text)
+    for first in range(0, marked if eraser else 0, _ROWS):
+        values = {**texts.parameters, "first": first, "behind": first + _ROWS}
+        changed = []
+        for number, *columns in rows(connection, texts.sql, values):
+            row = Row(*columns)
+            assert eraser is not None
+            new = eraser.erased(row, count=True)
+            if new != (row.resource, row.details, row.metadata):
+                changed.append((number, *new))
+        if changed:
+            connection.register("arriving", _table(changed))
+            connection.execute(statement("retention/day.sql", "keep_new_texts").text)
+            connection.unregister("arriving")
+
+
+def _table(changed: Sequence[tuple[Any, ...]]) -> Any:
+    import pyarrow as pa
+
+    types = {"number": pa.int64(), "resource": pa.string(), "details": pa.string(), "metadata": pa.string()}
+    columns = zip(*changed, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
+    return pa.table(arrays, list(types))

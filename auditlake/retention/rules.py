@@ -1,0 +1,135 @@
+"""What is judged by which instants: policies, holds and settings as the values that ``sql/retention`` binds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from auditlake.engine.statements import statement
+from auditlake.events.json_tokens import spelled
+from auditlake.events.personal import NOBODY, SOURCES, Eraser
+from auditlake.events.personal_paths import PersonalPath
+from auditlake.policies.compile import Step, earlier, fill_holds, length_of, longest_retention
+from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.store.pseudonyms import Pseudonyms
+
+_DAY = timedelta(days=1)
+_BUILT_IN = tuple(path for about in SOURCES.values() for path in about.paths)
+
+DEFAULT = "default_retention"
+"""The name of the rule for events that no policy keeps; no policy has it, since it is no policy's file."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The rules at an instant."""
+
+    policies: tuple[Policy, ...]
+    holds: tuple[Hold, ...]
+    """Those that are active, with the pseudonyms of whom they name."""
+    default_retention: Duration | None
+    personal: tuple[PersonalPath, ...]
+    """Where personal data lies beside the columns."""
+    names: Pseudonyms | None
+    as_of: datetime
+    person: str | None = None
+    """Who is erased, where somebody is."""
+
+    @cached_property
+    def eraser(self) -> Eraser:
+        """What takes the personal data out of events."""
+        return Eraser(self.names or Pseudonyms(b""), self.personal, self.person)
+
+    @property
+    def midnight(self) -> datetime:
+        """00:00 UTC of the day of as_of: what is kept until before then is due."""
+        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @cached_property
+    def keepers(self) -> dict[str, Policy]:
+        """The policy that keeps each type the longest, of those types that any policy keeps."""
+        types = sorted({name for policy in self.policies for name in policy.required_events})
+        found = {name: longest_retention(name, self.policies) for name in types}
+        return {name: policy for name, policy in found.items() if policy is not None}
+
+    @cached_property
+    def limits(self) -> dict[str, Policy]:
+        """The policy with the shortest max_retention for each type that has one, the first by id among equals."""
+        found: dict[str, tuple[int, Policy]] = {}
+        for policy in sorted(self.policies, key=lambda each: each.id):
+            for name in policy.required_events if policy.max_retention else ():
+                length = length_of(policy.max_retention)
+                if name not in found or length < found[name][0]:
+                    found[name] = (length, policy)
+        return {name: policy for name, (_, policy) in sorted(found.items())}
+
+    def rule(self, event_type: str) -> str | None:
+        """What keeps events of a type the longest: a policy's id, :data:`DEFAULT`, or None: nothing ends it."""
+        if event_type in self.keepers:
+            return self.keepers[event_type].id
+        return DEFAULT if self.default_retention else None
+
+    def length(self, event_type: str) -> Duration | None:
+        """How long events of a type are kept; None: for ever."""
+        keeper = self.keepers.get(event_type)
+        return keeper.retention_period if keeper else self.default_retention
+
+    def cutoff(self, event_type: str) -> datetime | None:
+        """Events of a type before it are due; None: never."""
+        length = self.length(event_type)
+        return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
+
+    def limit(self, event_type: str) -> datetime | None:
+        """Personal data before it must not stay: the limit ends by the end of the day of as_of, so it is never late."""
+        policy = self.limits.get(event_type)
+        length = policy.max_retention if policy else None
+        return earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds)) if length else None
+
+    def step(self, name: str, **more: object) -> Step:
+        """A statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
+        file = (
+            "retention/judge.sql" if name in {"judged", "whole_days", "held_by", "over_limit"} else "retention/day.sql"
+        )
+        return fill_holds(statement(file, name), self.holds, self._values | more)
+
+    @property
+    def texts(self) -> Step:
+        """The statement that gives the marked rows of a day whose texts may name somebody, some at a time."""
+        part = statement("retention/day.sql", "personal_rows")
+        return Step(part.name, part.text, part.bind({**self._values, "first": 0, "behind": 0}))
+
+    @cached_property
+    def _values(self) -> dict[str, object]:
+        types, limited = list(self.keepers), list(self.limits)
+        keys: dict[str, object] = {"inner_key": b"", "outer_key": b"", "check_key": None}
+        return {
+            "types": types,
+            "cutoffs": [self.cutoff(name) for name in types],
+            "default_cutoff": self.default_retention
+            and earlier(self.midnight, timedelta(microseconds=self.default_retention.microseconds)),
+            "limited_types": limited,
+            "limits": [self.limit(name) for name in limited],
+            "as_of": self.as_of,
+            **self._places_of("details"),
+            **self._places_of("metadata"),
+            "nobody": NOBODY,
+            "hints": sorted({f'"{path.steps[-1]}"' for path in (*_BUILT_IN, *self.personal)}),
+            "person": spelled(self.person) if self.person else [],
+            **(self.names.values | self.names.id_values if self.names else keys),
+        }
+
+    def _places_of(self, column: str) -> dict[str, object]:
+        """The places in a column: those of the sources, those that somebody named, and the way to either."""
+        own = [path for path in _BUILT_IN if path.column == column]
+        told = [path for path in self.personal if path.column == column]
+        above = {"$", *(each.below for path in (*own, *told) for each in path.above)}
+        found = {"in": {path.below for path in own}, "told": {path.below for path in told}, "above": above}
+        return {f"{name}_{column}": sorted(places) for name, places in found.items()}
+
+
+def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:
+    """The longest that anything is kept; None where nothing ends."""
+    lengths = [*(policy.retention_period for policy in policies), default_retention]
+    return max(filter(None, lengths), key=length_of, default=None)

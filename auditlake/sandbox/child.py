@@ -1,0 +1,267 @@
+"""The process that runs an auditor's statements and can do nothing else: a fresh one for each session.
+
+It is told once what to open, puts the sandbox on before DuckDB has started, tries it out, and then answers one
+statement after the other over its pipes. It ends with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from io import BufferedReader, BufferedWriter
+from typing import TYPE_CHECKING, Any
+
+from auditlake.sandbox import kernel
+from auditlake.sandbox.protocol import HEAD, STRETCH, RowsIn, RowsOut, packed, read_exactly, send
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_IN = 0
+_OUT = os.dup(1)
+_ENGINE_ROOM = 1_000_000_000
+"""Bytes of address space for threads' stacks and allocators' reserves, which is not memory in use."""
+_OPEN_FILES = 256
+_BATCH = 8_192
+
+
+def main() -> None:
+    """Serve until the parent goes."""
+    # Whatever prints must not print into what the parent reads.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    # Arrow does without numpy, which takes as long to import as all the rest.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    # All that is ever needed, before the right to read it is gone.
+    import socket  # noqa: F401
+
+    import pyarrow.ipc
+
+    from auditlake.engine import arrow_rows  # noqa: F401
+    from auditlake.sandbox import (
+        pivot,  # noqa: F401
+    )
+
+    try:
+        said = _listen()["open"]
+        if not said["engine_reads"]:
+            import pyarrow.dataset  # noqa: F401
+        Server(said).serve()
+    except EOFError:
+        pass
+    os._exit(0)
+
+
+class Server:
+    """What the child does, once it knows what to open."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self._said = said
+        self._loaded: set[str] = set()
+        os.chdir(said["folder"])
+        holds = self._lock()
+        from auditlake.sandbox import engine
+        from auditlake.sandbox.gate import Gate
+
+        try:
+            self._connection = engine.connect(said)
+            engine.try_out(self._connection, holds, os.__file__)
+        except engine.Unsafe as finding:
+            _say({"unsafe": str(finding)})
+            os._exit(1)
+        except Exception as error:  # noqa: BLE001 - the parent tells it
+            _say({"broken": engine.one_line(error)})
+            os._exit(1)
+        tables = frozenset(said["open"])
+        self._gate = Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        _say({"ready": holds})
+
+    def _lock(self) -> list[str]:
+        """Put on the layers of the kernel; give all that hold."""
+        said = self._said
+        holds: list[str] = []
+        if "limits" in said["layers"]:
+            self._try("limits", lambda: kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES), holds)
+        if "calls" in said["layers"]:
+            self._try("calls", kernel.filter_calls, holds)
+        if "landlock" in said["layers"]:
+            # What Arrow reads by itself is read with the rights that are left.
+            self._try("landlock", lambda: kernel.landlock(said["files"]), holds)
+        return [*holds, *(each for each in ("engine", "gate") if each in said["layers"])]
+
+    def _try(self, name: str, put_on: Any, holds: list[str]) -> None:
+        try:
+            put_on()
+        except (OSError, ValueError) as error:
+            _say({"lacks": name, "why": str(error)})
+        else:
+            holds.append(name)
+
+    def serve(self) -> None:
+        """Answer."""
+        from auditlake.sandbox import engine
+
+        while True:
+            asked = _listen()["ask"]
+            began = time.monotonic()
+            kernel.limit_processor((self._said["seconds"] + 1) * (os.cpu_count() or 1))
+            try:
+                end = self._answer(asked)
+            except EOFError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+                end = _failure(error, partial(engine.hint, self._connection, asked["text"], self._said["open"]))
+            _say({"done": end | {"seconds": time.monotonic() - began}})
+
+    def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        from auditlake.sandbox import engine
+
+        text, values = asked["text"], engine.bound(asked["values"])
+        if self._gate is not None:
+            text = self._passed(text, values)
+        relation = self._connection.sql(text, params=values or None)
+        if relation is None:
+            return {"status": "success", "rows": 0, "complete": True}
+        return self._stream(relation)
+
+    def _passed(self, text: str, values: Mapping[str, Any]) -> str:
+        """The statement as it is run, once it has passed the gate and its views are there."""
+        from auditlake.sandbox import gate, pivot
+
+        if (view := gate.listing(text)) is not None:
+            return f"from {view}"
+        text = gate.described(text, self._said["open"])
+        try:
+            self._load(self._views_of(text))
+            return text
+        except gate.Several as several:
+            try:
+                # Without running anything first: all that is to run has to pass.
+                self._views_of(pivot.written_out(text, self._tried))
+            except (gate.Refusal, pivot.NoValues) as refusal:
+                told = str(several) if isinstance(refusal, gate.Several) else f"{refusal}; {several}"
+                raise gate.Refusal(told) from refusal
+        try:
+            text = pivot.written_out(text, partial(self._found, values))
+        except pivot.NoValues as none:
+            raise gate.Refusal(str(none)) from none
+        self._load(self._views_of(text))
+        return text
+
+    def _views_of(self, text: str) -> frozenset[str]:
+        """The views that a statement reads, once it has passed the gate."""
+        from auditlake.sandbox import gate
+
+        assert self._gate is not None
+        return gate.check(self._connection, text, self._gate)
+
+    def _tried(self, query: str) -> list[str]:
+        """Something that a query might find, if it passes the gate."""
+        self._views_of(query)
+        return ["x"]
+
+    def _found(self, values: Mapping[str, Any], query: str) -> list[str]:
+        """What a query of one column of text finds; of the parameters it takes those that it names."""
+        self._load(self._views_of(query))
+        (statement,) = self._connection.extract_statements(query)
+        named = {name: value for name, value in values.items() if name in statement.named_parameters}
+        return [value for (value,) in self._connection.execute(query, named or None).fetchall()]
+
+    def _load(self, used: frozenset[str]) -> None:
+        """Get the tables behind the views that are wanted for the first time."""
+        from auditlake.sandbox import engine
+
+        for name in sorted((used & set(self._said["on_demand"])) - self._loaded):
+            _say({"need": name})
+            _take_table(self._connection, f"_{name}")
+            engine.make_view(self._connection, name, self._said["on_demand"][name])
+            if name not in self._said["growing"]:
+                self._loaded.add(name)
+
+    def _stream(self, relation: duckdb.DuckDBPyRelation) -> dict[str, Any]:
+        """Send rows until there are no more of them, or too many."""
+        import pyarrow as pa
+
+        from auditlake.engine.arrow_rows import exact
+
+        reader = exact(relation).to_arrow_reader(_BATCH)
+        sent, whole = 0, True
+        out = RowsOut(partial(send, _OUT))
+        with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:
+            for batch in reader:
+                fits = _fitting(batch, self._said["rows"] - sent, self._said["output"] - out.sent)
+                whole = fits == batch.num_rows
+                if not (fits or whole or sent):
+                    return {"status": "stopped", "reason": "its first row has more bytes than an answer may have"}
+                stream.write_batch(batch.slice(0, fits))
+                file.flush()
+                sent += fits
+                if not whole:
+                    break
+        return {"status": "success", "rows": sent, "complete": whole}
+
+
+def _fitting(batch: pa.RecordBatch, rows: int, size: int) -> int:
+    """How many rows of a batch, from its beginning, are no more than so many rows and bytes."""
+    least, most = 0, min(rows, batch.num_rows)
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if batch.slice(0, middle).nbytes <= size else (least, middle - 1)
+    return least
+
+
+def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    import pyarrow as pa
+
+    from auditlake.engine.sql_text import identifier
+
+    source = RowsIn(_IN)
+    try:
+        table = pa.ipc.open_stream(BufferedReader(source, STRETCH)).read_all()
+    finally:
+        source.rest()
+    connection.register("arriving", table)
+    connection.execute(f"create or replace temp table {identifier(name)} as from arriving")
+    connection.unregister("arriving")
+
+
+def _failure(error: BaseException, hint: Callable[[str], str]) -> dict[str, Any]:
+    import duckdb
+
+    from auditlake.sandbox.engine import one_line
+    from auditlake.sandbox.gate import Refusal
+
+    if isinstance(error, Refusal):
+        return {"status": "refused", "reason": str(error)}
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+        return {"status": "stopped", "reason": "it needed more memory than it may have"}
+    if isinstance(error, duckdb.InterruptException):
+        return {"status": "stopped", "reason": "it took longer than it may"}
+    reason = one_line(error) + hint(str(error)) if isinstance(error, Exception) else type(error).__name__
+    return {"status": "failed", "reason": reason}
+
+
+def _say(said: Mapping[str, Any]) -> None:
+    send(_OUT, packed(said))
+
+
+def _listen() -> dict[str, Any]:
+    _, length = HEAD.unpack(read_exactly(_IN, HEAD.size))
+    said: dict[str, Any] = json.loads(read_exactly(_IN, length))
+    return said
+
+
+def _end_with_parent() -> None:
+    """End as soon as nobody holds the other end of our input, whatever DuckDB is doing."""
+    poll = select.poll()
+    poll.register(_IN, 0)
+    poll.poll()
+    os._exit(1)

@@ -1,0 +1,173 @@
+"""The engine inside the child: opened with everything off, given its views, locked, and tried before it serves."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+
+from auditlake.disk.layout import partition_day
+from auditlake.engine.sql_text import identifier, literal
+from auditlake.sandbox.gate import Gate, Refusal, check
+
+_SETTINGS = {
+    "temp_directory": "",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "enable_external_file_cache": "false",
+    "checkpoint_threshold": "1TB",
+    "max_expression_depth": "250",
+}
+_SHARE = 0.75
+"""How much of the memory DuckDB may plan with; what a function makes on the way comes on top."""
+_PATH = re.compile(r"(?<![\w./])(?:file:)?/(?:[^\s'\"/:,;)]+/)*[^\s'\"/:,;)]*")
+_PROPOSAL = re.compile(r"^(?:Candidate (?:bindings|tables)|Did you mean)\b.*", re.MULTILINE)
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+_WORD = re.compile(r"\w+")
+_PROPOSED = 5
+_READ_BACK = {"enable_external_access": "false", "lock_configuration": "true", "python_enable_replacements": "false"}
+
+
+class Unsafe(Exception):  # noqa: N818 - a finding, not a failure
+    """What should be impossible was possible: nothing may be served."""
+
+
+def connect(said: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB with the views that were asked for, and if the layer ``engine`` is on, locked.
+
+    Args:
+        said: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
+    """
+    safe = "engine" in said["layers"]
+    config: dict[str, Any] = {"memory_limit": f"{int(said['memory'] * _SHARE)}B"}
+    if said["threads"]:
+        config["threads"] = said["threads"]
+    connection = duckdb.connect(":memory:", config=config | (_SETTINGS if safe else {}))
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    connection.execute("set disabled_optimizers = 'common_subexpressions'")
+    if said["engine_reads"]:
+        if safe and said["files"]:
+            allowed = ", ".join(literal(path) for path in said["files"])
+            connection.execute(f"set allowed_paths = [{allowed}]")
+    else:
+        connection.register("_files", _dataset(said["files"]))
+    if safe:
+        connection.execute(f"set max_execution_time = {int(said['seconds'] * 1000)}")
+        connection.execute("set enable_external_access = false")
+    for name, query in said["views"].items():
+        make_view(connection, name, query, secure=name in said["secure"])
+    if safe:
+        connection.execute("set lock_configuration = true")
+    return connection
+
+
+def make_view(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, secure: bool = False) -> None:
+    """Make a view; a secure one lets nothing of the asker's run on rows that its own filter leaves out."""
+    kind = "temp secure view" if secure else "temp view"
+    connection.execute(f"create or replace {kind} {identifier(name)} as {query}")
+
+
+def _dataset(files: list[str]) -> Any:
+    """The files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and rows."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    from pyarrow.fs import LocalFileSystem
+
+    place, form = LocalFileSystem(), ds.ParquetFileFormat()
+    # Not as Arrow finds days out: it would take a folder far above the lake for one, too.
+    days = [ds.field("event_date") == pa.scalar(partition_day(file), pa.date32()) for file in files]
+    parts = [form.make_fragment(file, place, day) for file, day in zip(files, days, strict=True)]
+    schema = parts[0].physical_schema
+    if "event_date" not in schema.names:
+        schema = schema.append(pa.field("event_date", pa.date32()))
+    return ds.FileSystemDataset(parts, schema, form, place)
+
+
+def catalog(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The names of the engine's own tables and views."""
+    views = connection.table_function("duckdb_views").filter("internal").project("lower(view_name)")
+    return frozenset(name for (name,) in views.fetchall())
+
+
+def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: str) -> None:
+    """Do what must fail.
+
+    Args:
+        connection: The engine, as it will serve.
+        layers: Those that are to hold.
+        victim: A file that is nobody's business, and not to be changed.
+
+    Raises:
+        Unsafe: Something of it succeeded.
+    """
+    if "engine" in layers:
+        for setting, expected in _READ_BACK.items():
+            ((found,),) = connection.execute(f"values (current_setting({literal(setting)}))").fetchall()
+            if str(found).lower() != expected:
+                raise Unsafe(f"{setting} is {found}")
+        for statement in (
+            f"copy (values (1)) to {literal(os.devnull)} (format csv)",
+            f"from read_text({literal(victim)})",
+            "set memory_limit = '64GB'",
+            "attach '/tmp/auditlake-canary.db'",
+        ):
+            if _works(lambda statement=statement: connection.execute(statement)):
+                raise Unsafe(f"the engine ran {statement.split()[0]}")
+    if "gate" in layers:
+        for statement in ("from (with x as (copy (values (1)) to 'x') from x)", f"from read_text({literal(victim)})"):
+            with suppress(Refusal):
+                check(connection, statement, Gate(()))
+                raise Unsafe("the gate let a statement pass that reads or writes files")
+    if "landlock" in layers and _works(lambda: os.close(os.open(victim, os.O_RDONLY))):
+        raise Unsafe("a foreign file could be opened")
+    if "calls" in layers and _works(_open_socket):
+        raise Unsafe("a socket could be opened")
+
+
+def _works(action: Any) -> bool:
+    try:
+        action()
+    except (duckdb.Error, OSError):
+        return False
+    return True
+
+
+def _open_socket() -> None:
+    import socket
+
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+
+
+def bound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they are bound, from how the wire has them."""
+    readers = {"instant": datetime.fromisoformat, "day": date.fromisoformat}
+    return {
+        name: readers[value["kind"]](value["text"]) if isinstance(value, Mapping) and "kind" in value else value
+        for name, value in values.items()
+    }
+
+
+def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:
+    """The names that DuckDB proposes instead of a wrong one: of views, of their columns, or the asker's own."""
+    proposed = [name for line in _PROPOSAL.findall(message) for name in _QUOTED.findall(line)]
+    if not proposed:
+        return ""
+    columns = connection.execute("from dictionary select distinct column_name").fetchall()
+    known = {*views, *(name for (name,) in columns), *map(str.lower, _WORD.findall(text))}
+    shown = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
+    return f" Did you mean {' or '.join(shown[:_PROPOSED])}?" if shown else ""
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line and without the paths of this machine."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _PATH.sub("…", " ".join(lines[0].split()))[:500]

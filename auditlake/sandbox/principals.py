@@ -1,0 +1,191 @@
+"""What each principal may see: ``auditor.yaml`` of the lake, read as policies are, every mistake at once.
+
+::
+
+    default:                      # whoever is not named; without it, only those who are named may ask
+      columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
+      rows: source = 'cloudtrail'
+    principals:
+      erika: everything
+
+A file that is not understood to the last word keeps everybody out: whatever it leaves open could show too much.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING
+
+from auditlake.disk.files import SMALL, read_file
+from auditlake.disk.layout import Layout
+from auditlake.errors import LakeFormatError, RefusedError
+from auditlake.policies.yaml_reader import Reader, is_null
+from auditlake.sandbox.masking import MASKABLE, Masking, id_keys_of, key_of
+
+if TYPE_CHECKING:
+    import yaml
+
+FILE = "auditor.yaml"
+EVERYTHING = "everything"
+"""What stands for a principal from whom nothing is kept."""
+_KEYS = ("default", "principals")
+_LONGEST_NAME = 200
+_MOST_LEFT = 999
+
+
+def masking_of(layout: Layout, principal: str) -> Masking:
+    """Read what a principal may see; everything where the lake has no ``auditor.yaml``.
+
+    Raises:
+        RefusedError: The file names neither the principal nor a default.
+        LakeFormatError: The file cannot be read, or has another name; the message has every mistake with its place.
+    """
+    content = _content(layout)
+    if content is None:
+        return Masking()
+    reader = _Reader()
+    default, named = reader.read(content)
+    if problems := reader.problems(FILE):
+        raise LakeFormatError(
+            f"{FILE} cannot be understood: {'; '.join(problems)}",
+            hint=f"the lake's owner has to mend {layout.root / FILE}; nobody may ask until then",
+        )
+    found = named.get(folded(principal), default)
+    if found is None:
+        raise RefusedError(
+            f"{principal[:80]!r} may not ask: {FILE} names nobody of that name and has no default",
+            hint="the lake's owner can name them there",
+        )
+    if not found:
+        return found
+    key = key_of(layout) if found.columns else ""
+    return Masking(found.columns, found.rows, key, id_keys_of(layout))
+
+
+def is_name(text: str) -> bool:
+    """Whether a principal can have this name."""
+    return 0 < len(text) <= _LONGEST_NAME and text.isprintable() and text == text.strip()
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: the same letters are the same, however a system spells their accents."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _content(layout: Layout) -> bytes | None:
+    """The file's bytes; None if there is none.
+
+    Raises:
+        LakeFormatError: It cannot be read, or there is one whose name may be meant to be this.
+    """
+    meant = {"auditor.yaml", "auditor.yml", "auditors.yaml", "auditors.yml"}
+    try:
+        for name in sorted(os.listdir(layout.root)):  # noqa: PTH208 - names alone
+            if name.casefold() in meant and name != FILE:
+                message = f"{layout.root / name} is not read: the file that says what principals see is {FILE}"
+                raise LakeFormatError(message, hint=f"rename it to {FILE}, or remove it")
+        if not os.path.lexists(layout.root / FILE):
+            return None
+        return read_file(layout.root / FILE, within=layout.root, limit=SMALL)
+    except OSError as error:
+        message = f"{layout.root / FILE} cannot be read: {error.strerror or error}"
+        raise LakeFormatError(message, hint="the lake's owner has to mend it; nobody may ask until then") from error
+
+
+class _Reader(Reader):
+    """Reads the one file."""
+
+    def __init__(self) -> None:
+        super().__init__("list of principals", _KEYS, frozenset())
+
+    def read(self, content: bytes) -> tuple[Masking | None, dict[str, Masking]]:
+        """What whoever is not named sees, and what others see by their names; mistakes are noted."""
+        text = self.decoded(content)
+        root = None if text is None else self.tree(text)
+        if root is None:
+            return None, {}
+        fields = self.mapping(root, "the file", _KEYS, ())
+        if not fields and not self.mistakes:
+            self.wrong(root, f"expected {_KEYS[0]}, {_KEYS[1]}, or both")
+        default = self.principal(fields["default"], "default") if "default" in fields else None
+        return default, self.named(fields["principals"]) if "principals" in fields else {}
+
+    def named(self, node: yaml.Node) -> dict[str, Masking]:
+        """What each principal sees, by name."""
+        found: dict[str, Masking] = {}
+        spelled: dict[str, str] = {}
+        if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
+            return found
+        if not node.value:
+            self.wrong(node, "principals: expected at least one name; without any, leave the key out")
+        for key, value in node.value:
+            name = self.text(key, "a principal's name")
+            masking = self.principal(value, f"principals.{name}" if name else "principals")
+            if name is None:
+                continue
+            if not is_name(name):
+                self.wrong(key, f"a principal's name has at most {_LONGEST_NAME} printable characters, got {name!r}")
+            if spelled.setdefault(folded(name), name) != name:
+                self.wrong(key, f"the name {name!r} is given twice, its letters spelled in two ways")
+            found[folded(name)] = masking
+        return found
+
+    def principal(self, node: yaml.Node, key: str) -> Masking:
+        """What one principal sees."""
+        expected = f"columns, rows, or the word {EVERYTHING}"
+        if _is_scalar(node) and not is_null(node):
+            if self.text(node, key, expected=expected) not in {None, EVERYTHING}:
+                self.wrong(node, f"{key}: expected {expected}, got the text {node.value[:40]!r}")
+            return Masking()
+        if is_null(node) or (isinstance(node, _mapping()) and not node.value):
+            self.wrong(node, f"{key}: expected {expected}; who may see everything is written {key[-60:]}: {EVERYTHING}")
+            return Masking()
+        fields = self.mapping(node, key, ("columns", "rows"), ())
+        columns = self.columns(fields["columns"], f"{key}.columns") if "columns" in fields else {}
+        return Masking(columns, self.condition(fields["rows"], f"{key}.rows") if "rows" in fields else None)
+
+    def columns(self, node: yaml.Node, key: str) -> dict[str, str | int]:
+        """How each masked column is masked."""
+        found: dict[str, str | int] = {}
+        if not self.is_a(node, _mapping(), key, "a column for each, and how it is masked"):
+            return found
+        if not node.value:
+            self.wrong(node, f"{key}: expected at least one column; to mask none, leave the key out")
+        for name, how in self.mapping(node, key, MASKABLE, ()).items():
+            found[name] = self.masked(how, f"{key}.{name}") or "hide"
+        return found
+
+    def masked(self, node: yaml.Node, key: str) -> str | int | None:
+        """How a column is masked; None where a mistake was noted."""
+        if isinstance(node, _mapping()):
+            fields = self.mapping(node, key, ("truncate",), ("truncate",))
+            return self.integer(fields["truncate"], f"{key}.truncate", 1, _MOST_LEFT) if fields else None
+        text = self.text(node, key, expected="hide, hash or {truncate: N}")
+        if text not in {None, "hide", "hash"}:
+            self.wrong(node, f"{key}: expected hide, hash or {{truncate: N}}, got the text {str(text)[:40]!r}")
+            return None
+        return text
+
+    def condition(self, node: yaml.Node, key: str) -> str | None:
+        """The condition that a row must meet; on a row where it fails, it is not met, and nothing is said of it."""
+        from auditlake.policies.condition import ConditionError, check_condition
+
+        text = self.text(node, key, expected="a condition")
+        try:
+            return None if text is None else f"coalesce(try({check_condition(text)}), false)"
+        except ConditionError as error:
+            self.wrong(node, f"{key}: {error}")
+            return None
+
+
+def _mapping() -> type[yaml.Node]:
+    import yaml
+
+    return yaml.MappingNode
+
+
+def _is_scalar(node: yaml.Node) -> bool:
+    import yaml
+
+    return isinstance(node, yaml.ScalarNode)

@@ -1,0 +1,439 @@
+"""An auditor's session: one snapshot, one principal, one child at a time, and every question on record."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+from auditlake.config import DeskSettings, LakeConfig
+from auditlake.disk.layout import Layout
+from auditlake.display.cards import Card, Fact
+from auditlake.display.shown import Shown, cells, cut
+from auditlake.display.text import count
+from auditlake.engine.arrow_rows import pandas_frame, polars_frame, python_rows
+from auditlake.engine.paths import for_duckdb, has_pattern
+from auditlake.engine.sql_text import select_events
+from auditlake.engine.statements import statement
+from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import Instant, as_instant, judged_as_of, print_instant
+from auditlake.landing.flush import flush
+from auditlake.landing.positions import unflushed
+from auditlake.landing.segments import OWN
+from auditlake.machine import Clock
+from auditlake.sandbox.kernel import landlock_version
+from auditlake.sandbox.masking import Masking
+from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
+from auditlake.sandbox.open import others_wait
+from auditlake.sandbox.parent import Child, ChildGone, Reply
+from auditlake.sandbox.principals import folded, is_name, masking_of
+from auditlake.sandbox.query_log import Accounts
+from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
+from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
+from auditlake.store.table import IngestOptions
+from auditlake.user import login_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
+"""What an auditor sees, in the order in which it is told."""
+_DESCRIBED = ("dictionary", "_tables", "_all_tables")
+"""The views that are the same in every lake; nobody can name those that begin with _, which SHOW reads."""
+_SHOWN = 20
+_LONGEST_VALUES = 1_000_000
+_ANY = 1 << 60
+"""More rows, and more bytes, than there are anywhere."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Answer(Shown):
+    """What a question gave: at most as many rows as the lake's owner allows."""
+
+    def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
+        self._table = table
+        self.outcome = outcome
+        """How it ended: ``complete`` says whether nothing was cut off."""
+        self.snapshot = snapshot
+        """The version of the lake that was read."""
+        self.event_id = event_id
+        """The event that records the question."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all rows."""
+        return self.outcome.complete
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        names: list[str] = self._table.column_names
+        return names
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def arrow(self) -> pa.Table:
+        """The rows as an Arrow table."""
+        return self._table
+
+    def pl(self) -> pl.DataFrame:
+        """The rows as a Polars frame."""
+        return polars_frame(self._table)
+
+    def df(self) -> pd.DataFrame:
+        """The rows as a pandas frame; needs pandas installed."""
+        return pandas_frame(self._table)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows as tuples; instants are aware, in UTC.
+
+        Raises:
+            QueryError: Python has no such value, as for a date of the year 10000.
+        """
+        return python_rows(self._table)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+    def _card(self) -> Card:
+        note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
+        if len(self) > _SHOWN:
+            note += f"the first {_SHOWN}; "
+        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
+        rows = cells(python_rows(self._table.slice(0, _SHOWN)))
+        note += ".pl(), .arrow(), .df() or .fetchall() gives them"
+        return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
+
+    def __repr__(self) -> str:
+        rows = f"{count(len(self), 'row')}{'' if self.complete else ', cut off'}"
+        return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
+
+
+class AuditSession:
+    """Questions of one principal on one snapshot, run in a sandbox. Close it, or use it in a ``with``.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        clock: Where the present comes from.
+        options: How what was logged becomes events.
+        principal: Who asks: it is on record with every question, and decides what is masked.
+        snapshot: The version to read; the newest if None, once what was logged is flushed.
+        as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
+            findings are judged as of now. Of a day, its end; never later than now.
+        rows: At most so many rows an answer, instead of what lake.toml says. More than that, or 0 for any number and
+            size, is for the lake's owner, who asks by the name that the system has for them.
+        layers: For tests: which layers of the sandbox to put on.
+        engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
+        child: One that was started already.
+
+    Raises:
+        SandboxError: No sandbox can be had.
+        RefusedError: The principal may not ask.
+        SnapshotError: The snapshot is not there, or cannot be read exactly.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        config: LakeConfig,
+        clock: Clock,
+        options: IngestOptions,
+        *,
+        principal: str,
+        snapshot: int | None = None,
+        as_of: Instant | None = None,
+        rows: int | None = None,
+        layers: Sequence[Layer] = LAYERS,
+        engine_reads: bool | None = None,
+        child: Child | None = None,
+    ) -> None:
+        self._child: Child | None = child or Child()  # it imports while we look at the lake
+        try:
+            self.principal = _name(principal)
+            """Who asks."""
+            self.id = str(uuid.uuid4())
+            """The session's own id, on record with every question."""
+            self.as_of = None if as_of is None else judged_as_of(as_of, clock(), QueryError)
+            """Events after it do not exist; None if none is left out."""
+            masking = masking_of(layout, self.principal)
+            self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
+            """How much a question may take."""
+            self._secrets = masking.secrets
+            found, waiting = (
+                _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
+            )
+            self.snapshot = found.version
+            """The version of the lake that is read."""
+            can_read = readable(layout, found)
+            files = [file.path for file in can_read.files]
+            if engine_reads is None:
+                engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
+            self._opening = self._plan(layout, masking, files, can_read.last_batch, layers, engine_reads=engine_reads)
+            reading = select_events(
+                [*map(for_duckdb, file_paths(layout, can_read.files))], PUBLIC_COLUMNS, can_read.last_batch
+            )
+            self._accounts = Accounts(
+                layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
+            )
+            judged = masking.query(reading, self._printed_as_of, true_values=True)
+            sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
+            self._tables = Tables(layout, config, sight, self._accounts.lines)
+            self._lock = Lock()
+            self._layers: tuple[str, ...] = ()
+            self._open_child()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _printed_as_of(self) -> str | None:
+        return None if self.as_of is None else print_instant(self.as_of)
+
+    def _plan(
+        self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
+        engine_reads: bool,
+    ) -> Opening:  # fmt: skip
+        reading = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
+        if files and not engine_reads:
+            columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
+            reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
+        events = masking.query(reading, self._printed_as_of)
+        return Opening(
+            layers=layers,
+            folder=str(layout.events),
+            files=files,
+            engine_reads=engine_reads or not files,
+            views={"events": events}
+            | {name: statement("sandbox/dictionary.sql", name.lstrip("_")).text for name in _DESCRIBED},
+            secure=("events",) if masking.rows is not None else (),
+            open=VIEWS,
+            on_demand={name: statement("sandbox/views.sql", name).text for name in SHAPES},
+            growing=("queries",),
+            seconds=self.limits.seconds,
+            memory=self.limits.memory_mb * MEGABYTE,
+            threads=self.limits.threads,
+            rows=self.limits.rows,
+            output=self.limits.output_mb * MEGABYTE,
+        )
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of the sandbox that hold, beside the process of its own."""
+        return self._layers
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Run one query; values bind as ``$name``.
+
+        The question is an event of the lake before this returns or raises; if that cannot be written, there is no
+        answer.
+
+        Raises:
+            RefusedError: It is not one query, or uses what is not allowed; nothing of it ran.
+            StoppedError: It took more time or memory than it may.
+            QueryError: It is wrong, or failed on the data.
+            LandingError: The question could not be put on record.
+        """
+        with self._lock:
+            reply, error = self._run(query, params)
+            event_id = self._accounts.record(query, {} if params is None else params, reply.outcome)
+        if error is not None:
+            raise error
+        if failure := _failure(reply.outcome, self.limits.seconds):
+            raise failure
+        return Answer(_rows(reply), reply.outcome, self.snapshot, event_id)
+
+    def _run(self, query: str, params: Mapping[str, Any] | None) -> tuple[Reply, BaseException | None]:
+        """How it ended, and what to raise for it where that is more than the outcome says."""
+        if not _is_text(query):
+            return _ended("refused", "a statement is text"), None
+        try:
+            values = _values(params)
+        except QueryError as error:
+            return _ended("refused", str(error)), error
+        except BaseException as error:  # noqa: BLE001 - a parameter is whatever the asker made; no child was asked
+            return _ended("failed", str(error) or type(error).__name__), error
+        try:
+            child = self._open_child()
+            make = partial(self._tables.make, deadline=time.monotonic() + self.limits.seconds)
+            reply = child.ask(query, values, self.limits.seconds, self._opening.output, make)
+            return self._without_secrets(reply), None
+        except (ChildGone, TooMuch) as gone:
+            self._end_child()
+            return _ended("stopped", gone.why), None
+        except KeyboardInterrupt as interrupt:
+            self._end_child()
+            return _ended("interrupted", "the asker stopped it"), interrupt
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the question is put on record
+            self._end_child()
+            return _ended("failed", str(error) or type(error).__name__), error
+
+    def _without_secrets(self, reply: Reply) -> Reply:
+        """The reply, its reason without what is keyed with them: messages may quote expressions of a view."""
+        reason = reply.outcome.reason
+        for secret in self._secrets:
+            reason = reason.replace(secret, "…")
+        return replace(reply, outcome=replace(reply.outcome, reason=reason))
+
+    def _open_child(self) -> Child:
+        """The child, a new one if the last has ended."""
+        if self._child is None:
+            self._child = Child()
+        if self._child.ready:
+            return self._child
+        try:
+            self._child.open(self._opening)
+        except ChildGone as gone:
+            self._end_child()
+            raise SandboxError(f"the sandbox could not be opened: {gone.why}") from gone
+        self._check(self._child)
+        self._layers = self._child.holds
+        return self._child
+
+    def _check(self, child: Child) -> None:
+        """Whether enough holds for what the engine may do: Landlock, or an engine without a right over any file."""
+        wanted = set(self._opening.layers)
+        if wanted != set(LAYERS):
+            return  # a test knows what it does
+        if not {"engine", "gate"} <= set(child.holds):
+            raise SandboxError("the engine could not be locked", hint="nothing is run without that")
+        if "landlock" not in child.holds and self._opening.engine_reads and self._opening.files:
+            why = child.lacks.get("landlock", "")
+            raise SandboxError(f"Landlock does not hold ({why}), and the engine was to read files by itself")
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+    def close(self) -> None:
+        """End the child, and with it the session."""
+        self._end_child()
+        if hasattr(self, "_accounts"):
+            self._accounts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"
+
+
+def _newest(layout: Layout, options: IngestOptions, clock: Clock) -> tuple[Snapshot, tuple[bytes, ...]]:
+    """The newest snapshot, and the questions that are on record and not in it.
+
+    What applications logged is flushed first. Auditlake's own events alone are not worth a commit for each question.
+    """
+    if others_wait(layout):
+        flush(layout, options, now=clock())
+    committed, left = unflushed(layout)
+    return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
+
+
+def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
+    """The limits with another number of rows; 0 for any number, and then of any size.
+
+    Raises:
+        RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
+    """
+    if 0 < rows <= limits.rows:
+        return replace(limits, rows=rows)
+    owner = layout.config.stat().st_uid == os.geteuid() and principal == login_name()
+    if rows < 0 or masking or not owner:
+        message = f"an answer has at most {limits.rows:,} rows for {principal!r}, got {rows or 'any number'}"
+        raise RefusedError(
+            message, hint="only the lake's owner lifts that, under their own name; see lake.toml, [desk]"
+        )
+    return replace(limits, rows=rows) if rows else replace(limits, rows=_ANY, output_mb=_ANY // MEGABYTE)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be sent as UTF-8."""
+    return isinstance(value, str) and _SURROGATE.search(value) is None
+
+
+def _name(principal: Any) -> str:
+    if not isinstance(principal, str) or not is_name(principal):
+        raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
+    return folded(principal)
+
+
+def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parameters as the wire has them.
+
+    Raises:
+        QueryError: One is of a kind that cannot be bound.
+    """
+    if not isinstance(params, Mapping | None):
+        raise QueryError(f"expected parameters by name, got {type(params).__name__}", hint="$name and {'name': …}")
+    values = {str(name): _value(str(name), value) for name, value in (params or {}).items()}
+    if sum(len(str(value)) for value in values.values()) > _LONGEST_VALUES:
+        raise QueryError(f"the parameters have more than {_LONGEST_VALUES:,} characters")
+    return values
+
+
+def _value(name: str, value: Any) -> Any:
+    if not all(map(_is_text, [name, *(each for each in _each(value) if isinstance(each, str))])):
+        raise QueryError("a parameter has text that is not Unicode")
+    if any(isinstance(each, int) and each.bit_length() > 127 for each in _each(value)):
+        raise QueryError("a parameter is a whole number of more than 128 bits")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, datetime):
+        try:
+            return {"kind": "instant", "text": as_instant(value).isoformat()}
+        except OverflowError:
+            raise QueryError(f"${name}: the time is not within the years 1 to 9999 in UTC") from None
+    if isinstance(value, date):
+        return {"kind": "day", "text": value.isoformat()}
+    if isinstance(value, list | tuple) and all(isinstance(each, str | bool | int | float) for each in value):
+        return list(value)
+    raise QueryError(f"${name}: expected text, a number, a truth value, a time, a date, or a list of the first three")
+
+
+def _each(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _ended(status: Any, reason: str) -> Reply:
+    return Reply(Outcome(status, reason))
+
+
+def _rows(reply: Reply) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({}) if reply.table is None else reply.table
+
+
+def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
+    """What to raise for an outcome that is none."""
+    if outcome.status == "refused":
+        return RefusedError(f"refused: {outcome.reason}")
+    if outcome.status == "stopped":
+        hint = f"a query has {seconds:g} s and some memory; the lake's owner sets both in lake.toml, section [desk]"
+        return StoppedError(f"stopped: {outcome.reason}", hint=hint)
+    if outcome.status == "failed":
+        return QueryError(f"the query failed: {outcome.reason}")
+    return None
+
+
+__all__ = ["VIEWS", "Answer", "AuditSession"]

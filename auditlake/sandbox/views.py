@@ -1,0 +1,402 @@
+"""The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
+
+What is judged are the rows that the principal sees: whoever may not see a row gets no finding about it. They are judged
+by their true values, and what is shown of that is masked.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from auditlake.config import LakeConfig
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout
+from auditlake.errors import QueryError
+from auditlake.policies.question import PeriodRequest, question
+from auditlake.sandbox.masking import Masking
+from auditlake.sandbox.model import MEGABYTE
+from auditlake.store.deltalog import commit_metadata, history
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from auditlake.findings.decisions import Acceptance
+    from auditlake.policies.model import Policy
+    from auditlake.reports.model import Finding, Report
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_PIECE = 1_000
+"""Rows that are made into Arrow together."""
+_TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
+
+_T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
+SHAPES: dict[str, dict[str, str]] = {
+    "policies": {
+        "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _I,
+        "window_length": _T, "group_by": _L, "condition": _T, "coverage": _T, "max_gap": _T, "retention_period": _T,
+        "max_retention": _T, "controls": _T, "digest": _T,
+    },
+    "findings": {
+        "policy_id": _T, "finding_id": _T, "kind": _T, "event_type": _T, "group_values": _T, "started": _W,
+        "ended": _W, "ongoing": _B, "started_before_period": _B, "peak": _I, "peak_at": _W, "message": _T,
+        "accepted": _B, "accepted_by": _T, "accepted_until": _W, "reason": _T,
+    },
+    "retention_status": {
+        "policy_id": _T, "status": _T, "retention_period": _T, "cutoff": _W, "due": _I, "kept_by_other_policies": _I,
+        "held": _I, "oldest_event": _W, "total_events": _I,
+    },
+    "ingests": {
+        "snapshot": _I, "ingested": _W, "batch": _I, "input": _T, "source": _T, "format": _T, "bytes": _I,
+        "sha256": _T, "read": _I, "landed": _I, "duplicates": _I, "quarantined": _I,
+    },
+    "quarantine": {
+        "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
+        "encoding": _T, "data": _T, "field": _T, "value": _T,
+    },
+    "ledger": {
+        "number": _I, "kind": _T, "recorded": _W, "snapshot": _I, "files_added": _I, "files_removed": _I,
+        "previous_log": _T, "details": _T,
+    },
+    "queries": {
+        "timestamp": _W, "user_id": _T, "status": _T, "details": _T, "session_id": _T, "event_id": _T,
+    },
+}  # fmt: skip
+"""The columns of each view's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a session sees."""
+
+    version: int
+    """The snapshot."""
+    as_of: datetime | None
+    """Events after it do not exist; None if none is left out."""
+    opened: datetime
+    """When the session was opened."""
+    events: str
+    """The query for the rows that are judged, with their true values, for an engine that reads the files."""
+    masking: Masking
+    """What is kept from the principal."""
+    waiting: Sequence[bytes] = ()
+    """Lines of the questions that were on record when the session was opened, and are not in the snapshot."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether anything is kept from the principal."""
+        return bool(self.masking)
+
+    @property
+    def instant(self) -> datetime:
+        """What findings are judged as of, and the last instant that anything of no snapshot is seen of."""
+        return self.as_of or self.opened
+
+
+class TooMuch(Exception):  # noqa: N818 - told in other words above
+    """A table took more time or memory than a question may."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+        """In a few words."""
+
+
+class Tables:
+    """Makes the tables of one session.
+
+    Args:
+        layout: The lake.
+        config: Its settings.
+        sight: What the session sees.
+        asked: The session's own questions, as they come.
+    """
+
+    def __init__(self, layout: Layout, config: LakeConfig, sight: Sight, asked: Sequence[str]) -> None:
+        self._layout = layout
+        self._config = config
+        self._sight = sight
+        self._asked = asked
+        self._deadline = 0.0
+        self._judged: dict[str, Report] = {}
+        """By policy: kept where a question had no time for all of them, so that the next one has less to do."""
+
+    def make(self, name: str, deadline: float) -> pa.Table:
+        """The table behind a view.
+
+        Args:
+            name: The view.
+            deadline: When to give up, by the monotonic clock.
+
+        Raises:
+            TooMuch: It takes more time or memory than a question may.
+            AuditLakeError: Something that it is made of cannot be read.
+        """
+        self._deadline = deadline
+        makers: dict[str, Callable[[], Iterator[Row]]] = {
+            "policies": self._policies,
+            "findings": self._findings,
+            "retention_status": self._retention,
+            "ingests": self._ingests,
+            "quarantine": self._quarantine,
+            "ledger": self._ledger,
+            "queries": self._queries,
+        }
+        try:
+            return self._table(makers[name](), SHAPES[name])
+        except TooMuch as much:
+            raise TooMuch(f"{much.why} to make the view {name}") from None
+        except Exception:
+            if not self._sight.masked:
+                raise
+            # What is said of true values, or of files that hold them, may quote them.
+            raise QueryError(f"the view {name} cannot be made", hint="the lake's owner sees why") from None
+
+    def _table(self, rows: Iterator[Row], shape: Mapping[str, str]) -> pa.Table:
+        """All rows, some at a time, as long as there is time and room: the child needs as much room again."""
+        import pyarrow as pa
+
+        kinds = {
+            _T: pa.string(), _I: pa.int64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"),
+            _L: pa.list_(pa.string()),
+        }  # fmt: skip
+        schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
+        pieces, size = [], 0
+        while some := list(islice(self._in_time(rows), _PIECE)):
+            pieces.append(pa.RecordBatch.from_pylist([dict(row) for row in some], schema=schema))
+            size += pieces[-1].nbytes
+            if size > self._memory // 2:
+                raise TooMuch(_MEMORY)
+        return pa.Table.from_batches(pieces, schema)
+
+    @property
+    def _memory(self) -> int:
+        """Bytes."""
+        return self._config.desk.memory_mb * MEGABYTE
+
+    def _in_time(self, rows: Iterator[T]) -> Iterator[T]:
+        """The same, until it is too late."""
+        for row in rows:
+            if time.monotonic() > self._deadline:
+                raise TooMuch(_TIME)
+            yield row
+
+    @cached_property
+    def _loaded(self) -> Sequence[Policy]:
+        from auditlake.policies.loader import load_policies
+
+        return load_policies(self._layout.policies, self._config.event_types, tolerant=True)
+
+    @cached_property
+    def _reports(self) -> tuple[Report, ...]:
+        from auditlake.engine.duck import connect
+        from auditlake.findings.journal import concerning, read
+        from auditlake.policies.evaluate import evaluate
+        from auditlake.policies.holds import load_holds
+        from auditlake.reports.build import build_report
+        from auditlake.retention.holds import binding
+        from auditlake.store.failures import explained
+
+        as_of, policies = self._sight.instant, self._loaded
+        left = [policy for policy in policies if policy.id not in self._judged]
+        period = self._config.report_period
+        asked = [(policy, question(policy, PeriodRequest(), as_of, period)) for policy in left]
+        holds = binding(self._layout, load_holds(self._layout, self._config.event_types))
+        nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
+        journal = read(self._layout)
+        memory, threads = f"{self._memory}B", self._config.desk.threads or None
+        with (
+            explained(self._layout, "judging the policies"),
+            TemporaryDirectory(prefix="auditlake-") as spill,
+            connect(temp=Path(spill), memory=memory, threads=threads) as connection,
+            _stopped(connection, self._deadline),
+        ):
+            connection.execute(f"create temp view events as {self._sight.events}")
+            for answers in self._in_time(evaluate(connection, asked, policies, holds)):
+                self._judged[answers.policy.id] = build_report(
+                    answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
+                    journal=concerning(journal, answers.policy.id),
+                )  # fmt: skip
+        return tuple(self._judged[policy.id] for policy in policies)
+
+    def _policies(self) -> Iterator[Row]:
+        for each in self._loaded:
+            told = each.where is None or not self._sight.masking.hides_condition(each.where)
+            condition, digest = (each.where, each.digest) if told else (None, None)  # a digest confirms a guess
+            yield {
+                "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
+                "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
+                "window_length": each.shown_window, "group_by": list(each.group_by), "condition": condition,
+                "coverage": each.coverage, "max_gap": _length(each.max_gap),
+                "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
+                "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
+                "digest": digest,
+            }  # fmt: skip
+
+    def _findings(self) -> Iterator[Row]:
+        for report, policy in zip(self._reports, self._loaded, strict=True):
+            found = [
+                {
+                    "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
+                    "started": each.start, "ended": each.end, "ongoing": each.ongoing,
+                    "started_before_period": each.started_before_period, "peak": each.peak, "peak_at": each.peak_at,
+                    **self._whose(policy, each), **self._accepted(each.accepted),
+                }
+                for each in report.violations
+            ]  # fmt: skip
+            if self._sight.masking.hides(policy.group_by):  # the order of names would tell of them
+                found.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
+            yield from found
+
+    def _whose(self, policy: Policy, finding: Finding) -> Row:
+        """What tells of a finding's group, as the principal may see it."""
+        from auditlake.reports.build import episode_message
+
+        masking, group = self._sight.masking, finding.group or {}
+        if not masking.hides(group):
+            values = json.dumps(dict(group), ensure_ascii=False) if group else None
+            return {"finding_id": finding.id, "group_values": values, "message": finding.message}
+        shown = masking.shown_group(group)
+        return {
+            "finding_id": masking.shown_id(finding.id),
+            "group_values": json.dumps(shown, ensure_ascii=False),
+            "message": episode_message(policy, shown, finding.peak or 0),
+        }
+
+    def _accepted(self, found: Acceptance | None) -> Row:
+        """Who answers for a finding; why is in words that may quote what is masked."""
+        if found is None:
+            return {"accepted": False}
+        reason = None if self._sight.masked else found.reason
+        return {"accepted": True, "accepted_by": found.owner, "accepted_until": found.until, "reason": reason}
+
+    def _retention(self) -> Iterator[Row]:
+        for report in self._reports:
+            found = report.retention
+            if found is None:
+                yield {"policy_id": report.policy_id, "status": report.status, "total_events": report.total_events}
+                continue
+            yield {
+                "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
+                "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,
+                "held": found.held, "oldest_event": found.oldest_event, "total_events": report.total_events,
+            }  # fmt: skip
+
+    def _ingests(self) -> Iterator[Row]:
+        for version in range(self._sight.version + 1):
+            own = commit_metadata(self._layout, version)
+            if own is None or own.get("kind") != "ingest":
+                continue
+            for each in own.get("inputs", ()):
+                yield {
+                    "snapshot": version, "ingested": datetime.fromisoformat(own["at"]), "batch": own["batch"],
+                    "input": each["name"], "source": each["source"], "format": each["format"], "bytes": each["size"],
+                    # Of a short input it confirms a guess.
+                    "sha256": None if self._sight.masked else each["sha256"],
+                    "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
+                    "quarantined": each["quarantined"],
+                }  # fmt: skip
+
+    def _quarantine(self) -> Iterator[Row]:
+        for name in sorted(history(self._layout, self._sight.version).quarantine):
+            file = self._layout.quarantine / name
+            if not file.exists():
+                continue
+            with open_file(file, within=self._layout.root) as lines:
+                for line in lines:
+                    kept = json.loads(line)
+                    yield {
+                        # Its name is a hash of all that is in it: of a few records it confirms a guess.
+                        "file": None if self._sight.masked else name,
+                        "input": kept["input"], "line": kept["line"], "byte_offset": kept["offset"],
+                        "bytes": kept["length"], "reason": kept["reason"], "encoding": kept["encoding"],
+                        "detail": None if self._sight.masked else kept["detail"],
+                        "data": None if self._sight.masked else kept["data"],
+                        # Its name is the record's own where a key is repeated.
+                        "field": None if self._sight.masked else kept.get("field"),
+                        "value": None if self._sight.masked else kept.get("value"),
+                    }  # fmt: skip
+
+    def _ledger(self) -> Iterator[Row]:
+        """The entries up to the session's snapshot, and those about none that were made until its instant.
+
+        None in a lake without a ledger.
+        """
+        from auditlake.ledger.book import read_entry, read_head
+
+        head = read_head(self._layout)
+        for index in range(head.size if head is not None else 0):
+            each = read_entry(self._layout, index)
+            recorded = datetime.fromisoformat(each.at)
+            if each.version is not None and each.version > self._sight.version:
+                return
+            if each.version is not None or recorded <= self._sight.instant:
+                # A hash of a log entry that hashes a short input confirms a guess, too.
+                details = None if self._sight.masked else json.dumps(dict(each.details), ensure_ascii=False)
+                yield {
+                    "number": index, "kind": each.kind, "recorded": recorded,
+                    "snapshot": each.version, "files_added": len(each.adds), "files_removed": len(each.removes),
+                    "previous_log": None if self._sight.masked else each.previous_log, "details": details,
+                }  # fmt: skip
+
+    def _queries(self) -> Iterator[Row]:
+        """The questions that the snapshot has not; of one who may not see everything, none."""
+        if self._sight.masked:
+            return
+        waiting = (line.decode() for piece in self._sight.waiting for line in piece.splitlines())
+        for line in chain(waiting, self._asked):
+            said = json.loads(line)
+            asked = datetime.fromisoformat(said["timestamp"])
+            if self._sight.as_of is None or asked <= self._sight.as_of:
+                yield {
+                    "timestamp": asked, "user_id": said["user_id"], "status": said["status"],
+                    "session_id": said["session_id"], "event_id": said["event_id"],
+                    "details": json.dumps(said["details"], ensure_ascii=False),
+                }  # fmt: skip
+
+
+def _length(length: object | None) -> str | None:
+    return None if length is None else str(length)
+
+
+@contextmanager
+def _stopped(connection: duckdb.DuckDBPyConnection, deadline: float) -> Iterator[None]:
+    """Stop what runs on a connection at a deadline, and tell what it had not enough of.
+
+    Raises:
+        TooMuch: It was stopped, or had not enough memory.
+    """
+    import duckdb
+
+    done = Event()
+
+    def watch() -> None:
+        wait = max(deadline - time.monotonic(), 0)
+        while not done.wait(wait):
+            connection.interrupt()  # again and again: between two statements it does nothing
+            wait = 0.05
+
+    watching = Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise TooMuch(_TIME) from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise TooMuch(_MEMORY) from None
+    finally:
+        done.set()
+        watching.join()

@@ -1,0 +1,164 @@
+"""From what the caller names to batches of records: inputs gathered, recognised and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from auditlake.errors import EventError, SourceError, UnrecognisedInputError
+from auditlake.events.event import AuditEvent
+from auditlake.sources.archive import NESTED, Archive, archive_kind
+from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.inputs import expand_inputs
+from auditlake.sources.model import Batch, InputFile
+from auditlake.sources.recognise import SOURCES, Recognised, recognise
+from auditlake.sources.split import split_documents, split_lines
+from auditlake.sources.stream import Stream, open_stream
+
+UNRECOGNISED = "unrecognised"
+"""The format of a file that is left out of a folder or pattern since no source knows it."""
+UNREAD = "left out"
+"""The format of what is named and was not opened."""
+DAMAGED = "it is damaged, and no record of it could be unpacked"
+"""The notice of a member of an archive whose bytes are in quarantine, as a part of the archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An input that is ready to be read."""
+
+    source: str | None
+    """The name of its mapping in ``sql/sources``; None for an input that is left out."""
+    format: str
+    notice: str
+    """Why it is left out, where it is."""
+    stream: Stream | HeldStream
+    batches: Iterator[Batch]
+    """Its records; to be taken to the end."""
+    archive: Archive | None = None
+    """Where it is one: its members are inputs, to be read first; its own records are only what is damaged in it."""
+
+
+def open_records(
+    given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
+) -> Opened:
+    """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
+
+    Args:
+        given: The input.
+        source: The source that the user named; None to recognise it.
+        max_record: Bytes; longer records are refused.
+        spool: Where to keep what comes from a pipe.
+        strict: Leave out nothing that no source knows, also where it was not named itself.
+
+    Raises:
+        SourceError: It cannot be read, or there is no such source.
+        UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
+    """
+    if isinstance(given, HeldLines):
+        held = HeldStream(given)
+        return Opened(given.source, "lines", "", held, held.records(max_record))
+    if source is not None and source not in SOURCES:
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
+    if given.left_out:
+        unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
+        return Opened(None, UNREAD, given.left_out, unread, iter(()))
+    stream = open_stream(given, spool_dir=spool)
+    try:
+        if kind := archive_kind(stream.peek(1024)):
+            return _archive(stream, kind, spool)
+        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
+        if found.format == "skip":
+            return Opened(None, found.format, found.notice, stream, _nothing(stream))
+        batches = _cut(stream, found, max_record)
+        if given.within:
+            batches = _begun(batches)
+        return Opened(found.source, found.format, "", stream, batches)
+    except UnrecognisedInputError as error:
+        if strict or not given.within:
+            stream.close()
+            raise
+        notice = DAMAGED if given.damaged else f"not recognised ({error.why})"
+        return Opened(None, UNRECOGNISED, notice, stream, _nothing(stream))
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
+    if found.format == "lines":
+        return split_lines(stream, max_record)
+    if found.format == "documents":
+        return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
+    from auditlake.sources.tabular import read_parquet, split_csv
+
+    return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+
+
+def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
+    """An archive, or the refusal of one that lies in another."""
+    if stream.input.archive:
+        name = stream.input.name
+        raise UnrecognisedInputError(f"{name} is {NESTED}", why=NESTED, hint="Unpack the archive, and give the folder.")
+    archive = Archive(stream, kind, spool)
+    if why := archive.why_no_logs():
+        raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
+    return Opened(None, kind, "", stream, archive.damages(), archive)
+
+
+def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the first of them made: by then it is known whether a table has the columns of events."""
+    return chain([first] if (first := next(batches, None)) is not None else [], batches)
+
+
+def _nothing(stream: Stream) -> Iterator[Batch]:
+    """Read an input to its end, so that its digest is known, and take nothing from it."""
+    for _ in stream:
+        pass
+    yield from ()
+
+
+@contextmanager
+def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
+    """The inputs that are meant; events made in Python are written down first, as lines of canonical JSON.
+
+    Raises:
+        SourceError: A path does not exist or cannot be read.
+    """
+    paths = [each for each in inputs if isinstance(each, str | Path)]
+    if "" in paths:
+        raise SourceError("an input has an empty name", hint="is a variable of the shell not set?")
+    made = [_events(each) for each in inputs if not isinstance(each, str | Path)]
+    files = expand_inputs(paths) if paths else []
+    with NamedTemporaryFile(dir=spool, prefix="events-", suffix=".jsonl") as file:
+        for events in made:
+            for event in events:
+                file.write(event.to_json().encode("utf-8") + b"\n")
+        file.flush()
+        yield [*files, InputFile("python", Path(file.name))] if made else files
+
+
+def _events(given: AuditEvent | Iterable[AuditEvent]) -> Iterator[AuditEvent]:
+    """The events of an argument that is no path, one or several.
+
+    Raises:
+        EventError: It is something else.
+    """
+    if isinstance(given, AuditEvent):
+        yield given
+    elif isinstance(given, Iterable):
+        for event in given:
+            if not isinstance(event, AuditEvent):
+                raise _no_event(event)
+            yield event
+    else:
+        raise _no_event(given)
+
+
+def _no_event(given: object) -> EventError:
+    message = f"expected a path, an AuditEvent or several of these, got {type(given).__name__}"
+    return EventError(message, hint="give each path as an argument of its own")

@@ -1,0 +1,255 @@
+"""ZIP archives, member by member: by their directory, or, where that is damaged, by the members' own headers."""
+
+from __future__ import annotations
+
+import bz2
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from auditlake.sources.archive_members import Entry, Lost, printable_name, why_left_out
+from auditlake.sources.model import Damage
+from auditlake.sources.stream import BOMB_FLOOR, MAX_RATIO, Stream
+
+_PIECE = 1024 * 1024
+_BLOCK = 64 * 1024
+_LOCAL = b"PK\x03\x04"
+_BEHIND = b"PK\x07\x08"
+ZIPS = (_LOCAL, b"PK\x05\x06", _BEHIND)
+"""How ZIP archives begin."""
+_IN_ZIP64 = 0xFFFF_FFFF
+_NOT_LOGS = frozenset(("[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Zipped:
+    """A member of a ZIP archive, by the central directory or, where that is gone, by its own header."""
+
+    name: str
+    flags: int
+    method: int
+    crc: int | None
+    start: int
+    """Where its compressed bytes begin."""
+    size: int
+    """How many these are."""
+
+    @property
+    def left_out(self) -> str:
+        """Why it cannot be read, or an empty text."""
+        if self.flags & 1:
+            return "it is encrypted"
+        return why_left_out(self.name) or (
+            "" if self.method in _METHODS else f"its compression ({self.method}) is not read"
+        )
+
+
+_METHODS: dict[int, Callable[[], Any]] = {
+    zipfile.ZIP_STORED: lambda: None,
+    zipfile.ZIP_DEFLATED: lambda: zlib.decompressobj(wbits=-15),
+    zipfile.ZIP_BZIP2: bz2.BZ2Decompressor,
+}
+
+
+_FAULTS = (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError)
+
+
+def why_no_logs(stream: Stream) -> str:
+    """Why a ZIP archive is not one of logs, or an empty text; the stream is read to its end."""
+    for _ in stream:
+        pass
+    if stream.compression != "none":
+        return f"a ZIP archive in {stream.compression}; unpack it first"
+    with stream.file() as file:
+        try:
+            names = {member.name for member in _directory(file)}
+        except _FAULTS:
+            return ""
+    return "it looks like a document or a program" if names & _NOT_LOGS else ""
+
+
+def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
+    """Go through an archive; what is no member, and the bytes of one that is damaged, are told to ``lost``."""
+    for _ in stream:
+        pass
+    with stream.file() as file:
+        try:
+            members: Iterator[_Zipped] = iter(_directory(file))
+        except _FAULTS:
+            members = _headers(file, stream.size, lost)
+        total, behind = 0, 0
+        for member in members:
+            why = member.left_out
+            if member.start < behind:
+                why = "its bytes belong to another member"
+            behind = max(behind, member.start + member.size)
+            pieces = _inflated(file, member, stream.size, lost)
+            if member.name.endswith("/"):
+                continue
+            counted = _Counted(pieces, total, stream.size, member, lost)
+            yield Entry(printable_name(member.name), why, iter(counted))
+            total = counted.total
+            if counted.bomb:
+                return
+
+
+class _Counted:
+    """Pieces, until more came out of the archive than a log would give."""
+
+    def __init__(self, pieces: Iterator[bytes], total: int, size: int, member: _Zipped, lost: list[Lost]) -> None:
+        self.total = total
+        self.bomb = False
+        self._pieces = pieces
+        self._size = size
+        self._member = member
+        self._lost = lost
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+            self.total += len(piece)
+            if self.total > BOMB_FLOOR and self.total > MAX_RATIO * self._size:
+                self.bomb = True
+                why = f"{self.total} bytes came out, {self.total // self._size} for each byte in"
+                self._lost.append(Lost(Damage("zip bomb", why), self._member.start, self._size))
+                return
+
+
+def _directory(file: IO[bytes]) -> list[_Zipped]:
+    """The members by the central directory, in the order in which they lie there."""
+    with zipfile.ZipFile(file) as archive:
+        infos = sorted(archive.infolist(), key=lambda each: each.header_offset)
+    found = []
+    for info in infos:
+        file.seek(info.header_offset)
+        header = file.read(30)
+        if not header.startswith(_LOCAL):
+            raise zipfile.BadZipFile(f"no member at {info.header_offset}")
+        start = (
+            info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        )
+        found.append(_Zipped(info.filename, info.flag_bits, info.compress_type, info.CRC, start, info.compress_size))
+    return found
+
+
+def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
+    """The members by their own headers, one behind the other: the directory at the end is damaged or cut off."""
+    at, room = 0, max(BOMB_FLOOR, MAX_RATIO * size)
+    damage = Damage("corrupt zip", "the archive's directory is missing or damaged, and no member begins here")
+    while at < size:
+        begin = _find(file, _LOCAL, at, size)
+        header = _at(file, begin, 30)
+        if begin > at or len(header) < 30:
+            lost.append(Lost(damage, at, begin if len(header) == 30 else size))
+        if len(header) < 30:
+            return
+        flags, method, named, more = (int.from_bytes(header[i : i + 2], "little") for i in (6, 8, 26, 28))
+        crc, packed = (int.from_bytes(header[i : i + 4], "little") for i in (14, 18))
+        name, start = _at(file, begin + 30, named), begin + 30 + named + more
+        if packed == _IN_ZIP64:
+            packed = _packed_size(_at(file, begin + 30 + named, more))
+        at, checked = start + packed, True
+        if flags & 8 and not packed:
+            at, used = _end(file, method, start, size, room)
+            room -= used
+            packed, told = at - start, _at(file, at, 28)
+            if checked := told.startswith(_BEHIND):
+                crc = int.from_bytes(told[4:8], "little")
+                at += 24 if told[24:26] == b"PK" and told[16:18] != b"PK" else 16
+        text = name.decode("utf-8" if flags & 0x800 else "cp437", "replace")
+        yield _Zipped(text, flags, method, crc if checked else None, start, packed)
+
+
+def _packed_size(extra: bytes) -> int:
+    """How many packed bytes a member has by what lies behind its name; 0 where it does not say so."""
+    at = 0
+    while len(extra) >= at + 4:
+        kind, length = (int.from_bytes(extra[i : i + 2], "little") for i in (at, at + 2))
+        if kind == 1:
+            return int.from_bytes(extra[at + 12 : at + 20], "little")
+        at += 4 + length
+    return 0
+
+
+def _end(file: IO[bytes], method: int, start: int, size: int, room: int) -> tuple[int, int]:
+    """Where a member ends whose header does not say its size, and how many bytes came out until that was known.
+
+    One that never ends, or gives out more than there is room for, takes all that is left.
+    """
+    unpacker = _METHODS[method]() if method in _METHODS else None
+    if unpacker is None:
+        return _end_of_stored(file, start, size), 0
+    at, used, block = start, 0, b""
+    try:
+        while at < size and not unpacker.eof:
+            block = _at(file, at, min(_BLOCK, size - at))
+            at += len(block)
+            for piece in _unpacked(unpacker, block):
+                used += len(piece)
+                if used > room:
+                    return size, used
+    except (zlib.error, OSError, EOFError, ValueError):
+        return _find(file, _LOCAL, at - len(block), size), used
+    return at - len(unpacker.unused_data), used
+
+
+def _end_of_stored(file: IO[bytes], start: int, size: int) -> int:
+    """Where what is not packed ends: at the note behind it, which says its size, or where anything else begins."""
+    at = start
+    while (at := _find(file, b"PK", at, size)) < size:
+        told = _at(file, at, 16)
+        says = {int.from_bytes(told[8:stop], "little") for stop in (12, 16)}
+        if told.startswith((_LOCAL, b"PK\x01\x02")) or (told.startswith(_BEHIND) and at - start in says):
+            return at
+        at += 2
+    return size
+
+
+def _at(file: IO[bytes], at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
+
+
+def _find(file: IO[bytes], what: bytes, at: int, size: int) -> int:
+    """Where something stands from a place on; the end if nowhere."""
+    look = 4 * 1024
+    while at < size:
+        window = _at(file, at, min(look, size - at))
+        if (found := window.find(what)) >= 0:
+            return at + found
+        at, look = at + max(len(window) - len(what) + 1, 1), min(2 * look, _PIECE)
+    return size
+
+
+def _unpacked(unpacker: Any, block: bytes) -> Iterator[bytes]:
+    """What packed bytes hold, in pieces that fit into memory: a few of bzip2's may hold gigabytes."""
+    if isinstance(unpacker, bz2.BZ2Decompressor):
+        yield unpacker.decompress(block, _PIECE)
+        while not (unpacker.eof or unpacker.needs_input):
+            yield unpacker.decompress(b"", _PIECE)
+    else:
+        yield block if unpacker is None else unpacker.decompress(block)
+
+
+def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Lost]) -> Iterator[bytes]:
+    """The member's bytes; where they cannot be unpacked to the end, what came is used, and the packed ones are lost."""
+    at, stop, crc = member.start, min(member.start + member.size, size), 0
+    unpacker = _METHODS[member.method]() if member.method in _METHODS else None
+    why = "" if member.start + member.size <= size else "its end is missing"
+    try:
+        while at < stop and not (unpacker is not None and unpacker.eof):
+            block = _at(file, at, min(_BLOCK, stop - at))
+            at += len(block)
+            for piece in filter(None, _unpacked(unpacker, block)):
+                crc = zlib.crc32(piece, crc)
+                yield piece
+    except (zlib.error, OSError, EOFError, ValueError) as error:
+        why = str(error)
+    if not why and unpacker is not None and not unpacker.eof:
+        why = "its compressed data ends in the middle"
+    if not why and member.crc is not None and crc != member.crc:
+        why = "its checksum is wrong"
+    if why:
+        lost.append(Lost(Damage("corrupt zip", f"{printable_name(member.name)}: {why}"), member.start, stop))

@@ -1,0 +1,99 @@
+"""Checkpoints of the Delta log, so that opening the table does not replay every entry since the beginning.
+
+delta-rs writes a checkpoint under its final name and syncs nothing, and a torn one makes the table unreadable. So it
+is written into a copy of the log in ``.staging``, compared with what the entries say, synced, and renamed into place;
+only then ``_last_checkpoint`` names it. No log entry is ever removed: old snapshots are read as before.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlake.disk.durable import FILE_MODE, rename_synced, sync_file
+from auditlake.disk.files import is_file, read_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import workspace
+from auditlake.engine.paths import for_delta
+from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.store.deltalog import keep_summary
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+EVERY = 50
+"""How many log entries a reader has to replay at most."""
+
+
+def keep_checkpoint(layout: Layout, version: int) -> None:
+    """Write a checkpoint of a version if the last one lies far behind it.
+
+    To be called with the lake's lock held, and once the entries up to the version are durable. It is maintenance: where
+    it cannot be done the lake is as it was, and the next commit tries again.
+    """
+    last = last_checkpoint(layout)
+    if version - last < EVERY:
+        return
+    from deltalake.exceptions import DeltaError
+
+    with suppress(OSError, DeltaError, AuditLakeError, ValueError), workspace(layout.staging) as folder:
+        _write(layout, folder, version)
+        keep_summary(layout, version)
+
+
+def last_checkpoint(layout: Layout) -> int:
+    """The version of the last checkpoint that is there in one file; 0 if there is none."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        version = int(json.loads(read_file(_pointer(layout.log), within=layout.root))["version"])
+        if is_file(_checkpoint(layout.log, version), within=layout.root):
+            return version
+    return 0
+
+
+def _write(layout: Layout, folder: Path, version: int) -> None:
+    from deltalake import DeltaTable
+
+    log = copied_log(layout, folder / "copy", version)
+    replayed = DeltaTable(for_delta(log.parent))
+    replayed.create_checkpoint()
+    made, pointer = _checkpoint(log, version), _pointer(log)
+    alone = folder / "alone" / log.name
+    alone.mkdir(parents=True)
+    shutil.copyfile(made, alone / made.name)
+    if _live(DeltaTable(for_delta(alone.parent))) != _live(replayed):
+        raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
+    for path in (made, pointer):
+        path.chmod(FILE_MODE)
+        sync_file(path)
+    rename_synced([(made, _checkpoint(layout.log, version))])
+    rename_synced([(pointer, _pointer(layout.log))])
+
+
+def copied_log(layout: Layout, table: Path, version: int) -> Path:
+    """The log of a table that has the last checkpoint, the entries from there to a version, and no data files."""
+    last = last_checkpoint(layout)
+    log = table / layout.log.name
+    log.mkdir(parents=True)
+    if last:
+        shutil.copyfile(_checkpoint(layout.log, last), _checkpoint(log, last))
+    for number in range(last, version + 1):
+        shutil.copyfile(layout.commit(number), log / layout.commit(number).name)
+    return log
+
+
+def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
+    """The version and the files of a table."""
+    actions = table.get_add_actions()
+    columns = [actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
+    return table.version(), sorted(zip(*columns, strict=True))
+
+
+def _checkpoint(log: Path, version: int) -> Path:
+    return log / f"{version:020d}.checkpoint.parquet"  # also in a copy of the log
+
+
+def _pointer(log: Path) -> Path:
+    return log / "_last_checkpoint"

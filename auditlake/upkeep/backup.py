@@ -1,0 +1,175 @@
+"""A consistent copy of a lake while others write to it: ``backup``. Restoring it is copying it back.
+
+Data files never change, so they are copied before anything is held up. Then, under the lake's lock, come those that
+were committed meanwhile and all that is small: log, ledger, landing, policies. Whoever logs is never held up; what was
+acknowledged before the backup began is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditlake.disk.durable import make_folders, sync_file, sync_folder
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import undisturbed
+from auditlake.errors import LakeError
+from auditlake.ledger.keys import read_settings
+from auditlake.store import delta
+from auditlake.store.bookkeeping import settle_ledger
+from auditlake.store.failures import explained
+
+_LEFT_OUT = {".staging", ".lock"}
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """What a backup copied."""
+
+    path: str
+    snapshot: int
+    """The newest version in it."""
+    files: int
+    size: int
+    """Bytes."""
+
+
+def backup(layout: Layout, destination: Path, *, key: bool, wait_seconds: float) -> BackupSummary:
+    """Copy a lake to a folder that is not there yet; it is there whole, or not at all.
+
+    Args:
+        layout: The lake.
+        destination: The folder.
+        key: Whether to copy the private key of the ledger too, if it lies in the lake.
+        wait_seconds: How long to wait while another process writes.
+
+    Raises:
+        LakeError: There is something at the destination, it lies in the lake, or the disk refused.
+        LakeFormatError: The lake lost a file: what is left cannot be a copy of it.
+        LedgerError: The ledger is damaged.
+    """
+    destination = destination.absolute()
+    if destination.exists() or destination.is_symlink():
+        raise LakeError(f"there is something at {destination} already", hint="name a new folder")
+    if destination.resolve().is_relative_to(layout.root.resolve()):
+        raise LakeError(f"a backup cannot lie in the lake itself: {destination}")
+    draft = destination.with_name(f".{destination.name}.{secrets.token_hex(6)}.draft")
+    with explained(layout, "the backup"):
+        make_folders(draft, below=Path(draft.anchor))
+        try:
+            copy = _Copy(layout, draft)
+            copy.data(delta.read_snapshot(layout))
+            with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+                # What cannot be finished here, the next writer of the copy finishes.
+                snapshot = settle_ledger(layout) if is_writable else delta.read_snapshot(layout)
+                version = copy.rest(snapshot, key=key)
+            copy.sync()
+            os.replace(draft, destination)
+            sync_folder(destination.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return BackupSummary(str(destination), version, copy.files, copy.size)
+
+
+class _Copy:
+    """A copy on its way."""
+
+    def __init__(self, layout: Layout, target: Path) -> None:
+        self._layout = layout
+        self._target = Layout(target)
+        self.files = 0
+        self.size = 0
+
+    def data(self, snapshot: delta.Snapshot) -> None:
+        """The data files of a snapshot; without the lock, so a compaction may take some away."""
+        for file in snapshot.files:
+            with suppress(FileNotFoundError):
+                self._file(self._layout.events / file.path)
+
+    def rest(self, snapshot: delta.Snapshot, *, key: bool) -> int:
+        """All else, under the lake's lock."""
+        if lost := delta.lost_file(self._layout, snapshot):
+            raise LakeError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
+        live = {self._layout.events / file.path for file in snapshot.files}
+        for path in live:
+            if not self._copied(path).exists():
+                self._file(path)
+        for path in sorted(self._target.events.glob("event_date=*/*")):
+            if self._layout.events / path.relative_to(self._target.events) not in live:
+                path.unlink()  # a compaction replaced it meanwhile
+        secret = self._secret(key=key)
+        for path in self._others(self._layout.root):
+            if not any(_is_same(path, each) for each in secret):
+                # A flush may remove segments that are in the table, and writers their drafts.
+                with suppress(FileNotFoundError):
+                    self._file(path)
+        return snapshot.version
+
+    def _secret(self, *, key: bool) -> list[Path]:
+        """The private keys that are not copied: none of them if so asked, and none that lies elsewhere than here."""
+        settings, root = read_settings(self._layout), self._layout.root.resolve()
+        keys = [each for each in (settings.key, settings.next_key) if each.exists()]
+        return [each for each in keys if not key or not each.is_relative_to(root)]
+
+    def sync(self) -> None:
+        """Make the names durable; the files are already."""
+        for folder, _, _ in os.walk(self._target.root, topdown=False):
+            sync_folder(Path(folder))
+
+    def _others(self, folder: Path) -> Iterator[Path]:
+        """Every file but the data files and what writers have not finished."""
+        for path in sorted(folder.iterdir()):
+            if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.name.endswith(".draft"):
+                continue
+            if path.is_symlink():
+                continue  # it leads to what is not the lake's; where that matters, opening the lake refuses it
+            if path.is_dir():
+                make_folders(self._copied(path), below=self._target.root)
+                yield from self._others(path)
+            elif path.is_file():
+                yield path
+
+    def _file(self, path: Path) -> None:
+        with open_file(path, within=self._layout.root) as source:
+            copied = self._copied(path)
+            make_folders(copied.parent, below=self._target.root)
+            with copied.open("xb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+        shutil.copystat(path, copied)
+        if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
+            _cut(copied)
+        sync_file(copied)
+        self.files += 1
+        self.size += copied.stat().st_size
+
+    def _copied(self, path: Path) -> Path:
+        return self._target.root / path.relative_to(self._layout.root)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two names lead to one file, by links of whatever kind."""
+    with suppress(FileNotFoundError):
+        return path.samefile(other)
+    return False
+
+
+def _cut(lines: Path) -> None:
+    """End a file that is appended to with its last whole line: its writer may have been in the middle of one."""
+    with lines.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _CHUNK)
+            file.seek(begin)
+            place = file.read(end - begin).rfind(b"\n")
+            if place >= 0:
+                end = begin + place + 1
+                break
+            end = begin
+        file.truncate(end)

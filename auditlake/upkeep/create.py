@@ -1,0 +1,85 @@
+"""A new lake: made beside its place and moved there whole, so that there is never half of one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from auditlake.config import LakeConfig, dump_config, new_config
+from auditlake.disk.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
+from auditlake.disk.files import check_folder
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import check_file_system, workspace
+from auditlake.engine.paths import check_path
+from auditlake.errors import LakeError, LakeExistsError
+from auditlake.ledger.book import Record, begin
+from auditlake.policies.files import write_built_in
+from auditlake.policies.loader import load_policies
+from auditlake.retention.terms import terms_of
+from auditlake.store.delta import create_table
+
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
+"""What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
+
+
+def create_lake(
+    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+) -> Layout:
+    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
+
+    Raises:
+        LakeExistsError: There is something at the path already.
+        LakeError: A setting is not well formed, the folder cannot be made, or a lake cannot lie on its file system.
+    """
+    path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
+    check_path(path)
+    try:
+        _check_free(path)
+        config = new_config(now, extra_types=event_types, default_retention=default_retention)
+    except (ValueError, OSError) as error:
+        raise LakeError(f"the lake at {path} cannot be made: {error}") from error
+    # Named after the path, so that the next to make a lake there finds what one that was killed left behind.
+    staging = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.draft")
+    try:
+        make_folders(path.parent, below=Path(path.anchor))
+        check_folder(staging, within=staging.parent)
+        staging.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        if (owner := staging.stat().st_uid) != os.geteuid():  # who may put another lake into the place of the new one
+            raise OSError(errno.EPERM, f"{staging} belongs to the user {owner}; remove it or choose another folder")
+        check_file_system(staging, path)
+        with workspace(staging) as folder:
+            _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
+            os.replace(folder / "lake", path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            with suppress(OSError):
+                _check_free(path)
+        raise LakeError(f"the lake at {path} cannot be made: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            staging.rmdir()
+    return Layout(path)
+
+
+def _check_free(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        what = "a lake" if Layout(path).config.exists() else "something"
+        raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
+
+
+def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
+    layout.root.mkdir(mode=FOLDER_MODE)
+    for folder in layout.folders:
+        folder.mkdir(mode=FOLDER_MODE)
+    write_built_in(layout)
+    write_whole(layout.config, dump_config(config))
+    terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
+    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
+    begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
+    sync_folder(layout.root)

@@ -1,0 +1,90 @@
+"""What follows deletions and erasures, after their commits: the files that go, and last the certificate's file.
+
+Their writer may be at it, or have died; then the next apply or erasure begins with it. Where a certificate lies, all
+that was to go by then has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from auditlake.disk.layout import Layout, partition_day
+from auditlake.verify.deltalog import DeltaLog
+from auditlake.verify.tree import LedgerEntry
+
+_PATIENCE = timedelta(days=1)
+"""How long after the grace files may wait for somebody who unlinks them."""
+_TAKING = frozenset({"delete", "erase"})
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """The deletions and erasures of a ledger."""
+
+    layout: Layout
+    log: DeltaLog
+    certified: Sequence[LedgerEntry]
+    """Those with a certificate, in order."""
+    last_of: Mapping[date, LedgerEntry]
+    """The last one that removed files of each day."""
+    finished: Sequence[tuple[int, int]]
+    """When the files were looked through after an entry, in milliseconds, and what the grace was, in seconds."""
+    grace: timedelta
+    """How long files may stay that were removed by an entry which does not say it."""
+
+    def certificate(self, entry: LedgerEntry) -> Path:
+        """Where the certificate of an entry lies that names one."""
+        return _certificate(self.layout, entry)
+
+    def is_under_way(self, entry: LedgerEntry) -> bool:
+        """Whether what follows an entry may not be done yet: it is the last, and only the commit has its certificate.
+
+        The page comes after the certificate: where it is, the certificate was.
+        """
+        return (
+            entry is self.certified[-1]
+            and entry.said["version"] in self.log.certificates
+            and not any(self.certificate(entry).with_suffix(each).exists() for each in (".html", ".json"))
+        )
+
+    def took(self, path: str, remover: LedgerEntry) -> LedgerEntry | None:
+        """The entry that took the rows of a removed file: its remover, or one that came after it on that day."""
+        if remover.said["kind"] in _TAKING:
+            return remover
+        day = partition_day(path)
+        last = self.last_of.get(day) if day else None
+        return last if last is not None and last.index > remover.index else None
+
+    def must_be_gone(self, entry: LedgerEntry, age: timedelta) -> bool:
+        """Whether the files that an entry took cannot rightly be there any more.
+
+        Whoever finished after the grace has unlinked them; and that somebody comes is to be expected.
+        """
+        taken_at, said = self.log.times.get(entry.said["version"]), entry.said["details"].get("grace_seconds")
+        if taken_at is not None and any(at >= taken_at + grace * 1000 for at, grace in self.finished):
+            return True
+        return age > (timedelta(seconds=said) if isinstance(said, int) else self.grace) + _PATIENCE
+
+
+def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
+    """The deletions and erasures among these entries."""
+    last_of: dict[date, LedgerEntry] = {}
+    for entry in entries:
+        if entry.said["kind"] in _TAKING:
+            last_of |= {day: entry for path in entry.said["removes"] if (day := partition_day(path))}
+    certified = [entry for entry in entries if isinstance(entry.said["details"].get("certificate"), str)]
+    finished = [
+        (log.times[entry.said["version"]], said)
+        for entry in certified
+        if isinstance(said := entry.said["details"].get("grace_seconds"), int)
+        and entry.said["version"] in log.times
+        and _certificate(layout, entry).exists()
+    ]
+    return Deeds(layout, log, certified, last_of, finished, grace)
+
+
+def _certificate(layout: Layout, entry: LedgerEntry) -> Path:
+    return layout.certificates / f"{Path(entry.said['details']['certificate']).name}.json"

@@ -1,0 +1,114 @@
+"""What deletions and erasures took, and what they kept so that the rest still verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
+from auditlake.ledger.merkle import HASH_SIZE
+from auditlake.verify.model import Problem, Verdict
+from auditlake.verify.rows import Key
+from auditlake.verify.tree import LedgerEntry
+
+_RECORD = 8 + 2 * HASH_SIZE
+_GONE = bytes(HASH_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What one entry took of a part."""
+
+    entry: LedgerEntry
+    rows: int | None
+    """How many events; None if all that were left."""
+    gone: bool
+    """Whether events went; otherwise all of them are there, with other content."""
+
+
+@dataclass(slots=True)
+class Taking:
+    """What was taken of one part."""
+
+    deeds: list[Deed] = field(default_factory=list)
+    """In the order in which it happened."""
+    whole: bool = False
+    """Whether nothing of the part is left."""
+    replaced: dict[int, tuple[bytes, bytes | None]] = field(default_factory=dict)
+    """By seq: the leaf that the event was appended with, and the one that it has now; None if it went."""
+
+
+def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
+    """What entries took, by batch and day, and what of it cannot be read."""
+    found: dict[Key, Taking] = {}
+    problems: list[Problem] = []
+    for entry in entries:
+        for batch, day, rows, kept in entry.said["taken"]:
+            taking = found.setdefault((int(batch), date.fromisoformat(day)), Taking())
+            taking.whole = taking.whole or not kept
+            gone = entry.said["kind"] != "erase"
+            try:
+                if kept:
+                    gone = _merge(taking, _read(layout, str(kept)))
+            except (OSError, ValueError) as error:
+                problems.append(
+                    Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
+                )
+            taking.deeds.append(Deed(entry, int(rows) if kept else None, gone))
+    return found, problems
+
+
+def _read(layout: Layout, digest: str) -> bytes:
+    data = read_file(layout.ledger / "kept" / Path(digest).name, within=layout.root)
+    if sha256(data).hexdigest() != digest or len(data) % _RECORD:
+        raise ValueError("it is damaged")
+    return data
+
+
+def _merge(taking: Taking, data: bytes) -> bool:
+    """What was kept first is what was appended; what came last is what is there now. Whether events went."""
+    went = False
+    for at in range(0, len(data), _RECORD):
+        seq = int.from_bytes(data[at : at + 8], "big", signed=True)
+        original, present = data[at + 8 : at + 8 + HASH_SIZE], data[at + 8 + HASH_SIZE : at + _RECORD]
+        first = taking.replaced.get(seq, (original, None))[0]
+        taking.replaced[seq] = (first, None if present == _GONE else present)
+        went = went or present == _GONE
+    return went
+
+
+def told(taking: Taking) -> tuple[Verdict, str]:
+    """The verdict on a part of which something was taken rightly, and each time under whose rule."""
+    verdict: Verdict = "deleted" if any(deed.gone for deed in taking.deeds) else "erased"
+    return verdict, "; ".join(map(_told, taking.deeds))
+
+
+def _told(deed: Deed) -> str:
+    said, details = deed.entry.said, deed.entry.said["details"]
+    policies = details.get("policies")
+    under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
+    certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
+    rows = "" if deed.rows is None else f", {deed.rows} row{'' if deed.rows == 1 else 's'}"
+    return f"{'deleted' if deed.gone else 'erased'}{under} on {str(said['at'])[:10]}{rows}{certificate}"
+
+
+def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:
+    """The quarantine files that are to be there, with the version that put them there.
+
+    Args:
+        entries: The ledger: deletions and erasures say which files went, and what took their places.
+        named: The files that commits of the table name, with the newest version that does.
+    """
+    found = dict(named)
+    for entry in entries:
+        went, version = entry.said["details"].get("quarantine"), entry.said["version"]
+        for name, new in went.items() if isinstance(went, Mapping) and isinstance(version, int) else ():
+            if found.get(name, version) <= version:
+                found.pop(name, None)
+            if new:
+                found[str(new)] = max(version, found.get(str(new), version))
+    return found

@@ -1,0 +1,76 @@
+"""A small lake to ask questions of, and what must never happen to it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import auditlake
+from auditlake.errors import QueryError
+from auditlake.sandbox.session import Answer, AuditSession
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SECRET = "TOP-SECRET-7f3a"
+USERS = ("alice", "bob", "carol", "dave")
+
+
+def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
+    """A lake of ten days with 400 events of four users, two of whom fail to log in now and then."""
+    auditlake.create(path, clock=lambda: NOW)
+    if settings:
+        config = path / "lake.toml"
+        config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
+    lake = auditlake.open(path, clock=lambda: NOW)
+    lake.ingest(events())
+    return lake
+
+
+def events() -> list[auditlake.AuditEvent]:
+    """The same ones each time."""
+    kinds = ("login", "data_access", "auth_failure", "model_access", "data_deletion", "prompt_injection", "logout")
+    made = []
+    for i in range(400):
+        kind = kinds[i % 7]
+        made.append(
+            auditlake.AuditEvent(
+                kind,
+                NOW - timedelta(days=10) + timedelta(minutes=36 * i),
+                user_id=USERS[i % 4] if i % 50 else None,
+                action=f"{kind}:run",
+                resource=f"/files/{i % 9}",
+                status="failure" if kind == "auth_failure" else "success",
+                details={"number": i, "text": f"=HYPERLINK({i})", "list": [i, i + 1], "deep": {"key": "värde"}},
+                session_id=f"s{i % 20}",
+                ip_address=f"10.0.{i % 3}.{i % 11}",
+                event_id=f"e{i:04d}",
+            )
+        )
+    return made
+
+
+def session(lake: auditlake.AuditLake, **options: Any) -> AuditSession:
+    """A session of an auditor; tests may leave out layers."""
+    limits = {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
+    config = replace(lake.config, desk=replace(lake.config.desk, **limits))
+    clock = options.pop("clock", lambda: NOW)
+    return AuditSession(lake.layout, config, clock, lake._options(), **{"principal": "erika", **options})
+
+
+def asked(of: AuditSession, statement: str) -> Answer | QueryError:
+    """The answer, or the error."""
+    try:
+        return of.sql(statement)
+    except QueryError as error:
+        return error
+
+
+def prints(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below a folder, but for what the parent itself writes down."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and "/landing/" not in str(file)
+    }

@@ -1,0 +1,96 @@
+"""The attack list, statement by statement: refused by the gate, and harmless without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import auditlake
+from auditlake.errors import RefusedError
+from auditlake.sandbox.model import Layer
+from auditlake.sandbox.session import Answer, AuditSession
+from tests.sandbox.attacks import ODD, all_of
+from tests.sandbox.lakes import SECRET, asked, prints, session
+
+STATEMENTS = all_of(lake="LAKE", part="PART", out="OUT")
+
+
+def placed(statement: str, lake: auditlake.AuditLake) -> str:
+    part = min(lake.layout.events.glob("event_date=*/*.parquet"))
+    places = {"LAKE": lake.layout.root, "PART": part, "OUT": lake.layout.root.parent / "out"}
+    return re.sub("LAKE|PART|OUT(?=/|')", lambda found: str(places[found[0]]), statement)
+
+
+def test_list_is_long() -> None:
+    """There are more than two hundred of them."""
+    assert len(set(STATEMENTS)) > 200
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_refused(statement: str, desk: AuditSession, lake: auditlake.AuditLake) -> None:
+    """Each is refused before any of it runs, in one line that names no place of this machine."""
+    with pytest.raises(RefusedError) as refusal:
+        desk.sql(placed(statement, lake))
+
+    said = str(refusal.value)
+    assert "\n" not in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "text", ["with x as (select 1) delete from events", "with x as (select 1) insert into events from x"]
+)
+def test_what_is_no_pivot(text: str, desk: AuditSession) -> None:
+    """What begins as a query and is none is told as that."""
+    with pytest.raises(RefusedError) as refusal:
+        desk.sql(text)
+
+    assert "needs its values" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd(text: str, desk: AuditSession) -> None:
+    """What is no statement is refused as well."""
+    with pytest.raises(RefusedError):
+        desk.sql(text)
+
+
+@pytest.mark.parametrize(
+    ("layers", "engine_reads"),
+    [
+        (("landlock", "calls"), True),
+        # A file that DuckDB may read it may also write: this layer alone needs it to have none.
+        (("engine",), False),
+        (("landlock", "calls", "limits", "engine"), True),
+        (("limits", "engine"), False),
+        (("gate",), True),
+    ],
+)
+def test_no_effect(layers: Sequence[Layer], engine_reads: bool, lake: auditlake.AuditLake, out: Path) -> None:
+    """The kernel's layers alone, the engine's alone, all but the gate, and the gate alone: nothing is written, and
+    nothing foreign is read."""
+    told = []
+    with session(lake, layers=layers, engine_reads=engine_reads, seconds=2) as opened:
+        before, beside = prints(lake.layout.root), prints(out)  # now that what others asked is in the table
+        for statement in (placed(each, lake) for each in STATEMENTS):
+            found = asked(opened, statement)
+            told.append((statement, str(found.arrow().to_pydict() if isinstance(found, Answer) else found)))
+
+    assert [statement for statement, said in told if SECRET in said or "root:x:0" in said] == []
+    assert prints(lake.layout.root) == before
+    assert prints(out) == beside
+    assert not list(Path("/").glob("*.csv")) + list(Path("/tmp").glob("auditlake-canary*"))
+
+
+def test_effects_are_seen(lake: auditlake.AuditLake, out: Path) -> None:
+    """Without any layer the same statements do read and write: the test above would notice."""
+    with session(lake, layers=()) as opened:
+        read = opened.sql(placed("SELECT * FROM read_text('OUT/secret.txt')", lake))
+        opened.sql(placed("COPY (SELECT 42) TO 'OUT/w.csv'", lake))
+
+    assert SECRET in str(read.fetchall())
+    assert (out / "w.csv").exists()
+    (out / "w.csv").unlink()
