@@ -31,7 +31,7 @@ def verify(
     path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None, as_json: bool
 ) -> None:
     """Recompute everything, and say what is not as the ledger recorded it; exit with 4 if anything is wrong."""
-    report = opened(path).verify(
+    report = opened(path).ledger.verify(
         full=not quick,
         checkpoint=read_file(checkpoint, limit=SMALL) if checkpoint else None,
         public_key=read_text(public_key, errors="replace") if public_key else None,
@@ -85,7 +85,7 @@ def _show(report: VerifyReport) -> None:
 @click.pass_obj
 def checkpoint(path: str, out: Path | None) -> None:
     """Print the ledger's newest checkpoint: keep it elsewhere, and verify --checkpoint will hold the lake to it."""
-    _put(opened(path).checkpoint(), out)
+    _put(opened(path).ledger.checkpoint(), out)
 
 
 @click.command()
@@ -95,7 +95,7 @@ def checkpoint(path: str, out: Path | None) -> None:
 @click.pass_obj
 def prove(path: str, event_id: str, source: str | None, out: Path | None) -> None:
     """Write a proof that an event is in the ledger."""
-    _put(opened(path).prove(event_id, source=source), out)
+    _put(opened(path).ledger.prove(event_id, source=source), out)
 
 
 def _put(data: bytes, out: Path | None) -> None:
@@ -138,7 +138,7 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
 @click.pass_obj
 def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
     """Have a time stamp authority (RFC 3161) at URL stamp the newest checkpoint."""
-    made = opened(path).anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
+    made = opened(path).ledger.anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
     if as_json:
         machine({"at": made.at.isoformat(), "size": made.size, "trusted": made.trusted})
         return
@@ -157,7 +157,7 @@ def key() -> None:
 @click.pass_obj
 def rotate(path: str, out: Path | None) -> None:
     """Let a new key sign from now on; print its public half, which is to be kept elsewhere. The old key is gone."""
-    _put(f"{opened(path).rotate_key()}\n".encode(), out)
+    _put(f"{opened(path).ledger.rotate_key()}\n".encode(), out)
 
 
 COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

@@ -36,7 +36,7 @@ def policy() -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """The lake's policies."""
-    every = opened(path).policies(tolerant=True)
+    every = opened(path).policies.all(tolerant=True)
     found, faults = (
         [each for each in every if each.is_readable],
         [(each.id, each.fault) for each in every if each.fault],
@@ -60,7 +60,7 @@ def list_(path: str, as_json: bool) -> None:
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
     """One policy, as its file has it."""
-    found = opened(path).policy(name)
+    found = opened(path).policies.get(name)
     if as_json:
         machine(_summary(found) | {"text": found.text})
     else:
@@ -73,7 +73,7 @@ def show(path: str, name: str, as_json: bool) -> None:
 @click.pass_obj
 def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
     """Load policies (or .yaml files) and run the tests inside them; exit with 1 if one fails."""
-    results = opened(path).check_policies(*names)
+    results = opened(path).policies.check(*names)
     with suppress(BrokenPipeError):  # the exit code says what failed, whoever still reads
         if as_json:
             machine({"tests": [
@@ -107,7 +107,7 @@ def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
     """
     from auditlake.reports.build import printable
 
-    queries = opened(path).policy_sql(name, as_of=as_of)
+    queries = opened(path).policies.sql(name, as_of=as_of)
     if as_json:
         machine({"queries": [
             {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
@@ -134,13 +134,13 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     become due for deletion. Where any do, it asks.
     """
     lake = opened(path)
-    effect = lake.policy_effect(file, replace=replace)
+    effect = lake.policies.effect(file, replace=replace)
     if not as_json:
         _show_effect(effect)
     if effect.takes and not yes:
         ask(f"add {effect.policy_id}? the next retention apply then takes what is due")
-    found = lake.add_policy(file, replace=replace)
-    failing = [each for each in lake.check_policies(found.id) if not each.passed]
+    found = lake.policies.add(file, replace=replace)
+    failing = [each for each in lake.policies.check(found.id) if not each.passed]
     if as_json:
         machine(_summary(found) | {"failing": len(failing), "changes": effect.as_dict()})
     else:
@@ -160,7 +160,7 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     lake = opened(path)
     effect = None
     try:
-        effect = lake.removal_effect(name)
+        effect = lake.policies.removal_effect(name)
     except PolicyNotFoundError:
         raise
     except AuditLakeError as error:  # what hinders counting does not hinder the removal
@@ -169,7 +169,7 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
         _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
-    lake.remove_policy(name)
+    lake.policies.remove(name)
     machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else click.echo(f"removed {name}")
 
 

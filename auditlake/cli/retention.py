@@ -45,7 +45,7 @@ def hold() -> None:
 @click.pass_obj
 def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
     """Begin a hold over the events that match everything it names; over all events if it names nothing."""
-    made = opened(path).add_hold(name, **options)
+    made = opened(path).holds.add(name, **options)
     if as_json:
         machine({**hold_dict(made), "matches": made.matches})
     elif made.matches is None:
@@ -61,7 +61,7 @@ def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """All holds, those that have ended among them."""
-    found = opened(path).holds()
+    found = opened(path).holds.all()
     if as_json:
         machine({"holds": [hold_dict(each) for each in found]})
         return
@@ -89,7 +89,7 @@ def show(path: str, name: str, as_json: bool) -> None:
     from auditlake.policies.holds import chosen_hold, hold_text
 
     lake = opened(path)
-    found = chosen_hold(lake.holds(), name)
+    found = chosen_hold(lake.holds.all(), name)
     if as_json:
         machine(hold_dict(found))
     else:
@@ -108,7 +108,7 @@ def release(path: str, name: str, reason: str, yes: bool, operator: str | None, 
     lake = opened(path)
     if not yes:
         ask(f"release {name}? what only it keeps may then be due for deletion")
-    ended = lake.release_hold(name, reason=reason, operator=operator)
+    ended = lake.holds.release(name, reason=reason, operator=operator)
     machine(hold_dict(ended)) if as_json else click.echo(f"released: {ended.id}")
 
 
@@ -125,7 +125,7 @@ def retention() -> None:
 @click.pass_obj
 def plan(path: str, as_of: date | None, as_json: bool) -> None:
     """What is due, what stays and why; nothing is changed."""
-    found = opened(path).retention_plan(as_of)
+    found = opened(path).retention.plan(as_of)
     if as_json:
         machine(found.as_dict())
     else:
@@ -145,13 +145,13 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
     """Delete what is due, in one commit, and leave a certificate."""
     lake = opened(path)
     if dry_run or not yes:
-        seen = lake.retention_plan(options["as_of"])
+        seen = lake.retention.plan(options["as_of"])
         machine(seen.as_dict()) if as_json and dry_run else show_plan(seen)
         if dry_run:
             return
         digest = digest or seen.digest  # what is confirmed is what is done
         ask(f"delete {count(seen.due, 'event')}, pseudonymise {seen.pseudonymise:,}?")
-    done = lake.retention_apply(plan=digest, **options)
+    done = lake.retention.apply(plan=digest, **options)
     if as_json:
         machine({
             "was_done": done.was_done, "deleted": 0 if done.was_done else done.plan.due,
@@ -188,7 +188,7 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
     lake = opened(path)
     if not yes:
         ask(f"replace the personal data of {plain(user_id)}? it cannot be brought back")
-    done = lake.erase(user_id, **options)
+    done = lake.retention.erase(user_id, **options)
     if as_json:
         machine({
             "pseudonym": done.pseudonym, "events": done.events, "held": done.held, "snapshot": done.snapshot,

@@ -112,7 +112,7 @@ def _tell_file(lake: AuditLake) -> None:
 def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
     """What is evaluated, and where alerts go too: of a URL the host alone, since what follows may be a secret."""
     with suppress(AuditLakeError):  # said as what goes wrong
-        for each in (policy for policy in lake.policies() if policy.alert_threshold):
+        for each in (policy for policy in lake.policies.all() if policy.alert_threshold):
             by = f" by {', '.join(each.group_by)}" if each.group_by else ""
             click.echo(plain(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}"), err=True)
     for place in filter(None, places):

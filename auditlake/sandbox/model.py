@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
+
+from auditlake.events.times import Instant
 
 Layer = Literal["landlock", "calls", "limits", "engine", "gate"]
 """A layer of the sandbox inside the child: the kernel's file and TCP rights, its filter of system calls, its limits of
@@ -14,6 +16,23 @@ LAYERS: tuple[Layer, ...] = ("landlock", "calls", "limits", "engine", "gate")
 """Every layer, the outermost first."""
 
 MEGABYTE = 1_000_000
+
+
+class SessionOptions(TypedDict, total=False):
+    """The options of a session; see :class:`auditlake.sandbox.session.AuditSession`."""
+
+    principal: Required[str]
+    """The person who asks."""
+    snapshot: int | None
+    """The version to read; the newest if None."""
+    as_of: Instant | None
+    """Events after it do not exist."""
+    rows: int | None
+    """The most rows of an answer, instead of what lake.toml says."""
+    layers: Sequence[Layer]
+    """For tests: which layers of the sandbox to put on."""
+    engine_reads: bool | None
+    """For tests: whether DuckDB reads the files itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 def records(lake: auditlake.AuditLake) -> list[dict[str, object]]:
-    rows = lake.events(type="audit_log_access", source="auditlake.self").pl().to_dicts()
+    rows = lake.events(event_type="audit_log_access", source="auditlake.self").pl().to_dicts()
     return [row | {"details": json.loads(row["details"])} for row in rows]
 
 
@@ -203,7 +203,7 @@ def test_policies_count_them(tmp_path: Path) -> None:
         "name: Readers\ndescription: Who reads\nrequired_events: [audit_log_access]\nretention_period: 30d\n"
         "alert_threshold: 2\ngroup_by: [user_id]\n"
     )
-    lake.add_policy(file)
+    lake.policies.add(file)
     with lake.audit_session(principal="erika") as opened:
         opened.sql("select 1")
         opened.sql("select 2")

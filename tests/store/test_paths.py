@@ -51,7 +51,7 @@ def test_every_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk(lake, engine_reads=True) == desk(lake, engine_reads=False) == expected
     assert lake.compact() is not None
     assert lake.sql(DAYS).fetchall() == lake.sql(DAYS, snapshot=2).fetchall() == expected
-    assert lake.verify().problems == ()
+    assert lake.ledger.verify().problems == ()
     lake.backup(tmp_path / "copy [*]")
     assert auditlake.open(tmp_path / "copy [*]").sql(DAYS).fetchall() == expected
     with pytest.raises(SnapshotError, match="backslash and a pattern"):
