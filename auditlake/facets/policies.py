@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
 from auditlake.events.times import Instant, judged_as_of
-from auditlake.policies.files import chosen, named_policies, refuse_unreadable
-from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -41,6 +39,8 @@ class Policies:
         Raises:
             PolicyError: Files cannot be used; every mistake of every file is listed.
         """
+        from auditlake.policies.loader import load_policies
+
         context = self._context
         return load_policies(context.layout.policies, context.config.event_types, tolerant=tolerant)
 
@@ -51,6 +51,8 @@ class Policies:
             PolicyNotFoundError: The lake has none of that id.
             PolicyError: Its file cannot be used.
         """
+        from auditlake.policies.files import chosen, refuse_unreadable
+
         (policy,) = chosen(self.all(tolerant=True), [policy_id])
         refuse_unreadable([policy])
         return policy
@@ -92,6 +94,7 @@ class Policies:
             *named: Ids or ``.yaml`` files; every policy of the lake if none is named.
         """
         from auditlake.analysis.policy_tests import check_policies
+        from auditlake.policies.files import named_policies
 
         context = self._context
         return check_policies(named_policies(context.layout, context.config.event_types, named, in_use=False))
@@ -103,6 +106,7 @@ class Policies:
         """
         from auditlake.facets.holds import Holds
         from auditlake.policies.compile import compile_policy
+        from auditlake.policies.files import named_policies
         from auditlake.policies.question import PeriodRequest, question
 
         context = self._context

@@ -93,7 +93,7 @@ def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, mo
     assert found == [[]]
     assert problems(lake) == []
     if grace == "24h":
-        lake._clock.now += 1.9 * DAY  # type: ignore[attr-defined]
+        lake._context.clock.now += 1.9 * DAY  # type: ignore[attr-defined]
         assert problems(lake) == []
     lake.retention.apply()
     assert problems(lake) == []
@@ -105,9 +105,9 @@ def test_files_that_wait_for_the_next_apply(lake: AuditLake) -> None:
     lake = graced(lake, "24h")
     lake.retention.apply()
     assert data_files(lake) > {file.path for file in lake.snapshot().files}
-    lake._clock.now += 2 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now += 2 * DAY  # type: ignore[attr-defined]
     assert problems(lake) == []
-    lake._clock.now += DAY / 24  # type: ignore[attr-defined]
+    lake._context.clock.now += DAY / 24  # type: ignore[attr-defined]
     assert {each.partition(", and")[0][-18:] for each in problems(lake)} == {"deleted by entry 5"}
 
 

@@ -192,7 +192,7 @@ def test_records_that_cannot_be_events(lake: AuditLake) -> None:
     lake.layout.config.write_text(
         re.sub("(?m)^max_record = .*$", "max_record = 1_000_000", lake.layout.config.read_text())
     )
-    lake = AuditLake(lake.layout.root, clock=lake._clock)
+    lake = AuditLake(lake.layout.root, clock=lake._context.clock)
     bring(lake, [record(7, NOW)])
     data = "\n".join([*BAD, BAD[0], '{"user_id":"bob"}']).encode("utf-8", "surrogateescape")
     one, two = lake.layout.root.parent / "one.jsonl", lake.layout.root.parent / "two.jsonl.gz"

@@ -79,7 +79,7 @@ def test_max_retention_is_erasure(lake: AuditLake) -> None:
     erased = f"erased under policy long on 2026-04-01, 1 row (certificate {first})"
     assert told(lake)["28"] == ("erased", erased)
 
-    lake._clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
     second = lake.retention.apply(accept_weaker="tests").certificate
     assert told(lake)["28"] == (
         "deleted", f"{erased}; deleted under policy long, two on 2026-04-07 (certificate {second})",
@@ -124,7 +124,7 @@ def test_quarantine(lake: AuditLake) -> None:
     lake.ingest(bad)
     file.write_bytes(data)
     assert lake.ledger.verify().ok
-    lake._clock.now = NOW + 30 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now = NOW + 30 * DAY  # type: ignore[attr-defined]
     lake.retention.apply()
     assert not list(lake.layout.quarantine.iterdir())
     assert lake.ledger.verify().ok
@@ -154,7 +154,7 @@ def test_a_partition_is_copied_back(lake: AuditLake) -> None:
     lake.retention.apply()
     assert not day.exists()
     shutil.copytree(lake.layout.root.parent / "kept", day)
-    lake._clock.now += timedelta(seconds=1)  # type: ignore[attr-defined]
+    lake._context.clock.now += timedelta(seconds=1)  # type: ignore[attr-defined]
     report = lake.ledger.verify()
 
     assert ["was deleted by entry" in each.what for each in report.problems] == [True]
@@ -163,13 +163,13 @@ def test_a_partition_is_copied_back(lake: AuditLake) -> None:
 def test_the_grace_of_the_lake(lake: AuditLake) -> None:
     """Files that stay for the grace are named until it is over, however long it is."""
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "0h"', 'grace = "72h"'))
-    lake = AuditLake(lake.layout.root, clock=lake._clock)
+    lake = AuditLake(lake.layout.root, clock=lake._context.clock)
     lake.retention.apply()
-    lake._clock.now = NOW + 2 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now = NOW + 2 * DAY  # type: ignore[attr-defined]
     assert lake.ledger.verify().ok
-    lake._clock.now = NOW + 4 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now = NOW + 4 * DAY  # type: ignore[attr-defined]
     assert lake.ledger.verify().ok  # whoever unlinks them may take a day to come
-    lake._clock.now = NOW + 4.1 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now = NOW + 4.1 * DAY  # type: ignore[attr-defined]
     assert not lake.ledger.verify().ok
 
 

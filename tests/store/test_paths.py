@@ -30,9 +30,7 @@ def made(path: Path) -> AuditLake:
 
 def desk(lake: AuditLake, *, engine_reads: bool) -> list[tuple[object, ...]]:
     """What an auditor sees: the events and their days, and that findings can be judged."""
-    session = AuditSession(
-        lake.layout, lake.config, lambda: NOW, lake._options(), principal="erika", engine_reads=engine_reads
-    )
+    session = AuditSession(lake._context, principal="erika", engine_reads=engine_reads)
     with session:
         assert session.sql("select count(*) > 0 from findings").fetchall() == [(True,)]
         return session.sql(DAYS).fetchall()
