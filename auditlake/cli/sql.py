@@ -15,7 +15,7 @@ import click
 from auditlake.cli.data import Instant
 from auditlake.cli.export import EXIT_CUT, FORMATS, Form, form_of, give, out_option
 from auditlake.cli.output import machine, opened, table
-from auditlake.user import login_name
+from auditlake.machine import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,11 +18,11 @@ from auditlake.findings.cards import findings_card
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
 from auditlake.findings.journal import Line, append, concerning, read
 from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
+from auditlake.machine import login_name
 from auditlake.policies.compile import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
 from auditlake.reports.build import subject_of
 from auditlake.store.bookkeeping import record_journal
-from auditlake.user import login_name
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card

@@ -30,6 +30,7 @@ from auditlake.events.times import Instant, as_instant, judged_as_of, print_inst
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
+from auditlake.machine import login_name
 from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
@@ -39,7 +40,6 @@ from auditlake.sandbox.principals import folded, is_name, masking_of
 from auditlake.sandbox.query_log import Accounts
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
-from auditlake.user import login_name
 
 if TYPE_CHECKING:
     import pandas as pd
