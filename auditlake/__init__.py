@@ -64,7 +64,7 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What ``%load_ext auditlake`` calls: cells that begin with ``%%audit`` are SQL."""
+    """Register ``%%audit``: ``%load_ext auditlake`` calls this, and cells that begin so are SQL."""
     from auditlake.notebook import register
 
     register(shell)

@@ -125,7 +125,9 @@ class Evaluator:
     # Time
 
     def _look_at_clock(self) -> None:
-        """The present never goes back a little; where it goes back far, everything is counted anew."""
+        """Advance the present. A clock that goes back a little is ignored; one that goes back far makes
+        everything be counted anew.
+        """
         now = micros(self._clock())
         if now < self._now - self._lateness:
             self._is_cold = True
@@ -319,7 +321,7 @@ class Evaluator:
             self._tallies.pop(tally.policy.id, None)
 
     def _past(self) -> Mapping[str, PolicyState] | None:
-        """What was alerted before; None if nobody evaluated this lake before."""
+        """Return what was alerted before; None if no process evaluated this lake before."""
         if self._before is not None:
             return self._before.policies
         if not self._was_warm:

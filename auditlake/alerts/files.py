@@ -75,7 +75,7 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
 
 
 def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:
-    """A file of JSON or of JSON lines with pseudonyms in the place of names; None where that is not all of them.
+    """Return a file of JSON or JSON lines with pseudonyms in the place of names; None where some names would stay.
 
     Args:
         path: The file.

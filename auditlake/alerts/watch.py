@@ -255,7 +255,7 @@ def evaluate_once(
 
 
 def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
-    """``logging``, what lake.toml says, and what a caller gives."""
+    """Return every sink: ``logging``, those of lake.toml, and those of a caller."""
     from auditlake.alerts.sinks import JsonlSink, LogSink, as_sinks
 
     sinks: list[Sink] = [LogSink()]

@@ -64,7 +64,7 @@ class Backtest(Shown):
         return tuple(dict.fromkeys(each.window for each in self.tried))
 
     def episodes(self, threshold: int, window: str | None = None) -> int:
-        """What one of them gave; of the first window if None.
+        """Return the episodes of one threshold and window; of the first window if None.
 
         Raises:
             KeyError: It was not tried.

@@ -111,7 +111,7 @@ def has_ledger(layout: Layout) -> bool:
 
 
 def tiles(layout: Layout) -> Tiles:
-    """The tree of the lake's ledger."""
+    """Return the tree of the lake's ledger."""
     return Tiles(layout.ledger)
 
 
@@ -119,7 +119,7 @@ def tiles(layout: Layout) -> Tiles:
 
 
 def read_note(layout: Layout) -> Note | None:
-    """The newest checkpoint as the signed note that it is; None if the lake has no ledger.
+    """Read the newest checkpoint as the signed note that it is; return None if the lake has no ledger.
 
     Raises:
         LedgerError: It is damaged, not signed although the lake has a key, or of a signed ledger that has lost its key.
@@ -140,7 +140,7 @@ def read_note(layout: Layout) -> Note | None:
 
 
 def read_head(layout: Layout) -> Head | None:
-    """What the newest checkpoint counts; None if the lake has no ledger.
+    """Return what the newest checkpoint counts; None if the lake has no ledger.
 
     Raises:
         LedgerError: It is damaged, not signed although the lake has a key, or of another lake.
@@ -164,7 +164,7 @@ def read_entry(layout: Layout, index: int) -> Entry:
 
 
 def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
-    """The entries among the first ``size`` under which other rules may have been in force, the newest first.
+    """Yield the entries among the first ``size`` under which other rules may have been in force, the newest first.
 
     Those are the newest one, those of some kinds, and those whose ``default_retention`` is another than that of the
     entry after it. Of all others only the bytes are read.
@@ -357,22 +357,22 @@ def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int 
 
 
 def hold_files(layout: Layout) -> list[Path]:
-    """The files of holds, in order of their names."""
+    """Return the files of holds, in order of their names."""
     return sorted(layout.root.glob("holds/*.yaml"))
 
 
 def list_holds(files: Sequence[Path]) -> str:
-    """The list of holds, one ``NAME SHA-256`` a line, given their files in order of their names."""
+    """Return the list of holds, one ``NAME SHA-256`` a line, for their files in order of their names."""
     return "".join(f"{path.name} {sha256(read_file(path, within=path.parent)).hexdigest()}\n" for path in files)
 
 
 def digest_of_holds(listed: str) -> str:
-    """What an entry says of a list of holds."""
+    """Return what an entry says of a list of holds."""
     return sha256(listed.encode()).hexdigest() if listed else ""
 
 
 def policy_digests(layout: Layout) -> dict[str, str]:
-    """What an entry says of policies: the SHA-256 of every policy's file, by id."""
+    """Return what an entry says of policies: the SHA-256 of every policy's file, by id."""
     files = sorted(layout.policies.glob("*.yaml"))
     return {path.stem: sha256(read_file(path, within=path.parent)).hexdigest() for path in files}
 
@@ -419,7 +419,7 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
 
 
 def _finish_rotation(layout: Layout) -> None:
-    """A key that was to follow does so if a checkpoint has its signature, and is forgotten if none has."""
+    """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
     if (new := read_next(layout)) is None:
         return
     if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):

@@ -36,14 +36,14 @@ class Kept:
 
 
 def pack(kept: Iterable[Kept]) -> bytes:
-    """The bytes of the file."""
+    """Return the bytes of the file."""
     return b"".join(
         each.seq.to_bytes(_NUMBER, "big", signed=True) + each.original + each.present for each in sorted(kept)
     )
 
 
 def unpack(data: bytes) -> list[Kept]:
-    """What a file says.
+    """Return what a file says.
 
     Raises:
         LedgerError: It is not whole, or not in order.

@@ -46,7 +46,7 @@ class Question:
     """Whether it is the lake's own."""
 
     def values(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """The values it binds: those that are given, and the defaults of the others.
+        """Return the values that it binds: those of the caller, and the defaults of the others.
 
         Raises:
             QueryError: One is missing, not known, or not of its kind.
@@ -122,7 +122,7 @@ def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
 
 
 def _instant(name: str, text: str, now: datetime, sql: str) -> datetime:
-    """An instant, ``now``, a length before now such as ``-30d``, or a whole day.
+    """Read an instant, ``now``, a length before now such as ``-30d``, or a whole day.
 
     How the statement compares says which end of the day is meant; what it leaves out (``> $since``) is the microsecond
     before the day.

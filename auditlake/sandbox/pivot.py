@@ -36,7 +36,7 @@ class _Token:
 
 
 def written_out(text: str, values: Callable[[str], Sequence[str]]) -> str:
-    """The statement, with the values of every PIVOT in it.
+    """Return the statement, with the values of every PIVOT in it.
 
     Args:
         text: The statement.
@@ -116,7 +116,7 @@ def _after(text: str, token: _Token) -> int:
 
 
 def _scope(text: str, tokens: Sequence[_Token], at: int) -> str:
-    """The CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
+    """Return the CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
     if tokens[0].word != "WITH":
         return ""
     opened = {i for i in range(1, at) if tokens[i].word == "(" and tokens[i - 1].word in {"AS", "MATERIALIZED"}}

@@ -69,12 +69,12 @@ def is_name(text: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """A name as names are compared: the same letters are the same, however a system spells their accents."""
+    """Return a name as names are compared: the same letters are the same, however a system spells their accents."""
     return unicodedata.normalize("NFC", name)
 
 
 def _content(layout: Layout) -> bytes | None:
-    """The file's bytes; None if there is none.
+    """Return the file's bytes; None if there is none.
 
     Raises:
         LakeFormatError: It cannot be read, or there is one whose name may be meant to be this.
@@ -100,7 +100,9 @@ class _Reader(Reader):
         super().__init__("list of principals", _KEYS, frozenset())
 
     def read(self, content: bytes) -> tuple[Masking | None, dict[str, Masking]]:
-        """What whoever is not named sees, and what others see by their names; mistakes are noted."""
+        """Return what a principal without a name in the file sees, and what the others see by their names; note
+        mistakes.
+        """
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
         if root is None:
@@ -112,7 +114,7 @@ class _Reader(Reader):
         return default, self.named(fields["principals"]) if "principals" in fields else {}
 
     def named(self, node: yaml.Node) -> dict[str, Masking]:
-        """What each principal sees, by name."""
+        """Return what each principal sees, by name."""
         found: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
         if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
@@ -132,7 +134,7 @@ class _Reader(Reader):
         return found
 
     def principal(self, node: yaml.Node, key: str) -> Masking:
-        """What one principal sees."""
+        """Return what one principal sees."""
         expected = f"columns, rows, or the word {EVERYTHING}"
         if _is_scalar(node) and not is_null(node):
             if self.text(node, key, expected=expected) not in {None, EVERYTHING}:
@@ -168,7 +170,9 @@ class _Reader(Reader):
         return text
 
     def condition(self, node: yaml.Node, key: str) -> str | None:
-        """The condition that a row must meet; on a row where it fails, it is not met, and nothing is said of it."""
+        """Return the condition that a row must meet; a row on which it fails does not meet it, and the failure
+        is not told.
+        """
         from auditlake.policies.condition import ConditionError, check_condition
 
         text = self.text(node, key, expected="a condition")

@@ -273,14 +273,14 @@ class AuditSession:
             return _ended("failed", str(error) or type(error).__name__), error
 
     def _without_secrets(self, reply: Reply) -> Reply:
-        """The reply, its reason without what is keyed with them: messages may quote expressions of a view."""
+        """Return the reply, its reason without what is keyed with them: messages may quote expressions of a view."""
         reason = reply.outcome.reason
         for secret in self._secrets:
             reason = reason.replace(secret, "…")
         return replace(reply, outcome=replace(reply.outcome, reason=reason))
 
     def _open_child(self) -> Child:
-        """The child, a new one if the last has ended."""
+        """Return the child, a new one if the last has ended."""
         if self._child is None:
             self._child = Child()
         if self._child.ready:
@@ -342,7 +342,7 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
 
 
 def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
-    """The limits with another number of rows; 0 for any number, and then of any size.
+    """Return the limits with another number of rows; 0 for any number, and then of any size.
 
     Raises:
         RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
@@ -417,7 +417,7 @@ def _rows(reply: Reply) -> pa.Table:
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
-    """What to raise for an outcome that is none."""
+    """Return what to raise for an outcome that is no answer."""
     if outcome.status == "refused":
         return RefusedError(f"refused: {outcome.reason}")
     if outcome.status == "stopped":

@@ -113,7 +113,7 @@ class Sink:
         self._checked = checked
 
     def trust(self) -> None:
-        """The input was looked at another time."""
+        """Forget that the input could not be read: it was looked at another time."""
         self._checked = True
 
     def opened(self) -> None:
@@ -270,7 +270,7 @@ class Follower:
             self._save()
 
     def _finish(self, each: Input) -> None:
-        """The oldest file is read and out of reach of its writer: what stands behind its last newline is all of it."""
+        """Read what stands behind the last newline of the oldest file, which is out of reach of its writer."""
         self._land(each, each.rest())
         self._inputs.remove(each)
         each.close()
@@ -306,7 +306,7 @@ class Follower:
         return True
 
     def _rescue(self, cut: Input) -> None:
-        """The file was cut: go on in the copy that was made of it before, if there is one."""
+        """Go on in the copy that was made of a file before it was cut, if there is one."""
         known, unfinished = cut.place(), cut.rest()
         cut.close()
         copy = self._family.find(known)

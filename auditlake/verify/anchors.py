@@ -58,7 +58,7 @@ class Anchors:
 
 
 def needs_client() -> LedgerError:
-    """What to say where the library for time stamps is not installed."""
+    """Return the error where the library for time stamps is not installed."""
     return LedgerError("time stamps need the package rfc3161-client", hint="pip install 'auditlake[anchor]'")
 
 

@@ -51,7 +51,7 @@ class Deeds:
         )
 
     def took(self, path: str, remover: LedgerEntry) -> LedgerEntry | None:
-        """The entry that took the rows of a removed file: its remover, or one that came after it on that day."""
+        """Return the entry that took the rows of a removed file: its remover, or one that came after it on that day."""
         if remover.said["kind"] in _TAKING:
             return remover
         day = partition_day(path)
@@ -70,7 +70,7 @@ class Deeds:
 
 
 def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
-    """The deletions and erasures among these entries."""
+    """Return the deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
         if entry.said["kind"] in _TAKING:

@@ -82,7 +82,7 @@ def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
 
 
 def _public_half(secret: str) -> str:
-    """The public key of a private one.
+    """Return the public key of a private one.
 
     Raises:
         ValueError: It is not a private key; or LedgerError, where it is damaged. Neither says what it holds.
