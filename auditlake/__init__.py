@@ -37,8 +37,8 @@ def create(
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
-        unsigned: Make no key: the ledger's checkpoints are then not signed, and whoever can write the lake can make new
-            ones.
+        unsigned: Make no key: the ledger's checkpoints are then not signed, and a person who can write the
+            lake can make new ones.
         clock: Where the present comes from.
 
     Raises:

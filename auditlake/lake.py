@@ -168,7 +168,7 @@ class AuditLake(Shown):
         """Bring the events that were logged into the table's day partitions, each exactly once.
 
         Args:
-            reading: Whether for somebody who only reads; see :func:`auditlake.landing.flush.flush`.
+            reading: Whether for a caller that only reads; see :func:`auditlake.landing.flush.flush`.
 
         Raises:
             LakeError: The lake cannot be written.

@@ -161,7 +161,7 @@ class Evaluator:
                 return True
         if read:
             self._count(read)
-        # Nobody lags: whatever happened up to a moment ago has been read.
+        # No writer lags: whatever happened up to a moment ago has been read.
         self._passed = max(self._passed, began - GRACE_US)
         return False
 

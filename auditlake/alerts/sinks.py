@@ -1,4 +1,4 @@
-"""Where alerts go. Each sink has a thread of its own, so that none waits for another, and nobody for a sink."""
+"""Where alerts go. Each sink has a thread of its own, so that none waits for another, and no caller for a sink."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class JsonlSink(Sink):
     Args:
         path: The file; if relative, in the lake's folder.
         follow: Whether a file outside of the lake may be a link: not where only lake.toml names it, which may have come
-            with a lake of somebody else.
+            with a lake from elsewhere.
     """
 
     name = "jsonl"

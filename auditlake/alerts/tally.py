@@ -18,7 +18,7 @@ from auditlake.alerts.model import Group, Turn
 from auditlake.policies.model import Policy
 
 GRACE_US = 1_000_000
-"""How long after an instant all events up to it have surely been read, where nobody lags: only then an end is one."""
+"""How long after an instant all events up to it have surely been read, if no writer lags: only then an end is one."""
 REMEMBERED_US = 7 * 86_400_000_000
 """How long, beyond window and lateness, a past episode is remembered as alerted."""
 MOST_REMEMBERED = 10_000

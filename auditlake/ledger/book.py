@@ -7,7 +7,7 @@ A commit is recorded in this order, each step durable before the next, under the
 3. the entry's hash in the tree;
 4. the checkpoint, which counts it, and which also says the newest version and the SHA-256 of its log entry.
 
-Log entries are thus covered by the checkpoint, and by the next entry ever after. Whoever writes next finishes what a
+Log entries are thus covered by the checkpoint, and by the next entry ever after. The next writer finishes what a
 dead writer left: an uncounted entry is counted if the table has its commit, and dropped if not.
 """
 
@@ -135,7 +135,7 @@ def read_note(layout: Layout) -> Note | None:
         raise LedgerError(message, hint=hint)
     if verifier is not None and not note.signed_by(verifier):
         message = f"the checkpoint {checkpoint_path(layout)} is not signed by the key of the lake"
-        raise LedgerError(message, hint="somebody changed it; restore it from a backup, and look who did")
+        raise LedgerError(message, hint="it was changed; restore it from a backup, and find out who changed it")
     return note
 
 
@@ -254,11 +254,11 @@ def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -
     """Refuse to go on where the log and the ledger are not of one history."""
     if head.version > version or _log_digest(layout, head.version) != head.log:
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
-        raise LedgerError(message, hint="somebody changed or set back the lake; restore it from a backup")
+        raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
     for later in range(head.version + 1, version + 1):
         if committed(later):
             message = f"the ledger has no entry of version {later}, which says that it has"
-            raise LedgerError(message, hint="somebody set back the ledger; restore LAKE/ledger from a backup")
+            raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
 def prepare(layout: Layout, version: int, record: Record, committed: Committed, existing: Existing) -> Prepared:
@@ -292,7 +292,7 @@ def notice(layout: Layout, version: int, at: str, committed: Committed, existing
         at: When, RFC 3339.
         committed: Which leaves commits name.
         existing: What a lake without a ledger holds.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where somebody changed files.
+        by: Who changed the policies: "auditlake" where a verb did, "hand" where a person changed files.
     """
     return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
 
@@ -396,7 +396,7 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
     """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
 
     The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
-    checkpoint that counts it has both signatures. Whoever writes next finishes what a dead writer left.
+    checkpoint that counts it has both signatures. The next writer finishes what a dead writer left.
 
     Raises:
         LedgerError: The lake is unsigned, or its key may be that of other lakes too.

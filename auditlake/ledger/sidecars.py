@@ -86,7 +86,7 @@ def keep_holds(layout: Layout, listed: str) -> None:
 
 
 def holds_path(layout: Layout, digest: str) -> Path:
-    """Where a list of holds lies that somebody changed by hand."""
+    """Return the path of a list of holds that was changed by hand."""
     return layout.ledger / "holds" / digest
 
 

@@ -184,7 +184,7 @@ class Tiles:
         path = self._folder / tile_name(kind, tile, width)
         make_folders(path.parent, below=self._folder)
         write_whole(path, data)
-        if width == 1:  # whoever made these folders may have died before they were durable
+        if width == 1:  # the writer that made these folders may have died before they were durable
             folder = path.parent
             while folder != self._folder:
                 folder = folder.parent

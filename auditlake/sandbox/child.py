@@ -260,7 +260,7 @@ def _listen() -> dict[str, Any]:
 
 
 def _end_with_parent() -> None:
-    """End as soon as nobody holds the other end of our input, whatever DuckDB is doing."""
+    """End as soon as no process holds the other end of the input, whatever DuckDB is doing."""
     poll = select.poll()
     poll.register(_IN, 0)
     poll.poll()

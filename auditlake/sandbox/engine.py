@@ -106,7 +106,7 @@ def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: st
     Args:
         connection: The engine, as it will serve.
         layers: Those that are to hold.
-        victim: A file that is nobody's business, and not to be changed.
+        victim: A file outside the snapshot, which must not be read or changed.
 
     Raises:
         Unsafe: Something of it succeeded.

@@ -1,7 +1,7 @@
 """Whether a statement is one that auditors may run: decided on the syntax tree that DuckDB's own parser gives.
 
 Everything is on a list or it is refused: the kinds of nodes, the tables, the functions. ``WITH x AS (COPY …)`` and
-``WITH x AS (DELETE …)`` are queries to DuckDB 2.0; here they are nodes that nobody listed.
+``WITH x AS (DELETE …)`` are queries to DuckDB 2.0; here they are nodes that the list lacks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 """Characters of the longest statement that is looked at."""
 DEEPEST = 200
-"""Levels of the syntax tree: the deepest that anybody writes by hand has about thirty."""
+"""Levels of the syntax tree: the deepest that people write by hand has about thirty."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z", re.ASCII)
 _STATEMENT = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)

@@ -40,7 +40,7 @@ class Opening:
     """What a child opens, once."""
 
     layers: Sequence[Layer]
-    """Which layers to put on; tests leave some out, nobody else."""
+    """Which layers to put on; only tests leave some out."""
     folder: str
     """Where the child goes before anything else: the paths of files are below it, and no error names more of them."""
     files: Sequence[str]
@@ -54,7 +54,7 @@ class Opening:
     open: Sequence[str]
     """The views that may be named in a query; the others are what these are made of."""
     on_demand: Mapping[str, str]
-    """The queries behind views over a table ``_name``, which the parent hands over once somebody asks for it."""
+    """The queries behind views over a table ``_name``, which the parent hands over with the first question for it."""
     growing: Sequence[str]
     """Those of them that are asked for anew each time."""
     seconds: float

@@ -1,7 +1,7 @@
 """PIVOT without its values: they are looked up first and written out, so that what runs is one query of a known form.
 
 DuckDB makes two statements of such a PIVOT, of which one makes a type. Here each look-up is a query like any other, and
-the statement with its values goes through the gate as if somebody had written it.
+the statement with its values goes through the gate as if the principal had written it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 ::
 
-    default:                      # whoever is not named; without it, only those who are named may ask
+    default:                      # principals who are not named; without it, only those who are named may ask
       columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
       rows: source = 'cloudtrail'
     principals:
       erika: everything
 
-A file that is not understood to the last word keeps everybody out: whatever it leaves open could show too much.
+A file that is not understood to the last word keeps all principals out: whatever it leaves open could show too much.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def masking_of(layout: Layout, principal: str) -> Masking:
     if problems := reader.problems(FILE):
         raise LakeFormatError(
             f"{FILE} cannot be understood: {'; '.join(problems)}",
-            hint=f"the lake's owner has to mend {layout.root / FILE}; nobody may ask until then",
+            hint=f"the lake's owner has to mend {layout.root / FILE}; no question is answered until then",
         )
     found = named.get(folded(principal), default)
     if found is None:
         raise RefusedError(
-            f"{principal[:80]!r} may not ask: {FILE} names nobody of that name and has no default",
+            f"{principal[:80]!r} may not ask: {FILE} does not name this principal and has no default",
             hint="the lake's owner can name them there",
         )
     if not found:
@@ -90,7 +90,9 @@ def _content(layout: Layout) -> bytes | None:
         return read_file(layout.root / FILE, within=layout.root, limit=SMALL)
     except OSError as error:
         message = f"{layout.root / FILE} cannot be read: {error.strerror or error}"
-        raise LakeFormatError(message, hint="the lake's owner has to mend it; nobody may ask until then") from error
+        raise LakeFormatError(
+            message, hint="the lake's owner has to mend it; no question is answered before"
+        ) from error
 
 
 class _Reader(Reader):

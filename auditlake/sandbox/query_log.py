@@ -103,7 +103,7 @@ class Accounts:
 
 
 def _shown(value: object, most: int, depth: int = 4) -> Any:
-    """Whatever somebody asked with, as JSON can have it, and no text or list of it longer than ``most``."""
+    """Return a parameter as JSON can have it, with no text or list longer than ``most``."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

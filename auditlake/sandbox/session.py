@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
 _DESCRIBED = ("dictionary", "_tables", "_all_tables")
-"""The views that are the same in every lake; nobody can name those that begin with _, which SHOW reads."""
+"""The views that are the same in every lake; no question can name those that begin with _, which SHOW reads."""
 _SHOWN = 20
 _LONGEST_VALUES = 1_000_000
 _ANY = 1 << 60
@@ -345,7 +345,7 @@ def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, mas
     """Return the limits with another number of rows; 0 for any number, and then of any size.
 
     Raises:
-        RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
+        RefusedError: It is more than the lake's owner allows, and another principal asks for it.
     """
     if 0 < rows <= limits.rows:
         return replace(limits, rows=rows)

@@ -1,6 +1,6 @@
-"""The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
+"""The tables behind the views that the parent makes on demand, as Arrow.
 
-What is judged are the rows that the principal sees: whoever may not see a row gets no finding about it. They are judged
+What is judged are the rows that the principal sees: a principal gets no finding about hidden rows. They are judged
 by their true values, and what is shown of that is masked.
 """
 

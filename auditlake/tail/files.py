@@ -43,7 +43,7 @@ class Input:
     ) -> None:
         self.descriptor = descriptor
         self.changed = os.fstat(descriptor).st_mtime_ns
-        """The file's time of change when somebody last looked, in ns."""
+        """The file's time of change when it was last looked at, in ns."""
         self.occurrences = occurrences or Occurrences()
         self._lines = Lines(position, line, max_record)
         self._first, self._last = edges(descriptor, position)

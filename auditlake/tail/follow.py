@@ -48,7 +48,7 @@ class TailSummary:
 
 
 Told = Callable[[str], None]
-"""Takes a sentence for whoever watches."""
+"""Takes a sentence for the operator."""
 
 
 def tail(
@@ -79,7 +79,7 @@ def tail(
         from_end: The first time, begin at the file's end instead of its beginning.
         once: Take what is there and return.
         stop: Asked again and again whether to end; what has been read is landed then.
-        listen: Told what whoever watches should know.
+        listen: Told what the operator should know.
 
     Raises:
         SourceError: The input cannot be read, or does not hold canonical events.

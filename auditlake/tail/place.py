@@ -1,4 +1,4 @@
-"""Where in a file somebody was, in a form that outlives the process and knows the file again."""
+"""A place in a file that was read, in a form that outlives the process and knows the file again."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class _Check:
         self._problems.append(Problem(where, what))
 
     def _part_of(self, where: str, work: Callable[..., T], *arguments: Any) -> T | None:
-        """Do a part of the work; should anything be thrown that nobody thought of, that part is wrong, and told."""
+        """Do a part of the work; an unforeseen error makes that part wrong, and is told."""
         try:
             return work(*arguments)
         except (KeyboardInterrupt, SystemExit):
@@ -204,7 +204,7 @@ class _Check:
             self._wrong("ledger", what)
         if not key:
             if not keys and not newest.signatures:
-                what = "is unsigned: whoever can write the lake can make another history"
+                what = "is unsigned: a person who can write the lake can make another history"
                 self._notices.append(Problem("ledger", what))
                 return ("",)
             what = "is not there, and the ledger is signed: restore it from where it was kept, or from a backup"
@@ -272,7 +272,7 @@ class _Check:
         if keys[-1] and not any(older.is_signed_by(key) for key in keys):
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
-            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: whoever wrote since had no key")
+            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
@@ -401,7 +401,9 @@ class _Check:
         for entry in deeds.certified:
             path = deeds.certificate(entry)
             if deeds.is_under_way(entry):
-                what = "is not there yet: the commit has it, and the next apply or erasure writes it if nobody is at it"
+                what = (
+                    "is not there yet: the commit has it, and the next apply or erasure writes it"
+                )
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
             else:
                 self._named(path, entry.said["details"]["certificate"], f"entry {entry.index} names it")

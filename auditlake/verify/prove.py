@@ -200,7 +200,7 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
     Args:
         data: The JSON object.
         public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``), or have named the key that follows theirs,
-            and so on to the one that signed it; nobody if None.
+            and so on to the one that signed it; no checkpoint is asked for if None.
 
     Raises:
         LedgerError: It does not hold, or is not a proof.

@@ -102,7 +102,7 @@ def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Pa
             return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in found]
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
+    except BaseException as error:  # noqa: BLE001 - a damaged file may make a library throw anything
         return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
