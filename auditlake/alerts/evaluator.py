@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from auditlake.alerts.lake_reader import Lakeside, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, reached, the_lake, the_table
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.live_batches import Batches, Counted
 from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
@@ -264,7 +264,7 @@ class Evaluator:
                         self._raise(tally.policy, self._settle_late(table, tally, near))
         self._unsaved = True
 
-    def _settle_late(self, table: Lakeside, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
+    def _settle_late(self, table: LakeReader, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
         window = tally.policy.window.microseconds
         groups = {each.group for each in near}
         return table.settle(
@@ -328,7 +328,7 @@ class Evaluator:
             return None
         return {key: PolicyState(judged_by(each.policy), each.breaches) for key, each in self._tallies.items()}
 
-    def _begin(self, lake: Lakeside, tally: Tally, since: int, live: Sequence[int] | None) -> None:
+    def _begin(self, lake: LakeReader, tally: Tally, since: int, live: Sequence[int] | None) -> None:
         """Judge all that has happened since an instant, and keep what later judgements need.
 
         Args:

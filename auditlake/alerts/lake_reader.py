@@ -90,7 +90,7 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     return commits[::-1]
 
 
-class Lakeside:
+class LakeReader:
     """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
 
     Args:
@@ -189,16 +189,16 @@ class Lakeside:
 
 
 @contextmanager
-def the_table(layout: Layout) -> Iterator[Lakeside]:
+def the_table(layout: Layout) -> Iterator[LakeReader]:
     """Open the newest snapshot of the table."""
     with _connected(layout) as connection:
         committed = reached(layout)
         view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
-        yield Lakeside(connection, committed)
+        yield LakeReader(connection, committed)
 
 
 @contextmanager
-def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[Lakeside]:
+def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[LakeReader]:
     """Open the newest snapshot of the table with the landing, as it would be if that were flushed now.
 
     Args:
@@ -213,7 +213,7 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         view_snapshot(
             connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
         )  # fmt: skip
-        found = Lakeside(connection, committed)
+        found = LakeReader(connection, committed)
         for piece in left:
             found.ends[piece.segment.slot] = piece.end
         yield found

@@ -20,7 +20,7 @@ from auditlake.machine import login_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auditlake.sandbox.canned import Question
+    from auditlake.sandbox.canned import CannedQuery
     from auditlake.sandbox.session import Answer, AuditSession
 
 _LONGEST = 1_000_000
@@ -195,7 +195,7 @@ def _now() -> datetime:
     return system_clock()
 
 
-def _summary(found: Question) -> dict[str, Any]:
+def _summary(found: CannedQuery) -> dict[str, Any]:
     return {
         "name": found.name, "what": found.what, "own": found.own, "sql": found.sql,
         "parameters": [

@@ -1,4 +1,4 @@
-"""What a desk is told: its limits, its layers, and what a child is to open."""
+"""What a sandbox is told: its limits, its layers, and what a child is to open."""
 
 from __future__ import annotations
 

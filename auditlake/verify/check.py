@@ -401,9 +401,7 @@ class _Check:
         for entry in deeds.certified:
             path = deeds.certificate(entry)
             if deeds.is_under_way(entry):
-                what = (
-                    "is not there yet: the commit has it, and the next apply or erasure writes it"
-                )
+                what = "is not there yet: the commit has it, and the next apply or erasure writes it"
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
             else:
                 self._named(path, entry.said["details"]["certificate"], f"entry {entry.index} names it")
