@@ -23,6 +23,7 @@ from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planning import Settings, judge_of
 from auditlake.retention.terms import last_recorded, terms_of, weaker_holds
 from auditlake.store import delta
+from auditlake.store.durable import write_whole
 from auditlake.store.failures import explained
 from auditlake.store.layout import Layout
 from auditlake.store.lock import exclusive, workspace
@@ -100,7 +101,9 @@ def erase(
             leftovers = (*around.leftovers, *(replaced_file(layout, each) for each in anew))
             if not found.days and not leftovers:
                 raise unknown(layout, judge, snapshot, person.user_id)
-            keep_key(layout, names)
+            keep_key(layout, names)  # before anything is written that it makes
+            for new in around.quarantine:
+                write_whole(new.path, new.data)
             said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id),
                     "held": found.held, "left": around.left}  # fmt: skip
             deed = Deed(
