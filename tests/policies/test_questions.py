@@ -135,7 +135,7 @@ def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
 
 def test_the_desk(lake: AuditLake) -> None:
     """The views have null for what a policy does not ask, and a question names the types that no policy keeps."""
-    with session(lake) as desk:
+    with session(lake, clock=lambda: NOW) as desk:
         asked = "from policies select policy_id, alert_threshold, window_length, retention_period order by all"
         nothing = (None, None, None)
         assert desk.sql(asked).fetchall() == [

@@ -166,6 +166,23 @@ def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch:
         pass
 
 
+def test_interrupted_before_its_key_is_kept(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an erasure writes is made with a key that is on the disk: killed before, it leaves nothing behind."""
+    log(lake, 0, "ann")
+    (bad := tmp_path / "bad.jsonl").write_text('{"event_type": "login", "timestamp": "never", "user_id": "ann"}\n')
+    lake.ingest(bad)
+    files = sorted(lake.layout.quarantine.iterdir())
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("auditlake.retention.erase.keep_key", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        lake.retention.erase("ann", **WHY)
+
+    assert sorted(lake.layout.quarantine.iterdir()) == files
+    lake.retention.erase("ann", **WHY)
+    assert len(list(lake.layout.quarantine.iterdir())) == 1
+    assert lake.ledger.verify().ok
+
+
 def test_addresses_in_alerts_are_left(tmp_path: Path) -> None:
     """An alert that is about an address of the person stays, since others may have had it, and is named as left."""
     lake = made(tmp_path / "lake", {"keep": ALERTING.replace("[user_id]", "[ip_address]")}, Clock())
