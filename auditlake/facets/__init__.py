@@ -1,5 +1,6 @@
-"""The verbs of a lake by what they are about: ``lake.policies``, ``.holds``, ``.retention``, ``.ledger``.
+"""Facets: the verbs of a lake by what they are about, ``lake.policies``, ``.holds``, ``.retention`` and ``.ledger``.
 
-Hides which rooms a verb goes through. The door: the four classes; :class:`auditlake.AuditLake` makes each, as the
-attribute that its file is named for. Begin with ``retention.py``.
+Hides which rooms a verb goes through.
+The door: ``policies.Policies``, ``holds.Holds``, ``retention.Retention``.
+Read first: ``retention.py``.
 """
