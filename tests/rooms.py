@@ -1,4 +1,4 @@
-"""The rooms of the package as their ``__init__.py`` describe them; ``python -m tests.rooms`` puts them into ARCHITECTURE.md."""
+"""The rooms of the package as each describes itself; ``python -m tests.rooms`` puts them into ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "auditlake"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 _FORM = re.compile(
-    r"(?P<title>[^:]+): (?P<what>.+?)\n\nHides (?P<hides>.+?)\nThe door: (?P<door>.+?)\.\nRead first: ``(?P<first>.+?)``\.",
+    r"(?P<title>[^:]+): (?P<what>.+?)\n\n"
+    r"Hides (?P<hides>.+?)\nThe door: (?P<door>.+?)\.\nRead first: ``(?P<first>.+?)``\.",
     re.DOTALL,
 )
 _BEGIN, _END = "<!-- rooms: made by python -m tests.rooms -->\n", "<!-- end of rooms -->\n"
@@ -59,7 +60,9 @@ def table() -> str:
 def _room(name: str) -> Room:
     text = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text())) or ""
     if (match := _FORM.match(text)) is None:
-        message = f"auditlake/{name}/__init__.py does not say what the room is, what it hides, its door, what to read first"
+        message = (
+            f"auditlake/{name}/__init__.py does not say what the room is, what it hides, its door, what to read first"
+        )
         raise ValueError(message)
     flat = {key: " ".join(value.split()).replace("``", "`") for key, value in match.groupdict().items()}
     flat["what"] = re.sub(r":(?:class|func|mod):`([^`]+)`", r"`\1`", flat["what"])

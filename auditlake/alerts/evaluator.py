@@ -177,10 +177,10 @@ class Evaluator:
         self._judge()
         self._unsaved = True
 
-    def _see(self, tally: Tally, found: Iterable[Counted]) -> Iterator[Stretch]:
+    def _see(self, tally: Tally, sightings: Iterable[Counted]) -> Iterator[Stretch]:
         """Let a tally see events; give the stretches of those that are too late, or not certain to land."""
         judged, ahead = self._now - self._lateness, self._now + self._lateness
-        for each in found:
+        for each in sightings:
             beyond = bisect_right(each.moments, ahead)
             if beyond:
                 tally.see(each.group, zip(each.moments[:beyond], each.identities, strict=False))
@@ -231,10 +231,10 @@ class Evaluator:
             for tally in list(self._tallies.values()):
                 policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
                 with self._by_itself(tally):
-                    found = table.counted(
+                    counted = table.counted(
                         "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
                     )  # fmt: skip
-                    for _ in self._see(tally, found):
+                    for _ in self._see(tally, counted):
                         pass
                     self._wait_for_table(table.latecomers(policy, live, judged), {})
             self._note_ahead(table.next_ahead(ahead))
@@ -339,11 +339,11 @@ class Evaluator:
         """
         policy, window, judged = tally.policy, tally.policy.window.microseconds, self._now - self._lateness
         turns = lake.settle(tally, since - window, self._now, self._passed, ends_after=since)
-        found = lake.counted(
+        counted = lake.counted(
             "recent", policy, after=instant(max(judged - window, 0)), judged=instant(max(judged, 0)),
             until=instant(self._now + self._lateness),
         )  # fmt: skip
-        for each in found:
+        for each in counted:
             tally.see(each.group, zip(each.moments, each.identities, strict=True))
         self._raise(policy, [*turns, *tally.judge(self._now, self._passed)])
         if live is not None:

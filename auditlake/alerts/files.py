@@ -35,11 +35,11 @@ class NewContent:
 
 def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
     """Every file that the alerts keep in the lake, and those that lake.toml sends them to, rotated ones included."""
-    found = set(layout.alerts.rglob("*"))
+    paths = set(layout.alerts.rglob("*"))
     if jsonl is not None:
         to = layout.root / jsonl
-        found |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
-    return sorted(path for path in found if is_file(path, within=path.parent) and path.name[0] != ".")
+        paths |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
+    return sorted(path for path in paths if is_file(path, within=path.parent) and path.name[0] != ".")
 
 
 @contextmanager
@@ -69,8 +69,8 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
         if is_unwatched:
             return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        said = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
-        return {int(slot): Position.unpack(int(packed)) for slot, packed in said.items()}
+        positions = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
+        return {int(slot): Position.unpack(int(packed)) for slot, packed in positions.items()}
     return {}
 
 

@@ -152,31 +152,31 @@ class LakeReader:
         if since >= last:
             return []
         question = Question(instant(now), instant(since), instant(last))
-        found: list[tuple[Group, int, int]] = []
+        stretches: list[tuple[Group, int, int]] = []
         for key, start, end, *_ in episodes(self.connection, policy, question):
             group, stop = group_values(key), micros(end) if end else last + 1
             if stop > ends_after and (groups is None or group in groups):
-                found.append((group, micros(start), stop))
+                stretches.append((group, micros(start), stop))
         turns: list[Turn] = []
-        for (group, start, stop), count in zip(found, self._counts(policy, found), strict=True):
+        for (group, start, stop), count in zip(stretches, self._counts(policy, stretches), strict=True):
             turns += tally.settle(group, start, stop, count, passed)
         return [
             *turns,
-            *(turn for group in dict.fromkeys(each[0] for each in found) for turn in tally.resolve(group, passed)),
+            *(turn for group in dict.fromkeys(each[0] for each in stretches) for turn in tally.resolve(group, passed)),
         ]
 
-    def _counts(self, policy: Policy, found: Sequence[tuple[Group, int, int]]) -> list[int]:
+    def _counts(self, policy: Policy, stretches: Sequence[tuple[Group, int, int]]) -> list[int]:
         """How many events were in the window at the beginning of each of some episodes."""
         import pyarrow as pa
 
-        if not found:
+        if not stretches:
             return []
         single = len(policy.group_by) == 1
         kind = pa.string() if single else pa.list_(pa.string())
-        keys = [group[0] if single else list(group) for group, _, _ in found]
-        starts = [start for _, start, _ in found]
+        keys = [group[0] if single else list(group) for group, _, _ in stretches]
+        starts = [start for _, start, _ in stretches]
         table = pa.table(
-            {"number": range(len(found)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
+            {"number": range(len(stretches)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
         )
         self.connection.register("instants", table)
         part = statement("alerts/lake.sql", "counts_at")
@@ -185,7 +185,7 @@ class LakeReader:
                   "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
         counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
         self.connection.unregister("instants")
-        return [counts.get(number, 0) for number in range(len(found))]
+        return [counts.get(number, 0) for number in range(len(stretches))]
 
 
 @contextmanager
@@ -213,10 +213,10 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         view_snapshot(
             connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
         )  # fmt: skip
-        found = LakeReader(connection, committed)
+        reader = LakeReader(connection, committed)
         for piece in left:
-            found.ends[piece.segment.slot] = piece.end
-        yield found
+            reader.ends[piece.segment.slot] = piece.end
+        yield reader
 
 
 @contextmanager

@@ -58,12 +58,12 @@ class Lot:
 
     def stretches(self) -> Iterator[Stretch]:
         """All of them, each policy's in the order of time."""
-        found = [
+        stretches = [
             Stretch(policy_id, group, first, last)
             for (policy_id, group), spans in self._spans.items()
             for first, last in spans
         ]
-        yield from sorted(found, key=lambda each: (each.policy_id, each.first, each.group or ()))
+        yield from sorted(stretches, key=lambda each: (each.policy_id, each.first, each.group or ()))
 
     def is_ready(self, committed: Mapping[int, int]) -> bool:
         """Whether the table has all that it needs."""

@@ -71,14 +71,14 @@ class Alert:
         }
 
     @staticmethod
-    def from_dict(given: Mapping[str, Any]) -> Alert:
+    def from_dict(fields: Mapping[str, Any]) -> Alert:
         """Return the alert of a dict that :meth:`as_dict` made.
 
         Raises:
             KeyError, TypeError, ValueError: It is none.
         """
-        instants = {name: parse_instant(given[name]) for name in ("at", "raised_at")}
-        return Alert(**{**given, **instants})
+        instants = {name: parse_instant(fields[name]) for name in ("at", "raised_at")}
+        return Alert(**{**fields, **instants})
 
 
 def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:

@@ -131,15 +131,15 @@ class JsonlSink(Sink):
             sync_folder(self._path.parent)
 
 
-def as_sinks(given: Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None) -> list[Sink]:
+def as_sinks(sinks: Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None) -> list[Sink]:
     """Return the sinks that a caller means: a callable, a sink, several of these, or none."""
-    if given is None:
+    if sinks is None:
         return []
-    if isinstance(given, Sink):
-        return [given]
-    if callable(given):
-        return [CallSink(given)]
-    return [sink for each in given for sink in as_sinks(each)]
+    if isinstance(sinks, Sink):
+        return [sinks]
+    if callable(sinks):
+        return [CallSink(sinks)]
+    return [sink for each in sinks for sink in as_sinks(each)]
 
 
 class _Courier:

@@ -254,7 +254,7 @@ def evaluate_once(
             session.end(_LONGEST_WAIT)
 
 
-def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
+def all_sinks(config: LakeConfig, extra: Alerts) -> list[Sink]:
     """Return every sink: ``logging``, those of lake.toml, and those of a caller."""
     from auditlake.alerts.sinks import JsonlSink, LogSink, as_sinks
 
@@ -265,7 +265,7 @@ def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
         from auditlake.alerts.webhook import Webhook
 
         sinks.append(Webhook(config.alerts.webhook))
-    return [*sinks, *as_sinks(given)]
+    return [*sinks, *as_sinks(extra)]
 
 
 def _in_child() -> None:

@@ -71,14 +71,14 @@ class Rules:
         return self.policies != before
 
     def _look(self) -> _Files:
-        found: _Files = {}
+        files: _Files = {}
         with suppress(FileNotFoundError), os.scandir(self._layout.policies) as entries:
             for entry in entries:
                 if entry.name.endswith(".yaml") and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):
                         status = entry.stat()
-                        found[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
-        return found
+                        files[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
+        return files
 
     def _read(self, name: str) -> Policy | None:
         try:

@@ -93,9 +93,9 @@ class Backtest(Shown):
         return backtest_chart(self.policy, rows, self.since, self.until)
 
     def _card(self) -> Card:
-        found = {(each.window, each.threshold): each.episodes for each in self.tried}
+        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
         thresholds = list(dict.fromkeys(each.threshold for each in self.tried))
-        rows = [[each, *(found[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
+        rows = [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
         return Card(
             kind="backtest",
             title=self.policy.id,
@@ -160,18 +160,18 @@ def backtest(
         PolicyError: A threshold or a window makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    found = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
+    counts = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
     tried = tuple(
         Tried(str(length), threshold, episodes)
-        for length, rows in zip(lengths, found, strict=True)
+        for length, rows in zip(lengths, counts, strict=True)
         for threshold, episodes in rows
     )
     return Backtest(policy, asked.as_of, asked.since, asked.until, snapshot, tried)
 
 
-def _thresholds(given: Any) -> list[int]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    wanted: list[Any] = list(islice(given, _MOST + 1)) if several else [given]
+def _thresholds(thresholds: Any) -> list[int]:
+    several = isinstance(thresholds, Iterable) and not isinstance(thresholds, str | bytes)
+    wanted: list[Any] = list(islice(thresholds, _MOST + 1)) if several else [thresholds]
     for each in wanted:
         if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LARGEST:
             raise PolicyError(f"thresholds: expected whole numbers from 1 on, got {each!r}"[:200])
@@ -181,10 +181,10 @@ def _thresholds(given: Any) -> list[int]:
     return sorted(set(wanted))
 
 
-def _windows(policy: Policy, given: Sequence[str] | None) -> list[Duration]:
-    if given is None:
+def _windows(policy: Policy, windows: Sequence[str] | None) -> list[Duration]:
+    if windows is None:
         return [policy.window]
-    names = [given] if isinstance(given, str) else list(dict.fromkeys(given))
+    names = [windows] if isinstance(windows, str) else list(dict.fromkeys(windows))
     try:
         lengths = [parse_duration(name, "window") for name in names]
     except (ValueError, TypeError) as error:

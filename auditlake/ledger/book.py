@@ -151,8 +151,8 @@ def read_head(layout: Layout) -> Head | None:
     if checkpoint.origin != origin:
         raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {origin}")
     for line in checkpoint.extensions:
-        name, _, said = line.partition(" ")
-        version, _, log = said.partition(" ")
+        name, _, rest = line.partition(" ")
+        version, _, log = rest.partition(" ")
         if name == _VERSION and version.isdecimal():
             return Head(checkpoint.size, checkpoint.root, int(version), log)
     raise LedgerError("the checkpoint does not say the version of the lake")
@@ -277,10 +277,10 @@ def complete(layout: Layout, prepared: Prepared) -> None:
     _complete(layout, prepared)
 
 
-def record(layout: Layout, version: int, said: Record, committed: Committed, existing: Existing) -> int:
+def record(layout: Layout, version: int, event: Record, committed: Committed, existing: Existing) -> int:
     """Add an entry that is about no commit, while the lake is at this version; give its index."""
-    head = _notice(layout, settle(layout, version, committed, existing), version, said.at)
-    return _complete(layout, _put(layout, head.size, said, None, version)).size - 1
+    head = _notice(layout, settle(layout, version, committed, existing), version, event.at)
+    return _complete(layout, _put(layout, head.size, event, None, version)).size - 1
 
 
 def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
@@ -304,8 +304,8 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand",
     if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
         _keep_policies(layout)
     if changed:
-        said = Record("policy-change", at, details=_changes(last.policies, now, by))
-        head = _complete(layout, _put(layout, head.size, said, None, version))
+        change = Record("policy-change", at, details=_changes(last.policies, now, by))
+        head = _complete(layout, _put(layout, head.size, change, None, version))
     listed = list_holds(hold_files(layout))
     if about != "hold" and last.holds != digest_of_holds(listed):  # the entry about a hold says what was done to it
         if listed:
@@ -331,9 +331,9 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
     }
 
 
-def _put(layout: Layout, index: int, said: Record, about: int | None, version: int) -> Prepared:
+def _put(layout: Layout, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = read_settings(layout)
-    dumped = dump(_entry(layout, settings, said, about))
+    dumped = dump(_entry(layout, settings, event, about))
     _put_aside(layout, dumped)
     tiles(layout).put_entry(index, dumped.data)
     return Prepared(index, leaf_hash(dumped.data), version, _signers(layout))
@@ -346,13 +346,13 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
         write_whole(path, dumped.aside)
 
 
-def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int | None) -> Entry:
+def _entry(layout: Layout, settings: LedgerSettings, event: Record, version: int | None) -> Entry:
     rules = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     return Entry(
-        said.kind, settings.lake_id, said.at, version,
+        event.kind, settings.lake_id, event.at, version,
         _log_digest(layout, version - 1) if version else None,
-        said.parts, said.adds, said.removes, said.taken, policy_digests(layout),
-        digest_of_holds(list_holds(hold_files(layout))), {**said.details, **rules},
+        event.parts, event.adds, event.removes, event.taken, policy_digests(layout),
+        digest_of_holds(list_holds(hold_files(layout))), {**event.details, **rules},
     )  # fmt: skip
 
 

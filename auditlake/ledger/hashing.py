@@ -34,7 +34,7 @@ def digests(values: Any) -> bytes:
 
     column = pl.from_arrow(values)
     assert isinstance(column, pl.Series)
-    shown = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
+    hexadecimal = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
     # In the oldest layout of Arrow the texts lie one after the other in the last buffer.
-    _, _, text = shown.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
-    return unhexlify(memoryview(text)[: 64 * len(shown)])
+    _, _, text = hexadecimal.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+    return unhexlify(memoryview(text)[: 64 * len(hexadecimal)])

@@ -43,9 +43,9 @@ def read_settings(layout: Layout) -> LedgerSettings:
         LedgerError: It cannot be read.
     """
     try:
-        said = tomllib.loads(read_text(layout.config, within=layout.root))
-        lake_id, key = said["id"], said.get("ledger", {}).get("key")
-        default = said.get("default_retention")
+        settings = tomllib.loads(read_text(layout.config, within=layout.root))
+        lake_id, key = settings["id"], settings.get("ledger", {}).get("key")
+        default = settings.get("default_retention")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
     # Where a link leads, so that a key which follows lies beside it and not beside the link.

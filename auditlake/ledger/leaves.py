@@ -81,9 +81,9 @@ def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) ->
         many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it; some 60 bytes of each event must
             then find room in memory.
     """
-    found = (many_parts if many else parts)(connection, marks := bytearray())
-    ends = list(accumulate((MARK * part.rows for part in found), initial=0))
-    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(found, pairwise(ends), strict=True)]
+    hashed = (many_parts if many else parts)(connection, marks := bytearray())
+    ends = list(accumulate((MARK * part.rows for part in hashed), initial=0))
+    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(hashed, pairwise(ends), strict=True)]
 
 
 def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
@@ -122,21 +122,21 @@ def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> l
     """Return the parts of leaves that come as the statement yields them; ``marks`` takes the mark of each, in this
     order.
     """
-    found: list[Part] = []
+    parts: list[Part] = []
     tree = GrowingTree()
     batch, day = None, 0
     for rows in leaves:
         for next_batch, next_day, hashes in _stretches(rows):
             if (next_batch, next_day) != (batch, day):
                 if batch is not None:
-                    found.append(_part(batch, day, tree))
+                    parts.append(_part(batch, day, tree))
                 tree, batch, day = GrowingTree(), next_batch, next_day
             tree.extend(hashes)
             if marks is not None:
                 marks += _marks(hashes)
     if batch is not None:
-        found.append(_part(batch, day, tree))
-    return found
+        parts.append(_part(batch, day, tree))
+    return parts
 
 
 def _marks(hashes: bytes) -> bytes:

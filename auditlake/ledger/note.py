@@ -171,8 +171,8 @@ class Note:
 
     def signed_by(self, verifier: Verifier) -> bool:
         """Whether one of the signatures is by this key, and holds."""
-        mine = [each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id)]
-        return any(verifier.verifies(self.text, each.signature) for each in mine)
+        matching = [each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id)]
+        return any(verifier.verifies(self.text, each.signature) for each in matching)
 
 
 def sign(text: str, signers: Iterable[Signer]) -> Note:

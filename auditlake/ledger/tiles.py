@@ -58,8 +58,8 @@ class Tiles:
 
     def entry(self, index: int) -> bytes:
         """One entry."""
-        (found,) = self.entries(index, index + 1)
-        return found
+        (entry,) = self.entries(index, index + 1)
+        return entry
 
     def entries(self, begin: int, end: int) -> Iterator[bytes]:
         """Yield the entries from the first index to before the second."""
@@ -103,16 +103,16 @@ class Tiles:
 
     def _bundle(self, tile: int, width: int) -> list[bytes]:
         path, data = self._read("entries", tile, width)
-        found, at = [], 0
+        entries, at = [], 0
         while at < len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
             if end > len(data) or at + 2 > len(data):
                 break
-            found.append(data[at + 2 : end])
+            entries.append(data[at + 2 : end])
             at = end
-        if at < len(data) or len(found) < width:
+        if at < len(data) or len(entries) < width:
             raise LedgerError(f"the entries in {path} are damaged")
-        return found[:width]
+        return entries[:width]
 
     def _read(self, kind: int | str, tile: int, width: int) -> tuple[Path, bytes]:
         """Read a tile of at least this width: another writer may have put a longer one in its place."""

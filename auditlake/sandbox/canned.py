@@ -45,19 +45,19 @@ class CannedQuery:
     own: bool
     """Whether it is the lake's own."""
 
-    def values(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    def values(self, arguments: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Return the values that it binds: those of the caller, and the defaults of the others.
 
         Raises:
             QueryError: One is missing, not known, or not of its kind.
         """
         names = [each.name for each in self.parameters]
-        if unknown := sorted(set(given) - set(names)):
+        if unknown := sorted(set(arguments) - set(names)):
             known = ", ".join(names) or "none"
             raise QueryError(f"{self.name} has no parameter {unknown[0]}; expected some of {known}")
         values = {}
         for each in self.parameters:
-            value = given.get(each.name, each.default)
+            value = arguments.get(each.name, each.default)
             if value is None:
                 raise QueryError(f"{self.name} needs {each.name}: {each.what}", hint=f"--param {each.name}=…")
             values[each.name] = _read(each, value, now, self.sql) if isinstance(value, str) else value
@@ -70,7 +70,7 @@ def questions(layout: Layout) -> dict[str, CannedQuery]:
     Raises:
         QueryError: A file of the lake cannot be understood.
     """
-    found = {each.name: _canned(each, own=False) for each in statements(_OURS).values()}
+    queries = {each.name: _canned(each, own=False) for each in statements(_OURS).values()}
     for file in sorted((layout.root / "queries").glob("*.sql")):
         try:
             text = read_text(file, within=layout.root)
@@ -81,8 +81,8 @@ def questions(layout: Layout) -> dict[str, CannedQuery]:
             raise QueryError(f"{file} cannot be understood: {error}") from error
         if not own:
             raise QueryError(f"{file} has no question", hint="each begins with a line -- name: NAME($parameter, …)")
-        found |= {each.name: _canned(each, own=True) for each in own.values()}
-    return dict(sorted(found.items()))
+        queries |= {each.name: _canned(each, own=True) for each in own.values()}
+    return dict(sorted(queries.items()))
 
 
 def chosen(layout: Layout, name: str) -> CannedQuery:
@@ -91,23 +91,23 @@ def chosen(layout: Layout, name: str) -> CannedQuery:
     Raises:
         QueryError: There is none.
     """
-    found = questions(layout)
-    if name not in found:
+    queries = questions(layout)
+    if name not in queries:
         raise QueryError(f"there is no question {name[:80]!r}", hint="auditlake query list shows them all")
-    return found[name]
+    return queries[name]
 
 
-def _canned(found: Statement, *, own: bool) -> CannedQuery:
-    said, parameters = [], {}
-    for line in found.text.splitlines()[1:]:
+def _canned(source: Statement, *, own: bool) -> CannedQuery:
+    sentences, parameters = [], {}
+    for line in source.text.splitlines()[1:]:
         if match := _PARAMETER.match(line):
             parameters[match["name"]] = Parameter(**match.groupdict())  # type: ignore[arg-type]
         elif line.startswith("-- returns:") or not line.startswith("-- "):
             break
         elif not parameters:
-            said.append(line.removeprefix("-- ").strip())
-    listed = (parameters.get(name) or Parameter(name, "text", None, "") for name in found.parameters)
-    return CannedQuery(found.name, " ".join(said), tuple(listed), found.text, own)
+            sentences.append(line.removeprefix("-- ").strip())
+    listed = (parameters.get(name) or Parameter(name, "text", None, "") for name in source.parameters)
+    return CannedQuery(source.name, " ".join(sentences), tuple(listed), source.text, own)
 
 
 def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:

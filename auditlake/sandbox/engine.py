@@ -40,31 +40,31 @@ class Unsafe(Exception):  # noqa: N818 - a finding, not a failure
     """What should be impossible was possible: nothing may be served."""
 
 
-def connect(said: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+def connect(opening: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB with the views that were asked for; if the layer ``engine`` is on, lock it.
 
     Args:
-        said: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
+        opening: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
     """
-    safe = "engine" in said["layers"]
-    config: dict[str, Any] = {"memory_limit": f"{int(said['memory'] * _SHARE)}B"}
-    if said["threads"]:
-        config["threads"] = said["threads"]
+    safe = "engine" in opening["layers"]
+    config: dict[str, Any] = {"memory_limit": f"{int(opening['memory'] * _SHARE)}B"}
+    if opening["threads"]:
+        config["threads"] = opening["threads"]
     connection = duckdb.connect(":memory:", config=config | (_SETTINGS if safe else {}))
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
     connection.execute("set disabled_optimizers = 'common_subexpressions'")
-    if said["engine_reads"]:
-        if safe and said["files"]:
-            allowed = ", ".join(literal(path) for path in said["files"])
+    if opening["engine_reads"]:
+        if safe and opening["files"]:
+            allowed = ", ".join(literal(path) for path in opening["files"])
             connection.execute(f"set allowed_paths = [{allowed}]")
     else:
-        connection.register("_files", _dataset(said["files"]))
+        connection.register("_files", _dataset(opening["files"]))
     if safe:
-        connection.execute(f"set max_execution_time = {int(said['seconds'] * 1000)}")
+        connection.execute(f"set max_execution_time = {int(opening['seconds'] * 1000)}")
         connection.execute("set enable_external_access = false")
-    for name, query in said["views"].items():
-        make_view(connection, name, query, secure=name in said["secure"])
+    for name, query in opening["views"].items():
+        make_view(connection, name, query, secure=name in opening["secure"])
     if safe:
         connection.execute("set lock_configuration = true")
     return connection
@@ -113,9 +113,9 @@ def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: st
     """
     if "engine" in layers:
         for setting, expected in _READ_BACK.items():
-            ((found,),) = connection.execute(f"values (current_setting({literal(setting)}))").fetchall()
-            if str(found).lower() != expected:
-                raise Unsafe(f"{setting} is {found}")
+            ((actual,),) = connection.execute(f"values (current_setting({literal(setting)}))").fetchall()
+            if str(actual).lower() != expected:
+                raise Unsafe(f"{setting} is {actual}")
         for statement in (
             f"copy (values (1)) to {literal(os.devnull)} (format csv)",
             f"from read_text({literal(victim)})",
@@ -167,8 +167,8 @@ def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str
         return ""
     columns = connection.execute("from dictionary select distinct column_name").fetchall()
     known = {*views, *(name for (name,) in columns), *map(str.lower, _WORD.findall(text))}
-    shown = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
-    return f" Did you mean {' or '.join(shown[:_PROPOSED])}?" if shown else ""
+    names = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
+    return f" Did you mean {' or '.join(names[:_PROPOSED])}?" if names else ""
 
 
 def one_line(error: Exception) -> str:

@@ -201,14 +201,14 @@ def listing(text: str) -> str | None:
     """Return the view that ``SHOW TABLES`` or ``SHOW ALL TABLES`` reads, which has no name of its own; None for
     another text.
     """
-    found = _LISTING.match(text)
-    return None if found is None else "_all_tables" if found[1] else "_tables"
+    match = _LISTING.match(text)
+    return None if match is None else "_all_tables" if match[1] else "_tables"
 
 
 def described(text: str, views: Collection[str]) -> str:
     """Return the statement, ``SHOW events`` as the ``DESCRIBE events`` that it is."""
-    found = _SHOW_ONE.match(text)
-    return f"describe {found[1]}" if found is not None and _folded(found[1]) in views else text
+    match = _SHOW_ONE.match(text)
+    return f"describe {match[1]}" if match is not None and _folded(match[1]) in views else text
 
 
 def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> frozenset[str]:
@@ -249,6 +249,6 @@ def _why(text: str, answer: _Node) -> str:
     message = " ".join(str(answer.get("error_message", "")).split())
     if "Only SELECT" not in message:
         return f"not understood: {message[:300]}"
-    found = _STATEMENT.match(text)
-    word = found[1].upper() if found else ""
+    match = _STATEMENT.match(text)
+    word = match[1].upper() if match else ""
     return f"{word or 'this'} is not allowed: {_ONLY}"

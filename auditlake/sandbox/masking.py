@@ -107,8 +107,8 @@ class Masking:
     def _expression(self, column: str) -> str:
         """Return the same; other people's questions quote values, so a masked principal sees none of them."""
         if column == "details" and self and self.columns.get(column) != "hide":
-            shown = self.shown(column).removesuffix(' as "details"')
-            return f"case when source is distinct from {literal(SELF)} then {shown} end as details"
+            expression = self.shown(column).removesuffix(' as "details"')
+            return f"case when source is distinct from {literal(SELF)} then {expression} end as details"
         return self.shown(column)
 
     def query(self, events: str, as_of: str | None = None, *, true_values: bool = False) -> str:
@@ -122,26 +122,26 @@ class Masking:
         conditions = [f"({self.rows})"] if self.rows is not None else []
         if as_of is not None:
             conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
-        shown = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
+        columns = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
         where = f" where {' and '.join(conditions)}" if conditions else ""
-        return f"select {shown} from ({events}) as events{where}"
+        return f"select {columns} from ({events}) as events{where}"
 
 
 def key_of(layout: Layout) -> str:
     """Return the key of the sandbox's pseudonyms, from the lake's secret: a user has the same one in every session."""
-    found = pseudonyms(layout, make=True)
-    assert found is not None
-    return hmac.digest(found.key, b"auditlake desk", "sha256").hex()
+    secret = pseudonyms(layout, make=True)
+    assert secret is not None
+    return hmac.digest(secret.key, b"auditlake desk", "sha256").hex()
 
 
 def id_keys_of(layout: Layout) -> tuple[str, str]:
     """Return the keys of keyed ids; where the lake's secret has gone or cannot be made, of this session alone."""
     try:
-        found = pseudonyms(layout, make=True)
+        secret = pseudonyms(layout, make=True)
     except (LakeError, OSError):
-        found = Pseudonyms(os.urandom(32))
-    assert found is not None
-    inner, outer = found.id_values.values()
+        secret = Pseudonyms(os.urandom(32))
+    assert secret is not None
+    inner, outer = secret.id_values.values()
     assert isinstance(inner, bytes)
     assert isinstance(outer, bytes)
     return inner.hex(), outer.hex()

@@ -20,9 +20,9 @@ _OWN_BYTES = 1 << 20
 
 def others_wait(layout: Layout) -> bool:
     """Whether a session on the newest snapshot flushes first."""
-    found = segments(layout)
-    own = sum(each.size for each in found if each.slot >= OWN)
-    return own > _OWN_BYTES or any(each.size for each in found if each.slot < OWN)
+    waiting = segments(layout)
+    own = sum(each.size for each in waiting if each.slot >= OWN)
+    return own > _OWN_BYTES or any(each.size for each in waiting if each.slot < OWN)
 
 
 def open_session(context: LakeContext, **options: Unpack[SessionOptions]) -> AuditSession:

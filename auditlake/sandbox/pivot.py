@@ -47,10 +47,10 @@ def written_out(text: str, values: Callable[[str], Sequence[str]]) -> str:
     """
     for _ in range(_ROUNDS):
         tokens = list(_tokens(text))
-        found = next(filter(None, (_lookup(text, tokens, i) for i in range(len(tokens)))), None)
-        if found is None:
+        lookup = next(filter(None, (_lookup(text, tokens, i) for i in range(len(tokens)))), None)
+        if lookup is None:
             return text
-        query, start, end, what = found
+        query, start, end, what = lookup
         listed = values(query)
         if not 0 < len(listed) <= MOST:
             raise NoValues(f"PIVOT finds {'no' if not listed else f'more than {MOST:,}'} values of {what.strip()[:80]}")
@@ -91,13 +91,13 @@ def _lookup(text: str, tokens: Sequence[_Token], at: int) -> tuple[str, int, int
     for first, last in pairwise(edges):
         begin = _after(text, tokens[first])
         finish = tokens[last].start if last < len(tokens) else len(text)
-        given = next((i for i in flat if first < i < last and tokens[i].word == "IN"), None)
-        what = text[begin : tokens[given].start if given else finish].strip().rstrip(";").strip()
-        if given is None:
+        in_at = next((i for i in flat if first < i < last and tokens[i].word == "IN"), None)
+        what = text[begin : tokens[in_at].start if in_at else finish].strip().rstrip(";").strip()
+        if in_at is None:
             column = what if re.fullmatch(r'\w+|"[^"]*"', what) else f"({what})"
             query = f"from {source} select distinct cast({what} as varchar) where ({what}) is not null"
-        elif given + 2 < last and tokens[given + 2].word in _QUERIES:
-            column, inner = what, text[tokens[given + 1].start : finish].strip().rstrip(";")
+        elif in_at + 2 < last and tokens[in_at + 2].word in _QUERIES:
+            column, inner = what, text[tokens[in_at + 1].start : finish].strip().rstrip(";")
             query = f"from {inner} as found(value) select distinct cast(value as varchar) where value is not null"
         else:
             continue

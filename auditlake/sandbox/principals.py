@@ -51,16 +51,16 @@ def masking_of(layout: Layout, principal: str) -> Masking:
             f"{FILE} cannot be understood: {'; '.join(problems)}",
             hint=f"the lake's owner has to mend {layout.root / FILE}; no question is answered until then",
         )
-    found = named.get(folded(principal), default)
-    if found is None:
+    masking = named.get(folded(principal), default)
+    if masking is None:
         raise RefusedError(
             f"{principal[:80]!r} may not ask: {FILE} does not name this principal and has no default",
             hint="the lake's owner can name them there",
         )
-    if not found:
-        return found
-    key = key_of(layout) if found.columns else ""
-    return Masking(found.columns, found.rows, key, id_keys_of(layout))
+    if not masking:
+        return masking
+    key = key_of(layout) if masking.columns else ""
+    return Masking(masking.columns, masking.rows, key, id_keys_of(layout))
 
 
 def is_name(text: str) -> bool:
@@ -117,10 +117,10 @@ class _Reader(Reader):
 
     def named(self, node: yaml.Node) -> dict[str, Masking]:
         """Return what each principal sees, by name."""
-        found: dict[str, Masking] = {}
+        maskings: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
         if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
-            return found
+            return maskings
         if not node.value:
             self.wrong(node, "principals: expected at least one name; without any, leave the key out")
         for key, value in node.value:
@@ -132,8 +132,8 @@ class _Reader(Reader):
                 self.wrong(key, f"a principal's name has at most {_LONGEST_NAME} printable characters, got {name!r}")
             if spelled.setdefault(folded(name), name) != name:
                 self.wrong(key, f"the name {name!r} is given twice, its letters spelled in two ways")
-            found[folded(name)] = masking
-        return found
+            maskings[folded(name)] = masking
+        return maskings
 
     def principal(self, node: yaml.Node, key: str) -> Masking:
         """Return what one principal sees."""
@@ -151,14 +151,14 @@ class _Reader(Reader):
 
     def columns(self, node: yaml.Node, key: str) -> dict[str, str | int]:
         """How each masked column is masked."""
-        found: dict[str, str | int] = {}
+        columns: dict[str, str | int] = {}
         if not self.is_a(node, _mapping(), key, "a column for each, and how it is masked"):
-            return found
+            return columns
         if not node.value:
             self.wrong(node, f"{key}: expected at least one column; to mask none, leave the key out")
         for name, how in self.mapping(node, key, MASKABLE, ()).items():
-            found[name] = self.masked(how, f"{key}.{name}") or "hide"
-        return found
+            columns[name] = self.masked(how, f"{key}.{name}") or "hide"
+        return columns
 
     def masked(self, node: yaml.Node, key: str) -> str | int | None:
         """How a column is masked; None where a mistake was noted."""

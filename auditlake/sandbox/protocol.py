@@ -20,9 +20,9 @@ STRETCH = 1024 * 1024
 """Bytes of the longest frame of rows."""
 
 
-def packed(said: Mapping[str, Any]) -> bytes:
+def packed(message: Mapping[str, Any]) -> bytes:
     """Return a JSON object as a frame."""
-    text = json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    text = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return HEAD.pack(SAID, len(text)) + text
 
 

@@ -114,8 +114,8 @@ def _shown(value: object, most: int, depth: int = 4) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping) and depth:
-        shown = islice(value.items(), most)
-        return {str(_shown(name, most, 0)): _shown(each, most, depth - 1) for name, each in shown}
+        items = islice(value.items(), most)
+        return {str(_shown(name, most, 0)): _shown(each, most, depth - 1) for name, each in items}
     if isinstance(value, list | tuple) and depth:
         return [_shown(each, most, depth - 1) for each in value[:most]]
     return value.isoformat() if isinstance(value, date) else f"<{type(value).__name__}>"

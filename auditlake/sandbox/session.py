@@ -166,10 +166,10 @@ class AuditSession:
             self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
             """How much a question may take."""
             self._secrets = masking.secrets
-            found, waiting = _newest(context) if snapshot is None else (read_snapshot(layout, snapshot), ())
-            self.snapshot = found.version
+            snapshot_read, waiting = _newest(context) if snapshot is None else (read_snapshot(layout, snapshot), ())
+            self.snapshot = snapshot_read.version
             """The version of the lake that is read."""
-            can_read = readable(layout, found)
+            can_read = readable(layout, snapshot_read)
             files = [file.path for file in can_read.files]
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))

@@ -234,8 +234,8 @@ class Tables:
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
-            told = each.where is None or not self._sight.masking.hides_condition(each.where)
-            condition, digest = (each.where, each.digest) if told else (None, None)  # a digest confirms a guess
+            is_open = each.where is None or not self._sight.masking.hides_condition(each.where)
+            condition, digest = (each.where, each.digest) if is_open else (None, None)  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
@@ -248,7 +248,7 @@ class Tables:
 
     def _findings(self) -> Iterator[Row]:
         for report, policy in zip(self._reports, self._loaded, strict=True):
-            found = [
+            findings = [
                 {
                     "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
                     "started": each.start, "ended": each.end, "ongoing": each.ongoing,
@@ -258,8 +258,8 @@ class Tables:
                 for each in report.violations
             ]  # fmt: skip
             if self._sight.masking.hides(policy.group_by):  # the order of names would tell of them
-                found.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
-            yield from found
+                findings.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
+            yield from findings
 
     def _whose(self, policy: Policy, finding: Finding) -> Row:
         """Return what tells of a finding's group, as the principal may see it."""
@@ -269,30 +269,30 @@ class Tables:
         if not masking.hides(group):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
-        shown = masking.shown_group(group)
+        masked = masking.shown_group(group)
         return {
             "finding_id": masking.shown_id(finding.id),
-            "group_values": json.dumps(shown, ensure_ascii=False),
-            "message": episode_message(policy, shown, finding.peak or 0),
+            "group_values": json.dumps(masked, ensure_ascii=False),
+            "message": episode_message(policy, masked, finding.peak or 0),
         }
 
-    def _accepted(self, found: Acceptance | None) -> Row:
+    def _accepted(self, acceptance: Acceptance | None) -> Row:
         """Who answers for a finding; why is in words that may quote what is masked."""
-        if found is None:
+        if acceptance is None:
             return {"accepted": False}
-        reason = None if self._sight.masked else found.reason
-        return {"accepted": True, "accepted_by": found.owner, "accepted_until": found.until, "reason": reason}
+        reason = None if self._sight.masked else acceptance.reason
+        return {"accepted": True, "accepted_by": acceptance.owner, "accepted_until": acceptance.until, "reason": reason}
 
     def _retention(self) -> Iterator[Row]:
         for report in self._reports:
-            found = report.retention
-            if found is None:
+            answer = report.retention
+            if answer is None:
                 yield {"policy_id": report.policy_id, "status": report.status, "total_events": report.total_events}
                 continue
             yield {
-                "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
-                "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,
-                "held": found.held, "oldest_event": found.oldest_event, "total_events": report.total_events,
+                "policy_id": report.policy_id, "status": report.status, "retention_period": answer.retention_period,
+                "cutoff": answer.cutoff, "due": answer.due, "kept_by_other_policies": answer.kept_by_other_policies,
+                "held": answer.held, "oldest_event": answer.oldest_event, "total_events": report.total_events,
             }  # fmt: skip
 
     def _ingests(self) -> Iterator[Row]:
@@ -358,13 +358,13 @@ class Tables:
             return
         waiting = (line.decode() for piece in self._sight.waiting for line in piece.splitlines())
         for line in chain(waiting, self._asked):
-            said = json.loads(line)
-            asked = datetime.fromisoformat(said["timestamp"])
+            record = json.loads(line)
+            asked = datetime.fromisoformat(record["timestamp"])
             if self._sight.as_of is None or asked <= self._sight.as_of:
                 yield {
-                    "timestamp": asked, "user_id": said["user_id"], "status": said["status"],
-                    "session_id": said["session_id"], "event_id": said["event_id"],
-                    "details": json.dumps(said["details"], ensure_ascii=False),
+                    "timestamp": asked, "user_id": record["user_id"], "status": record["status"],
+                    "session_id": record["session_id"], "event_id": record["event_id"],
+                    "details": json.dumps(record["details"], ensure_ascii=False),
                 }  # fmt: skip
 
 

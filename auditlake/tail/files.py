@@ -154,16 +154,16 @@ class Family:
         copies: list[int] = []
         for path, inode, is_current, had in self._siblings():
             named = is_current or had
-            if (inode != known.inode and not named) or (found := self._tried(path)) is None:
+            if (inode != known.inode and not named) or (descriptor := self._tried(path)) is None:
                 continue
-            if known.fits(found):
-                if known.is_at(os.fstat(found)):
-                    copies.insert(0, found)
+            if known.fits(descriptor):
+                if known.is_at(os.fstat(descriptor)):
+                    copies.insert(0, descriptor)
                     continue
                 if known.seen and named:
-                    copies.append(found)
+                    copies.append(descriptor)
                     continue
-            os.close(found)
+            os.close(descriptor)
         for each in copies[1:]:
             os.close(each)
         return copies[0] if copies else None
@@ -172,31 +172,31 @@ class Family:
         """Open the files that had the name before and were changed then or later, the oldest first, without
         those known.
         """
-        found = []
+        descriptors = []
         for path, _, _, had in self._siblings():
             descriptor = self._tried(path) if had else None
             if descriptor is None:
                 continue
             last = os.fstat(descriptor).st_mtime_ns
             if last >= changed and not any(os.path.sameopenfile(descriptor, each) for each in known):
-                found.append((last, descriptor))
+                descriptors.append((last, descriptor))
             else:
                 os.close(descriptor)
-        return [descriptor for _, descriptor in sorted(found)]
+        return [descriptor for _, descriptor in sorted(descriptors)]
 
     def _siblings(self) -> list[tuple[Path, int, bool, bool]]:
         """Return the files of the folders, by name: path, inode, whether it has the name now, whether it may
         have had it.
         """
-        found = []
+        siblings = []
         for folder, names in self._folders().items():
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_file():
                         has = any(entry.name == name.path.name for name in names)
                         had = any(name.had(entry.name) for name in names)
-                        found.append((Path(entry.path), entry.inode(), has, had))
-        return sorted(found)
+                        siblings.append((Path(entry.path), entry.inode(), has, had))
+        return sorted(siblings)
 
     def _folders(self) -> dict[str, list[_Name]]:
         """Return the names that the file has on the way that links lead, by the folder that they lie in."""

@@ -151,9 +151,13 @@ class Destination:
         if self._checked or not records:
             return
         head = b"".join((each.data if isinstance(each, Rejected) else each) + b"\n" for each in records)
-        found = recognise(head, self._name)
-        if found.source != SOURCE or found.format != "lines":
-            what = f"{found.source} records" if found.source != SOURCE else f"canonical events as {found.format}"
+        recognised = recognise(head, self._name)
+        if recognised.source != SOURCE or recognised.format != "lines":
+            what = (
+                f"{recognised.source} records"
+                if recognised.source != SOURCE
+                else f"canonical events as {recognised.format}"
+            )
             message = f"{self._name} holds {what}: only JSON lines of canonical events can be followed"
             raise SourceError(message, hint="auditlake ingest reads it as it is")
         self._checked = True
@@ -232,9 +236,9 @@ class Follower:
 
     def _go_on(self, known: Sequence[Place]) -> None:
         for each in known:
-            found = self._family.find(each)
-            if found is not None:
-                self._add(found, each.position, each.line)
+            descriptor = self._family.find(each)
+            if descriptor is not None:
+                self._add(descriptor, each.position, each.line)
                 self._inputs[-1].changed = each.changed
             elif each == known[-1] or each.size > each.position:
                 self._listen(

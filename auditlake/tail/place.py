@@ -88,8 +88,8 @@ class Bookmark:
 
     def write(self, places: Sequence[Place]) -> None:
         """Replace the places, durably."""
-        said = {"format": _FORMAT, "path": self.path, "places": [asdict(each) for each in places]}
-        write_whole(self.file, json.dumps(said, indent=1).encode())
+        content = {"format": _FORMAT, "path": self.path, "places": [asdict(each) for each in places]}
+        write_whole(self.file, json.dumps(content, indent=1).encode())
 
 
 def bookmark(layout: Layout, path: str) -> Bookmark:
@@ -97,5 +97,5 @@ def bookmark(layout: Layout, path: str) -> Bookmark:
     folder = layout.landing / "tails"
     make_folders(folder, below=layout.root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return Bookmark(shown, folder / f"{name}.json", folder / f"{name}.lock")
+    spelled = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock")

@@ -79,11 +79,11 @@ def decode(response: bytes) -> TimeStampResponse:
 
     try:
         read = decode_timestamp_response(response)
-        granted, said = read.status in _GRANTED, "; ".join(read.status_string)
+        granted, status = read.status in _GRANTED, "; ".join(read.status_string)
     except (ValueError, TypeError) as error:
         raise LedgerError(f"that is not a time stamp: {error}") from error
     if not granted:
-        raise LedgerError(f"the authority refused the time stamp: {said or 'it does not say why'}")
+        raise LedgerError(f"the authority refused the time stamp: {status or 'it does not say why'}")
     return read
 
 

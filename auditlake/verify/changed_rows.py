@@ -59,12 +59,14 @@ class Rows:
             return f"{_named(twice)} {_is(twice)} there twice"
         if (marks := _marks(self.layout, part, self.entries)) is None:
             return ""
-        found = [row.leaf[:MARK] for row in rows]
-        if len(found) == len(marks):
+        present = [row.leaf[:MARK] for row in rows]
+        if len(present) == len(marks):
             other = [row for row, mark in zip(rows, marks, strict=True) if row.leaf[:MARK] != mark]
             return f"{_named(other)} {_is(other)} not what was appended" if other else ""
-        first = _common(found, marks, min(len(found), len(marks)))
-        return _told(rows, first, _common(found[::-1], marks[::-1], min(len(found), len(marks)) - first), len(marks))
+        first = _common(present, marks, min(len(present), len(marks)))
+        return _told(
+            rows, first, _common(present[::-1], marks[::-1], min(len(present), len(marks)) - first), len(marks)
+        )
 
     def listed(self, batch: int, day: date) -> str:
         """Return the rows of a part that should not be there."""
@@ -81,9 +83,9 @@ class Rows:
         return sorted(rows, key=lambda row: row.seq)
 
 
-def _common(found: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
+def _common(present: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
     """How many marks agree from the beginning."""
-    return next((n for n in range(most) if found[n] != marks[n]), most)
+    return next((n for n in range(most) if present[n] != marks[n]), most)
 
 
 def _told(rows: Sequence[_Row], first: int, last: int, expected: int) -> str:
@@ -123,7 +125,7 @@ def _as_appended(rows: Sequence[_Row], replaced: Replaced) -> list[_Row]:
 
 def _marks(layout: Layout, part: Part, entries: Sequence[LedgerEntry]) -> list[bytes] | None:
     for entry in entries:
-        if part in entry.parts and isinstance(digest := entry.said["details"].get("marks"), str):
+        if part in entry.parts and isinstance(digest := entry.fields["details"].get("marks"), str):
             begin = MARK * sum(each.rows for each in entry.parts[: entry.parts.index(part)])
             try:
                 data = read_file(marks_path(layout, digest), within=layout.root)

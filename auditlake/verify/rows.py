@@ -65,27 +65,27 @@ def _groups(days: Mapping[date, Sequence[tuple[Path, int]]]) -> Iterator[list[da
     group: list[date] = []
     rows = 0
     for day in sorted(days):
-        mine = sum(count for _, count in days[day])
-        if group and rows + mine > _ROWS:
+        size = sum(count for _, count in days[day])
+        if group and rows + size > _ROWS:
             yield group
             group, rows = [], 0
         group.append(day)
-        rows += mine
+        rows += size
     if group:
         yield group
 
 
-def _salvage(found: Found, files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part]:
+def _salvage(result: Found, files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part]:
     """Return the parts of a day without the files that cannot be read."""
     whole = []
     for file in files:
         if isinstance(why := _attempt([file], {}), str):
-            found.problems[file] = why
+            result.problems[file] = why
         else:
             whole.append(file)
     parts = _attempt(whole, replaced) if whole else []
     if isinstance(parts, str):
-        found.problems |= dict.fromkeys(whole, parts)
+        result.problems |= dict.fromkeys(whole, parts)
         return []
     return parts
 
@@ -98,8 +98,8 @@ def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Pa
             connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
         ):
             view_events(connection, files, columns=FILE_COLUMNS)
-            found = parts(connection)
-            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in found]
+            readable = parts(connection)
+            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a damaged file may make a library throw anything

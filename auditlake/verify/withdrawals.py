@@ -44,13 +44,13 @@ class Taking:
 
 def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
     """Return what entries took, by batch and day, and what of it cannot be read."""
-    found: dict[Key, Taking] = {}
+    takings: dict[Key, Taking] = {}
     problems: list[Problem] = []
     for entry in entries:
-        for batch, day, rows, kept in entry.said["taken"]:
-            taking = found.setdefault((int(batch), date.fromisoformat(day)), Taking())
+        for batch, day, rows, kept in entry.fields["taken"]:
+            taking = takings.setdefault((int(batch), date.fromisoformat(day)), Taking())
             taking.whole = taking.whole or not kept
-            gone = entry.said["kind"] != "erase"
+            gone = entry.fields["kind"] != "erase"
             try:
                 if kept:
                     gone = _merge(taking, _read(layout, str(kept)))
@@ -59,7 +59,7 @@ def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[K
                     Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
                 )
             taking.deeds.append(Deed(entry, int(rows) if kept else None, gone))
-    return found, problems
+    return takings, problems
 
 
 def _read(layout: Layout, digest: str) -> bytes:
@@ -90,7 +90,7 @@ def told(taking: Taking) -> tuple[Verdict, str]:
 
 
 def _told(deed: Deed) -> str:
-    said, details = deed.entry.said, deed.entry.said["details"]
+    said, details = deed.entry.fields, deed.entry.fields["details"]
     policies = details.get("policies")
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
@@ -105,12 +105,12 @@ def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dic
         entries: The ledger: deletions and erasures say which files went, and what took their places.
         named: The files that commits of the table name, with the newest version that does.
     """
-    found = dict(named)
+    present = dict(named)
     for entry in entries:
-        went, version = entry.said["details"].get("quarantine"), entry.said["version"]
+        went, version = entry.fields["details"].get("quarantine"), entry.fields["version"]
         for name, new in went.items() if isinstance(went, Mapping) and isinstance(version, int) else ():
-            if found.get(name, version) <= version:
-                found.pop(name, None)
+            if present.get(name, version) <= version:
+                present.pop(name, None)
             if new:
-                found[str(new)] = max(version, found.get(str(new), version))
-    return found
+                present[str(new)] = max(version, present.get(str(new), version))
+    return present
