@@ -21,6 +21,7 @@ author = "auditlake"
 version = release = auditlake.__version__
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
+smartquotes = False  # two hyphens begin an option
 html_theme = "furo"
 html_title = f"auditlake {release}"
 html_static_path = ["_static"]
