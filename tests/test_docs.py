@@ -159,9 +159,9 @@ def steps(block: str) -> Iterator[Step]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a demo of fewer events than `auditlake demo` has: the same days and the same incidents."""
+    """A folder with a demo of fewer days and events than `auditlake demo` has, with the same incidents."""
     folder = tmp_path_factory.mktemp("docs") / "demo"
-    made = write_demo(folder / "inputs", events_per_day=100)
+    made = write_demo(folder / "inputs", days=14, events_per_day=100)
     auditlake.create(folder / "lake").ingest(*made.files)
     return folder
 
