@@ -29,6 +29,7 @@ from auditlake.cli import cli, main
 from auditlake.cli.demo_data import write_demo
 from auditlake.cli.docs import FOLDER, topics
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
+from auditlake.policies import condition
 from auditlake.policies.model import Hold, Policy, PolicyTest
 from tests.docs.generate import PAGES, slug
 
@@ -288,6 +289,15 @@ def test_policy_language(tmp_path: Path) -> None:
     assert {each.name for each in fields(PolicyTest)} - {"line"} <= rows
     assert {each.name for each in fields(Hold)} - {"id", "digest", "matches"} <= rows
     assert [each.differences for each in lake.check_policies("example")] == [(), ()]
+
+
+def test_conditions() -> None:
+    """The functions that the page lists are those that a condition may use, but for operators and their other names."""
+    section = text_of("reference/policies.md").partition("## Conditions")[2].partition("## Keys of a test")[0]
+    listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| .*", section, re.MULTILINE))))
+
+    assert listed == {name for name in condition.FUNCTIONS if name.isidentifier()} - {"like_escape", "ilike_escape"}
+    assert f"{condition.MAX_LENGTH:,} characters" in section
 
 
 def test_events() -> None:
