@@ -339,7 +339,13 @@ def _inline(text: str) -> str:
     text = " ".join(text.split())
     text = re.sub(r":\w+:`~[\w.]+\.(\w+)`", r"`\1`", text)
     text = re.sub(r":\w+:`([\w.]+)`", r"`\1`", text)
+    text = re.sub(r"docs/reference/semantics\.md, ([A-Z][\w ]+)", _cited, text)
     return re.sub(r"``(.+?)``", r"`\1`", text)
+
+
+def _cited(match: re.Match[str]) -> str:
+    """The rule that a docstring cites, as a link to it."""
+    return f"[{match[1]}](semantics.md#{slug(match[1])})"
 
 
 # Markdown
