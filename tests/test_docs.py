@@ -212,7 +212,8 @@ def test_commands_work_as_printed(
 
 @pytest.mark.parametrize("path", [path for path in WRITTEN if blocks(path, "python")])
 def test_python_works_as_printed(path: str, place: Path) -> None:
-    """The Python of a page gives what the page shows, one block after the other."""
+    """The Python of a page gives what the page shows, one block after the other; a page may need a lake in `lake`."""
+    auditlake.create(place / "lake")
     text = "\n".join(blocks(path, "python"))
     result = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(text, {}, path, path, 0))
 
