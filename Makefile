@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak bench lint format types wheel lock clean
+.PHONY: help install demo test soak bench lint format types docs wheel lock clean
 
 help:                ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,11 @@ format: install      ## rewrite the files as the style wants them
 
 types: install       ## mypy, strict
 	$(BIN)/mypy
+
+docs: install        ## write the pages made from the code, build the site in build/docs
+	$(BIN)/python -m tests.docs.generate
+	$(BIN)/python -m sphinx -q -W -n -E -c tests/docs/site auditlake/docs build/docs
+	@echo "open build/docs/index.html"
 
 wheel: install       ## build the wheel and test it away from the checkout
 	$(BIN)/python tests/wheel/check.py

@@ -1,6 +1,8 @@
-"""The brute-force oracle: semantics.md in plain Python, by counting at every instant where a count can change.
+"""The brute-force oracle: docs/reference/semantics.md in plain Python.
 
-Where semantics.md leaves a choice, the most literal reading is taken:
+It counts at every instant where a count can change.
+
+Where docs/reference/semantics.md leaves a choice, the most literal reading is taken:
 
 1. An instant is a whole number of microseconds. The days of a period are those from the day of `since` + 1 µs to the
    day of `until`; `daily_peaks` and `silent_days` use the same days.

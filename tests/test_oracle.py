@@ -1,4 +1,4 @@
-"""Answers worked out by hand from semantics.md; they pin the oracle, which pins the SQL.
+"""Answers worked out by hand from docs/reference/semantics.md; they pin the oracle, which pins the SQL.
 
 Instants are short for March 2026: "02 10:00" is 2026-03-02T10:00:00Z; the 2nd is a Monday.
 """

@@ -1,4 +1,6 @@
-"""The rolling counts of one policy, kept by event time: semantics.md, section 1, one micro-batch after the other.
+"""The rolling counts of one policy, kept by event time, one micro-batch after the other.
+
+What counts is defined in docs/reference/semantics.md, Counts in a rolling window.
 
 What is kept is far less than the events of a window. A count is at the threshold *k* at an instant exactly if the k-th
 newest event up to it is younger than the window. So of what can no longer be judged, a group keeps its k newest events,

@@ -19,6 +19,7 @@ import click
 import auditlake
 from auditlake.cli import (
     data,
+    docs,
     doctor,
     explore,
     finding,
@@ -51,7 +52,7 @@ def cli(context: click.Context, lake_path: str) -> None:
 
 
 GROUPS = (
-    lake, data, log, watch, report, finding, policy, explore, retention, ledger, doctor, sql, shell,
+    lake, data, log, watch, report, finding, policy, explore, retention, ledger, doctor, sql, shell, docs,
 )  # fmt: skip
 for group in GROUPS:
     for command in group.COMMANDS:

@@ -1,4 +1,4 @@
-"""Lengths of time and instants, as people write them in a policy (semantics.md, Time)."""
+"""Lengths of time and instants, as people write them in a policy (docs/reference/semantics.md, Time)."""
 
 from __future__ import annotations
 

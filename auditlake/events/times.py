@@ -1,4 +1,4 @@
-"""Instants: read as semantics.md says, written in one form. Always aware, in UTC, to the microsecond."""
+"""Instants: read as docs/reference/semantics.md says, written in one form. Always aware, in UTC, to the microsecond."""
 
 from __future__ import annotations
 

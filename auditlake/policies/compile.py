@@ -211,7 +211,10 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
 
 
 def earlier(instant: datetime, length: timedelta) -> datetime:
-    """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
+    """``instant - length``, but never before the instant ahead of 1970: no event is older.
+
+    See docs/reference/semantics.md, Time.
+    """
     return max(instant, BEFORE_ALL + length) - length
 
 

@@ -22,7 +22,7 @@ class Duration:
     text: str
     """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
     microseconds: int
-    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
+    """Its length; what a month or a year counts for depends on the field (docs/reference/semantics.md, Time)."""
 
     def __str__(self) -> str:
         return self.text

@@ -1,4 +1,4 @@
-"""How a report's values are spelled as JSON (semantics.md, The JSON report): everything, exactly, one way."""
+"""How a report's values are spelled as JSON, exactly and in one way (docs/reference/semantics.md, The JSON report)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ComplianceDocument:
 
 
 def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Turns a report into JSON values of the newest form, keys in the order of semantics.md.
+    """Turns a report into JSON values of the newest form, keys in the order of docs/reference/semantics.md.
 
     Findings, types and queries keep the order they have in ``report``.
 

@@ -21,7 +21,7 @@ class Finding:
     """One thing a policy found. Fields that a kind does not have are None."""
 
     id: str
-    """16 hex digits, the same in every run over the same period (semantics.md, The JSON report)."""
+    """16 hex digits, the same in every run over the same period (docs/reference/semantics.md, The JSON report)."""
     kind: FindingKind
     message: str
     event_type: str | None = None

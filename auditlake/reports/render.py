@@ -46,7 +46,7 @@ TEMPLATES: dict[type, str] = {
 
 
 def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form: int = REPORT_VERSION) -> bytes:
-    """The report as JSON: UTF-8, keys in the order of semantics.md, two spaces, a newline at the end.
+    """The report as JSON: UTF-8, keys in the order of docs/reference/semantics.md, two spaces, a newline at the end.
 
     Args:
         report: What to say.

@@ -1,7 +1,8 @@
 """Many small files of a day become one, and no answer changes.
 
 The rows are the same, in other files: snapshots before a compaction are read through their batch numbers once the
-replaced files are gone (semantics.md, Snapshots). Those are unlinked only after a grace period, for readers under way.
+replaced files are gone (docs/reference/semantics.md, Snapshots). Those are unlinked only after a grace period, for
+readers under way.
 """
 
 from __future__ import annotations

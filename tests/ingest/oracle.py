@@ -1,4 +1,4 @@
-"""What ingesting canonical JSON lines means, in plain Python, as semantics.md has it: one record at a time."""
+"""What ingesting canonical JSON lines means, as docs/reference/semantics.md has it: one record at a time."""
 
 from __future__ import annotations
 

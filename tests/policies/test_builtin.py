@@ -84,7 +84,7 @@ def test_round_trip(policy_id: str) -> None:
 
 
 def _found(policy: Policy, test: PolicyTest) -> dict[str, Any]:
-    """What semantics.md says of the test's events, counted by brute force."""
+    """What docs/reference/semantics.md says of the test's events, counted by brute force."""
     events = [{**event, "at": parse_instant(event["timestamp"])} for event in test.events]
     until = parse_instant(test.as_of) if test.as_of else max(event["at"] for event in events)
     since = parse_instant(test.since) if test.since else until - _length(policy.retention_period.microseconds)

@@ -83,7 +83,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "field", "microseconds"), LENGTHS)
 def test_length(text: str, field: str, microseconds: int) -> None:
-    """A length keeps its text and counts as semantics.md says for its field."""
+    """A length keeps its text and counts as docs/reference/semantics.md says for its field."""
     duration = parse_duration(text, field)
 
     assert (duration.text, duration.microseconds) == (text, microseconds)

@@ -66,7 +66,7 @@ def test_golden() -> None:
 
 @pytest.mark.parametrize("made", [samples.violation, samples.compliant, samples.no_data])
 def test_round_trip(made: Callable[[], tuple[Report, object]]) -> None:
-    """What is written is what was meant, with its keys in the order of semantics.md."""
+    """What is written is what was meant, with its keys in the order of docs/reference/semantics.md."""
     report, _ = made()
     meant = report_dict(report)
     written = json.loads(render_json(report))
@@ -74,7 +74,7 @@ def test_round_trip(made: Callable[[], tuple[Report, object]]) -> None:
 
 
 def test_order_of_keys() -> None:
-    """The keys come in the order of semantics.md at every depth."""
+    """The keys come in the order of docs/reference/semantics.md at every depth."""
     written = document()
     assert list(written) == [
         "report_version", "policy_id", "policy_name", "description", "severity", "controls", "generated_at", "as_of",

@@ -1,4 +1,4 @@
-"""What retention means, in plain Python: semantics.md, section 3, event by event."""
+"""What retention means, in plain Python: docs/reference/semantics.md, Retention, event by event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan says exactly what semantics.md says, event by event, whatever the policies, holds and instants."""
+"""The plan says what docs/reference/semantics.md says, event by event, whatever the policies, holds and instants."""
 
 from __future__ import annotations
 

@@ -61,13 +61,15 @@ def installed(work: Path, wheel: Path) -> Path:
 
 
 def used(work: Path, python: Path) -> None:
-    """From an empty folder: a lake, an ingest, a report of each kind."""
+    """From an empty folder: a lake, an ingest, a report of each kind, and every page of the documentation."""
     where = run(python, "-c", "import auditlake; print(auditlake.__file__)", cwd=work).strip()
     if not where.startswith(str(work)):
         sys.exit(f"not the wheel is used but {where}")
     event = {"event_type": "auth_failure", "timestamp": "2026-11-24T09:30:00Z", "user_id": "alice"}
     (work / "events.jsonl").write_text("".join(json.dumps(event | {"event_id": str(i)}) + "\n" for i in range(9)))
     lake = [python, "-m", "auditlake", "--lake", work / "lake"]
+    for topic in json.loads(run(*lake, "docs", "--json", cwd=work))["topics"]:
+        run(*lake, "docs", topic["name"], cwd=work)
     run(*lake, "init", cwd=work)
     landed = json.loads(run(*lake, "ingest", "events.jsonl", "--json", cwd=work))
     made = json.loads(run(*lake, "report", "--as-of", "2026-11-24T12:00:00Z", "--json", cwd=work))

@@ -1,0 +1,388 @@
+"""The pages of the documentation that follow from the code: the command line, the Python API, SQL views and queries.
+
+``python -m tests.docs.generate`` writes them; ``tests/test_docs.py`` compares them with what this gives.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import is_dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import click
+import duckdb
+from click.testing import CliRunner
+
+import auditlake
+from auditlake import audited, errors, handler, notebook
+from auditlake.cli import cli
+from auditlake.engine.statements import statements
+
+FOLDER = Path(auditlake.__file__).parent / "docs"
+_WIDE = 100
+_DOORS = (handler.AuditHandler, audited.audited)
+_MADE = (auditlake.AuditLake, auditlake.AuditEvent, handler.AuditHandler)
+"""The classes that callers make themselves; what others take is not the caller's business."""
+_NOTICE = "<!-- Made from the code by `make docs`. Do not edit. -->"
+
+
+def main() -> None:
+    """Write every page."""
+    for name, make in PAGES.items():
+        (FOLDER / name).write_text(make(), encoding="utf-8")
+
+
+# The command line
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options, as `--help` has them."""
+    parts = [
+        _NOTICE, "# Command line",
+        "`auditlake COMMAND --help` shows the same for one command. The options of the first table stand before the "
+        "command. [Exit codes](exit-codes.md) says how a command ends.",
+    ]  # fmt: skip
+    for name, command in _commands(cli, "auditlake"):
+        context = click.Context(command, info_name=name)
+        parts += [f"## {name}", f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```"]
+        parts += [paragraph.replace("\n", " ") for paragraph in dedent(command.help or "").strip().split("\n\n")]
+        parts += _table(("option", "meaning"), _options(command, context))
+        if isinstance(command, click.Group) and name != "auditlake":
+            below = ", ".join(f"[{name} {each}](#{slug(f'{name} {each}')})" for each in command.list_commands(context))
+            parts.append(f"Commands: {below}.")
+    return _page(parts)
+
+
+def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if command.hidden:
+        return
+    yield name, command
+    if isinstance(command, click.Group):
+        for each in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), each)
+            assert below is not None
+            yield from _commands(below, f"{name} {each}")
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    for each in command.get_params(context):
+        record = each.get_help_record(context)
+        if record is not None and "--help" not in record[0] and record[1]:
+            names, text = record
+            yield f"`{names}`", text.replace("  [", " [").replace("*", r"\*")
+
+
+# SQL
+
+
+def sql_page() -> str:
+    """Every view with its columns, and every canned query with its parameters."""
+    described = statements("sandbox/dictionary.sql")["dictionary"].text
+    with duckdb.connect() as connection:
+        rows = connection.sql(described).fetchall()
+    parts = [
+        _NOTICE, "# SQL views and canned queries",
+        "`auditlake sql`, `auditlake shell`, `auditlake query` and `lake.audit_session` read these views of one "
+        "snapshot. `lake.sql` has the view `events` alone. The view `dictionary` holds the tables below, so "
+        '`auditlake sql "from dictionary"` shows them without this page.',
+        "## Views",
+    ]  # fmt: skip
+    for view in dict.fromkeys(row[0] for row in rows):
+        columns = ((f"`{name}`", f"`{kind}`", _escaped(what)) for of, name, kind, what in rows if of == view)
+        parts += [f"### {view}", *_table(("column", "type", "what it is"), columns)]
+    parts += [
+        "## Canned queries",
+        "`auditlake query run NAME --param K=V` runs one, and `auditlake query show NAME` prints its SQL. A time may "
+        "be an instant, a day, `now`, or a length before now such as `-30d`. A lake's own queries lie in "
+        "`LAKE/queries/*.sql`, in the same form; one of the same name replaces the built-in query.",
+    ]  # fmt: skip
+    for query in _json("query", "list")["queries"]:
+        parameters = (
+            (f"`{each['name']}`", each["kind"], f"`{each['default']}`" if each["default"] else "required", each["what"])
+            for each in query["parameters"]
+        )
+        parts += [f"### {query['name']}", query["what"], *_table(("parameter", "kind", "default", "what"), parameters)]
+    return _page(parts)
+
+
+def _json(*arguments: str) -> Any:
+    """What a command prints with ``--json`` on a new lake."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = auditlake.create(f"{folder}/lake").layout.root
+        done = CliRunner().invoke(cli, ["--lake", str(lake), *arguments, "--json"], standalone_mode=False)
+    return json.loads(done.stdout)
+
+
+# Python
+
+
+def python_page() -> str:
+    """Every public class and function, from its docstring."""
+    parts = [
+        _NOTICE, "# Python API",
+        "`auditlake.open(path)` and `auditlake.create(path)` give an `AuditLake`. Everything else follows from it. "
+        "A name that stands on no page is not public and may change.",
+        "## Opening a lake",
+    ]  # fmt: skip
+    for function in (auditlake.create, auditlake.open):
+        parts += _function(function, "auditlake.")
+    parts += _class(auditlake.AuditLake, "lake")
+    with tempfile.TemporaryDirectory() as folder:
+        lake = auditlake.create(f"{folder}/lake")
+        facets = {name: type(getattr(lake, name)) for name in _properties(auditlake.AuditLake)}
+    facets = {name: each for name, each in facets.items() if not is_dataclass(each) and _methods(each)}
+    for name, each in facets.items():
+        parts += _class(each, f"lake.{name}")
+    shown: list[type] = [auditlake.AuditLake, *facets.values()]
+    parts += _class(auditlake.AuditEvent, "event")
+    for door in _DOORS:
+        parts += _class(door, "handler") if isinstance(door, type) else ["## audited", *_function(door, "")]
+    parts += ["## Notebooks", _markdown(inspect.getdoc(notebook) or "")]
+    for each in _returned(shown):
+        parts += _class(each, each.__name__)
+    parts += ["## Errors", "```text\n" + (errors.__doc__ or "").split("::\n\n")[1].split("\n\n``")[0] + "\n```",
+              _markdown((errors.__doc__ or "").split("\n\n")[-1])]  # fmt: skip
+    return _page(parts)
+
+
+def _class(kind: type, called: str) -> list[str]:
+    """A class: what it is, its fields, its methods."""
+    title = called if "." in called else kind.__name__
+    told = inspect.getdoc(kind) or ""
+    if kind not in _MADE:
+        told = re.sub(r"\n\nArgs:\n(?:    .*(?:\n|\Z)|\n(?=    ))*", "\n\n", told)
+    parts = [f"## {title}", _markdown(told)]
+    fields = [(f"`{name}`", _inline(text)) for name, text in _fields(kind)]
+    parts += _table(("attribute", "what it is"), fields)
+    prefix = called if called.startswith("lake") else called[0].lower() + called[1:]
+    for method in _methods(kind):
+        parts += _function(method, f"{prefix}.")
+    return parts
+
+
+def _methods(kind: type) -> list[Callable[..., Any]]:
+    """The public methods, in the order in which they are written, its own before those it inherits."""
+    found: dict[str, Callable[..., Any]] = {}
+    for base in kind.__mro__:
+        if base.__module__.startswith("auditlake"):
+            for name, value in vars(base).items():
+                if inspect.isfunction(value) and not name.startswith("_") and value.__doc__:
+                    found.setdefault(name, value)
+    return list(found.values())
+
+
+def _properties(kind: type) -> list[str]:
+    """The public properties, those that are computed once among them."""
+    return [
+        name
+        for base in kind.__mro__
+        for name, value in vars(base).items()
+        if isinstance(value, property | cached_property) and not name.startswith("_")
+    ]
+
+
+def _fields(kind: type) -> Iterator[tuple[str, str]]:
+    """Public attributes, each with the text below it, and properties with their docstrings."""
+    for base in reversed(kind.__mro__):
+        if not base.__module__.startswith("auditlake"):
+            continue
+        texts = dict(_texts(ast.parse(dedent(inspect.getsource(base)))))
+        names = inspect.get_annotations(base) if is_dataclass(base) else texts
+        yield from ((name, texts.get(name, "")) for name in names if not name.startswith("_"))
+        for name, value in vars(base).items():
+            if isinstance(value, property) and not name.startswith("_"):
+                yield name, inspect.cleandoc(value.__doc__ or "")
+
+
+def _texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """The names that something is assigned to, each with the text in the next line."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for before, after in pairwise(body) if isinstance(body, list) else ():
+            if isinstance(before, ast.AnnAssign | ast.Assign) and isinstance(after, ast.Expr):
+                target = before.target if isinstance(before, ast.AnnAssign) else before.targets[0]
+                name = getattr(target, "attr", None) or getattr(target, "id", "")
+                if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
+                    yield name, inspect.cleandoc(after.value.value)
+
+
+def _function(function: Callable[..., Any], prefix: str) -> list[str]:
+    """A function or a method: its signature, then what it says of itself."""
+    name = f"{prefix}{function.__name__}"
+    return [f"### {name}", f"```python\n{_signature(function, name)}\n```", _markdown(inspect.getdoc(function) or "")]
+
+
+def _signature(function: Callable[..., Any], name: str) -> str:
+    signature = inspect.signature(function)
+    parameters, keywords = [], False
+    for each in signature.parameters.values():
+        if each.name == "self":
+            continue
+        if each.kind is each.VAR_POSITIONAL:
+            keywords = True
+        if each.kind is each.KEYWORD_ONLY and not keywords:
+            parameters.append("*")
+            keywords = True
+        stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        note = "" if each.annotation is each.empty else f": {_spelled(each.annotation)}"
+        default = "" if each.default is each.empty else f" = {_default(each.default)}"
+        parameters.append(f"{stars}{each.name}{note}{default}")
+    gives = signature.return_annotation
+    end = "" if gives is signature.empty else f" -> {_spelled(gives)}"
+    line = f"{name}({', '.join(parameters)}){end}"
+    if len(line) <= _WIDE:
+        return line
+    return f"{name}(\n" + "".join(f"    {each},\n" for each in parameters) + f"){end}"
+
+
+def _spelled(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(str(value))
+    return repr(value) if value is None or isinstance(value, int | float | tuple | range) else "..."
+
+
+def _returned(kinds: Iterable[type]) -> list[type]:
+    """The classes that the public methods give, and those that these have as fields, each once."""
+    found: dict[str, type] = {}
+    left = list(kinds)
+    while left:
+        kind = left.pop(0)
+        notes = [str(inspect.signature(each).return_annotation) for each in _methods(kind)]
+        if kind not in kinds:
+            notes += [str(note) for note in getattr(kind, "__annotations__", {}).values()] if is_dataclass(kind) else []
+        for name in dict.fromkeys(re.findall(r"\b[A-Z]\w+", " ".join(notes))):
+            other = _named(kind, name)
+            if isinstance(other, type) and other.__module__.startswith("auditlake") and other not in kinds:
+                if name not in found and other not in (auditlake.AuditEvent, auditlake.EventType):
+                    found[name] = other
+                    left.append(other)
+    return list(found.values())
+
+
+def _named(kind: type, name: str) -> Any:
+    """What a name means in the modules that a class is made of, imports for type checkers among it."""
+    for base in kind.__mro__:
+        if base.__module__.startswith("auditlake"):
+            if (value := getattr(sys.modules[base.__module__], name, None)) is not None:
+                return value
+            if module := _imports(base.__module__).get(name):
+                return getattr(importlib.import_module(module), name, None)
+    return None
+
+
+@cache
+def _imports(module: str) -> dict[str, str]:
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("auditlake")
+        for alias in node.names
+    }
+
+
+# Docstrings
+
+
+def _markdown(text: str) -> str:
+    """A docstring as Markdown: sections as lists, examples as code."""
+    parts = re.split(r"^(Args|Raises|Returns|Yields|Example|Examples):\n", text, flags=re.MULTILINE)
+    made = [_prose(parts[0])]
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        inside, _, after = re.match(r"((?:[ \t]+.*\n?|\n(?=[ \t]))*)()(.*)", body, re.DOTALL).groups()  # type: ignore[union-attr]
+        made.append(_prose(dedent(inside)) if title.startswith("Example") else _section(title, dedent(inside)))
+        made.append(_prose(after))
+    return "\n\n".join(each for each in made if each)
+
+
+def _section(title: str, text: str) -> str:
+    words = {"Args": "Arguments", "Returns": "Gives", "Yields": "Gives"}
+    if title in ("Returns", "Yields"):
+        return f"{words[title]}: {_inline(text)}"
+    items = re.split(r"\n(?=\S)", text.strip("\n"))
+    lines = []
+    for each in items:
+        name, _, said = each.partition(": ")
+        lines.append(f"- `{name}`: {_inline(said)}" if said else f"- {_inline(each)}")
+    return f"{words.get(title, title)}:\n\n" + "\n".join(lines)
+
+
+def _prose(text: str) -> str:
+    """Paragraphs; what begins with a prompt, or is indented after two colons, is code."""
+    made = []
+    for each in re.split(r"\n\n+", text.strip("\n")):
+        if each.lstrip().startswith(">>>"):
+            made.append(f"```python\n{re.sub(r' *# doctest:.*', '', dedent(each))}\n```")
+        elif each.startswith("    "):
+            made.append(f"```text\n{dedent(each)}\n```")
+        elif each.strip() != "::":
+            made.append(_inline(re.sub(r"::$", ":", each)))
+    return "\n\n".join(made)
+
+
+def _inline(text: str) -> str:
+    text = " ".join(text.split())
+    text = re.sub(r":\w+:`~[\w.]+\.(\w+)`", r"`\1`", text)
+    text = re.sub(r":\w+:`([\w.]+)`", r"`\1`", text)
+    text = re.sub(r"docs/reference/semantics\.md, ([A-Z][\w ]+)", _cited, text)
+    return re.sub(r"``(.+?)``", r"`\1`", text)
+
+
+def _cited(match: re.Match[str]) -> str:
+    """The rule that a docstring cites, as a link to it."""
+    return f"[{match[1]}](semantics.md#{slug(match[1])})"
+
+
+# Markdown
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([<*])", r"\\\1", text)
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |" for row in rows]
+    if not lines:
+        return []
+    return ["\n".join([f"| {' | '.join(headings)} |", "|" + "---|" * len(headings), *lines])]
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join(each for each in parts if each) + "\n"
+
+
+def checking_page() -> str:
+    """The recipe that lies beside the verifier, which has tests of its own."""
+    return f"{_NOTICE}\n\n{(FOLDER.parent / 'verify' / 'README.md').read_text(encoding='utf-8')}"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference/cli.md": cli_page,
+    "reference/checking.md": checking_page,
+    "reference/sql.md": sql_page,
+    "reference/python.md": python_page,
+}
+"""The pages that are made, each by its function."""
+
+if __name__ == "__main__":
+    main()
