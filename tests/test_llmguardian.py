@@ -112,7 +112,7 @@ def test_parity_02_event_fields(monitor: AuditMonitor) -> None:
 def test_parity_03_policy_fields(monitor: AuditMonitor) -> None:
     """A policy is made with the same fields, and the monitor gives them back."""
     given = CompliancePolicy("Mine", "My own", {AuditEventType.LOGIN, AuditEventType.LOGOUT}, days(400), 7)
-    monitor.add_policy("mine", given)
+    monitor.policies.add("mine", given)
     got = monitor.policies["mine"]
 
     assert (got.name, got.description, got.retention_period, got.alert_threshold) == ("Mine", "My own", days(400), 7)
@@ -196,11 +196,11 @@ def test_parity_08_compliance_report(monitor: AuditMonitor) -> None:
 
 def test_parity_09_add_and_remove_policies(monitor: AuditMonitor) -> None:
     """Policies come and go; the same key again is the newer one, and removing what is not there does nothing."""
-    monitor.add_policy("mine", policy())
-    monitor.add_policy("mine", policy(alert_threshold=9))
+    monitor.policies.add("mine", policy())
+    monitor.policies.add("mine", policy(alert_threshold=9))
     assert monitor.policies["mine"].alert_threshold == 9
-    monitor.remove_policy("mine")
-    monitor.remove_policy("mine")
+    monitor.policies.remove("mine")
+    monitor.policies.remove("mine")
     assert "mine" not in monitor.policies
 
 
@@ -305,7 +305,7 @@ def test_b05_no_alert_storm(watched: AuditMonitor, lines: Lines) -> None:
 
 def test_b06_only_what_counts_is_counted(watched: AuditMonitor, lines: Lines) -> None:
     """A policy may count by user, only what failed, and in another window; failed_logins does."""
-    watched.add_policy("failures", policy(
+    watched.policies.add("failures", policy(
         required_events={"login"}, group_by=["user_id"], where="status = 'failure'", window=timedelta(minutes=10),
     ))  # fmt: skip
     for n in range(8):
@@ -407,7 +407,7 @@ def test_b12_a_restart_loses_nothing(tmp_path: Path) -> None:
     """What one process logged is in the report of the next."""
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as before:
         before.log_event(event(AuditEventType.LOGIN))
-        before.add_policy("mine", policy())
+        before.policies.add("mine", policy())
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as after:
         assert after.generate_compliance_report("authentication_monitoring")["total_events"] == 1
         assert "mine" in after.policies
@@ -416,7 +416,7 @@ def test_b12_a_restart_loses_nothing(tmp_path: Path) -> None:
 def test_b13_a_policy_sees_what_came_before_it(monitor: AuditMonitor) -> None:
     """A policy that is added later judges the events that are there."""
     monitor.log_event(event(AuditEventType.MODEL_ACCESS))
-    monitor.add_policy("mine", policy())
+    monitor.policies.add("mine", policy())
     report = monitor.generate_compliance_report("mine")
 
     assert (report["total_events"], report["violations"]) == (1, [])
@@ -507,7 +507,7 @@ def test_b19_no_report_replaces_another(tmp_path: Path) -> None:
     times = iter(NOW + timedelta(microseconds=n) for n in range(1000))
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: next(times)) as monitor:
         for key in ("GDPR/2016", "../up", "Ünïcode", "mine"):
-            monitor.add_policy(key, policy(name=key))
+            monitor.policies.add(key, policy(name=key))
         paths = [Path(monitor.generate_compliance_report("mine")["report_path"]) for _ in range(3)]
         assert len({path.read_bytes() for path in paths}) == len(set(paths)) == 3
         assert {"GDPR/2016", "../up", "Ünïcode", "mine"} < set(monitor.policies)
@@ -516,7 +516,7 @@ def test_b19_no_report_replaces_another(tmp_path: Path) -> None:
             assert Path(report["report_path"]).parent == tmp_path / "audit" / "reports"
             assert key in monitor.get_audit_statistics()["policy_status"]
             assert report["policy_name"] == key
-            monitor.remove_policy(key)
+            monitor.policies.remove(key)
         assert "../up" not in monitor.policies
         for file in (tmp_path / "audit" / "reports").iterdir():
             file.unlink()
@@ -569,7 +569,7 @@ def test_b22_for_the_owner_only(monitor: AuditMonitor) -> None:
     """Nobody else may read or write what is there, whatever the umask says."""
     monitor.log_event(event())
     monitor.generate_compliance_report("failed_logins")
-    monitor.add_policy("mine", policy())
+    monitor.policies.add("mine", policy())
     open_to_others = [
         path for path in (monitor.audit_dir, *monitor.audit_dir.rglob("*"))
         if stat.S_IMODE(path.stat().st_mode) & 0o077 and "_delta_log" not in path.parts
@@ -581,7 +581,7 @@ def test_b22_for_the_owner_only(monitor: AuditMonitor) -> None:
 def test_b23_more_than_json(monitor: AuditMonitor) -> None:
     """A policy has a severity and controls, the report says them, and the lake renders it as a page too."""
     monitor.log_event(event(AuditEventType.MODEL_ACCESS))
-    monitor.add_policy("mine", policy(severity="critical", controls={"EU AI Act": ["12", "26.6"]}))
+    monitor.policies.add("mine", policy(severity="critical", controls={"EU AI Act": ["12", "26.6"]}))
     report = monitor.generate_compliance_report("mine")
 
     assert (report["severity"], report["controls"]) == ("critical", {"EU AI Act": ["12", "26.6"]})
@@ -607,20 +607,20 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_b24_policies_are_checked(name: str, monitor: AuditMonitor) -> None:
     """A policy that makes no sense is refused, and the one that was there stays."""
-    monitor.add_policy("mine", policy(alert_threshold=7))
+    monitor.policies.add("mine", policy(alert_threshold=7))
     with pytest.raises(MonitoringError, match="Failed to add policy 'mine'"):
-        monitor.add_policy("mine", policy(**WRONG[name]))
+        monitor.policies.add("mine", policy(**WRONG[name]))
     with pytest.raises(MonitoringError):
-        monitor.add_policy("other", {"name": "a dict"})  # type: ignore[arg-type]
+        monitor.policies.add("other", {"name": "a dict"})  # type: ignore[arg-type]
 
     assert monitor.policies["mine"].alert_threshold == 7
 
 
 def test_b24_policies_have_versions(monitor: AuditMonitor) -> None:
     """A report says by which text of the policy it judged."""
-    monitor.add_policy("mine", policy())
+    monitor.policies.add("mine", policy())
     before = monitor.generate_compliance_report("mine")["evidence"]["policy_digest"]
-    monitor.add_policy("mine", policy(alert_threshold=3))
+    monitor.policies.add("mine", policy(alert_threshold=3))
     file = monitor.lake.layout.policy("mine")
     after = AuditMonitor(audit_dir=monitor.audit_dir, clock=lambda: NOW + days(1)).generate_compliance_report("mine")
 

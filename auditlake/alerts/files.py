@@ -1,7 +1,7 @@
 """Files of the alerts that name an erased person: the pseudonym takes the name's place.
 
-Whoever evaluates alerts has the same names in memory and writes them down again. So this is done only while nobody
-evaluates, under the lock that makes one of them the evaluator.
+The process that evaluates alerts has the same names in memory and writes them down again. So this is done only while no
+process evaluates, under the lock that makes one of them the evaluator.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
 
 @contextmanager
 def unwatched(layout: Layout) -> Iterator[bool]:
-    """Whether nobody evaluates the alerts of a lake, nor begins to until the end of the context."""
+    """Tell whether no process evaluates the alerts of a lake; none begins to until the end of the context."""
     if not layout.alerts.is_dir():
         yield True
         return
@@ -75,7 +75,7 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
 
 
 def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:
-    """A file of JSON or of JSON lines with pseudonyms in the place of names; None where that is not all of them.
+    """Return a file of JSON or JSON lines with pseudonyms in the place of names; None where some names would stay.
 
     Args:
         path: The file.

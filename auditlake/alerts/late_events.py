@@ -36,7 +36,7 @@ class Lot:
 
     @staticmethod
     def of(near: Iterable[Iterable[Stretch]]) -> Lot:
-        """A lot of stretches that can be judged now."""
+        """Make a lot of stretches that can be judged now."""
         lot = Lot()
         for stretches in near:
             for stretch in stretches:
@@ -116,7 +116,7 @@ class Waiting:
         return self.lots[-1]
 
     def take_ready(self, committed: Mapping[int, int]) -> Lot | None:
-        """The next lot of which the table has everything; None if there is none."""
+        """Return the next lot of which the table has everything; None if there is none."""
         for lot in self.lots:
             if lot.is_ready(committed):
                 self.lots.remove(lot)

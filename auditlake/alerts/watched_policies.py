@@ -19,7 +19,7 @@ _Files = dict[str, tuple[int, int, int]]
 
 
 def judged_by(policy: Policy) -> str:
-    """A digest of what decides on a policy's counts: whatever else changes in its file changes no episode."""
+    """Return a digest of what decides on a policy's counts: another change of its file changes no episode."""
     deciding = [
         policy.required_events,
         policy.alert_threshold,

@@ -6,16 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
+from auditlake.context import LakeContext
 from auditlake.display.cards import Card, Fact
 from auditlake.display.shown import Shown, cells
 from auditlake.display.text import count, moment, spelled
 from auditlake.errors import PolicyError
 from auditlake.events.durations import parse_duration
+from auditlake.events.times import judged_as_of
 from auditlake.policies import evaluate
 from auditlake.policies.compile import Question
+from auditlake.policies.files import named_policies
 from auditlake.policies.model import Duration, Policy
+from auditlake.policies.question import question
+from auditlake.policies.request import PeriodOptions, ReportRequest
+from auditlake.query.view import engine
 
 if TYPE_CHECKING:
     import altair as alt
@@ -57,7 +64,7 @@ class Backtest(Shown):
         return tuple(dict.fromkeys(each.window for each in self.tried))
 
     def episodes(self, threshold: int, window: str | None = None) -> int:
-        """What one of them gave; of the first window if None.
+        """Return the episodes of one threshold and window; of the first window if None.
 
         Raises:
             KeyError: It was not tried.
@@ -111,6 +118,23 @@ def _now(policy: Policy) -> str:
 
 def _more(thresholds: int) -> str:
     return f"the first {_SHOWN} of {count(thresholds, 'threshold')}; .pl() gives all" if thresholds > _SHOWN else ""
+
+
+def backtest_lake(
+    context: LakeContext,
+    policy: str | Path | Policy,
+    thresholds: Iterable[int],
+    windows: Sequence[str] | None,
+    **options: Unpack[PeriodOptions],
+) -> Backtest:
+    """Try thresholds and windows on a lake; see :meth:`auditlake.AuditLake.backtest`."""
+    if not isinstance(policy, Policy):
+        (policy,) = named_policies(context.layout, context.config.event_types, [str(policy)])
+    request = ReportRequest(**options)
+    instant = judged_as_of(request.as_of, context.now)
+    with engine(context, request.snapshot) as (connection, snapshot):
+        asked = question(policy, request.over, instant, context.config.report_period)
+        return backtest(connection, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
 
 
 def backtest(

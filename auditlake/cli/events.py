@@ -30,14 +30,16 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 
 
 @click.command(epilog=BOUNDS)
-@event_type_option("type", multiple=True, aliases=["--type"], help="Repeatable, like every filter except the times.")
-@option("--since", "start", type=Instant(), aliases=["--start"], help="Not before this instant or date.")
-@option("--until", "end", type=Instant(), aliases=["--end"], help="Not after this instant or date.")
-@option("--user-id", "user", multiple=True, metavar="USER", aliases=["--user"])
+@event_type_option(
+    "event_type", multiple=True, aliases=["--type"], help="Repeatable, like every filter except the times."
+)
+@option("--since", type=Instant(), aliases=["--start"], help="Not before this instant or date.")
+@option("--until", type=Instant(), aliases=["--end"], help="Not after this instant or date.")
+@option("--user-id", multiple=True, metavar="USER", aliases=["--user"])
 @option("--status", multiple=True, metavar="STATUS")
 @option("--resource", multiple=True, metavar="RESOURCE")
-@option("--ip-address", "ip", multiple=True, metavar="ADDRESS", aliases=["--ip"])
-@option("--session-id", "session", multiple=True, metavar="SESSION", aliases=["--session"])
+@option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"])
+@option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"])
 @option("--source", multiple=True, metavar="SOURCE")
 @click.option("--limit", type=click.IntRange(min=0), help="The most events; 100 in a table, unlimited otherwise.")
 @snapshot_option
@@ -52,7 +54,7 @@ def events(
     lake = opened(path)
     is_table = form == "table" and not as_json
     most = _TABLE_ROWS if limit is None and is_table else limit
-    _refuse_unknown(lake, filters["type"], filters["status"])
+    _refuse_unknown(lake, filters["event_type"], filters["status"])
     # One more than a table shows says whether there are more.
     asked = most + 1 if is_table and most is not None else most
     rows = lake.events(**{name: value or None for name, value in filters.items()}, limit=asked, snapshot=snapshot)
@@ -76,7 +78,7 @@ def _refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[st
     from auditlake.errors import EventError
 
     for name in types:
-        if name not in lake.config.event_types and not lake.events(type=name, limit=1).fetchall():
+        if name not in lake.config.event_types and not lake.events(event_type=name, limit=1).fetchall():
             message = f"event_type: this lake does not know {name[:64]!r}{near(name, lake.config.event_types)}"
             raise EventError(message, hint="lake.toml lists the types beyond the built-in ones: event_types")
     if unknown := [name for name in statuses if not lake.events(status=name, limit=1).fetchall()]:

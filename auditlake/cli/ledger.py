@@ -45,7 +45,7 @@ def verify(
 
     The exit code is 4 if anything differs.
     """
-    report = opened(path).verify(
+    report = opened(path).ledger.verify(
         full=not quick,
         checkpoint=read_file(checkpoint, limit=SMALL) if checkpoint else None,
         public_key=read_text(public_key, errors="replace") if public_key else None,
@@ -103,7 +103,7 @@ def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
 
     `auditlake verify --checkpoint FILE` compares the lake with it later.
     """
-    _put("checkpoint", opened(path).checkpoint(), out, as_json=as_json)
+    _put("checkpoint", opened(path).ledger.checkpoint(), out, as_json=as_json)
 
 
 @click.command()
@@ -114,7 +114,7 @@ def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def prove(path: str, event_id: str, source: str | None, out: Path | None, as_json: bool) -> None:
     """Print a proof that an event is in the ledger."""
-    _put("proof", opened(path).prove(event_id, source=source), out, as_json=as_json)
+    _put("proof", opened(path).ledger.prove(event_id, source=source), out, as_json=as_json)
 
 
 def _put(name: str, data: bytes, out: Path | None, *, as_json: bool) -> None:
@@ -165,7 +165,7 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
 @click.pass_obj
 def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
     """Have the newest checkpoint time-stamped (RFC 3161) at URL."""
-    stamp = opened(path).anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
+    stamp = opened(path).ledger.anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
     if as_json:
         machine({"at": stamp.at.isoformat()} | pick(stamp, "size", "trusted"))
         return
@@ -188,7 +188,7 @@ def rotate(path: str, out: Path | None, as_json: bool) -> None:
 
     Keep the public key elsewhere. The old private key is removed.
     """
-    _put("public_key", f"{opened(path).rotate_key()}\n".encode(), out, as_json=as_json)
+    _put("public_key", f"{opened(path).ledger.rotate_key()}\n".encode(), out, as_json=as_json)
 
 
 COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

@@ -50,7 +50,7 @@ def policy() -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """List the lake's policies."""
-    every = opened(path).policies(tolerant=True)
+    every = opened(path).policies.all(tolerant=True)
     policies = [each for each in every if each.is_readable]
     if as_json:
         machine({"policies": [_as_dict(each) for each in policies]})
@@ -70,7 +70,7 @@ def list_(path: str, as_json: bool) -> None:
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
     """Print a policy's file."""
-    shown = opened(path).policy(name)
+    shown = opened(path).policies.get(name)
     if as_json:
         machine(_as_dict(shown) | {"text": shown.text})
     else:
@@ -86,7 +86,7 @@ def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
 
     Without a name, the tests of every policy run. The exit code is 1 if a test fails.
     """
-    results = opened(path).check_policies(*names)
+    results = opened(path).policies.check(*names)
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if as_json:
             machine({"tests": [pick(each, "policy_id", "test", "passed", "differences") for each in results]})
@@ -117,7 +117,7 @@ def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
     """
     from auditlake.reports.build import printable
 
-    queries = opened(path).policy_sql(name, as_of=as_of)
+    queries = opened(path).policies.sql(name, as_of=as_of)
     if as_json:
         machine({"queries": [
             {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
@@ -144,14 +144,14 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     that are kept longer or shorter, events that become due for deletion. If there are any of the last, it asks.
     """
     lake = opened(path)
-    effect = lake.policy_effect(file, replace=replace)
+    effect = lake.policies.effect(file, replace=replace)
     is_asking = effect.takes and not yes
     if not as_json and (is_asking or not is_quiet()):
         _show_effect(effect)
     if is_asking:
         ask(f"add {effect.policy_id}? the next retention apply then deletes what is due")
-    added = lake.add_policy(file, replace=replace)
-    failing = [each for each in lake.check_policies(added.id) if not each.passed]
+    added = lake.policies.add(file, replace=replace)
+    failing = [each for each in lake.policies.check(added.id) if not each.passed]
     if as_json:
         machine(_as_dict(added) | {"failing": len(failing), "changes": effect.as_dict()})
     else:
@@ -174,7 +174,7 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
     lake = opened(path)
     effect = None
     try:
-        effect = lake.removal_effect(name)
+        effect = lake.policies.removal_effect(name)
     except PolicyNotFoundError:
         raise
     except AuditLakeError as error:  # the removal does not need the counts
@@ -183,7 +183,7 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
         _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
-    lake.remove_policy(name)
+    lake.policies.remove(name)
     machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else say(f"removed {name}")
 
 

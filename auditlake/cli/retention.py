@@ -64,7 +64,7 @@ def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
 
     Without a filter it holds every event.
     """
-    made = opened(path).add_hold(name, **options)
+    made = opened(path).holds.add(name, **options)
     if as_json:
         machine(pick(made, *_HOLD, "matches"))
     elif made.matches is None:
@@ -80,7 +80,7 @@ def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
     """List all holds, released ones included."""
-    holds = opened(path).holds()
+    holds = opened(path).holds.all()
     if as_json:
         machine({"holds": [pick(each, *_HOLD) for each in holds]})
         return
@@ -107,7 +107,7 @@ def show(path: str, name: str, as_json: bool) -> None:
     from auditlake.policies.holds import chosen_hold, hold_text
 
     lake = opened(path)
-    chosen = chosen_hold(lake.holds(), name)
+    chosen = chosen_hold(lake.holds.all(), name)
     if as_json:
         machine(pick(chosen, *_HOLD))
     else:
@@ -129,7 +129,7 @@ def release(path: str, name: str, reason: str, yes: bool, operator: str | None, 
     lake = opened(path)
     if not yes:
         ask(f"release {name}? what only it keeps may then be due for deletion")
-    ended = lake.release_hold(name, reason=reason, operator=operator)
+    ended = lake.holds.release(name, reason=reason, operator=operator)
     machine(pick(ended, *_HOLD)) if as_json else say(f"released: {ended.id}")
 
 
@@ -146,7 +146,7 @@ def retention() -> None:
 @click.pass_obj
 def plan(path: str, as_of: date | None, as_json: bool) -> None:
     """Show what is due and what stays and why; change nothing."""
-    planned = opened(path).retention_plan(as_of)
+    planned = opened(path).retention.plan(as_of)
     if as_json:
         machine(planned.as_dict())
     else:
@@ -168,7 +168,7 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
     """Delete what is due in one commit, and write a certificate."""
     lake = opened(path)
     if dry_run or not yes:
-        planned = lake.retention_plan(options["as_of"])
+        planned = lake.retention.plan(options["as_of"])
         if not as_json:
             show_plan(planned)
         elif dry_run:
@@ -177,7 +177,7 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
             return
         digest = digest or planned.digest  # the plan that is confirmed is the plan that is applied
         ask(f"delete {count(planned.due, 'event')}, pseudonymise {planned.pseudonymise:,}?")
-    done = lake.retention_apply(plan=digest, **options)
+    done = lake.retention.apply(plan=digest, **options)
     if as_json:
         machine({
             "was_done": done.was_done, "deleted": 0 if done.was_done else done.plan.due,
@@ -216,7 +216,7 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
     lake = opened(path)
     if not yes:
         ask(f"replace the personal data of {plain(user_id)}? it cannot be brought back")
-    done = lake.erase(user_id, **options)
+    done = lake.retention.erase(user_id, **options)
     if as_json:
         machine(pick(done, "pseudonym", "events", "held", "snapshot", "certificate", "remaining", "left"))
         return

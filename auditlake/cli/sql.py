@@ -15,7 +15,7 @@ from auditlake.cli.exit_codes import CUT_OFF
 from auditlake.cli.export import FORMATS, Form, form_of, give, out_option
 from auditlake.cli.options import Instant, Pair, json_option, several, snapshot_option
 from auditlake.cli.output import machine, opened, pick, plain_lines, table
-from auditlake.user import login_name
+from auditlake.machine import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -118,7 +118,7 @@ def _tell_file(lake: AuditLake) -> None:
 def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
     """Print what is evaluated and where alerts go: only the host of a URL, since its path may be a secret."""
     with suppress(AuditLakeError):  # the evaluator reports it
-        for each in (policy for policy in lake.policies() if policy.alert_threshold):
+        for each in (policy for policy in lake.policies.all() if policy.alert_threshold):
             by = f" by {', '.join(each.group_by)}" if each.group_by else ""
             warn(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}")
     for place in filter(None, places):

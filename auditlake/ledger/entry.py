@@ -110,7 +110,7 @@ def _refuse_fractions(value: Any) -> None:
 
 
 def dump(entry: Entry) -> Dumped:
-    """The bytes of an entry.
+    """Return the bytes of an entry.
 
     Raises:
         LedgerError: It holds what an entry cannot.

@@ -28,7 +28,7 @@ def is_quicker(count: int) -> bool:
 
 
 def digests(values: Any) -> bytes:
-    """The SHA-256 of each of the values (an Arrow array of bytes, without nulls), one after the other."""
+    """Return the SHA-256 of each of the values (an Arrow array of bytes, without nulls), one after the other."""
     import polars as pl
     import polars_hash
 

@@ -37,7 +37,7 @@ class LedgerSettings:
 
 
 def read_settings(layout: Layout) -> LedgerSettings:
-    """What lake.toml says.
+    """Read the section ``[ledger]`` of lake.toml.
 
     Raises:
         LedgerError: It cannot be read.
@@ -74,7 +74,7 @@ def make_key(layout: Layout) -> Verifier:
 
 
 def read_public_key(layout: Layout) -> Verifier | None:
-    """The lake's public key; None if it is unsigned.
+    """Read the lake's public key; return None if the lake is unsigned.
 
     Raises:
         LedgerError: It is damaged.
@@ -85,7 +85,7 @@ def read_public_key(layout: Layout) -> Verifier | None:
 
 
 def read_signer(layout: Layout) -> Signer | None:
-    """The lake's private key; None if it is unsigned.
+    """Read the lake's private key; return None if the lake is unsigned.
 
     Raises:
         LedgerError: It is not there, damaged, or not the one of the public key.
@@ -104,7 +104,7 @@ def put_next(layout: Layout, signer: Signer) -> None:
 
 
 def read_next(layout: Layout) -> Signer | None:
-    """The key that was to follow the lake's; None if none was.
+    """Read the key that was to follow the lake's; return None if there is none.
 
     Raises:
         LedgerError: It is damaged.

@@ -61,18 +61,20 @@ class Part:
 
 
 def batch_root(parts: Iterable[Part]) -> bytes:
-    """The root over the parts of one batch."""
+    """Return the root over the parts of one batch."""
     return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
 
 
 def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duckdb.DuckDBPyRelation:
-    """The leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and leaf."""
+    """Return the leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and
+    leaf.
+    """
     connection.execute(statement("ledger/leaves.sql", "hashed" if hashed else "unhashed").text)
     return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
 def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> list[tuple[Part, bytes]]:
-    """The parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
+    """Return the parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
 
     Args:
         connection: Where.
@@ -85,7 +87,8 @@ def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) ->
 
 
 def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """The parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each event.
+    """Return the parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each
+    event.
 
     DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
     with them.
@@ -94,7 +97,7 @@ def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None)
 
 
 def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """The same, quicker (:mod:`auditlake.ledger.hashing`).
+    """Return the same as :func:`parts`, quicker (:mod:`auditlake.ledger.hashing`).
 
     Some 60 bytes of each event must find room in memory, and eight thousand events whole.
     """
@@ -116,7 +119,9 @@ def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = 
 
 
 def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:
-    """The parts of leaves that come as the statement gives them; ``marks`` takes the mark of each, in this order."""
+    """Return the parts of leaves that come as the statement yields them; ``marks`` takes the mark of each, in this
+    order.
+    """
     found: list[Part] = []
     tree = GrowingTree()
     batch, day = None, 0

@@ -197,7 +197,7 @@ class AuditMonitor:
         from auditlake.llmguardian.policies import key_of, shown
 
         try:
-            return {key_of(each): shown(each) for each in self.lake.policies()}
+            return {key_of(each): shown(each) for each in self.lake.policies.all()}
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to read the policies: {error}") from error
 
@@ -227,7 +227,7 @@ class AuditMonitor:
 
         try:
             with suppress(PolicyNotFoundError):
-                self.lake.remove_policy(id_of(name))
+                self.lake.policies.remove(id_of(name))
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to remove policy {name!r}: {error}") from error
 
@@ -383,7 +383,7 @@ class AuditMonitor:
         """The key of each policy by its id."""
         from auditlake.llmguardian.policies import key_of
 
-        return {each.id: key_of(each) for each in self.lake.policies(tolerant=True)}
+        return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
         from auditlake.reports.compliance import write_once

@@ -34,7 +34,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CannedQuery:
     """A statement that has a name."""
 
     name: str
@@ -46,7 +46,7 @@ class Question:
     """Whether it is the lake's own."""
 
     def values(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """The values it binds: those that are given, and the defaults of the others.
+        """Return the values that it binds: those of the caller, and the defaults of the others.
 
         Raises:
             QueryError: One is missing, not known, or not of its kind.
@@ -64,13 +64,13 @@ class Question:
         return values
 
 
-def questions(layout: Layout) -> dict[str, Question]:
+def questions(layout: Layout) -> dict[str, CannedQuery]:
     """Every question, by name: ours, and the lake's own, which may take the place of ours.
 
     Raises:
         QueryError: A file of the lake cannot be understood.
     """
-    found = {each.name: _question(each, own=False) for each in statements(_OURS).values()}
+    found = {each.name: _canned(each, own=False) for each in statements(_OURS).values()}
     for file in sorted((layout.root / "queries").glob("*.sql")):
         try:
             text = read_text(file, within=layout.root)
@@ -81,11 +81,11 @@ def questions(layout: Layout) -> dict[str, Question]:
             raise QueryError(f"{file} cannot be understood: {error}") from error
         if not own:
             raise QueryError(f"{file} has no question", hint="each begins with a line -- name: NAME($parameter, …)")
-        found |= {each.name: _question(each, own=True) for each in own.values()}
+        found |= {each.name: _canned(each, own=True) for each in own.values()}
     return dict(sorted(found.items()))
 
 
-def chosen(layout: Layout, name: str) -> Question:
+def chosen(layout: Layout, name: str) -> CannedQuery:
     """One question by its name.
 
     Raises:
@@ -97,7 +97,7 @@ def chosen(layout: Layout, name: str) -> Question:
     return found[name]
 
 
-def _question(found: Statement, *, own: bool) -> Question:
+def _canned(found: Statement, *, own: bool) -> CannedQuery:
     said, parameters = [], {}
     for line in found.text.splitlines()[1:]:
         if match := _PARAMETER.match(line):
@@ -107,7 +107,7 @@ def _question(found: Statement, *, own: bool) -> Question:
         elif not parameters:
             said.append(line.removeprefix("-- ").strip())
     listed = (parameters.get(name) or Parameter(name, "text", None, "") for name in found.parameters)
-    return Question(found.name, " ".join(said), tuple(listed), found.text, own)
+    return CannedQuery(found.name, " ".join(said), tuple(listed), found.text, own)
 
 
 def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
@@ -122,7 +122,7 @@ def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
 
 
 def _instant(name: str, text: str, now: datetime, sql: str) -> datetime:
-    """An instant, ``now``, a length before now such as ``-30d``, or a whole day.
+    """Read an instant, ``now``, a length before now such as ``-30d``, or a whole day.
 
     How the statement compares says which end of the day is meant; what it leaves out (``> $since``) is the microsecond
     before the day.

@@ -131,7 +131,7 @@ class Server:
         return self._stream(relation)
 
     def _passed(self, text: str, values: Mapping[str, Any]) -> str:
-        """The statement as it is run, once it has passed the gate and its views are there."""
+        """Return the statement as it is run, once it has passed the gate and its views are there."""
         from auditlake.sandbox import gate, pivot
 
         if (view := gate.listing(text)) is not None:
@@ -155,7 +155,7 @@ class Server:
         return text
 
     def _views_of(self, text: str) -> frozenset[str]:
-        """The views that a statement reads, once it has passed the gate."""
+        """Return the views that a statement reads, once it has passed the gate."""
         from auditlake.sandbox import gate
 
         assert self._gate is not None
@@ -167,7 +167,7 @@ class Server:
         return ["x"]
 
     def _found(self, values: Mapping[str, Any], query: str) -> list[str]:
-        """What a query of one column of text finds; of the parameters it takes those that it names."""
+        """Run a query of one column of text with those of the parameters that it names, and return its values."""
         self._load(self._views_of(query))
         (statement,) = self._connection.extract_statements(query)
         named = {name: value for name, value in values.items() if name in statement.named_parameters}
@@ -258,7 +258,7 @@ def _listen() -> dict[str, Any]:
 
 
 def _end_with_parent() -> None:
-    """End as soon as nobody holds the other end of our input, whatever DuckDB is doing."""
+    """End as soon as no process holds the other end of the input, whatever DuckDB is doing."""
     poll = select.poll()
     poll.register(_IN, 0)
     poll.poll()

@@ -41,7 +41,7 @@ class Unsafe(Exception):  # noqa: N818 - a finding, not a failure
 
 
 def connect(said: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-    """A DuckDB with the views that were asked for, and if the layer ``engine`` is on, locked.
+    """Open a DuckDB with the views that were asked for; if the layer ``engine`` is on, lock it.
 
     Args:
         said: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
@@ -77,7 +77,9 @@ def make_view(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, s
 
 
 def _dataset(files: list[str]) -> Any:
-    """The files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and rows."""
+    """Return the files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and
+    rows.
+    """
     import pyarrow as pa
     import pyarrow.dataset as ds
     from pyarrow.fs import LocalFileSystem
@@ -93,7 +95,7 @@ def _dataset(files: list[str]) -> Any:
 
 
 def catalog(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """The names of the engine's own tables and views."""
+    """Return the names of the engine's own tables and views."""
     views = connection.table_function("duckdb_views").filter("internal").project("lower(view_name)")
     return frozenset(name for (name,) in views.fetchall())
 
@@ -104,7 +106,7 @@ def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: st
     Args:
         connection: The engine, as it will serve.
         layers: Those that are to hold.
-        victim: A file that is nobody's business, and not to be changed.
+        victim: A file outside the snapshot, which must not be read or changed.
 
     Raises:
         Unsafe: Something of it succeeded.
@@ -157,7 +159,9 @@ def bound(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:
-    """The names that DuckDB proposes instead of a wrong one: of views, of their columns, or the asker's own."""
+    """Return the names that DuckDB proposes instead of a wrong one: of views, of their columns, or the principal's
+    own.
+    """
     proposed = [name for line in _PROPOSAL.findall(message) for name in _QUOTED.findall(line)]
     if not proposed:
         return ""
@@ -168,6 +172,6 @@ def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in one line and without the paths of this machine."""
+    """Return an error in one line and without the paths of this machine."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return _PATH.sub("…", " ".join(lines[0].split()))[:500]

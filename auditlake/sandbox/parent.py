@@ -167,7 +167,7 @@ class Child:
         return Outcome(status, str(done.get("reason", ""))[:1000], rows, seconds, complete)
 
     def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
-        """The rows that a child sent, if they are what Arrow takes for a table."""
+        """Return the rows that a child sent, if they are what Arrow takes for a table."""
         import pyarrow as pa
 
         if outcome.status != "success" or not data:

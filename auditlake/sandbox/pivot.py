@@ -1,7 +1,7 @@
 """PIVOT without its values: they are looked up first and written out, so that what runs is one query of a known form.
 
 DuckDB makes two statements of such a PIVOT, of which one makes a type. Here each look-up is a query like any other, and
-the statement with its values goes through the gate as if somebody had written it.
+the statement with its values goes through the gate as if the principal had written it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Token:
 
 
 def written_out(text: str, values: Callable[[str], Sequence[str]]) -> str:
-    """The statement, with the values of every PIVOT in it.
+    """Return the statement, with the values of every PIVOT in it.
 
     Args:
         text: The statement.
@@ -116,7 +116,7 @@ def _after(text: str, token: _Token) -> int:
 
 
 def _scope(text: str, tokens: Sequence[_Token], at: int) -> str:
-    """The CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
+    """Return the CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
     if tokens[0].word != "WITH":
         return ""
     opened = {i for i in range(1, at) if tokens[i].word == "(" and tokens[i - 1].word in {"AS", "MATERIALIZED"}}

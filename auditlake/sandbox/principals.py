@@ -2,13 +2,13 @@
 
 ::
 
-    default:                      # whoever is not named; without it, only those who are named may ask
+    default:                      # principals who are not named; without it, only those who are named may ask
       columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
       rows: source = 'cloudtrail'
     principals:
       erika: everything
 
-A file that is not understood to the last word keeps everybody out: whatever it leaves open could show too much.
+A file that is not understood to the last word keeps all principals out: whatever it leaves open could show too much.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def masking_of(layout: Layout, principal: str) -> Masking:
     if problems := reader.problems(FILE):
         raise LakeFormatError(
             f"{FILE} cannot be understood: {'; '.join(problems)}",
-            hint=f"the lake's owner has to mend {layout.root / FILE}; nobody may ask until then",
+            hint=f"the lake's owner has to mend {layout.root / FILE}; no question is answered until then",
         )
     found = named.get(folded(principal), default)
     if found is None:
         raise RefusedError(
-            f"{principal[:80]!r} may not ask: {FILE} names nobody of that name and has no default",
+            f"{principal[:80]!r} may not ask: {FILE} does not name this principal and has no default",
             hint="the lake's owner can name them there",
         )
     if not found:
@@ -69,12 +69,12 @@ def is_name(text: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """A name as names are compared: the same letters are the same, however a system spells their accents."""
+    """Return a name as names are compared: the same letters are the same, however a system spells their accents."""
     return unicodedata.normalize("NFC", name)
 
 
 def _content(layout: Layout) -> bytes | None:
-    """The file's bytes; None if there is none.
+    """Return the file's bytes; None if there is none.
 
     Raises:
         LakeFormatError: It cannot be read, or there is one whose name may be meant to be this.
@@ -90,7 +90,9 @@ def _content(layout: Layout) -> bytes | None:
         return read_file(layout.root / FILE, within=layout.root, limit=SMALL)
     except OSError as error:
         message = f"{layout.root / FILE} cannot be read: {error.strerror or error}"
-        raise LakeFormatError(message, hint="the lake's owner has to mend it; nobody may ask until then") from error
+        raise LakeFormatError(
+            message, hint="the lake's owner has to mend it; no question is answered before"
+        ) from error
 
 
 class _Reader(Reader):
@@ -100,7 +102,9 @@ class _Reader(Reader):
         super().__init__("list of principals", _KEYS, frozenset())
 
     def read(self, content: bytes) -> tuple[Masking | None, dict[str, Masking]]:
-        """What whoever is not named sees, and what others see by their names; mistakes are noted."""
+        """Return what a principal without a name in the file sees, and what the others see by their names; note
+        mistakes.
+        """
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
         if root is None:
@@ -112,7 +116,7 @@ class _Reader(Reader):
         return default, self.named(fields["principals"]) if "principals" in fields else {}
 
     def named(self, node: yaml.Node) -> dict[str, Masking]:
-        """What each principal sees, by name."""
+        """Return what each principal sees, by name."""
         found: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
         if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
@@ -132,7 +136,7 @@ class _Reader(Reader):
         return found
 
     def principal(self, node: yaml.Node, key: str) -> Masking:
-        """What one principal sees."""
+        """Return what one principal sees."""
         expected = f"columns, rows, or the word {EVERYTHING}"
         if _is_scalar(node) and not is_null(node):
             if self.text(node, key, expected=expected) not in {None, EVERYTHING}:
@@ -168,7 +172,9 @@ class _Reader(Reader):
         return text
 
     def condition(self, node: yaml.Node, key: str) -> str | None:
-        """The condition that a row must meet; on a row where it fails, it is not met, and nothing is said of it."""
+        """Return the condition that a row must meet; a row on which it fails does not meet it, and the failure
+        is not told.
+        """
         from auditlake.policies.condition import ConditionError, check_condition
 
         text = self.text(node, key, expected="a condition")

@@ -15,9 +15,8 @@ from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
 from auditlake.events.schema import EventType
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.machine import Clock
+from auditlake.machine import Clock, login_name
 from auditlake.sandbox.model import Outcome
-from auditlake.user import login_name
 
 _CUTS = (1_000_000, 10_000, 100)
 """Characters of the longest text of a question that is put on record, and where that makes too long an event, fewer."""
@@ -104,7 +103,7 @@ class Accounts:
 
 
 def _shown(value: object, most: int, depth: int = 4) -> Any:
-    """Whatever somebody asked with, as JSON can have it, and no text or list of it longer than ``most``."""
+    """Return a parameter as JSON can have it, with no text or list longer than ``most``."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

@@ -63,7 +63,7 @@ def _try(layer: Layer) -> Holds:
 
 
 def lines(found: tuple[Holds, ...]) -> Iterator[str]:
-    """The same in words."""
+    """Yield the same in words."""
     for each in found:
         yield f"{'ok  ' if each.holds else 'NO  '} {each.layer:<9} {each.what}"
         if each.why:

@@ -1,6 +1,6 @@
-"""The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
+"""The tables behind the views that the parent makes on demand, as Arrow.
 
-What is judged are the rows that the principal sees: whoever may not see a row gets no finding about it. They are judged
+What is judged are the rows that the principal sees: a principal gets no finding about hidden rows. They are judged
 by their true values, and what is shown of that is masked.
 """
 
@@ -135,7 +135,7 @@ class Tables:
         """By policy: kept where a question had no time for all of them, so that the next one has less to do."""
 
     def make(self, name: str, deadline: float) -> pa.Table:
-        """The table behind a view.
+        """Make the table behind a view.
 
         Args:
             name: The view.
@@ -188,7 +188,7 @@ class Tables:
         return self._config.desk.memory_mb * MEGABYTE
 
     def _in_time(self, rows: Iterator[T]) -> Iterator[T]:
-        """The same, until it is too late."""
+        """Yield the same rows, until it is too late."""
         for row in rows:
             if time.monotonic() > self._deadline:
                 raise TooMuch(_TIME)
@@ -262,7 +262,7 @@ class Tables:
             yield from found
 
     def _whose(self, policy: Policy, finding: Finding) -> Row:
-        """What tells of a finding's group, as the principal may see it."""
+        """Return what tells of a finding's group, as the principal may see it."""
         from auditlake.reports.build import episode_message
 
         masking, group = self._sight.masking, finding.group or {}
@@ -331,7 +331,7 @@ class Tables:
                     }  # fmt: skip
 
     def _ledger(self) -> Iterator[Row]:
-        """The entries up to the session's snapshot, and those about none that were made until its instant.
+        """Yield the entries up to the session's snapshot, and those about none that were made until its instant.
 
         None in a lake without a ledger.
         """
@@ -353,7 +353,7 @@ class Tables:
                 }  # fmt: skip
 
     def _queries(self) -> Iterator[Row]:
-        """The questions that the snapshot has not; of one who may not see everything, none."""
+        """Yield the questions that the snapshot lacks; none to a principal who may not see everything."""
         if self._sight.masked:
             return
         waiting = (line.decode() for piece in self._sight.waiting for line in piece.splitlines())

@@ -66,7 +66,7 @@ class Lines:
         return found
 
     def rest(self) -> list[bytes | Rejected]:
-        """The last line, which will get no newline any more."""
+        """Return the last line, which will get no newline any more."""
         end, line = self.position + self.unfinished, self.line
         self._pending.append(self._mark or b"")
         self._mark = None
@@ -75,7 +75,7 @@ class Lines:
         return found
 
     def _end(self) -> list[bytes | Rejected]:
-        """The records of the line that has been collected."""
+        """Return the records of the line that has been collected."""
         if self._pending.over:
             return [self._pending.rejected(0, "", "")]
         return self._records(self._pending.take(), self.position, self.line)

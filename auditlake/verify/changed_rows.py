@@ -67,11 +67,11 @@ class Rows:
         return _told(rows, first, _common(found[::-1], marks[::-1], min(len(found), len(marks)) - first), len(marks))
 
     def listed(self, batch: int, day: date) -> str:
-        """The rows of a part that should not be there."""
+        """Return the rows of a part that should not be there."""
         return _named(self._found(batch, day))
 
     def _found(self, batch: int, day: date) -> list[_Row]:
-        """The rows of a part, by seq, in whatever files they are."""
+        """Return the rows of a part, by seq, in whatever files they are."""
         rows = [
             _Row(seq, leaf, file.relative_to(self.layout.root).as_posix())
             for files in self.days.values()
@@ -87,7 +87,7 @@ def _common(found: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
 
 
 def _told(rows: Sequence[_Row], first: int, last: int, expected: int) -> str:
-    """What lies between the rows that agree: ``first`` from the beginning, ``last`` from the end."""
+    """Describe what lies between the rows that agree: ``first`` from the beginning, ``last`` from the end."""
     there, gone = rows[first : len(rows) - last], expected - last - first
     if not gone:
         return f"{_named(there)} {_is(there)} added"
@@ -111,7 +111,7 @@ def _is(rows: Sequence[_Row]) -> str:
 
 
 def _as_appended(rows: Sequence[_Row], replaced: Replaced) -> list[_Row]:
-    """The rows as they were before the ledger took some of them, where they are what it says became of them."""
+    """Return the rows as they were before the ledger took some of them, where they are what it says became of them."""
     before = []
     for row in rows:
         original, present = replaced.get(row.seq, (row.leaf, row.leaf))

@@ -76,7 +76,7 @@ def verify(
 
 
 def _state(layout: Layout) -> tuple[bytes, int]:
-    """What changes with every commit."""
+    """Return what changes with every commit."""
     try:
         data = read_file(layout.ledger / "checkpoint", within=layout.root)
     except OSError:
@@ -160,7 +160,7 @@ class _Check:
         self._problems.append(Problem(where, what))
 
     def _part_of(self, where: str, work: Callable[..., T], *arguments: Any) -> T | None:
-        """Do a part of the work; should anything be thrown that nobody thought of, that part is wrong, and told."""
+        """Do a part of the work; an unforeseen error makes that part wrong, and is told."""
         try:
             return work(*arguments)
         except (KeyboardInterrupt, SystemExit):
@@ -172,7 +172,7 @@ class _Check:
     # The ledger
 
     def _checkpoint(self, public_key: str | None) -> tuple[SignedCheckpoint, str]:
-        """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
+        """Return the newest checkpoint, and the key that it was to be signed with, empty if there is none."""
         key = (public_key or "").strip()
         try:
             key = key or read_text(self._layout.ledger / "key.pub", within=self._layout.root).strip()
@@ -188,7 +188,7 @@ class _Check:
         return newest, key
 
     def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, given: bool) -> tuple[str, ...]:
-        """The keys that signed this ledger one after the other, the one that was asked for among them.
+        """Return the keys that signed this ledger one after the other, the one that was asked for among them.
 
         The newest checkpoint is signed by the last of them.
         """
@@ -204,7 +204,7 @@ class _Check:
             self._wrong("ledger", what)
         if not key:
             if not keys and not newest.signatures:
-                what = "is unsigned: whoever can write the lake can make another history"
+                what = "is unsigned: a person who can write the lake can make another history"
                 self._notices.append(Problem("ledger", what))
                 return ("",)
             what = "is not there, and the ledger is signed: restore it from where it was kept, or from a backup"
@@ -227,7 +227,7 @@ class _Check:
         return keys or (key,)
 
     def _tree(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
-        """The entries are those of the checkpoint, and the log is the one that they tell of."""
+        """Check that the entries are those of the checkpoint, and the log is the one that they tell of."""
         if root(tree.hashes) != newest.root:
             self._wrong("ledger", "the entries are not those of the checkpoint")
         if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
@@ -268,11 +268,11 @@ class _Check:
             self._notices.append(Problem("ledger", "a writer died before it committed; the next one tidies up"))
 
     def _older(self, older: SignedCheckpoint, keys: Sequence[str], tree: Tree, log: DeltaLog) -> None:
-        """The lake is the continuation of what the kept checkpoint says."""
+        """Check that the lake is the continuation of what the kept checkpoint says."""
         if keys[-1] and not any(older.is_signed_by(key) for key in keys):
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
-            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: whoever wrote since had no key")
+            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
@@ -282,7 +282,9 @@ class _Check:
             self._wrong(f"version {older.version}", "its log entry is not the one that the kept checkpoint covers")
 
     def _anchors(self, tree: Tree, keys: Sequence[str], roots: bytes | None) -> Anchors:
-        """The time stamps; the lake is the continuation of every checkpoint that was stamped, by a key of its own."""
+        """Check that the lake is the continuation of every checkpoint that was stamped, by a key of its own;
+        return the stamps.
+        """
         anchors = read_anchors(self._layout, tree.hashes, roots)
         self._problems += anchors.problems
         self._notices += anchors.notices
@@ -321,7 +323,7 @@ class _Check:
         return days
 
     def _file(self, path: str, size: int) -> None:
-        """A data file has the size and the digest that its name says."""
+        """Check that a data file has the size and the digest that its name says."""
         file, named = self._layout.events / path, part_day_and_digest(path)
         try:
             digest, found = self._digest(file)
@@ -399,7 +401,7 @@ class _Check:
         for entry in deeds.certified:
             path = deeds.certificate(entry)
             if deeds.is_under_way(entry):
-                what = "is not there yet: the commit has it, and the next apply or erasure writes it if nobody is at it"
+                what = "is not there yet: the commit has it, and the next apply or erasure writes it"
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
             else:
                 self._named(path, entry.said["details"]["certificate"], f"entry {entry.index} names it")
@@ -412,13 +414,13 @@ class _Check:
             self._notices += unrecorded(self._layout, entries[-1])
 
     def _journal(self, entries: Sequence[LedgerEntry]) -> None:
-        """The journal of findings begins with what the ledger recorded of it."""
+        """Check that the journal of findings begins with what the ledger recorded of it."""
         problems, notices = check_journal(self._layout, entries)
         self._problems += problems
         self._notices += notices
 
     def _digest(self, path: Path) -> tuple[str, int]:
-        """The SHA-256 and the size of a file of the lake."""
+        """Return the SHA-256 and the size of a file of the lake."""
         with open_file(path, within=self._layout.root) as file:
             return file_digest(file, "sha256").hexdigest(), file.tell()
 

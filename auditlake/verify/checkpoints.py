@@ -66,7 +66,7 @@ class SignedCheckpoint:
 
 
 def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[str, ...], str]:
-    """The keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
+    """Return the keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
 
     Each key but the first was named by the one before it, in a checkpoint of the tree at that time.
 
@@ -84,7 +84,9 @@ def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[s
 
 
 def vouched(old: str, new: str, note: str) -> SignedCheckpoint | None:
-    """The checkpoint in which the holder of a key named the key that follows it; None if the note is not that."""
+    """Return the checkpoint in which the holder of a key named the key that follows it; None if the note is not
+    that.
+    """
     try:
         found = read_checkpoint(note.encode())
         read_key(new)

@@ -16,7 +16,7 @@ from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.tree import LedgerEntry
 
 _PATIENCE = timedelta(days=1)
-"""How long after the grace files may wait for somebody who unlinks them."""
+"""How long after the grace files may wait for the next writer to unlink them."""
 _TAKING = frozenset({"delete", "erase"})
 
 
@@ -51,7 +51,7 @@ class Deeds:
         )
 
     def took(self, path: str, remover: LedgerEntry) -> LedgerEntry | None:
-        """The entry that took the rows of a removed file: its remover, or one that came after it on that day."""
+        """Return the entry that took the rows of a removed file: its remover, or one that came after it on that day."""
         if remover.said["kind"] in _TAKING:
             return remover
         day = partition_day(path)
@@ -61,7 +61,7 @@ class Deeds:
     def must_be_gone(self, entry: LedgerEntry, age: timedelta) -> bool:
         """Whether the files that an entry took cannot rightly be there any more.
 
-        Whoever finished after the grace has unlinked them; and that somebody comes is to be expected.
+        The writer that finished after the grace has unlinked them; another is to be expected.
         """
         taken_at, said = self.log.times.get(entry.said["version"]), entry.said["details"].get("grace_seconds")
         if taken_at is not None and any(at >= taken_at + grace * 1000 for at, grace in self.finished):
@@ -70,7 +70,7 @@ class Deeds:
 
 
 def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
-    """The deletions and erasures among these entries."""
+    """Return the deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
         if entry.said["kind"] in _TAKING:

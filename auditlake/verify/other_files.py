@@ -54,7 +54,7 @@ def check_landing(layout: Layout) -> Iterator[Problem]:
 def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
     """Say that the private key, where it can be read here, is not the one of the newest public key.
 
-    Nothing that was recorded is changed by that; nothing more can be recorded, by anybody.
+    Nothing that was recorded is changed by that; nothing more can be recorded.
 
     Args:
         layout: The lake.
@@ -64,7 +64,7 @@ def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
         said = tomllib.loads(read_text(layout.config, within=layout.root)).get("ledger", {}).get("key")
         path = (layout.root / said if said else layout.ledger / "key").resolve()
     except (OSError, ValueError, AttributeError, TypeError, RuntimeError):
-        return  # lake.toml is for whoever opens the lake to tell about
+        return  # opening the lake tells about lake.toml
     # A rotation whose writer died leaves the new key beside the old one: the next commit puts it into its place.
     waiting = path.with_name(f"{path.name}.next")
     found = []
@@ -72,7 +72,7 @@ def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
         try:
             found.append(_public_half(read_text(each)))
         except (FileNotFoundError, PermissionError):
-            continue  # it may be kept from whoever verifies
+            continue  # it may be kept from the verifier
         except (OSError, ValueError, LedgerError) as error:
             found.append(f"cannot be used: {getattr(error, 'strerror', None) or error}")
     if found and key.strip() not in found:
@@ -82,7 +82,7 @@ def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
 
 
 def _public_half(secret: str) -> str:
-    """The public key of a private one.
+    """Return the public key of a private one.
 
     Raises:
         ValueError: It is not a private key; or LedgerError, where it is damaged. Neither says what it holds.

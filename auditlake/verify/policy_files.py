@@ -13,7 +13,7 @@ from auditlake.verify.tree import LedgerEntry
 
 
 def unrecorded(layout: Layout, last: LedgerEntry) -> Iterator[Problem]:
-    """What somebody did to policies and holds after the last entry, which the next one records."""
+    """Yield what was done to policies and holds after the last entry, which the next entry records."""
     policies = {str(name): str(digest) for name, digest in last.said["policies"].items()}
     now = {path.stem: _digest(path) for path in layout.policies.glob("*.yaml")}
     for name in sorted(policies.keys() | now.keys()):
@@ -25,7 +25,7 @@ def unrecorded(layout: Layout, last: LedgerEntry) -> Iterator[Problem]:
 
 
 def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Problem]:
-    """Lists of holds that entries about changes by hand name, and that are not what they say."""
+    """Yield the lists of holds that entries about changes by hand name, and that are not what they say."""
     by_hand = (entry for entry in entries if entry.said["kind"] == "hold" and "hold" not in entry.said["details"])
     for digest in sorted({entry.said["holds"] for entry in by_hand} - {""}):
         path = layout.ledger / "holds" / Path(digest).name

@@ -68,7 +68,7 @@ class Proven:
 
 
 def canonical(event: Mapping[str, Any]) -> bytes:
-    """The bytes of an event that are hashed (ledger/leaves.py), once more and without SQL.
+    """Return the bytes of an event that are hashed (ledger/leaves.py), once more and without SQL.
 
     Raises:
         LedgerError: A column is not there, or of another type.
@@ -91,7 +91,7 @@ def canonical(event: Mapping[str, Any]) -> bytes:
 
 
 def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
-    """A proof that an event is in the ledger, as a JSON object.
+    """Return a proof that an event is in the ledger, as a JSON object.
 
     Args:
         layout: The lake.
@@ -200,7 +200,7 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
     Args:
         data: The JSON object.
         public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``), or have named the key that follows theirs,
-            and so on to the one that signed it; nobody if None.
+            and so on to the one that signed it; no checkpoint is asked for if None.
 
     Raises:
         LedgerError: It does not hold, or is not a proof.

@@ -195,7 +195,7 @@ def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int) -
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:
-    """What a shorter partial tile holds that was not tidied away; None if there is none of that name."""
+    """Return what a shorter partial tile holds that was not tidied away; None if there is none of that name."""
     stem, partial, width = name.rpartition(".p/")
     longer = [data for each, data in expected.items() if each == stem or each.startswith(f"{stem}.p/")]
     if not partial or not width.isdecimal() or not longer:

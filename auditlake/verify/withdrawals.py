@@ -43,7 +43,7 @@ class Taking:
 
 
 def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
-    """What entries took, by batch and day, and what of it cannot be read."""
+    """Return what entries took, by batch and day, and what of it cannot be read."""
     found: dict[Key, Taking] = {}
     problems: list[Problem] = []
     for entry in entries:
@@ -70,7 +70,9 @@ def _read(layout: Layout, digest: str) -> bytes:
 
 
 def _merge(taking: Taking, data: bytes) -> bool:
-    """What was kept first is what was appended; what came last is what is there now. Whether events went."""
+    """Merge what was kept: the first is what was appended, the last is what is there now. Return whether events
+    went.
+    """
     went = False
     for at in range(0, len(data), _RECORD):
         seq = int.from_bytes(data[at : at + 8], "big", signed=True)
@@ -82,7 +84,7 @@ def _merge(taking: Taking, data: bytes) -> bool:
 
 
 def told(taking: Taking) -> tuple[Verdict, str]:
-    """The verdict on a part of which something was taken rightly, and each time under whose rule."""
+    """Return the verdict on a part of which something was taken rightly, and each time under whose rule."""
     verdict: Verdict = "deleted" if any(deed.gone for deed in taking.deeds) else "erased"
     return verdict, "; ".join(map(_told, taking.deeds))
 
@@ -97,7 +99,7 @@ def _told(deed: Deed) -> str:
 
 
 def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:
-    """The quarantine files that are to be there, with the version that put them there.
+    """Return the quarantine files that are to be there, with the version that put them there.
 
     Args:
         entries: The ledger: deletions and erasures say which files went, and what took their places.

@@ -462,8 +462,8 @@ def test_what_needs_a_lost_key_waits(lake: AuditLake) -> None:
     nameless = "a" * 64
     put(lake.layout, 0, 1, line(0) + line(7).replace(b'"e7"', f'"{nameless}"'.encode()))
     lake.flush()
-    lake.erase("user 0", **WHY)
-    lake.erase("user 7", **WHY)
+    lake.retention.erase("user 0", **WHY)
+    lake.retention.erase("user 7", **WHY)
     away = lake.layout.root.parent / "elsewhere"
     lake.layout.pseudonyms.rename(away)
     put(lake.layout, 0, 2, line(1) + line(2) + line(0) + line(3))

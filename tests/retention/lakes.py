@@ -49,7 +49,7 @@ def graced(lake: AuditLake, text: str) -> AuditLake:
     """The same lake with another grace."""
     config = lake.layout.config.read_text()
     lake.layout.config.write_text(re.sub('grace = ".*"', f'grace = "{text}"', config))
-    return AuditLake(lake.layout.root, clock=lake._clock)
+    return AuditLake(lake.layout.root, clock=lake._context.clock)
 
 
 def put_policies(lake: AuditLake, policies: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ def build(root: Path) -> None:
     lake = made(root, {"two": ALERTING, "long": policy_text(["logout"], "90d", "3d")}, clock)
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0"'))
     lake = AuditLake(root, clock=clock)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bad = root.parent / "bad.jsonl"
     bad.write_text("".join(
         json.dumps({"event_type": "login", "timestamp": "never", "user_id": user}) + "\n" for user in ("ann", "bob")
@@ -42,9 +42,9 @@ def work(root: Path, verb: str) -> None:
     """Delete, or erase."""
     lake = AuditLake(root, clock=Clock())
     if verb == "apply":
-        lake.retention_apply()
+        lake.retention.apply()
     else:
-        lake.erase("ann", reason="r", ticket="t")
+        lake.retention.erase("ann", reason="r", ticket="t")
 
 
 def state(root: Path) -> dict[str, object]:
@@ -59,7 +59,7 @@ def state(root: Path) -> dict[str, object]:
 
 def main(root: Path, verb: str, told: Path) -> None:
     """Say when it begins, once everything that is slow to import is there, and when it is done."""
-    AuditLake(root, clock=Clock()).retention_plan()
+    AuditLake(root, clock=Clock()).retention.plan()
     told.write_text("begun")
     work(root, verb)
     told.write_text("done")

@@ -37,7 +37,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = lake.layout.config.read_text()
     lake.layout.config.write_text(config.replace('grace = "24h"', 'grace = "0"'))
     lake = AuditLake(root, clock=clock)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bad = root.parent / "bad.jsonl"
     bad.write_text('{"event_type": "login", "timestamp": "never", "user_id": "ann"}\n')
     lake.ingest(bad)
@@ -46,7 +46,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             6: (7, "login"), 7: (8, "login")}  # fmt: skip
     bring(lake, (record(n, NOW - age * DAY, kind, user_id="ann") for n, (age, kind) in days.items() if n % 2 == 0))
     bring(lake, (record(n, NOW - age * DAY, kind, user_id="ann") for n, (age, kind) in days.items() if n % 2))
-    lake.add_hold("h", reason="r", owner="o", ticket="t", since=NOW - 6 * DAY, until=NOW - 6 * DAY)
+    lake.holds.add("h", reason="r", owner="o", ticket="t", since=NOW - 6 * DAY, until=NOW - 6 * DAY)
     if keep := list(root.rglob("*.draft")):
         raise AssertionError(keep)
     return root
@@ -61,7 +61,7 @@ def words(verb: str, root: Path) -> list[str]:
 @cache
 def seen(root: Path) -> str:
     """The digest of what a lake's plan was when it was first asked for."""
-    return AuditLake(root, clock=Clock()).retention_plan(NOW).digest
+    return AuditLake(root, clock=Clock()).retention.plan(NOW).digest
 
 
 def check_certificates(lake: AuditLake) -> None:
@@ -81,7 +81,7 @@ def check_certificates(lake: AuditLake) -> None:
 def check_survived(root: Path, verb: str) -> None:
     """A lake whose deletion was killed holds all or what stays, and the same again ends where it would have ended."""
     lake = AuditLake(root, clock=Clock())
-    told = lake.verify(full=False).problems
+    told = lake.ledger.verify(full=False).problems
     assert not told or any("is not signed yet" in each.what for each in told), told
     before = ids(lake)
     assert before in ((ALL, STAY) if verb == "apply" else (ALL,))
@@ -99,7 +99,7 @@ def check_survived(root: Path, verb: str) -> None:
     assert data_files(lake) == {file.path for file in lake.snapshot().files}
     assert len(list(lake.layout.quarantine.glob("records-*"))) == 1  # the hold keeps it
     check_certificates(lake)
-    report = lake.verify()
+    report = lake.ledger.verify()
     assert report.ok, report.problems
 
 

@@ -67,7 +67,7 @@ def check_after_cut(root: Path, verb: str, before: dict[str, object], after: dic
     assert not list(lake.layout.staging.iterdir())
     check_certificates(lake)
     assert len(list(lake.layout.certificates.glob("*.json"))) == 2  # of the lake's making, and of this
-    report = lake.verify()
+    report = lake.ledger.verify()
     assert report.ok, report.problems
     return rows == after["rows"]
 

@@ -56,7 +56,8 @@ def session(lake: auditlake.AuditLake, **options: Any) -> AuditSession:
     limits = {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
     config = replace(lake.config, desk=replace(lake.config.desk, **limits))
     clock = options.pop("clock", lambda: NOW)
-    return AuditSession(lake.layout, config, clock, lake._options(), **{"principal": "erika", **options})
+    context = replace(lake._context, config=config, clock=clock)
+    return AuditSession(context, **{"principal": "erika", **options})
 
 
 def asked(of: AuditSession, statement: str) -> Answer | QueryError:
