@@ -41,11 +41,6 @@ def completer(names: Callable[[Layout], Iterable[str]]) -> Completer:
     return complete
 
 
-def policy_ids(layout: Layout) -> list[str]:
-    """Return the ids of the lake's policies, without reading the files."""
-    return _stems(layout.policies)
-
-
 def _stems(folder: Path) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.yaml"))
 
@@ -53,7 +48,7 @@ def _stems(folder: Path) -> list[str]:
 @completer
 def policies(layout: Layout) -> Iterable[str]:
     """Name the lake's policies."""
-    return policy_ids(layout)
+    return _stems(layout.policies)
 
 
 @completer

@@ -11,7 +11,6 @@ from auditlake.cli.options import (
     BOUNDS,
     Instant,
     json_option,
-    near,
     operator_option,
     option,
     period_options,
@@ -19,7 +18,6 @@ from auditlake.cli.options import (
 )
 from auditlake.cli.output import cell, machine, opened, pick, plain, say, table
 from auditlake.cli.report import tell_faults
-from auditlake.errors import PolicyNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,14 +153,14 @@ def list_reviews(path: str, policies: tuple[str, ...], as_json: bool) -> None:
 
     Without a name, the reviews of every policy are listed.
     """
+    from auditlake.policies.files import refuse_unknown
+
     lake = opened(path)
     reviews = lake.findings.reviews(*policies)
     for name in policies:
         # A policy that was removed still has its reviews.
-        if not any(each.is_about(name) for each in reviews) and name not in (
-            known := completers.policy_ids(lake.layout)
-        ):
-            raise PolicyNotFoundError(f"this lake has no policy {name!r} and no review of one{near(name, known)}")
+        if not any(each.is_about(name) for each in reviews):
+            refuse_unknown(lake.layout, name)
     if as_json:
         machine({"reviews": [_entry(each) for each in reviews]})
         return
