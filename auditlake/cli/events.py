@@ -41,7 +41,9 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 @option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"])
 @option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"])
 @option("--source", multiple=True, metavar="SOURCE")
-@click.option("--limit", type=click.IntRange(min=0), help="The most events; 100 in a table, unlimited otherwise.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N", help="The most events; 100 in a table, unlimited otherwise."
+)
 @snapshot_option
 @click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
 @click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.')

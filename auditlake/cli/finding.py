@@ -45,8 +45,13 @@ def finding() -> None:
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
 @click.option("--open", "state", flag_value="open", help="Only findings without an owner.")
 @click.option("--accepted", "state", flag_value="accepted", help="Only findings with an owner.")
-@click.option("--limit", type=click.IntRange(min=1), help="The most findings; 1,000 in a table, unlimited with --json.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Skip this many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The most findings; 1,000 in a table, unlimited with --json.",
+)
+@click.option("--offset", type=click.IntRange(min=0), metavar="N", default=0, help="Skip this many.")
 @period_options()
 @json_option("total", "findings")
 @click.pass_obj

@@ -49,7 +49,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 def ingest(
     path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, as_json: bool
 ) -> int:
-    """Bring files, folders, patterns or standard input (-) in.
+    """Bring in files, folders, patterns or standard input (-).
 
     All inputs land in one commit. A record that cannot become an event is kept in LAKE/quarantine with its reason, the
     field and its value. The exit code is then still 0, unless every record was quarantined or more than

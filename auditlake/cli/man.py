@@ -33,7 +33,8 @@ def manual(root: click.Context) -> str:
         ".SH NAME",
         f"auditlake \\- {_text(command.help)}",
     ]
-    lines += [".SH SYNOPSIS", ".B auditlake", _text("[OPTIONS] COMMAND [ARGS]..."), ".SH OPTIONS", *_options(root)]
+    lines += [".SH SYNOPSIS", ".B auditlake", _text("[OPTIONS] COMMAND [ARGS]...")]
+    lines += [".SH OPTIONS", _text("--lake and --quiet may also follow the command."), *_options(root)]
     lines += [".SH COMMANDS", *_commands(root, command), ".SH EXIT STATUS"]
     for code, meaning in EXIT_CODES.items():
         lines += [".TP", f".B {code}", _text(meaning)]
@@ -47,24 +48,24 @@ def _commands(parent: click.Context, group: click.Command) -> Iterator[str]:
         if (command := group.get_command(parent, name)) is None:
             continue
         context = click.Context(command, parent=parent, info_name=name)
-        path = context.command_path.removeprefix(parent.find_root().command_path).strip()
-        yield from (
-            f'.SS "auditlake {path}"',
-            ".B " + _text(" ".join([path, *command.collect_usage_pieces(context)])),
-            ".PP",
-        )
+        usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+        yield f'.SS "{_text(usage)}"'
         for paragraph in cleandoc(f"{command.help}\n\n{command.epilog or ''}").split("\n\n"):
-            yield from (".nf" if "\b" in paragraph else ".PP", _text(paragraph.replace("\b\n", "")))
-            yield from (".fi",) if "\b" in paragraph else ()
+            is_verbatim = "\b" in paragraph
+            yield from (".PP", *[".nf"] * is_verbatim, _text(paragraph.replace("\b\n", "")), *[".fi"] * is_verbatim)
         yield from _options(context)
         if isinstance(command, click.Group):
             yield from _commands(context, command)
 
 
 def _options(context: click.Context) -> Iterator[str]:
+    """Yield the lines about the options of a command, but for those that every command has."""
+    root = context.find_root()
+    common = {name for each in root.command.get_params(root) for name in each.opts} if context.parent else set()
     for parameter in context.command.get_params(context):
-        if (record := parameter.get_help_record(context)) is not None:
-            yield from (".TP", f".B {_text(record[0])}", _text(record[1]))
+        record = parameter.get_help_record(context)
+        if isinstance(parameter, click.Option) and record is not None and not common & {*parameter.opts}:
+            yield from (".TP", f".B {_text(record[0])}", *filter(None, [_text(record[1])]))
 
 
 def _text(text: str | None) -> str:

@@ -14,9 +14,8 @@ import click
 from auditlake.cli import completers
 
 BOUNDS = (
-    "A date means its whole day, at both ends, in UTC. An instant at --until is included. An instant at --since is "
-    "included when events are selected (events, hold add), and not in a period, so that consecutive periods share no "
-    "event."
+    "--since and --until are inclusive, and a date means its whole day in UTC. Only a period, as of a report, begins "
+    "just after an instant that --since names, so that consecutive periods share no event."
 )
 """The rule of inclusion, word for word in the help of every command that has --since and --until."""
 QUIET = "auditlake.quiet"
@@ -209,7 +208,10 @@ def event_type_option(name: str, **attributes: Any) -> Decorator[Any]:
 
 
 snapshot_option = click.option(
-    "--snapshot", type=click.IntRange(min=0), help="Read this version of the lake; the newest by default."
+    "--snapshot",
+    type=click.IntRange(min=0),
+    metavar="VERSION",
+    help="Version of the lake to read; the newest by default.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -239,7 +241,7 @@ def common_options(command: click.Command, *, lake: str | None = None) -> click.
         ),
         click.Option(
             ["--quiet"], is_flag=True, expose_value=False, callback=_keep_quiet,
-            help="Print no summary and no progress; answers, warnings and errors are printed.",
+            help="Print only answers, warnings and errors.",
         ),
     ]  # fmt: skip
     for each in command.commands.values() if isinstance(command, click.Group) else ():

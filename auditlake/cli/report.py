@@ -25,12 +25,27 @@ STATUSES = ("violation", "no_data", "compliant", "error")
 @click.command(epilog=BOUNDS)
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
 @period_options(as_of="Events after it do not exist for the report; now by default.")
-@click.option("--generated-at", type=Instant(), help="The time of making that the report shows; --as-of by default.")
+@click.option("--generated-at", type=Instant(), help="When the report says it was made; --as-of by default.")
 @click.option(
     "--out", type=Folder(file_okay=False, path_type=Path), help="Folder to write to; LAKE/reports by default."
 )
-@click.option("--format", "formats", type=Words("json", "html"), default="json,html", show_default=True)
-@click.option("--form", type=click.IntRange(1, 2), default=2, show_default=True, help="The version of the JSON's form.")
+@click.option(
+    "--format",
+    "formats",
+    type=Words("json", "html"),
+    default="json,html",
+    show_default=True,
+    metavar="FORMAT,...",
+    help="The files to write.",
+)
+@click.option(
+    "--form",
+    type=click.IntRange(1, 2),
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="The version of the JSON's form.",
+)
 @click.option("--fail-on", type=Words(*STATUSES), default=(), metavar="STATUS,...",
               help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}.")  # fmt: skip
 @json_option("reports", "index")

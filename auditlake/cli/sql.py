@@ -41,7 +41,7 @@ form_options = several(
     out_option("Write the answer to a new file."),
     click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.'),
     click.option("--raw", is_flag=True, help="CSV: write no apostrophe in front of formulas."),
-    json_option(*_ANSWER, text="Same as --format json: one JSON object"),
+    json_option(*_ANSWER, text="Like --format json, print one JSON object"),
 )  # fmt: skip
 """The options of every command that prints rows."""
 _param_option = click.option(

@@ -23,7 +23,9 @@ _TOTALS = (
 
 @click.command()
 @click.option("--as-of", type=Instant(), help="Events after it do not exist; now by default.")
-@click.option("--users", type=click.IntRange(min=0), default=20, show_default=True, help="How many users to list.")
+@click.option(
+    "--users", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="How many users to list."
+)
 @json_option(*_TOTALS, "policy_compliance", "recent_violations")
 @click.pass_obj
 def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
