@@ -281,7 +281,7 @@ def test_policy_language(tmp_path: Path) -> None:
     file = tmp_path / "example.yaml"
     file.write_text(text)
     lake = auditlake.create(tmp_path / "lake")
-    lake.add_policy(file)
+    lake.policies.add(file)
     keys = {each.name for each in fields(Policy)} - {"id", "digest", "text", "fault"}
     rows = first_cells("reference/policies.md")
 
@@ -289,7 +289,7 @@ def test_policy_language(tmp_path: Path) -> None:
     assert {line.partition(":")[0] for line in text.splitlines() if re.match(r"\w", line)} == keys
     assert {each.name for each in fields(PolicyTest)} - {"line"} <= rows
     assert {each.name for each in fields(Hold)} - {"id", "digest", "matches"} <= rows
-    assert [each.differences for each in lake.check_policies("example")] == [(), ()]
+    assert [each.differences for each in lake.policies.check("example")] == [(), ()]
 
 
 def test_conditions() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from auditlake.disk.files import read_text
@@ -93,7 +94,9 @@ def chosen(layout: Layout, name: str) -> CannedQuery:
     """
     queries = questions(layout)
     if name not in queries:
-        raise QueryError(f"there is no question {name[:80]!r}", hint="auditlake query list shows them all")
+        close = get_close_matches(name[:64], queries, 1)
+        hint = f"did you mean {close[0]}?" if close else "auditlake query list shows them all"
+        raise QueryError(f"there is no canned query {name[:80]!r}", hint=hint)
     return queries[name]
 
 
