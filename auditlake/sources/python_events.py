@@ -94,6 +94,12 @@ def with_reasons(batches: Iterator[Batch]) -> Iterator[Batch]:
         yield replace(batch, rejected=tuple(map(_unmarked, batch.rejected))) if batch.rejected else batch
 
 
+def shown_line(record: Mapping[Any, Any]) -> bytes:
+    """Return a mapping as a line of JSON; what JSON cannot say stands in it as Python shows it."""
+    line = _line(record)
+    return _content(record).replace(b"\n", b" ") if line.startswith(_MARK) else line
+
+
 def _file(spool: Path, suffix: str) -> IO[bytes]:
     return NamedTemporaryFile(dir=spool, prefix="events-", suffix=suffix, delete=False)
 
@@ -205,7 +211,7 @@ def _content(record: Mapping[Any, Any]) -> bytes:
 
 def _described(value: object) -> str:
     try:
-        return repr(value)
+        return value.isoformat() if isinstance(value, date | time) else repr(value)
     except Exception:  # noqa: BLE001 - it is the caller's class
         return f"<{type(value).__name__}>"
 
