@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from auditlake.config import LakeConfig, read_config
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import refuse_links
 from auditlake.display.shown import Shown
+from auditlake.events.event import as_event
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.connect import Recipes
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
-    from auditlake.events.event import AuditEvent
+    from auditlake.events.event import EventFields
     from auditlake.findings.register import FindingRegister
     from auditlake.ingest.custody import IngestSummary
     from auditlake.ingest.ingest import Listener
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from auditlake.reports.run import Judged
     from auditlake.sandbox.model import SessionOptions
     from auditlake.sandbox.session import AuditSession
+    from auditlake.sources.python_events import Made, Record
     from auditlake.store.compact import CompactSummary
     from auditlake.store.delta import Snapshot
     from auditlake.upkeep.backup import BackupSummary
@@ -91,7 +93,7 @@ class AuditLake(Shown):
 
     def ingest(
         self,
-        *inputs: str | Path | AuditEvent | Iterable[AuditEvent],
+        *inputs: str | Path | Made,
         source: str | None = None,
         strict: bool = False,
         max_quarantined: int | str | None = None,
@@ -100,7 +102,8 @@ class AuditLake(Shown):
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
 
         Args:
-            *inputs: Files, folders, patterns, ``-`` for standard input, or events made in Python.
+            *inputs: Files, folders, patterns, ``-`` for standard input; or events made in Python: an AuditEvent or a
+                dict, an iterable of them, or a table of Polars, pandas or Arrow, read as a Parquet file would be.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, the summary says ``failed``, as it does where every record
@@ -109,6 +112,7 @@ class AuditLake(Shown):
 
         Raises:
             SourceError: An input cannot be read or is not recognised, or ``strict`` was not met; nothing lands.
+            EventError: An input is neither a path nor an event, several events or a table; nothing lands.
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
         from auditlake.disk.lock import workspace
@@ -122,17 +126,23 @@ class AuditLake(Shown):
         with (
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
-            gather(inputs, spool) as files,
         ):
-            return ingest(self.layout, files, options, now=self._context.now, listen=listen)
+            return ingest(self.layout, gather(inputs, spool), options, now=self._context.now, listen=listen)
 
-    def log(self, event: AuditEvent) -> str:
-        """Record an event, from any thread: once this gives its id, it is on the disk; see :meth:`Trail.log`."""
-        return self._trail.log(event)
+    @overload
+    def log(self, event: Record, /) -> str: ...
+    @overload
+    def log(self, **fields: Unpack[EventFields]) -> str: ...
+    def log(self, event: Record | None = None, **fields: Any) -> str:
+        """Record an event, from any thread; when this returns its id, the event is on the disk: see :meth:`Trail.log`.
 
-    def log_many(self, events: Iterable[AuditEvent]) -> list[str]:
-        """:meth:`log` for several together, all or none of them; gives their ids."""
-        return self._trail.log_many(events)
+        An AuditEvent, a mapping of its fields, or these as keywords; one without a ``timestamp`` happens now.
+        """
+        return self._trail.log(as_event(event, self._context.clock, **fields))
+
+    def log_many(self, events: Iterable[Record]) -> list[str]:
+        """Record several events together as :meth:`log` does one, all or none of them; return their ids."""
+        return self._trail.log_many(as_event(event, self._context.clock) for event in events)
 
     def trail(
         self,

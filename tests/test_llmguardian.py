@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from auditlake import AuditLake, EventType
+from auditlake import EventType
 from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
 from tests.tail.conftest import landed
 
@@ -112,7 +113,7 @@ def test_parity_02_event_fields(monitor: AuditMonitor) -> None:
 def test_parity_03_policy_fields(monitor: AuditMonitor) -> None:
     """A policy is made with the same fields, and the monitor gives them back."""
     given = CompliancePolicy("Mine", "My own", {AuditEventType.LOGIN, AuditEventType.LOGOUT}, days(400), 7)
-    monitor.policies.add("mine", given)
+    monitor.add_policy("mine", given)
     got = monitor.policies["mine"]
 
     assert (got.name, got.description, got.retention_period, got.alert_threshold) == ("Mine", "My own", days(400), 7)
@@ -196,25 +197,27 @@ def test_parity_08_compliance_report(monitor: AuditMonitor) -> None:
 
 def test_parity_09_add_and_remove_policies(monitor: AuditMonitor) -> None:
     """Policies come and go; the same key again is the newer one, and removing what is not there does nothing."""
-    monitor.policies.add("mine", policy())
-    monitor.policies.add("mine", policy(alert_threshold=9))
+    monitor.add_policy("mine", policy())
+    monitor.add_policy("mine", policy(alert_threshold=9))
     assert monitor.policies["mine"].alert_threshold == 9
-    monitor.policies.remove("mine")
-    monitor.policies.remove("mine")
+    monitor.remove_policy("mine")
+    monitor.remove_policy("mine")
     assert "mine" not in monitor.policies
 
 
 def test_parity_10_clear_old_events(monitor: AuditMonitor) -> None:
-    """It says what may go by each policy, and deletes nothing yet."""
+    """What no policy keeps any more is deleted, with a certificate; the rest stays, and again nothing happens."""
     monitor.log_event(event(AuditEventType.LOGIN, ago=days(40)))
     monitor.log_event(event(AuditEventType.LOGIN, ago=days(20)))
-    told = monitor.clear_old_events()
+    cleared = monitor.clear_old_events()
 
-    assert told["deleted"] == 0
-    assert told["due"] == {
+    assert cleared["deleted"] == 1
+    assert cleared["due"] == {
         "authentication_monitoring": 1, "data_access_tracking": 0, "failed_logins": 0, "security_compliance": 0,
     }  # fmt: skip
-    assert len(monitor.get_events()) == 2
+    assert (monitor.lake.layout.certificates / f"{cleared['certificate']}.json").exists()
+    assert [each["timestamp"] for each in monitor.get_events()] == ["2026-11-04T12:00:00"]
+    assert monitor.clear_old_events() == {"deleted": 0, "due": dict.fromkeys(cleared["due"], 0), "certificate": None}
 
 
 def test_parity_11_audit_statistics(monitor: AuditMonitor) -> None:
@@ -258,26 +261,41 @@ def test_b01_each_event_is_kept_as_long_as_its_own_policies_say(monitor: AuditMo
     """A short retention of one policy takes no events of another, nor events that no policy names."""
     monitor.log_event(event(AuditEventType.DATA_BREACH, ago=days(60)))
     monitor.log_event(event(AuditEventType.PERMISSION_CHANGE, ago=days(31)))
-    told = monitor.clear_old_events()
+    cleared = monitor.clear_old_events()
 
-    assert set(told["due"].values()) == {0}
+    assert set(cleared["due"].values()) == {0}
     assert len(monitor.get_events()) == 2
 
 
 def test_b02_reports_and_events_never_disagree(monitor: AuditMonitor) -> None:
     """What a report counts are the events that are there: there is no second memory of them."""
-    monitor.log_event(event(AuditEventType.LOGIN, ago=days(5000)))
+    for ago in (5000, 40, 1):
+        monitor.log_event(event(AuditEventType.LOGIN, ago=days(ago)))
     monitor.clear_old_events()
     report = monitor.generate_compliance_report("authentication_monitoring", since="2000-01-01")
 
     assert report["total_events"] == len(monitor.get_events()) == 1
 
 
-def test_b03_what_is_due_is_known_on_disk(monitor: AuditMonitor, tmp_path: Path) -> None:
-    """What is due is counted over what lies on the disk, by policy, whoever asks and whenever it was started."""
+def test_b03_what_is_cleared_is_gone_from_the_disk(monitor: AuditMonitor, tmp_path: Path) -> None:
+    """What is due is found on the disk, by every process, whenever it was started; and gone for every other one."""
     monitor.log_event(event(AuditEventType.LOGIN, ago=days(40)))
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as another:
         assert another.clear_old_events()["due"]["authentication_monitoring"] == 1
+    assert monitor.get_events() == []
+
+
+def test_what_a_hold_or_a_weaker_policy_keeps_is_not_cleared(monitor: AuditMonitor) -> None:
+    """Events under a hold stay; once policies have become weaker, nothing goes until an operator accepts that."""
+    monitor.log_event(event(AuditEventType.LOGIN, ago=days(40)))
+    monitor.lake.holds.add("smith", reason="Smith v. Acme", owner="legal", ticket="L-7", user_ids=["alice"])
+    assert monitor.clear_old_events()["deleted"] == 0
+    monitor.lake.holds.release("smith", reason="settled")
+    key = "authentication_monitoring"
+    monitor.add_policy(key, replace(monitor.policies[key], retention_period=days(5)))
+    with pytest.raises(MonitoringError, match="become weaker"):
+        monitor.clear_old_events()
+    assert len(monitor.get_events()) == 1
 
 
 def test_b04_logging_reads_nothing(monitor: AuditMonitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +305,7 @@ def test_b04_logging_reads_nothing(monitor: AuditMonitor, monkeypatch: pytest.Mo
         raise AssertionError("the lake was asked")
 
     monkeypatch.setattr(duckdb, "connect", asked)
-    monkeypatch.setattr(AuditLake, "policies", asked)
+    monkeypatch.setattr("auditlake.facets.policies.Policies.all", asked)
     for n in range(50):
         monitor.log_event(event(ago=timedelta(minutes=n)))
     assert len(landed(monitor.lake)) == 50
@@ -305,7 +323,7 @@ def test_b05_no_alert_storm(watched: AuditMonitor, lines: Lines) -> None:
 
 def test_b06_only_what_counts_is_counted(watched: AuditMonitor, lines: Lines) -> None:
     """A policy may count by user, only what failed, and in another window; failed_logins does."""
-    watched.policies.add("failures", policy(
+    watched.add_policy("failures", policy(
         required_events={"login"}, group_by=["user_id"], where="status = 'failure'", window=timedelta(minutes=10),
     ))  # fmt: skip
     for n in range(8):
@@ -407,7 +425,7 @@ def test_b12_a_restart_loses_nothing(tmp_path: Path) -> None:
     """What one process logged is in the report of the next."""
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as before:
         before.log_event(event(AuditEventType.LOGIN))
-        before.policies.add("mine", policy())
+        before.add_policy("mine", policy())
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as after:
         assert after.generate_compliance_report("authentication_monitoring")["total_events"] == 1
         assert "mine" in after.policies
@@ -416,7 +434,7 @@ def test_b12_a_restart_loses_nothing(tmp_path: Path) -> None:
 def test_b13_a_policy_sees_what_came_before_it(monitor: AuditMonitor) -> None:
     """A policy that is added later judges the events that are there."""
     monitor.log_event(event(AuditEventType.MODEL_ACCESS))
-    monitor.policies.add("mine", policy())
+    monitor.add_policy("mine", policy())
     report = monitor.generate_compliance_report("mine")
 
     assert (report["total_events"], report["violations"]) == (1, [])
@@ -507,7 +525,7 @@ def test_b19_no_report_replaces_another(tmp_path: Path) -> None:
     times = iter(NOW + timedelta(microseconds=n) for n in range(1000))
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: next(times)) as monitor:
         for key in ("GDPR/2016", "../up", "Ünïcode", "mine"):
-            monitor.policies.add(key, policy(name=key))
+            monitor.add_policy(key, policy(name=key))
         paths = [Path(monitor.generate_compliance_report("mine")["report_path"]) for _ in range(3)]
         assert len({path.read_bytes() for path in paths}) == len(set(paths)) == 3
         assert {"GDPR/2016", "../up", "Ünïcode", "mine"} < set(monitor.policies)
@@ -516,7 +534,7 @@ def test_b19_no_report_replaces_another(tmp_path: Path) -> None:
             assert Path(report["report_path"]).parent == tmp_path / "audit" / "reports"
             assert key in monitor.get_audit_statistics()["policy_status"]
             assert report["policy_name"] == key
-            monitor.policies.remove(key)
+            monitor.remove_policy(key)
         assert "../up" not in monitor.policies
         for file in (tmp_path / "audit" / "reports").iterdir():
             file.unlink()
@@ -569,7 +587,7 @@ def test_b22_for_the_owner_only(monitor: AuditMonitor) -> None:
     """Nobody else may read or write what is there, whatever the umask says."""
     monitor.log_event(event())
     monitor.generate_compliance_report("failed_logins")
-    monitor.policies.add("mine", policy())
+    monitor.add_policy("mine", policy())
     open_to_others = [
         path for path in (monitor.audit_dir, *monitor.audit_dir.rglob("*"))
         if stat.S_IMODE(path.stat().st_mode) & 0o077 and "_delta_log" not in path.parts
@@ -581,7 +599,7 @@ def test_b22_for_the_owner_only(monitor: AuditMonitor) -> None:
 def test_b23_more_than_json(monitor: AuditMonitor) -> None:
     """A policy has a severity and controls, the report says them, and the lake renders it as a page too."""
     monitor.log_event(event(AuditEventType.MODEL_ACCESS))
-    monitor.policies.add("mine", policy(severity="critical", controls={"EU AI Act": ["12", "26.6"]}))
+    monitor.add_policy("mine", policy(severity="critical", controls={"EU AI Act": ["12", "26.6"]}))
     report = monitor.generate_compliance_report("mine")
 
     assert (report["severity"], report["controls"]) == ("critical", {"EU AI Act": ["12", "26.6"]})
@@ -607,20 +625,20 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_b24_policies_are_checked(name: str, monitor: AuditMonitor) -> None:
     """A policy that makes no sense is refused, and the one that was there stays."""
-    monitor.policies.add("mine", policy(alert_threshold=7))
+    monitor.add_policy("mine", policy(alert_threshold=7))
     with pytest.raises(MonitoringError, match="Failed to add policy 'mine'"):
-        monitor.policies.add("mine", policy(**WRONG[name]))
+        monitor.add_policy("mine", policy(**WRONG[name]))
     with pytest.raises(MonitoringError):
-        monitor.policies.add("other", {"name": "a dict"})  # type: ignore[arg-type]
+        monitor.add_policy("other", {"name": "a dict"})  # type: ignore[arg-type]
 
     assert monitor.policies["mine"].alert_threshold == 7
 
 
 def test_b24_policies_have_versions(monitor: AuditMonitor) -> None:
     """A report says by which text of the policy it judged."""
-    monitor.policies.add("mine", policy())
+    monitor.add_policy("mine", policy())
     before = monitor.generate_compliance_report("mine")["evidence"]["policy_digest"]
-    monitor.policies.add("mine", policy(alert_threshold=3))
+    monitor.add_policy("mine", policy(alert_threshold=3))
     file = monitor.lake.layout.policy("mine")
     after = AuditMonitor(audit_dir=monitor.audit_dir, clock=lambda: NOW + days(1)).generate_compliance_report("mine")
 

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -17,10 +17,6 @@ from typing import TYPE_CHECKING, Any, Self
 from auditlake.config import DeskSettings
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
-from auditlake.display.text import count
-from auditlake.engine.arrow_rows import pandas_frame, polars_frame, python_rows
 from auditlake.engine.paths import for_duckdb, has_pattern
 from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
@@ -31,6 +27,7 @@ from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
 from auditlake.machine import login_name
+from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
@@ -42,82 +39,16 @@ from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
 _DESCRIBED = ("dictionary", "_tables", "_all_tables")
 """The views that are the same in every lake; no question can name those that begin with _, which SHOW reads."""
-_SHOWN = 20
 _LONGEST_VALUES = 1_000_000
 _ANY = 1 << 60
 """More rows, and more bytes, than there are anywhere."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Answer(Shown):
-    """What a question gave: at most as many rows as the lake's owner allows."""
-
-    def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
-        self._table = table
-        self.outcome = outcome
-        """How it ended: ``complete`` says whether nothing was cut off."""
-        self.snapshot = snapshot
-        """The version of the lake that was read."""
-        self.event_id = event_id
-        """The event that records the question."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether these are all rows."""
-        return self.outcome.complete
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns, in order."""
-        names: list[str] = self._table.column_names
-        return names
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    def arrow(self) -> pa.Table:
-        """The rows as an Arrow table."""
-        return self._table
-
-    def pl(self) -> pl.DataFrame:
-        """The rows as a Polars frame."""
-        return polars_frame(self._table)
-
-    def df(self) -> pd.DataFrame:
-        """The rows as a pandas frame; needs pandas installed."""
-        return pandas_frame(self._table)
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows as tuples; instants are aware, in UTC.
-
-        Raises:
-            QueryError: Python has no such value, as for a date of the year 10000.
-        """
-        return python_rows(self._table)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.fetchall())
-
-    def _card(self) -> Card:
-        note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
-        if len(self) > _SHOWN:
-            note += f"the first {_SHOWN}; "
-        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
-        rows = cells(python_rows(self._table.slice(0, _SHOWN)))
-        note += ".pl(), .arrow(), .df() or .fetchall() gives them"
-        return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
-
-    def __repr__(self) -> str:
-        rows = f"{count(len(self), 'row')}{'' if self.complete else ', cut off'}"
-        return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
 
 
 class AuditSession:
