@@ -45,9 +45,7 @@ def main() -> None:
     import pyarrow.ipc
 
     from auditlake.engine import arrow_rows  # noqa: F401
-    from auditlake.sandbox import (
-        pivot,  # noqa: F401
-    )
+    from auditlake.sandbox import engine, gate, pivot  # noqa: F401
 
     try:
         said = _listen()["open"]
