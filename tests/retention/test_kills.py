@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import subprocess
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -18,7 +16,8 @@ from auditlake import AuditLake
 from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store import strace
-from tests.store.lakes import CLI, cli, copied, data_files
+from tests.store.lakes import cli, copied, data_files
+from tests.waiting import killed_after, processor_seconds
 
 KILL = "signal=SIGKILL"
 VERBS = ("apply", "erase")
@@ -176,18 +175,15 @@ def test_killed_at_random_moments(template: Path, tmp_path: Path) -> None:
     """Killed at any moment, the same holds."""
     seeded = random.Random(7)
     plans = [(verb, seeded.random()) for verb in VERBS * 2]
-    began = time.monotonic()
     timed = copied(template, tmp_path / "timed")
-    cli(timed, *words("apply", timed))
-    usual = time.monotonic() - began
+    said = words("apply", timed)
+    usual = processor_seconds(lambda: cli(timed, *said))
 
     def work(run: int) -> tuple[Path, int]:
         verb, share = plans[run]
         root = copied(template, tmp_path / f"lake{run}")
-        command = [*CLI, "--lake", str(root), *words(verb, root)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(usual * (0.3 + 0.8 * share))  # the first third is imports
-            process.kill()
+        moment = usual * (0.3 + 0.8 * share)  # the first third is imports
+        cli(root, *words(verb, root), prefix=killed_after(moment))
         return root, run
 
     for root, run in in_parallel(work, len(plans)):
