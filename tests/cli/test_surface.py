@@ -104,6 +104,7 @@ def test_options_of_every_command(path: str) -> None:
 
     assert {"--json", "--lake", "--quiet"} <= names
     assert names & {"--type", "--user", "--ip", "--session", "--start", "--end", "--by"} == set()
+    assert [each.name for each in LEAVES[path].params if isinstance(each, click.Option) and not each.help] == []
     text = words(COMMANDS[path].get_help())
     assert (words(BOUNDS) in text) == bool(names & {"--since", "--until"})
 
