@@ -31,21 +31,22 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 
 @click.command(epilog=BOUNDS)
 @event_type_option(
-    "event_type", multiple=True, aliases=["--type"], help="Repeatable, like every filter except the times."
+    "event_type", multiple=True, aliases=["--type"], help="Only this type; repeatable, like every filter but the times."
 )
 @option("--since", type=Instant(), aliases=["--start"], help="Not before this instant or date.")
 @option("--until", type=Instant(), aliases=["--end"], help="Not after this instant or date.")
-@option("--user-id", multiple=True, metavar="USER", aliases=["--user"])
-@option("--status", multiple=True, metavar="STATUS")
-@option("--resource", multiple=True, metavar="RESOURCE")
-@option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"])
-@option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"])
-@option("--source", multiple=True, metavar="SOURCE")
+@option("--user-id", multiple=True, metavar="USER", aliases=["--user"], help="Only of this user.")
+@option("--status", multiple=True, metavar="STATUS", help="Only with this status.")
+@option("--resource", multiple=True, metavar="RESOURCE", help="Only about this resource.")
+@option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"], help="Only from this address.")
+@option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"], help="Only of this session.")
+@option("--source", multiple=True, metavar="SOURCE", help="Only of this source, e.g. cloudtrail.")
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", help="The most events; 100 in a table, unlimited otherwise."
 )
 @snapshot_option
-@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True,
+              help="How to print the events.")  # fmt: skip
 @click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.')
 @json_option("events")
 @click.pass_obj

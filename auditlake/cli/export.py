@@ -232,13 +232,13 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _json(answer: Answer, _: Form) -> bytes:
-    said = {
+    document = {
         "snapshot": answer.snapshot,
         "complete": answer.complete,
         "columns": names(answer),
         "rows": list(_objects(answer)),
     }
-    return (json.dumps(said, ensure_ascii=True, indent=2) + "\n").encode("ascii")
+    return (json.dumps(document, ensure_ascii=True, indent=2) + "\n").encode("ascii")
 
 
 def _jsonl(answer: Answer, _: Form) -> bytes:

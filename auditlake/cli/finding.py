@@ -202,11 +202,11 @@ def sign(path: str, /, policy: str, as_json: bool, **options: Any) -> None:
 def _table(listing: Sequence[Listed]) -> None:
     rows = []
     for each in listing:
-        found, accepted = each.finding, each.finding.accepted
-        about = found.event_type or _group(found.group)
+        seen, accepted = each.finding, each.finding.accepted
+        about = seen.event_type or _group(seen.group)
         rows.append((
-            found.id, each.state, each.policy_id, found.kind.replace("_", " "), about, found.start, found.end,
-            found.peak, accepted and accepted.owner, accepted and accepted.until,
+            seen.id, each.state, each.policy_id, seen.kind.replace("_", " "), about, seen.start, seen.end,
+            seen.peak, accepted and accepted.owner, accepted and accepted.until,
         ))  # fmt: skip
     headings = ("finding", "state", "policy", "kind", "about", "start", "end", "peak", "owner", "accepted until")
     table(headings, rows, right=(7,))

@@ -41,9 +41,9 @@ class Option(click.Option):
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Accept the further names, too."""
-        shown, self.opts = self.opts, [*self.opts, *self._aliases]
+        names, self.opts = self.opts, [*self.opts, *self._aliases]
         super().add_to_parser(parser, ctx)
-        self.opts = shown
+        self.opts = names
 
 
 class Instant(click.ParamType[date]):

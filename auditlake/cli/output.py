@@ -93,11 +93,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
     """
     from rich.cells import cell_len
 
-    shown = [[cell(value) for value in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
+    texts = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *texts, strict=True)]
     ends = [sum(widths[: i + 1]) + i * len(_GAP) for i in range(len(widths))]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else ends[-1]
-    beside = max(sum(end <= most for end in ends), 1)
+    fitting = max(sum(end <= most for end in ends), 1)
 
     fold = TextWrapper(
         most, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
@@ -105,16 +105,16 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
 
     def line(cells: Sequence[str]) -> str:
         parts = []
-        for i, (text, width) in enumerate(zip(cells[:beside], widths, strict=False)):
+        for i, (text, width) in enumerate(zip(cells[:fitting], widths, strict=False)):
             blank = " " * (width - cell_len(text))
             parts.append(blank + text if i in right else text + blank)
         return _GAP.join(parts).rstrip()
 
     click.secho(line(headings), bold=True)
-    click.echo("-" * ends[beside - 1])
-    for row in shown:
+    click.echo("-" * ends[fitting - 1])
+    for row in texts:
         click.echo(line(row))
-        rest = zip(headings[beside:], row[beside:], strict=True)
+        rest = zip(headings[fitting:], row[fitting:], strict=True)
         for each in fold(_GAP.join(f"{heading}: {text}" for heading, text in rest if text)):
             click.echo(each)
     click.echo()

@@ -70,11 +70,11 @@ def list_(path: str, as_json: bool) -> None:
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
     """Print a policy's file."""
-    shown = opened(path).policies.get(name)
+    chosen = opened(path).policies.get(name)
     if as_json:
-        machine(_as_dict(shown) | {"text": shown.text})
+        machine(_as_dict(chosen) | {"text": chosen.text})
     else:
-        click.echo(plain_lines(shown.text), nl=False)
+        click.echo(plain_lines(chosen.text), nl=False)
 
 
 @policy.command()
