@@ -56,7 +56,7 @@ def cli_page() -> str:
     for name, command in _commands(cli, "auditlake"):
         context = click.Context(command, info_name=name)
         parts += [f"## {name}", f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```"]
-        parts += [paragraph.replace("\n", " ") for paragraph in dedent(command.help or "").strip().split("\n\n")]
+        parts += [paragraph.replace("\n", " ") for paragraph in inspect.cleandoc(command.help or "").split("\n\n")]
         parts += _table(("option", "meaning"), _options(command, context))
         if isinstance(command, click.Group) and name != "auditlake":
             below = ", ".join(f"[{name} {each}](#{slug(f'{name} {each}')})" for each in command.list_commands(context))
