@@ -21,6 +21,7 @@ from auditlake.findings.decisions import Review
 from auditlake.findings.journal import append, concerning, read
 from auditlake.reports.document import _journal
 from auditlake.reports.render import check
+from auditlake.testing import Clock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -35,18 +36,9 @@ group_by: [user_id]
 """
 
 
-class Clock:
-    """A clock that tests set."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture
