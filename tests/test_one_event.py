@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import auditlake
-from auditlake.store.delta import commit_metadata
+from auditlake.store.deltalog import commit_metadata
 
 NOW = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
 

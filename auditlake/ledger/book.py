@@ -43,8 +43,6 @@ from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer
 from auditlake.ledger.sidecars import keep_holds, keep_policy, policy_path
 from auditlake.ledger.tiles import WIDTH, Tiles
 
-LEAF_KEY = "auditlake.ledger"
-"""The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
 KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
@@ -261,44 +259,38 @@ def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -
             raise LedgerError(message, hint="somebody set back the ledger; restore LAKE/ledger from a backup")
 
 
-def prepare(layout: Layout, version: int, record: Record, committed: Committed, existing: Existing) -> Prepared:
+def prepare(layout: Layout, head: Head, version: int, record: Record) -> Prepared:
     """Write the entry of a commit that is to become this version; its leaf goes into the commit.
 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    head = settle(layout, version - 1, committed, existing)
-    head = _notice(layout, head, version - 1, record.at, about=record.kind)
+    head = notice(layout, head, version - 1, record.at, about=record.kind)
     return _put(layout, head.size, record, version, version)
 
 
-def complete(layout: Layout, prepared: Prepared) -> None:
-    """Count the entry of a commit that is durable."""
-    _complete(layout, prepared)
+def complete(layout: Layout, prepared: Prepared) -> Head:
+    """Count the entry of a commit that is durable, and return the new head."""
+    return _complete(layout, prepared)
 
 
-def record(layout: Layout, version: int, said: Record, committed: Committed, existing: Existing) -> int:
-    """Add an entry that is about no commit, while the lake is at this version; give its index."""
-    head = _notice(layout, settle(layout, version, committed, existing), version, said.at)
-    return _complete(layout, _put(layout, head.size, said, None, version)).size - 1
+def record(layout: Layout, head: Head, version: int, said: Record) -> Head:
+    """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
+    head = notice(layout, head, version, said.at)
+    return _complete(layout, _put(layout, head.size, said, None, version))
 
 
-def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
-    """Add entries about policies and holds that are not those of the last entry; give how many entries there are now.
+def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", *, about: str = "") -> Head:
+    """Add entries about policies and holds that are not those of the last entry, and return the new head.
 
     Args:
         layout: The lake, which is at this version.
-        version: Its newest version, which is durable.
+        head: What the ledger counts, once it is settled.
+        version: The newest version of the lake, which is durable.
         at: When, RFC 3339.
-        committed: Which leaves commits name.
-        existing: What a lake without a ledger holds.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where somebody changed files.
+        by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
+        about: The kind of the entry that follows; one about a hold says itself what was done to it.
     """
-    return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
-
-
-def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", *, about: str = "") -> Head:
-    """Add what entries are needed before one is added that is about something."""
     last = read_entry(layout, head.size - 1)
     changed = last.policies != (now := policy_digests(layout))
     if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
@@ -392,7 +384,7 @@ def _checkpoint(layout: Layout, head: Head, *more: str) -> Checkpoint:
 # Keys, under the lake's lock
 
 
-def rotate(layout: Layout, version: int, at: str, committed: Committed, existing: Existing) -> Verifier:
+def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
     """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
 
     The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
@@ -401,7 +393,7 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
     Raises:
         LedgerError: The lake is unsigned, or its key may be that of other lakes too.
     """
-    head = _notice(layout, settle(layout, version, committed, existing), version, at)
+    head = notice(layout, head, version, at)
     old, settings = read_signer(layout), read_settings(layout)
     if old is None:
         raise LedgerError("the lake is unsigned: it has no key to be followed by another")

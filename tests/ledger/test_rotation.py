@@ -141,8 +141,8 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     (layout.ledger / "key").write_text(theirs.secret())
     (layout.ledger / "key.pub").write_text(str(theirs.verifier))
     (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
-    book.record(layout, 1, book.Record("key-rotate", NOW.isoformat(), details=details),
-                lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))  # fmt: skip
+    settled = book.settle(layout, 1, lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))
+    book.record(layout, settled, 1, book.Record("key-rotate", NOW.isoformat(), details=details))
 
     for key in (None, old):
         assert "does not vouch for it" in str(checked(lake, public_key=key).problems[0])
