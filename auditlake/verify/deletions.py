@@ -21,7 +21,7 @@ _TAKING = frozenset({"delete", "erase"})
 
 
 @dataclass(frozen=True, slots=True)
-class Deeds:
+class Deletions:
     """The deletions and erasures of a ledger."""
 
     layout: Layout
@@ -69,7 +69,7 @@ class Deeds:
         return age > (timedelta(seconds=said) if isinstance(said, int) else self.grace) + _PATIENCE
 
 
-def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
+def read_deletions(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deletions:
     """The deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
@@ -83,7 +83,7 @@ def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, gr
         and entry.said["version"] in log.times
         and _certificate(layout, entry).exists()
     ]
-    return Deeds(layout, log, certified, last_of, finished, grace)
+    return Deletions(layout, log, certified, last_of, finished, grace)
 
 
 def _certificate(layout: Layout, entry: LedgerEntry) -> Path:

@@ -25,12 +25,12 @@ def writing() -> dict[str, Work]:
 
 def _without_ledger(place: Place, scratch: Path) -> Path:
     from auditlake.ledger import hashing
-    from auditlake.ledger.book import Prepared
+    from auditlake.ledger.book import Head, Prepared
     from auditlake.store import commit
     from auditlake.store.model import Snapshot
 
-    def prepare(_: object, seen: Snapshot, *__: object) -> Prepared:
-        return Prepared(0, b"", seen.version + 1, ())
+    def prepare(_: object, seen: Snapshot, __: object, head: Head) -> Prepared:
+        return Prepared(0, b"", seen.version + 1, (), head.settings)
 
     commit.prepare_entry, commit.complete = prepare, lambda *_: None  # type: ignore[assignment]
     hashing.expect = lambda _: False  # type: ignore[assignment]

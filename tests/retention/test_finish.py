@@ -140,7 +140,7 @@ def test_folders_that_go_while_the_verifier_lists_them(lake: AuditLake, monkeypa
 
 
 def test_only_the_last_certificate_may_be_missing(lake: AuditLake) -> None:
-    """The certificate of a deed is not missed while its apply may not be done, and is once another has followed."""
+    """The certificate of a deletion is not missed while its apply may not be done, and is once another has followed."""
     first = lake.retention.apply().certificate
     certificate_paths(lake.layout, first or "")[0].unlink()
     assert len(problems(lake)) == 2
