@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from auditlake.sandbox.session import AuditSession
     from auditlake.sources.python_events import Made, Record
     from auditlake.store.compact import CompactSummary
-    from auditlake.store.delta import Snapshot
+    from auditlake.store.model import Snapshot
     from auditlake.upkeep.backup import BackupSummary
 
 
@@ -127,7 +127,7 @@ class AuditLake(Shown):
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
         ):
-            return ingest(self.layout, gather(inputs, spool), options, now=self._context.now, listen=listen)
+            return ingest(self._context, gather(inputs, spool), options, now=self._context.now, listen=listen)
 
     @overload
     def log(self, event: Record, /) -> str: ...
@@ -197,14 +197,13 @@ class AuditLake(Shown):
         """
         from auditlake.store.compact import compact
 
-        context = self._context
-        return compact(self.layout, now=context.now, grace_seconds=grace_seconds, wait_seconds=context.wait_seconds)
+        return compact(self._context, grace_seconds=grace_seconds)
 
     # Events out
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """Return a version of the lake; the newest if None."""
-        from auditlake.store.delta import read_snapshot
+        from auditlake.store.snapshot import read_snapshot
 
         return read_snapshot(self.layout, version)
 
@@ -388,7 +387,7 @@ class AuditLake(Shown):
         """
         from auditlake.upkeep.backup import backup
 
-        return backup(self.layout, Path(destination), key=key, wait_seconds=self._context.wait_seconds)
+        return backup(self._context, Path(destination), key=key)
 
     def _card(self) -> Card:
         from auditlake.analysis.lake_card import lake_card

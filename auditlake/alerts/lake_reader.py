@@ -25,9 +25,9 @@ from auditlake.landing.segments import Position, application, slots
 from auditlake.policies.compile import BEFORE_ALL, Question, filled
 from auditlake.policies.evaluate import episodes, group_values
 from auditlake.policies.model import Policy
-from auditlake.store.delta import view_snapshot
 from auditlake.store.deltalog import METADATA_KEY
 from auditlake.store.failures import explained
+from auditlake.store.snapshot import view_snapshot
 from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:

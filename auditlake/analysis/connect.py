@@ -19,7 +19,7 @@ from auditlake.engine.sql_text import select_events
 from auditlake.errors import SnapshotError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.landing.segments import segments
-from auditlake.store.delta import file_paths, read_snapshot, readable
+from auditlake.store.snapshot import file_paths, read_snapshot, readable
 
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 

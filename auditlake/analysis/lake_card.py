@@ -9,7 +9,7 @@ from auditlake.display.cards import Card, Fact
 from auditlake.display.shown import cells, cut
 from auditlake.errors import AuditLakeError
 from auditlake.policies.model import Policy
-from auditlake.store.delta import Snapshot
+from auditlake.store.model import Snapshot
 
 _HEADINGS = ("policy", "threshold", "window", "by", "keeps", "severity", "governs")
 

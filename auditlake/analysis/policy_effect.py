@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from auditlake.config import LakeConfig
-from auditlake.disk.layout import Layout
+from auditlake.context import LakeContext
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 from auditlake.retention.named_events import named
-from auditlake.retention.plan import judged_days
-from auditlake.retention.planner import judge_of
-from auditlake.retention.rules import Judge
+from auditlake.retention.planner import judged_days, rules_of
+from auditlake.retention.rules import RetentionRules
 from auditlake.retention.terms import kept, state_of, terms_of
 
 if TYPE_CHECKING:
@@ -75,8 +73,7 @@ class PolicyEffect:
 
 def policy_effect(
     connection: duckdb.DuckDBPyConnection,
-    layout: Layout,
-    config: LakeConfig,
+    context: LakeContext,
     as_of: datetime,
     policy_id: str,
     new: Policy | None,
@@ -85,8 +82,7 @@ def policy_effect(
 
     Args:
         connection: The engine, with the view.
-        layout: The lake.
-        config: Its settings.
+        context: The lake.
         as_of: The instant to judge at.
         policy_id: The policy that comes, changes or goes.
         new: What it is to be; None if it goes.
@@ -95,11 +91,12 @@ def policy_effect(
         HoldError: A hold cannot be used.
         LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
     """
-    known = load_policies(layout.policies, config.event_types, tolerant=True)
+    config = context.config
+    known = load_policies(context.layout.policies, config.event_types, tolerant=True)
     present = [each for each in known if each.is_readable]
     old = [each for each in present if each.id == policy_id]
     others = [each for each in present if each.id != policy_id]
-    before = judge_of(layout, config, as_of, present)
+    before = rules_of(context, as_of, policies=present)
     after = replace(before, policies=tuple(sorted([*others, *([new] if new else [])], key=lambda each: each.id)))
     (events, due), (_, due_then) = (_judged(connection, each) for each in (before, after))
     terms = [state_of(terms_of(each.policies, (), config.default_retention)) for each in (before, after)]
@@ -121,17 +118,17 @@ def policy_effect(
     return PolicyEffect(policy_id, as_of, tuple(map(effect, types)), lost, left_out)
 
 
-def _judged(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Sequence[Counter[str]]:
+def _judged(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> Sequence[Counter[str]]:
     """All events, and those that are due, by type."""
     events: Counter[str] = Counter()
     due: Counter[str] = Counter()
-    for each in judged_days(connection, judge):
+    for each in judged_days(connection, rules):
         events[each.event_type] += each.events
         due[each.event_type] += each.due
     return events, due
 
 
-def _over_limit(connection: duckdb.DuckDBPyConnection, judge: Judge) -> int:
-    if not judge.limits:
+def _over_limit(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> int:
+    if not rules.limits:
         return 0
-    return sum(events for *_, events in named(connection, judge.step("over_limit"), judge.eraser))
+    return sum(events for *_, events in named(connection, rules.step("over_limit"), rules.eraser))

@@ -15,8 +15,8 @@ from auditlake.policies.evaluate import Answers, evaluate
 from auditlake.policies.model import Policy
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Finding, Report
-from auditlake.store.delta import Snapshot
 from auditlake.store.deltalog import foreign_versions
+from auditlake.store.model import Snapshot
 
 if TYPE_CHECKING:
     import duckdb

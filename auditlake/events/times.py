@@ -18,6 +18,7 @@ _SHAPE = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LAST_YEAR = 9998
 _DAY = timedelta(days=1)
+_EPOCH_DAY = date(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 """Between two neighbouring instants."""
 
@@ -103,6 +104,11 @@ def as_exclusive(asked: Instant) -> datetime:
     """
     bound = _bound(asked)
     return bound if isinstance(bound, datetime) else as_instant(bound) - MICROSECOND
+
+
+def day_of(number: int) -> date:
+    """Return the day of so many days since 1970."""
+    return _EPOCH_DAY + timedelta(days=number)
 
 
 def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeError] = ReportError) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.errors import AuditLakeError
@@ -82,7 +81,7 @@ class Holds:
         request = HoldRequest(
             reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given_end(until)
         )
-        return self._counted(add_hold(self._context.layout, hold_id, request, **self._options(operator)))
+        return self._counted(add_hold(self._context, hold_id, request, operator=operator))
 
     def release(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
         """End a hold. What it kept may then be due; the hold itself stays on record.
@@ -92,7 +91,7 @@ class Holds:
         """
         from auditlake.retention.holds import release_hold
 
-        return release_hold(self._context.layout, hold_id, reason, **self._options(operator))
+        return release_hold(self._context, hold_id, reason, operator=operator)
 
     def _counted(self, hold: Hold) -> Hold:
         """Return a new hold with how many events it matches. What hinders counting does not hinder the hold."""
@@ -107,12 +106,3 @@ class Holds:
             ((matches,),) = ask(self._context, None, step.sql, step.parameters).fetchall()
             return replace(hold, matches=matches)
         return hold
-
-    def _options(self, operator: str | None) -> dict[str, Any]:
-        from auditlake.retention.commit_record import operator_or_user
-
-        context = self._context
-        return {
-            "event_types": context.config.event_types, "default_retention": context.config.default_retention,
-            "operator": operator_or_user(operator), "now": context.now, "wait_seconds": context.wait_seconds,
-        }  # fmt: skip

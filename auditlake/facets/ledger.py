@@ -61,7 +61,7 @@ class Ledger:
         """Return the ledger's newest checkpoint, a signed note to be kept elsewhere."""
         from auditlake.store.bookkeeping import newest_checkpoint
 
-        return newest_checkpoint(self._context.layout, wait_seconds=self._context.wait_seconds)
+        return newest_checkpoint(self._context)
 
     def rotate_key(self) -> str:
         """Let a new key sign the ledger's checkpoints, remove the old one, and return the new public key.
@@ -72,9 +72,10 @@ class Ledger:
         Raises:
             LedgerError: The lake is unsigned, or its key may be that of other lakes too.
         """
-        from auditlake.store.bookkeeping import rotate_key
+        from auditlake.store.turn import writer_turn
 
-        return rotate_key(self._context.layout, now=self._context.now, wait_seconds=self._context.wait_seconds)
+        with writer_turn(self._context) as turn:
+            return turn.rotate_key(self._context.now)
 
     def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
         """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.

@@ -71,11 +71,7 @@ class Policies:
         """
         from auditlake.policies.files import add_policy
 
-        context = self._context
-        return add_policy(
-            context.layout, Path(file), context.config.event_types, replace=replace, now=context.now,
-            wait_seconds=context.wait_seconds,
-        )  # fmt: skip
+        return add_policy(self._context, Path(file), replace=replace)
 
     def remove(self, policy_id: str) -> None:
         """Take a policy out of the lake. What it kept from deletion may then be due.
@@ -85,7 +81,7 @@ class Policies:
         """
         from auditlake.policies.files import remove_policy
 
-        remove_policy(self._context.layout, policy_id, now=self._context.now, wait_seconds=self._context.wait_seconds)
+        remove_policy(self._context, policy_id)
 
     def check(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies.
@@ -146,4 +142,4 @@ class Policies:
 
         context = self._context
         with engine(context, None) as (connection, _):
-            return policy_effect(connection, context.layout, context.config, context.now, policy_id, policy)
+            return policy_effect(connection, context, context.now, policy_id, policy)

@@ -38,8 +38,7 @@ class Retention:
         from auditlake.retention.planner import plan
 
         flush(self._context, reading=True)
-        instant = judged_as_of(as_of, self._context.now, RetentionError)
-        return plan(self._context.layout, self._context.config, instant)
+        return plan(self._context, judged_as_of(as_of, self._context.now, RetentionError))
 
     def apply(
         self,
@@ -62,16 +61,9 @@ class Retention:
             CommitError: The commit was refused; nothing was deleted.
         """
         from auditlake.retention.apply import apply
-        from auditlake.retention.commit_record import operator_or_user
 
-        context = self._context
-        flush(context)
-        now = context.now
-        return apply(
-            context.layout, context.config, as_of=judged_as_of(as_of, now, RetentionError), digest=plan,
-            accept_weaker=accept_weaker, operator=operator_or_user(operator), now=now,
-            wait_seconds=context.wait_seconds,
-        )  # fmt: skip
+        flush(self._context)
+        return apply(self._context, as_of, digest=plan, accept_weaker=accept_weaker, operator=operator)
 
     def erase(
         self, user_id: str, *, reason: str, ticket: str, paths: Sequence[str] = (), operator: str | None = None
@@ -89,12 +81,7 @@ class Retention:
             RetentionError: Something is missing, no event has that user_id, or a hold has gone or changed; nothing was
                 changed.
         """
-        from auditlake.retention.commit_record import operator_or_user
         from auditlake.retention.erase import Person, erase
 
-        context = self._context
-        flush(context)
-        return erase(
-            context.layout, context.config, Person(user_id, reason, ticket, tuple(paths)),
-            operator=operator_or_user(operator), now=context.now, wait_seconds=context.wait_seconds,
-        )  # fmt: skip
+        flush(self._context)
+        return erase(self._context, Person(user_id, reason, ticket, tuple(paths)), operator=operator)

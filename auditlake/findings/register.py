@@ -22,7 +22,7 @@ from auditlake.machine import login_name
 from auditlake.policies.compile import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
 from auditlake.reports.build import subject_of
-from auditlake.store.bookkeeping import record_journal
+from auditlake.store.turn import record_journal
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card
@@ -80,7 +80,7 @@ class FindingRegister:
         self._layout = context.layout
         self._clock = context.clock
         self._judge = judge
-        self._wait = context.wait_seconds
+        self._context = context
 
     def list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``.
@@ -256,7 +256,7 @@ class FindingRegister:
     def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
         """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
         line = append(self._layout, entry, check)
-        record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
+        record_journal(self._context, line.entry.number, line.digest)
         return line.entry
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:

@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, rename_synced
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import exclusive, workspace
+from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
@@ -41,11 +42,12 @@ from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
-from auditlake.store import delta
-from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.dayfile import data_file, write_rows
 from auditlake.store.deltalog import EXACT, keeps_quarantine
+from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
+from auditlake.store.snapshot import file_paths
 from auditlake.store.table import IngestOptions, allocate_batch
+from auditlake.store.turn import Turn, writer_turn
 
 if TYPE_CHECKING:
     import duckdb
@@ -82,18 +84,18 @@ Listener = Callable[[Progress], None]
 
 
 def ingest(
-    layout: Layout,
+    context: LakeContext,
     inputs: Sequence[InputFile | HeldLines],
     options: IngestOptions,
     *,
     now: datetime,
     listen: Listener = lambda _: None,
-    advance: delta.Advance = delta.STAY,
+    advance: Advance = STAY,
 ) -> IngestSummary:
     """Bring inputs into the lake as one commit.
 
     Args:
-        layout: The lake.
+        context: The lake.
         inputs: What to read, in order.
         options: How.
         now: What the events' ``ingested_at`` says.
@@ -108,22 +110,22 @@ def ingest(
         CommitError: The commit was refused or could not be made durable.
     """
     with ExitStack() as stack:
-        folder = stack.enter_context(workspace(layout.staging))
+        folder = stack.enter_context(workspace(context.layout.staging))
         spill = folder / "spill"
         spill.mkdir()
         connection = stack.enter_context(connect(temp=spill, memory=f"{MEMORY}B", exact_try=False))
-        run = _Run(layout, options, connection, folder, listen)
+        run = _Run(context.layout, options, connection, folder, listen)
         try:
             for each in inputs:
                 run.read(each)
             run.refuse_strangers()
-            return run.land(now, advance)
+            return run.land(context, now, advance)
         finally:
             run.close()
 
 
 def preview(
-    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
+    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: Snapshot
 ) -> pa.Table:
     """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
     with ExitStack() as stack:
@@ -286,13 +288,12 @@ class _Run:
 
     # Landing
 
-    def land(self, now: datetime, advance: delta.Advance) -> IngestSummary:
+    def land(self, context: LakeContext, now: datetime, advance: Advance) -> IngestSummary:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
-        with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
-            snapshot = delta.read_snapshot(self._layout, applications={*advance.to, EXACT})
-            advance.check(snapshot)
-            self._decide(snapshot, refuse=True)
+        with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
+            advance.check(turn.snapshot)
+            self._decide(turn.snapshot, refuse=True)
             lost = self._lost()
             for index, conflicts in sorted(lost):
                 if conflicts:
@@ -301,9 +302,9 @@ class _Run:
             name = self._quarantine.close()
             if self._options.strict and self._quarantine.records:
                 raise self._strict_error()
-            return self._commit(snapshot, name, now, advance.to)
+            return self._commit(turn, name, now, advance.to)
 
-    def preview(self, now: datetime, snapshot: delta.Snapshot) -> pa.Table:
+    def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
         """What is new on top of a snapshot."""
         self._identify()
         self._decide(snapshot, refuse=False)
@@ -323,14 +324,14 @@ class _Run:
             self._run("ingest/land.sql", "earlier_identified")
         self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
 
-    def _decide(self, snapshot: delta.Snapshot, *, refuse: bool) -> None:
+    def _decide(self, snapshot: Snapshot, *, refuse: bool) -> None:
         """Find the candidates that do not land: known to the lake, or not the first of their id."""
-        view_events(self._connection, delta.file_paths(self._layout, snapshot.files))
+        view_events(self._connection, file_paths(self._layout, snapshot.files))
         self._run("ingest/land.sql", "looked_for")
         take_keyed_ids(self._connection, self._layout, refuse=refuse)
         days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
         known = [file for file in snapshot.files if file.day in days]
-        view_events(self._connection, delta.file_paths(self._layout, known))
+        view_events(self._connection, file_paths(self._layout, known))
         exact_since = snapshot.transactions.get(EXACT)
         for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
@@ -399,14 +400,14 @@ class _Run:
         return StrictIngestError(message, hint="; ".join(self._quarantine.first))
 
     def _commit(
-        self, snapshot: delta.Snapshot, quarantine_name: str, now: datetime, transactions: Mapping[str, int]
+        self, turn: Turn, quarantine_name: str, now: datetime, transactions: Mapping[str, int]
     ) -> IngestSummary:
+        snapshot = turn.snapshot
         summaries = tuple(reading.summary for reading in self._readings)
         landed = sum(each.landed for each in summaries)
         target = self._layout.quarantine / quarantine_name if self._quarantine.records else None
         nothing = not landed and not transactions
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
-            settle_ledger(self._layout)  # the commit that has it all may be one whose writer died before it was signed
             return self._summary(summaries, snapshot.version, None, target)
         batch = allocate_batch(self._layout, snapshot.version)
         files = self._write(batch, now, landed) if landed else ()
@@ -415,7 +416,7 @@ class _Run:
         if EXACT not in snapshot.transactions:
             transactions = {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
-        version = delta.commit(self._layout, snapshot, delta.Change(files, (), metadata, transactions=transactions))
+        version = turn.commit(Change(files, (), metadata, transactions=transactions))
         return self._summary(summaries, version, batch, target)
 
     def _summary(
@@ -424,13 +425,13 @@ class _Run:
         said = self._quarantine
         return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
 
-    def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
+    def _write(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
         limit_memory(self._connection, LEAST_MEMORY)
         pieces = list(self._staged.pieces(_FILE_BYTES))
         drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
         write = partial(self._write_piece, batch=batch, now=now)
-        written: list[tuple[Path, delta.DataFile]] = []
+        written: list[tuple[Path, DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
             pool.submit(hashing.expect, landed)  # the ledger's part comes next: load for it beside the first file
             for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
@@ -445,7 +446,7 @@ class _Run:
         self._staged.let_go()
         return tuple(file for _, file in written)
 
-    def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:
+    def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> DataFile | None:
         """One file, in the order of time; None where nothing of it lands."""
         with self._connection.cursor() as cursor:
             rows = landing(cursor, self._staged.read(cursor, piece))

@@ -29,8 +29,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import Example
 from auditlake.sources.model import Rejected
 from auditlake.sources.refused import shown
-from auditlake.store.delta import newest_version
-from auditlake.store.deltalog import history
+from auditlake.store.deltalog import history, newest_version
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EXAMPLES = 100

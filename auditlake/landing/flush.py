@@ -20,9 +20,9 @@ from auditlake.errors import LakeError, LostKeyError
 from auditlake.landing.positions import Committed, held, numbered, read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import HeldLines
-from auditlake.store.delta import Advance, newest_version, sync_log
+from auditlake.store.deltalog import newest_version, sync_log, transaction_version
+from auditlake.store.model import Advance
 from auditlake.store.table import IngestOptions
-from auditlake.store.transactions import transaction_version
 
 _LOG = logging.getLogger("auditlake.landing")
 ROUND = 128 * 1024 * 1024
@@ -84,10 +84,11 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
                 return nothing
             message = f"the landing holds events that are not in the table, and cannot be written: {error.strerror}"
             raise LakeError(message, hint="run auditlake flush where it can be, or ask for a snapshot") from error
-        return _flush(layout, options, now)
+        return _flush(context, options, now)
 
 
-def _flush(layout: Layout, options: IngestOptions, now: datetime) -> FlushSummary:
+def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> FlushSummary:
+    layout = context.layout
     # What is logged meanwhile is for the next flush: this one comes to an end.
     until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
     stops: dict[int, Position] = {}
@@ -104,7 +105,7 @@ def _flush(layout: Layout, options: IngestOptions, now: datetime) -> FlushSummar
         ends = {application(piece.segment.slot): piece.end.packed for piece, _ in chosen}
         lines = [line for _, line in chosen]
         try:
-            total = _bring(layout, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
+            total = _bring(context, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
         except LostKeyError as error:
             lost = lost or error
             for index, offset in error.first:
@@ -139,7 +140,7 @@ def _waits(lost: LostKeyError, stops: Mapping[int, Position]) -> LostKeyError:
 
 
 def _bring(
-    layout: Layout,
+    context: LakeContext,
     options: IngestOptions,
     now: datetime,
     lines: list[HeldLines],
@@ -148,7 +149,7 @@ def _bring(
 ) -> FlushSummary:
     from auditlake.ingest.ingest import ingest
 
-    done = ingest(layout, lines, options, now=now, advance=advance)
+    done = ingest(context, lines, options, now=now, advance=advance)
     return replace(
         total,
         landed=total.landed + done.landed,

@@ -12,7 +12,8 @@ from auditlake.events.schema import COLUMNS
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import read_unflushed
 from auditlake.landing.segments import segments
-from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import read_snapshot, view_snapshot
 from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:

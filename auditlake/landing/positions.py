@@ -12,8 +12,9 @@ from auditlake.disk.layout import Layout
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.in_memory import HeldLines
-from auditlake.store.delta import Snapshot, read_snapshot
 from auditlake.store.deltalog import EXACT
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import read_snapshot
 
 _BLOCK = 1024 * 1024
 

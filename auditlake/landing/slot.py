@@ -21,7 +21,7 @@ from auditlake.disk.files import descriptor_of
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import LOCK
 from auditlake.landing.segments import OWN, Position, application, numbers, slots
-from auditlake.store.transactions import transaction_version
+from auditlake.store.deltalog import transaction_version
 
 Sync = Callable[[int], object]
 """Returns once the bytes of a descriptor are on the disk, or raises OSError."""

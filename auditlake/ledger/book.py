@@ -43,8 +43,6 @@ from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer
 from auditlake.ledger.sidecars import keep_holds, keep_policy, policy_path
 from auditlake.ledger.tiles import WIDTH, Tiles
 
-LEAF_KEY = "auditlake.ledger"
-"""The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
 KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
@@ -86,6 +84,8 @@ class Head:
     """The newest version of the lake."""
     log: str
     """The SHA-256 of its log entry."""
+    settings: LedgerSettings
+    """What lake.toml says; read once for all that is built on this head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,18 @@ class Prepared:
     """The version after it."""
     signers: tuple[Signer, ...]
     """Who signs the checkpoint that counts it."""
+    settings: LedgerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What is in force when an entry is written; each file of it is read once."""
+
+    settings: LedgerSettings
+    policies: Mapping[str, str]
+    """The SHA-256 of every policy's file, by id."""
+    holds: str
+    """The list of holds."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -147,14 +159,14 @@ def read_head(layout: Layout) -> Head | None:
     """
     if (note := read_note(layout)) is None:
         return None
-    checkpoint, origin = parse_checkpoint(note.text), read_settings(layout).origin
-    if checkpoint.origin != origin:
-        raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {origin}")
+    checkpoint, settings = parse_checkpoint(note.text), read_settings(layout)
+    if checkpoint.origin != settings.origin:
+        raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {settings.origin}")
     for line in checkpoint.extensions:
         name, _, rest = line.partition(" ")
         version, _, log = rest.partition(" ")
         if name == _VERSION and version.isdecimal():
-            return Head(checkpoint.size, checkpoint.root, int(version), log)
+            return Head(checkpoint.size, checkpoint.root, int(version), log, settings)
     raise LedgerError("the checkpoint does not say the version of the lake")
 
 
@@ -194,8 +206,8 @@ def _parse(layout: Layout, data: bytes) -> Entry:
     return parse(data, lambda digest: read_file(layout.ledger / "aside" / digest, within=layout.root))
 
 
-def _signers(layout: Layout) -> tuple[Signer, ...]:
-    signer = read_signer(layout)
+def _signers(layout: Layout, settings: LedgerSettings) -> tuple[Signer, ...]:
+    signer = read_signer(layout, settings)
     return () if signer is None else (signer,)
 
 
@@ -206,9 +218,10 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     """Open the ledger of a lake that has none, as of its newest version; a key is made if it is to be signed."""
     ledger = layout.ledger
     make_folders(ledger / "policies", below=layout.root)
+    settings = read_settings(layout)
     if signed:
-        existing = replace(existing, details={**existing.details, KEY: str(make_key(layout))})
-    return _complete(layout, _put(layout, 0, existing, version, version))
+        existing = replace(existing, details={**existing.details, KEY: str(make_key(layout, settings))})
+    return _complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
 
 
 def settle(layout: Layout, version: int, committed: Committed, existing: Existing) -> Head:
@@ -247,7 +260,7 @@ def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
     if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head
-    return _complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout)))
+    return _complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout, head.settings), head.settings))
 
 
 def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -> None:
@@ -261,56 +274,57 @@ def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -
             raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
-def prepare(layout: Layout, version: int, record: Record, committed: Committed, existing: Existing) -> Prepared:
+def prepare(layout: Layout, head: Head, version: int, record: Record) -> Prepared:
     """Write the entry of a commit that is to become this version; its leaf goes into the commit.
 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    head = settle(layout, version - 1, committed, existing)
-    head = _notice(layout, head, version - 1, record.at, about=record.kind)
-    return _put(layout, head.size, record, version, version)
+    rules = _read_rules(layout, head.settings)
+    head = _notice(layout, head, rules, version - 1, record.at, about=record.kind)
+    return _put(layout, rules, head.size, record, version, version)
 
 
-def complete(layout: Layout, prepared: Prepared) -> None:
-    """Count the entry of a commit that is durable."""
-    _complete(layout, prepared)
+def complete(layout: Layout, prepared: Prepared) -> Head:
+    """Count the entry of a commit that is durable, and return the new head."""
+    return _complete(layout, prepared)
 
 
-def record(layout: Layout, version: int, event: Record, committed: Committed, existing: Existing) -> int:
-    """Add an entry that is about no commit, while the lake is at this version; give its index."""
-    head = _notice(layout, settle(layout, version, committed, existing), version, event.at)
-    return _complete(layout, _put(layout, head.size, event, None, version)).size - 1
+def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
+    """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
+    rules = _read_rules(layout, head.settings)
+    head = _notice(layout, head, rules, version, event.at)
+    return _complete(layout, _put(layout, rules, head.size, event, None, version))
 
 
-def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
-    """Add entries about policies and holds that are not those of the last entry; give how many entries there are now.
+def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
+    """Add entries about policies and holds that are not those of the last entry, and return the new head.
 
     Args:
         layout: The lake, which is at this version.
-        version: Its newest version, which is durable.
+        head: What the ledger counts, once it is settled.
+        version: The newest version of the lake, which is durable.
         at: When, RFC 3339.
-        committed: Which leaves commits name.
-        existing: What a lake without a ledger holds.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where a person changed files.
+        by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
     """
-    return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
+    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by)
 
 
-def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", *, about: str = "") -> Head:
-    """Add what entries are needed before one is added that is about something."""
+def _notice(
+    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", *, about: str = ""
+) -> Head:
     last = read_entry(layout, head.size - 1)
-    changed = last.policies != (now := policy_digests(layout))
+    changed = last.policies != rules.policies
     if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
         _keep_policies(layout)
     if changed:
-        change = Record("policy-change", at, details=_changes(last.policies, now, by))
-        head = _complete(layout, _put(layout, head.size, change, None, version))
-    listed = list_holds(hold_files(layout))
-    if about != "hold" and last.holds != digest_of_holds(listed):  # the entry about a hold says what was done to it
-        if listed:
-            keep_holds(layout, listed)
-        head = _complete(layout, _put(layout, head.size, Record("hold", at, details={"by": "hand"}), None, version))
+        change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
+        head = _complete(layout, _put(layout, rules, head.size, change, None, version))
+    if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
+        if rules.holds:
+            keep_holds(layout, rules.holds)
+        by_hand = Record("hold", at, details={"by": "hand"})
+        head = _complete(layout, _put(layout, rules, head.size, by_hand, None, version))
     return head
 
 
@@ -331,12 +345,16 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
     }
 
 
-def _put(layout: Layout, index: int, event: Record, about: int | None, version: int) -> Prepared:
-    settings = read_settings(layout)
-    dumped = dump(_entry(layout, settings, event, about))
+def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
+    return _Rules(settings, policy_digests(layout), list_holds(hold_files(layout)))
+
+
+def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
+    dumped = dump(_entry(layout, rules, event, about))
     _put_aside(layout, dumped)
     tiles(layout).put_entry(index, dumped.data)
-    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout))
+    settings = rules.settings
+    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
 
 
 def _put_aside(layout: Layout, dumped: Dumped) -> None:
@@ -346,13 +364,14 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
         write_whole(path, dumped.aside)
 
 
-def _entry(layout: Layout, settings: LedgerSettings, event: Record, version: int | None) -> Entry:
-    rules = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
+def _entry(layout: Layout, rules: _Rules, event: Record, version: int | None) -> Entry:
+    default = rules.settings.default_retention
+    more = {DEFAULT_RETENTION: default} if default else {}
     return Entry(
-        event.kind, settings.lake_id, event.at, version,
+        event.kind, rules.settings.lake_id, event.at, version,
         _log_digest(layout, version - 1) if version else None,
-        event.parts, event.adds, event.removes, event.taken, policy_digests(layout),
-        digest_of_holds(list_holds(hold_files(layout))), {**event.details, **rules},
+        event.parts, event.adds, event.removes, event.taken, rules.policies,
+        digest_of_holds(rules.holds), {**event.details, **more},
     )  # fmt: skip
 
 
@@ -384,15 +403,15 @@ def _log_digest(layout: Layout, version: int) -> str | None:
         return None
 
 
-def _checkpoint(layout: Layout, head: Head, *more: str) -> Checkpoint:
+def _checkpoint(head: Head, *more: str) -> Checkpoint:
     lines = (f"{_VERSION} {head.version} {head.log}", *more)
-    return Checkpoint(read_settings(layout).origin, head.size, head.root, lines)
+    return Checkpoint(head.settings.origin, head.size, head.root, lines)
 
 
 # Keys, under the lake's lock
 
 
-def rotate(layout: Layout, version: int, at: str, committed: Committed, existing: Existing) -> Verifier:
+def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
     """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
 
     The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
@@ -401,38 +420,40 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
     Raises:
         LedgerError: The lake is unsigned, or its key may be that of other lakes too.
     """
-    head = _notice(layout, settle(layout, version, committed, existing), version, at)
-    old, settings = read_signer(layout), read_settings(layout)
+    settings = head.settings
+    rules = _read_rules(layout, settings)
+    head, old = _notice(layout, head, rules, version, at), read_signer(layout, settings)
     if old is None:
         raise LedgerError("the lake is unsigned: it has no key to be followed by another")
     if old.name != settings.origin:
         message = f"the key {settings.key} is that of {old.name}, and may sign for other lakes too"
         raise LedgerError(message, hint="give the lake a key of its own")
     new = new_signer(settings.origin)
-    put_next(layout, new)
-    note = sign(_checkpoint(layout, head, f"{_NEW_KEY} {new.verifier}").text, [old])
+    put_next(settings, new)
+    note = sign(_checkpoint(head, f"{_NEW_KEY} {new.verifier}").text, [old])
     details = {"old": str(old.verifier), "new": str(new.verifier), "note": bytes(note).decode()}
-    prepared = _put(layout, head.size, Record("key-rotate", at, details=details), None, version)
+    prepared = _put(layout, rules, head.size, Record("key-rotate", at, details=details), None, version)
     _complete(layout, replace(prepared, signers=(old, new)))
-    adopt_next(layout, new)
+    adopt_next(layout, settings, new)
     return new.verifier
 
 
 def _finish_rotation(layout: Layout) -> None:
     """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
-    if (new := read_next(layout)) is None:
+    settings = read_settings(layout)
+    if (new := read_next(settings)) is None:
         return
     if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):
-        adopt_next(layout, new)
+        adopt_next(layout, settings, new)
     else:
-        drop_next(layout)
+        drop_next(settings)
 
 
 def _complete(layout: Layout, prepared: Prepared) -> Head:
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
-    head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "")
-    checkpoint = _checkpoint(layout, head)
+    head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "", prepared.settings)
+    checkpoint = _checkpoint(head)
     write_whole(checkpoint_path(layout), bytes(sign(checkpoint.text, prepared.signers)))
     tree.tidy(size)
     return head

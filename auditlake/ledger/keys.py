@@ -58,12 +58,11 @@ def public_key_path(layout: Layout) -> Path:
     return layout.ledger / "key.pub"
 
 
-def make_key(layout: Layout) -> Verifier:
+def make_key(layout: Layout, settings: LedgerSettings) -> Verifier:
     """Give a lake a key: a new one, or the one that lies where lake.toml says; give its public half. Durable.
 
     The private key comes first: from the public one on, every checkpoint is signed.
     """
-    settings = read_settings(layout)
     if settings.key.exists():
         signer = _read_signer(settings.key)
     else:
@@ -84,7 +83,7 @@ def read_public_key(layout: Layout) -> Verifier | None:
     return None
 
 
-def read_signer(layout: Layout) -> Signer | None:
+def read_signer(layout: Layout, settings: LedgerSettings) -> Signer | None:
     """Read the lake's private key; return None if the lake is unsigned.
 
     Raises:
@@ -92,41 +91,36 @@ def read_signer(layout: Layout) -> Signer | None:
     """
     if (verifier := read_public_key(layout)) is None:
         return None
-    signer = _read_signer(path := read_settings(layout).key)
+    signer = _read_signer(path := settings.key)
     if signer.verifier != verifier:
         raise LedgerError(f"{path} is not the private key of {public_key_path(layout)}")
     return signer
 
 
-def put_next(layout: Layout, signer: Signer) -> None:
+def put_next(settings: LedgerSettings, signer: Signer) -> None:
     """Write down the key that is to follow the lake's, durably; it signs nothing alone until :func:`adopt_next`."""
-    write_whole(_next_path(layout), f"{signer.secret()}\n".encode())
+    write_whole(settings.next_key, f"{signer.secret()}\n".encode())
 
 
-def read_next(layout: Layout) -> Signer | None:
+def read_next(settings: LedgerSettings) -> Signer | None:
     """Read the key that was to follow the lake's; return None if there is none.
 
     Raises:
         LedgerError: It is damaged.
     """
-    return _read_signer(_next_path(layout)) if _next_path(layout).exists() else None
+    return _read_signer(settings.next_key) if settings.next_key.exists() else None
 
 
-def adopt_next(layout: Layout, signer: Signer) -> None:
+def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None:
     """Put the key that follows in the place of the lake's, which is gone then."""
     write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
-    path = read_settings(layout).key
-    os.replace(_next_path(layout), path)
-    sync_folder(path.parent)
+    os.replace(settings.next_key, settings.key)
+    sync_folder(settings.key.parent)
 
 
-def drop_next(layout: Layout) -> None:
+def drop_next(settings: LedgerSettings) -> None:
     """Forget a key that was to follow."""
-    _next_path(layout).unlink()
-
-
-def _next_path(layout: Layout) -> Path:
-    return read_settings(layout).next_key
+    settings.next_key.unlink()
 
 
 def _read_signer(path: Path) -> Signer:

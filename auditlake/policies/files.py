@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import PolicyError, PolicyNotFoundError
 from auditlake.policies.loader import load_policies, load_policy
 from auditlake.policies.model import Policy
-from auditlake.store.bookkeeping import recorded_policies
+from auditlake.store.turn import recorded_policies
 
 _MEND = "correct every line listed; auditlake policy add --replace takes the file again"
 BUILT_IN = Path(__file__).resolve().parent / "builtin"
@@ -72,24 +72,16 @@ def refuse_unreadable(policies: Sequence[Policy]) -> None:
         raise PolicyError(faults, hint=_MEND)
 
 
-def add_policy(
-    layout: Layout,
-    file: Path,
-    event_types: frozenset[str],
-    *,
-    replace: bool,
-    now: datetime,
-    wait_seconds: float,
-) -> Policy:
+def add_policy(context: LakeContext, file: Path, *, replace: bool) -> Policy:
     """Check a policy file and copy it into the lake, whole or not at all; the ledger says so.
 
     Raises:
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
     """
-    policy = read_policy(file, event_types)
-    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
-        refuse_other(layout, policy, replace=replace)
-        write_whole(layout.policy(policy.id), policy.text.encode("utf-8"))
+    policy = read_policy(file, context.config.event_types)
+    with recorded_policies(context):
+        refuse_other(context.layout, policy, replace=replace)
+        write_whole(context.layout.policy(policy.id), policy.text.encode("utf-8"))
     return policy
 
 
@@ -104,14 +96,15 @@ def refuse_other(layout: Layout, policy: Policy, *, replace: bool) -> None:
         raise PolicyError(f"the lake has another policy {policy.id!r}", hint="--replace puts this one in its place")
 
 
-def remove_policy(layout: Layout, policy_id: str, *, now: datetime, wait_seconds: float) -> None:
+def remove_policy(context: LakeContext, policy_id: str) -> None:
     """Take a policy's file out of the lake, whether or not it can be used; the ledger says so.
 
     Raises:
         PolicyNotFoundError: There is none of that id.
     """
+    layout = context.layout
     refuse_unknown(layout, policy_id)
-    with recorded_policies(layout, now=now, wait_seconds=wait_seconds):
+    with recorded_policies(context):
         layout.policy(policy_id).unlink(missing_ok=True)
         sync_folder(layout.policies)
 

@@ -16,8 +16,9 @@ from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, given, given_end
 from auditlake.landing.newest_view import view_newest
 from auditlake.query.rows import Rows
-from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
 from auditlake.store.failures import explained, failure
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import read_snapshot, view_snapshot
 from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:

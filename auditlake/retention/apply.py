@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from auditlake.disk.layout import Layout
-from auditlake.disk.lock import exclusive, workspace
+from auditlake.context import LakeContext
 from auditlake.display.text import count
 from auditlake.errors import RetentionError
-from auditlake.policies.holds import load_holds
-from auditlake.retention.cleanup import carried_out, finish
+from auditlake.events.times import Instant, judged_as_of
+from auditlake.retention.cleanup import Cleanup
+from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.day_rewrite import DayRewrite
-from auditlake.retention.operation import Day, Deed, carry_out, left_everywhere
+from auditlake.retention.operation import Day, Operation, carry_out
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
-from auditlake.retention.planner import Settings, judge_of, plan_snapshot
-from auditlake.retention.rules import DEFAULT, Judge
-from auditlake.retention.side_files import quarantine_files, report_files
+from auditlake.retention.planner import plan_snapshot, rules_of
+from auditlake.retention.rules import DEFAULT, RetentionRules
+from auditlake.retention.side_files import left_everywhere, quarantine_files, report_files
 from auditlake.retention.terms import terms_of
-from auditlake.store import delta
 from auditlake.store.failures import explained
 from auditlake.store.pseudonyms import pseudonyms
+from auditlake.store.turn import writer_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +42,41 @@ class Applied:
 
 
 def apply(
-    layout: Layout,
-    settings: Settings,
-    *,
-    as_of: datetime,
-    digest: str | None,
-    accept_weaker: str | None,
-    operator: str,
-    now: datetime,
-    wait_seconds: float,
+    context: LakeContext, as_of: Instant | None, *, digest: str | None, accept_weaker: str | None, operator: str | None
 ) -> Applied:
-    """Carry out the plan of a lake, judged at ``as_of``.
+    """Carry out the plan of a lake.
 
     Args:
-        layout: The lake.
-        settings: What lake.toml says.
-        as_of: The instant to judge at, not after now.
-        digest: The plan that was seen; nothing is done if there is another one by now. One that was carried out, by
-            an apply that was interrupted perhaps, is finished.
+        context: The lake.
+        as_of: The instant to judge at; now if None, and never later. Of a day, its end.
+        digest: The plan that the operator has seen; nothing is done if there is another one by now. One that was
+            carried out already, perhaps by an apply that was interrupted, is finished.
         accept_weaker: Why weaker rules than recorded are right; refused without.
-        operator: Who does it.
-        now: The present.
-        wait_seconds: How long to wait while another process writes.
+        operator: Who does it; the user of this process if None.
 
     Raises:
-        RetentionError: The plan has changed, or the rules have become weaker; nothing was deleted.
+        RetentionError: The instant lies ahead, the plan has changed, or the rules have become weaker; nothing was
+            deleted.
         CommitError: The commit was refused; nothing was deleted.
     """
-    if as_of > now:
-        raise RetentionError(f"as of {as_of.isoformat()} lies ahead", hint="nothing is deleted before its time")
-    with (
-        explained(layout, "the deletion"),
-        exclusive(layout.lock, wait_seconds=wait_seconds),
-        workspace(layout.staging) as folder,
-    ):
-        snapshot = delta.read_snapshot(layout)
-        delta.sync_log(layout, snapshot.version)  # files are unlinked below because of what it says
-        unlinked = finish(layout, snapshot, settings.grace_seconds)
-        judge = judge_of(layout, settings, as_of)
-        plan = plan_snapshot(layout, settings, judge, snapshot)
-        if digest not in (None, plan.digest) and (before := carried_out(layout, snapshot.version, digest)):
-            return Applied(plan, snapshot.version, before, unlinked, was_done=True)
+    now = context.now
+    instant = judged_as_of(as_of, now, RetentionError)
+    with explained(context.layout, "the deletion"), writer_turn(context) as turn:
+        cleanup = Cleanup(turn, context.config.grace_seconds)
+        unlinked = cleanup.complete_pending()
+        rules = rules_of(context, instant, commits=turn.commits)
+        plan = plan_snapshot(context, rules, turn.snapshot, turn.commits)
+        if digest not in (None, plan.digest) and (before := cleanup.carried_out(digest)):
+            return Applied(plan, turn.snapshot.version, before, unlinked, was_done=True)
         _check(plan, digest, accept_weaker)
         if not plan.changes and not plan.leftovers and not plan.weaker:
-            return Applied(plan, snapshot.version, None, unlinked)
+            return Applied(plan, turn.snapshot.version, None, unlinked)
         if plan.pseudonymise:
-            judge = replace(judge, names=pseudonyms(layout, make=True))
-        deed = _deed(layout, settings, judge, plan, accept_weaker)
-        version, name = carry_out(
-            layout, folder, snapshot, judge, deed, lake_id=settings.id, operator=operator, now=now,
-            grace_seconds=settings.grace_seconds,
-        )  # fmt: skip
-        unlinked += finish(layout, delta.read_snapshot(layout), settings.grace_seconds)
-    return Applied(plan, version, name, unlinked)
+            rules = replace(rules, names=pseudonyms(context.layout, make=True, commits=turn.commits))
+        operation = _operation(context, rules, plan, accept_weaker, operator_or_user(operator), now)
+        done = carry_out(context, turn, rules, operation)
+        unlinked += cleanup.complete_pending(done)
+    return Applied(plan, done.version, done.certificate, unlinked)
 
 
 def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -> None:
@@ -106,15 +88,23 @@ def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -
         raise RetentionError(message, hint="if that is right: --accept-weaker REASON, which is recorded")
 
 
-def _deed(layout: Layout, settings: Settings, judge: Judge, plan: RetentionPlan, accept_weaker: str | None) -> Deed:
-    holds = load_holds(layout, settings.event_types)
-    return Deed(
+def _operation(
+    context: LakeContext,
+    rules: RetentionRules,
+    plan: RetentionPlan,
+    accept_weaker: str | None,
+    operator: str,
+    now: datetime,
+) -> Operation:
+    return Operation(
         kind="retention",
-        days=tuple(_day(each) for each in plan.changes),
-        mark=judge.step("staying"),
-        terms=terms_of(judge.policies, holds, judge.default_retention),
+        at=now,
+        operator=operator,
+        days=tuple(map(_day, plan.changes)),
+        mark=rules.step("staying"),
+        terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
         leftovers=plan.leftovers,
-        said={"plan_digest": plan.digest, "rules": _rules(judge, plan), "left": _left(layout, settings, judge, plan)},
+        facts={"plan_digest": plan.digest, "rules": _rules(rules, plan), "left": _left(context, rules, plan)},
         weaker={"changes": list(plan.weaker), "reason": accept_weaker} if plan.weaker else None,
     )
 
@@ -124,35 +114,36 @@ def _day(each: PartitionPlan) -> Day:
     return Day(rewrite, each.events, each.held, each.action == "drop")
 
 
-def _rules(judge: Judge, plan: RetentionPlan) -> list[dict[str, Any]]:
-    """Each rule by which something was done."""
+def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
+    """Return each rule by which something was done."""
     deleted: Counter[str] = Counter()
     pseudonymised: Counter[str] = Counter()
     for each in plan.changes:
         deleted.update(each.due)
         pseudonymised.update(each.pseudonymise)
-    rules = [
+    rows = [
         {"id": each.id, "name": each.name, "description": each.description,
          "controls": {name: list(ids) for name, ids in each.controls.items()}, "digest": each.digest,
          "retention_period": str(each.retention_period) if each.retention_period else None,
          "max_retention": str(each.max_retention) if each.max_retention else None,
          "deleted": deleted[each.id], "pseudonymised": pseudonymised[each.id]}
-        for each in judge.policies if deleted[each.id] or pseudonymised[each.id]
+        for each in rules.policies if deleted[each.id] or pseudonymised[each.id]
     ]  # fmt: skip
     if deleted[DEFAULT]:
-        rules.append({
+        rows.append({
             "id": DEFAULT, "name": "Events that no policy keeps", "controls": {}, "digest": None,
             "description": "default_retention in lake.toml, for events whose type no policy keeps.",
-            "retention_period": str(judge.default_retention), "max_retention": None,
+            "retention_period": str(rules.default_retention), "max_retention": None,
             "deleted": deleted[DEFAULT], "pseudonymised": 0,
         })  # fmt: skip
-    return rules
+    return rows
 
 
-def _left(layout: Layout, settings: Settings, judge: Judge, plan: RetentionPlan) -> list[str]:
-    left = left_everywhere(layout, settings.grace_seconds, removes=bool(plan.changes))
+def _left(context: LakeContext, rules: RetentionRules, plan: RetentionPlan) -> list[str]:
+    layout = context.layout
+    left = left_everywhere(layout, context.config.grace_seconds, removes=bool(plan.changes))
     gone = {each.path for each in plan.leftovers}
-    why = "since a legal hold is active" if judge.holds else "since not all that they can hold is due"
+    why = "since a legal hold is active" if rules.holds else "since not all that they can hold is due"
     for files, what in ((quarantine_files(layout), "quarantine file"), (report_files(layout), "kept report file")):
         staying = sum(f"{path.parent.name}/{path.name}" not in gone for path in files)
         if staying:

@@ -1,4 +1,4 @@
-"""What a commit of retention says about itself: the one place where it is put together, for whoever reads commits."""
+"""What a commit of retention says about itself: its metadata in the Delta log, and its details in the ledger."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Kind = Literal["hold", "retention", "erase"]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What happened."""
+class CommitRecord:
+    """What a hold, a deletion or an erasure did."""
 
     kind: Kind
     at: datetime
     operator: str
-    """Who did it, as the system knows them or as they said."""
-    said: str
+    """Who did it, as the system knows them or as the caller named them."""
+    summary: str
     """What the version did, to follow "version 7": for messages about snapshots that cannot be read any more."""
     terms: Mapping[str, Any]
     """What policies, holds and lake.toml demanded; see :mod:`auditlake.retention.terms`."""
@@ -30,23 +30,22 @@ class Record:
     weaker: Mapping[str, Any] | None = None
     """Where weaker terms were accepted: what had become weaker, and the reason given."""
     certificate: Mapping[str, Any] = field(default_factory=dict)
-    """What the certificate says, whole: its files are made of it, now or by the next who comes this way."""
-
+    """What the certificate says, whole: its files are made of it, now or by the next writer."""
     quarantine: Mapping[str, str] = field(default_factory=dict)
-    """The quarantine files that go, each with the name of what takes its place, if anything does: all others stay."""
+    """The quarantine files that go, each with the name of the file that replaces it, if any: all others stay."""
     pseudonym_key: str | None = None
     """The digest of the key, if this or an earlier commit put pseudonyms into events."""
 
     def metadata(self) -> dict[str, Any]:
-        """As the Delta log keeps it."""
-        said = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.said,
-                "terms": dict(self.terms)}  # fmt: skip
+        """Return what the Delta log keeps."""
+        always = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.summary,
+                  "terms": dict(self.terms)}  # fmt: skip
         more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
                 "quarantine_after": self.quarantine}  # fmt: skip
-        return said | self._key() | {name: dict(value) for name, value in more.items() if value}
+        return always | self._key() | {name: dict(value) for name, value in more.items() if value}
 
     def details(self) -> dict[str, Any]:
-        """As the ledger keeps it, beside the certificate's digest: the commit is what it covers, and has the rest."""
+        """Return what the ledger keeps; it covers the commit, which has the rest."""
         more = {"hold": self.hold, "weaker": self.weaker, "quarantine": self.quarantine}
         return {"operator": self.operator} | self._key() | {name: dict(value) for name, value in more.items() if value}
 
@@ -55,5 +54,5 @@ class Record:
 
 
 def operator_or_user(operator: str | None) -> str:
-    """Who acts: as they said, or as the system knows them."""
+    """Return who acts: the operator that the caller named, or the user of this process."""
     return operator or login_name()

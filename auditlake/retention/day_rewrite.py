@@ -1,11 +1,11 @@
-"""A day's files become one file: without the rows that go, and with pseudonyms where names must go.
+"""A day without rows or names: its files become one, and the leaves of what goes are kept for the ledger.
 
-Only that day's files are read, and one file of it is written. What comes out is compared with what was planned before
-anything is committed.
+Only that day's files are read, and one file is written. It is compared with the plan before anything is committed.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,11 +19,12 @@ from auditlake.errors import LakeFormatError
 from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
+from auditlake.ledger.sidecars import GONE, Kept, keep
 from auditlake.policies.compile import Step
-from auditlake.retention.taking import keep_leaves
 from auditlake.store.dayfile import data_file, write_parquet
-from auditlake.store.delta import DataFile, file_paths
+from auditlake.store.model import DataFile
 from auditlake.store.pseudonyms import Pseudonyms
+from auditlake.store.snapshot import file_paths
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,9 +85,8 @@ def rewrite_day(
         part = statement("retention/day.sql", "rows_as_they_stay")
         write_parquet(connection, part.text, part.bind(names.values | names.id_values), draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)
-        found = rows(connection, statement("retention/day.sql", "differences").text)
-        taken = keep_leaves(connection, layout, asked.day, draft)
-    ((count, first, last, gone, changed),) = found
+        ((count, first, last, gone, changed),) = rows(connection, statement("retention/day.sql", "differences").text)
+        taken = _keep_leaves(connection, layout, asked.day, draft)
     before = sum(file.rows for file in asked.files)
     if (count, gone, changed) != (before - asked.deleted, asked.deleted + asked.changed, asked.changed):
         message = (
@@ -123,3 +123,29 @@ def _table(changed: Sequence[tuple[Any, ...]]) -> Any:
     columns = zip(*changed, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
     return pa.table(arrays, list(types))
+
+
+def _keep_leaves(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date, draft: Path) -> tuple[Taken, ...]:
+    """Keep the leaves of rows that go or change, so that the others of their batches still verify.
+
+    The view `events` shows the day as it was; afterwards it shows the draft.
+    """
+    connection.execute(statement("ledger/leaves.sql", "hashed").text)
+    select = statement("ledger/leaves.sql", "leaves").text
+    connection.execute(f"create or replace temp table leaves_before as {select}")
+    view_events(connection, [draft], columns=FILE_COLUMNS)
+    connection.execute(f"create or replace temp table leaves_after as {select}")
+    kept: dict[int, list[Kept]] = defaultdict(list)
+    for batch, seq, before, after in rows(connection, statement("retention/day.sql", "other_leaves").text):
+        kept[batch].append(Kept(seq, before, after or GONE))
+    return tuple(Taken(batch, day, len(leaves), keep(layout, leaves)) for batch, leaves in sorted(kept.items()))
+
+
+def taken_with_days(layout: Layout, files: Sequence[DataFile], folder: Path) -> tuple[Taken, ...]:
+    """Return what of which batches goes with days that go whole; one column of their files is read."""
+    if not files:
+        return ()
+    with connect(temp=folder, memory=_MEMORY, exact_try=False) as connection:
+        view_events(connection, file_paths(layout, files), columns=(*FILE_COLUMNS, "event_date"))
+        batches = rows(connection, statement("retention/day.sql", "batches").text)
+    return tuple(Taken(batch, day, count) for batch, day, count in batches)

@@ -1,4 +1,4 @@
-"""Holds begin and end: the file is written, and the Delta log records it, so that neither goes unnoticed."""
+"""Adding and releasing holds: the file is written, and the Delta log records it, so that neither goes unnoticed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import exclusive
 from auditlake.errors import HoldError
 from auditlake.policies.holds import (
     HoldRequest,
@@ -20,87 +20,66 @@ from auditlake.policies.holds import (
     released_hold,
 )
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Duration, Hold
-from auditlake.retention.commit_record import Record
+from auditlake.policies.model import Hold
+from auditlake.retention.commit_record import CommitRecord, operator_or_user
 from auditlake.retention.terms import last_recorded, terms_of, with_hold
-from auditlake.store import delta
-from auditlake.store.bookkeeping import notice_changes
-from auditlake.store.deltalog import commit_metadata
+from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
+from auditlake.store.model import Change
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
+from auditlake.store.turn import Turn, writer_turn
 
 
-def add_hold(
-    layout: Layout,
-    hold_id: str,
-    request: HoldRequest,
-    event_types: frozenset[str],
-    default_retention: Duration | None,
-    *,
-    operator: str,
-    now: datetime,
-    wait_seconds: float,
-) -> Hold:
+def add_hold(context: LakeContext, hold_id: str, request: HoldRequest, *, operator: str | None) -> Hold:
     """Begin a hold. It counts from the moment its file is there.
 
     Raises:
         HoldError: It says something that a hold cannot, or there is one of that name.
     """
     check_hold_id(hold_id)
-    hold, data = new_hold(hold_id, request, now, event_types)
-    with explained(layout, "the hold"), exclusive(layout.lock, wait_seconds=wait_seconds):
+    layout, now = context.layout, context.now
+    hold, data = new_hold(hold_id, request, now, context.config.event_types)
+    with explained(layout, "the hold"), writer_turn(context) as turn:
         layout.holds.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(layout.root)
         if layout.hold(hold_id).exists():
             raise HoldError(f"the lake has a hold {hold_id!r} already", hint="choose another name; none is used twice")
-        notice_changes(layout, delta.read_snapshot(layout), now=now)
+        turn.notice(now)
         write_whole(layout.hold(hold_id), data)
-        said = f"recorded the hold {hold_id}"
-        _record(layout, hold, "added", said, event_types, default_retention, operator=operator, now=now)
+        _record(context, turn, hold, "added", f"recorded the hold {hold_id}", operator, now)
     return hold
 
 
-def release_hold(
-    layout: Layout,
-    hold_id: str,
-    reason: str,
-    event_types: frozenset[str],
-    default_retention: Duration | None,
-    *,
-    operator: str,
-    now: datetime,
-    wait_seconds: float,
-) -> Hold:
+def release_hold(context: LakeContext, hold_id: str, reason: str, *, operator: str | None) -> Hold:
     """End a hold; its file stays.
 
-    Should a release have been interrupted before it was recorded, it is recorded now. What somebody wrote into the
-    file by hand is none: the hold ends now, for the reason that is given.
+    A release that was interrupted before it was recorded is recorded now. What was written into the file by hand is
+    no release: the hold ends now, for the reason that the caller gives.
 
     Raises:
         HoldError: There is none of that name, it has ended, or there is no reason.
     """
     check_hold_id(hold_id)
-    with explained(layout, "the release"), exclusive(layout.lock, wait_seconds=wait_seconds):
+    layout, now, event_types = context.layout, context.now, context.config.event_types
+    with explained(layout, "the release"), writer_turn(context) as turn:
         hold = chosen_hold(load_holds(layout, event_types), hold_id)
-        seen = delta.read_snapshot(layout)
-        recorded = last_recorded(layout, seen.version) or {"holds": {}}
-        notice_changes(layout, seen, now=now)
+        recorded = last_recorded(turn.commits) or {"holds": {}}
+        turn.notice(now)
         if not is_release_of(hold, recorded["holds"].get(hold_id)):
-            if not _was_released(layout, hold_id):
+            if not _was_released(turn.commits, hold_id):
                 hold = replace(hold, released=None, released_because=None)
             hold, data = released_hold(hold, reason, now, event_types)
             write_whole(layout.hold(hold_id), data)
-        said = f"recorded the release of the hold {hold_id}"
-        _record(layout, hold, "released", said, event_types, default_retention, operator=operator, now=now)
+        _record(context, turn, hold, "released", f"recorded the release of the hold {hold_id}", operator, now)
     return hold
 
 
-def _was_released(layout: Layout, hold_id: str) -> bool:
-    """Whether the newest commit about a hold recorded its release."""
-    for version in range(delta.newest_version(layout), -1, -1):
-        said = (commit_metadata(layout, version) or {}).get("hold") or {}
-        if said.get("id") == hold_id:
-            return bool(said["what"] == "released")
+def _was_released(commits: Commits, hold_id: str) -> bool:
+    """Return whether the newest commit about a hold recorded its release."""
+    for version in range(commits.newest, -1, -1):
+        about = (commits.metadata(version) or {}).get("hold") or {}
+        if about.get("id") == hold_id:
+            return bool(about["what"] == "released")
     return False
 
 
@@ -129,22 +108,17 @@ def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]
 
 
 def _record(
-    layout: Layout,
-    hold: Hold,
-    what: str,
-    said: str,
-    event_types: frozenset[str],
-    default_retention: Duration | None,
-    *,
-    operator: str,
-    now: datetime,
+    context: LakeContext, turn: Turn, hold: Hold, what: str, summary: str, operator: str | None, now: datetime
 ) -> None:
-    """Only the hold's own part of the recorded terms moves on: a weaker policy is still noticed by the next apply."""
-    snapshot = delta.read_snapshot(layout)
-    recorded = last_recorded(layout, snapshot.version)
+    """Commit that a hold began or ended.
+
+    Only the hold's own part of the recorded terms moves on: a weaker policy is still noticed by the next apply.
+    """
+    recorded = last_recorded(turn.commits)
     if recorded is None:
-        policies, holds = load_policies(layout.policies, event_types), load_holds(layout, event_types)
-        recorded = terms_of(policies, holds, default_retention)
-    terms = with_hold(recorded, hold)
-    record = Record("hold", now, operator, said, terms, hold={"id": hold.id, "what": what, "digest": hold.digest})
-    delta.commit(layout, snapshot, delta.Change((), (), record.metadata(), data_change=False, details=record.details()))
+        layout, config = context.layout, context.config
+        policies, holds = load_policies(layout.policies, config.event_types), load_holds(layout, config.event_types)
+        recorded = terms_of(policies, holds, config.default_retention)
+    about = {"id": hold.id, "what": what, "digest": hold.digest}
+    record = CommitRecord("hold", now, operator_or_user(operator), summary, with_hold(recorded, hold), hold=about)
+    turn.commit(Change((), (), record.metadata(), data_change=False, details=record.details()))

@@ -1,6 +1,6 @@
-"""What lies beside the table and may name an erased person: it loses the name, or is said to be left.
+"""Files outside of the table that may name an erased person: they lose the name, or are listed as left.
 
-Whatever is not searched is said to be left as well.
+What is not searched is listed as left as well.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditlake.alerts.files import NewContent, alert_files, renamed
+from auditlake.context import LakeContext
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import FINDINGS_FILE, Layout
 from auditlake.display.text import count, visible
 from auditlake.events.json_tokens import spelled
 from auditlake.landing.positions import unflushed
 from auditlake.reports.listing import texts_of
-from auditlake.retention.operation import left_everywhere
-from auditlake.retention.planner import Settings
-from auditlake.retention.rules import Judge
-from auditlake.retention.side_files import Leftover, quarantine_files, report_files
-from auditlake.store.delta import Snapshot
+from auditlake.retention.rules import RetentionRules
+from auditlake.retention.side_files import Leftover, left_everywhere, quarantine_files, report_files
 from auditlake.store.deltalog import removal_times
+from auditlake.store.model import Snapshot
 from auditlake.store.pseudonyms import Pseudonyms
 
 NOT_SEARCHED = (
@@ -48,8 +47,8 @@ _QUOTES = re.compile(r'["<>]')
 
 
 @dataclass
-class Around:
-    """What lies beside the table."""
+class Mentions:
+    """What was found outside of the table."""
 
     leftovers: list[Leftover] = field(default_factory=list)
     """Files that lose what names the person."""
@@ -61,54 +60,54 @@ class Around:
     """Files that may name the person and stay."""
 
     def stay(self, paths: Sequence[Path], what: str, why: str) -> None:
-        """Say that some files stay: how many of ``what``, why (with ``{stay}`` as their verb) and which."""
+        """Note that some files stay: how many of ``what``, why (with ``{stay}`` as their verb) and which."""
         if paths:
             self.files.update(paths)
-            said = why.format(stay="stays" if len(paths) == 1 else "stay")
-            self.left.append(f"{count(len(paths), what)} {said}: {_listed(paths)}.")
+            reason = why.format(stay="stays" if len(paths) == 1 else "stay")
+            self.left.append(f"{count(len(paths), what)} {reason}: {_listed(paths)}.")
 
 
-def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Settings, live: Snapshot) -> Around:
-    """Quarantine files that lose what names the person, and what is left.
+def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[str], live: Snapshot) -> Mentions:
+    """Erase the person from quarantine files, and list what is left.
 
     Args:
-        layout: The lake.
-        judge: The rules.
+        context: The lake.
+        rules: The rules of retention.
         words: The person's ``user_id``, and what else names them: that counts where it is the whole of a text.
-        settings: What lake.toml says.
         live: The newest snapshot.
     """
-    around = Around(left=[*left_everywhere(layout, settings.grace_seconds, removes=True), *NOT_SEARCHED])
-    names = _mentions(*words)
+    layout = context.layout
+    mentions = Mentions(left=[*left_everywhere(layout, context.config.grace_seconds, removes=True), *NOT_SEARCHED])
+    names = _pattern(*words)
     quarantine = _naming(names, quarantine_files(layout))
-    if judge.holds:
-        around.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
+    if rules.holds:
+        mentions.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
     else:
-        for erased in filter(None, (_erase_records(path, names, judge.names) for path in quarantine)):
-            around.leftovers.append(erased[0])
-            around.quarantine.append(erased[1])
+        for erased in filter(None, (_erase_records(path, names, rules.names) for path in quarantine)):
+            mentions.leftovers.append(erased[0])
+            mentions.quarantine.append(erased[1])
     if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
-        around.left.append("Events that may name the person were logged while this was done: erase again for those.")
-    around.stay(
+        mentions.left.append("Events that may name the person were logged while this was done: erase again for those.")
+    mentions.stay(
         _naming(names, report_files(layout)), "kept report file",
         "may name the person and {stay}: a report is evidence of what was found, and goes when all its events are due",
     )  # fmt: skip
     if layout.journal.exists() and _naming(names, [layout.journal]):
-        around.files.add(layout.journal)
-        around.left.append(
+        mentions.files.add(layout.journal)
+        mentions.left.append(
             "The journal of findings may name the person and stays as it is: it is chained, and is evidence."
         )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
     written += sorted(path for name in ("policies", "holds") for path in (layout.ledger / name).glob("*"))
     named = _naming(names, (path for path in written if path.exists()))
-    around.stay(named, "file", "of rules may name the person and {stay} on record")
-    around.left.extend(_unsearched(layout, live))
-    return around
+    mentions.stay(named, "file", "of rules may name the person and {stay} on record")
+    mentions.left.extend(_unsearched(layout, live))
+    return mentions
 
 
 def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
-    """Files that nobody reads and that may name anybody."""
+    """Yield sentences on files that no verb reads and that may name any person."""
     unused = {path.relative_to(layout.events).as_posix(): path for path in layout.events.glob("event_date=*/part-*")}
     for path in (file.path for file in live.files):
         unused.pop(path, None)
@@ -123,20 +122,21 @@ def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
         yield f"{count(aside, 'file')} that auditlake doctor put into set-aside may name anybody; remove them by hand."
 
 
-def addressed(layout: Layout, settings: Settings, values: Collection[str]) -> Iterator[str]:
-    """Say which files have an address or a session of the person, if any does: others may have had it as well."""
+def shared_traces(context: LakeContext, values: Collection[str]) -> Iterator[str]:
+    """Yield a sentence on the files that have an address or a session of the person, which others may share."""
+    layout = context.layout
     ways = {way for each in values for way in (*spelled(each), html.escape(each))}
-    files = [*alert_files(layout, settings.alerts.jsonl), *quarantine_files(layout), *report_files(layout)]
-    found = [path for path in (*files, layout.journal) if ways and path.exists() and _has(path, ways)]
-    if found:
+    files = [*alert_files(layout, context.config.alerts.jsonl), *quarantine_files(layout), *report_files(layout)]
+    having = [path for path in (*files, layout.journal) if ways and path.exists() and _has(path, ways)]
+    if having:
         yield (
-            f"{count(len(found), 'file')} beside the table may have addresses or sessions of the person, which stay, "
-            f"since others may have had them, too: {_listed(found)}."
+            f"{count(len(having), 'file')} beside the table may have addresses or sessions of the person, which stay, "
+            f"since others may have had them, too: {_listed(having)}."
         )
 
 
 def _has(path: Path, ways: Collection[str]) -> bool:
-    """Whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page."""
+    """Return whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page."""
     for text in filter(None, _texts(path)):
         pieces = set(_QUOTES.split(text.replace('\\"', '"')))
         if any(each in (text if _QUOTES.search(each) else pieces) for each in ways):
@@ -144,39 +144,50 @@ def _has(path: Path, ways: Collection[str]) -> bool:
     return False
 
 
-def alerts(
-    layout: Layout, settings: Settings, words: Sequence[str], names: Pseudonyms, around: Around, *, free: bool,
-    held: bool,
-) -> list[NewContent]:  # fmt: skip
-    """Files of the alerts to be written anew with the pseudonym; what is left is added to ``around``."""
-    mentions, jsonl = _mentions(*words), settings.alerts.jsonl
-    found = _naming(mentions, alert_files(layout, jsonl))
+def rewritten_alerts(
+    context: LakeContext, words: Sequence[str], names: Pseudonyms, mentions: Mentions, *, free: bool, held: bool
+) -> list[NewContent]:
+    """Return the files of the alerts with the pseudonym for the name; what is left is added to ``mentions``.
+
+    Args:
+        context: The lake.
+        words: What names the person.
+        names: The pseudonyms of the lake.
+        mentions: What was found so far.
+        free: Whether no process evaluates the alerts.
+        held: Whether a legal hold is active.
+    """
+    pattern, alerts = _pattern(*words), context.config.alerts
+    found = _naming(pattern, alert_files(context.layout, alerts.jsonl))
     if found and (held or not free):
         why = "and {stay}, since a legal hold is active" if held else (
             "and the process that evaluates them goes on writing them; end it and erase again"
         )  # fmt: skip
-        around.stay(found, "file", f"of the alerts may name the person, {why}")
+        mentions.stay(found, "file", f"of the alerts may name the person, {why}")
         return []
 
     def rename(text: str) -> str:
-        return names.of(text) if text in words else mentions.sub(names.of(words[0]), text)
+        return names.of(text) if text in words else pattern.sub(names.of(words[0]), text)
 
-    anew = [renamed(path, mentions, rename) for path in found]
-    if found or settings.alerts.webhook:
-        around.left.append("Alerts that were sent cannot be called back.")
+    anew = [renamed(path, pattern, rename) for path in found]
+    if found or alerts.webhook:
+        mentions.left.append("Alerts that were sent cannot be called back.")
     odd = [path for path, new in zip(found, anew, strict=True) if new is None]
-    around.stay(odd, "file", "of the alerts may name the person and cannot be read")
+    mentions.stay(odd, "file", "of the alerts may name the person and cannot be read")
     return [new for new in anew if new is not None]
 
 
 def replaced_file(layout: Layout, new: NewContent) -> Leftover:
-    """What a certificate says of a file of the alerts."""
+    """Return what a certificate says of a file of the alerts."""
     path = new.path.relative_to(layout.root) if new.path.is_relative_to(layout.root) else new.path
     return Leftover(path.as_posix(), "alert", new.size, "where it named the person, it has the pseudonym now")
 
 
-def _mentions(user_id: str, *others: str) -> re.Pattern[str]:
-    """The name as JSON, HTML or plain text has it, and not as a part of a longer one; the others as a whole text."""
+def _pattern(user_id: str, *others: str) -> re.Pattern[str]:
+    """Return a pattern for the name as JSON, HTML or plain text has it, and for the others as a whole text.
+
+    The name does not match as a part of a longer one.
+    """
     plain = {user_id, visible(user_id)}
     plain |= {f"{each[:79]}…" for each in tuple(plain) if len(each) > 80}  # as messages of alerts shorten it
     mention = rf"(?<![\w.@-])(?:{_ways(plain)})(?![\w.@-])"
@@ -185,7 +196,7 @@ def _mentions(user_id: str, *others: str) -> re.Pattern[str]:
 
 
 def _ways(texts: Collection[str]) -> str:
-    """Every way to write these, as a regular expression; in a quarantine file a record is JSON text in JSON text."""
+    """Return a pattern for every way to write these; in a quarantine file a record is JSON text in JSON text."""
     found = {way for each in texts for way in (*spelled(each), html.escape(each))}
     found |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(found)}
     return "|".join(map(re.escape, sorted(found, key=lambda each: (-len(each), each))))
@@ -196,7 +207,7 @@ def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:
 
 
 def _texts(path: Path) -> Iterator[str | None]:
-    """What a file says, in one piece or several; None for a list of findings that cannot be read."""
+    """Yield the text of a file, in one piece or several; None for a list of findings that cannot be read."""
     if not FINDINGS_FILE.match(path.name):
         yield read_file(path, within=path.parent).decode("utf-8", "replace")
         return

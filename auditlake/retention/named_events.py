@@ -1,4 +1,4 @@
-"""Which events still name somebody: what a statement is sure of, and what only a look at their texts tells."""
+"""Which events still name a person: what a statement is sure of, and what only a look at their texts tells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROWS = 10_000
 
 
 def named(connection: duckdb.DuckDBPyConnection, step: Step, eraser: Eraser) -> Iterator[tuple[Any, ...]]:
-    """The groups of a statement's rows that name somebody.
+    """Yield the groups of a statement's rows that name a person.
 
     Args:
         connection: Where to run it.

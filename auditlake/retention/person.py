@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,22 +19,23 @@ from auditlake.engine.statements import statement
 from auditlake.errors import RetentionError
 from auditlake.events.json_tokens import scalars, spelled
 from auditlake.events.personal import SOURCES
+from auditlake.events.times import day_of
 from auditlake.retention.day_rewrite import DayRewrite
 from auditlake.retention.named_events import named
 from auditlake.retention.operation import Day
-from auditlake.retention.rules import Judge
-from auditlake.store import delta
+from auditlake.retention.rules import RetentionRules
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import view_snapshot
 
 if TYPE_CHECKING:
     import duckdb
 
-_EPOCH_DAY = date(1970, 1, 1)
 _WAYS = 100
 """How many texts one regular expression looks for: with many more it becomes a hundred times as slow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PersonEvents:
     """What a lake has of a person."""
 
     who: tuple[str, str]
@@ -52,52 +53,56 @@ class Found:
         return sum(day.held for day in self.days)
 
 
-def find(layout: Layout, judge: Judge, snapshot: delta.Snapshot, user_id: str) -> Found:
-    """Look for a person's events."""
-    assert judge.names is not None
-    who = (user_id, judge.names.of(user_id))
+def find(layout: Layout, rules: RetentionRules, snapshot: Snapshot, user_id: str) -> PersonEvents:
+    """Return a person's events, and what else names the person."""
+    assert rules.names is not None
+    who = (user_id, rules.names.of(user_id))
     with _engine(layout, snapshot) as connection:
         changes: Counter[int] = Counter()
-        for day, events in named(connection, judge.step("person_named", who=list(who)), judge.eraser):
+        for day, events in named(connection, rules.step("person_named", who=list(who)), rules.eraser):
             changes[day] += events
-        step = judge.step("person_days", who=list(who))
+        step = rules.step("person_days", who=list(who))
         days = tuple(
             _day(snapshot, number, held, changes[number])
             for number, _, held in rows(connection, step.sql, dict(step.parameters))
         )
-        words = dict.fromkeys([user_id, *_words(connection, judge, list(who), user_id)])
+        words = dict.fromkeys([user_id, *_words(connection, rules, list(who), user_id)])
         part = statement("retention/day.sql", "traces")
         traces = {text for (text,) in rows(connection, part.text, part.bind({"who": list(who)}))}
-    return Found(who, days, tuple(words), frozenset(each for each in traces if not judge.names.knows(each)))
+    return PersonEvents(who, days, tuple(words), frozenset(each for each in traces if not rules.names.knows(each)))
 
 
-def elsewhere(layout: Layout, judge: Judge, snapshot: delta.Snapshot, found: Found) -> int:
-    """How many events that an erasure does not change name the person, whosever they are; not those that are held."""
-    days = [day.rewrite.day for day in found.days if day.rewrite.changed]
+def elsewhere(layout: Layout, rules: RetentionRules, snapshot: Snapshot, person: PersonEvents) -> int:
+    """Return how many events of any user name the person after an erasure; held ones do not count."""
+    days = [day.rewrite.day for day in person.days if day.rewrite.changed]
     with _engine(layout, snapshot) as connection:
-        return _naming(connection, judge, found.who, days, found.words)
+        return _naming(connection, rules, person.who, days, person.words)
 
 
 def _naming(
-    connection: duckdb.DuckDBPyConnection, judge: Judge, who: Sequence[str], days: Sequence[date], words: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    rules: RetentionRules,
+    who: Sequence[str],
+    days: Sequence[date],
+    words: Sequence[str],
 ) -> int:
     ways = sorted({way for word in words for way in spelled(word)}, key=lambda each: (-len(each), each))
-    found: set[int] = set()
+    events: set[int] = set()
     for begin in range(0, len(ways), _WAYS):
         listed = "|".join(map(re.escape, ways[begin : begin + _WAYS]))
         pattern = rf"(?:^|[^\pL\pN])(?:{listed})(?:$|[^\pL\pN])"
-        step = judge.step("elsewhere", who=list(who), days=list(days), pattern=pattern)
-        found.update(event for (event,) in rows(connection, step.sql, dict(step.parameters)))
-    return len(found)
+        step = rules.step("elsewhere", who=list(who), days=list(days), pattern=pattern)
+        events.update(event for (event,) in rows(connection, step.sql, dict(step.parameters)))
+    return len(events)
 
 
-def unknown(layout: Layout, judge: Judge, snapshot: delta.Snapshot, user_id: str) -> RetentionError:
-    """The error about a name that no event has, with those that are like it."""
-    assert judge.names is not None
+def unknown(layout: Layout, rules: RetentionRules, snapshot: Snapshot, user_id: str) -> RetentionError:
+    """Return the error about a name that no event has, with similar names."""
+    assert rules.names is not None
     part = statement("retention/day.sql", "near")
     with _engine(layout, snapshot) as connection:
         near = [text for (text,) in rows(connection, part.text, part.bind({"name": user_id}))]
-        named = _naming(connection, judge, (), (), (user_id, judge.names.of(user_id)))
+        named = _naming(connection, rules, (), (), (user_id, rules.names.of(user_id)))
     like = f"did you mean {' or '.join(map(visible, near))}? " if near else ""
     also = f"{count(named, 'event has', 'events have')} it, or its pseudonym, in another place; " if named else ""
     return RetentionError(
@@ -106,9 +111,9 @@ def unknown(layout: Layout, judge: Judge, snapshot: delta.Snapshot, user_id: str
     )
 
 
-def _words(connection: duckdb.DuckDBPyConnection, judge: Judge, who: list[str], user_id: str) -> Iterator[str]:
-    """What else names the person at the places of their events' sources, and the names inside of that."""
-    assert judge.names is not None
+def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: list[str], user_id: str) -> Iterator[str]:
+    """Yield what else names the person at the places of their events' sources, and the names inside of that."""
+    assert rules.names is not None
     names = [path for about in SOURCES.values() for path in about.paths[: len(about.names)]]
     places = {f"in_{name}": [path.below for path in names if path.column == name] for name in ("details", "metadata")}
     part = statement("retention/day.sql", "person_names")
@@ -120,18 +125,18 @@ def _words(connection: duckdb.DuckDBPyConnection, judge: Judge, who: list[str], 
             continue
         inner = scalars(text) if text[:1] in ("{", "[") else ()
         for each in [text] if not inner else [one.string for one in inner if one.string and not one.is_key]:
-            if each and not about.is_nobody(each) and not judge.names.knows(each):
+            if each and not about.is_nobody(each) and not rules.names.knows(each):
                 yield from (each, *about.parts(each))
 
 
-def _day(snapshot: delta.Snapshot, number: int, held: int, changed: int) -> Day:
-    day = _EPOCH_DAY + timedelta(days=number)
+def _day(snapshot: Snapshot, number: int, held: int, changed: int) -> Day:
+    day = day_of(number)
     files = tuple(file for file in snapshot.files if file.day == day)
     return Day(DayRewrite(day, files, 0, changed), sum(file.rows for file in files), held, whole=False)
 
 
 @contextmanager
-def _engine(layout: Layout, snapshot: delta.Snapshot) -> Iterator[duckdb.DuckDBPyConnection]:
+def _engine(layout: Layout, snapshot: Snapshot) -> Iterator[duckdb.DuckDBPyConnection]:
     with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-        delta.view_snapshot(connection, layout, snapshot)
+        view_snapshot(connection, layout, snapshot)
         yield connection

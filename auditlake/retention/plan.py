@@ -1,34 +1,27 @@
-"""What is due for deletion, what stays and why, day by day: a pure function of a snapshot, the rules and an instant."""
+"""The plan of retention as data: what is due for deletion, what stays and why, day by day."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
-from auditlake.display.shown import Shown
-from auditlake.engine.duck import rows
+from auditlake.display.cards import Card, Fact
+from auditlake.display.shown import Shown, cells, cut
+from auditlake.display.text import count, moment
 from auditlake.events.times import print_instant
-from auditlake.policies.compile import asked_by_none, kept_by_none
 from auditlake.policies.model import Policy
-from auditlake.reports.build import conflicts
 from auditlake.reports.model import RetentionConflict
-from auditlake.retention.named_events import named
-from auditlake.retention.rules import Judge
 from auditlake.retention.side_files import Leftover
-from auditlake.store.delta import DataFile, Snapshot
-
-if TYPE_CHECKING:
-    import duckdb
-
-    from auditlake.display.cards import Card
+from auditlake.store.model import DataFile
 
 Action = Literal["drop", "rewrite", "keep"]
-_EPOCH_DAY = date(1970, 1, 1)
+_SHOWN = 20
+_BECOMES = {"drop": "goes as a whole", "rewrite": "is rewritten", "keep": "stays"}
+_HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class PartitionPlan:
 
     @property
     def action(self) -> Action:
-        """What becomes of the partition: the whole of it leaves by metadata alone, or its files are written anew."""
+        """What becomes of the partition: all of it leaves by metadata alone, or its files are rewritten."""
         if self.deleted == self.events:
             return "drop"
         return "rewrite" if self.deleted or self.pseudonymised else "keep"
@@ -94,7 +87,7 @@ class RetentionPlan(Shown):
     asked_by_no_policy: Mapping[str, int]
     """Those that no policy names at all."""
     leftovers: tuple[Leftover, ...]
-    """Files beside the table that go too."""
+    """Quarantine files and reports that go too."""
     weaker: tuple[str, ...]
     """What has become weaker since the last record; an apply refuses then unless it is accepted with a reason."""
 
@@ -130,7 +123,7 @@ class RetentionPlan(Shown):
         Neither the version nor days that stay are in it, nor the time of day: events that arrive meanwhile and change
         nothing of this do not make it another plan. Files are named by their content, so those of a day are.
         """
-        said = {
+        content = {
             "lake": self.lake_id, "midnight": print_instant(self.midnight), "default_retention": self.default_retention,
             "policies": [[each.id, each.digest] for each in self.policies],
             "holds": [list(each) for each in self.holds],
@@ -141,13 +134,33 @@ class RetentionPlan(Shown):
             ],
             "leftovers": [each.path for each in self.leftovers],
         }  # fmt: skip
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def _card(self) -> Card:
-        from auditlake.retention.card import plan_card
-
-        return plan_card(self)
+        """Return the days that change, and what the operator should know before."""
+        changes = self.changes
+        rows = [
+            (each.day, _BECOMES[each.action], each.events, each.deleted, each.held, each.pseudonymised)
+            for each in changes[:_SHOWN]
+        ]
+        facts = [
+            Fact("as of", moment(self.as_of)),
+            Fact("snapshot", str(self.snapshot)),
+            Fact("due", f"{count(self.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
+            Fact("held", f"{self.held:,}"),
+            Fact("pseudonymised", f"{self.pseudonymise:,}"),
+            Fact("never expire", f"{self.never_expire:,}"),
+            *_left_out("kept by no policy", self.kept_by_no_policy),
+            *_left_out("asked about by no policy", self.asked_by_no_policy),
+            *(Fact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+              for each in self.conflicts),
+            *(Fact("weaker", cut(sentence)) for sentence in self.weaker),
+        ]  # fmt: skip
+        more = f"the first {_SHOWN} of {count(len(changes), 'day')} that change" if len(changes) > _SHOWN else ""
+        note = "; ".join(filter(None, [more, "nothing is deleted before auditlake retention apply"]))
+        headings = _HEADINGS if rows else ()
+        return Card("retention plan", self.digest[:19], "", tuple(facts), headings, cells(rows), note)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -180,145 +193,6 @@ class RetentionPlan(Shown):
         }  # fmt: skip
 
 
-def make_plan(
-    connection: duckdb.DuckDBPyConnection,
-    judge: Judge,
-    snapshot: Snapshot,
-    *,
-    lake_id: str,
-    created: date,
-    leftovers: Sequence[Leftover] = (),
-    weaker: Sequence[str] = (),
-) -> RetentionPlan:
-    """Judge the ``events`` view of a connection.
-
-    Args:
-        connection: The engine, with the view of the snapshot.
-        judge: The rules.
-        snapshot: What the view shows.
-        lake_id: The lake's id.
-        created: The day the lake was made.
-        leftovers: Files beside the table that are due.
-        weaker: What has become weaker since the last record.
-    """
-    judged = tuple(judged_days(connection, judge))
-    by_type: Counter[str] = Counter()
-    for each in judged:
-        by_type[each.event_type] += each.events
-    return RetentionPlan(
-        lake_id=lake_id,
-        as_of=judge.as_of,
-        midnight=judge.midnight,
-        snapshot=snapshot.version,
-        policies=judge.policies,
-        holds=tuple((hold.id, hold.digest) for hold in judge.holds),
-        default_retention=str(judge.default_retention) if judge.default_retention else None,
-        partitions=_partitions(connection, judge, judged, snapshot),
-        conflicts=conflicts(judge.policies),
-        silent=_silent(judge, judged, created),
-        kept_by_no_policy=kept_by_none(by_type, judge.policies),
-        asked_by_no_policy=asked_by_none(by_type, judge.policies),
-        leftovers=tuple(leftovers),
-        weaker=tuple(weaker),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedDay:
-    """The events of a type on a day."""
-
-    day: date
-    event_type: str
-    events: int
-    held: int
-    due: int
-
-
-def judged_days(connection: duckdb.DuckDBPyConnection, judge: Judge) -> Iterator[JudgedDay]:
-    """What of the ``events`` view of a connection is held and due, by day and type."""
-    if not judge.holds:
-        step = judge.step("whole_days")
-        found = rows(connection, step.sql)
-        bounds = [(judge.cutoff(kind), first, last) for _, kind, _, first, last in found]
-        # Whole days leave together as long as retention periods are whole days: no need to look at each event.
-        if all(cutoff is None or first >= cutoff or last < cutoff for cutoff, first, last in bounds):
-            for (day, kind, events, _, _), (cutoff, _, last) in zip(found, bounds, strict=True):
-                yield JudgedDay(_day(day), kind, events, 0, events if cutoff is not None and last < cutoff else 0)
-            return
-    step = judge.step("judged")
-    for day, kind, events, held, due in rows(connection, step.sql, dict(step.parameters)):
-        yield JudgedDay(_day(day), kind, events, held, due)
-
-
-def _partitions(
-    connection: duckdb.DuckDBPyConnection, judge: Judge, judged: Sequence[JudgedDay], snapshot: Snapshot
-) -> tuple[PartitionPlan, ...]:
-    held_by: dict[date, Counter[str]] = defaultdict(Counter)
-    if judge.holds:
-        step = judge.step("held_by")
-        for day, number, events in rows(connection, step.sql, dict(step.parameters)):
-            held_by[_day(day)][judge.holds[number].id] += events
-    over: dict[date, Counter[str]] = defaultdict(Counter)
-    if judge.limits:
-        step = judge.step("over_limit")
-        for day, kind, events in named(connection, step, judge.eraser):
-            over[_day(day)][judge.limits[kind].id] += events
-    files: dict[date, list[DataFile]] = defaultdict(list)
-    for file in snapshot.files:
-        files[file.day].append(file)
-    by_day: dict[date, list[JudgedDay]] = defaultdict(list)
-    for each in judged:
-        by_day[each.day].append(each)
-    return tuple(
-        _partition_plan(judge, day, found, held_by[day], over[day], files[day]) for day, found in sorted(by_day.items())
-    )
-
-
-def _partition_plan(
-    judge: Judge,
-    day: date,
-    judged: Sequence[JudgedDay],
-    held_by: Counter[str],
-    over: Counter[str],
-    files: Sequence[DataFile],
-) -> PartitionPlan:
-    due: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
-    ungoverned = 0
-    for each in judged:
-        rule, staying = judge.rule(each.event_type), each.events - each.held - each.due
-        if each.due:
-            assert rule is not None
-            due[rule] += each.due
-        if each.event_type not in judge.keepers:
-            ungoverned += staying
-        elif staying:
-            kept[judge.keepers[each.event_type].id] += staying
-    return PartitionPlan(
-        day, sum(each.events for each in judged), dict(sorted(due.items())), dict(sorted(kept.items())), ungoverned,
-        sum(each.held for each in judged), dict(sorted(held_by.items())), dict(sorted(over.items())), tuple(files),
-    )  # fmt: skip
-
-
-def _silent(judge: Judge, judged: Sequence[JudgedDay], created: date) -> dict[str, tuple[date, ...]]:
-    """Days that should have events and have none: something may have gone that should be there."""
-    began = min((each.day for each in judged), default=created)
-    found: dict[str, tuple[date, ...]] = {}
-    for policy in judge.policies:
-        if policy.retention_period is None:
-            continue
-        cutoff = judge.midnight.date() - timedelta(microseconds=policy.retention_period.microseconds)
-        heard = {each.day for each in judged if each.event_type in policy.required_events}
-        first = max(cutoff, min(began, created))
-        days = (first + timedelta(days=number) for number in range((judge.midnight.date() - first).days))
-        found[policy.id] = tuple(day for day in days if day not in heard)
-    return found
-
-
-def _day(number: int) -> date:
-    return _EPOCH_DAY + timedelta(days=number)
-
-
 def _partition(each: PartitionPlan) -> dict[str, Any]:
     return {
         "day": each.day.isoformat(), "action": each.action, "events": each.events, "due": dict(each.due),
@@ -326,3 +200,7 @@ def _partition(each: PartitionPlan) -> dict[str, Any]:
         "pseudonymise": dict(each.pseudonymise), "files": len(each.files),
         "bytes": sum(file.size for file in each.files),
     }  # fmt: skip
+
+
+def _left_out(what: str, types: Mapping[str, int]) -> list[Fact]:
+    return [Fact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []

@@ -1,118 +1,225 @@
-"""A plan for a lake as it lies there: its newest snapshot, its policies, its holds, its settings."""
+"""Making the plan of retention: a pure function of a snapshot and the rules, and that function on a lake as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from auditlake.disk.layout import Layout
-from auditlake.engine.duck import connect
+from auditlake.context import LakeContext
+from auditlake.engine.duck import connect, rows
 from auditlake.events.personal_paths import personal_path
+from auditlake.events.times import day_of
+from auditlake.policies.compile import asked_by_none, kept_by_none
 from auditlake.policies.holds import load_holds
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.reports.build import conflicts
 from auditlake.retention.holds import widened
-from auditlake.retention.plan import RetentionPlan, make_plan
-from auditlake.retention.rules import Judge
-from auditlake.retention.side_files import due_leftovers
+from auditlake.retention.named_events import named
+from auditlake.retention.plan import PartitionPlan, RetentionPlan
+from auditlake.retention.rules import RetentionRules
+from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
-from auditlake.store.delta import Snapshot, read_snapshot, view_snapshot
+from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
+from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import pseudonyms
+from auditlake.store.snapshot import read_snapshot, view_snapshot
+
+if TYPE_CHECKING:
+    import duckdb
 
 
-class AlertsTo(Protocol):
-    """What of the section ``[alerts]`` retention needs."""
-
-    @property
-    def webhook(self) -> str | None:
-        """A URL that each alert is posted to."""
-
-    @property
-    def jsonl(self) -> str | None:
-        """A file that alerts are appended to; if relative, in the lake's folder."""
-
-
-class Settings(Protocol):
-    """What of lake.toml retention needs."""
-
-    @property
-    def id(self) -> str:
-        """The lake's id."""
-
-    @property
-    def created(self) -> str:
-        """When it was made."""
-
-    @property
-    def event_types(self) -> frozenset[str]:
-        """Every type that this lake accepts."""
-
-    @property
-    def default_retention(self) -> Duration | None:
-        """How long events are kept whose type no policy keeps."""
-
-    @property
-    def grace_seconds(self) -> float:
-        """How long files stay whose events were deleted."""
-
-    @property
-    def personal(self) -> tuple[str, ...]:
-        """Where in details and metadata personal data lies."""
-
-    @property
-    def alerts(self) -> AlertsTo:
-        """Where alerts go."""
-
-
-def judge_of(layout: Layout, settings: Settings, as_of: datetime, policies: Sequence[Policy] | None = None) -> Judge:
-    """The rules of a lake at an instant.
+def rules_of(
+    context: LakeContext, as_of: datetime, *, policies: Sequence[Policy] | None = None, commits: Commits | None = None
+) -> RetentionRules:
+    """Return the rules of a lake at an instant; each file of settings is read once.
 
     Args:
-        layout: The lake.
-        settings: What lake.toml says.
+        context: The lake.
         as_of: The instant.
         policies: What to judge by instead of the lake's policies.
+        commits: The commits of the lake; its log is read if None.
 
     Raises:
         PolicyError: A policy or a hold cannot be used: then nothing is deleted.
     """
-    names = pseudonyms(layout, make=False)
-    holds = load_holds(layout, settings.event_types)
-    paths = [path for text in settings.personal if (path := personal_path(text))]
-    return Judge(
-        policies=tuple(load_policies(layout.policies, settings.event_types) if policies is None else policies),
+    layout, config = context.layout, context.config
+    names = pseudonyms(layout, make=False, commits=commits)
+    holds = load_holds(layout, config.event_types)
+    return RetentionRules(
+        policies=tuple(load_policies(layout.policies, config.event_types) if policies is None else policies),
         holds=widened([hold for hold in holds if hold.is_active(as_of)], names),
-        default_retention=settings.default_retention,
-        personal=tuple(paths),
+        default_retention=config.default_retention,
+        personal=tuple(path for text in config.personal if (path := personal_path(text))),
         names=names,
         as_of=as_of,
+        all_holds=holds,
     )
 
 
-def plan(layout: Layout, settings: Settings, as_of: datetime) -> RetentionPlan:
-    """What an apply would do now, judged at ``as_of``."""
-    return plan_snapshot(layout, settings, judge_of(layout, settings, as_of), read_snapshot(layout))
+def plan(context: LakeContext, as_of: datetime) -> RetentionPlan:
+    """Return what an apply would do now, judged at ``as_of``."""
+    snapshot = read_snapshot(context.layout)
+    commits = Commits(context.layout, snapshot.version)
+    return plan_snapshot(context, rules_of(context, as_of, commits=commits), snapshot, commits)
 
 
-def plan_snapshot(layout: Layout, settings: Settings, judge: Judge, snapshot: Snapshot) -> RetentionPlan:
-    """What an apply would do on a snapshot."""
-    now = terms_of(judge.policies, load_holds(layout, settings.event_types), settings.default_retention)
+def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapshot, commits: Commits) -> RetentionPlan:
+    """Return what an apply would do on a snapshot."""
+    terms = terms_of(rules.policies, rules.all_holds, rules.default_retention)
     with (
-        explained(layout, "the plan"),
+        explained(context.layout, "the plan"),
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill), exact_try=False) as connection,
     ):
-        view_snapshot(connection, layout, snapshot)
+        view_snapshot(connection, context.layout, snapshot)
         return make_plan(
             connection,
-            judge,
+            rules,
             snapshot,
-            lake_id=settings.id,
-            created=date.fromisoformat(settings.created[:10]),
-            leftovers=tuple(due_leftovers(layout, judge, snapshot.version)),
-            weaker=weaker(layout, snapshot.version, now),
+            lake_id=context.config.id,
+            created=date.fromisoformat(context.config.created[:10]),
+            leftovers=tuple(due_leftovers(rules, commits)),
+            weaker=weaker(commits, terms),
         )
+
+
+def make_plan(
+    connection: duckdb.DuckDBPyConnection,
+    rules: RetentionRules,
+    snapshot: Snapshot,
+    *,
+    lake_id: str,
+    created: date,
+    leftovers: Sequence[Leftover] = (),
+    weaker: Sequence[str] = (),
+) -> RetentionPlan:
+    """RetentionRules the ``events`` view of a connection.
+
+    Args:
+        connection: The engine, with the view of the snapshot.
+        rules: The rules of retention.
+        snapshot: What the view shows.
+        lake_id: The lake's id.
+        created: The day the lake was made.
+        leftovers: Quarantine files and reports that are due.
+        weaker: What has become weaker since the last record.
+    """
+    judged = tuple(judged_days(connection, rules))
+    by_type: Counter[str] = Counter()
+    for each in judged:
+        by_type[each.event_type] += each.events
+    return RetentionPlan(
+        lake_id=lake_id,
+        as_of=rules.as_of,
+        midnight=rules.midnight,
+        snapshot=snapshot.version,
+        policies=rules.policies,
+        holds=tuple((hold.id, hold.digest) for hold in rules.holds),
+        default_retention=str(rules.default_retention) if rules.default_retention else None,
+        partitions=_partitions(connection, rules, judged, snapshot),
+        conflicts=conflicts(rules.policies),
+        silent=_silent(rules, judged, created),
+        kept_by_no_policy=kept_by_none(by_type, rules.policies),
+        asked_by_no_policy=asked_by_none(by_type, rules.policies),
+        leftovers=tuple(leftovers),
+        weaker=tuple(weaker),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedDay:
+    """The events of a type on a day."""
+
+    day: date
+    event_type: str
+    events: int
+    held: int
+    due: int
+
+
+def judged_days(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> Iterator[JudgedDay]:
+    """Yield how many events of the ``events`` view of a connection are held and due, by day and type."""
+    if not rules.holds:
+        step = rules.step("whole_days")
+        counts = rows(connection, step.sql)
+        bounds = [(rules.cutoff(kind), first, last) for _, kind, _, first, last in counts]
+        # Whole days leave together as long as retention periods are whole days: no need to look at each event.
+        if all(cutoff is None or first >= cutoff or last < cutoff for cutoff, first, last in bounds):
+            for (day, kind, events, _, _), (cutoff, _, last) in zip(counts, bounds, strict=True):
+                yield JudgedDay(day_of(day), kind, events, 0, events if cutoff is not None and last < cutoff else 0)
+            return
+    step = rules.step("judged")
+    for day, kind, events, held, due in rows(connection, step.sql, dict(step.parameters)):
+        yield JudgedDay(day_of(day), kind, events, held, due)
+
+
+def _partitions(
+    connection: duckdb.DuckDBPyConnection, rules: RetentionRules, judged: Sequence[JudgedDay], snapshot: Snapshot
+) -> tuple[PartitionPlan, ...]:
+    held_by: dict[date, Counter[str]] = defaultdict(Counter)
+    if rules.holds:
+        step = rules.step("held_by")
+        for day, number, events in rows(connection, step.sql, dict(step.parameters)):
+            held_by[day_of(day)][rules.holds[number].id] += events
+    over: dict[date, Counter[str]] = defaultdict(Counter)
+    if rules.limits:
+        step = rules.step("over_limit")
+        for day, kind, events in named(connection, step, rules.eraser):
+            over[day_of(day)][rules.limits[kind].id] += events
+    files: dict[date, list[DataFile]] = defaultdict(list)
+    for file in snapshot.files:
+        files[file.day].append(file)
+    by_day: dict[date, list[JudgedDay]] = defaultdict(list)
+    for each in judged:
+        by_day[each.day].append(each)
+    return tuple(
+        _partition_plan(rules, day, kinds, held_by[day], over[day], files[day]) for day, kinds in sorted(by_day.items())
+    )
+
+
+def _partition_plan(
+    rules: RetentionRules,
+    day: date,
+    judged: Sequence[JudgedDay],
+    held_by: Counter[str],
+    over: Counter[str],
+    files: Sequence[DataFile],
+) -> PartitionPlan:
+    due: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    ungoverned = 0
+    for each in judged:
+        rule, staying = rules.rule(each.event_type), each.events - each.held - each.due
+        if each.due:
+            assert rule is not None
+            due[rule] += each.due
+        if each.event_type not in rules.keepers:
+            ungoverned += staying
+        elif staying:
+            kept[rules.keepers[each.event_type].id] += staying
+    return PartitionPlan(
+        day, sum(each.events for each in judged), dict(sorted(due.items())), dict(sorted(kept.items())), ungoverned,
+        sum(each.held for each in judged), dict(sorted(held_by.items())), dict(sorted(over.items())), tuple(files),
+    )  # fmt: skip
+
+
+def _silent(rules: RetentionRules, judged: Sequence[JudgedDay], created: date) -> dict[str, tuple[date, ...]]:
+    """Return the days that should have events and have none: something may have gone that should be there."""
+    began = min((each.day for each in judged), default=created)
+    silent: dict[str, tuple[date, ...]] = {}
+    for policy in rules.policies:
+        if policy.retention_period is None:
+            continue
+        cutoff = rules.midnight.date() - timedelta(microseconds=policy.retention_period.microseconds)
+        heard = {each.day for each in judged if each.event_type in policy.required_events}
+        first = max(cutoff, min(began, created))
+        days = (first + timedelta(days=number) for number in range((rules.midnight.date() - first).days))
+        silent[policy.id] = tuple(day for day in days if day not in heard)
+    return silent

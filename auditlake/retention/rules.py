@@ -1,4 +1,4 @@
-"""What is judged by which instants: policies, holds and settings as the values that ``sql/retention`` binds."""
+"""The rules of retention at an instant: policies, holds and settings as the values that ``sql/retention`` binds."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ DEFAULT = "default_retention"
 
 
 @dataclass(frozen=True)
-class Judge:
+class RetentionRules:
     """The rules at an instant."""
 
     policies: tuple[Policy, ...]
     holds: tuple[Hold, ...]
-    """Those that are active, with the pseudonyms of whom they name."""
+    """The active ones, with the pseudonyms of the people whom they name."""
     default_retention: Duration | None
     personal: tuple[PersonalPath, ...]
     """Where personal data lies beside the columns."""
     names: Pseudonyms | None
     as_of: datetime
     person: str | None = None
-    """Who is erased, where somebody is."""
+    """The user_id to erase, in an erasure."""
+    all_holds: tuple[Hold, ...] = ()
+    """Every hold of the lake as its file says it; those that have ended are on record too."""
 
     @cached_property
     def eraser(self) -> Eraser:
@@ -51,44 +53,44 @@ class Judge:
     def keepers(self) -> dict[str, Policy]:
         """The policy that keeps each type the longest, of those types that any policy keeps."""
         types = sorted({name for policy in self.policies for name in policy.required_events})
-        found = {name: longest_retention(name, self.policies) for name in types}
-        return {name: policy for name, policy in found.items() if policy is not None}
+        longest = {name: longest_retention(name, self.policies) for name in types}
+        return {name: policy for name, policy in longest.items() if policy is not None}
 
     @cached_property
     def limits(self) -> dict[str, Policy]:
         """The policy with the shortest max_retention for each type that has one, the first by id among equals."""
-        found: dict[str, tuple[int, Policy]] = {}
+        shortest: dict[str, tuple[int, Policy]] = {}
         for policy in sorted(self.policies, key=lambda each: each.id):
             for name in policy.required_events if policy.max_retention else ():
                 length = length_of(policy.max_retention)
-                if name not in found or length < found[name][0]:
-                    found[name] = (length, policy)
-        return {name: policy for name, (_, policy) in sorted(found.items())}
+                if name not in shortest or length < shortest[name][0]:
+                    shortest[name] = (length, policy)
+        return {name: policy for name, (_, policy) in sorted(shortest.items())}
 
     def rule(self, event_type: str) -> str | None:
-        """What keeps events of a type the longest: a policy's id, :data:`DEFAULT`, or None: nothing ends it."""
+        """Return what keeps events of a type the longest: a policy's id, :data:`DEFAULT`, or None: nothing ends it."""
         if event_type in self.keepers:
             return self.keepers[event_type].id
         return DEFAULT if self.default_retention else None
 
     def length(self, event_type: str) -> Duration | None:
-        """How long events of a type are kept; None: for ever."""
+        """Return how long events of a type are kept; None: for ever."""
         keeper = self.keepers.get(event_type)
         return keeper.retention_period if keeper else self.default_retention
 
     def cutoff(self, event_type: str) -> datetime | None:
-        """Events of a type before it are due; None: never."""
+        """Return the instant before which events of a type are due; None: never."""
         length = self.length(event_type)
         return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
 
     def limit(self, event_type: str) -> datetime | None:
-        """Personal data before it must not stay: the limit ends by the end of the day of as_of, so it is never late."""
+        """Return the instant before which personal data must go, up to the end of the day of as_of, so never late."""
         policy = self.limits.get(event_type)
         length = policy.max_retention if policy else None
         return earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds)) if length else None
 
     def step(self, name: str, **more: object) -> Step:
-        """A statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
+        """Return a statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
         file = (
             "retention/judge.sql" if name in {"judged", "whole_days", "held_by", "over_limit"} else "retention/day.sql"
         )
@@ -121,15 +123,15 @@ class Judge:
         }
 
     def _places_of(self, column: str) -> dict[str, object]:
-        """The places in a column: those of the sources, those that somebody named, and the way to either."""
+        """Return the places in a column: of the sources, of lake.toml or the caller, and all above them."""
         own = [path for path in _BUILT_IN if path.column == column]
-        told = [path for path in self.personal if path.column == column]
-        above = {"$", *(each.below for path in (*own, *told) for each in path.above)}
-        found = {"in": {path.below for path in own}, "told": {path.below for path in told}, "above": above}
-        return {f"{name}_{column}": sorted(places) for name, places in found.items()}
+        named = [path for path in self.personal if path.column == column]
+        above = {"$", *(each.below for path in (*own, *named) for each in path.above)}
+        places = {"in": {path.below for path in own}, "told": {path.below for path in named}, "above": above}
+        return {f"{name}_{column}": sorted(paths) for name, paths in places.items()}
 
 
 def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:
-    """The longest that anything is kept; None where nothing ends."""
+    """Return the longest that anything is kept; None where nothing ends."""
     lengths = [*(policy.retention_period for policy in policies), default_retention]
     return max(filter(None, lengths), key=length_of, default=None)

@@ -1,8 +1,8 @@
-"""What a lake's policies and holds demanded when it was last recorded, and whether that has become weaker since.
+"""The terms of retention: what policies and holds demanded when last recorded, and whether they are weaker now.
 
 Deleting early is easy: shorten a policy, remove a hold's file, apply. So every deletion records under which terms it
-was made, and the next one refuses what is not at least as strong as those, and as all that the ledger has known since,
-unless somebody gives a reason. Compared is what decides on events: how long each type is kept, how long personal data
+was made. The next one refuses what is weaker than those, or than all that the ledger has known since, unless the
+operator gives a reason. Compared is what decides on events: how long each type is kept, how long personal data
 may stay, and the holds. Whatever else a policy says may change.
 """
 
@@ -22,8 +22,6 @@ from auditlake.disk.layout import Layout
 from auditlake.events.durations import parse_duration
 from auditlake.ledger.book import (
     digest_of_holds,
-    hold_files,
-    list_holds,
     read_entry,
     read_head,
     rules_since,
@@ -31,7 +29,7 @@ from auditlake.ledger.book import (
 from auditlake.ledger.entry import Entry
 from auditlake.ledger.sidecars import holds_path, policy_path
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.store.deltalog import commit_metadata
+from auditlake.store.deltalog import Commits
 
 _ACCEPTING = ("delete", "begin")
 """The entries behind which nothing that was in force counts any more: a deletion asks for a reason."""
@@ -43,7 +41,7 @@ Terms = Mapping[str, Any]
 
 
 def terms_of(policies: Sequence[Policy], holds: Sequence[Hold], default_retention: Duration | None) -> dict[str, Any]:
-    """What policies, holds and lake.toml demand now."""
+    """Return what policies, holds and lake.toml demand now."""
     return {
         "policies": {policy.id: _policy(policy) for policy in policies},
         "holds": {hold.id: hold.digest for hold in holds},
@@ -53,64 +51,65 @@ def terms_of(policies: Sequence[Policy], holds: Sequence[Hold], default_retentio
 
 
 def with_hold(recorded: Terms, hold: Hold) -> dict[str, Any]:
-    """Recorded terms with one hold as it is now; the rest stays as it was recorded."""
+    """Return recorded terms with one hold as it is now; the rest stays as it was recorded."""
     return {**recorded, "holds": {**recorded["holds"], hold.id: hold.digest}}
 
 
-def last_recorded(layout: Layout, newest: int) -> Terms | None:
-    """The terms that the newest commit which has any was made under; None if none has."""
-    for version in range(newest, -1, -1):
-        own = commit_metadata(layout, version)
+def with_holds(recorded: Terms, holds: Sequence[Hold]) -> dict[str, Any]:
+    """Return recorded terms with the holds as they are now."""
+    return {**recorded, "holds": {hold.id: hold.digest for hold in holds}}
+
+
+def last_recorded(commits: Commits) -> Terms | None:
+    """Return the terms that the newest commit which has any was made under; None if none has."""
+    for version in range(commits.newest, -1, -1):
+        own = commits.metadata(version)
         if own and isinstance(terms := own.get("terms"), dict):
             return terms
     return None
 
 
-def weaker(layout: Layout, newest: int, now: Terms) -> tuple[str, ...]:
-    """What may have become weaker since the terms were last accepted, in sentences."""
-    recorded = last_recorded(layout, newest)
-    held = _weaker_holds(layout, recorded, now)
-    states, unknown = states_since(layout, recorded, now)
-    return (*held, *shortened(states, now), *unknown)
+def weaker(commits: Commits, now: Terms) -> tuple[str, ...]:
+    """Return what may have become weaker since the terms were last accepted, in sentences."""
+    recorded = last_recorded(commits)
+    states, unknown = states_since(commits.layout, recorded, now)
+    return (*weaker_holds(commits.layout, recorded, now), *shortened(states, now), *unknown)
 
 
-def weaker_holds(layout: Layout, recorded: Terms, now: Terms) -> tuple[str, ...]:
-    """What of the holds may have become weaker, in sentences."""
-    return tuple(_weaker_holds(layout, recorded, now))
-
-
-def _weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[str]:
-    found: dict[str, str] = {}
+def weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[str]:
+    """Return how the holds may have become weaker, in sentences."""
+    changes: dict[str, str] = {}
     for hold_id, digest in sorted((recorded or {"holds": {}})["holds"].items()):
         if hold_id not in now["holds"]:
-            found[hold_id] = f"the hold {hold_id} has gone"
+            changes[hold_id] = f"the hold {hold_id} has gone"
         elif now["holds"][hold_id] != digest:
-            found[hold_id] = f"the hold {hold_id} has changed, and not through auditlake hold release"
+            changes[hold_id] = f"the hold {hold_id} has changed, and not through auditlake hold release"
     if (head := read_head(layout)) is None:
-        return list(found.values())
+        return list(changes.values())
     known, lost = _holds_since(layout, head.size)
-    files = hold_files(layout)
-    there = {path.stem: sha256(read_file(path, within=layout.root)).hexdigest() for path in files}
+    there = {hold_id: digest.removeprefix("sha256:") for hold_id, digest in now["holds"].items()}
     for hold_id, digests in sorted(known.items()):
         if digests != {there.get(hold_id)}:
             how = "changed" if hold_id in there else "gone"
-            found.setdefault(hold_id, f"the hold {hold_id} has {how} since the ledger recorded it")
+            changes.setdefault(hold_id, f"the hold {hold_id} has {how} since the ledger recorded it")
     last = read_entry(layout, head.size - 1).holds
-    expected = [path for path in files if path.stem in known or (recorded and path.stem in recorded["holds"])]
-    others = last and last not in {digest_of_holds(list_holds(each)) for each in (files, expected)}
-    said = list(found.values())
-    if others and not said:  # which one is said
-        said.append("the holds are not those of the last entry of the ledger: one has gone or changed")
+    expected = {name for name in there if name in known or (recorded and name in recorded["holds"])}
+    lists = ("".join(f"{name} {there[name[:-5]]}\n" for name in sorted(f"{each}.yaml" for each in some))
+             for some in (there, expected))  # fmt: skip
+    others = last and last not in set(map(digest_of_holds, lists))
+    sentences = list(changes.values())
+    if others and not sentences:  # which one is said
+        sentences.append("the holds are not those of the last entry of the ledger: one has gone or changed")
     if lost:
-        said.append(f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed")
-    return said
+        sentences.append(f"which holds there were is not known: ledger/holds/{lost[0]} has gone or changed")
+    return sentences
 
 
 def _holds_since(layout: Layout, size: int) -> tuple[dict[str, set[str]], list[str]]:
-    """All digests of the holds that were made by hand since the last deletion, and the lists of them that have gone.
+    """Return all digests of the holds made by hand since the last deletion, and the lists of them that have gone.
 
-    A commit records what somebody changed by hand, but accepts nothing of it: only a deletion does, since it asks for a
-    reason, and a verb that is about the hold. What is there and was never recorded only keeps more.
+    A commit records what was changed by hand, but accepts nothing of it: only a deletion does, since it asks for a
+    reason, and a verb that is about the hold. A hold that was never recorded only keeps more.
     """
     holds: dict[str, set[str]] = defaultdict(set)
     lost: list[str] = []
@@ -133,7 +132,7 @@ def _holds_since(layout: Layout, size: int) -> tuple[dict[str, set[str]], list[s
 
 
 def _list_of(layout: Layout, digest: str) -> str | None:
-    """The list of holds that an entry has the digest of; None if it is not there, or is another one."""
+    """Return the list of holds that an entry has the digest of; None if it is not there, or is another one."""
     if not digest:
         return ""
     try:
@@ -164,7 +163,7 @@ class Length:
     """Infinite: for ever."""
     text: str
     by: str = ""
-    """Who says so: a policy, or default_retention; empty where nobody does."""
+    """What says so: a policy, or default_retention; empty where nothing does."""
 
     def __str__(self) -> str:
         return f"{self.text} ({self.by})" if self.by else self.text
@@ -174,12 +173,12 @@ FOR_EVER = Length(math.inf, "for ever")
 
 
 def state_of(terms: Terms) -> State:
-    """What is in force under terms."""
+    """Return what is in force under terms."""
     return State(terms["policies"], {name: terms[name] for name in (_DEFAULT, f"{_DEFAULT}_us")})
 
 
 def kept(state: State, event_type: str) -> Length | None:
-    """How long events of a type are kept; None where that is not known."""
+    """Return how long events of a type are kept; None where that is not known."""
     lengths = [
         Length(each["retention_us"], f"for {each['retention_period']}", name)
         for name, each in sorted(state.policies.items())
@@ -198,7 +197,7 @@ def _default(state: State) -> Length | None:
 
 
 def limit(state: State, event_type: str) -> Length | None:
-    """How long personal data in events of a type may stay; None where that is not known.
+    """Return how long personal data in events of a type may stay; None where that is not known.
 
     Earlier versions recorded no ``max_retention``.
     """
@@ -214,12 +213,12 @@ def limit(state: State, event_type: str) -> Length | None:
 
 
 def named_types(states: Iterable[State]) -> list[str]:
-    """Every type that a policy of any of the states names."""
+    """Return every type that a policy of any of the states names."""
     return sorted({name for state in states for each in state.policies.values() for name in each["required_events"]})
 
 
 def shortened(states: Sequence[State], now: Terms) -> list[str]:
-    """What stays shorter now than under any of the states, in sentences."""
+    """Return what stays shorter now than under any of the states, in sentences."""
     present, by_rule = state_of(now), defaultdict(list)
     defaults = [length for state in states if (length := _default(state))]
     after = _default(present)
@@ -239,11 +238,13 @@ def shortened(states: Sequence[State], now: Terms) -> list[str]:
                 and not before.by == length.by == _DEFAULT
             ):
                 by_rule[sentence, f"{before}", f"{length}"].append(event_type)
-    said = [sentence.format(", ".join(types), before, length) for (sentence, before, length), types in by_rule.items()]
+    sentences = [
+        sentence.format(", ".join(types), before, length) for (sentence, before, length), types in by_rule.items()
+    ]
     before = _longest(defaults)
     if before and after and after.microseconds < before.microseconds:
-        said.append(f"{_DEFAULT} was {_bare(before)} and is {_bare(after)}")
-    return said
+        sentences.append(f"{_DEFAULT} was {_bare(before)} and is {_bare(after)}")
+    return sentences
 
 
 def _longest(lengths: Iterable[Length | None]) -> Length | None:
@@ -255,37 +256,39 @@ def _bare(length: Length) -> str:
 
 
 def states_since(layout: Layout, recorded: Terms | None, now: Terms) -> tuple[list[State], list[str]]:
-    """Everything that was in force since the terms were last accepted, and in sentences what is not known of that."""
+    """Return all that was in force since the terms were last accepted, and in sentences what is unknown of that."""
     files = _Files(layout, recorded, now)
     states = [state_of(files.filled(recorded))] if recorded else []
     if (head := read_head(layout)) is None:
         return states, []
-    found: list[tuple[Mapping[str, str], str | None]] = []
+    entries: list[tuple[Mapping[str, str], str | None]] = []
     for entry, default in rules_since(layout, head.size, ("policy-change", "hold", *_ACCEPTING)):
-        found.append((entry.policies, default))
+        entries.append((entry.policies, default))
         if entry.kind == "policy-change":
-            found.append((_before(entry), _UNKNOWN))
+            entries.append((_before(entry), _UNKNOWN))
         if entry.kind in _ACCEPTING:
             break
     was_set = False
-    for digests, default in reversed(found):
+    for digests, default in reversed(entries):
         was_set |= default not in (None, _UNKNOWN)
         policies = {name: terms for name, digest in digests.items() if (terms := files.terms(name, digest))}
-        states.append(State(policies, _said(recorded, None if default is None and not was_set else default or "")))
+        states.append(
+            State(policies, _recorded_default(recorded, None if default is None and not was_set else default or ""))
+        )
     return states, [
         f"what the policy {name} asked for before it was changed or removed is not known" for name in sorted(files.lost)
     ]
 
 
 def _before(entry: Entry) -> dict[str, str]:
-    """The policies before an entry that says how they changed."""
-    said = entry.details
-    kept_ones = {name: digest for name, digest in entry.policies.items() if name not in said["added"]}
-    return {**kept_ones, **{name: before for name, (before, _) in said["changed"].items()}, **said["removed"]}
+    """Return the policies before an entry that says how they changed."""
+    change = entry.details
+    kept_ones = {name: digest for name, digest in entry.policies.items() if name not in change["added"]}
+    return {**kept_ones, **{name: before for name, (before, _) in change["changed"].items()}, **change["removed"]}
 
 
-def _said(recorded: Terms | None, default: str | None) -> Mapping[str, Any] | None:
-    """What an entry says of default_retention; None where it does not.
+def _recorded_default(recorded: Terms | None, default: str | None) -> Mapping[str, Any] | None:
+    """Return what an entry says of default_retention; None where it does not.
 
     Args:
         recorded: The terms of the last deletion.
@@ -298,7 +301,7 @@ def _said(recorded: Terms | None, default: str | None) -> Mapping[str, Any] | No
         return None
     try:
         length = parse_duration(default, "retention_period").microseconds if default else None
-    except ValueError:  # nothing was deleted while lake.toml said that
+    except ValueError:  # while lake.toml said that, nothing was deleted
         return None
     return {_DEFAULT: default or None, f"{_DEFAULT}_us": length}
 
@@ -317,13 +320,13 @@ class _Files:
         """The policies of which a file is not known."""
 
     def filled(self, terms: Terms) -> Terms:
-        """Terms with what earlier versions did not record of their policies, as far as the files are known."""
+        """Return terms with what earlier versions did not record of their policies, as far as the files are known."""
         policies = terms["policies"].items()
         whole = {name: self.terms(name, each["digest"].removeprefix("sha256:")) or each for name, each in policies}
         return {**terms, "policies": whole}
 
     def terms(self, policy_id: str, digest: str) -> Mapping[str, Any] | None:
-        """What a file demands; None where nothing, or where that is not known."""
+        """Return what a file demands; None where nothing, or where that is not known."""
         if "max_retention_us" not in (self._known.get(digest) or {}):
             try:
                 content = read_file(policy_path(self._layout, digest), within=self._layout.root)
@@ -337,15 +340,15 @@ class _Files:
 
 
 def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:
-    """What a policy's file demands of retention, whatever else is in it; None where it is no policy."""
+    """Return what a policy's file demands of retention, whatever else is in it; None where it is no policy."""
     try:
-        said = yaml.safe_load(content)
+        policy = yaml.safe_load(content)
         lengths = {
-            name: parse_duration(str(said[name]), name)
+            name: parse_duration(str(policy[name]), name)
             for name in ("retention_period", "max_retention")
-            if said.get(name) is not None
+            if policy.get(name) is not None
         }
-        return _terms([str(name) for name in said["required_events"]], **lengths)
+        return _terms([str(name) for name in policy["required_events"]], **lengths)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

@@ -36,7 +36,8 @@ from auditlake.sandbox.parent import Child, ChildGone, Reply
 from auditlake.sandbox.principals import folded, is_name, masking_of
 from auditlake.sandbox.query_log import Accounts
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
-from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import file_paths, read_snapshot, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa

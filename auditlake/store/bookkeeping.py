@@ -1,58 +1,84 @@
-"""What the ledger says of a commit: the roots of what it brought, read back from its files, and which these are."""
+"""What the ledger is told of a commit: its files, and the roots of what it brought, read back from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from auditlake.context import LakeContext
 from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout, part_day_and_digest
-from auditlake.disk.lock import exclusive, undisturbed, workspace
+from auditlake.disk.lock import undisturbed, workspace
 from auditlake.errors import CommitError, LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
 from auditlake.ledger.sidecars import keep_marks
-from auditlake.store.deltalog import commit_leaf
+from auditlake.store.deltalog import commit_leaf, sync_log
+from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.snapshot import file_paths, read_snapshot
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
     from auditlake.ledger.leaves import Part
-    from auditlake.store.delta import Change, DataFile, Snapshot
 
 _KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
-"""What the ledger calls kinds of commits, where it has a word of its own."""
+"""The ledger's words for kinds of commits, where they are others."""
 _MEMORY = "256MB"
-"""What DuckDB may hold of leaves before it spills, beside an ingest that is still there."""
+"""What DuckDB may hold of leaves before it spills; an ingest is in memory at the same time."""
 _HASHED = 200_000
-"""From how many rows on they are hashed by a statement of their own."""
+"""From this many rows on, they are hashed by a statement of their own."""
 _LONG = 4_000
-"""From how many bytes a row on DuckDB hashes them, which holds fewer of them at a time."""
+"""From this many bytes a row on, DuckDB hashes them, which holds fewer of them at a time."""
 _ROOM = 2_000_000
-"""Up to how many their leaves are put in order in memory."""
+"""Up to this many rows, leaves are put in order in memory."""
 
 
-def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepared:
-    """Write the ledger's entry of a commit on top of ``seen``, which is durable; the lake's lock is held.
+def settle_ledger(
+    layout: Layout, *, applications: Iterable[str] = (), begin: bool = False
+) -> tuple[Snapshot, book.Head | None]:
+    """Finish what a dead writer left: make the log durable, and settle the ledger. The caller holds the lake's lock.
+
+    Args:
+        layout: The lake.
+        applications: Whose transactions to look up.
+        begin: Whether to begin a ledger if there is none.
+
+    Returns:
+        The newest snapshot, and what the ledger counts; None if the lake has no ledger.
+
+    Raises:
+        LedgerError: The ledger is damaged, or is not the one of this log.
+    """
+    seen = read_snapshot(layout, applications=applications)
+    sync_log(layout, seen.version)
+    return seen, settled(layout, seen) if begin or book.has_ledger(layout) else None
+
+
+def settled(layout: Layout, seen: Snapshot) -> book.Head:
+    """Settle the ledger at a snapshot, beginning one if there is none, and return what it counts."""
+    return book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
+
+
+def prepare_entry(layout: Layout, seen: Snapshot, change: Change, head: book.Head) -> book.Prepared:
+    """Write the ledger's entry of a commit on top of ``seen``, which is durable. The caller holds the lake's lock.
 
     Raises:
         CommitError: The ledger has no word for such a commit.
-        LedgerError: The ledger is damaged, or is not the one of this log; nothing was changed.
+        LedgerError: The ledger cannot take it; nothing was changed.
     """
-    said = change.metadata.get("kind")
-    if (kind := _KINDS.get(str(said), said)) not in KINDS:
+    own_kind = change.metadata.get("kind")
+    if (kind := _KINDS.get(str(own_kind), own_kind)) not in KINDS:
         raise CommitError(
-            f"the ledger has no word for a commit of kind {said!r}", hint="that is a mistake in auditlake"
+            f"the ledger has no word for a commit of kind {own_kind!r}", hint="that is a mistake in auditlake"
         )
     # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
     parts, marks = parts_of(layout, change.adds) if kind == "append" else ((), {})
@@ -61,87 +87,19 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change) -> book.Prepar
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
         change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
     )  # fmt: skip
-    committed = partial(commit_leaf, layout)
-    return book.prepare(layout, seen.version + 1, record, committed, lambda: existing(layout, seen))
+    return book.prepare(layout, head, seen.version + 1, record)
 
 
-@contextmanager
-def recorded_policies(layout: Layout, *, now: datetime, wait_seconds: float) -> Iterator[None]:
-    """Change policies within this, under the lake's lock; the ledger then says so.
-
-    What somebody changed by hand before is recorded as such first. Should the writer die in between, the next commit
-    notices. A lake without a ledger begins one with its next commit, which says what its policies are.
-    """
-    from auditlake.store import delta
-
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        if not book.has_ledger(layout):
-            yield
-            return
-        _notice(layout, delta.read_snapshot(layout), now, by="hand")
-        yield
-        _notice(layout, delta.read_snapshot(layout), now, by="auditlake")
-
-
-def notice_changes(layout: Layout, seen: Snapshot, *, now: datetime) -> None:
-    """Have the ledger say what somebody changed of policies and holds by hand; the lake's lock is held.
-
-    Every commit does so by itself, but for the holds before one that is about a hold.
-    """
-    if book.has_ledger(layout):
-        _notice(layout, seen, now, by="hand")
-
-
-def _notice(layout: Layout, seen: Snapshot, now: datetime, *, by: str) -> None:
-    from auditlake.store import delta
-
-    delta.sync_log(layout, seen.version)
-    known = partial(commit_leaf, layout), lambda: existing(layout, seen)
-    book.notice(layout, seen.version, now.isoformat(), *known, by=by)
-
-
-def record_journal(layout: Layout, lines: int, digest: str, *, now: datetime, wait_seconds: float) -> None:
-    """Have the ledger say how far the journal of findings has come; a lake without a ledger has nothing to say it.
-
-    Args:
-        layout: The lake.
-        lines: How many entries the journal has, which are durable.
-        digest: ``sha256:`` over them; see :mod:`auditlake.findings.journal`.
-        now: The present.
-        wait_seconds: How long to wait while another process writes.
-    """
-    from auditlake.store import delta
-
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        if not book.has_ledger(layout):
-            return
-        seen = delta.read_snapshot(layout)
-        delta.sync_log(layout, seen.version)
-        details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
-        said = book.Record("report", now.isoformat(), details=details)
-        book.record(layout, seen.version, said, partial(commit_leaf, layout), lambda: existing(layout, seen))
-
-
-def rotate_key(layout: Layout, *, now: datetime, wait_seconds: float) -> str:
-    """Let a new key sign the ledger's checkpoints, and give its public half (``NAME+ID+BASE64``)."""
-    from auditlake.store import delta
-
-    with exclusive(layout.lock, wait_seconds=wait_seconds):
-        seen = delta.read_snapshot(layout)
-        delta.sync_log(layout, seen.version)
-        known = partial(commit_leaf, layout), lambda: existing(layout, seen)
-        return str(book.rotate(layout, seen.version, now.isoformat(), *known))
-
-
-def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
-    """The ledger's checkpoint, once what a dead writer left is finished; a lake without a ledger begins one.
+def newest_checkpoint(context: LakeContext) -> bytes:
+    """Return the ledger's checkpoint once what a dead writer left is finished; a lake without a ledger begins one.
 
     Where the lake cannot be written, it is the one that lies there.
 
     Raises:
         LedgerError: The ledger is damaged; or there is none, and none can be begun.
     """
-    with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+    layout = context.layout
+    with undisturbed(layout.lock, wait_seconds=context.wait_seconds) as is_writable:
         if is_writable:
             settle_ledger(layout, begin=True)
         if (note := book.read_note(layout)) is None:
@@ -149,25 +107,8 @@ def newest_checkpoint(layout: Layout, *, wait_seconds: float) -> bytes:
         return bytes(note)
 
 
-def settle_ledger(layout: Layout, *, begin: bool = False) -> Snapshot:
-    """Finish what a dead writer left in the ledger, and give the newest snapshot; the lake's lock is held.
-
-    Args:
-        layout: The lake.
-        begin: Begin a ledger if there is none.
-    """
-    from auditlake.store import delta
-
-    seen = delta.read_snapshot(layout)
-    delta.sync_log(layout, seen.version)
-    committed = partial(commit_leaf, layout)
-    if begin or book.has_ledger(layout):
-        book.settle(layout, seen.version, committed, lambda: existing(layout, seen))
-    return seen
-
-
 def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
-    """The digests of the checkpoint of the Delta log, where the commit before made one: readers begin with it."""
+    """Return the digests of the Delta log's checkpoint if the commit before made one: readers begin with it."""
     paths = [layout.delta_checkpoint(version), layout.delta_pointer]
     if not all(is_file(path, within=layout.root) for path in paths):
         return {}
@@ -175,14 +116,14 @@ def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
 
 
 def existing(layout: Layout, seen: Snapshot) -> book.Record:
-    """What a ledger says that begins with a snapshot. Files of other programs are not vouched for."""
+    """Return what a ledger says that begins with a snapshot. Files of other programs are not vouched for."""
     ours = [file for file in seen.files if part_day_and_digest(file.path)]
     parts, marks = parts_of(layout, ours)
     return book.Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
 
 
 def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, str]]:
-    """The parts of the rows of data files, and what an entry says of their marks, which are kept."""
+    """Return the parts of the rows of data files, and what an entry says of their marks, which are kept."""
     if not files:
         return (), {}
     from auditlake.engine.duck import connect
@@ -195,13 +136,13 @@ def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...
         ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB reads for the other
     ):
         hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
-        found = sorted(pair for pairs in hashed for pair in pairs)
-    marks = b"".join(own for _, own in found)
-    return tuple(part for part, _ in found), {"marks": keep_marks(layout, marks)} if marks else {}
+        pairs = sorted(pair for some in hashed for pair in some)
+    marks = b"".join(own for _, own in pairs)
+    return tuple(part for part, _ in pairs), {"marks": keep_marks(layout, marks)} if marks else {}
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
-    """Files of several days together, as many as are worth a statement; never those of one day apart."""
+    """Yield files of several days together, as many as are worth a statement; those of one day stay together."""
     stretch: list[DataFile] = []
     for _, day in groupby(sorted(files, key=attrgetter("day")), attrgetter("day")):
         stretch += day
@@ -215,10 +156,9 @@ def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
 def _hash(
     connection: duckdb.DuckDBPyConnection, layout: Layout, many: bool, files: Sequence[DataFile]
 ) -> list[tuple[Part, bytes]]:
-    """The parts of the rows of files, each with its marks."""
+    """Return the parts of the rows of files, each with its marks."""
     from auditlake.engine.duck import view_events
     from auditlake.ledger.leaves import hash_events
-    from auditlake.store.delta import file_paths
 
     paths = file_paths(layout, files)
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
@@ -228,7 +168,7 @@ def _hash(
 
 
 def _are_long(paths: Sequence[Path]) -> bool:
-    """Whether the rows of files have more than a few kilobytes on average."""
+    """Return whether the rows of files have more than a few kilobytes on average."""
     from pyarrow.parquet import read_metadata
 
     rows = size = 0

@@ -1,4 +1,4 @@
-"""Many small files of a day become one, and no answer changes.
+"""Compaction: many small files of a day become one, and no answer changes.
 
 The rows are the same, in other files: snapshots before a compaction are read through their batch numbers once the
 replaced files are gone (docs/reference/semantics.md, Snapshots). Those are unlinked only after a grace period, for
@@ -13,22 +13,23 @@ from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, rename_synced, sync_folder
 from auditlake.disk.files import is_file, remove_file
 from auditlake.disk.layout import Layout, part_day_and_digest, partition_day
-from auditlake.disk.lock import exclusive, workspace
 from auditlake.engine.duck import connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.store import delta
 from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
-from auditlake.store.table import LOCK_SECONDS
+from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.snapshot import file_paths, lost_file
+from auditlake.store.turn import writer_turn
 
 GRACE_SECONDS = 86_400.0
 """How long a replaced file stays for readers that began before, unless the caller says otherwise."""
@@ -50,65 +51,55 @@ class CompactSummary:
     snapshot: int
 
 
-def compact(
-    layout: Layout, *, now: datetime, grace_seconds: float | None = None, wait_seconds: float = LOCK_SECONDS
-) -> CompactSummary:
+def compact(context: LakeContext, *, grace_seconds: float | None = None) -> CompactSummary:
     """Rewrite every day that has more than one file, in one commit.
 
     Args:
-        layout: The lake.
-        now: Recorded in the commit.
+        context: The lake; its present is recorded in the commit.
         grace_seconds: How long replaced files stay; ``GRACE_SECONDS`` if None.
-        wait_seconds: How long to wait while another process writes.
 
     Raises:
         LakeError: The grace period is no length of time; nothing changed.
-        LakeBusyError: Another process wrote for all of ``wait_seconds``.
+        LakeBusyError: Another process wrote for all of the time to wait.
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """
     grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
     if not 0 <= grace < math.inf:
         raise LakeError(f"grace: expected a number of seconds, not negative, got {grace_seconds}")
-    with (
-        explained(layout, "the compaction"),
-        exclusive(layout.lock, wait_seconds=wait_seconds),
-        workspace(layout.staging) as folder,
-    ):
-        snapshot = delta.read_snapshot(layout)
-        delta.sync_log(layout, snapshot.version)  # files are unlinked below because of what it says
-        days: dict[date, list[delta.DataFile]] = defaultdict(list)
-        for file in snapshot.files:
+    layout, now = context.layout, context.now
+    with explained(layout, "the compaction"), writer_turn(context) as turn:
+        before = turn.snapshot
+        days: dict[date, list[DataFile]] = defaultdict(list)
+        for file in before.files:
             days[file.day].append(file)
         crowded = {day: files for day, files in sorted(days.items()) if len(files) > 1}
-        version = snapshot.version
-        there = tuple(file for files in crowded.values() for file in files)
-        if lost := delta.lost_file(layout, delta.Snapshot(version, there)):
+        replaced = tuple(file for files in crowded.values() for file in files)
+        if lost := lost_file(layout, Snapshot(before.version, replaced)):
             raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
-            pairs = [_rewrite(layout, folder, day, files) for day, files in crowded.items()]
+            pairs = [_rewrite(layout, turn.folder, day, files) for day, files in crowded.items()]
             for _, file in pairs:
                 make_folders((layout.events / file.path).parent, below=layout.events)
             rename_synced((draft, layout.events / file.path) for draft, file in pairs)
-            # Names are made of content: beside files without rows, a day's new file may be one that it had.
-            merged = {file.path: file for _, file in pairs}
-            had = {file.path: file for files in crowded.values() for file in files}
+            # Names are made of content: where others have no rows, a day's new file may be one that it had.
+            merged, had = {file.path: file for _, file in pairs}, {file.path: file for file in replaced}
             adds = tuple(file for path, file in merged.items() if path not in had)
             removes = tuple(file for path, file in had.items() if path not in merged)
             metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded), "replaced": len(removes)}
-            version = delta.commit(layout, snapshot, delta.Change(adds, removes, metadata, data_change=False))
-        after = delta.read_snapshot(layout) if crowded else snapshot
+            turn.commit(Change(adds, removes, metadata, data_change=False))
+        after = turn.snapshot
         unlinked = unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
-    return CompactSummary(len(crowded), len(snapshot.files), len(after.files), unlinked, version)
+    return CompactSummary(len(crowded), len(before.files), len(after.files), unlinked, after.version)
 
 
-def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile]) -> tuple[Path, delta.DataFile]:
+def _rewrite(layout: Layout, folder: Path, day: date, files: list[DataFile]) -> tuple[Path, DataFile]:
     spill = folder / "spill"
     spill.mkdir(exist_ok=True)
     draft = folder / f"day-{day}.parquet"
     with connect(temp=spill, memory="700MB") as connection:
-        view_events(connection, delta.file_paths(layout, files), columns=FILE_COLUMNS)
+        view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
         write_parquet(connection, statement("ingest/compact.sql", "merged_day").text, {}, draft)
         view_events(connection, [draft], name="merged", columns=FILE_COLUMNS)
         ((count, first, last, differing),) = rows(connection, statement("ingest/compact.sql", "differences").text)
@@ -118,32 +109,30 @@ def _rewrite(layout: Layout, folder: Path, day: date, files: list[delta.DataFile
     return draft, data_file(draft, day, count, first, last)
 
 
-def unlink_unused(
-    layout: Layout, live: delta.Snapshot, grace_seconds: float, *, only: Collection[str] | None = None
-) -> int:
-    """Remove files that the newest snapshot does not have: replaced ones, and a dead writer's.
+def unlink_unused(layout: Layout, live: Snapshot, grace_seconds: float, *, only: Collection[str] | None = None) -> int:
+    """Remove files that the newest snapshot does not have: replaced ones, and those of dead writers.
 
-    Under the lock nobody is between renaming a file and committing it.
+    The caller holds the lake's lock, so that no process is between renaming a file and committing it.
 
     Args:
         layout: The lake.
         live: Its newest snapshot.
         grace_seconds: How long they stay after they were removed.
-        only: Only these, by path, whoever named them; all that auditlake named if None.
+        only: Only these, by path, whichever program named them; all that auditlake named if None.
     """
-    keep = {file.path for file in live.files}
+    live_paths = {file.path for file in live.files}
     if only is None:
         days = [day for day in layout.events.glob("event_date=*") if not day.is_symlink()]
-        found = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
-        unused = [name for name in found if part_day_and_digest(name)]
+        names = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
+        unused = [name for name in names if part_day_and_digest(name)]
     else:
         unused = [name for name in only if partition_day(name) and is_file(layout.events / name, within=layout.root)]
-    chosen = sorted(name for name in unused if name not in keep)
+    chosen = sorted(name for name in unused if name not in live_paths)
     removed = removal_times(layout) if chosen else {}
     gone = []
     for name in chosen:
         path = layout.events / name
-        # A file that somebody linked goes as the link that it is; below a linked day, nothing is ours.
+        # A link goes as the link that it is; below a linked day, nothing is the lake's.
         if time.time() - removed.get(name, path.lstat().st_mtime) >= grace_seconds:
             remove_file(path, within=layout.root)
             gone.append(path)
@@ -163,7 +152,7 @@ def _sync_after_unlinks(layout: Layout, folders: Collection[Path]) -> None:
 
 
 def _unlink_drafts(layout: Layout) -> None:
-    """Remove what writers left that were killed while they wrote a small file or a log entry."""
+    """Remove the drafts of writers that were killed while they wrote a small file or a log entry."""
     folders = (layout.root, layout.policies, layout.reports, layout.holds, layout.certificates)
     drafts = [path for folder in folders for path in folder.glob(".*.draft")]
     for path in [*drafts, *layout.log.glob("*.json#*")]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.durable import sync_file
 from auditlake.disk.layout import part_path
-from auditlake.store.delta import DataFile
+from auditlake.store.model import DataFile
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,33 +1,47 @@
-"""What the versions of the table were, one log entry each, and a summary so that nobody has to read all of them.
+"""The Delta log without delta-rs: what its entries say, and how they are made durable.
 
-The log entries are the truth and are never removed. The summary (``.history`` of the lake) is made of them whenever a
-checkpoint is written; it names the entry up to which it goes by that entry's SHA-256, and is passed over where that is
-not the entry that is there.
+The log entries are the truth and are never removed. A summary (``.history`` of the lake) spares readers most of them.
+It is written with each checkpoint of the log, names the entry up to which it goes by that entry's SHA-256, and is
+ignored where the entry is another one.
+
+A process that logs asks how far its application has come before anything else, and delta-rs cannot be used in a forked
+child of a process that has used it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from auditlake.disk.durable import write_whole
-from auditlake.disk.files import is_file, read_file
+from auditlake.disk.durable import sync_file, sync_folder, write_whole
+from auditlake.disk.files import check_folder, descriptor_of, is_file, read_file
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LakeFormatError
-from auditlake.ledger.book import LEAF_KEY
 
 EXACT = "auditlake-exact"
 """The application whose version is the first batch of a lake in which every number is as it came. Earlier batches are
 compared also with what the versions that made them would have made of a record."""
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
+LEAF_KEY = "auditlake.ledger"
+"""The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
+ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
+"""The names of entries and checkpoints of the log."""
+Metadata = Callable[[int], "dict[str, Any] | None"]
+"""Gives what auditlake recorded about a version, as :func:`commit_metadata` does."""
+
+_REMEMBERED = 256
+"""How many commits :class:`Commits` keeps at hand: those that its callers come back to are the newest."""
 
 _ROWS_STAY = frozenset({"ingest", "compact", "hold"})
 """Commits that only bring rows, put the same rows into other files, or touch none."""
@@ -35,7 +49,7 @@ _ROWS_STAY = frozenset({"ingest", "compact", "hold"})
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the versions up to one were."""
+    """The kinds of the versions up to one."""
 
     version: int
     others: Mapping[int, str | None]
@@ -45,13 +59,13 @@ class History:
 
 
 def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
-    """What auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
+    """Return what auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
     own = _commit_info(layout, version).get(METADATA_KEY)
     return own if isinstance(own, dict) else None
 
 
 def commit_leaf(layout: Layout, version: int) -> str | None:
-    """The leaf of the ledger's entry about a version that its commit names, in hexadecimal; None if it names none."""
+    """Return the leaf of the ledger entry that a version's commit names, in hexadecimal; None if it names none."""
     leaf = _commit_info(layout, version).get(LEAF_KEY)
     return leaf if isinstance(leaf, str) else None
 
@@ -65,7 +79,7 @@ def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
 
 
 def _entry(layout: Layout, path: Path) -> Iterator[dict[str, Any]]:
-    """The actions of a log entry, line by line.
+    """Yield the actions of a log entry, line by line.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -83,12 +97,50 @@ def _entry(layout: Layout, path: Path) -> Iterator[dict[str, Any]]:
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
 
 
-def history(layout: Layout, newest: int) -> History:
-    """What the versions up to ``newest`` were."""
-    known = _summary(layout, newest)
+class Commits:
+    """The commits up to a version, each log entry read once as far as there is room.
+
+    Args:
+        layout: The lake.
+        newest: The version.
+    """
+
+    def __init__(self, layout: Layout, newest: int) -> None:
+        self.layout = layout
+        self.newest = newest
+        self.metadata: Metadata = lru_cache(_REMEMBERED)(partial(commit_metadata, layout))
+        """Gives what auditlake recorded about a version; None if the commit is not ours."""
+
+    @cached_property
+    def history(self) -> History:
+        """The kinds of the versions."""
+        return history(self.layout, self.newest, self.metadata)
+
+    def of_retention(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the deletions and erasures with their metadata, the newest first."""
+        for version, kind in sorted(self.history.others.items(), reverse=True):
+            if kind in ("retention", "erase") and (own := self.metadata(version)):
+                yield version, own
+
+    def following(self) -> Commits:
+        """Return the commits up to the next version, which has just been committed."""
+        commits = Commits(self.layout, self.newest + 1)
+        commits.metadata = self.metadata
+        return commits
+
+
+def history(layout: Layout, newest: int, metadata: Metadata | None = None) -> History:
+    """Return the kinds of the versions up to ``newest``.
+
+    Args:
+        layout: The lake.
+        newest: The last version.
+        metadata: Where the metadata of commits comes from; the log if None.
+    """
+    known, metadata = _summary(layout, newest), metadata or partial(commit_metadata, layout)
     others, quarantine = dict(known.others), dict(known.quarantine)
     for version in range(known.version + 1, newest + 1):
-        own = commit_metadata(layout, version)
+        own = metadata(version)
         if own is None or own.get("kind") not in _ROWS_STAY:
             others[version] = own.get("kind", "") if own is not None else None
         _follow(quarantine, version, own or {})
@@ -96,7 +148,7 @@ def history(layout: Layout, newest: int) -> History:
 
 
 def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) -> None:
-    """Take away the quarantine files that went with a version, and add those that it brought."""
+    """Remove the quarantine files that went with a version, and add those that it brought."""
     after: Mapping[str, str] = own.get("quarantine_after", {})
     for name in after:
         quarantine.pop(name, None)
@@ -105,23 +157,23 @@ def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) ->
 
 
 def keep_summary(layout: Layout, newest: int) -> None:
-    """Write down what the versions up to ``newest`` were. To be called with the lake's lock held."""
-    found = history(layout, newest)
-    said = {
+    """Write the summary of the versions up to ``newest``. The caller holds the lake's lock."""
+    past = history(layout, newest)
+    summary = {
         "version": newest,
         "entry": _digest(layout, newest),
-        "others": sorted(found.others.items()),
-        "quarantine": sorted(found.quarantine.items()),
+        "others": sorted(past.others.items()),
+        "quarantine": sorted(past.quarantine.items()),
     }
-    write_whole(layout.history, json.dumps(said).encode())
+    write_whole(layout.history, json.dumps(summary).encode())
 
 
 def _summary(layout: Layout, newest: int) -> History:
-    """The summary that was written down, if it is one of this log and goes no further than ``newest``."""
+    """Read the summary, if it is one of this log and goes no further than ``newest``."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(read_file(layout.history, within=layout.root))
-        if said["version"] <= newest and said["entry"] == _digest(layout, said["version"]):
-            return History(said["version"], dict(said["others"]), dict(said["quarantine"]))
+        summary = json.loads(read_file(layout.history, within=layout.root))
+        if summary["version"] <= newest and summary["entry"] == _digest(layout, summary["version"]):
+            return History(summary["version"], dict(summary["others"]), dict(summary["quarantine"]))
     return History(-1, {}, {})
 
 
@@ -130,7 +182,7 @@ def _digest(layout: Layout, version: int) -> str:
 
 
 def last_batch(layout: Layout, version: int) -> int:
-    """The newest batch committed at or before a version: batches are numbered in the order of their commits."""
+    """Return the newest batch committed at or before a version: batches are numbered in the order of their commits."""
     for earlier in range(version, 0, -1):
         if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
             return int(own["batch"])
@@ -138,15 +190,15 @@ def last_batch(layout: Layout, version: int) -> int:
 
 
 def foreign_versions(layout: Layout, newest: int) -> list[int]:
-    """Versions up to ``newest`` that another program committed: auditlake cannot vouch for what they did."""
+    """Return the versions up to ``newest`` that another program committed: auditlake cannot vouch for them."""
     return [version for version, kind in sorted(history(layout, newest).others.items()) if kind is None]
 
 
 def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[date]) -> int | None:
-    """The first version that may have changed or removed rows that an earlier one had on some days; None if none.
+    """Return the first version that may have changed or removed rows of an earlier one on some days; None if none.
 
-    Of ours only those after ``since`` count, and only where they removed a file of these days; of other programs' any,
-    since their rows may belong to no batch.
+    Commits of auditlake count only after ``since``, and only where they removed a file of these days. Those of other
+    programs always count, since their rows may belong to no batch.
     """
     for version, kind in sorted(history(layout, newest).others.items()):
         if version and (kind is None or (version > since and _removes_of(layout, version, days))):
@@ -155,27 +207,148 @@ def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[da
 
 
 def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
-    """Whether a version removed files of some days; a file whose name tells no day may be of any."""
-    named = map(part_day_and_digest, removals(layout, version))
-    return any(each is None or each[0] in days for each in named)
+    """Return whether a version removed files of some days; a file whose name tells no day may be of any."""
+    parts = map(part_day_and_digest, removals(layout, version))
+    return any(part is None or part[0] in days for part in parts)
 
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
-    """Whether this quarantine file is there and is to be, by the commits up to ``newest``."""
+    """Return whether this quarantine file is there and is to be, by the commits up to ``newest``."""
     return is_file(file, within=layout.root) and file.name in history(layout, newest).quarantine
 
 
 def removals(layout: Layout, version: int) -> tuple[str, ...]:
-    """The paths of the files that a version removed."""
+    """Return the paths of the files that a version removed."""
     actions = _entry(layout, layout.commit(version))
     return tuple(unquote(action["remove"]["path"]) for action in actions if "remove" in action)
 
 
 def removal_times(layout: Layout) -> dict[str, float]:
-    """When each removed file was removed, by path, in seconds since 1970."""
+    """Return when each removed file was removed, by path, in seconds since 1970."""
     times: dict[str, float] = {}
     for path in sorted(layout.log.glob("*.json")):
         for action in _entry(layout, path):
             if removed := action.get("remove"):
                 times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
     return times
+
+
+def newest_version(layout: Layout) -> int:
+    """Return the newest version by the names in the log alone, without opening the table.
+
+    Raises:
+        LakeFormatError: There is none.
+    """
+    with suppress(FileNotFoundError):
+        if versions := _versions(layout):
+            return max(versions)
+    message = f"the events table at {layout.events} cannot be read: it has no log"
+    raise LakeFormatError(message, hint="restore its log entries from a backup")
+
+
+def _versions(layout: Layout) -> list[int]:
+    """Return the versions that have an entry in the log, in no order."""
+    with os.scandir(layout.log) as listed:
+        matches = [match for entry in listed if (match := ENTRY.match(entry.name))]
+    return [int(match[0][:20]) for match in matches if match[1] == "json"]
+
+
+def sync_log(layout: Layout, version: int) -> None:
+    """Make the log durable up to a version.
+
+    A torn entry makes the table unreadable for all that follow, and its writer may have died before it synced it. Each
+    entry of auditlake was written after all earlier ones were durable, so this stops at the newest of them.
+    """
+    for earlier in range(version, -1, -1):
+        if layout.commit(earlier).exists():
+            sync_file(layout.commit(earlier))
+        if commit_metadata(layout, earlier) is not None:
+            break
+    sync_folder(layout.log)
+
+
+def log_entries(layout: Layout) -> dict[str, int]:
+    """Return the names of the log's entries and checkpoints with their sizes; nothing else may have such a name.
+
+    Raises:
+        OSError: The log, or one of them, is a link, or something that delta-rs would wait for.
+    """
+    check_folder(layout.log, within=layout.root)
+    with os.scandir(layout.log) as listed:
+        named = [each for each in listed if ENTRY.match(each.name) or each.name == layout.delta_pointer.name]
+        for each in named:
+            if not each.is_file(follow_symlinks=False):
+                os.close(descriptor_of(Path(each.path), within=layout.root))  # which says what it is
+        return {each.name: each.stat(follow_symlinks=False).st_size for each in named if ENTRY.match(each.name)}
+
+
+def refuse_empty_entries(layout: Layout, entries: Mapping[str, int], version: int) -> None:
+    """Refuse a log with an entry without bytes, which delta-rs would take for no change.
+
+    A power cut can leave one of another writer. Entries before a checkpoint are not read.
+
+    Raises:
+        LakeFormatError: There is one.
+    """
+    read_from = max((name[:20] for name in entries if _counts(name, entries[name], version)), default="")
+    read = [name for name in sorted(entries) if name.endswith(".json") and read_from < name[:20]]
+    for name in read:
+        if int(name[:20]) <= version and not entries[name]:
+            message = f"the log entry {layout.log / name} is empty"
+            raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
+
+
+def _counts(name: str, size: int, version: int) -> bool:
+    """Return whether this is a checkpoint that a version is read from."""
+    return name.endswith(".parquet") and int(name[:20]) <= version and size > 0
+
+
+def transaction_version(layout: Layout, application: str) -> int | None:
+    """Return the version of the newest transaction of an application; None if it never committed.
+
+    Entries are read from the newest back to one with such a transaction, or to a checkpoint, or to the first one.
+
+    Raises:
+        LakeFormatError: An entry of the log is damaged or not there.
+        OSError: The log cannot be read.
+    """
+    for version in range(max(_versions(layout), default=-1), -1, -1):
+        if (reached := _in_entry(layout, layout.commit(version), application)) is not None:
+            return reached
+        if is_file(checkpoint := layout.delta_checkpoint(version), within=layout.root):
+            return _in_checkpoint(checkpoint, application)
+    return None
+
+
+def _in_entry(layout: Layout, entry: Path, application: str) -> int | None:
+    data = b""
+    with suppress(FileNotFoundError):
+        data = read_file(entry, within=layout.root)
+    if not data.endswith((b"}", b"}\n")):
+        message = f"the log entry {entry} is not whole"
+        raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
+    if b'"txn"' not in data:
+        return None
+    try:
+        transactions = [json.loads(line).get("txn") for line in data.splitlines() if b'"txn"' in line]
+    except ValueError as error:
+        message = f"the log entry {entry} is damaged: {error}"
+        raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
+    return _newest(transactions, application)
+
+
+def _in_checkpoint(checkpoint: Path, application: str) -> int | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(checkpoint).read(["txn"], use_threads=False)
+    except (pa.ArrowException, ValueError) as error:
+        message = f"the checkpoint {checkpoint} is damaged: {error}"
+        raise LakeFormatError(message, hint="restore it from a backup") from error
+    return _newest(table.column("txn").to_pylist() if "txn" in table.column_names else [], application)
+
+
+def _newest(transactions: list[Any], application: str) -> int | None:
+    versions = [each["version"] for each in transactions if each and each.get("appId") == application]
+    return int(versions[-1]) if versions else None

@@ -13,7 +13,7 @@ import pyarrow as pa
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
-from auditlake.store import delta
+from auditlake.store.snapshot import read_snapshot
 
 _PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
 _UNNAMED = (UnicodeDecodeError, OverflowError, pa.ArrowException)
@@ -50,8 +50,8 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
     """What to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
     named = _PART.findall(str(error))
     unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
-    files = named or ([file.path for file in delta.read_snapshot(layout).files] if unnamed else [])
-    if named and not {*named} <= {file.path for file in delta.read_snapshot(layout).files}:
+    files = named or ([file.path for file in read_snapshot(layout).files] if unnamed else [])
+    if named and not {*named} <= {file.path for file in read_snapshot(layout).files}:
         message = f"{what} failed: compaction or retention has taken files from under it"
         return SnapshotError(
             message, hint="ask again: the same snapshot is then read from the newest files, where it still can be"

@@ -1,4 +1,4 @@
-"""What stands in the place of a person: the same for the same value in one lake, and not to be guessed.
+"""Pseudonyms: what stands in the place of a person, the same for the same value in one lake, and hard to guess.
 
 A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
 text that only looks like one. The key never leaves the lake; without it nobody can try values.
@@ -24,11 +24,11 @@ from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.personal import CONTENT_ID
-from auditlake.store.deltalog import commit_metadata, history
+from auditlake.store.deltalog import Commits
 
 PREFIX = "pseudonym-"
 KEYED = "keyed-"
-"""How an id begins that stands in the place of one that was made from content."""
+"""The beginning of an id that stands in the place of one that was made from content."""
 _SHAPE = re.compile(rf"{PREFIX}[0-9a-f]{{40}}\Z", re.ASCII)
 _LOST = "without it holds do not find the people whom it made pseudonyms of, so nothing is deleted or erased"
 _BLOCK = 64
@@ -42,25 +42,25 @@ class Pseudonyms:
     key: bytes
 
     def of(self, value: str) -> str:
-        """The pseudonym of a value; one of this lake stays what it is."""
+        """Return the pseudonym of a value; one of this lake stays what it is."""
         if self.knows(value):
             return value
         body = hmac.new(self._name_key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
         return f"{PREFIX}{body}{self._check(body)}"
 
     def knows(self, value: str) -> bool:
-        """Whether a text is a pseudonym of this lake."""
+        """Return whether a text is a pseudonym of this lake."""
         body = value[len(PREFIX) : -8]
         return _SHAPE.match(value) is not None and hmac.compare_digest(value[-8:], self._check(body))
 
     def keyed(self, event_id: str) -> str:
-        """The id that stands in the place of one that was made from content; any other stays what it is."""
+        """Return the id that stands in the place of one that was made from content; any other stays what it is."""
         if CONTENT_ID.match(event_id) is None:
             return event_id
         return KEYED + hmac.new(self._id_key, event_id.encode(), hashlib.sha256).hexdigest()
 
     def of_record(self, sha256: str) -> str:
-        """What an erasure keeps of a record that cannot be an event, made of the SHA-256 (hex) of its bytes."""
+        """Return what an erasure keeps of a record that cannot be an event, made of the SHA-256 (hex) of its bytes."""
         return hmac.new(self._record_key, sha256.encode(), hashlib.sha256).hexdigest()
 
     @property
@@ -99,33 +99,38 @@ class Pseudonyms:
         return hashlib.sha256((self._check_key + body).encode()).hexdigest()[:8]
 
 
-def pseudonyms(layout: Layout, *, make: bool) -> Pseudonyms | None:
-    """The pseudonyms of a lake; None where it has no key yet and none is to be made.
+def pseudonyms(layout: Layout, *, make: bool, commits: Commits | None = None) -> Pseudonyms | None:
+    """Return the pseudonyms of a lake; None where it has no key yet and none is to be made.
+
+    Args:
+        layout: The lake.
+        make: Whether to make a key where there is none.
+        commits: The commits of the lake; its log is read if None.
 
     Raises:
         LakeFormatError: The key's file does not hold a key, or the lake's events have pseudonyms of another one.
         LakeError: It cannot be read or made.
     """
-    found = _read(layout)
-    recorded = recorded_key(layout)
-    if recorded is not None and (found is None or found.digest != recorded):
-        what = "is another one" if found else "has gone"
+    key = _read(layout)
+    recorded = recorded_key(layout, commits)
+    if recorded is not None and (key is None or key.digest != recorded):
+        what = "is another one" if key else "has gone"
         message = f"the lake has pseudonyms, and their key {layout.pseudonyms} {what}"
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
-    if found is None and make:
-        # Whoever comes second takes the first one's: pseudonyms of that may be in the lake already.
+    if key is None and make:
+        # The second of two processes takes the key of the first: the lake may have pseudonyms of it already.
         write_whole(layout.pseudonyms, _text(new_pseudonyms().key), over=False)
         return _read(layout)
-    return found
+    return key
 
 
 def new_pseudonyms() -> Pseudonyms:
-    """Those of a key that is made for it and written nowhere yet."""
+    """Return the pseudonyms of a new key, which is written nowhere yet."""
     return Pseudonyms(os.urandom(32))
 
 
 def keep_key(layout: Layout, names: Pseudonyms) -> None:
-    """Write the key down where the lake has none yet.
+    """Write the key where the lake has none yet.
 
     Raises:
         LakeError: It cannot be written, or another process has made one meanwhile.
@@ -136,12 +141,11 @@ def keep_key(layout: Layout, names: Pseudonyms) -> None:
         raise LakeError(message, hint="nothing was changed; do it again")
 
 
-def recorded_key(layout: Layout) -> str | None:
-    """The digest of the key whose pseudonyms the lake's events have, as the newest commit of retention says it."""
+def recorded_key(layout: Layout, commits: Commits | None = None) -> str | None:
+    """Return the digest of the key whose pseudonyms events have, as the newest deletion or erasure recorded it."""
     newest = max((int(path.stem) for path in layout.log.glob("*.json") if path.stem.isdecimal()), default=-1)
-    for version, kind in sorted(history(layout, newest).others.items(), reverse=True):
-        if kind in ("retention", "erase") and (own := commit_metadata(layout, version)):
-            return own.get("pseudonym_key")
+    for _, own in (commits or Commits(layout, newest)).of_retention():
+        return own.get("pseudonym_key")
     return None
 
 

@@ -15,15 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, sync_file, sync_folder
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import undisturbed
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
-from auditlake.store import delta
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import lost_file, read_snapshot
 
 _LEFT_OUT = {".staging", ".lock"}
 _CHUNK = 1 << 20
@@ -41,21 +43,20 @@ class BackupSummary:
     """Bytes."""
 
 
-def backup(layout: Layout, destination: Path, *, key: bool, wait_seconds: float) -> BackupSummary:
+def backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSummary:
     """Copy a lake to a folder that is not there yet; it is there whole, or not at all.
 
     Args:
-        layout: The lake.
+        context: The lake.
         destination: The folder.
         key: Whether to copy the private key of the ledger too, if it lies in the lake.
-        wait_seconds: How long to wait while another process writes.
 
     Raises:
         LakeError: There is something at the destination, it lies in the lake, or the disk refused.
         LakeFormatError: The lake lost a file: what is left cannot be a copy of it.
         LedgerError: The ledger is damaged.
     """
-    destination = destination.absolute()
+    layout, destination = context.layout, destination.absolute()
     if destination.exists() or destination.is_symlink():
         raise LakeError(f"there is something at {destination} already", hint="name a new folder")
     if destination.resolve().is_relative_to(layout.root.resolve()):
@@ -65,10 +66,10 @@ def backup(layout: Layout, destination: Path, *, key: bool, wait_seconds: float)
         make_folders(draft, below=Path(draft.anchor))
         try:
             copy = _Copy(layout, draft)
-            copy.data(delta.read_snapshot(layout))
-            with undisturbed(layout.lock, wait_seconds=wait_seconds) as is_writable:
+            copy.data(read_snapshot(layout))
+            with undisturbed(layout.lock, wait_seconds=context.wait_seconds) as is_writable:
                 # What cannot be finished here, the next writer of the copy finishes.
-                snapshot = settle_ledger(layout) if is_writable else delta.read_snapshot(layout)
+                snapshot = settle_ledger(layout)[0] if is_writable else read_snapshot(layout)
                 version = copy.rest(snapshot, key=key)
             copy.sync()
             os.replace(draft, destination)
@@ -87,15 +88,15 @@ class _Copy:
         self.files = 0
         self.size = 0
 
-    def data(self, snapshot: delta.Snapshot) -> None:
+    def data(self, snapshot: Snapshot) -> None:
         """The data files of a snapshot; without the lock, so a compaction may take some away."""
         for file in snapshot.files:
             with suppress(FileNotFoundError):
                 self._file(self._layout.events / file.path)
 
-    def rest(self, snapshot: delta.Snapshot, *, key: bool) -> int:
+    def rest(self, snapshot: Snapshot, *, key: bool) -> int:
         """All else, under the lake's lock."""
-        if lost := delta.lost_file(self._layout, snapshot):
+        if lost := lost_file(self._layout, snapshot):
             raise LakeError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         live = {self._layout.events / file.path for file in snapshot.files}
         for path in live:

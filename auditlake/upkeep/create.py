@@ -21,7 +21,7 @@ from auditlake.ledger.book import Record, begin
 from auditlake.policies.files import write_built_in
 from auditlake.policies.loader import load_policies
 from auditlake.retention.terms import terms_of
-from auditlake.store.delta import create_table
+from auditlake.store.commit import create_table
 
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 """What one sees of another process that made a lake there meanwhile, and tidied up after itself."""

@@ -24,14 +24,17 @@ from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder, is_file, read_file, read_text
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.links import LINK, links
-from auditlake.disk.lock import exclusive
+from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
 from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
-from auditlake.store import delta
 from auditlake.store.bookkeeping import settle_ledger
+from auditlake.store.commit import says_statistics
+from auditlake.store.model import Change
 from auditlake.store.pseudonyms import pseudonyms
+from auditlake.store.snapshot import read_snapshot
+from auditlake.store.turn import Turn
 from auditlake.verify.check import verify
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint
 from auditlake.verify.deltalog import DeltaLog, read_log
@@ -49,7 +52,7 @@ Action = Literal["set aside", "rewrite", "finish", "make", "amend"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Repair:
     """One thing that a repair does."""
 
     action: Action
@@ -69,7 +72,7 @@ class Diagnosis:
     """What is wrong."""
     notices: tuple[Problem, ...]
     """What is worth knowing and not wrong."""
-    changes: tuple[Change, ...]
+    changes: tuple[Repair, ...]
     """What a repair would do."""
 
 
@@ -84,13 +87,13 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     problems: list[Problem] = []
     _told(problems, "lake.toml", read_config, layout)
     problems += [Problem(_name(layout, path), LINK) for path in links(layout)]
-    _told(problems, "events", delta.read_snapshot, layout)
+    _told(problems, "events", read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
     with suppress(AuditLakeError):
         problems += _policies(layout, read_config(layout).event_types)
     report = verify(layout, now=now, full=False)
-    notices, changes = list(report.notices), tuple[Change, ...]()
+    notices, changes = list(report.notices), tuple[Repair, ...]()
     try:
         with exclusive(layout.lock, wait_seconds=_WAIT_SECONDS):
             changes = tuple(_changes(layout, now))
@@ -101,7 +104,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     return Diagnosis((*problems, *report.problems), tuple(notices), changes)
 
 
-def repair(layout: Layout, shown: tuple[Change, ...], *, now: datetime, wait_seconds: float) -> None:
+def repair(layout: Layout, shown: tuple[Repair, ...], *, now: datetime, wait_seconds: float) -> None:
     """Make the changes that were shown.
 
     Raises:
@@ -147,9 +150,9 @@ def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
 # What can be done; with the lock held, so that nobody is in the middle of anything
 
 
-def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
+def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     missing = [folder for folder in layout.folders if not os.path.lexists(folder)]
-    yield from (Change("make", _name(layout, folder), "it is not there") for folder in missing)
+    yield from (Repair("make", _name(layout, folder), "it is not there") for folder in missing)
     yield from _drafts(layout, now)
     log = read_log(layout)
     checkpoint, tree = _ledger(layout)
@@ -157,27 +160,27 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Change]:
         return  # what was acknowledged is not known
     torn = [path for path in _behind(layout, checkpoint, log) if not _whole(path)]
     for path in torn:
-        yield Change("set aside", _name(layout, path), "its writer died before it was whole")
+        yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
     if tree.uncounted is not None or _has_next_key(layout):
-        yield Change("finish", "ledger", "a writer died between the commit and the checkpoint")
+        yield Repair("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
     if log.problems:
         return  # which files are part of the lake is not known: it is once what is torn has been set aside
     yield from _strays(layout, tree, log, now)
     yield from _log_checkpoints(layout, log)
     with suppress(AuditLakeError):  # what is wrong with the table is told
-        if not delta.says_statistics(layout):
+        if not says_statistics(layout):
             what = "it does not say which columns have statistics: filters of other programs find too little"
-            yield Change("amend", _name(layout, layout.log), f"{what}; the next commit does it too")
+            yield Repair("amend", _name(layout, layout.log), f"{what}; the next commit does it too")
 
 
-def _drafts(layout: Layout, now: datetime) -> Iterator[Change]:
+def _drafts(layout: Layout, now: datetime) -> Iterator[Repair]:
     """Small files that were never moved to their names."""
     drafts = [path for path in sorted(layout.root.rglob(".*.draft")) if is_file(path, within=layout.root)]
     for path in [*drafts, *sorted(layout.log.glob("*.json#*"))]:
         with suppress(FileNotFoundError):
             if "set-aside" not in path.parts and now.timestamp() - path.stat().st_mtime > _DRAFT_SECONDS:
-                yield Change("set aside", _name(layout, path), "its writer died before it had its name")
+                yield Repair("set aside", _name(layout, path), "its writer died before it had its name")
 
 
 def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
@@ -210,16 +213,16 @@ def _has_next_key(layout: Layout) -> bool:
     return False
 
 
-def _tiles(layout: Layout, tree: Tree) -> Iterator[Change]:
+def _tiles(layout: Layout, tree: Tree) -> Iterator[Repair]:
     """Hashes of the tree, which follow from its entries."""
     for name, data in sorted(tile_files(tree.bundle).items()):
         path = layout.ledger / name
         if name.startswith("tile/entries/") or (is_file(path, within=layout.root) and read_file(path) == data):
             continue
-        yield Change("rewrite", _name(layout, path), "it does not hold what follows from the entries")
+        yield Repair("rewrite", _name(layout, path), "it does not hold what follows from the entries")
 
 
-def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Change]:
+def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Repair]:
     """Data files that neither the log nor the ledger ever named, and that nobody is about to commit.
 
     Under the lock no writer of ours is. Another program's may have written its file and not its log entry.
@@ -234,17 +237,17 @@ def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterato
             if not is_file(path, within=layout.root):
                 continue
             if part_day_and_digest(name) or now.timestamp() - path.stat().st_mtime > _FOREIGN_SECONDS:
-                yield Change("set aside", _name(layout, path), "no commit has it: its writer died, or it is a stray")
+                yield Repair("set aside", _name(layout, path), "no commit has it: its writer died, or it is a stray")
 
 
-def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Change]:
+def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Repair]:
     """Checkpoints of the Delta log that do not say what its entries, which are all there, say."""
     for version, files in sorted(log.at.items()):
         path = layout.delta_checkpoint(version)
         if checkpoint_files(path, within=layout.root) != files:
-            yield Change("set aside", _name(layout, path), "the log's entries, which are whole, say something else")
+            yield Repair("set aside", _name(layout, path), "the log's entries, which are whole, say something else")
             if layout.delta_pointer.exists():
-                yield Change("set aside", _name(layout, layout.delta_pointer), "it may name that checkpoint")
+                yield Repair("set aside", _name(layout, layout.delta_pointer), "it may name that checkpoint")
             return
 
 
@@ -255,7 +258,7 @@ def _name(layout: Layout, path: Path) -> str:
 # Doing it
 
 
-def _apply(layout: Layout, change: Change, now: datetime) -> None:
+def _apply(layout: Layout, change: Repair, now: datetime) -> None:
     path = layout.root / change.where
     check_folder(path.parent, within=layout.root)
     if change.action == "make":
@@ -263,8 +266,9 @@ def _apply(layout: Layout, change: Change, now: datetime) -> None:
     elif change.action == "finish":
         settle_ledger(layout)
     elif change.action == "amend":
-        said = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
-        delta.commit(layout, settle_ledger(layout), delta.Change((), (), said, data_change=False))
+        metadata = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
+        with workspace(layout.staging) as folder:
+            Turn(layout, folder, *settle_ledger(layout)).commit(Change((), (), metadata, data_change=False))
     elif change.action == "rewrite":
         checkpoint, tree = _ledger(layout)
         if checkpoint is not None and tree is not None:

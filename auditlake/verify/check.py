@@ -1,4 +1,4 @@
-"""Whether a lake is what its ledger says, by public data alone: ``verify``.
+"""Compare a lake with its ledger, by public data alone: ``verify``.
 
 It shares with the writer the paths and the hashing, and nothing else: log, entries, tree, signature and files are read
 here by the words of their formats. No damage makes it fail; whatever it cannot read is a problem that it names.
@@ -24,7 +24,7 @@ from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.changed_rows import Rows, marks_path
 from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
-from auditlake.verify.deletions import Deeds, read_deeds
+from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journal, check_landing, check_private_key
@@ -127,10 +127,10 @@ class _Check:
             self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         if older is not None:
             self._older(older, keys, tree, log)
-        deeds = read_deeds(self._layout, tree.entries, log, self._grace)
-        files = self._part_of("the files", self._files, tree.entries, log, deeds) or {}
+        deletions = read_deletions(self._layout, tree.entries, log, self._grace)
+        files = self._part_of("the files", self._files, tree.entries, log, deletions) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
-        self._part_of("what lies beside", self._beside, tree.entries, log, deeds)
+        self._part_of("what lies beside", self._beside, tree.entries, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
         self._part_of("findings/journal.jsonl", self._journal, tree.entries)
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
@@ -297,7 +297,9 @@ class _Check:
 
     # Files
 
-    def _files(self, entries: Sequence[LedgerEntry], log: DeltaLog, deeds: Deeds) -> dict[date, list[tuple[Path, int]]]:
+    def _files(
+        self, entries: Sequence[LedgerEntry], log: DeltaLog, deletions: Deletions
+    ) -> dict[date, list[tuple[Path, int]]]:
         """Compare files on the disk, in the log and in the ledger; give those that are part of the lake, by day."""
         recorded: dict[str, tuple[int, int]] = {}
         removed: dict[str, LedgerEntry] = {}
@@ -319,7 +321,7 @@ class _Check:
             named, file = part_day_and_digest(path), self._layout.events / path
             if named is not None and is_file(file, within=self._layout.root):
                 days[named[0]].append((file, rows))
-        self._left_behind({*recorded, *log.live}, removed, deeds)
+        self._left_behind({*recorded, *log.live}, removed, deletions)
         return days
 
     def _file(self, path: str, size: int) -> None:
@@ -336,7 +338,7 @@ class _Check:
         if path in self._damaged:
             self._wrong(f"events/{path}", self._damaged[path])
 
-    def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deeds: Deeds) -> None:
+    def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deletions: Deletions) -> None:
         """Files below events/ that are not part of the lake."""
         for file in _files_below(self._layout.events):
             path = file.relative_to(self._layout.events).as_posix()
@@ -348,12 +350,12 @@ class _Check:
             ):
                 continue
             entry = removed.get(path)
-            taker = deeds.took(path, entry) if entry is not None else None
+            taker = deletions.took(path, entry) if entry is not None else None
             if entry is None:
                 # A writer that died before its commit leaves such files, and a compaction takes them.
                 what = "lies there and is no part of the lake: the table's log does not name it, so no answer reads it"
                 self._notices.append(Problem(f"events/{path}", f"{what}; the ledger does not know it either"))
-            elif taker is not None and deeds.must_be_gone(taker, self._age(taker)):
+            elif taker is not None and deletions.must_be_gone(taker, self._age(taker)):
                 self._wrong(f"events/{path}", f"was deleted by entry {taker.index}, and is there again or still")
             else:
                 self._notices.append(Problem(f"events/{path}", f"was replaced by entry {entry.index}, not removed yet"))
@@ -393,16 +395,15 @@ class _Check:
         except (OSError, ValueError) as error:
             self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
-    def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog, deeds: Deeds) -> None:
-        """Quarantine, certificates, policies and holds."""
+    def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog, deletions: Deletions) -> None:
+        """Check quarantine, certificates, policies and holds."""
         for name, version in sorted(quarantined(entries, log.quarantine).items()):
             digest = name.removeprefix("records-").removesuffix(".jsonl")
             self._named(self._layout.quarantine / Path(name).name, digest, f"version {version} put it there")
-        for entry in deeds.certified:
-            path = deeds.certificate(entry)
-            if deeds.is_under_way(entry):
-                what = "is not there yet: the commit has it, and the next apply or erasure writes it"
-                self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
+        for entry in deletions.certified:
+            path = deletions.certificate(entry)
+            if deletions.is_under_way(entry):
+                self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), NOT_YET))
             else:
                 self._named(path, entry.fields["details"]["certificate"], f"entry {entry.index} names it")
         for entry in entries:

@@ -18,10 +18,12 @@ from auditlake.verify.tree import LedgerEntry
 _PATIENCE = timedelta(days=1)
 """How long after the grace files may wait for the next writer to unlink them."""
 _TAKING = frozenset({"delete", "erase"})
+NOT_YET = "is not there yet: the commit has it, and the next apply or erasure writes it"
+"""What is told of a certificate of a deletion or erasure that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deeds:
+class Deletions:
     """The deletions and erasures of a ledger."""
 
     layout: Layout
@@ -69,8 +71,8 @@ class Deeds:
         return age > (timedelta(seconds=said) if isinstance(said, int) else self.grace) + _PATIENCE
 
 
-def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
-    """Return the deletions and erasures among these entries."""
+def read_deletions(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deletions:
+    """The deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
         if entry.fields["kind"] in _TAKING:
@@ -83,7 +85,7 @@ def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, gr
         and entry.fields["version"] in log.times
         and _certificate(layout, entry).exists()
     ]
-    return Deeds(layout, log, certified, last_of, finished, grace)
+    return Deletions(layout, log, certified, last_of, finished, grace)
 
 
 def _certificate(layout: Layout, entry: LedgerEntry) -> Path:

@@ -20,7 +20,7 @@ _GONE = bytes(HASH_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Withdrawal:
     """What one entry took of a part."""
 
     entry: LedgerEntry
@@ -34,7 +34,7 @@ class Deed:
 class Taking:
     """What was taken of one part."""
 
-    deeds: list[Deed] = field(default_factory=list)
+    withdrawals: list[Withdrawal] = field(default_factory=list)
     """In the order in which it happened."""
     whole: bool = False
     """Whether nothing of the part is left."""
@@ -58,7 +58,7 @@ def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[K
                 problems.append(
                     Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
                 )
-            taking.deeds.append(Deed(entry, int(rows) if kept else None, gone))
+            taking.withdrawals.append(Withdrawal(entry, int(rows) if kept else None, gone))
     return takings, problems
 
 
@@ -85,17 +85,17 @@ def _merge(taking: Taking, data: bytes) -> bool:
 
 def told(taking: Taking) -> tuple[Verdict, str]:
     """Return the verdict on a part of which something was taken rightly, and each time under whose rule."""
-    verdict: Verdict = "deleted" if any(deed.gone for deed in taking.deeds) else "erased"
-    return verdict, "; ".join(map(_told, taking.deeds))
+    verdict: Verdict = "deleted" if any(withdrawal.gone for withdrawal in taking.withdrawals) else "erased"
+    return verdict, "; ".join(map(_told, taking.withdrawals))
 
 
-def _told(deed: Deed) -> str:
-    said, details = deed.entry.fields, deed.entry.fields["details"]
+def _told(withdrawal: Withdrawal) -> str:
+    said, details = withdrawal.entry.fields, withdrawal.entry.fields["details"]
     policies = details.get("policies")
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
-    rows = "" if deed.rows is None else f", {deed.rows} row{'' if deed.rows == 1 else 's'}"
-    return f"{'deleted' if deed.gone else 'erased'}{under} on {str(said['at'])[:10]}{rows}{certificate}"
+    rows = "" if withdrawal.rows is None else f", {withdrawal.rows} row{'' if withdrawal.rows == 1 else 's'}"
+    return f"{'deleted' if withdrawal.gone else 'erased'}{under} on {str(said['at'])[:10]}{rows}{certificate}"
 
 
 def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from auditlake.disk.layout import Layout
-    from auditlake.store.delta import DataFile
+    from auditlake.store.model import DataFile
 
 VERSION = 3
 """Part of the folder's name: to be raised when the events change."""
@@ -205,16 +205,16 @@ def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: in
 def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
     """A lake as one ingest of all its events would leave it."""
     import auditlake
-    from auditlake.disk.lock import exclusive
-    from auditlake.store import delta
-    from auditlake.store.table import LOCK_SECONDS
+    from auditlake.store.model import Change
+    from auditlake.store.turn import writer_turn
 
-    layout = auditlake.create(target.lake).layout
-    with exclusive(layout.lock, wait_seconds=LOCK_SECONDS):
+    lake = auditlake.create(target.lake)
+    layout = lake.layout
+    with writer_turn(lake._context) as turn:
         days = _day_ranges(FIRST_DAY, DAYS, total)
         files = tuple(_write_day(connection, layout, *each) for each in days)
         metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
-        delta.commit(layout, delta.read_snapshot(layout), delta.Change(files, (), metadata))
+        turn.commit(Change(files, (), metadata))
 
 
 def _write_day(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date, low: int, high: int) -> DataFile:

@@ -25,13 +25,14 @@ def writing() -> dict[str, Work]:
 
 def _without_ledger(place: Place, scratch: Path) -> Path:
     from auditlake.ledger import hashing
-    from auditlake.ledger.book import Prepared
-    from auditlake.store import delta
+    from auditlake.ledger.book import Head, Prepared
+    from auditlake.store import commit
+    from auditlake.store.model import Snapshot
 
-    def prepare(_: object, seen: delta.Snapshot, __: object) -> Prepared:
-        return Prepared(0, b"", seen.version + 1, ())
+    def prepare(_: object, seen: Snapshot, __: object, head: Head) -> Prepared:
+        return Prepared(0, b"", seen.version + 1, (), head.settings)
 
-    delta.prepare_entry, delta.complete = prepare, lambda *_: None  # type: ignore[assignment]
+    commit.prepare_entry, commit.complete = prepare, lambda *_: None  # type: ignore[assignment]
     hashing.expect = lambda _: False  # type: ignore[assignment]
     found: Path = ingest.works(ids=True)["ours"].run(place, scratch)
     return found

@@ -55,5 +55,5 @@ def test_nobody_hides_behind_an_export(run: Run, tmp_path: Path) -> None:
 
     lines = HeldLines("log", 0, 1, exported.replace('"event_id":"id-', '"event_id":"new-').encode(), b"")
     options = IngestOptions(BUILT_IN_TYPES, 10_000)
-    logged = ingest(lake.layout, [lines], options, now=NOW)
+    logged = ingest(lake._context, [lines], options, now=NOW)
     assert [(item.reason, item.value) for item in kept(logged)] == [("exported from another source", "cloudtrail")] * 3

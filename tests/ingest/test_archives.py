@@ -25,7 +25,7 @@ from auditlake.sources.archive_members import Lost
 from auditlake.sources.model import InputFile
 from auditlake.sources.stream import open_stream
 from auditlake.sources.tar_archive import tar_entries
-from auditlake.store.delta import commit_metadata
+from auditlake.store.deltalog import commit_metadata
 from tests.ingest.lakes import checked, ids, kept, login, made
 
 

@@ -17,7 +17,7 @@ from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import InputFile
 from auditlake.sources.reader import open_records
-from auditlake.store.delta import commit_metadata
+from auditlake.store.deltalog import commit_metadata
 from tests.ingest.lakes import checked, login, made, put
 
 STRANGERS = {

@@ -23,9 +23,7 @@ from auditlake.disk.lock import exclusive
 from auditlake.errors import CommitError, LakeBusyError, LakeError, LostKeyError
 from auditlake.landing import flush as room
 from auditlake.landing.segments import Position, application
-from auditlake.store import delta
-from auditlake.store.deltalog import commit_metadata
-from auditlake.store.transactions import transaction_version
+from auditlake.store.deltalog import commit_metadata, transaction_version
 from auditlake.upkeep.doctor import examine
 from auditlake.verify.check import verify
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
@@ -438,8 +436,8 @@ def test_a_lake_that_can_only_be_read(lake: AuditLake, read_only: Any) -> None:
     assert reader.report("authentication_monitoring", as_of=NOW).report.total_events == 2
 
 
-@pytest.mark.parametrize("name", ["_settle", "sync_log"])
-def test_a_commit_that_fails(name: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["commit._settle", "bookkeeping.sync_log"])
+def test_a_commit_that_fails(step: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the commit fails, before or after it is there, nothing is removed, and the next flush completes it once."""
     put(lake.layout, 0, 1, line(0) + line(1))
 
@@ -447,7 +445,7 @@ def test_a_commit_that_fails(name: str, lake: AuditLake, monkeypatch: pytest.Mon
         raise OSError(errno.EIO, "Input/output error", "somewhere")
 
     with monkeypatch.context() as patched, pytest.raises(LakeError, match="the flush failed: Input/output error"):
-        patched.setattr(delta, name, fail)
+        patched.setattr(f"auditlake.store.{step}", fail)
         lake.flush()
     assert left(lake.layout) == ["00/0000000001.jsonl"]
     assert seen(lake) == once(0, 1)

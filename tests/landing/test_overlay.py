@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.landing import newest_view, positions
-from auditlake.store import delta
+from auditlake.store.snapshot import read_snapshot
 from tests.landing.flushing import held, left, line, once, opened, put, seen, stored
 from tests.landing.lakes import NOW, event, made, trail
 from tests.store.lakes import copied
@@ -303,7 +303,7 @@ def test_positions_are_kept_through_compaction(lake: AuditLake) -> None:
             lake.flush()
             path.write_bytes(path.read_bytes() + line(number))
         lake.compact(grace_seconds=0)
-        assert delta.read_snapshot(lake.layout).version == 4
+        assert read_snapshot(lake.layout).version == 4
         assert seen(lake) == once(0, 1, 2, 3)
         assert lake.flush().landed == 1
     assert stored(lake) == once(0, 1, 2, 3)

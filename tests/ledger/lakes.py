@@ -10,7 +10,7 @@ from pyarrow.parquet import ParquetFile
 
 from auditlake import AuditLake
 from auditlake.ledger import book, merkle
-from auditlake.store.deltalog import commit_leaf
+from auditlake.store.deltalog import LEAF_KEY, commit_leaf
 from tests.ledger import oracle
 
 
@@ -50,5 +50,5 @@ def make_old(lake: AuditLake) -> None:
     for path in sorted(lake.layout.log.glob("*.json")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         for line in lines:
-            line.get("commitInfo", {}).pop(book.LEAF_KEY, None)
+            line.get("commitInfo", {}).pop(LEAF_KEY, None)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -13,8 +13,8 @@ from auditlake import AuditLake
 from auditlake.errors import AuditLakeError, LedgerError
 from auditlake.ledger import book, sidecars
 from auditlake.ledger.keys import read_public_key
-from auditlake.store import delta
-from auditlake.store.deltalog import commit_leaf
+from auditlake.store import commit
+from auditlake.store.deltalog import newest_version
 from tests.ledger.lakes import check_ledger, entries, make_old
 from tests.store.lakes import NOW, copied, made, opened, write_events
 
@@ -101,7 +101,7 @@ class Killed(BaseException):
 
 STEPS = {
     "the entry": "auditlake.ledger.tiles.Tiles.put_entry",
-    "the commit": "auditlake.store.delta._settle",
+    "the commit": "auditlake.store.commit._settle",
     "the tree": "auditlake.ledger.tiles.Tiles.put_hash",
     "the checkpoint": "auditlake.ledger.book.sign",
     "tidying up": "auditlake.ledger.tiles.Tiles.tidy",
@@ -116,7 +116,7 @@ def test_what_a_dead_writer_left_is_finished(
     """Whichever step a writer dies before or after, the next counts its entry if it was committed, else drops it."""
     folder, name = STEPS[step].rsplit(".", 1)
     with monkeypatch.context() as patch:
-        module = delta if "delta" in folder else book if "book" in folder else book.Tiles
+        module = commit if "commit" in folder else book if "book" in folder else book.Tiles
         original = getattr(module, name)
 
         def dying(*arguments: object) -> object:
@@ -139,9 +139,10 @@ def test_what_a_dead_writer_left_is_finished(
 def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
     """An entry that is about no commit lies between those of commits; one whose writer died is dropped."""
     said = book.Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
-    leaf = lambda version: commit_leaf(lake.layout, version)  # noqa: E731
-    assert book.record(lake.layout, 2, said, leaf, lambda: said) == 3
-    book._put(lake.layout, 4, said, None, 2)
+    head = book.read_head(lake.layout)
+    assert head is not None
+    assert book.record(lake.layout, head, 2, said).size == 4
+    book._put(lake.layout, book._read_rules(lake.layout, head.settings), 4, said, None, 2)
     lake.ingest(template / "2.jsonl")
 
     check_ledger(lake)
@@ -150,10 +151,10 @@ def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
 
 
 def refused(lake: AuditLake, file: Path, match: str) -> None:
-    version = delta.newest_version(lake.layout)
+    version = newest_version(lake.layout)
     with pytest.raises(AuditLakeError, match=match):
         lake.ingest(file)
-    assert delta.newest_version(lake.layout) == version
+    assert newest_version(lake.layout) == version
 
 
 def test_nothing_is_built_on_a_ledger_that_is_gone(lake: AuditLake, template: Path) -> None:
@@ -218,7 +219,7 @@ def test_doing_a_dead_writers_ingest_again_signs_it(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(delta, "complete", die)
+        patched.setattr(commit, "complete", die)
         with pytest.raises(KeyboardInterrupt):
             lake.ingest(template / "2.jsonl")
     assert not lake.ledger.verify(full=False).ok

@@ -131,7 +131,8 @@ def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypat
 def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) -> None:
     """An entry that names a new key is worth what the old key signed: anything else is found."""
     old, layout = public(lake), lake.layout
-    mine, theirs, head = keys.read_signer(layout), new_signer(keys.read_settings(layout).origin), book.read_head(layout)
+    settings = keys.read_settings(layout)
+    mine, theirs, head = keys.read_signer(layout, settings), new_signer(settings.origin), book.read_head(layout)
     assert mine is not None and head is not None
     line = f"auditlake/new-key {mine.verifier if how == 'another name' else theirs.verifier}"
     root = bytes(32) if how == "of another tree" else head.root
@@ -141,8 +142,8 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     (layout.ledger / "key").write_text(theirs.secret())
     (layout.ledger / "key.pub").write_text(str(theirs.verifier))
     (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
-    book.record(layout, 1, book.Record("key-rotate", NOW.isoformat(), details=details),
-                lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))  # fmt: skip
+    settled = book.settle(layout, 1, lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))
+    book.record(layout, settled, 1, book.Record("key-rotate", NOW.isoformat(), details=details))
 
     for key in (None, old):
         assert "does not vouch for it" in str(checked(lake, public_key=key).problems[0])

@@ -17,7 +17,7 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, RetentionError, SnapshotError
 from auditlake.retention import apply as applying
-from auditlake.retention.cleanup import certificate_paths, finish
+from auditlake.retention.cleanup import Cleanup, certificate_paths
 from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
@@ -283,7 +283,7 @@ def test_max_retention_pseudonymises_in_the_same_commit(tmp_path: Path) -> None:
 
 def test_quarantine_and_reports(full: AuditLake) -> None:
     """A quarantine file and a kept report go when all that they can hold is due, not while a hold is active."""
-    clock = full._clock
+    clock = full._context.clock
     assert isinstance(clock, Clock)
     clock.now = NOW - 11 * DAY
     bad = full.layout.root.parent / "bad.jsonl"
@@ -316,24 +316,23 @@ def test_quarantine_and_reports(full: AuditLake) -> None:
 
 def test_what_a_dead_apply_left_is_done(full: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """An apply that died after its commit is finished by the next: certificate, leftovers, files and all."""
-    from auditlake.retention import apply as applying
 
     bad = full.layout.root.parent / "bad.jsonl"
     bad.write_text('{"event_type": "nothing", "timestamp": "2026-03-01T00:00:00Z"}\n')
-    clock = full._clock
+    clock = full._context.clock
     assert isinstance(clock, Clock)
     clock.now = NOW - 11 * DAY
     full.ingest(bad)
     clock.now = NOW
-    calls = iter([0])
+    calls, real = iter([0]), Cleanup.complete_pending
 
     def dying(*arguments: Any) -> int:
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return finish(*arguments)
+        return real(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(applying, "finish", dying)
+        patch.setattr(Cleanup, "complete_pending", dying)
         full.retention.apply()
     assert ids(full) == LEFT
     assert len(list(full.layout.quarantine.iterdir())) == 1

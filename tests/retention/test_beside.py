@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,9 +12,9 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
 from auditlake.disk.lock import exclusive
 from auditlake.landing.trail import Trail
-from auditlake.retention import operation
 from auditlake.retention.cleanup import certificate_paths
-from auditlake.store import delta
+from auditlake.store.model import Change
+from auditlake.store.turn import Turn
 from tests.retention.lakes import DAY, NOW, Clock, ids, made, policy_text
 from tests.store.lakes import data_files
 
@@ -110,8 +108,7 @@ def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> N
     """What is logged of the person between the flush and the erasure is named as left."""
     log(lake, 0, "ann", "annette")
     assert not any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
-    flush = lake.flush
-    monkeypatch.setattr(lake, "flush", lambda: (flush(), log(lake, 10, "ann")))
+    monkeypatch.setattr("auditlake.facets.retention.flush", lambda _: (lake.flush(), log(lake, 10, "ann")))
     assert any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     monkeypatch.undo()
     assert lake.retention.erase("ann", **WHY).events == 1
@@ -146,13 +143,15 @@ def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch:
     evaluate_once(lake.layout, lake.config, Clock())
     before = lake.flush().snapshot
 
-    def die(*arguments: Any) -> None:
+    real = Turn.commit
+
+    def die(turn: Turn, change: Change) -> int:
         if where == "after the commit":
-            delta.commit(*arguments)
+            real(turn, change)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(operation, "delta", SimpleNamespace(**{**vars(delta), "commit": die}))
+        patch.setattr(Turn, "commit", die)
         lake.retention.erase("ann", **WHY)
     assert not {path for path in mentions(lake, b"ann") if path.startswith("alerts/")}
     committed = lake.snapshot().version > before

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditLake
-from auditlake.retention import apply as applying
 from auditlake.retention import cleanup as finishing
-from auditlake.retention.cleanup import certificate_paths
+from auditlake.retention.cleanup import Cleanup, certificate_paths
 from auditlake.store.deltalog import keeps_quarantine
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
 from tests.store.lakes import data_files
@@ -38,13 +37,13 @@ def die(*_: object) -> None:
 
 def die_before_finish(lake: AuditLake) -> None:
     """An apply that dies right after its commit."""
-    real, calls = applying.finish, iter([0])
+    real, calls = Cleanup.complete_pending, iter([0])
 
-    def finish(*arguments: object) -> int:
+    def complete_pending(*arguments: object) -> int:
         return real(*arguments) if next(calls, None) is not None else die()  # type: ignore[arg-type, return-value]
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(applying, "finish", finish)
+        patch.setattr(Cleanup, "complete_pending", complete_pending)
         lake.retention.apply()
 
 
@@ -141,7 +140,7 @@ def test_folders_that_go_while_the_verifier_lists_them(lake: AuditLake, monkeypa
 
 
 def test_only_the_last_certificate_may_be_missing(lake: AuditLake) -> None:
-    """The certificate of a deed is not missed while its apply may not be done, and is once another has followed."""
+    """The certificate of a deletion is not missed while its apply may not be done, and is once another has followed."""
     first = lake.retention.apply().certificate
     certificate_paths(lake.layout, first or "")[0].unlink()
     assert len(problems(lake)) == 2

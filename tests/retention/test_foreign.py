@@ -12,7 +12,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.retention.cleanup import certificate_paths
-from auditlake.store.delta import newest_version
+from auditlake.store.deltalog import newest_version
 from tests.retention.lakes import DAY, NOW, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import data_files
 

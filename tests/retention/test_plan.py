@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from auditlake import AuditLake
 from auditlake.engine.duck import connect, keep_rows
 from auditlake.policies.model import Duration, Hold, Policy
-from auditlake.retention.plan import RetentionPlan, make_plan
-from auditlake.retention.rules import Judge
-from auditlake.store.delta import Snapshot
+from auditlake.retention.plan import RetentionPlan
+from auditlake.retention.planner import make_plan
+from auditlake.retention.rules import RetentionRules
+from auditlake.store.model import Snapshot
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, made, policy_text, put_policies, record
 from tests.retention.model import Event, Kept, Rule, holds_on, limited_by, verdict
 from tests.store.lakes import cli
@@ -82,12 +83,12 @@ def planned(
     nothing = pa.nulls(len(events), pa.string())
     for name in ("event_id", "source", "ip_address", "session_id", "resource", "details", "metadata"):
         columns[name] = nothing
-    judge = Judge(
+    rules_then = RetentionRules(
         rules_as_policies(rules), tuple(map(kept_as_hold, holds)), length(default) if default else None, (), None, as_of
     )
     with connect(exact_try=False) as connection:
         keep_rows(connection, "events", pa.table(columns))
-        return make_plan(connection, judge, Snapshot(0, ()), lake_id="x", created=date(2026, 3, 1))
+        return make_plan(connection, rules_then, Snapshot(0, ()), lake_id="x", created=date(2026, 3, 1))
 
 
 def flat(plan: RetentionPlan) -> Iterator[tuple[object, int]]:

@@ -17,8 +17,9 @@ from pyarrow.parquet import ParquetFile
 
 from auditlake import AuditLake
 from auditlake.disk.lock import sweep
-from auditlake.store import delta
-from auditlake.store.deltalog import removal_times
+from auditlake.store.deltalog import commit_metadata, removal_times
+from auditlake.store.model import Change, Snapshot
+from auditlake.store.turn import writer_turn
 from auditlake.testing import Clock, make_lake
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -72,7 +73,7 @@ def data_files(lake: AuditLake) -> set[str]:
 
 def commits(lake: AuditLake) -> dict[int, dict[str, object] | None]:
     """What auditlake recorded about each version."""
-    return {n: delta.commit_metadata(lake.layout, n) for n in range(lake.snapshot().version + 1)}
+    return {n: commit_metadata(lake.layout, n) for n in range(lake.snapshot().version + 1)}
 
 
 def check(lake: AuditLake) -> list[str]:
@@ -125,3 +126,10 @@ def cli(
 def words(verb: str, files: Path) -> list[str]:
     """What to say to the command line for an ingest of the fixture's input, or a compaction."""
     return ["ingest", str(files / "new.jsonl")] if verb == "ingest" else ["compact", "--grace", "0"]
+
+
+def commit(lake: AuditLake, change: Change, seen: Snapshot | None = None) -> int:
+    """Make one commit, on top of another snapshot than the newest if one is named; return the version."""
+    with writer_turn(lake._context) as turn:
+        turn.snapshot = seen or turn.snapshot
+        return turn.commit(change)

@@ -15,11 +15,13 @@ from deltalake import DeltaTable
 
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
-from auditlake.store import delta, log_checkpoint
-from auditlake.store.deltalog import commit_metadata, foreign_versions, history, keeps_quarantine
-from auditlake.store.transactions import transaction_version
+from auditlake.errors import LakeFormatError
+from auditlake.store import log_checkpoint
+from auditlake.store.deltalog import commit_metadata, foreign_versions, history, keeps_quarantine, transaction_version
+from auditlake.store.model import Change
+from auditlake.store.snapshot import read_snapshot
 from tests.store import strace
-from tests.store.lakes import check, cli, copied, expected, ids, made, opened, write_events
+from tests.store.lakes import check, cli, commit, copied, expected, ids, made, opened, write_events
 
 EVERY = 3
 
@@ -85,11 +87,11 @@ def test_transactions_survive(tmp_path: Path) -> None:
     reached: dict[str, int] = {}
     then = [dict(reached)]
     for step, name in enumerate(("one", "two", "one", "", "two", "", "")):
-        seen = delta.read_snapshot(lake.layout, applications=asked)
+        seen = read_snapshot(lake.layout, applications=asked)
         assert seen.transactions == reached
         reached |= {name: 10 * step + 1} if name else {}
         moves = {name: reached[name]} if name else {}
-        delta.commit(lake.layout, seen, delta.Change((), (), {"kind": "ingest", "step": step}, transactions=moves))
+        commit(lake, Change((), (), {"kind": "ingest", "step": step}, transactions=moves), seen)
         then.append(dict(reached))
         if step == 4:
             lake.ingest(write_events(tmp_path / "a.jsonl", [1]))
@@ -99,7 +101,7 @@ def test_transactions_survive(tmp_path: Path) -> None:
 
     assert checkpoints(lake.layout) == [3, 6, 9]
     for version, was in enumerate(then):
-        assert delta.read_snapshot(lake.layout, version, applications=asked).transactions == was
+        assert read_snapshot(lake.layout, version, applications=asked).transactions == was
     for name in asked:
         assert transaction_version(lake.layout, name) == reached.get(name)
 
@@ -294,7 +296,7 @@ MUTANTS = {
         "the checkpoint before it gets its name", "the pointer before it gets its name",
     ],
     "d.sync_folder = lambda _: None": ["the checkpoint's name before the pointer's"],
-    "import auditlake.store.delta as m; m.sync_file = lambda _: None": ["the log entry before the checkpoint"],
+    "import auditlake.store.commit as m; m.sync_file = lambda _: None": ["the log entry before the checkpoint"],
 }  # fmt: skip
 
 
@@ -322,7 +324,7 @@ def test_a_torn_checkpoint_is_what_we_must_not_leave(torn: Callable[[bytes], byt
 
     made.write_bytes(torn(data))
 
-    with pytest.raises(delta.LakeFormatError, match="cannot be read"):
+    with pytest.raises(LakeFormatError, match="cannot be read"):
         lake.snapshot()
 
 

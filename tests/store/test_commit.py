@@ -17,8 +17,11 @@ from deltalake import write_deltalake
 from auditlake import AuditLake
 from auditlake.disk.layout import part_path
 from auditlake.errors import CommitError, LakeFormatError, SnapshotError
-from auditlake.store import delta, table
-from tests.store.lakes import NOW, check, cli, expected, ids, made, opened, write_events
+from auditlake.store import commit as commit_module
+from auditlake.store import table
+from auditlake.store.deltalog import commit_metadata
+from auditlake.store.model import Change, DataFile
+from tests.store.lakes import NOW, check, cli, commit, expected, ids, made, opened, write_events
 
 META = {"kind": "ingest", "batch": 99, "rows": 1}
 
@@ -39,7 +42,7 @@ def write_foreign(lake: AuditLake, number: int = 0) -> None:
     write_deltalake(str(lake.layout.events), frame.to_arrow(), mode="append", schema_mode="merge")
 
 
-def new_file(lake: AuditLake) -> delta.DataFile:
+def new_file(lake: AuditLake) -> DataFile:
     """A file of one row in its place, not committed."""
     origin = lake.snapshot().files[0]
     file = replace(origin, path=part_path(date(2026, 5, 1), "0" * 64), day=date(2026, 5, 1))
@@ -63,7 +66,7 @@ def test_refuses_a_stale_snapshot(lake: AuditLake) -> None:
     old = lake.snapshot(0)
 
     with pytest.raises(CommitError, match="moved from version 0 to 1"):
-        delta.commit(lake.layout, old, delta.Change((new_file(lake),), (), META))
+        commit(lake, Change((new_file(lake),), (), META), old)
 
     assert lake.snapshot().version == 1
 
@@ -71,7 +74,7 @@ def test_refuses_a_stale_snapshot(lake: AuditLake) -> None:
 def test_refuses_to_remove_what_is_not_live(lake: AuditLake) -> None:
     """A file that is not part of the snapshot cannot be removed from it."""
     with pytest.raises(CommitError, match="not part of version 1"):
-        delta.commit(lake.layout, lake.snapshot(), delta.Change((), (new_file(lake),), META))
+        commit(lake, Change((), (new_file(lake),), META))
 
     assert lake.snapshot().version == 1
 
@@ -83,7 +86,7 @@ def test_refuses_a_file_that_is_not_whole(spoil: Callable[[Path], object], lake:
     spoil(lake.layout.events / file.path)
 
     with pytest.raises(CommitError, match=f"expected {file.size} bytes"):
-        delta.commit(lake.layout, lake.snapshot(), delta.Change((file,), (), META))
+        commit(lake, Change((file,), (), META))
 
     assert lake.snapshot().version == 1
 
@@ -94,26 +97,26 @@ def test_refuses_after_a_foreign_commit(lake: AuditLake) -> None:
     write_foreign(lake)
 
     with pytest.raises(CommitError, match="moved from version 1 to 2"):
-        delta.commit(lake.layout, seen, delta.Change((new_file(lake),), (), META))
+        commit(lake, Change((new_file(lake),), (), META), seen)
 
     assert lake.snapshot().rows == 7
 
 
 def test_refuses_a_taken_version(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit by another program in the last moment takes the version, and ours is not made under the next."""
-    checked = delta._check
+    checked = commit_module._check
 
     def check_then_lose(*arguments: Any) -> None:
         checked(*arguments)
         write_foreign(lake)
 
-    monkeypatch.setattr(delta, "_check", check_then_lose)
+    monkeypatch.setattr(commit_module, "_check", check_then_lose)
 
     with pytest.raises(CommitError, match="refused"):
-        delta.commit(lake.layout, lake.snapshot(), delta.Change((new_file(lake),), (), META))
+        commit(lake, Change((new_file(lake),), (), META))
 
     assert lake.snapshot().version == 2
-    assert delta.commit_metadata(lake.layout, 2) is None
+    assert commit_metadata(lake.layout, 2) is None
 
 
 def test_refuses_a_newer_writer_protocol(lake: AuditLake, tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_a_commit_that_is_there_despite_an_error_counts(lake: AuditLake, monkeyp
 
     monkeypatch.setattr(os, "link", fail_late)
 
-    assert delta.commit(lake.layout, lake.snapshot(), delta.Change((new_file(lake),), (), META)) == 2
+    assert commit(lake, Change((new_file(lake),), (), META)) == 2
 
 
 # --- What others did ---
@@ -225,7 +228,7 @@ def test_odd_names_in_the_log(lake: AuditLake, tmp_path: Path) -> None:
 
     lake.ingest(write_events(tmp_path / name, range(9)))
 
-    own = delta.commit_metadata(lake.layout, 2)
+    own = commit_metadata(lake.layout, 2)
     assert own is not None
     assert own["inputs"][0]["name"].endswith(name)
     lake.compact(grace_seconds=0)

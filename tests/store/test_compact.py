@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, SnapshotError
-from auditlake.store import delta
+from auditlake.store.deltalog import commit_metadata
 from tests.store.lakes import NOW, START, check, copied, data_files, expected, ids, made, opened, write_events
 from tests.verify.lakes import commit, write_day
 
@@ -114,7 +114,7 @@ def test_one_file_a_day(lake: AuditLake) -> None:
     assert data_files(lake) == {file.path for file in after}
     actions = [json.loads(line) for line in lake.layout.commit(4).read_bytes().splitlines()]
     assert {action[kind]["dataChange"] for action in actions for kind in ("add", "remove") if kind in action} == {False}
-    assert delta.commit_metadata(lake.layout, 4) == {
+    assert commit_metadata(lake.layout, 4) == {
         "kind": "compact", "at": NOW.isoformat(), "days": len(set(crowded)), "replaced": len(crowded),
     }  # fmt: skip
 

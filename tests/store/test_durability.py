@@ -156,11 +156,11 @@ def test_files_are_unlinked_after_the_log_is_synced(tmp_path: Path) -> None:
 
 MUTANTS = {
     "import auditlake.store.dayfile as m; m.sync_file = lambda _: None": ["a file before it gets its name"],
-    "import auditlake.store.delta as m; m.sync_file = lambda _: None": [
-        "the entry before, before the commit", "the log entry before it gets its name",
-        "the log entry before the summary",
+    "import auditlake.store.deltalog as m; m.sync_file = lambda _: None": ["the entry before, before the commit"],
+    "import auditlake.store.commit as m; m.sync_file = lambda _: None": [
+        "the log entry before it gets its name", "the log entry before the summary",
     ],
-    "import auditlake.store.delta as m; m.sync_folder = lambda _: None": ["the log's folder before the summary"],
+    "import auditlake.store.commit as m; m.sync_folder = lambda _: None": ["the log's folder before the summary"],
     "import auditlake.disk.durable as m; m.sync_folder = lambda _: None": [
         "a file's folder before the commit", "events/ after a new folder in it, before the commit",
         "the batch number before its files", "the log's folder before the summary",

@@ -16,7 +16,7 @@ from deltalake import DeltaTable, QueryBuilder
 from pyarrow import dataset
 
 from auditlake import AuditLake
-from auditlake.store import delta, log_checkpoint, log_entry
+from auditlake.store import commit, log_checkpoint
 from auditlake.upkeep import doctor
 from tests.store.lakes import NOW, made, opened, write_events
 
@@ -105,10 +105,10 @@ def wrong(lake: AuditLake, names: Iterable[str] = ("text", "null"), readers: Ite
 
 def older_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
     """A lake whose log does not say which columns have statistics, as earlier versions made them."""
-    older = {key: value for key, value in log_entry.CONFIGURATION.items() if key not in log_entry.STATISTICS}
+    older = {key: value for key, value in commit.CONFIGURATION.items() if key not in commit.STATISTICS}
     with patch.context() as earlier:
-        earlier.setattr(delta, "CONFIGURATION", older)
-        earlier.setattr(delta, "says_columns", lambda _: True)
+        earlier.setattr(commit, "CONFIGURATION", older)
+        earlier.setattr(commit, "says_columns", lambda _: True)
         lake = made(folder / "lake")
         lake.ingest(write_events(folder / "a.jsonl", range(6)))
         nobody = {"event_id": "n", "event_type": "login", "timestamp": "2026-03-02T12:00:00Z"}
@@ -154,4 +154,4 @@ def test_a_repair_says_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_new_lake_says_the_columns(tmp_path: Path) -> None:
     """A new lake says so from its first version on."""
     lake = made(tmp_path / "lake")
-    assert DeltaTable(str(lake.layout.events)).metadata().configuration.items() >= log_entry.STATISTICS.items()
+    assert DeltaTable(str(lake.layout.events)).metadata().configuration.items() >= commit.STATISTICS.items()

@@ -23,7 +23,8 @@ from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.ledger.book import checkpoint_path
-from auditlake.store import delta
+from auditlake.store.deltalog import commit_metadata
+from auditlake.store.snapshot import view_snapshot
 from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
 
 
@@ -41,7 +42,7 @@ def contents(lake: AuditLake) -> list[dict[str, Any]]:
     from auditlake.engine.duck import connect
 
     with connect() as connection:
-        delta.view_snapshot(connection, lake.layout, lake.snapshot())
+        view_snapshot(connection, lake.layout, lake.snapshot())
         table = connection.sql("from events").to_arrow_table()
     return sorted(table.to_pylist(), key=lambda row: row["event_id"])
 
@@ -101,7 +102,7 @@ def test_no_leftovers(lake: AuditLake) -> None:
 
 def test_chain_of_custody(lake: AuditLake, tmp_path: Path) -> None:
     """The commit records each input's name, size, SHA-256 and counts, and the quarantine file."""
-    own = delta.commit_metadata(lake.layout, 2)
+    own = commit_metadata(lake.layout, 2)
     assert own is not None
     data = (tmp_path / "second.jsonl").read_bytes()
     (kept,) = lake.layout.quarantine.iterdir()
@@ -136,7 +137,7 @@ def test_quarantine_without_a_commit(tmp_path: Path) -> None:
     checkpoint.write_bytes(before)
 
     assert lake.ingest(tmp_path / "bad.jsonl").snapshot == 1
-    assert delta.commit_metadata(lake.layout, 1)["quarantine"] is not None
+    assert commit_metadata(lake.layout, 1)["quarantine"] is not None
     assert lake.ingest(tmp_path / "bad.jsonl").batch is None
 
 
@@ -259,7 +260,7 @@ def test_a_failed_create_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("auditlake.store.delta.sync_folder", fail)
+    monkeypatch.setattr("auditlake.store.commit.sync_folder", fail)
 
     with pytest.raises(LakeError, match="No space left"):
         auditlake.create(tmp_path / "lake")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
-from auditlake.store.transactions import transaction_version
+from auditlake.store.deltalog import transaction_version
 from tests.store.lakes import made
 
 NAMES = ("a", "auditlake.landing.00", "auditlake.landing.01")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from auditlake import AuditLake
-from auditlake.store import delta
+from auditlake.store.deltalog import commit_metadata
 
 GRACE = 30.0
 """Longer than any reader of the test needs."""
@@ -34,7 +34,7 @@ def read(lake: AuditLake, stop: Path) -> None:
     while not stop.exists() or reads < 3:
         version = lake.snapshot().version
         rows = lake.sql("select count(*), count(distinct event_id) from events", snapshot=version).fetchall()
-        own = [delta.commit_metadata(lake.layout, n) for n in range(version + 1)]
+        own = [commit_metadata(lake.layout, n) for n in range(version + 1)]
         landed = sum(each["rows"] for each in own if each and each["kind"] == "ingest")
         assert rows == [(landed, landed)], (version, rows, landed)
         reads += 1

@@ -14,15 +14,15 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.disk.durable import make_folders
-from auditlake.disk.lock import exclusive
 from auditlake.ledger import sidecars
 from auditlake.ledger.entry import Taken
-from auditlake.store import delta
 from auditlake.store.dayfile import data_file
+from auditlake.store.model import Change, DataFile
 from auditlake.verify.check import verify
 from auditlake.verify.model import VerifyReport
 from tests.ledger import oracle
 from tests.store.lakes import NOW, made, opened, write_events
+from tests.store.lakes import commit as commit_change
 
 DELETED, ERASED = date(2026, 3, 1), date(2026, 3, 3)
 
@@ -34,8 +34,7 @@ def checked(lake: AuditLake, **options: Any) -> VerifyReport:
 
 def commit(lake: AuditLake, adds: Any, removes: Any, **options: Any) -> int:
     """Commit a change as a retention would."""
-    with exclusive(lake.layout.lock, wait_seconds=10):
-        return delta.commit(lake.layout, lake.snapshot(), delta.Change(tuple(adds), tuple(removes), **options))
+    return commit_change(lake, Change(tuple(adds), tuple(removes), **options))
 
 
 def certificate(lake: AuditLake) -> str:
@@ -52,7 +51,7 @@ def rows_of(lake: AuditLake, day: date) -> list[dict[str, Any]]:
     return [row for file in files for row in pq.ParquetFile(lake.layout.events / file.path).read().to_pylist()]
 
 
-def write_day(lake: AuditLake, day: date, rows: list[dict[str, Any]]) -> delta.DataFile:
+def write_day(lake: AuditLake, day: date, rows: list[dict[str, Any]]) -> DataFile:
     """A file of these rows under its final name."""
     schema = pq.read_schema(lake.layout.events / lake.snapshot().files[0].path)
     draft = lake.layout.staging / "draft.parquet"

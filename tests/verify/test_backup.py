@@ -103,7 +103,7 @@ def test_no_way_to_the_key(how: str, lake: AuditLake, tmp_path: Path, monkeypatc
         key.rename(lake.layout.root / "keys" / "mine")
         monkeypatch.chdir("/")
     else:
-        monkeypatch.setattr("auditlake.upkeep.backup.settle_ledger", lambda _: lake.snapshot())
+        monkeypatch.setattr("auditlake.upkeep.backup.settle_ledger", lambda _: (lake.snapshot(), None))
         shutil.copy(key, key.with_name("key.next"))
     if named:
         config.write_text(f'{config.read_text()}\n[ledger]\nkey = "{named}"\n')

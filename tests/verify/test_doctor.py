@@ -15,7 +15,7 @@ from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeNotFoundError
 from auditlake.ledger import book
-from auditlake.store import delta
+from auditlake.store.deltalog import newest_version
 from auditlake.upkeep import doctor
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, copied, made, opened, write_events
@@ -95,14 +95,14 @@ def test_a_link_as_checkpoint_of_the_log(lake: AuditLake, tmp_path: Path) -> Non
 
 def torn(lake: AuditLake) -> list[str]:
     """A log entry whose writer lost its power."""
-    path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
+    path = lake.layout.commit(newest_version(lake.layout) + 1)
     path.write_bytes(b'{"commitInfo":{"timest')
     return [f"set aside {path.relative_to(lake.layout.root)}: "]
 
 
 def empty(lake: AuditLake) -> list[str]:
     """The same, of which nothing came to the disk."""
-    path = lake.layout.commit(delta.newest_version(lake.layout) + 1)
+    path = lake.layout.commit(newest_version(lake.layout) + 1)
     path.touch()
     return [f"set aside {path.relative_to(lake.layout.root)}: "]
 
@@ -147,7 +147,7 @@ def draft(lake: AuditLake) -> list[str]:
 def uncounted(lake: AuditLake) -> list[str]:
     """A commit whose writer died before the checkpoint."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(delta, "_count", die)
+        patch.setattr("auditlake.store.commit._count", die)
         lake.ingest(write_events(lake.layout.root.with_name("more.jsonl"), range(70, 73)))
     return ["finish ledger: "]
 
@@ -213,7 +213,7 @@ def test_what_only_a_backup_repairs(damage: str, lake: AuditLake, run: Callable[
 def test_files_of_a_version_that_the_log_lost(lake: AuditLake, run: Callable[..., Any]) -> None:
     """Data that the log forgot and the ledger knows is never set aside."""
     added = lake.snapshot().files
-    newest = delta.newest_version(lake.layout)
+    newest = newest_version(lake.layout)
     lake.layout.commit(newest).unlink()
     done = run("--lake", lake.layout.root, "doctor", "--repair", "--yes")
 
@@ -286,7 +286,7 @@ def test_escaped_names(escaped: str, lake: AuditLake) -> None:
     path = foreign(lake, "part-a%20b.parquet", age=30)
     added = path.with_name(escaped).relative_to(lake.layout.events).as_posix()
     action = {"add": {"path": added, "size": path.stat().st_size, "partitionValues": {}, "dataChange": True}}
-    lake.layout.commit(delta.newest_version(lake.layout) + 1).write_text(json.dumps(action))
+    lake.layout.commit(newest_version(lake.layout) + 1).write_text(json.dumps(action))
 
     assert asides(lake) == []
 

@@ -206,7 +206,7 @@ def test_what_a_dead_writer_left(lake: AuditLake, tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.store.delta.complete", die)
+        patch.setattr("auditlake.store.commit.complete", die)
         with pytest.raises(KeyboardInterrupt):
             lake.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
     report = checked(lake)

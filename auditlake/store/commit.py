@@ -1,0 +1,256 @@
+"""The one way to change the Delta table under ``events/``.
+
+delta-rs neither syncs what it writes, before or after it has its name, nor checks such commits for conflicts, so both
+are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named,
+never ignored.
+
+Only times have statistics. Readers such as Arrow's datasets take a column for which a file has no bounds as one of
+nulls alone, so a filter on it finds nothing, unless the table says which columns have them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditlake.disk.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
+from auditlake.disk.layout import Layout
+from auditlake.engine.paths import for_delta
+from auditlake.errors import CommitError
+from auditlake.events.schema import COLUMNS
+from auditlake.ledger.book import Head, Prepared, complete
+from auditlake.store.bookkeeping import prepare_entry
+from auditlake.store.deltalog import LEAF_KEY, METADATA_KEY, commit_metadata, newest_version
+from auditlake.store.log_checkpoint import copied_log, keep_checkpoint
+from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.snapshot import one_line, open_table
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_DELTA_TYPES = {
+    "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
+}  # fmt: skip
+STATISTICS = {"delta.dataSkippingStatsColumns": "timestamp"}
+"""What a table says about the statistics of its files; an older one says it from its next commit on."""
+CONFIGURATION: dict[str, str | None] = {
+    # History never expires on its own, and checkpoints are maintenance of ours.
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650000 days",
+    "delta.deletedFileRetentionDuration": "interval 3650000 days",
+    "delta.checkpointInterval": "1000000000",
+    **STATISTICS,
+}
+"""The properties of a new table."""
+
+
+def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
+    """Create the empty table as version 0, durably. The folder must exist and be empty.
+
+    Raises:
+        CommitError: delta-rs could not make it.
+    """
+    from deltalake import CommitProperties, DeltaTable, Field, Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.schema import PrimitiveType
+
+    schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
+    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
+    try:
+        layout.log.mkdir(mode=FOLDER_MODE)
+        DeltaTable.create(
+            for_delta(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
+            commit_properties=properties,
+        )  # fmt: skip
+    except DeltaError as error:
+        raise CommitError(f"the events table cannot be made: {one_line(error)}") from error
+    layout.log.chmod(FOLDER_MODE)
+    layout.commit(0).chmod(FILE_MODE)
+    sync_file(layout.commit(0))
+    sync_folder(layout.log)
+    sync_folder(layout.events)
+
+
+def commit(layout: Layout, folder: Path, seen: Snapshot, change: Change, head: Head) -> Head:
+    """Add and remove files in one durable commit on top of ``seen``, and return the ledger's head after it.
+
+    The caller holds the lake's lock, the log is durable up to ``seen``, and every added file is synced under its final
+    name. Use :meth:`auditlake.store.turn.Turn.commit`, which sees to this.
+
+    Args:
+        layout: The lake.
+        folder: A workspace.
+        seen: The newest snapshot, with the transactions of the applications that move on.
+        change: What to commit.
+        head: What the ledger counts.
+
+    Raises:
+        CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if (newest := newest_version(layout)) != seen.version:
+        message = f"the lake moved from version {seen.version} to {newest} while a commit was prepared"
+        raise CommitError(message, hint="run it again")
+    version = seen.version + 1
+    try:
+        log = copied_log(layout, folder / f"log-{version}", seen.version)
+        table = DeltaTable(for_delta(log.parent))
+    except (DeltaError, OSError) as error:
+        raise _refused(seen, error) from error
+    _check(layout, table, seen, change)
+    entry = prepare_entry(layout, seen, change, head)
+    try:
+        _write_entry(layout, table, log, version, change, entry)
+    except (DeltaError, OSError) as error:
+        # It may be there all the same, where only the tidying up failed.
+        if commit_metadata(layout, version) != dict(change.metadata):
+            raise _refused(seen, error) from error
+    _settle(layout, version, change.metadata)
+    head = _count(layout, entry)
+    keep_checkpoint(layout, version)
+    return head
+
+
+def _refused(seen: Snapshot, error: Exception) -> CommitError:
+    message = f"the commit on top of version {seen.version} was refused: {one_line(error)}"
+    return CommitError(message, hint="nothing was landed; run it again")
+
+
+def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> None:
+    """Refuse a commit that delta-rs would take although it must not: it checks none of these."""
+    if (needed := table.protocol().min_writer_version) > 2:
+        message = f"the events table needs Delta writer version {needed}, auditlake writes 2"
+        raise CommitError(message, hint="another program has changed the table; it can still be read")
+    live = {file.path for file in seen.files}
+    if gone := [file.path for file in change.removes if file.path not in live]:
+        message = f"cannot remove {gone[0]}: it is not part of version {seen.version}"
+        raise CommitError(message, hint="plan again on the newest snapshot")
+    for name, reached in change.transactions.items():
+        if (now := table.transaction_version(name)) != (known := seen.transactions.get(name)):
+            message = f"{name} is at {now} in version {seen.version}, and the commit was planned on {known}"
+            raise CommitError(message, hint="plan again on the newest snapshot")
+        if now is not None and reached <= now:
+            message = f"{name} cannot go from {now} to {reached}: what lies before it is committed already"
+            raise CommitError(message, hint="plan again on the newest snapshot")
+    for file in change.adds:
+        path = layout.events / file.path
+        if not path.is_file() or path.stat().st_size != file.size:
+            message = f"cannot add {file.path}: expected {file.size} bytes at {path}"
+            raise CommitError(message, hint="run it again")
+
+
+def _write_entry(
+    layout: Layout, table: DeltaTable, log: Path, version: int, change: Change, recorded: Prepared
+) -> None:
+    """Put the log entry of a version into its place, whole.
+
+    delta-rs gives an entry its name before the bytes are on the disk. A power cut just then, after something else had
+    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a copy
+    of the log, and the entry gets its name here, once it is synced, unless another writer has taken the name.
+    """
+    from deltalake import CommitProperties, PostCommitHookProperties, Transaction
+
+    hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    properties = CommitProperties(
+        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: recorded.leaf.hex()}, max_commit_retries=0,
+        app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
+    )  # fmt: skip
+    table.create_write_transaction(
+        actions(change), "append", table.schema(), partition_by=["event_date"],
+        commit_properties=properties, post_commithook_properties=hooks,
+    )  # fmt: skip
+    if not says_columns(table):
+        say_columns(log, version)
+    entry = log / layout.commit(version).name
+    entry.chmod(FILE_MODE)
+    sync_file(entry)
+    os.link(entry, layout.commit(version))
+
+
+def actions(change: Change) -> list[Any]:
+    """Return the actions of a commit as delta-rs takes them."""
+    from deltalake.transaction import AddAction, RemoveAction
+
+    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
+    adds = [
+        AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
+        for file in change.adds
+    ]
+    removes = [
+        RemoveAction(file.path, change.data_change, now, file.size, {"event_date": file.day.isoformat()})
+        for file in change.removes
+    ]
+    return [*adds, *removes]
+
+
+def _stats(file: DataFile) -> str:
+    """Return Delta's file statistics. Times have milliseconds, so bounds are rounded outwards; every event has one."""
+    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {"timestamp": 0}}
+    if file.first is not None and file.last is not None:
+        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
+        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
+    return json.dumps(stats)
+
+
+def _milliseconds(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def says_columns(table: DeltaTable) -> bool:
+    """Return whether a table says of which columns its files have statistics."""
+    return bool(STATISTICS.items() <= table.metadata().configuration.items())
+
+
+def say_columns(log: Path, version: int) -> None:
+    """Let the newest entry of a log say of which columns files have statistics.
+
+    Args:
+        log: A private copy of the log; an entry that follows is made in it and removed again.
+        version: The newest entry.
+    """
+    from deltalake import DeltaTable
+
+    DeltaTable(for_delta(log.parent)).alter.set_table_properties(STATISTICS)
+    following = log / f"{version + 1:020d}.json"
+    metadata = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
+    following.unlink()
+    entry = log / f"{version:020d}.json"
+    lines = entry.read_bytes()
+    entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
+
+
+def says_statistics(layout: Layout) -> bool:
+    """Return whether other programs can tell of which columns files have statistics; they find nothing otherwise.
+
+    Raises:
+        LakeFormatError: The table cannot be read.
+    """
+    return says_columns(open_table(layout, None))
+
+
+def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
+    """Raise unless a version is the commit of this process, and make it durable."""
+    if commit_metadata(layout, version) != dict(metadata):
+        message = f"version {version} of the table was written by somebody else"
+        raise CommitError(message, hint="run it again")
+    try:
+        sync_file(layout.commit(version))
+        sync_folder(layout.log)
+    except OSError as error:
+        message = f"version {version} could not be made durable: {one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+
+
+def _count(layout: Layout, entry: Prepared) -> Head:
+    """Count the entry of a durable commit in the ledger; if that fails, the next writer does it."""
+    try:
+        return complete(layout, entry)
+    except OSError as error:
+        message = f"version {entry.version} could not be recorded in the ledger: {one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error

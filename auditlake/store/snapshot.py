@@ -1,0 +1,205 @@
+"""Reading a version of the Delta table under ``events/``: which files it has, and what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from auditlake.disk.files import check_folder, descriptor_of, open_file
+from auditlake.disk.layout import Layout
+from auditlake.engine.paths import for_delta
+from auditlake.errors import LakeFormatError, SnapshotError
+from auditlake.events.schema import COLUMNS
+from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
+from auditlake.store.model import DataFile, Snapshot
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+def read_snapshot(layout: Layout, version: int | None = None, *, applications: Iterable[str] = ()) -> Snapshot:
+    """Read the newest snapshot, or the one of a version.
+
+    Args:
+        layout: The lake.
+        version: Which one.
+        applications: Whose transactions to look up.
+
+    Raises:
+        SnapshotError: There is no such version.
+        LakeFormatError: The table cannot be read, or uses features auditlake does not.
+    """
+    table = open_table(layout, version)
+    actions = table.get_add_actions()
+    columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records", "partition")}
+    bounds = _time_bounds(actions)
+    files = [
+        DataFile(unquote(path), part["event_date"], size, _rows(layout, unquote(path), count), *bound)
+        for path, size, count, part, bound in zip(
+            columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
+        )
+    ]
+    asked = {name: table.transaction_version(name) for name in applications}
+    transactions = {name: reached for name, reached in asked.items() if reached is not None}
+    return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
+
+
+def _rows(layout: Layout, path: str, recorded: int | None) -> int:
+    """Return the rows of a file as its writer recorded them, else as its footer says, else 0."""
+    if recorded is not None:
+        return recorded
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_metadata
+
+    with suppress(OSError, ArrowException), open_file(layout.events / path, within=layout.root) as file:
+        return int(read_metadata(file).num_rows)
+    return 0
+
+
+def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
+    names = actions.schema.names
+    if actions.num_rows == 0 or "min" not in names or "max" not in names:
+        return [(None, None)] * actions.num_rows
+    pairs = zip(actions.column("min").to_pylist(), actions.column("max").to_pylist(), strict=True)
+    return [((low or {}).get("timestamp"), (high or {}).get("timestamp")) for low, high in pairs]
+
+
+def open_table(layout: Layout, version: int | None) -> DeltaTable:
+    """Open the table at a version, or at the newest one.
+
+    Raises:
+        SnapshotError: There is no such version.
+        LakeFormatError: It cannot be read, or uses features that auditlake does not read.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if version is not None and not layout.commit(version).exists():
+        message = f"the lake has no snapshot {version}"
+        raise SnapshotError(message, hint="auditlake stats names the newest one")
+    try:
+        entries = log_entries(layout)
+        table = DeltaTable(for_delta(layout.events), version=version)
+        refuse_empty_entries(layout, entries, table.version())
+        protocol = table.protocol()
+    except (DeltaError, OSError, ValueError) as error:
+        message = f"the events table at {layout.events} cannot be read: {one_line(error)}"
+        raise LakeFormatError(message, hint="restore its newest log entries from a backup") from error
+    if protocol.min_reader_version > 1:
+        message = f"the events table needs Delta reader version {protocol.min_reader_version}, auditlake reads 1"
+        raise LakeFormatError(message, hint="another program has changed the table; deletion vectors are not supported")
+    return table
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error of delta-rs or the disk, shortened to one line."""
+    return " ".join(str(error).split())[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """The files to read a snapshot's rows from."""
+
+    files: tuple[DataFile, ...]
+    last_batch: int | None
+    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+
+
+def readable(layout: Layout, snapshot: Snapshot) -> Readable:
+    """Return the files to read a snapshot from: its own, or the newest ones of days that compaction has rewritten.
+
+    Raises:
+        SnapshotError: Files of it are gone, and not only through compaction.
+    """
+    lost = {file.day for file, _ in _wrong(layout, snapshot.files)}
+    if not lost:
+        return Readable(snapshot.files, None)
+    newest = read_snapshot(layout)
+    there = [file for file in newest.files if file.day in lost]
+    if wrong := next((what for _, what in _wrong(layout, there)), None):
+        message = f"the lake lost a file of version {newest.version}: {wrong}"
+        raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
+    if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
+        what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
+        message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
+        raise SnapshotError(message, hint="read a newer snapshot")
+    files = [*(file for file in snapshot.files if file.day not in lost), *there]
+    return Readable(tuple(sorted(files, key=lambda file: file.path)), last_batch(layout, snapshot.version))
+
+
+def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
+    """Yield the files that are not there whole, each with what is wrong with it. A link counts as missing."""
+    for file, status in _stats(layout, files):
+        if isinstance(status, OSError):
+            yield file, f"{file.path}: {status.strerror}"
+        elif status.st_size != file.size:
+            yield file, f"{file.path}: {status.st_size} bytes instead of {file.size}"
+
+
+def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, os.stat_result | OSError]]:
+    """Yield the ``stat`` of each file, or why it cannot be opened as a file of the lake."""
+    folders: set[Path] = set()
+    for file in files:
+        path = layout.events / file.path
+        try:
+            if path.parent not in folders:
+                check_folder(path.parent, within=layout.root)
+                folders.add(path.parent)
+            if not S_ISREG((status := path.lstat()).st_mode):
+                os.close(descriptor_of(path, within=layout.root))  # which says what it is
+        except OSError as error:
+            yield file, error
+        else:
+            yield file, status
+
+
+def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
+    """Return what is wrong with the first file of a snapshot that is not there whole; None if all are."""
+    return next((what for _, what in _wrong(layout, snapshot.files)), None)
+
+
+def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
+    """Return the paths of data files, none a link or a pipe: DuckDB would follow the one and wait for the other.
+
+    Raises:
+        LakeFormatError: What lies there is no file of the lake. Whether one is there at all is not asked.
+    """
+    for file, status in _stats(layout, files):
+        if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
+            message = f"the lake lost a file: {file.path}: {status.strerror}"
+            raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
+    return [layout.events / file.path for file in files]
+
+
+def view_snapshot(
+    connection: Any,
+    layout: Layout,
+    snapshot: Snapshot,
+    *,
+    columns: Sequence[str] = tuple(COLUMNS),
+    beside: str | None = None,
+) -> None:
+    """Make the view ``events`` of one snapshot on a DuckDB connection.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        snapshot: What it shows.
+        columns: The columns that it shows.
+        beside: A table with all columns whose rows it shows too.
+
+    Raises:
+        SnapshotError: It cannot be read exactly any more.
+    """
+    from auditlake.engine.duck import view_events
+
+    source = readable(layout, snapshot)
+    files = file_paths(layout, source.files)
+    view_events(connection, files, columns=columns, last_batch=source.last_batch, beside=beside)

@@ -1,0 +1,125 @@
+"""A writer's turn: what every verb that changes a lake needs first, done once and in one order.
+
+The lake's lock is taken, dead writers' workspaces are swept, the table is opened, its log made durable, and the ledger
+settled. So all that a turn commits is built on what is on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+
+from auditlake.context import LakeContext
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import exclusive, workspace
+from auditlake.ledger import book
+from auditlake.store.bookkeeping import settle_ledger, settled
+from auditlake.store.commit import commit
+from auditlake.store.deltalog import Commits
+from auditlake.store.model import Change, Snapshot
+
+
+class Turn:
+    """The lake while this process holds its lock; :func:`writer_turn` gives it.
+
+    Args:
+        layout: The lake.
+        folder: A workspace.
+        snapshot: The newest snapshot, whose log is durable.
+        head: What the settled ledger counts; None if the lake has no ledger.
+    """
+
+    def __init__(self, layout: Layout, folder: Path, snapshot: Snapshot, head: book.Head | None) -> None:
+        self.layout = layout
+        self.folder = folder
+        self.snapshot = snapshot
+        self.commits = Commits(layout, snapshot.version)
+        self._head = head
+
+    def commit(self, change: Change) -> int:
+        """Make one durable commit, recorded in the ledger, and return the new version.
+
+        Raises:
+            CommitError: Another program has changed the table, a file is not there, or the disk refused.
+        """
+        self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun())
+        self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
+        return self.snapshot.version
+
+    def notice(self, now: datetime, *, by: str = "hand") -> None:
+        """Let the ledger, if there is one, say what was changed of policies and holds since its last entry.
+
+        Every commit does so by itself, but for the holds before one that is about a hold.
+        """
+        if self._head is not None:
+            self._head = book.notice(self.layout, self._head, self.snapshot.version, now.isoformat(), by)
+
+    def record(self, record: book.Record) -> None:
+        """Add an entry that is about no commit to the ledger, if there is one."""
+        if self._head is not None:
+            self._head = book.record(self.layout, self._head, self.snapshot.version, record)
+
+    def rotate_key(self, now: datetime) -> str:
+        """Let a new key sign the ledger's checkpoints, and return its public half (``NAME+ID+BASE64``).
+
+        Raises:
+            LedgerError: The lake is unsigned, or its key may be that of other lakes too.
+        """
+        return str(book.rotate(self.layout, self._begun(), self.snapshot.version, now.isoformat()))
+
+    def _begun(self) -> book.Head:
+        """Return what the ledger counts, after beginning one if there is none."""
+        return self._head or settled(self.layout, self.snapshot)
+
+
+@contextmanager
+def writer_turn(
+    context: LakeContext, *, folder: Path | None = None, applications: Iterable[str] = ()
+) -> Iterator[Turn]:
+    """Keep other writers out, and give the lake as it is once what dead ones left is finished.
+
+    Args:
+        context: The lake.
+        folder: The caller's workspace; one is made if None.
+        applications: Whose transactions the snapshot is to have.
+
+    Raises:
+        LakeBusyError: Another process wrote for all of the time to wait.
+        LakeFormatError: The table cannot be read.
+        LedgerError: The ledger is damaged, or is not the one of this log.
+    """
+    layout = context.layout
+    with (
+        exclusive(layout.lock, wait_seconds=context.wait_seconds),
+        nullcontext(folder) if folder else workspace(layout.staging) as own,
+    ):
+        yield Turn(layout, own, *settle_ledger(layout, applications=applications))
+
+
+@contextmanager
+def recorded_policies(context: LakeContext) -> Iterator[None]:
+    """Change policies within this, in a turn; the ledger then says so.
+
+    What was changed by hand before is recorded as such first. Should the writer die in between, the next commit
+    notices. A lake without a ledger begins one with its next commit, which says what its policies are.
+    """
+    now = context.now
+    with writer_turn(context) as turn:
+        turn.notice(now)
+        yield
+        turn.notice(now, by="auditlake")
+
+
+def record_journal(context: LakeContext, lines: int, digest: str) -> None:
+    """Let the ledger say how far the journal of findings has come; a lake without a ledger has none to say it.
+
+    Args:
+        context: The lake.
+        lines: How many entries the journal has, which are durable.
+        digest: ``sha256:`` over them; see :mod:`auditlake.findings.journal`.
+    """
+    details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
+    with writer_turn(context) as turn:
+        turn.record(book.Record("report", context.now.isoformat(), details=details))
