@@ -15,11 +15,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditlake.errors import AuditLakeError, QueryError, ReportError
+from auditlake.errors import AuditLakeError, QueryError
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
@@ -131,17 +130,12 @@ def run(line: str, cell: str, variables: Mapping[str, Any]) -> tuple[str | None,
 
 
 def register(shell: Any) -> None:
-    """Give an IPython shell ``%%audit``, and let charts be drawn here instead of by scripts from the network.
+    """Give an IPython shell ``%%audit``.
 
     Args:
         shell: The shell that loads the extension.
     """
     from IPython.core.error import UsageError
-
-    from auditlake.reports.notebook_charts import altair_here
-
-    with suppress(ReportError):  # charts are not all there is
-        altair_here()
 
     def audit(line: str, cell: str) -> Rows | None:
         try:

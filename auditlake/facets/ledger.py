@@ -45,7 +45,7 @@ class Ledger:
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
         """
-        from auditlake.reports.compliance import write_index
+        from auditlake.reports.index import write_index
         from auditlake.reports.last_verification import Verification, remember
         from auditlake.verify.check import verify
 

@@ -1,13 +1,12 @@
-"""What a notebook shows of a report and of its findings."""
+"""What a notebook shows of findings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
-from auditlake.display.text import count, moment, verdict_words
-from auditlake.reports.model import Finding, Report
+from auditlake.display.cards import Card, Shown, cells
+from auditlake.display.text import count, moment
+from auditlake.reports.model import Finding
 
 _SHOWN = 20
 _HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "said")
@@ -33,34 +32,6 @@ def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
     rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in found[:_SHOWN]]
     headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
     return Card("findings", count(len(found), "finding"), headings=headings, rows=cells(rows), note=_more(found))
-
-
-def report_card(report: Report) -> Card:
-    """A report in short; the page says all."""
-    answer, kept = report.threshold, report.retention
-    asked = (
-        Fact("events", f"{report.total_events:,}"),
-        Fact(
-            "threshold",
-            f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
-            if answer
-            else "not judged"
-            if report.error
-            else "none",
-        ),
-        Fact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
-    )
-    facts = (
-        Fact("period", f"{moment(report.since)} to {moment(report.until)}"),
-        Fact("as of", moment(report.as_of)),
-        Fact("snapshot", str(report.evidence.snapshot)),
-        *(() if report.is_unread else asked),
-        Fact("why", verdict_words(report)),
-    )
-    found = Findings(report.violations)
-    headings, rows = (_HEADINGS, cells(map(_row, found[:_SHOWN]))) if found else ((), ())
-    note = "; ".join(filter(None, [_more(found), '.chart("daily_peaks"), .findings, .html(), .json()']))
-    return Card("report", cut(report.policy_name), report.status, facts, headings, rows, note)
 
 
 def _row(finding: Finding) -> Sequence[object]:

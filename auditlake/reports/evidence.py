@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake import assets
 from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.formula_guard import guarded
 from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck import keep_rows, rows
@@ -36,7 +37,6 @@ from auditlake.events.times import print_instant
 from auditlake.policies.compile import Question, filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
-from auditlake.reports.document import canonical, json_value
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,4 +1,4 @@
-"""Altair charts of reports and backtests. Nothing is downloaded: where they are shown, they are drawn here, as SVG.
+"""Altair charts of reports and backtests. Nothing is downloaded: they draw themselves; see ``offline_chart.py``.
 
 Altair comes with the extra ``auditlake[notebook]``. Charts carry no configuration of their own, so they can be put
 beside and on top of others.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from auditlake.display.shown import cut
+from auditlake.display.cards import cut
 from auditlake.display.text import count, moment, spelled
 from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
@@ -31,11 +31,10 @@ _LOG_FROM = 20
 """From this ratio between the highest and the lowest of interest on, a linear scale would hide one of them."""
 _BAR, _OVER, _UNKNOWN, _INK, _SOFT = "#8aa4c2", "#b3312c", "#e3e3df", "#1c2127", "#69727d"
 _BLUES = ("#d3e1f0", "#a5c3e1", "#6d9bcb", "#3a70ab", "#17446f")
-_OFFLINE = "auditlake"
 
 
-def altair_here() -> Any:
-    """The module Altair, set to draw what is shown by itself unless the user chose another way.
+def _altair() -> Any:
+    """Return the module Altair.
 
     Raises:
         ReportError: It is not installed.
@@ -46,17 +45,7 @@ def altair_here() -> Any:
     except ImportError as error:
         message = "charts need Altair and vl-convert, which are not installed"
         raise ReportError(message, hint='pip install "auditlake[notebook]"') from error
-    if alt.renderers.active == "default":  # which loads its scripts from the network
-        alt.renderers.register(_OFFLINE, _drawn)
-        alt.renderers.enable(_OFFLINE)
     return alt
-
-
-def _drawn(spec: dict[str, Any], **_: Any) -> dict[str, str]:
-    """What a frontend gets: the picture."""
-    import vl_convert
-
-    return {"image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "a chart"}
 
 
 def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | None) -> alt.LayerChart:
@@ -77,7 +66,7 @@ def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | No
 
 
 def _daily_peaks(report: Report) -> alt.LayerChart:
-    alt, answer = altair_here(), report.threshold
+    alt, answer = _altair(), report.threshold
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
     threshold, peaks = answer.alert_threshold, answer.daily_peaks
@@ -110,7 +99,7 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
 
 
 def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
-    alt = altair_here()
+    alt = _altair()
     if detail is None:
         message = f"the report of {report.policy_id} was made without what its chart of coverage shows"
         raise ReportError(message, hint="make it with pages=True")
@@ -146,7 +135,7 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
 
 
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt = altair_here()
+    alt = _altair()
     found = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
     users = {user: "nobody named" if user is None else cut(user)[:40] or "empty" for user, _, _ in found}
     bars = [{"user": users[user], "type": name, "events": events} for user, name, events in found]
@@ -169,7 +158,7 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
 
 
 def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt, answer = altair_here(), report.retention
+    alt, answer = _altair(), report.retention
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no retention period to draw")
     found = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
@@ -204,7 +193,7 @@ def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
 
 def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetime) -> alt.LayerChart:
     """Episodes over thresholds, one line a window, and where the policy stands."""
-    alt = altair_here()
+    alt = _altair()
     windows = list(dict.fromkeys(row["window"] for row in rows))
     top = max((row["episodes"] for row in rows), default=0)
     x = alt.X(
@@ -286,7 +275,9 @@ def _layered(vega: Any, layers: Sequence[Any], title: str, subtitle: str, *, hei
     named = vega.TitleParams(
         title, subtitle=subtitle, anchor="start", fontSize=14, color=_INK, subtitleColor=_SOFT, offset=12
     )
-    chart: alt.LayerChart = vega.layer(*layers).properties(
+    from auditlake.reports.offline_chart import OfflineChart
+
+    chart: alt.LayerChart = OfflineChart(layer=layers).properties(
         width=_WIDTH, height=height, title=named, view=vega.ViewBackground(stroke=None), background="white"
     )
     return chart

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
+from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.policies.compile import BEFORE_ALL
-from auditlake.reports.document import instant
+from auditlake.reports.document import check_report
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
@@ -143,11 +144,9 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         ReportError: It cannot be read, or is none.
     """
-    from auditlake.reports.render import check
-
     try:
         report = evidence_json.parse(read_file(path))
-        check(report)
+        check_report(report)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError, ReportError) as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import cells, cut
+from auditlake.display.cards import Card, CardFact, cells, cut
 from auditlake.display.text import count, moment
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ _BECOMES = {"drop": "goes as a whole", "rewrite": "is written anew", "keep": "st
 _HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
 
 
-def _left_out(what: str, types: Mapping[str, int]) -> list[Fact]:
-    return [Fact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []
+def _left_out(what: str, types: Mapping[str, int]) -> list[CardFact]:
+    return [CardFact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []
 
 
 def plan_card(plan: RetentionPlan) -> Card:
@@ -29,19 +28,19 @@ def plan_card(plan: RetentionPlan) -> Card:
         for each in changes[:_SHOWN]
     ]
     facts = [
-        Fact("as of", moment(plan.as_of)),
-        Fact("snapshot", str(plan.snapshot)),
-        Fact("due", f"{count(plan.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
-        Fact("held", f"{plan.held:,}"),
-        Fact("pseudonymised", f"{plan.pseudonymise:,}"),
-        Fact("never expire", f"{plan.never_expire:,}"),
+        CardFact("as of", moment(plan.as_of)),
+        CardFact("snapshot", str(plan.snapshot)),
+        CardFact("due", f"{count(plan.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
+        CardFact("held", f"{plan.held:,}"),
+        CardFact("pseudonymised", f"{plan.pseudonymise:,}"),
+        CardFact("never expire", f"{plan.never_expire:,}"),
         *_left_out("kept by no policy", plan.kept_by_no_policy),
         *_left_out("asked about by no policy", plan.asked_by_no_policy),
         *(
-            Fact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+            CardFact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
             for each in plan.conflicts
         ),
-        *(Fact("weaker", cut(sentence)) for sentence in plan.weaker),
+        *(CardFact("weaker", cut(sentence)) for sentence in plan.weaker),
     ]
     more = f"the first {_SHOWN} of {count(len(changes), 'day')} that change" if len(changes) > _SHOWN else ""
     note = "; ".join(filter(None, [more, "nothing is deleted before auditlake retention apply"]))

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from auditlake.display.canonical_json import canonical
+from auditlake.display.templates import check, file_name, render_page, render_values, style_digest
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
-from auditlake.reports.page import file_name, style_digest
 
 CERTIFICATE_VERSION = 2
 """The form of certificates that are made now; the first had no ``remaining``."""
@@ -22,6 +23,7 @@ _LINE = 200
 class CertificateDocument:
     """The variables of the template ``certificate.json``: the keys of a certificate, in order."""
 
+    template: ClassVar[str] = "certificate.json"
     certificate_version: int
     """The version of this form."""
     kind: Literal["retention", "erasure"]
@@ -126,6 +128,7 @@ class DayRow:
 class CertificatePage:
     """The variables of the template ``certificate.html``."""
 
+    template: ClassVar[str] = "certificate.html"
     style_digest: str
     """SHA-256 of the page's style in base64, for its content security policy."""
     title: str
@@ -162,6 +165,27 @@ class CertificatePage:
     """Why that was accepted."""
     evidence: tuple[Fact, ...]
     """Snapshots and digests."""
+
+
+def render_certificate_json(said: Mapping[str, Any]) -> bytes:
+    """Return a certificate as JSON, in the way of reports; its name is the SHA-256 of these bytes.
+
+    Raises:
+        ReportError: It does not fit ``certificate.schema.json``.
+    """
+    values = render_values(certificate_document(said))
+    check(values, "certificate", "certificate")
+    return canonical(values)
+
+
+def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
+    """Return a certificate as a self-contained HTML page.
+
+    Args:
+        said: Its values.
+        name: Its id.
+    """
+    return render_page(certificate_page(said, name))
 
 
 def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:

@@ -18,8 +18,7 @@ from auditlake.events.times import print_instant
 from auditlake.landing.blank_segments import copied
 from auditlake.policies.compile import Step
 from auditlake.policies.model import Hold
-from auditlake.reports.render import render_certificate_json
-from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id
+from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import Kind, Record
 from auditlake.retention.day_rewrite import DayRewrite, rewrite_day
 from auditlake.retention.rules import Judge

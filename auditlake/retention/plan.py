@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from auditlake.display.shown import Shown
+from auditlake.display.cards import Shown
 from auditlake.engine.duck import rows
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import asked_by_none, kept_by_none

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from auditlake.config import DeskSettings
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
+from auditlake.display.cards import Card, CardFact, Shown, cells, cut
 from auditlake.display.text import count
 from auditlake.engine.arrow_rows import pandas_frame, polars_frame, python_rows
 from auditlake.engine.paths import for_duckdb, has_pattern
@@ -110,7 +109,7 @@ class Answer(Shown):
         note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
         if len(self) > _SHOWN:
             note += f"the first {_SHOWN}; "
-        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
+        facts = (CardFact("snapshot", str(self.snapshot)), CardFact("on record", self.event_id))
         rows = cells(python_rows(self._table.slice(0, _SHOWN)))
         note += ".pl(), .arrow(), .df() or .fetchall() gives them"
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
