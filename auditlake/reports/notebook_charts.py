@@ -1,7 +1,6 @@
 """Altair charts of reports and backtests. Nothing is downloaded: they draw themselves; see ``offline_chart.py``.
 
-Altair comes with the extra ``auditlake[notebook]``. Charts carry no configuration of their own, so they can be put
-beside and on top of others.
+Altair comes with the extra ``auditlake[notebook]``.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import pytest
 from jsonschema_rs import meta
 
 from auditlake import assets
+from auditlake.display.canonical_json import json_value
 from auditlake.errors import ReportError
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES
-from auditlake.display.canonical_json import json_value
 from auditlake.reports.document import check_report, render_json, report_dict
 from auditlake.reports.model import Query, Report
 from tests.reports import samples
@@ -104,7 +104,8 @@ def test_same_bytes_in_another_process() -> None:
     """Neither the hash seed nor the time zone of the process changes a byte of any form."""
     code = (
         "import hashlib; from tests.reports import samples as s; from auditlake.reports import document, index, page;"
-        "made = s.violation(); forms = (document.render_json(made[0]), page.render_page(*made), index.render_index(s.entries()));"
+        "made = s.violation(); written = document.render_json(made[0]);"
+        "forms = (written, page.render_page(*made), index.render_index(s.entries()));"
         "print([hashlib.sha256(form).hexdigest() for form in forms])"
     )
     seen = {

@@ -31,7 +31,8 @@ from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, index, document, page, text, counts, coverage, episodes, evidence, reading, retention, certificate,
+    cards, page_charts, index, document, page, text, counts, coverage, episodes, evidence, reading, retention,
+    certificate,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -84,7 +85,10 @@ def test_every_part_is_used() -> None:
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
     apart = {*DOCUMENTS.values(), SiblingFiles, index.IndexEntry, page_charts.Bin}
     unused = {
-        f"{kind.__name__}.{item.name}" for kind in KINDS if kind not in apart for item in fields(kind)
+        f"{kind.__name__}.{item.name}"
+        for kind in KINDS
+        if kind not in apart
+        for item in fields(kind)
         if f".{item.name}" not in markup
     }
     assert unused == set()

@@ -64,15 +64,11 @@ def report(*types: str, where: str | None = None, least: int = 5, **threshold: o
 
 def test_counted() -> None:
     """What is counted is named where it has one name."""
-    assert counted_words(report("auth_failure")) == (
-        "Every auth_failure event counts; no condition narrows the count."
-    )
+    assert counted_words(report("auth_failure")) == ("Every auth_failure event counts; no condition narrows the count.")
     assert counted_words(report("a", "b", "c")) == (
         "Every event of the 3 required types counts; no condition narrows the count."
     )
-    assert counted_words(report("a", where="true")) == (
-        "Only governed events that match the policy's condition count."
-    )
+    assert counted_words(report("a", where="true")) == ("Only governed events that match the policy's condition count.")
 
 
 def test_verdict() -> None:
