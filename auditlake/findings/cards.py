@@ -9,7 +9,7 @@ from auditlake.display.text import count, moment
 from auditlake.reports.model import Finding
 
 _SHOWN = 20
-_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "said")
+_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "message")
 _KINDS = {
     "threshold_exceeded": "episode",
     "missing_required_type": "missing type",

@@ -207,9 +207,9 @@ def verified_words(verified: Verification | None) -> str:
     if verified is None:
         return "No verification of this lake is on record: auditlake verify compares it with its ledger."
     how = "every row" if verified.full else "files and ledger only"
-    result = "all was as recorded."
+    result = "everything matches the ledger."
     if not verified.ok:
-        result = f"{count(verified.problems, 'thing')} wrong; auditlake verify says what."
+        result = f"{count(verified.problems, 'problem')}; auditlake verify lists them."
     return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.version}: {result}"
 
 

@@ -136,7 +136,7 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
     alt = _altair()
     found = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
-    users = {user: "nobody named" if user is None else cut(user)[:40] or "empty" for user, _, _ in found}
+    users = {user: "no user_id" if user is None else cut(user)[:40] or "empty" for user, _, _ in found}
     bars = [{"user": users[user], "type": name, "events": events} for user, name, events in found]
     y = alt.Y("user:N", title=None, sort=list(dict.fromkeys(users.values())), axis=_axis(alt, grid=False))
     x = alt.X("sum(events):Q", title="governed events in the period", axis=_axis(alt, format=",d", tickMinStep=1))
@@ -167,13 +167,13 @@ def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
     for column in bins(days, unit):
         within, span = set(days[column.start : column.stop]), _span(days[column.start], days[column.stop - 1])
         base = 0
-        for old, state in ((True, "older than the policy keeps"), (False, "within its retention")):
+        for old, state in ((True, "retention period has passed"), (False, "within its retention")):
             if events := sum(n for day, is_old, n in found if day in within and is_old is old):
                 ages.append({**span, "day": column.label, "state": state, "base": base, "events": base + events})
                 base += events
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
     y = alt.Y("events:Q", title=f"governed events a {unit}", axis=_axis(alt, format=",d", tickMinStep=1))
-    colours = _colours(alt, {"within its retention": _BAR, "older than the policy keeps": _OVER})
+    colours = _colours(alt, {"within its retention": _BAR, "retention period has passed": _OVER})
     shown = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
     colour = alt.Color("state:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
     bars = (
@@ -184,7 +184,7 @@ def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
     past = bool(days) and answer.cutoff.date() >= days[0]
     said = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
     subtitle = f"keeps {spelled(answer.retention_period)}; " + (
-        said if past else f"{said}; the cutoff {answer.cutoff:%Y-%m-%d} is before all of them"
+        said if past else f"{said}; the cutoff {answer.cutoff:%Y-%m-%d} is before the first event"
     )
     layers = [bars, *(cutoff if past else [])]
     return _layered(alt, layers, f"{cut(report.policy_name)}: what is kept", subtitle)

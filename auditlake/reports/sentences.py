@@ -35,13 +35,13 @@ def verdict_words(report: Report) -> str:
     """Say why the status is what it is."""
     if report.is_unread:
         why = f"The policy's file could not be read: {visible(report.error or '')}."
-        return f"{why} The policy could not be judged: neither its threshold nor coverage nor retention."
+        return f"{why} Its threshold, coverage and retention could not be judged."
     if report.error is not None:
-        rest = " What it asks beside its threshold is answered all the same." if report.events_by_type else ""
+        rest = " Its other questions are still answered." if report.events_by_type else ""
         return f"The policy could not be judged: {visible(report.error)}.{rest}"
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
-        return f"{silence} The policy's findings are listed below all the same." if report.violations else silence
+        return f"{silence} The policy's findings are still listed below." if report.violations else silence
     answer, kinds = report.threshold, [finding.kind for finding in report.violations]
     missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
     parts = []
@@ -60,15 +60,15 @@ def verdict_words(report: Report) -> str:
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
     if answer:
-        below = f"No window of {spelled(answer.window)} held {answer.alert_threshold:,} or more {subject(report)}"
+        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {subject(report)}"
         if whole:
             return f"{below}{apart(report)}, and no required event type is missing."
-        return f"{below}{apart(report)}. The policy does not insist that every event type appears."
+        return f"{below}{apart(report)}. The policy does not require every event type to appear."
     sentences = ["No required event type is missing."] if whole else []
     if report.coverage.max_gap is not None:
         sentences.append(f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}.")
     if not whole:
-        sentences.append("The policy does not insist that every event type appears.")
+        sentences.append("The policy does not require every event type to appear.")
     return " ".join(sentences)
 
 
@@ -94,7 +94,7 @@ def now_words(report: Report) -> str:
     where = "" if not answer.group_by else " by at least one group" if reached else " by any group"
     state = f"the threshold is {'' if reached else 'not '}reached{where}"
     recent = f"{answer.recent_events:,} {subject(report, answer.recent_events)}"
-    groups = ", whatever their group" if answer.group_by else ""
+    groups = " in all groups" if answer.group_by else ""
     return f"As of {instant_name(report.as_of)} {state}. In the last {last}: {recent}{groups}."
 
 
@@ -102,7 +102,7 @@ def counted_words(report: Report) -> str:
     """Say what is counted, so that a reader takes a number for what it is."""
     answer = report.threshold
     if report.error is not None:
-        return "" if report.is_unread else "How often the threshold was reached could not be judged."
+        return "" if report.is_unread else "How often the threshold was reached could not be determined."
     if answer is None:
         return "The policy sets no threshold: nothing is counted in a window."
     if answer.where is not None:
@@ -112,10 +112,11 @@ def counted_words(report: Report) -> str:
     whole = f"Every {which} counts; no condition narrows the count."
     if not answer.ungrouped_events:
         return whole
-    columns = " and ".join(visible(column) for column in answer.group_by)
+    columns = " or ".join(visible(column) for column in answer.group_by)
     without = count(answer.ungrouped_events, "event")
-    have = "has" if answer.ungrouped_events == 1 else "have"
-    return f"{whole} But {without} of the period {have} no {columns}, so no group to count in."
+    lack = "has no" if answer.ungrouped_events == 1 else "have no"
+    counted = "is not counted" if answer.ungrouped_events == 1 else "are not counted"
+    return f"{whole} {without} of the period {lack} {columns} and {counted} in any group."
 
 
 def beyond(total: int, what: str) -> str:

@@ -163,13 +163,16 @@ SENTENCES: dict[str, tuple[Callable[[], Report], str]] = {
     ),
     "compliant": (
         lambda: samples.compliant()[0],
-        "Compliant No window of 24 hours held 5,000 or more governed events, and no required event type is missing.",
+        (
+            "Compliant No window of 24 hours contained 5,000 or more governed events, and no required event type is "
+            "missing."
+        ),
     ),
     "no data": (
         lambda: samples.no_data()[0],
         (
             "No data The lake holds no event of any type in this period. Silence is neither compliance nor a "
-            "violation. The policy's findings are listed below all the same."
+            "violation. The policy's findings are still listed below."
         ),
     ),
     "no data and no finding": (
@@ -183,7 +186,7 @@ SENTENCES: dict[str, tuple[Callable[[], Report], str]] = {
         lambda: samples.violation()[0],
         (
             "As of 2026-11-24 06:00:00 UTC the threshold is reached by at least one group. "
-            "In the last 24 hours: 41 matching events, whatever their group."
+            "In the last 24 hours: 41 matching events in all groups."
         ),
     ),
     "not reached now": (lambda: samples.compliant()[0], "the threshold is not reached. In the last 24 hours: 41 gov"),

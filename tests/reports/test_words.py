@@ -74,13 +74,13 @@ def test_counted() -> None:
 def test_verdict() -> None:
     """One of anything is not called many, and nothing is called missing that is not."""
     assert verdict_words(report("login", least=1, group_by=("user_id", "ip_address", "action"))) == (
-        "No window of 24 hours held 1 or more login events with the same user_id, ip_address and action, "
+        "No window of 24 hours contained 1 or more login events with the same user_id, ip_address and action, "
         "and no required event type is missing."
     )
     silent = replace(report("a", "b"), events_by_type={"a": 0, "b": 1})
     assert verdict_words(silent) == (
-        "No window of 24 hours held 5 or more governed events. "
-        "The policy does not insist that every event type appears."
+        "No window of 24 hours contained 5 or more governed events. "
+        "The policy does not require every event type to appear."
     )
     one = replace(report("login", least=1, episodes=1), violations=samples.violation()[0].violations[-1:])
     assert verdict_words(replace(one, status="violation")) == (
@@ -93,7 +93,7 @@ def test_now() -> None:
     now = now_words(report("login", recent_events=1, window="1d"))
     assert now == "As of 2026-11-24 06:00:00 UTC the threshold is not reached. In the last day: 1 login event."
     grouped = now_words(report("login", recent_events=0, group_by=("user_id",)))
-    assert grouped.endswith("not reached by any group. In the last 24 hours: 0 login events, whatever their group.")
+    assert grouped.endswith("not reached by any group. In the last 24 hours: 0 login events in all groups.")
 
 
 def test_types() -> None:
@@ -139,7 +139,10 @@ def test_silent_days() -> None:
 def test_silent_ranges() -> None:
     """One stretch too many is one stretch."""
     every_other = [date(2026, 1, 1) + timedelta(days=2 * number) for number in range(SHOWN_RANGES + 1)]
-    assert silent_ranges(every_other)[-1] == "and 1 more stretch, in the JSON report"
+    assert silent_ranges(every_other)[-1] == "and 1 more range, in the JSON report"
+
+
+ELSEWHERE = "in the JSON report or the Parquet file beside it."
 
 
 @pytest.mark.parametrize(
@@ -148,11 +151,8 @@ def test_silent_ranges() -> None:
         (0, "No episode: the count never reached the threshold."),
         (1, "1 episode."),
         (2, "2 episodes, in order of time."),
-        (201, "The first 200 of 201 episodes, in order of time. The other one is in the JSON report or beside it."),
-        (
-            1200,
-            "The first 200 of 1,200 episodes, in order of time. The other 1,000 are in the JSON report or beside it.",
-        ),
+        (201, f"The first 200 of 201 episodes, in order of time. The other one is {ELSEWHERE}"),
+        (1200, f"The first 200 of 1,200 episodes, in order of time. The other 1,000 are {ELSEWHERE}"),
     ],
 )
 def test_episodes(number: int, said: str) -> None:

@@ -64,10 +64,10 @@ def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
 
 def _question(answer: Threshold) -> tuple[Fact, ...]:
     """Return what the threshold asks, and what it leaves out."""
-    groups = ", whatever their group" if answer.group_by else ""
+    groups = " in all groups" if answer.group_by else ""
     left_out = [
-        ("Without a group", answer.ungrouped_events, f"{' or '.join(answer.group_by)} has no value: part of no group"),
-        ("Condition failed", answer.where_errors, "events on which it could not be evaluated: no match"),
+        ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
+        ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
         (
             "Dated in the future",
             answer.future_events,
@@ -81,7 +81,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
             code=bool(answer.where),
         ),
         Fact(
-            "Kept apart by",
+            "Grouped by",
             Text(", ".join(answer.group_by) or "nothing: one count for all"),
             code=bool(answer.group_by),
         ),
@@ -98,13 +98,13 @@ def _terms(report: Report) -> tuple[Term, ...]:
     return (
         Term(
             "Rolling count",
-            "At every instant, how many counted events lie within one window back from it. An event exactly one window "
-            "old is out.",
+            "The number of counted events in the window that ends at an instant. An event exactly one window old no "
+            "longer counts.",
         ),
         Term(
             "Episode",
             "The longest stretch of time on which the rolling count of one group is at or above the threshold. One "
-            "episode is one finding, however many events it holds.",
+            "episode is one finding, however many events it contains.",
         ),
     )
 

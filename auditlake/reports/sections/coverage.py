@@ -127,7 +127,7 @@ def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
             runs.append([day])
     ranges = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]} ({count(len(run), 'day')})" for run in runs]
     left = len(ranges) - SHOWN_RANGES
-    more = [f"and {count(left, 'more stretch', 'more stretches')}, in the JSON report"] if left > 0 else []
+    more = [f"and {count(left, 'more range')}, in the JSON report"] if left > 0 else []
     return (*ranges[:SHOWN_RANGES], *more)
 
 
@@ -143,7 +143,7 @@ def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
         days=f"{sum(day > 0 for day in detail.day_counts[name]):,} of {len(detail.days):,}",
         last_seen=_last_seen(report, seen),
         state="seen" if number else "missing" if missing else "optional",
-        state_words="seen" if number else never if missing else "none; the policy does not insist",
+        state_words="seen" if number else never if missing else "none; not required",
     )
 
 

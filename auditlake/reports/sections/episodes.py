@@ -60,9 +60,8 @@ def episodes_words(total: int) -> str:
         return "1 episode." if total == 1 else f"{total:,} episodes, in order of time."
     left = total - SHOWN_EPISODES
     rest = "The other one is" if left == 1 else f"The other {left:,} are"
-    return (
-        f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time. {rest} in the JSON report or beside it."
-    )
+    first = f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time."
+    return f"{first} {rest} in the JSON report or the Parquet file beside it."
 
 
 def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:

@@ -12,7 +12,7 @@ from auditlake.findings.decisions import Journal, Review
 from auditlake.reports.model import Detail, Evidence, Query, Report
 from auditlake.reports.sections.model import Section
 
-_DIGESTED = ("over the bytes of the policy file", "over the bytes of the policy file, as far as there were any to read")
+_DIGESTED = ("over the bytes of the policy file", "over the bytes of the policy file that could be read")
 _OPEN_LINES = 60
 
 

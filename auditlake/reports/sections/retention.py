@@ -35,7 +35,7 @@ def _body(report: Report, _: Detail) -> Retention | None:
 def retention_words(answer: RetentionAnswer | None) -> str:
     """Say what is due."""
     if answer is None:
-        return "The policy sets no retention period: it neither keeps events nor lets them go."
+        return "The policy sets no retention period: it does not affect how long events are kept."
     kept = f"Governed events are kept for {spelled(answer.retention_period)}."
     older = answer.due + answer.kept_by_other_policies + answer.held
     if not older:
@@ -50,7 +50,7 @@ def _facts(answer: RetentionAnswer) -> tuple[Fact, ...]:
     oldest = None if answer.oldest_event is None else moment(answer.oldest_event)
     return (
         Fact("Retention period", Text(spelled(answer.retention_period))),
-        Fact("Cutoff", Text(moment(answer.cutoff)), "older events have served this policy"),
+        Fact("Cutoff", Text(moment(answer.cutoff)), "the retention period of older events has passed"),
         Fact("Due for deletion", Text(f"{answer.due:,}")),
         Fact("Kept by other policies", Text(f"{answer.kept_by_other_policies:,}")),
         Fact("Under a legal hold", Text(f"{answer.held:,}")),
