@@ -26,12 +26,12 @@ class Findings(tuple[Finding, ...], Shown):
         return findings_card([(None, each) for each in self])
 
 
-def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
-    """Findings, each with the policy that found it where there may be several."""
-    policies = any(policy is not None for policy, _ in found)
-    rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in found[:_SHOWN]]
+def findings_card(findings: Sequence[tuple[str | None, Finding]]) -> Card:
+    """Return findings as a card, each with the policy that found it where there may be several."""
+    policies = any(policy is not None for policy, _ in findings)
+    rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in findings[:_SHOWN]]
     headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
-    return Card("findings", count(len(found), "finding"), headings=headings, rows=cells(rows), note=_more(found))
+    return Card("findings", count(len(findings), "finding"), headings=headings, rows=cells(rows), note=_more(findings))
 
 
 def _row(finding: Finding) -> Sequence[object]:
@@ -42,5 +42,5 @@ def _row(finding: Finding) -> Sequence[object]:
     return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, state, finding.message)
 
 
-def _more(found: Sequence[object]) -> str:
-    return f"the first {_SHOWN} of {count(len(found), 'finding')}" if len(found) > _SHOWN else ""
+def _more(findings: Sequence[object]) -> str:
+    return f"the first {_SHOWN} of {count(len(findings), 'finding')}" if len(findings) > _SHOWN else ""

@@ -114,7 +114,7 @@ class ComplianceReport(Shown):
         return Findings(self.report.violations)
 
     def chart(self, name: str) -> alt.LayerChart:
-        """A chart of the report: ``daily_peaks``, ``coverage``, ``by_user`` or ``retention``.
+        """Return a chart of the report: ``daily_peaks``, ``coverage``, ``by_user`` or ``retention``.
 
         Raises:
             ReportError: There is no such chart, Altair is not installed, or the report was made without what it shows.
@@ -134,7 +134,7 @@ class ComplianceReport(Shown):
         return report_stem(self.policy_id, self.as_of, evidence.snapshot, period, evidence.journal.entries)
 
     def json(self, form: int = REPORT_VERSION) -> bytes:
-        """The canonical JSON: the same bytes for the same snapshot, policies and as_of.
+        """Return the canonical JSON: the same bytes for the same snapshot, policies and as_of.
 
         Args:
             form: The version of the form, 1 or 2; the first lists every finding.
@@ -147,7 +147,7 @@ class ComplianceReport(Shown):
         return self._rendered("json" if form == REPORT_VERSION else f"json {form}")
 
     def relisted(self, listed: int) -> ComplianceReport:
-        """The same report, whose JSON lists so many findings."""
+        """Return the same report, whose JSON lists so many findings."""
         return replace(self, max_findings=listed, _cache={})
 
     @property
@@ -163,25 +163,25 @@ class ComplianceReport(Shown):
         return whole
 
     def html(self) -> bytes:
-        """The page: one self-contained file."""
+        """Return the page: one self-contained file."""
         return self._rendered("html", self.stem)
 
     def files(
         self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None
     ) -> dict[str, bytes]:
-        """What :meth:`write` writes, by file name; under the usual name if no other one is given."""
+        """Return what :meth:`write` writes, by file name; ``stem`` replaces the usual one."""
         name = stem or self.stem
-        ways: dict[str, Callable[[], bytes]] = {
+        renderers: dict[str, Callable[[], bytes]] = {
             "json": lambda: self.json(form),
             "html": lambda: self._rendered("html", name if "json" in formats else None),
         }
-        made = {f"{name}.{each}": ways[each]() for each in formats}
+        made = {f"{name}.{each}": renderers[each]() for each in formats}
         if form > 1 and "json" in formats and (whole := self.whole) is not None:
             made[whole.file] = whole.data
         return made
 
     def page(self, json_file: str) -> bytes:
-        """The page, for a place where only its JSON lies beside it, under that name."""
+        """Return the page, for a folder in which only its JSON lies too, under that name."""
         return render_page(self.report, self._detail(), SiblingFiles(json_file))
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
@@ -196,7 +196,7 @@ class ComplianceReport(Shown):
             form: The version of the JSON's form.
 
         Raises:
-            ReportError: The folder cannot be written to, or somebody has put other bytes under both names.
+            ReportError: The folder cannot be written to, or other bytes have both names.
         """
         files = self.files(formats, form)
         digest = hashlib.sha256(b"".join(files.values())).hexdigest()
@@ -211,7 +211,7 @@ class ComplianceReport(Shown):
         form_key = form if form == "json" else f"{form} {linked}"
         if form_key not in self._cache:
             if form == "json":
-                self._cache[form_key] = render_json(self.report, self.whole.said if self.whole else None)
+                self._cache[form_key] = render_json(self.report, self.whole.summary if self.whole else None)
             elif form == "json 1":
                 self._cache[form_key] = render_json(self.report, form=1)
             else:

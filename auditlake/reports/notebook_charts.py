@@ -48,7 +48,7 @@ def _altair() -> Any:
 
 
 def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | None) -> alt.LayerChart:
-    """One of the charts of a report.
+    """Return a chart of a report.
 
     Raises:
         ReportError: There is no such chart, or what it shows was not gathered.
@@ -82,11 +82,11 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     scale = alt.Scale(type="symlog" if top >= _LOG_FROM * threshold else "linear", domainMin=0)
     y = alt.Y("peak:Q", title="highest rolling count", scale=scale, axis=_axis(alt, format=",d", tickMinStep=1))
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
-    shown = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
+    tooltip = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
     state = alt.Color("state:N", legend=None, scale=_colours(alt, {"at or above the threshold": _OVER, "below": _BAR}))
     known = alt.Chart(_data(alt, [bar for bar in bars if bar["state"] != "unknown"]))
     layers = [
-        known.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=shown),
+        known.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=tooltip),
         *_limit(alt, "y", threshold, f"threshold {threshold:,}"),
     ]
     if unknown := [bar for bar in bars if bar["state"] == "unknown"]:
@@ -113,7 +113,7 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
             heat.append({**span, "day": column.label, "type": name, "events": events})
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
     y = alt.Y("type:N", title=None, sort=list(detail.day_counts), axis=_axis(alt, grid=False))
-    shown = [alt.Tooltip("type:N"), alt.Tooltip("day:N"), alt.Tooltip("events:Q", format=",")]
+    tooltip = [alt.Tooltip("type:N"), alt.Tooltip("day:N"), alt.Tooltip("events:Q", format=",")]
     some, none = ([each for each in heat if bool(each["events"]) is wanted] for wanted in (True, False))
     colour = alt.Color(
         "events:Q",
@@ -121,26 +121,28 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
         scale=alt.Scale(type="log", range=list(_BLUES)),
         legend=alt.Legend(format=",.0f"),
     )
-    cells = [alt.Chart(_data(alt, none)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=shown)]
+    cells = [alt.Chart(_data(alt, none)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=tooltip)]
     if some:
-        cells.append(alt.Chart(_data(alt, some)).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=shown))
+        cells.append(
+            alt.Chart(_data(alt, some)).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip)
+        )
     silent = count(len(report.coverage.silent_days), "day")
     missing = [name for name, events in report.events_by_type.items() if not events]
-    said = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
+    seen = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
     return _layered(
-        alt, cells, f"{cut(report.policy_name)}: {said}", f"grey: no event; {silent} without any governed event",
+        alt, cells, f"{cut(report.policy_name)}: {seen}", f"grey: no event; {silent} without any governed event",
         height=max(26 * len(detail.day_counts), 60),
     )  # fmt: skip
 
 
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
     alt = _altair()
-    found = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
-    users = {user: "no user_id" if user is None else cut(user)[:40] or "empty" for user, _, _ in found}
-    bars = [{"user": users[user], "type": name, "events": events} for user, name, events in found]
+    counts = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
+    users = {user: "no user_id" if user is None else cut(user)[:40] or "empty" for user, _, _ in counts}
+    bars = [{"user": users[user], "type": name, "events": events} for user, name, events in counts]
     y = alt.Y("user:N", title=None, sort=list(dict.fromkeys(users.values())), axis=_axis(alt, grid=False))
     x = alt.X("sum(events):Q", title="governed events in the period", axis=_axis(alt, format=",d", tickMinStep=1))
-    shown = [alt.Tooltip("user:N"), alt.Tooltip("type:N"), alt.Tooltip("sum(events):Q", format=",", title="events")]
+    tooltip = [alt.Tooltip("user:N"), alt.Tooltip("type:N"), alt.Tooltip("sum(events):Q", format=",", title="events")]
     colour = alt.Color(
         "type:N",
         title=None,
@@ -148,9 +150,9 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
         legend=alt.Legend(orient="bottom"),
         scale=alt.Scale(scheme="tableau10"),
     )
-    chart = alt.Chart(_data(alt, bars)).mark_bar().encode(x=x, y=y, color=colour, tooltip=shown)
-    said = _stretch(report.since, report.until)
-    subtitle = f"the {_USERS} with the most; {said}" if len(users) == _USERS else said
+    chart = alt.Chart(_data(alt, bars)).mark_bar().encode(x=x, y=y, color=colour, tooltip=tooltip)
+    period = _stretch(report.since, report.until)
+    subtitle = f"the {_USERS} with the most; {period}" if len(users) == _USERS else period
     return _layered(
         alt, [chart], f"{cut(report.policy_name)}: events by user", subtitle, height=max(19 * len(users), 40)
     )
@@ -160,38 +162,38 @@ def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
     alt, answer = _altair(), report.retention
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no retention period to draw")
-    found = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
-    days = sorted({day for day, _, _ in found})
+    counts = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
+    days = sorted({day for day, _, _ in counts})
     unit = unit_for(days, CHART_COLUMNS // 2)
     ages: Values = []
     for column in bins(days, unit):
         within, span = set(days[column.start : column.stop]), _span(days[column.start], days[column.stop - 1])
         base = 0
         for old, state in ((True, "retention period has passed"), (False, "within its retention")):
-            if events := sum(n for day, is_old, n in found if day in within and is_old is old):
+            if events := sum(n for day, is_old, n in counts if day in within and is_old is old):
                 ages.append({**span, "day": column.label, "state": state, "base": base, "events": base + events})
                 base += events
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
     y = alt.Y("events:Q", title=f"governed events a {unit}", axis=_axis(alt, format=",d", tickMinStep=1))
     colours = _colours(alt, {"within its retention": _BAR, "retention period has passed": _OVER})
-    shown = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
+    tooltip = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
     colour = alt.Color("state:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
     bars = (
-        alt.Chart(_data(alt, ages)).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=shown)
+        alt.Chart(_data(alt, ages)).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=tooltip)
     )
     right = bool(days) and answer.cutoff.date() - days[0] > (report.as_of.date() - days[0]) / 2
     cutoff = _limit(alt, "x", print_instant(answer.cutoff), f"cutoff {answer.cutoff:%Y-%m-%d}", right=right)
     past = bool(days) and answer.cutoff.date() >= days[0]
-    said = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
+    numbers = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
     subtitle = f"keeps {spelled(answer.retention_period)}; " + (
-        said if past else f"{said}; the cutoff {answer.cutoff:%Y-%m-%d} is before the first event"
+        numbers if past else f"{numbers}; the cutoff {answer.cutoff:%Y-%m-%d} is before the first event"
     )
     layers = [bars, *(cutoff if past else [])]
     return _layered(alt, layers, f"{cut(report.policy_name)}: what is kept", subtitle)
 
 
 def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetime) -> alt.LayerChart:
-    """Episodes over thresholds, one line a window, and where the policy stands."""
+    """Return episodes over thresholds, one line a window, and where the policy stands."""
     alt = _altair()
     windows = list(dict.fromkeys(row["window"] for row in rows))
     top = max((row["episodes"] for row in rows), default=0)
@@ -205,16 +207,16 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
     y = alt.Y("episodes:Q", title="episodes", axis=_axis(alt, format=",d", tickMinStep=1), scale=scale)
     colours = alt.Scale(range=[_BLUES[3], "#c9772c", "#4b8a5a", "#7d5a9b", "#69727d"])
     colour = alt.Color("window:N", sort=windows, scale=colours, legend=alt.Legend() if len(windows) > 1 else None)
-    shown = ["window:N", alt.Tooltip("threshold:Q", format=","), alt.Tooltip("episodes:Q", format=",")]
+    tooltip = ["window:N", alt.Tooltip("threshold:Q", format=","), alt.Tooltip("episodes:Q", format=",")]
     lines = alt.Chart(_data(alt, rows)).mark_line(point=alt.OverlayMarkDef(size=28), interpolate="step").encode(
-        x=x, y=y, color=colour, tooltip=shown
+        x=x, y=y, color=colour, tooltip=tooltip
     )  # fmt: skip
     now = policy.alert_threshold
     tried = [row["threshold"] for row in rows]
     is_shown = now is not None and min(tried) <= now <= max(tried)
     limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if is_shown else []
-    said = _stretch(since, until)
-    return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", said)
+    period = _stretch(since, until)
+    return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", period)
 
 
 # What they have in common
@@ -226,18 +228,18 @@ def _asked(report: Report, ask: Ask | None, name: str, **values: Any) -> list[tu
         raise ReportError(message, hint="make it with lake.report")
     part = statement("queries/charts.sql", name)
     bound = part.bind({"types": list(report.events_by_type), **values})
-    found: list[tuple[Any, ...]] = ask(part.text, bound, report.evidence.snapshot).fetchall()
-    return found
+    answers: list[tuple[Any, ...]] = ask(part.text, bound, report.evidence.snapshot).fetchall()
+    return answers
 
 
 def _span(first: date, last: date) -> dict[str, str]:
-    """From the beginning of one day to the end of another."""
+    """Return the instants from the beginning of one day to the end of another."""
     start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
     return {"start": print_instant(start), "end": print_instant(end)}
 
 
 def _stretch(since: datetime, until: datetime) -> str:
-    """A period by its days, or by its instants where it is not made of whole ones."""
+    """Name a period by its days, or by its instants where it is not made of whole ones."""
     whole = {each.astimezone(UTC).time() for each in (since, until)}
     if whole == {time()}:
         return f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
@@ -260,7 +262,7 @@ def _colours(alt: Any, colours: Mapping[str, str]) -> Any:
 
 
 def _limit(alt: Any, axis: str, at: Any, label: str, *, right: bool = False) -> list[Any]:
-    """A dashed line across, and what it is."""
+    """Return a dashed line across, and its label."""
     kind = "T" if isinstance(at, str) else "Q"
     place = {"x": alt.X(f"at:{kind}"), "y": alt.Y(f"at:{kind}")}[axis]
     chart = alt.Chart(_data(alt, [{"at": at, "label": label}]))

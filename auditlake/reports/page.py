@@ -83,7 +83,7 @@ class CompliancePage:
     sections: tuple[PageSection, ...]
     """The sections that the page has, in order."""
     accepted: tuple[tuple[Text, ...], ...]
-    """Findings that somebody answers for: id, what it is, reason, owner, ticket, and until when."""
+    """Findings that an owner accepted: id, message, reason, owner, ticket, and until when."""
     figures: tuple[Fact, ...]
     """The handful of numbers that sum it up."""
 
