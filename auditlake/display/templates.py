@@ -41,8 +41,8 @@ def render(document: Document) -> str:
     return template.render({item.name: getattr(document, item.name) for item in fields(document)})
 
 
-def render_page(document: Document) -> bytes:
-    """Return a document as the bytes of a self-contained HTML page."""
+def render_bytes(document: Document) -> bytes:
+    """Return a document as the bytes of a page, with a newline at the end."""
     return (render(document) + "\n").encode("utf-8")
 
 
@@ -73,7 +73,7 @@ def environment() -> Environment:
     return made
 
 
-def check(document: Any, schema: str, what: str) -> None:
+def check_schema(document: Any, schema: str, what: str) -> None:
     """Check a parsed document against ``<schema>.schema.json``.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, assert_never
 
 from auditlake.display.canonical_json import canonical, instant, instant_or_none, json_value
-from auditlake.display.templates import check, render_values
+from auditlake.display.templates import check_schema, render_values
 from auditlake.errors import ReportError
 from auditlake.reports.model import FINDING_KINDS, Finding, Report
 from auditlake.reports.sections import catalog
@@ -101,7 +101,7 @@ def check_report(values: Any) -> None:
         ReportError: It does not fit; the message names the outermost place that does not.
     """
     first = isinstance(values, dict) and values.get("report_version") == 1
-    check(values, "compliance.1" if first else "compliance", "report")
+    check_schema(values, "compliance.1" if first else "compliance", "report")
 
 
 def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from auditlake.disk import evidence_json
 from auditlake.disk.durable import write_whole
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
-from auditlake.display.templates import file_name, render_page, style_digest
+from auditlake.display.templates import file_name, render_bytes, style_digest
 from auditlake.display.text import Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
@@ -168,7 +168,7 @@ def write_index(folder: Path, layout: Layout | None = None) -> Path:
 
 def render_index(entries: Iterable[IndexEntry], verified: Verification | None = None) -> bytes:
     """Return the list of reports as a self-contained HTML page; see :func:`index_page`."""
-    return render_page(index_page(entries, verified))
+    return render_bytes(index_page(entries, verified))
 
 
 def index_page(entries: Iterable[IndexEntry], verified: Verification | None = None) -> IndexPage:

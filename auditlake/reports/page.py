@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from auditlake.display import templates
-from auditlake.display.templates import Document, file_name, style_digest
+from auditlake.display.templates import Document, file_name, render_bytes, style_digest
 from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.errors import ReportError
 from auditlake.findings.decisions import Acceptance, Review
@@ -99,7 +98,7 @@ def render_page(report: Report, detail: Detail, sibling_files: SiblingFiles | No
     Raises:
         ReportError: See :func:`compliance_page`.
     """
-    return templates.render_page(compliance_page(report, detail, sibling_files or SiblingFiles()))
+    return render_bytes(compliance_page(report, detail, sibling_files or SiblingFiles()))
 
 
 def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles) -> CompliancePage:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from auditlake.display.canonical_json import canonical
-from auditlake.display.templates import check, file_name, render_page, render_values, style_digest
+from auditlake.display.templates import check_schema, file_name, render_bytes, render_values, style_digest
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
 
@@ -174,7 +174,7 @@ def render_certificate_json(said: Mapping[str, Any]) -> bytes:
         ReportError: It does not fit ``certificate.schema.json``.
     """
     values = render_values(certificate_document(said))
-    check(values, "certificate", "certificate")
+    check_schema(values, "certificate", "certificate")
     return canonical(values)
 
 
@@ -185,7 +185,7 @@ def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
         said: Its values.
         name: Its id.
     """
-    return render_page(certificate_page(said, name))
+    return render_bytes(certificate_page(said, name))
 
 
 def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
