@@ -72,7 +72,7 @@ def read_line(line: str) -> Cell:
 
 
 def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A cell's SQL with ``$name`` for ``:name``, and the values of exactly those names.
+    """Return a cell's SQL with ``$name`` for ``:name``, and the values of exactly those names.
 
     Raises:
         QueryError: A variable is not there, or the text is not what it seems.
@@ -97,7 +97,7 @@ def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _agree(sql: str, names: set[str]) -> None:
-    """What was taken for a parameter is one to DuckDB too, and all its parameters are ours."""
+    """Check that DuckDB takes the same names for parameters."""
     import duckdb
 
     try:
@@ -105,8 +105,8 @@ def _agree(sql: str, names: set[str]) -> None:
             parsed = connection.extract_statements(sql)
     except duckdb.Error:
         return  # running it says better what is wrong
-    found = {str(name) for each in parsed for name in each.named_parameters}
-    if odd := sorted(found ^ names):
+    parameters = {str(name) for each in parsed for name in each.named_parameters}
+    if odd := sorted(parameters ^ names):
         raise QueryError(
             f"parameters of a cell are written :name, and {odd[0]} is not one", hint=":user, not $user or ?"
         )
