@@ -12,7 +12,7 @@ from auditlake.config import LakeConfig, read_config
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import refuse_links
-from auditlake.display.shown import Shown
+from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.facets.holds import Holds

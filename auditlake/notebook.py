@@ -15,11 +15,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditlake.errors import AuditLakeError, QueryError, ReportError
+from auditlake.errors import AuditLakeError, QueryError
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def read_line(line: str) -> Cell:
 
 
 def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A cell's SQL with ``$name`` for ``:name``, and the values of exactly those names.
+    """Return a cell's SQL with ``$name`` for ``:name``, and the values of exactly those names.
 
     Raises:
         QueryError: A variable is not there, or the text is not what it seems.
@@ -98,7 +97,7 @@ def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _agree(sql: str, names: set[str]) -> None:
-    """What was taken for a parameter is one to DuckDB too, and all its parameters are ours."""
+    """Check that DuckDB takes the same names for parameters."""
     import duckdb
 
     try:
@@ -106,8 +105,8 @@ def _agree(sql: str, names: set[str]) -> None:
             parsed = connection.extract_statements(sql)
     except duckdb.Error:
         return  # running it says better what is wrong
-    found = {str(name) for each in parsed for name in each.named_parameters}
-    if odd := sorted(found ^ names):
+    parameters = {str(name) for each in parsed for name in each.named_parameters}
+    if odd := sorted(parameters ^ names):
         raise QueryError(
             f"parameters of a cell are written :name, and {odd[0]} is not one", hint=":user, not $user or ?"
         )
@@ -131,17 +130,12 @@ def run(line: str, cell: str, variables: Mapping[str, Any]) -> tuple[str | None,
 
 
 def register(shell: Any) -> None:
-    """Give an IPython shell ``%%audit``, and let charts be drawn here instead of by scripts from the network.
+    """Give an IPython shell ``%%audit``.
 
     Args:
         shell: The shell that loads the extension.
     """
     from IPython.core.error import UsageError
-
-    from auditlake.reports.notebook_charts import altair_here
-
-    with suppress(ReportError):  # charts are not all there is
-        altair_here()
 
     def audit(line: str, cell: str) -> Rows | None:
         try:

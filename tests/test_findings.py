@@ -19,8 +19,8 @@ from auditlake import AuditEvent, AuditLake, AuditLakeError
 from auditlake.errors import LakeFormatError, ReportError
 from auditlake.findings.decisions import Review
 from auditlake.findings.journal import append, concerning, read
-from auditlake.reports.document import _journal
-from auditlake.reports.render import check
+from auditlake.reports.document import check_report
+from auditlake.reports.sections.evidence import _journal
 from auditlake.testing import Clock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -225,7 +225,7 @@ def test_the_second_form_of_a_report_has_every_review_of_its_period(lake: AuditL
         "at": "2026-11-24T12:00:00.000000Z", "by": "eve", "note": "looked", "status": "violation",
         "as_of": "2026-11-24T12:00:00.000000Z", "number": 1, "ticket": "T-1", "report": review.report, "pack": None,
     }]  # fmt: skip
-    check({**said, "evidence": {**said["evidence"], "journal": journal}})
+    check_report({**said, "evidence": {**said["evidence"], "journal": journal}})
 
 
 @pytest.mark.parametrize("seen", ["listed", "kept", "accepted", "elsewhere"])

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from auditlake.context import LakeContext
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells
+from auditlake.display.cards import Card, CardFact, Shown, cells
 from auditlake.display.text import count, moment, spelled
 from auditlake.errors import PolicyError
 from auditlake.events.durations import parse_duration
@@ -100,9 +99,9 @@ class Backtest(Shown):
             kind="backtest",
             title=self.policy.id,
             facts=(
-                Fact("period", f"{moment(self.since)} to {moment(self.until)}"),
-                Fact("now", _now(self.policy)),
-                Fact("snapshot", str(self.snapshot)),
+                CardFact("period", f"{moment(self.since)} to {moment(self.until)}"),
+                CardFact("now", _now(self.policy)),
+                CardFact("snapshot", str(self.snapshot)),
             ),
             headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
             rows=cells(rows),

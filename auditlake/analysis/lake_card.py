@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import cells, cut
+from auditlake.display.cards import Card, CardFact, cells, cut
 from auditlake.errors import AuditLakeError
 from auditlake.policies.model import Policy
 from auditlake.store.model import Snapshot
@@ -24,9 +23,9 @@ def lake_card(root: Path, snapshot: Snapshot, read_policies: Callable[[], Sequen
     """
     days = {file.day for file in snapshot.files}
     facts = (
-        Fact("events", f"{snapshot.rows:,}"),
-        Fact("days", f"{len(days):,}" + (f", {min(days)} to {max(days)}" if days else "")),
-        Fact("snapshot", str(snapshot.version)),
+        CardFact("events", f"{snapshot.rows:,}"),
+        CardFact("days", f"{len(days):,}" + (f", {min(days)} to {max(days)}" if days else "")),
+        CardFact("snapshot", str(snapshot.version)),
     )
     policies: Sequence[Policy] = ()
     note = ".sql(), .events(), .report(), .backtest(); what is logged is in every answer"

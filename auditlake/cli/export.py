@@ -254,8 +254,8 @@ def _jsonl(answer: Answer, _: Form) -> bytes:
 
 def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
     """Return an event as a line of JSON; details and metadata keep every number as it came."""
+    from auditlake.display.canonical_json import json_escape
     from auditlake.display.text import UNSEEN
-    from auditlake.reports.document import json_escape
 
     parts = []
     for name, value in zip(columns, row, strict=True):

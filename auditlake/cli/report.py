@@ -108,12 +108,12 @@ def write_reports(
     lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str], form: int = 2
 ) -> tuple[list[tuple[Path, ...]], Path]:
     """Write reports and the index of their folder, and return both."""
-    from auditlake.reports import compliance
+    from auditlake.reports import compliance, index
 
     folder = out or lake.layout.reports
     if out is not None:
-        compliance.check_index(out)
-    return compliance.write_reports(made, folder, formats, form=form), compliance.write_index(folder, lake.layout)
+        index.check_index(out)
+    return compliance.write_reports(made, folder, formats, form=form), index.write_index(folder, lake.layout)
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:

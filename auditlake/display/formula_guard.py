@@ -9,7 +9,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  #
 
 
 def guarded(text: str) -> str:
-    """Text that no spreadsheet runs.
+    """Return text that no spreadsheet runs.
 
     >>> guarded("=1+1"), guarded("'=1+1"), guarded("'quoted'")
     ("'=1+1", "''=1+1", "'quoted'")
@@ -18,5 +18,5 @@ def guarded(text: str) -> str:
 
 
 def unguarded(text: str) -> str:
-    """The text that was guarded."""
+    """Return the text that was guarded."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text

@@ -45,7 +45,7 @@ class Ledger:
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
         """
-        from auditlake.reports.compliance import write_index
+        from auditlake.reports.index import write_index
         from auditlake.reports.last_verification import Verification, remember
         from auditlake.verify.check import verify
 
@@ -75,7 +75,7 @@ class Ledger:
         from auditlake.store.turn import writer_turn
 
         with writer_turn(self._context) as turn:
-            return turn.rotate_key(self._context.now)
+            return turn.ledger.rotate_key(self._context.now)
 
     def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
         """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.

@@ -1,16 +1,15 @@
-"""What a notebook shows of a report and of its findings."""
+"""What a notebook shows of findings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
-from auditlake.display.text import count, moment, verdict_words
-from auditlake.reports.model import Finding, Report
+from auditlake.display.cards import Card, Shown, cells
+from auditlake.display.text import count, moment
+from auditlake.reports.model import Finding
 
 _SHOWN = 20
-_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "said")
+_HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "message")
 _KINDS = {
     "threshold_exceeded": "episode",
     "missing_required_type": "missing type",
@@ -27,40 +26,12 @@ class Findings(tuple[Finding, ...], Shown):
         return findings_card([(None, each) for each in self])
 
 
-def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
-    """Findings, each with the policy that found it where there may be several."""
-    policies = any(policy is not None for policy, _ in found)
-    rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in found[:_SHOWN]]
+def findings_card(findings: Sequence[tuple[str | None, Finding]]) -> Card:
+    """Return findings as a card, each with the policy that found it where there may be several."""
+    policies = any(policy is not None for policy, _ in findings)
+    rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in findings[:_SHOWN]]
     headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
-    return Card("findings", count(len(found), "finding"), headings=headings, rows=cells(rows), note=_more(found))
-
-
-def report_card(report: Report) -> Card:
-    """A report in short; the page says all."""
-    answer, kept = report.threshold, report.retention
-    asked = (
-        Fact("events", f"{report.total_events:,}"),
-        Fact(
-            "threshold",
-            f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
-            if answer
-            else "not judged"
-            if report.error
-            else "none",
-        ),
-        Fact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
-    )
-    facts = (
-        Fact("period", f"{moment(report.since)} to {moment(report.until)}"),
-        Fact("as of", moment(report.as_of)),
-        Fact("snapshot", str(report.evidence.snapshot)),
-        *(() if report.is_unread else asked),
-        Fact("why", verdict_words(report)),
-    )
-    found = Findings(report.violations)
-    headings, rows = (_HEADINGS, cells(map(_row, found[:_SHOWN]))) if found else ((), ())
-    note = "; ".join(filter(None, [_more(found), '.chart("daily_peaks"), .findings, .html(), .json()']))
-    return Card("report", cut(report.policy_name), report.status, facts, headings, rows, note)
+    return Card("findings", count(len(findings), "finding"), headings=headings, rows=cells(rows), note=_more(findings))
 
 
 def _row(finding: Finding) -> Sequence[object]:
@@ -71,5 +42,5 @@ def _row(finding: Finding) -> Sequence[object]:
     return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, state, finding.message)
 
 
-def _more(found: Sequence[object]) -> str:
-    return f"the first {_SHOWN} of {count(len(found), 'finding')}" if len(found) > _SHOWN else ""
+def _more(findings: Sequence[object]) -> str:
+    return f"the first {_SHOWN} of {count(len(findings), 'finding')}" if len(findings) > _SHOWN else ""

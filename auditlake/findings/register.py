@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import LakeContext
-from auditlake.display.shown import Shown
+from auditlake.display.cards import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
 from auditlake.findings.cards import findings_card

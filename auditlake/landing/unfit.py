@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
 
 if TYPE_CHECKING:
-    from auditlake.lake import AuditLake
     from auditlake.landing.trail import Trail
 
 
-def keep_unfit(trail: AuditLake | Trail, record: AuditEvent | Mapping[Any, Any]) -> None:
+class HasTrail(Protocol):
+    """A lake, which has a trail of its own."""
+
+    @property
+    def _trail(self) -> Trail: ...
+
+
+def keep_unfit(trail: HasTrail | Trail, record: AuditEvent | Mapping[Any, Any]) -> None:
     """Append an event that :meth:`Trail.log` refused, as a line of JSON with an id.
 
     The next flush quarantines the line with its reason, or makes an event of it where it would of a file's line. What

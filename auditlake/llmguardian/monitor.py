@@ -385,7 +385,7 @@ class AuditMonitor:
         return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
-        from auditlake.reports.compliance import write_once
+        from auditlake.reports.files import write_once
 
         data = _with_all(made).json()
         path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
+from auditlake.display.cards import Card, CardFact, Shown, cells, cut
 from auditlake.display.text import count
 from auditlake.engine.arrow_rows import exact, pandas_frame, polars_frame, python_rows, refuse_inexact
 from auditlake.errors import AuditLakeError, QueryError
@@ -160,7 +159,7 @@ class Rows(Table):
         title = f"{SHOWN_ROWS} of more rows" if len(rows) > SHOWN_ROWS else count(len(rows), "row")
         query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
         return Card(
-            "rows", title, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
+            "rows", title, facts=(CardFact("query", query),), headings=tuple(map(cut, table.column_names)),
             rows=cells(rows[:SHOWN_ROWS]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
         )  # fmt: skip
 

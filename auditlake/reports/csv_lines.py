@@ -12,7 +12,7 @@ _QUOTED = re.compile('[",\\r\\n]|^\\s|\\s\\Z')
 
 
 def csv_line(values: Iterable[object], *, raw: bool = False, quote_empty: bool = False) -> str:
-    """A line, with its end.
+    """Return a line, with its end.
 
     Args:
         values: None is nothing between two commas; text of any characters is what it is; anything else is as ``str``.

@@ -1,46 +1,31 @@
-"""How a report's values are spelled as JSON, exactly and in one way (docs/reference/semantics.md, The JSON report)."""
+"""The JSON report: its keys and their order (docs/reference/semantics.md); each section gives its own part."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from functools import cache
-from typing import Any, assert_never
-from uuid import UUID
+from typing import Any, ClassVar, assert_never
 
-from auditlake.display.text import UNSEEN
+from auditlake.display.canonical_json import canonical, instant, instant_or_none, json_value
+from auditlake.display.templates import check_schema, render_values
 from auditlake.errors import ReportError
-from auditlake.events.times import print_instant
-from auditlake.findings.decisions import Journal, Review
-from auditlake.reports.model import (
-    FINDING_KINDS,
-    CoverageAnswer,
-    Evidence,
-    Finding,
-    Query,
-    Report,
-    RetentionAnswer,
-    RetentionConflict,
-    Threshold,
-)
+from auditlake.reports.model import FINDING_KINDS, Finding, Report
+from auditlake.reports.sections import catalog
 
 REPORT_VERSION = 2
 """The form that is written unless another is asked for."""
 FORMS = (1, 2)
 """Those that can be written and read."""
-_UNSEEN_IN_JSON = re.compile(UNSEEN.pattern.replace("\x00-\x1f", ""))
-"""C0 controls inside of strings are escapes already, so a line break is one of ours, between values."""
+_ANSWERS = ("threshold", "coverage", "retention")
+"""The keys that sections fill in every form, ``evidence`` aside; a section's other keys are in ``measures``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComplianceDocument:
     """The variables of the template ``compliance.json``: the top-level keys of the report, in order."""
 
+    template: ClassVar[str] = "compliance.json"
     report_version: int
     """The version of this form, not of the program."""
     policy_id: str
@@ -84,13 +69,43 @@ class ComplianceDocument:
     retention: Mapping[str, Any] | None
     """The answer to question 3."""
     measures: Mapping[str, Any]
-    """What policies of other kinds measure."""
+    """What policies of other kinds and sections without a key of their own measure."""
     evidence: Mapping[str, Any]
     """Where the numbers come from."""
 
 
+def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form: int = REPORT_VERSION) -> bytes:
+    """Return the report as JSON: UTF-8, keys in the documented order, two spaces, a newline at the end.
+
+    Args:
+        report: What to say.
+        whole: See :func:`report_dict`; the first form lists every finding.
+        form: The version of the form.
+
+    Raises:
+        ReportError: The report has no JSON of that form, or not the one that its schema describes.
+    """
+    try:
+        values = report_dict_1(report) if form == 1 else render_values(ComplianceDocument(**report_dict(report, whole)))
+    except ValueError as error:
+        message = f"the report of {report.policy_id!r} has no JSON form: {error}"
+        raise ReportError(message) from error
+    check_report(values)
+    return canonical(values)
+
+
+def check_report(values: Any) -> None:
+    """Check a parsed report against the schema of its own form.
+
+    Raises:
+        ReportError: It does not fit; the message names the outermost place that does not.
+    """
+    first = isinstance(values, dict) and values.get("report_version") == 1
+    check_schema(values, "compliance.1" if first else "compliance", "report")
+
+
 def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Turns a report into JSON values of the newest form, keys in the order of docs/reference/semantics.md.
+    """Turn a report into JSON values of the newest form, keys in the order of docs/reference/semantics.md.
 
     Findings, types and queries keep the order they have in ``report``.
 
@@ -107,6 +122,8 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
     """
     listed = report.violations if whole is None else report.violations[: whole["listed"]]
     kinds = Counter(finding.kind for finding in report.violations)
+    parts = _parts(report, REPORT_VERSION)
+    evidence = parts.pop("evidence")
     return {
         "report_version": REPORT_VERSION,
         **_head(report),
@@ -117,16 +134,14 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         "findings_by_kind": {kind: kinds[kind] for kind in FINDING_KINDS},
         "more_findings": whole,
         "violations": [finding_dict(finding) for finding in listed],
-        "threshold": report.threshold and _threshold(report.threshold),
-        "coverage": _coverage(report.coverage) | {"fields": json_value(report.coverage.fields)},
-        "retention": report.retention and _retention(report.retention),
-        "measures": json_value(report.measures),
-        "evidence": _evidence(report.evidence),
+        **{key: parts.pop(key) for key in _ANSWERS},
+        "measures": json_value(report.measures) | parts,
+        "evidence": evidence,
     }
 
 
 def report_dict_1(report: Report) -> dict[str, Any]:
-    """Turns a report into JSON values of the first form, which lists every finding and knows no policy without answers.
+    """Turn a report into JSON values of the first form, which lists every finding and knows no policy without answers.
 
     Its ``status_now`` has two values: where nothing was received, nothing is at the threshold.
 
@@ -146,15 +161,17 @@ def report_dict_1(report: Report) -> dict[str, Any]:
         "status_now": "violation" if report.status_now == "violation" else "compliant",
         **_types(report),
         "violations": [finding_dict(finding) for finding in report.violations],
-        "threshold": _threshold(report.threshold),
-        "coverage": _coverage(report.coverage),
-        "retention": _retention(report.retention),
-        "evidence": _evidence(report.evidence, 1),
+        **{key: part for key, part in _parts(report, 1).items() if key in {*_ANSWERS, "evidence"}},
     }
 
 
+def _parts(report: Report, form: int) -> dict[str, Any]:
+    """Return what the sections say, by key."""
+    return {key: part for section in catalog.SECTIONS for key, part in section.json(report, form).items()}
+
+
 def _head(report: Report) -> dict[str, Any]:
-    """Which policy is judged, and when: the keys ahead of the status."""
+    """Return which policy is judged, and when: the keys ahead of the status."""
     return {
         "policy_id": report.policy_id,
         "policy_name": report.policy_name,
@@ -168,23 +185,19 @@ def _head(report: Report) -> dict[str, Any]:
 
 
 def _types(report: Report) -> dict[str, Any]:
-    """How many events of each type there were, and when the last was seen."""
+    """Return how many events of each type there were, and when the last was seen."""
     return {
         "total_events": report.total_events,
         "events_by_type": dict(report.events_by_type),
-        "last_seen": {event_type: _instant_or_none(seen) for event_type, seen in report.last_seen.items()},
+        "last_seen": {event_type: instant_or_none(seen) for event_type, seen in report.last_seen.items()},
     }
 
 
-def _coverage(answer: CoverageAnswer) -> dict[str, Any]:
-    return {"max_gap": answer.max_gap, "silent_days": [day.isoformat() for day in answer.silent_days]}
-
-
 def finding_dict(finding: Finding) -> dict[str, Any]:
-    """Turns a finding into JSON values: the keys of its kind and no others, and ``accepted`` where it is."""
-    said = _found(finding)
+    """Turn a finding into JSON values: the keys of its kind and no others, and ``accepted`` where it is."""
+    values = _finding(finding)
     if (accepted := finding.accepted) is not None:
-        said["accepted"] = {
+        values["accepted"] = {
             "entry": accepted.number,
             "at": instant(accepted.at),
             "until": instant(accepted.until),
@@ -193,10 +206,10 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
             "by": accepted.by,
             "ticket": accepted.ticket,
         }
-    return said
+    return values
 
 
-def _found(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     head: dict[str, Any] = {"id": finding.id, "kind": finding.kind}
     match finding.kind:
         case "missing_required_type":
@@ -204,157 +217,20 @@ def _found(finding: Finding) -> dict[str, Any]:
         case "coverage_gap":
             return head | {
                 "event_type": finding.event_type,
-                "start": _instant_or_none(finding.start),
-                "end": _instant_or_none(finding.end),
+                "start": instant_or_none(finding.start),
+                "end": instant_or_none(finding.end),
                 "message": finding.message,
             }
         case "threshold_exceeded":
             return head | {
                 "group": dict(finding.group or {}),
-                "start": _instant_or_none(finding.start),
-                "end": _instant_or_none(finding.end),
+                "start": instant_or_none(finding.start),
+                "end": instant_or_none(finding.end),
                 "ongoing": finding.ongoing,
                 "started_before_period": finding.started_before_period,
                 "peak": finding.peak,
-                "peak_at": _instant_or_none(finding.peak_at),
+                "peak_at": instant_or_none(finding.peak_at),
                 "message": finding.message,
             }
         case _:
             assert_never(finding.kind)
-
-
-def instant(moment: datetime) -> str:
-    """Writes an instant as ``YYYY-MM-DDTHH:MM:SS.ffffffZ``.
-
-    Example:
-        >>> instant(datetime(2026, 11, 24, 8, 0, tzinfo=UTC))
-        '2026-11-24T08:00:00.000000Z'
-
-    Raises:
-        ReportError: The instant has no zone, so nobody knows when it is.
-    """
-    if moment.tzinfo is None:
-        message = f"a report needs instants with a zone, got {moment.isoformat()}"
-        raise ReportError(message)
-    return print_instant(moment)
-
-
-def json_value(value: Any) -> Any:
-    """Turns a query's parameter into a JSON value; a length of time becomes text that DuckDB casts to INTERVAL.
-
-    Raises:
-        ReportError: The value is of a type that no query binds.
-    """
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case datetime():
-            return instant(value)
-        case date():
-            return value.isoformat()
-        case timedelta():
-            return f"{value // timedelta(microseconds=1)} microseconds"
-        case Decimal() | UUID():
-            return str(value)
-        case bytes():
-            return value.hex()
-        case Mapping():
-            return {str(key): json_value(item) for key, item in value.items()}
-        case list() | tuple():
-            return [json_value(item) for item in value]
-        case _:
-            message = f"a parameter of type {type(value).__name__} has no JSON form"
-            raise ReportError(message)
-
-
-def canonical(document: object) -> bytes:
-    """Writes a JSON value the one way: order as given, two spaces, what readers would not see as an escape."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
-    return (_UNSEEN_IN_JSON.sub(lambda match: json_escape(match[0]), text) + "\n").encode("utf-8")
-
-
-@cache
-def json_escape(character: str) -> str:
-    """A character as JSON escapes it: the same value, and nothing that a terminal would act on."""
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
-
-
-def _instant_or_none(moment: datetime | None) -> str | None:
-    return None if moment is None else instant(moment)
-
-
-def _threshold(answer: Threshold) -> dict[str, Any]:
-    return {
-        "window": answer.window,
-        "alert_threshold": answer.alert_threshold,
-        "group_by": list(answer.group_by),
-        "where": answer.where,
-        "where_errors": answer.where_errors,
-        "recent_events": answer.recent_events,
-        "ungrouped_events": answer.ungrouped_events,
-        "future_events": answer.future_events,
-        "episodes": answer.episodes,
-        "daily_peaks": [{"date": day.date.isoformat(), "peak": day.peak} for day in answer.daily_peaks],
-    }
-
-
-def _retention(answer: RetentionAnswer) -> dict[str, Any]:
-    return {
-        "retention_period": answer.retention_period,
-        "cutoff": instant(answer.cutoff),
-        "due": answer.due,
-        "kept_by_other_policies": answer.kept_by_other_policies,
-        "held": answer.held,
-        "oldest_event": _instant_or_none(answer.oldest_event),
-        "conflicts": [_conflict(conflict) for conflict in answer.conflicts],
-    }
-
-
-def _conflict(conflict: RetentionConflict) -> dict[str, Any]:
-    return {
-        "event_type": conflict.event_type,
-        "keep_policy": conflict.keep_policy,
-        "retention_period": conflict.retention_period,
-        "limit_policy": conflict.limit_policy,
-        "max_retention": conflict.max_retention,
-    }
-
-
-def _evidence(evidence: Evidence, form: int = REPORT_VERSION) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "lake_id": evidence.lake_id,
-        "snapshot": evidence.snapshot,
-        "policy_digest": evidence.policy_digest,
-        "files": evidence.files,
-        "rows": evidence.rows,
-        "inputs_digest": evidence.inputs_digest,
-        "queries": [_query(query) for query in evidence.queries],
-    }
-    if evidence.journal.entries:
-        said["journal"] = _journal(evidence.journal, form)
-    if evidence.unread_policies and form > 1:
-        said["unread_policies"] = list(evidence.unread_policies)
-    return said
-
-
-def _journal(journal: Journal, form: int = REPORT_VERSION) -> dict[str, Any]:
-    """What people decided, as a report's evidence has it.
-
-    Args:
-        journal: What of the journal the report shows.
-        form: The report's. The first has one review: the newest of its period, or of none, as entries once were.
-    """
-    said: dict[str, Any] = {"entries": journal.entries, "digest": journal.digest}
-    if form == 1:
-        return said | {"last_review": journal.last_review and json_value(journal.last_review.said)}
-    return said | {"reviews": [_review(each) for each in journal.covering]}
-
-
-def _review(review: Review) -> dict[str, Any]:
-    more = {"number": review.number, "ticket": review.ticket, "report": review.report, "pack": review.pack}
-    return dict(json_value(review.said | more))
-
-
-def _query(query: Query) -> dict[str, Any]:
-    return {"name": query.name, "sql": query.sql, "parameters": json_value(query.parameters), "rows": query.rows}

@@ -1,4 +1,4 @@
-"""Evidence packs: a report with everything that somebody needs who wants to check it without auditlake.
+"""Evidence packs: a report with everything that it takes to check it without auditlake.
 
 A pack is a ZIP whose bytes follow from what is in it: entries by name, stored as they are, with the earliest date that
 the format has. The Parquet in it is the same for the same versions of auditlake and its libraries, which it names.
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake import assets
 from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.formula_guard import guarded
 from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck import keep_rows, rows
@@ -36,7 +37,6 @@ from auditlake.events.times import print_instant
 from auditlake.policies.compile import Question, filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
-from auditlake.reports.document import canonical, json_value
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,19 +87,19 @@ def write_pack(
     Raises:
         ReportError: The file is there already, or cannot be written.
     """
-    said = made.report
-    (policy,) = (each for each in policies if each.id == said.policy_id)
+    report = made.report
+    (policy,) = (each for each in policies if each.id == report.policy_id)
     policy = made.asked or policy
-    question = Question(said.as_of, said.since, said.until)
+    question = Question(report.as_of, report.since, report.until)
     with TemporaryDirectory(prefix="auditlake-pack-") as name:
         folder = Path(name)
         together = made.whole is not None
-        events = dict(_events(folder, connection, policy, question, said.violations, together=together))
+        events = dict(_events(folder, connection, policy, question, report.violations, together=together))
         for each, data in _texts(made, policies, checkpoint, events):
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             (folder / each).write_bytes(data)
         files = _listed(folder)
-        _seal(folder, made, files)
+        _write_manifest(folder, made, files)
         digest = _zip(folder, out)
     return EvidencePack(out, digest, made, events, len(files) + 2)
 
@@ -107,7 +107,7 @@ def write_pack(
 def _texts(
     made: ComplianceReport, policies: Sequence[Policy], checkpoint: bytes | None, events: Mapping[str, int]
 ) -> Iterator[tuple[str, bytes]]:
-    said = made.report
+    report = made.report
     yield "README.txt", (assets.folder("reports_templates") / "evidence.txt").read_bytes()
     files = made.files()
     yield "report.json", files[f"{made.stem}.json"]
@@ -116,10 +116,10 @@ def _texts(
     yield "report.html", made.page(json_file="report.json")
     for each in policies:
         yield f"policies/{each.id}.yaml", each.text.encode("utf-8")
-    for number, query in enumerate(said.evidence.queries, 1):
+    for number, query in enumerate(report.evidence.queries, 1):
         yield f"sql/{number}_{query.name}.sql", f"{query.sql}\n".encode()
         yield f"sql/{number}_{query.name}.parameters.json", canonical(json_value(query.parameters))
-    yield "findings.csv", _findings(said.violations, events)
+    yield "findings.csv", _findings(report.violations, events)
     if checkpoint is not None:
         yield "checkpoint.txt", checkpoint
 
@@ -179,8 +179,8 @@ def _behind_episodes(
     connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question, findings: Sequence[Finding]
 ) -> tuple[str, dict[str, Any]]:
     window = timedelta(microseconds=policy.window.microseconds)
-    found = rows(connection, statements("policies/behind.sql")["group_numbers"].text)
-    numbers = {group_values(key): number for number, key in found}
+    groups = rows(connection, statements("policies/behind.sql")["group_numbers"].text)
+    numbers = {group_values(key): number for number, key in groups}
     asked = []
     for place, each in enumerate(findings):
         if each.kind == "threshold_exceeded":
@@ -214,7 +214,7 @@ def _keep_asked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], ask
 
 
 def _by_number(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
-    """The stretches of equal ``number``, without that column; each is to be taken before the next."""
+    """Yield the stretches of equal ``number``, without that column; take each before the next."""
 
     def pieces() -> Iterator[tuple[int, pa.RecordBatch]]:
         for batch in batches:
@@ -233,7 +233,7 @@ def _by_number(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterato
 def _named_by_finding(
     batches: Iterator[pa.RecordBatch], findings: Sequence[Finding], counts: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The events of all findings with the finding's id in place of its number; how many each has is added up."""
+    """Yield the events of all findings, with each finding's id in place of its number; add up how many each has."""
     import pyarrow as pa
 
     ids = pa.array([each.id for each in findings], pa.string())
@@ -244,7 +244,7 @@ def _named_by_finding(
 
 
 def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch]) -> int:
-    """Events of findings: every column as Parquet, what readers see as CSV."""
+    """Write events of findings: every column as Parquet, what readers see as CSV."""
     import pyarrow.parquet as pq
 
     folder.mkdir(exist_ok=True)
@@ -273,25 +273,25 @@ def _cell(value: Any) -> Any:
 
 
 def _listed(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every file with its digest and size, by name."""
-    found = {}
+    """Return every file with its digest and size, by name."""
+    files = {}
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
-    return found
+        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+    return files
 
 
-def _seal(folder: Path, made: ComplianceReport, files: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_manifest(folder: Path, made: ComplianceReport, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Write what lists everything else: for programs, and for ``sha256sum -c``."""
-    said = made.report
+    report = made.report
     manifest = {
         "form": FORM,
-        "lake_id": said.evidence.lake_id,
-        "snapshot": said.evidence.snapshot,
-        "policy_id": said.policy_id,
-        "as_of": print_instant(said.as_of),
-        "status": said.status,
+        "lake_id": report.evidence.lake_id,
+        "snapshot": report.evidence.snapshot,
+        "policy_id": report.policy_id,
+        "as_of": print_instant(report.as_of),
+        "status": report.status,
         "versions": {name: version(name) for name in _LIBRARIES},
         "files": files,
     }

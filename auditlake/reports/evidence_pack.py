@@ -52,7 +52,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def _checked(archive: zipfile.ZipFile) -> Mapping[str, Any]:
-    """The files that the manifest of a pack lists, all of which are there as it says, and nothing else.
+    """Return the files that the manifest of a pack lists; check that they are the whole pack, as listed.
 
     Raises:
         ValueError: They are not.
@@ -68,19 +68,19 @@ def _checked(archive: zipfile.ZipFile) -> Mapping[str, Any]:
     files: dict[str, Any] = manifest["files"]
     if unknown := sorted(set(names) - set(files) - set(_OWN)):
         raise ValueError(f"it has {unknown[0]!r}, which its manifest does not name")
-    for name, said in files.items():
-        evidence_json.known(said, ("sha256", "size"), f"what its manifest says of {name!r}")
+    for name, entry in files.items():
+        evidence_json.known(entry, ("sha256", "size"), f"what its manifest says of {name!r}")
         if ".." in PurePosixPath(name).parts or name.startswith("/") or name.endswith("/"):
             raise ValueError(f"{name!r} is no name of a file in a pack")
-        if _digest(archive, name) != (said["sha256"], said["size"]):
+        if _digest(archive, name) != (entry["sha256"], entry["size"]):
             raise ValueError(f"{name!r} is not what its manifest says")
     own = hashlib.sha256(_read(archive, "MANIFEST.json", SMALL)).hexdigest()
-    sums = [f"{said['sha256']}  {name}\n" for name, said in files.items()] + [f"{own}  MANIFEST.json\n"]
+    sums = [f"{entry['sha256']}  {name}\n" for name, entry in files.items()] + [f"{own}  MANIFEST.json\n"]
     if _read(archive, "SHA256SUMS", LARGE) != "".join(sums).encode():
         raise ValueError("its SHA256SUMS are not those of its manifest")
     report = evidence_json.parse(_read(archive, "report.json", LARGE))
-    told = {name: report[name] for name in _SAME} | {name: report["evidence"][name] for name in ("lake_id", "snapshot")}
-    if differing := [name for name, value in told.items() if manifest[name] != value]:
+    same = {name: report[name] for name in _SAME} | {name: report["evidence"][name] for name in ("lake_id", "snapshot")}
+    if differing := [name for name, value in same.items() if manifest[name] != value]:
         raise ValueError(f"its manifest says {manifest[differing[0]]!r} as {differing[0]}, and its report does not")
     if "checkpoint.txt" in files:
         read_checkpoint(_read(archive, "checkpoint.txt", SMALL))
@@ -94,9 +94,9 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _digest(archive: zipfile.ZipFile, name: str) -> tuple[str, int]:
-    found, size = hashlib.sha256(), 0
+    digest, size = hashlib.sha256(), 0
     with archive.open(name) as file:
         while data := file.read(_CHUNK):
-            found.update(data)
+            digest.update(data)
             size += len(data)
-    return found.hexdigest(), size
+    return digest.hexdigest(), size

@@ -1,18 +1,38 @@
-"""The list of the reports that lie in a folder."""
+"""The list of the reports that lie in a folder: read from their JSON, put into words, written as ``index.html``."""
 
 from __future__ import annotations
 
+import hashlib
+import mmap
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar
 
-from auditlake.display.text import VERDICTS, Text, count, instant_name, moment, period_name, shown, visible
-from auditlake.reports.last_verification import Verification
+from auditlake.disk import evidence_json
+from auditlake.disk.durable import write_whole
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout
+from auditlake.display.templates import file_name, render_bytes, style_digest
+from auditlake.display.text import Text, count, instant_name, moment, period_name, shown, visible
+from auditlake.errors import ReportError
+from auditlake.events.times import parse_instant
+from auditlake.reports.document import check_report
+from auditlake.reports.last_verification import Verification, last_verification
 from auditlake.reports.model import Status
-from auditlake.reports.page import file_name, style_digest
+from auditlake.reports.sentences import VERDICTS
 
+_LARGE = 1 << 20
+_LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
+_HEAD, _TITLE = 4_096, b"<title>Compliance reports</title>"
+"""How a list of reports begins, in every version."""
+_KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
@@ -100,6 +120,7 @@ class IndexRun:
 class IndexPage:
     """The variables of the template ``index.html``."""
 
+    template: ClassVar[str] = "index.html"
     style_digest: str
     """SHA-256 of the page's style in base64, for its content security policy."""
     words: str
@@ -108,6 +129,46 @@ class IndexPage:
     """When the lake was last verified, and with what result."""
     runs: tuple[IndexRun, ...]
     """The runs, newest first."""
+
+
+def check_index(folder: Path) -> None:
+    """Refuse a folder in which the list of reports would be written over a page that is something else.
+
+    Raises:
+        ReportError: Its ``index.html`` is no list of ours.
+    """
+    path, begins = folder / "index.html", b""
+    with suppress(OSError), open_file(path) as file:
+        begins = file.read(_HEAD)
+    if os.path.lexists(path) and _TITLE not in begins:
+        message = f"{path} is there already, and is no list of reports"
+        raise ReportError(message, hint="name another folder with --out")
+
+
+def write_index(folder: Path, layout: Layout | None = None) -> Path:
+    """Write ``index.html`` over all reports that lie in a folder; what is no report of ours is left out.
+
+    Args:
+        folder: The folder.
+        layout: The lake, whose last verification the page names; it names none if None.
+
+    Raises:
+        ReportError: It cannot be written.
+    """
+    path = folder / "index.html"
+    entries = (_entry(file) for file in sorted(folder.glob("compliance_*_v*.json")))
+    verified = last_verification(layout) if layout else None
+    page = render_index((entry for entry in entries if entry is not None), verified)
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def render_index(entries: Iterable[IndexEntry], verified: Verification | None = None) -> bytes:
+    """Return the list of reports as a self-contained HTML page; see :func:`index_page`."""
+    return render_bytes(index_page(entries, verified))
 
 
 def index_page(entries: Iterable[IndexEntry], verified: Verification | None = None) -> IndexPage:
@@ -132,25 +193,79 @@ def index_page(entries: Iterable[IndexEntry], verified: Verification | None = No
     )
     ordered.sort(key=lambda entry: (entry.as_of, entry.snapshot), reverse=True)
     runs = [_index_run(list(run)) for _, run in groupby(ordered, key=lambda entry: (entry.as_of, entry.snapshot))]
-    said = (
-        f"{count(len(ordered), 'report')} in {count(len(runs), 'run')}, newest first." if ordered else "No report yet."
+    words = f"{count(len(ordered), 'report')} in {count(len(runs), 'run')}, newest first."
+    return IndexPage(
+        style_digest=style_digest(),
+        words=words if ordered else "No report yet.",
+        verified_words=verified_words(verified),
+        runs=tuple(runs),
     )
-    return IndexPage(style_digest=style_digest(), words=said, verified_words=verified_words(verified), runs=tuple(runs))
 
 
 def verified_words(verified: Verification | None) -> str:
-    """When a lake was last verified, and with what result."""
+    """Say when a lake was last verified, and with what result."""
     if verified is None:
         return "No verification of this lake is on record: auditlake verify compares it with its ledger."
     how = "every row" if verified.full else "files and ledger only"
-    found = "all was as recorded."
+    result = "everything matches the ledger."
     if not verified.ok:
-        found = f"{count(verified.problems, 'thing')} wrong; auditlake verify says what."
-    return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.version}: {found}"
+        result = f"{count(verified.problems, 'problem')}; auditlake verify lists them."
+    return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.version}: {result}"
+
+
+def _entry(path: Path) -> IndexEntry | None:
+    """Return what the list says about a file; None if it is no report: not JSON, not of our form, not of a plain name.
+
+    The findings of a large report are not read: the second form counts them beside the list, and in the first each has
+    a line of its own that names its kind.
+    """
+    page = path.with_suffix(".html")
+    try:
+        report, kinds, digest = _without_findings(path)
+        threshold = report["threshold"]
+        return IndexEntry(
+            policy_id=report["policy_id"],
+            policy_name=report["policy_name"],
+            status=report["status"],
+            severity=report["severity"] if report["events_by_type"] or report["status"] != "error" else "",
+            as_of=parse_instant(report["as_of"]),
+            since=datetime.fromisoformat(report["period"]["since"]),
+            until=datetime.fromisoformat(report["period"]["until"]),
+            snapshot=int(report["evidence"]["snapshot"]),
+            findings=sum(kinds.values()),
+            html_file=page.name if page.exists() else None,
+            json_file=file_name(path.name),
+            missing=kinds["missing_required_type"],
+            episodes=threshold["episodes"] if threshold else kinds["threshold_exceeded"],
+            digest=digest[:12],
+        )
+    except (OSError, ValueError, RecursionError, ReportError):
+        return None
+
+
+def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
+    """Return a report's JSON, of a large one without the list; its findings by kind; and its SHA-256."""
+    with open_file(path, within=path.parent) as file:
+        if os.fstat(file.fileno()).st_size < _LARGE:
+            whole = file.read()
+            report = evidence_json.parse(whole)
+            check_report(report)
+            kinds = Counter(finding["kind"] for finding in report["violations"])
+            return report, Counter(report.get("findings_by_kind", kinds)), hashlib.sha256(whole).hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start, end = data.find(_LIST), data.rfind(_AFTER_LIST)
+            if not 0 <= start < end:
+                raise ValueError("its keys are not where ours are")
+            rest = b"%b%b[]%b" % (data[:start], _LIST[:-1], data[end:])
+            report, digest = evidence_json.parse(rest), hashlib.sha256(data).hexdigest()
+            check_report(report)
+            if report["report_version"] > 1:
+                return report, Counter(report["findings_by_kind"]), digest
+            return report, Counter(match[1].decode() for match in _KIND.finditer(data, start, end)), digest
 
 
 def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
-    alike = Counter(map(_said, entries))
+    alike = Counter(map(_key, entries))
     statuses = [entry.status for entry in entries]
     bad, lost, none, good = (statuses.count(status) for status in ("violation", "error", "no_data", "compliant"))
     parts = (
@@ -164,12 +279,12 @@ def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
         exactly=moment(entries[0].as_of),
         snapshot=f"{entries[0].snapshot}",
         words=f"{count(len(entries), 'report')}: {', '.join(parts)}",
-        rows=tuple(_index_row(entry, apart=alike[_said(entry)] > 1) for entry in entries),
+        rows=tuple(_index_row(entry, apart=alike[_key(entry)] > 1) for entry in entries),
     )
 
 
-def _said(entry: IndexEntry) -> tuple[object, ...]:
-    """What a run's reports are told apart by."""
+def _key(entry: IndexEntry) -> tuple[object, ...]:
+    """Return what a run's reports are told apart by."""
     return entry.policy_id, entry.since, entry.until
 
 

@@ -1,4 +1,4 @@
-"""What the last verification of a lake found, for the list of reports. It proves nothing: whoever doubts verifies."""
+"""What the last verification of a lake found, for the list of reports. It is no proof: that takes a verification."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Verification:
 
 def remember(layout: Layout, verification: Verification) -> None:
     """Keep the result of a verification; where the lake cannot be written to, it is not remembered."""
-    said = asdict(verification) | {"at": print_instant(verification.at)}
+    record = asdict(verification) | {"at": print_instant(verification.at)}
     with suppress(OSError):
-        write_whole(layout.verified, json.dumps(said).encode())
+        write_whole(layout.verified, json.dumps(record).encode())
 
 
 def last_verification(layout: Layout) -> Verification | None:
     """Return what the last verification found; None if there was none, or what is kept of it cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        said = json.loads(read_file(layout.verified, within=layout.root, limit=SMALL))
-        full, version, problems = bool(said["full"]), int(said["version"]), int(said["problems"])
-        return Verification(parse_instant(said["at"]), full, version, problems)
+        record = json.loads(read_file(layout.verified, within=layout.root, limit=SMALL))
+        full, version, problems = bool(record["full"]), int(record["version"]), int(record["problems"])
+        return Verification(parse_instant(record["at"]), full, version, problems)
     return None

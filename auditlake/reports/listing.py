@@ -30,7 +30,7 @@ _NAMED = 32
 class WholeList:
     """All findings of a report."""
 
-    said: Mapping[str, Any]
+    summary: Mapping[str, Any]
     """``more_findings`` of the report's JSON."""
     data: bytes
     """The Parquet file."""
@@ -38,7 +38,7 @@ class WholeList:
     @property
     def file(self) -> str:
         """The file's name."""
-        return str(self.said["file"])
+        return str(self.summary["file"])
 
 
 def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
@@ -60,7 +60,7 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
             writer.write_batch(_batch(some, schema))
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()
-    said = {
+    summary = {
         "listed": min(listed, len(findings)),
         "total": len(findings),
         "accepted": sum(each.accepted is not None for each in findings),
@@ -69,7 +69,7 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
         "file": f"findings_{own[:_NAMED]}.parquet",
         "sha256": f"sha256:{own}",
     }
-    return WholeList(said, data)
+    return WholeList(summary, data)
 
 
 def texts_of(file: BinaryIO) -> Iterator[str]:
@@ -98,7 +98,7 @@ def newest_instant(file: BinaryIO) -> datetime | None:
 
 
 def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
-    """The groups with the most findings: one group is what one acceptance covers."""
+    """Return the groups with the most findings; an acceptance covers one group."""
     groups: dict[tuple[str, str, str], dict[str, Any]] = {}
     for each in findings:
         group = dict(each.group) if each.group else None
@@ -106,13 +106,13 @@ def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
             "kind": each.kind, "group": group, "event_type": each.event_type, "findings": 0, "accepted": 0,
             "peak": each.peak,
         }  # fmt: skip
-        found = groups.setdefault((each.kind, canonical_group(each.group), each.event_type or ""), empty)
-        found["findings"] += 1
-        found["accepted"] += each.accepted is not None
+        total = groups.setdefault((each.kind, canonical_group(each.group), each.event_type or ""), empty)
+        total["findings"] += 1
+        total["accepted"] += each.accepted is not None
         if each.peak is not None:
-            found["peak"] = max(found["peak"], each.peak)
+            total["peak"] = max(total["peak"], each.peak)
     ordered = sorted(groups.items(), key=lambda item: (-item[1]["findings"], item[0]))
-    return (said for _, said in ordered[:_LARGEST])
+    return (total for _, total in ordered[:_LARGEST])
 
 
 def _schema() -> pa.Schema:

@@ -1,7 +1,6 @@
-"""Altair charts of reports and backtests. Nothing is downloaded: where they are shown, they are drawn here, as SVG.
+"""Altair charts of reports and backtests. Nothing is downloaded: they draw themselves; see ``offline_chart.py``.
 
-Altair comes with the extra ``auditlake[notebook]``. Charts carry no configuration of their own, so they can be put
-beside and on top of others.
+Altair comes with the extra ``auditlake[notebook]``.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from auditlake.display.shown import cut
+from auditlake.display.cards import cut
 from auditlake.display.text import count, moment, spelled
 from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
@@ -31,11 +30,10 @@ _LOG_FROM = 20
 """From this ratio between the highest and the lowest of interest on, a linear scale would hide one of them."""
 _BAR, _OVER, _UNKNOWN, _INK, _SOFT = "#8aa4c2", "#b3312c", "#e3e3df", "#1c2127", "#69727d"
 _BLUES = ("#d3e1f0", "#a5c3e1", "#6d9bcb", "#3a70ab", "#17446f")
-_OFFLINE = "auditlake"
 
 
-def altair_here() -> Any:
-    """The module Altair, set to draw what is shown by itself unless the user chose another way.
+def _altair() -> Any:
+    """Return the module Altair.
 
     Raises:
         ReportError: It is not installed.
@@ -46,21 +44,11 @@ def altair_here() -> Any:
     except ImportError as error:
         message = "charts need Altair and vl-convert, which are not installed"
         raise ReportError(message, hint='pip install "auditlake[notebook]"') from error
-    if alt.renderers.active == "default":  # which loads its scripts from the network
-        alt.renderers.register(_OFFLINE, _drawn)
-        alt.renderers.enable(_OFFLINE)
     return alt
 
 
-def _drawn(spec: dict[str, Any], **_: Any) -> dict[str, str]:
-    """What a frontend gets: the picture."""
-    import vl_convert
-
-    return {"image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "a chart"}
-
-
 def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | None) -> alt.LayerChart:
-    """One of the charts of a report.
+    """Return a chart of a report.
 
     Raises:
         ReportError: There is no such chart, or what it shows was not gathered.
@@ -77,7 +65,7 @@ def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | No
 
 
 def _daily_peaks(report: Report) -> alt.LayerChart:
-    alt, answer = altair_here(), report.threshold
+    alt, answer = _altair(), report.threshold
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
     threshold, peaks = answer.alert_threshold, answer.daily_peaks
@@ -94,11 +82,11 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     scale = alt.Scale(type="symlog" if top >= _LOG_FROM * threshold else "linear", domainMin=0)
     y = alt.Y("peak:Q", title="highest rolling count", scale=scale, axis=_axis(alt, format=",d", tickMinStep=1))
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
-    shown = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
+    tooltip = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
     state = alt.Color("state:N", legend=None, scale=_colours(alt, {"at or above the threshold": _OVER, "below": _BAR}))
     known = alt.Chart(_data(alt, [bar for bar in bars if bar["state"] != "unknown"]))
     layers = [
-        known.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=shown),
+        known.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=tooltip),
         *_limit(alt, "y", threshold, f"threshold {threshold:,}"),
     ]
     if unknown := [bar for bar in bars if bar["state"] == "unknown"]:
@@ -110,7 +98,7 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
 
 
 def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
-    alt = altair_here()
+    alt = _altair()
     if detail is None:
         message = f"the report of {report.policy_id} was made without what its chart of coverage shows"
         raise ReportError(message, hint="make it with pages=True")
@@ -125,7 +113,7 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
             heat.append({**span, "day": column.label, "type": name, "events": events})
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
     y = alt.Y("type:N", title=None, sort=list(detail.day_counts), axis=_axis(alt, grid=False))
-    shown = [alt.Tooltip("type:N"), alt.Tooltip("day:N"), alt.Tooltip("events:Q", format=",")]
+    tooltip = [alt.Tooltip("type:N"), alt.Tooltip("day:N"), alt.Tooltip("events:Q", format=",")]
     some, none = ([each for each in heat if bool(each["events"]) is wanted] for wanted in (True, False))
     colour = alt.Color(
         "events:Q",
@@ -133,26 +121,28 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
         scale=alt.Scale(type="log", range=list(_BLUES)),
         legend=alt.Legend(format=",.0f"),
     )
-    cells = [alt.Chart(_data(alt, none)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=shown)]
+    cells = [alt.Chart(_data(alt, none)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=tooltip)]
     if some:
-        cells.append(alt.Chart(_data(alt, some)).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=shown))
+        cells.append(
+            alt.Chart(_data(alt, some)).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip)
+        )
     silent = count(len(report.coverage.silent_days), "day")
     missing = [name for name, events in report.events_by_type.items() if not events]
-    said = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
+    seen = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
     return _layered(
-        alt, cells, f"{cut(report.policy_name)}: {said}", f"grey: no event; {silent} without any governed event",
+        alt, cells, f"{cut(report.policy_name)}: {seen}", f"grey: no event; {silent} without any governed event",
         height=max(26 * len(detail.day_counts), 60),
     )  # fmt: skip
 
 
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt = altair_here()
-    found = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
-    users = {user: "nobody named" if user is None else cut(user)[:40] or "empty" for user, _, _ in found}
-    bars = [{"user": users[user], "type": name, "events": events} for user, name, events in found]
+    alt = _altair()
+    counts = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
+    users = {user: "no user_id" if user is None else cut(user)[:40] or "empty" for user, _, _ in counts}
+    bars = [{"user": users[user], "type": name, "events": events} for user, name, events in counts]
     y = alt.Y("user:N", title=None, sort=list(dict.fromkeys(users.values())), axis=_axis(alt, grid=False))
     x = alt.X("sum(events):Q", title="governed events in the period", axis=_axis(alt, format=",d", tickMinStep=1))
-    shown = [alt.Tooltip("user:N"), alt.Tooltip("type:N"), alt.Tooltip("sum(events):Q", format=",", title="events")]
+    tooltip = [alt.Tooltip("user:N"), alt.Tooltip("type:N"), alt.Tooltip("sum(events):Q", format=",", title="events")]
     colour = alt.Color(
         "type:N",
         title=None,
@@ -160,51 +150,51 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
         legend=alt.Legend(orient="bottom"),
         scale=alt.Scale(scheme="tableau10"),
     )
-    chart = alt.Chart(_data(alt, bars)).mark_bar().encode(x=x, y=y, color=colour, tooltip=shown)
-    said = _stretch(report.since, report.until)
-    subtitle = f"the {_USERS} with the most; {said}" if len(users) == _USERS else said
+    chart = alt.Chart(_data(alt, bars)).mark_bar().encode(x=x, y=y, color=colour, tooltip=tooltip)
+    period = _stretch(report.since, report.until)
+    subtitle = f"the {_USERS} with the most; {period}" if len(users) == _USERS else period
     return _layered(
         alt, [chart], f"{cut(report.policy_name)}: events by user", subtitle, height=max(19 * len(users), 40)
     )
 
 
 def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt, answer = altair_here(), report.retention
+    alt, answer = _altair(), report.retention
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no retention period to draw")
-    found = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
-    days = sorted({day for day, _, _ in found})
+    counts = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
+    days = sorted({day for day, _, _ in counts})
     unit = unit_for(days, CHART_COLUMNS // 2)
     ages: Values = []
     for column in bins(days, unit):
         within, span = set(days[column.start : column.stop]), _span(days[column.start], days[column.stop - 1])
         base = 0
-        for old, state in ((True, "older than the policy keeps"), (False, "within its retention")):
-            if events := sum(n for day, is_old, n in found if day in within and is_old is old):
+        for old, state in ((True, "retention period has passed"), (False, "within its retention")):
+            if events := sum(n for day, is_old, n in counts if day in within and is_old is old):
                 ages.append({**span, "day": column.label, "state": state, "base": base, "events": base + events})
                 base += events
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
     y = alt.Y("events:Q", title=f"governed events a {unit}", axis=_axis(alt, format=",d", tickMinStep=1))
-    colours = _colours(alt, {"within its retention": _BAR, "older than the policy keeps": _OVER})
-    shown = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
+    colours = _colours(alt, {"within its retention": _BAR, "retention period has passed": _OVER})
+    tooltip = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
     colour = alt.Color("state:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
     bars = (
-        alt.Chart(_data(alt, ages)).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=shown)
+        alt.Chart(_data(alt, ages)).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=tooltip)
     )
     right = bool(days) and answer.cutoff.date() - days[0] > (report.as_of.date() - days[0]) / 2
     cutoff = _limit(alt, "x", print_instant(answer.cutoff), f"cutoff {answer.cutoff:%Y-%m-%d}", right=right)
     past = bool(days) and answer.cutoff.date() >= days[0]
-    said = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
+    numbers = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
     subtitle = f"keeps {spelled(answer.retention_period)}; " + (
-        said if past else f"{said}; the cutoff {answer.cutoff:%Y-%m-%d} is before all of them"
+        numbers if past else f"{numbers}; the cutoff {answer.cutoff:%Y-%m-%d} is before the first event"
     )
     layers = [bars, *(cutoff if past else [])]
     return _layered(alt, layers, f"{cut(report.policy_name)}: what is kept", subtitle)
 
 
 def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetime) -> alt.LayerChart:
-    """Episodes over thresholds, one line a window, and where the policy stands."""
-    alt = altair_here()
+    """Return episodes over thresholds, one line a window, and where the policy stands."""
+    alt = _altair()
     windows = list(dict.fromkeys(row["window"] for row in rows))
     top = max((row["episodes"] for row in rows), default=0)
     x = alt.X(
@@ -217,16 +207,16 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
     y = alt.Y("episodes:Q", title="episodes", axis=_axis(alt, format=",d", tickMinStep=1), scale=scale)
     colours = alt.Scale(range=[_BLUES[3], "#c9772c", "#4b8a5a", "#7d5a9b", "#69727d"])
     colour = alt.Color("window:N", sort=windows, scale=colours, legend=alt.Legend() if len(windows) > 1 else None)
-    shown = ["window:N", alt.Tooltip("threshold:Q", format=","), alt.Tooltip("episodes:Q", format=",")]
+    tooltip = ["window:N", alt.Tooltip("threshold:Q", format=","), alt.Tooltip("episodes:Q", format=",")]
     lines = alt.Chart(_data(alt, rows)).mark_line(point=alt.OverlayMarkDef(size=28), interpolate="step").encode(
-        x=x, y=y, color=colour, tooltip=shown
+        x=x, y=y, color=colour, tooltip=tooltip
     )  # fmt: skip
     now = policy.alert_threshold
     tried = [row["threshold"] for row in rows]
     is_shown = now is not None and min(tried) <= now <= max(tried)
     limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if is_shown else []
-    said = _stretch(since, until)
-    return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", said)
+    period = _stretch(since, until)
+    return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", period)
 
 
 # What they have in common
@@ -238,18 +228,18 @@ def _asked(report: Report, ask: Ask | None, name: str, **values: Any) -> list[tu
         raise ReportError(message, hint="make it with lake.report")
     part = statement("queries/charts.sql", name)
     bound = part.bind({"types": list(report.events_by_type), **values})
-    found: list[tuple[Any, ...]] = ask(part.text, bound, report.evidence.snapshot).fetchall()
-    return found
+    answers: list[tuple[Any, ...]] = ask(part.text, bound, report.evidence.snapshot).fetchall()
+    return answers
 
 
 def _span(first: date, last: date) -> dict[str, str]:
-    """From the beginning of one day to the end of another."""
+    """Return the instants from the beginning of one day to the end of another."""
     start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
     return {"start": print_instant(start), "end": print_instant(end)}
 
 
 def _stretch(since: datetime, until: datetime) -> str:
-    """A period by its days, or by its instants where it is not made of whole ones."""
+    """Name a period by its days, or by its instants where it is not made of whole ones."""
     whole = {each.astimezone(UTC).time() for each in (since, until)}
     if whole == {time()}:
         return f"{since:%Y-%m-%d} to {until:%Y-%m-%d}"
@@ -272,7 +262,7 @@ def _colours(alt: Any, colours: Mapping[str, str]) -> Any:
 
 
 def _limit(alt: Any, axis: str, at: Any, label: str, *, right: bool = False) -> list[Any]:
-    """A dashed line across, and what it is."""
+    """Return a dashed line across, and its label."""
     kind = "T" if isinstance(at, str) else "Q"
     place = {"x": alt.X(f"at:{kind}"), "y": alt.Y(f"at:{kind}")}[axis]
     chart = alt.Chart(_data(alt, [{"at": at, "label": label}]))
@@ -286,7 +276,9 @@ def _layered(vega: Any, layers: Sequence[Any], title: str, subtitle: str, *, hei
     named = vega.TitleParams(
         title, subtitle=subtitle, anchor="start", fontSize=14, color=_INK, subtitleColor=_SOFT, offset=12
     )
-    chart: alt.LayerChart = vega.layer(*layers).properties(
+    from auditlake.reports.offline_chart import OfflineChart
+
+    chart: alt.LayerChart = OfflineChart(layer=layers).properties(
         width=_WIDTH, height=height, title=named, view=vega.ViewBackground(stroke=None), background="white"
     )
     return chart

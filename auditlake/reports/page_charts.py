@@ -186,7 +186,7 @@ class HeatMap:
 def peak_chart(
     peaks: Sequence[tuple[date, int | None]], threshold: int, silent_days: frozenset[date], counted: str
 ) -> PeakChart:
-    """Lays out the daily peaks.
+    """Lay out the daily peaks.
 
     Args:
         peaks: Every day of the period with its peak; None before the lake's first event.
@@ -233,7 +233,7 @@ def peak_chart(
 def heat_map(
     types: Sequence[str], days: Sequence[date], counts: Mapping[str, Sequence[int]], first_event_day: date | None
 ) -> HeatMap:
-    """Lays out the heat map.
+    """Lay out the heat map.
 
     Args:
         types: The required types in the order of the rows.
@@ -272,7 +272,7 @@ def heat_map(
 
 
 def unit_for(days: Sequence[date], columns: int) -> Unit:
-    """The finest unit in which the days fit into so many columns."""
+    """Return the finest unit in which the days fit into so many columns."""
     for unit in UNITS:
         if len({_key(day, unit) for day in days}) <= columns:
             return unit
@@ -280,7 +280,7 @@ def unit_for(days: Sequence[date], columns: int) -> Unit:
 
 
 def bins(days: Sequence[date], unit: Unit) -> tuple[Bin, ...]:
-    """Puts neighbouring days of one unit together; weeks begin on Monday.
+    """Put neighbouring days of one unit together; weeks begin on Monday.
 
     Example:
         >>> [column.label for column in bins([date(2026, 11, 29), date(2026, 11, 30)], "week")]
@@ -294,7 +294,7 @@ def bins(days: Sequence[date], unit: Unit) -> tuple[Bin, ...]:
 
 
 def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
-    """The lowest count of each level of the heat map, at most five, in round numbers that span the values.
+    """Return the lowest count of each level of the heat map, at most five, in round numbers that span the values.
 
     Example:
         >>> level_bounds([3, 843]), level_bounds([7000, 90000])
@@ -306,7 +306,7 @@ def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
 
 
 def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
-    """Labels some of the columns: as fine as there is room for."""
+    """Label some of the columns: as fine as there is room for."""
     schemes = [_begins(columns, days, unit) for unit in UNITS]
     chosen = next((marks for marks in schemes if len(marks) <= _MAX_TICKS), schemes[-1])
     every = math.ceil(len(chosen) / _MAX_TICKS)
@@ -350,8 +350,8 @@ def _label(day: date, unit: Unit) -> str:
 
 
 def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
-    """The columns in which a unit begins; of months the first and every January name the year too."""
-    found: Marks = []
+    """Return the columns in which a unit begins; the first month and every January name the year too."""
+    marks: Marks = []
     for index, column in enumerate(columns):
         for day in days[column.start : column.stop]:
             if unit != "day" and _key(day, unit) == _key(date.fromordinal(max(1, day.toordinal() - 1)), unit):
@@ -362,10 +362,10 @@ def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
             elif unit in {"day", "week"}:
                 label = f"{day.day} {month}"
             else:
-                label = f"{month} {day.year}" if not found or day.month == 1 else month
-            found.append((index, label))
+                label = f"{month} {day.year}" if not marks or day.month == 1 else month
+            marks.append((index, label))
             break
-    return found or [(0, columns[0].label)]
+    return marks or [(0, columns[0].label)]
 
 
 def _x_tick(at: float, label: str) -> Tick:
@@ -378,7 +378,7 @@ def _x_tick(at: float, label: str) -> Tick:
 
 
 def _scale(top: int, threshold: int) -> tuple[Callable[[int], float], bool]:
-    """Maps a count to 0 … 1 so that the highest count and the threshold can both be seen."""
+    """Map a count to 0 … 1 so that the highest count and the threshold can both be seen."""
     end = max(top, threshold)
     if end / min(top, threshold) <= _LOG_FROM:
         limit = end * 1.08
@@ -422,12 +422,12 @@ def _bar(number: int, total: int, y: float, title: str, *, over: bool) -> Bar:
     middle = (number + 0.5) * column
     base = _TOP + _PLOT
     height = max(base - y, 1.0)
-    said = f"{title}, threshold reached" if over else title
-    return Bar(_pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle), over, said)
+    full_title = f"{title}, threshold reached" if over else title
+    return Bar(_pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle), over, full_title)
 
 
 def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Bar, ...]:
-    """Neighbouring columns for which the flag is set, as bands over the whole plot."""
+    """Return neighbouring columns for which the flag is set, as bands over the whole plot."""
     edges = [at for at, (before, here) in enumerate(pairwise([False, *flags, False])) if before != here]
     share = 100 / len(columns)
     bands = []
@@ -443,9 +443,9 @@ def _cell(index: int, total: int, label: str, value: int, bounds: tuple[int, ...
     column = 100 / total
     gap = 0.1 * column
     level = "unknown" if unknown else str(_level(value, bounds))
-    said = "before first event" if unknown else f"{value:,}"
+    events = "before first event" if unknown else f"{value:,}"
     width = min(column - gap, 8.0)
-    return HeatCell(_pc(index * column + (column - width) / 2), _pc(width), level, f"{label}: {said}")
+    return HeatCell(_pc(index * column + (column - width) / 2), _pc(width), level, f"{label}: {events}")
 
 
 def _level(value: int, bounds: tuple[int, ...]) -> int:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
+from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.policies.compile import BEFORE_ALL
-from auditlake.reports.document import instant
+from auditlake.reports.document import check_report
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
@@ -78,7 +79,7 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
     if evidence["lake_id"] != lake_id:
         message = f"{path} is a report of lake {evidence['lake_id']}, not of this one, {lake_id}"
         raise ReportError(message, hint="name the lake that it was made from with --lake")
-    said = (then["policy_id"], then["as_of"], evidence["snapshot"])
+    which = (then["policy_id"], then["as_of"], evidence["snapshot"])
     try:  # a period may begin the microsecond before 1970, which is no time of an event
         period = {name: datetime.fromisoformat(text) for name, text in then["period"].items()}
     except ValueError as error:
@@ -91,13 +92,13 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
         now = json.loads(_as_written(made, then))
         _clip_cutoff(then, now)
     except (PolicyNotFoundError, SnapshotError, ReportError) as error:  # the last: it has no report of that form now
-        return Reperformance(*said, identical=False, differences=(), reasons=(str(error),))
+        return Reperformance(*which, identical=False, differences=(), reasons=(str(error),))
     differences, statements = _told_apart(then, now)
-    return Reperformance(*said, not differences, differences, tuple(_reasons(differences, statements)), statements)
+    return Reperformance(*which, not differences, differences, tuple(_reasons(differences, statements)), statements)
 
 
 def _as_written(made: ComplianceReport, then: Mapping[str, Any]) -> bytes:
-    """The report as the other was written: in its form, and with as many findings listed."""
+    """Return the report as the other was written: in its form, and with as many findings listed."""
     form = then["report_version"]
     listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)
     return made.relisted(listed).json(form)
@@ -113,7 +114,7 @@ def _clip_cutoff(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 def _told_apart(
     then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """The differences in numbers, and those in the statements that gave them.
+    """Return the differences in numbers, and those in the statements that gave them.
 
     What a query binds is part of it, as its statement is: a hold that names another pseudonym by now changes no number.
     A query whose statement is the same has to give as many rows; one that is written in another way may give others.
@@ -138,16 +139,14 @@ def _sql(queries: Mapping[str, Any], name: str) -> str | None:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A report's JSON.
+    """Return a report's JSON.
 
     Raises:
         ReportError: It cannot be read, or is none.
     """
-    from auditlake.reports.render import check
-
     try:
         report = evidence_json.parse(read_file(path))
-        check(report)
+        check_report(report)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError, ReportError) as error:
@@ -174,7 +173,7 @@ def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
 
 
 def _named(listed: list[Any]) -> dict[str, Any]:
-    """The items of a list by what names them: findings by id, days by date, queries by name, others by place."""
+    """Return the items of a list by what names them: findings by id, days by date, queries by name, others by place."""
     for name in ("id", "date", "name"):
         keys = [item.get(name) for item in listed if isinstance(item, dict)]
         if len(keys) == len(listed) and None not in keys and len(set(keys)) == len(keys):

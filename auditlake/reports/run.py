@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from auditlake.context import LakeContext
 from auditlake.events.times import as_end, given, judged_as_of
 from auditlake.findings.journal import concerning, read
+from auditlake.policies.compile import Question
+from auditlake.policies.evaluate import Answers, default_since, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Hold, Policy
@@ -19,15 +21,32 @@ from auditlake.policies.question import question
 from auditlake.policies.request import ReportRequest
 from auditlake.query.rows import Rows
 from auditlake.query.view import ask, engine
-from auditlake.reports.compliance import ComplianceReport, produce
+from auditlake.reports.build import build_detail, build_report
+from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.model import Detail, Report
+from auditlake.reports.sentences import SHOWN_EPISODES
+from auditlake.store.model import Snapshot
 
 if TYPE_CHECKING:
     import duckdb
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What reports are judged on."""
+
+    connection: duckdb.DuckDBPyConnection
+    """The engine, with the view ``events`` of the snapshot."""
+    snapshot: Snapshot
+    policies: tuple[Policy, ...]
+    """Every policy of the lake."""
+    holds: tuple[Hold, ...]
+    """Every legal hold of the lake, as it counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found, and what found it."""
+    """Reports, and the engine that gave them."""
 
     connection: duckdb.DuckDBPyConnection
     """The engine, with the view ``events`` of the snapshot and the temporary tables of the last report."""
@@ -50,26 +69,57 @@ def judged(
     """
     config, own = context.config, request.policies is None
     folder = context.layout.policies if request.policies is None else Path(request.policies)
-    known = load_policies(folder, config.event_types, tolerant=True, follow=not own)
-    refuse_unreadable([policy for policy in known if policy.id in request.policy_ids])
-    instant = (
-        as_end(request.as_of)
-        if request.again and request.as_of is not None
-        else judged_as_of(request.as_of, context.now)
-    )
+    policies = load_policies(folder, config.event_types, tolerant=True, follow=not own)
+    refuse_unreadable([policy for policy in policies if policy.id in request.policy_ids])
+    as_of = request.as_of
+    instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)
     asked = [
         (policy, question(policy, request.over, instant, config.report_period))
-        for policy in chosen(known, request.policy_ids)
+        for policy in chosen(policies, request.policy_ids)
     ]
     version = flush() if request.snapshot is None else request.snapshot
-    journal = partial(concerning, read(context.layout), entries=request.entries)
     with engine(context, version) as (connection, snapshot):
-        reports = tuple(produce(
-            connection, asked, known, holds, lake_id=config.id, snapshot=snapshot.evidence,
-            report_period=config.report_period, generated_at=given(request.generated_at), pages=request.pages,
-            journal=journal, listen=request.listen, ask=partial(_ask, context), max_findings=config.max_findings,
-        ))  # fmt: skip
-        yield Judged(connection, known, reports)
+        basis = Basis(connection, snapshot, policies, tuple(holds))
+        yield Judged(connection, policies, tuple(produce(context, request, basis, asked)))
+
+
+def produce(
+    context: LakeContext, request: ReportRequest, basis: Basis, asked: Sequence[tuple[Policy, Question]]
+) -> Iterator[ComplianceReport]:
+    """Build the report of each policy.
+
+    Args:
+        context: The lake.
+        request: What is asked of the reports.
+        basis: What they are judged on.
+        asked: Each policy with the instants that it is asked about.
+    """
+    config, journal, generated_at = context.config, read(context.layout), given(request.generated_at)
+    request.listen(0, len(asked), asked[0][0].id if asked else "")
+    for done, answers in enumerate(evaluate(basis.connection, asked, basis.policies, basis.holds), 1):
+        policy, about = answers.policy, answers.question
+        report = build_report(
+            answers, basis.policies, generated_at=generated_at or about.as_of, lake_id=config.id,
+            snapshot=basis.snapshot.evidence, journal=concerning(journal, policy.id, entries=request.entries),
+        )  # fmt: skip
+        usual = (default_since(policy, about.as_of, config.report_period), about.as_of)
+        yield ComplianceReport(
+            report,
+            _detail(basis.connection, answers, report) if request.pages else None,
+            usual_period=(about.since, about.until) == usual,
+            max_findings=config.max_findings,
+            asked=answers.asked,
+            _ask=partial(_ask, context),
+        )
+        request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
+
+
+def _detail(connection: duckdb.DuckDBPyConnection, answers: Answers, report: Report) -> Detail:
+    """Gather what only the page shows, from the temporary tables that gave the answers."""
+    if report.threshold is None or not report.threshold.episodes:
+        return build_detail(answers, report, {})
+    policy = answers.asked or answers.policy
+    return build_detail(answers, report, samples(connection, policy, answers.question, SHOWN_EPISODES))
 
 
 def _ask(context: LakeContext, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:

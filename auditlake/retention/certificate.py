@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from auditlake.display.canonical_json import canonical
+from auditlake.display.templates import check_schema, file_name, render_bytes, render_values, style_digest
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
-from auditlake.reports.page import file_name, style_digest
 
 CERTIFICATE_VERSION = 2
 """The form of certificates that are made now; the first had no ``remaining``."""
@@ -22,6 +23,7 @@ _LINE = 200
 class CertificateDocument:
     """The variables of the template ``certificate.json``: the keys of a certificate, in order."""
 
+    template: ClassVar[str] = "certificate.json"
     certificate_version: int
     """The version of this form."""
     kind: Literal["retention", "erasure"]
@@ -126,6 +128,7 @@ class DayRow:
 class CertificatePage:
     """The variables of the template ``certificate.html``."""
 
+    template: ClassVar[str] = "certificate.html"
     style_digest: str
     """SHA-256 of the page's style in base64, for its content security policy."""
     title: str
@@ -162,6 +165,27 @@ class CertificatePage:
     """Why that was accepted."""
     evidence: tuple[Fact, ...]
     """Snapshots and digests."""
+
+
+def render_certificate_json(said: Mapping[str, Any]) -> bytes:
+    """Return a certificate as JSON, in the way of reports; its name is the SHA-256 of these bytes.
+
+    Raises:
+        ReportError: It does not fit ``certificate.schema.json``.
+    """
+    values = render_values(certificate_document(said))
+    check_schema(values, "certificate", "certificate")
+    return canonical(values)
+
+
+def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
+    """Return a certificate as a self-contained HTML page.
+
+    Args:
+        said: Its values.
+        name: Its id.
+    """
+    return render_bytes(certificate_page(said, name))
 
 
 def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
@@ -214,7 +238,7 @@ def certificate_page(said: Mapping[str, Any], name: str) -> CertificatePage:
 def _heading(said: Mapping[str, Any]) -> str:
     if said["kind"] == "erasure":
         left = f"; {words}" if (words := remaining_words(said.get("remaining"))) else ""
-        return f"{count(said['pseudonymised'], 'event')} of one person lost the name{left}"
+        return f"{count(said['pseudonymised'], 'event')} pseudonymised{left}"
     if said["deleted"]:
         return f"{count(said['deleted'], 'event')} deleted"
     return f"{count(said['pseudonymised'], 'event')} pseudonymised" if said["pseudonymised"] else "No event was due"
@@ -231,7 +255,7 @@ def remaining_words(remaining: Mapping[str, Any] | None) -> str:
         count(remaining["files"], "file") if remaining["files"] else "",
     ]
     said = [part for part in parts if part]
-    return f"it is left in {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}" if said else ""
+    return f"personal data remains in {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}" if said else ""
 
 
 def _sentence(said: Mapping[str, Any]) -> str:
@@ -243,7 +267,7 @@ def _sentence(said: Mapping[str, Any]) -> str:
         )
     parts = []
     if said["deleted"]:
-        parts.append(f"deleted {count(said['deleted'], 'event')} whose retention had passed")
+        parts.append(f"deleted {count(said['deleted'], 'event')} whose retention period had passed")
     if said["pseudonymised"]:
         parts.append(f"replaced the personal data in {count(said['pseudonymised'], 'event')} by pseudonyms")
     return f"On {at}, {who} {' and '.join(parts) or 'accepted weaker rules; no event was due'}."
@@ -253,15 +277,14 @@ def _under(said: Mapping[str, Any]) -> str:
     if not said["holds"]:
         return "No legal hold was active."
     active = count(len(said["holds"]), "legal hold was", "legal holds were")
-    return f"{active} active; {count(said['held'], 'event')} on the days concerned stayed as they were because of them."
+    return f"{active} active and kept {count(said['held'], 'event')} of the days concerned unchanged."
 
 
 def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
     dropped = sum(each["action"] == "drop" for each in said["partitions"])
     rewritten = len(said["partitions"]) - dropped
     remaining = said.get("remaining") or {}
-    left = (("texts", "Left in longer texts"), ("keys", "Left in keys"), ("other_events", "Left in other events"),
-            ("files", "Left in files"))  # fmt: skip
+    places = {"texts": "longer texts", "keys": "keys", "other_events": "other events", "files": "files"}
     return (
         Fact("Events deleted", shown(f"{said['deleted']:,}")),
         Fact("Events pseudonymised", shown(f"{said['pseudonymised']:,}")),
@@ -269,7 +292,11 @@ def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Days dropped", shown(f"{dropped:,}")),
         Fact("Days rewritten", shown(f"{rewritten:,}")),
         Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in said['partitions']):,}")),
-        *(Fact(words, shown(f"{remaining[key]:,}")) for key, words in left if remaining.get(key) is not None),
+        *(
+            Fact(f"Remaining in {place}", shown(f"{remaining[key]:,}"))
+            for key, place in places.items()
+            if remaining.get(key) is not None
+        ),
     )
 
 
@@ -288,7 +315,7 @@ def _facts(said: Mapping[str, Any]) -> tuple[Fact, ...]:
         ]
     facts += [Fact("Replaced", shown(listed)) for listed in _lines(said["places"])]
     for each in (said.get("remaining") or {}).get("places", []):
-        facts.append(Fact("Left", shown(each["place"]), count(each["values"], "value")))
+        facts.append(Fact("Remaining", shown(each["place"]), count(each["values"], "value")))
     if said["default_retention"]:
         facts.append(Fact("Without a policy", shown(f"kept for {spelled(said['default_retention'])}")))
     return tuple(facts)
@@ -336,8 +363,8 @@ def _day_row(each: Mapping[str, Any]) -> DayRow:
 
 def _days_words(partitions: Sequence[Mapping[str, Any]]) -> str:
     dropped = sum(each["action"] == "drop" for each in partitions)
-    parts = [f"{dropped:,} left whole"] * (dropped > 0)
-    parts += [f"{len(partitions) - dropped:,} written anew"] * (dropped < len(partitions))
+    parts = [f"{dropped:,} dropped"] * (dropped > 0)
+    parts += [f"{len(partitions) - dropped:,} rewritten"] * (dropped < len(partitions))
     return ", ".join(parts)
 
 
@@ -349,7 +376,7 @@ def _evidence(said: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
         Fact("Snapshot after", shown(f"{said['snapshot_after']}")),
         Fact("Files before", shown(said["inputs_digest_before"]), code=True),
         Fact("Files after", shown(said["inputs_digest_after"]), code=True),
-        Fact("Removed files leave the disk", shown(grace)),
+        Fact("Removed files deleted from disk", shown(grace)),
     ]
     if said["plan_digest"]:
         facts.append(Fact("Plan", shown(said["plan_digest"]), code=True))

@@ -18,8 +18,7 @@ from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout, partition_day
 from auditlake.errors import RetentionError
 from auditlake.landing.blank_segments import blank
-from auditlake.reports.render import render_certificate_json, render_certificate_page
-from auditlake.retention.certificate import certificate_id
+from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
 from auditlake.retention.operation import Done
 from auditlake.store.compact import unlink_unused
 from auditlake.store.deltalog import Commits, removals

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
+from auditlake.display.cards import Card, CardFact, Shown, cells, cut
 from auditlake.display.text import count, moment
 from auditlake.events.times import print_instant
 from auditlake.policies.model import Policy
@@ -145,17 +144,17 @@ class RetentionPlan(Shown):
             for each in changes[:_SHOWN]
         ]
         facts = [
-            Fact("as of", moment(self.as_of)),
-            Fact("snapshot", str(self.snapshot)),
-            Fact("due", f"{count(self.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
-            Fact("held", f"{self.held:,}"),
-            Fact("pseudonymised", f"{self.pseudonymise:,}"),
-            Fact("never expire", f"{self.never_expire:,}"),
+            CardFact("as of", moment(self.as_of)),
+            CardFact("snapshot", str(self.snapshot)),
+            CardFact("due", f"{count(self.due, 'event')} on {count(sum(bool(each.due) for each in changes), 'day')}"),
+            CardFact("held", f"{self.held:,}"),
+            CardFact("pseudonymised", f"{self.pseudonymise:,}"),
+            CardFact("never expire", f"{self.never_expire:,}"),
             *_left_out("kept by no policy", self.kept_by_no_policy),
             *_left_out("asked about by no policy", self.asked_by_no_policy),
-            *(Fact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+            *(CardFact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
               for each in self.conflicts),
-            *(Fact("weaker", cut(sentence)) for sentence in self.weaker),
+            *(CardFact("weaker", cut(sentence)) for sentence in self.weaker),
         ]  # fmt: skip
         more = f"the first {_SHOWN} of {count(len(changes), 'day')} that change" if len(changes) > _SHOWN else ""
         note = "; ".join(filter(None, [more, "nothing is deleted before auditlake retention apply"]))
@@ -202,5 +201,5 @@ def _partition(each: PartitionPlan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _left_out(what: str, types: Mapping[str, int]) -> list[Fact]:
-    return [Fact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []
+def _left_out(what: str, types: Mapping[str, int]) -> list[CardFact]:
+    return [CardFact(what, cut(", ".join(f"{name} ({events:,})" for name, events in types.items())))] if types else []

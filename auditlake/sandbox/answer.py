@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import cells, cut
+from auditlake.display.cards import Card, CardFact, cells, cut
 from auditlake.display.text import count
 from auditlake.engine.arrow_rows import python_rows
 from auditlake.query.rows import SHOWN_ROWS, Table
@@ -40,7 +39,7 @@ class Answer(Table):
         note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
         if len(self) > SHOWN_ROWS:
             note += f"the first {SHOWN_ROWS}; "
-        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
+        facts = (CardFact("snapshot", str(self.snapshot)), CardFact("on record", self.event_id))
         rows = cells(python_rows(self._table.slice(0, SHOWN_ROWS)))
         note += ".pl(), .arrow(), .df() or .fetchall() gives them"
         return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)

@@ -335,7 +335,7 @@ def test_a_report_that_cannot_be_written(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.reports.compliance.sync_folder", refuse)
+        patch.setattr("auditlake.disk.durable.sync_folder", refuse)
         refused = run("report", "--as-of", AS_OF, "--out", out)
 
     assert refused.code == 3
@@ -347,7 +347,7 @@ def test_a_report_that_cannot_be_written(
         if document["policy_id"] == "security_compliance":
             raise ReportError("it has no form")
 
-    monkeypatch.setattr("auditlake.reports.render.check", check)
+    monkeypatch.setattr("auditlake.reports.document.check_report", check)
     assert run("report", "--as-of", AS_OF, "--out", tmp_path / "other").code == 3
     assert not (tmp_path / "other").exists()
 

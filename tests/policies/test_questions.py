@@ -11,7 +11,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.display.shown import plain_card
+from auditlake.display.cards import plain_card
 from auditlake.errors import PolicyError, ReportError
 from auditlake.llmguardian import AuditMonitor
 from auditlake.llmguardian.policies import add, shown

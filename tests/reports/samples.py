@@ -327,7 +327,7 @@ def entries() -> tuple[IndexEntry, ...]:
 
 def main() -> None:
     """Writes the golden file: ``python -m tests.reports.samples``; read the difference before keeping it."""
-    from auditlake.reports.render import render_json
+    from auditlake.reports.document import render_json
 
     GOLDEN.write_bytes(render_json(small()))
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auditlake.reports.page import SiblingFiles
-from auditlake.reports.render import render_index, render_page
+from auditlake.reports.index import render_index
+from auditlake.reports.page import SiblingFiles, render_page
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
 

@@ -16,8 +16,9 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
-from auditlake.reports import compliance
-from auditlake.reports.compliance import ComplianceReport, write_index
+from auditlake.reports import index
+from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.index import write_index
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOISY = """
@@ -122,11 +123,11 @@ def test_the_index_does_not_read_long_lists(
         path = tmp_path / f"compliance_noisy_{form}_v1.json"
         path.write_bytes(report.json(form))
         pages.append(write_index(tmp_path).read_bytes())
-        monkeypatch.setattr(compliance, "_LARGE", 1)
+        monkeypatch.setattr(index, "_LARGE", 1)
         assert write_index(tmp_path).read_bytes() == pages[-1]
         monkeypatch.undo()
     assert b"24 episodes" in pages[0]
-    monkeypatch.setattr(compliance, "_LARGE", 1)
+    monkeypatch.setattr(index, "_LARGE", 1)
     path = tmp_path / "compliance_noisy_2_v1.json"
     path.write_bytes(path.read_bytes().replace(b'"ongoing": false', b'"ongoing": nothing', 1))
     page = write_index(tmp_path).read_bytes()

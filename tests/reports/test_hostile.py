@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
+from auditlake.reports.document import render_json
+from auditlake.reports.index import render_index
 from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, RetentionConflict, SampleEvent
-from auditlake.reports.page import SiblingFiles
-from auditlake.reports.render import render_index, render_json, render_page
+from auditlake.reports.page import SiblingFiles, render_page
 from tests.reports import samples
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "corpora" / "naughty-strings" / "blns.json"

@@ -7,8 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from auditlake.reports.compliance import write_index
-from auditlake.reports.render import render_json
+from auditlake.reports.document import render_json
+from auditlake.reports.index import write_index
 from tests.reports import samples
 
 

@@ -15,11 +15,11 @@ import pytest
 from jsonschema_rs import meta
 
 from auditlake import assets
+from auditlake.display.canonical_json import json_value
 from auditlake.errors import ReportError
 from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES
-from auditlake.reports.document import json_value, report_dict
+from auditlake.reports.document import check_report, render_json, report_dict
 from auditlake.reports.model import Query, Report
-from auditlake.reports.render import check, render_json
 from tests.reports import samples
 
 FREE = {"fields", "measures", "controls", "events_by_type", "last_seen", "parameters", "group"}
@@ -103,8 +103,9 @@ def test_ungrouped_episode() -> None:
 def test_same_bytes_in_another_process() -> None:
     """Neither the hash seed nor the time zone of the process changes a byte of any form."""
     code = (
-        "import hashlib; from tests.reports import samples as s; from auditlake.reports import render as r;"
-        "made = s.violation(); forms = (r.render_json(made[0]), r.render_page(*made), r.render_index(s.entries()));"
+        "import hashlib; from tests.reports import samples as s; from auditlake.reports import document, index, page;"
+        "made = s.violation(); written = document.render_json(made[0]);"
+        "forms = (written, page.render_page(*made), index.render_index(s.entries()));"
         "print([hashlib.sha256(form).hexdigest() for form in forms])"
     )
     seen = {
@@ -127,11 +128,11 @@ def test_schema_is_strict(path: Path) -> None:
         mutated = document()
         del at(mutated, path)[key]
         with pytest.raises(ReportError, match="schema"):
-            check(mutated)
+            check_report(mutated)
     mutated = document()
     at(mutated, path)["extra"] = None
     with pytest.raises(ReportError, match="schema"):
-        check(mutated)
+        check_report(mutated)
 
 
 MUTATIONS: dict[str, tuple[Path, Any]] = {
@@ -172,7 +173,7 @@ def test_schema_rejects(name: str) -> None:
     mutated = document()
     at(mutated, path[:-1])[path[-1]] = value
     with pytest.raises(ReportError, match=r"schema at \$"):
-        check(mutated)
+        check_report(mutated)
 
 
 def test_complaint_names_the_place() -> None:
@@ -180,14 +181,14 @@ def test_complaint_names_the_place() -> None:
     mutated = document()
     mutated["violations"][2]["group"] = {"a b": "x"}
     with pytest.raises(ReportError, match=r"schema at \$\.violations\[2\]\.group: .*a b"):
-        check(mutated)
+        check_report(mutated)
     mutated = document()
     mutated["events_by_type"] = {"a b": "1", "\ud800": 1}
     with pytest.raises(ReportError, match=r"schema at \$\.events_by_type\['a b'\]: .*integer"):
-        check(mutated)
+        check_report(mutated)
     mutated["total_events"] = -1
     with pytest.raises(ReportError, match=r"schema at \$\.total_events: "):
-        check(mutated)
+        check_report(mutated)
 
 
 def test_schema_is_sound_and_described() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from auditlake.disk.layout import REPORT_FILE
 from auditlake.errors import ReportError
-from auditlake.reports.compliance import ComplianceReport, write_index
+from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.index import write_index
 from tests.reports import samples
 
 REPORT, DETAIL = samples.compliant()

@@ -11,6 +11,10 @@ import pytest
 
 from auditlake.display import text
 from auditlake.reports.model import CoverageAnswer, Report
+from auditlake.reports.sections.coverage import SHOWN_RANGES, gaps_words, silent_ranges, silent_words, types_words
+from auditlake.reports.sections.episodes import episodes_words
+from auditlake.reports.sections.retention import retention_words
+from auditlake.reports.sentences import counted_words, now_words, verdict_words
 from tests.reports import samples
 
 
@@ -60,40 +64,36 @@ def report(*types: str, where: str | None = None, least: int = 5, **threshold: o
 
 def test_counted() -> None:
     """What is counted is named where it has one name."""
-    assert text.counted_words(report("auth_failure")) == (
-        "Every auth_failure event counts; no condition narrows the count."
-    )
-    assert text.counted_words(report("a", "b", "c")) == (
+    assert counted_words(report("auth_failure")) == ("Every auth_failure event counts; no condition narrows the count.")
+    assert counted_words(report("a", "b", "c")) == (
         "Every event of the 3 required types counts; no condition narrows the count."
     )
-    assert text.counted_words(report("a", where="true")) == (
-        "Only governed events that match the policy's condition count."
-    )
+    assert counted_words(report("a", where="true")) == ("Only governed events that match the policy's condition count.")
 
 
 def test_verdict() -> None:
     """One of anything is not called many, and nothing is called missing that is not."""
-    assert text.verdict_words(report("login", least=1, group_by=("user_id", "ip_address", "action"))) == (
-        "No window of 24 hours held 1 or more login events with the same user_id, ip_address and action, "
+    assert verdict_words(report("login", least=1, group_by=("user_id", "ip_address", "action"))) == (
+        "No window of 24 hours contained 1 or more login events with the same user_id, ip_address and action, "
         "and no required event type is missing."
     )
     silent = replace(report("a", "b"), events_by_type={"a": 0, "b": 1})
-    assert text.verdict_words(silent) == (
-        "No window of 24 hours held 5 or more governed events. "
-        "The policy does not insist that every event type appears."
+    assert verdict_words(silent) == (
+        "No window of 24 hours contained 5 or more governed events. "
+        "The policy does not require every event type to appear."
     )
     one = replace(report("login", least=1, episodes=1), violations=samples.violation()[0].violations[-1:])
-    assert text.verdict_words(replace(one, status="violation")) == (
+    assert verdict_words(replace(one, status="violation")) == (
         "The policy found 1 episode of at least 1 login event within 24 hours."
     )
 
 
 def test_now() -> None:
     """A single event, and a window of one unit."""
-    now = text.now_words(report("login", recent_events=1, window="1d"))
+    now = now_words(report("login", recent_events=1, window="1d"))
     assert now == "As of 2026-11-24 06:00:00 UTC the threshold is not reached. In the last day: 1 login event."
-    grouped = text.now_words(report("login", recent_events=0, group_by=("user_id",)))
-    assert grouped.endswith("not reached by any group. In the last 24 hours: 0 login events, whatever their group.")
+    grouped = now_words(report("login", recent_events=0, group_by=("user_id",)))
+    assert grouped.endswith("not reached by any group. In the last 24 hours: 0 login events in all groups.")
 
 
 def test_types() -> None:
@@ -104,16 +104,16 @@ def test_types() -> None:
         "All 2 required event types appeared in the period.": {"a": 1, "b": 2},
         "1 of 2 required event types did not appear in the period.": {"a": 1, "b": 0},
     }
-    assert [text.types_words(replace(report("a"), events_by_type=counts)) for counts in seen.values()] == list(seen)
+    assert [types_words(replace(report("a"), events_by_type=counts)) for counts in seen.values()] == list(seen)
 
 
 def test_gaps() -> None:
     """Not asked, none, one, many."""
     asked = replace(report("a"), coverage=CoverageAnswer("48h", ()))
-    assert text.gaps_words(report("a"), 0) == "The policy sets no limit on gaps between events of a type."
-    assert text.gaps_words(asked, 0) == "No gap in the events of a required type is longer than 48 hours."
-    assert text.gaps_words(asked, 1) == "1 gap of more than 48 hours in the events of a required type."
-    assert text.gaps_words(asked, 2) == "2 gaps of more than 48 hours in the events of a required type."
+    assert gaps_words(report("a"), 0) == "The policy sets no limit on gaps between events of a type."
+    assert gaps_words(asked, 0) == "No gap in the events of a required type is longer than 48 hours."
+    assert gaps_words(asked, 1) == "1 gap of more than 48 hours in the events of a required type."
+    assert gaps_words(asked, 2) == "2 gaps of more than 48 hours in the events of a required type."
 
 
 def test_silent_days() -> None:
@@ -124,7 +124,7 @@ def test_silent_days() -> None:
 
     def said(*silent: date, of: tuple[date, ...] = days) -> str:
         made = replace(report("a"), coverage=CoverageAnswer(None, silent))
-        return text.silent_words(made, replace(detail, days=of))
+        return silent_words(made, replace(detail, days=of))
 
     assert said() == "No silent day: each of the 31 days of the period has a governed event."
     assert said(of=days[1:2]) == "No silent day: the one day of the period has a governed event."
@@ -138,8 +138,11 @@ def test_silent_days() -> None:
 
 def test_silent_ranges() -> None:
     """One stretch too many is one stretch."""
-    every_other = [date(2026, 1, 1) + timedelta(days=2 * number) for number in range(text.SHOWN_RANGES + 1)]
-    assert text.silent_ranges(every_other)[-1] == "and 1 more stretch, in the JSON report"
+    every_other = [date(2026, 1, 1) + timedelta(days=2 * number) for number in range(SHOWN_RANGES + 1)]
+    assert silent_ranges(every_other)[-1] == "and 1 more range, in the JSON report"
+
+
+ELSEWHERE = "in the JSON report or the Parquet file beside it."
 
 
 @pytest.mark.parametrize(
@@ -148,22 +151,19 @@ def test_silent_ranges() -> None:
         (0, "No episode: the count never reached the threshold."),
         (1, "1 episode."),
         (2, "2 episodes, in order of time."),
-        (201, "The first 200 of 201 episodes, in order of time. The other one is in the JSON report or beside it."),
-        (
-            1200,
-            "The first 200 of 1,200 episodes, in order of time. The other 1,000 are in the JSON report or beside it.",
-        ),
+        (201, f"The first 200 of 201 episodes, in order of time. The other one is {ELSEWHERE}"),
+        (1200, f"The first 200 of 1,200 episodes, in order of time. The other 1,000 are {ELSEWHERE}"),
     ],
 )
 def test_episodes(number: int, said: str) -> None:
     """How many episodes there are and how many are shown."""
-    assert text.episodes_words(report("a", episodes=number)) == said
+    assert episodes_words(number) == said
 
 
 def test_retention() -> None:
     """One event, and many."""
     answer = replace(samples.compliant()[0].retention, due=1)
-    assert text.retention_words(answer) == (
+    assert retention_words(answer) == (
         "Governed events are kept for 90 days. 1 event is older than the cutoff: 1 due for deletion, "
         "0 kept for other policies, 0 under a legal hold."
     )

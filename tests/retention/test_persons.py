@@ -96,7 +96,7 @@ def test_a_user_of_cloudtrail(lake: AuditLake) -> None:
         "$.details.errorMessage": 1, "$.metadata.error_message": 1, "$.details.additionalEventData": 1,
     }  # fmt: skip
     assert "$.details.userIdentity.arn" in said["places"]
-    assert "2 events of one person lost the name; it is left in 2 longer texts, 1 key and 1 other event" in page
+    assert "2 events pseudonymised; personal data remains in 2 longer texts, 1 key and 1 other event" in page
     assert ARN not in str(said) + page
     again = lake.ingest(file)
     assert (again.landed, again.duplicates, again.quarantined) == (0, 4, 0)

@@ -20,7 +20,7 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, SnapshotError
 from auditlake.landing.segments import segments
-from auditlake.reports.compliance import write_index
+from auditlake.reports.index import write_index
 from auditlake.sandbox.canned import questions
 from auditlake.store.deltalog import history, removals
 from auditlake.store.pseudonyms import pseudonyms

@@ -1,0 +1,82 @@
+"""Values as JSON, exactly and in one way only: the bytes of reports and certificates, whose digests are kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from auditlake.display.text import UNSEEN
+from auditlake.errors import ReportError
+from auditlake.events.times import print_instant
+
+_UNSEEN_IN_JSON = re.compile(UNSEEN.pattern.replace("\x00-\x1f", ""))
+"""C0 controls inside of strings are escapes already, so a line break is one of ours, between values."""
+
+
+def canonical(document: object) -> bytes:
+    """Write a JSON value the one way: keys in their order, two spaces, hidden characters escaped, a final newline."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
+    return (_UNSEEN_IN_JSON.sub(lambda match: json_escape(match[0]), text) + "\n").encode("utf-8")
+
+
+@cache
+def json_escape(character: str) -> str:
+    """Return a character as JSON escapes it: the same value, and nothing that a terminal would act on."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def instant(moment: datetime) -> str:
+    """Write an instant as ``YYYY-MM-DDTHH:MM:SS.ffffffZ``.
+
+    Example:
+        >>> from datetime import UTC
+        >>> instant(datetime(2026, 11, 24, 8, 0, tzinfo=UTC))
+        '2026-11-24T08:00:00.000000Z'
+
+    Raises:
+        ReportError: The instant has no zone, so its place in time is unknown.
+    """
+    if moment.tzinfo is None:
+        message = f"a report needs instants with a zone, got {moment.isoformat()}"
+        raise ReportError(message)
+    return print_instant(moment)
+
+
+def instant_or_none(moment: datetime | None) -> str | None:
+    """Write an instant, or null where there is none."""
+    return None if moment is None else instant(moment)
+
+
+def json_value(value: Any) -> Any:
+    """Turn a query's parameter into a JSON value; a length of time becomes text that DuckDB casts to INTERVAL.
+
+    Raises:
+        ReportError: The value is of a type that no query binds.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return instant(value)
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return f"{value // timedelta(microseconds=1)} microseconds"
+        case Decimal() | UUID():
+            return str(value)
+        case bytes():
+            return value.hex()
+        case Mapping():
+            return {str(key): json_value(item) for key, item in value.items()}
+        case list() | tuple():
+            return [json_value(item) for item in value]
+        case _:
+            message = f"a parameter of type {type(value).__name__} has no JSON form"
+            raise ReportError(message)

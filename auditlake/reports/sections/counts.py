@@ -1,0 +1,139 @@
+"""Section "Counts": how often the threshold was reached, day by day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from auditlake.display.text import Fact, Text, shown, spelled
+from auditlake.reports.model import Detail, Report, Threshold
+from auditlake.reports.page_charts import PeakChart, peak_chart
+from auditlake.reports.sections.model import Section, Term
+from auditlake.reports.sentences import apart, counted_words, subject
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The variables of the fragment ``counts.html``."""
+
+    template: ClassVar[str] = "sections/counts.html"
+    chart: PeakChart | None
+    """Daily peaks; None where the threshold could not be judged."""
+    question: tuple[Fact, ...]
+    """What the threshold asks."""
+    counted_words: str
+    """Why there is no chart."""
+
+
+def _body(report: Report, _: Detail) -> Counts | None:
+    if report.threshold is not None:
+        return Counts(_chart(report, report.threshold), _question(report.threshold), "")
+    return None if report.error is None or report.is_unread else Counts(None, (), counted_words(report))
+
+
+def _chart(report: Report, answer: Threshold) -> PeakChart:
+    """Return the chart of the daily peaks."""
+    return peak_chart(
+        [(day.date, day.peak) for day in answer.daily_peaks],
+        answer.alert_threshold,
+        frozenset(report.coverage.silent_days),
+        f"{subject(report)}{apart(report)} within {spelled(answer.window)}",
+    )
+
+
+def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
+    answer = report.threshold
+    if answer is None:
+        return ()
+    peak = max((day.peak for day in answer.daily_peaks if day.peak is not None), default=None)
+    return (
+        Fact(
+            "Episodes",
+            Text(f"{answer.episodes:,}"),
+            f"of {answer.alert_threshold:,} or more",
+            alarm=answer.episodes > 0,
+        ),
+        Fact(
+            "Highest count",
+            shown(None if peak is None else f"{peak:,}"),
+            f"threshold {answer.alert_threshold:,} in {spelled(answer.window)}",
+            alarm=peak is not None and peak >= answer.alert_threshold,
+        ),
+    )
+
+
+def _question(answer: Threshold) -> tuple[Fact, ...]:
+    """Return what the threshold asks, and what it leaves out."""
+    groups = " in all groups" if answer.group_by else ""
+    left_out = [
+        ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
+        ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
+        (
+            "Dated in the future",
+            answer.future_events,
+            "governed events after the instant judged at: not in this report",
+        ),
+    ]
+    return (
+        Fact(
+            "Counted",
+            shown(answer.where, limit=2000, keep="\n") if answer.where else Text("every governed event"),
+            code=bool(answer.where),
+        ),
+        Fact(
+            "Grouped by",
+            Text(", ".join(answer.group_by) or "nothing: one count for all"),
+            code=bool(answer.group_by),
+        ),
+        Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts"),
+        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
+        Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
+        *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
+    )
+
+
+def _terms(report: Report) -> tuple[Term, ...]:
+    if report.threshold is None:
+        return ()
+    return (
+        Term(
+            "Rolling count",
+            "The number of counted events in the window that ends at an instant. An event exactly one window old no "
+            "longer counts.",
+        ),
+        Term(
+            "Episode",
+            "The longest stretch of time on which the rolling count of one group is at or above the threshold. One "
+            "episode is one finding, however many events it contains.",
+        ),
+    )
+
+
+def _json(report: Report, _: int) -> dict[str, Any]:
+    return {"threshold": report.threshold and _threshold(report.threshold)}
+
+
+def _threshold(answer: Threshold) -> dict[str, Any]:
+    return {
+        "window": answer.window,
+        "alert_threshold": answer.alert_threshold,
+        "group_by": list(answer.group_by),
+        "where": answer.where,
+        "where_errors": answer.where_errors,
+        "recent_events": answer.recent_events,
+        "ungrouped_events": answer.ungrouped_events,
+        "future_events": answer.future_events,
+        "episodes": answer.episodes,
+        "daily_peaks": [{"date": day.date.isoformat(), "peak": day.peak} for day in answer.daily_peaks],
+    }
+
+
+SECTION = Section(
+    anchor="counts",
+    title="Counts",
+    heading="Counts in a rolling window",
+    body=_body,
+    figures=_figures,
+    terms=_terms,
+    json=_json,
+)

@@ -1,0 +1,191 @@
+"""Section "Coverage": which required types were seen, where they were silent, and on which days nothing came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar, Literal
+
+from auditlake.display.canonical_json import json_value
+from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled
+from auditlake.reports.model import Detail, Finding, Report
+from auditlake.reports.page_charts import HeatMap, heat_map
+from auditlake.reports.sections.model import Section, Term
+from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gaps_found
+
+SHOWN_RANGES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow:
+    """A required type."""
+
+    name: Text
+    """The type."""
+    events: str
+    """Events in the period."""
+    days: str
+    """On how many days it was seen."""
+    last_seen: str
+    """Its newest event up to ``as_of``."""
+    state: Literal["seen", "missing", "optional"]
+    """Whether it is a finding."""
+    state_words: str
+    """The same in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The variables of the fragment ``coverage.html``."""
+
+    template: ClassVar[str] = "sections/coverage.html"
+    types_words: str
+    """How many required types were seen."""
+    types: tuple[TypeRow, ...]
+    """Every required type, in the order of the heat map's rows."""
+    heat: HeatMap
+    """Events by type and day."""
+    gaps_words: str
+    """How many gaps, or that the policy does not ask."""
+    gaps: tuple[tuple[Text, ...], ...]
+    """Gaps: type, start, end, length."""
+    silent_words: str
+    """How many silent days."""
+    silent_ranges: tuple[str, ...]
+    """The silent days."""
+
+
+def _body(report: Report, detail: Detail) -> Coverage | None:
+    if report.is_unread:
+        return None
+    names = list(report.events_by_type)
+    gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    return Coverage(
+        types_words=types_words(report),
+        types=tuple(_type_row(report, detail, name) for name in names),
+        heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
+        gaps_words=f"{gaps_words(report, len(gaps))} {beyond(len(gaps), 'gap')}".rstrip(),
+        gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
+        silent_words=silent_words(report, detail),
+        silent_ranges=silent_ranges(report.coverage.silent_days),
+    )
+
+
+def _figures(report: Report, detail: Detail) -> tuple[Fact, ...]:
+    kinds = [finding.kind for finding in report.violations]
+    absent, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
+    seen = sum(number > 0 for number in report.events_by_type.values())
+    types = Text(f"{seen:,} of {len(report.events_by_type):,}")
+    figures = [Fact("Types seen", types, f"{absent:,} missing", alarm=absent > 0)]
+    if report.coverage.max_gap is not None:
+        note = f"longer than {spelled(report.coverage.max_gap)}"
+        figures.append(Fact("Gaps", Text(f"{gaps:,}"), note, alarm=gaps > 0))
+    return (*figures, Fact("Silent days", Text(f"{len(report.coverage.silent_days):,}"), f"of {len(detail.days):,}"))
+
+
+def types_words(report: Report) -> str:
+    """Say how many of the required types appeared."""
+    total, absent = len(report.events_by_type), sum(not number for number in report.events_by_type.values())
+    if total == 1:
+        return f"The required event type {'did not appear' if absent else 'appeared'} in the period."
+    if not absent:
+        return f"All {total:,} required event types appeared in the period."
+    return f"{absent:,} of {total:,} required event types did not appear in the period."
+
+
+def gaps_words(report: Report, gaps: int) -> str:
+    """Say how many gaps there are, or that the policy does not ask."""
+    if report.coverage.max_gap is None:
+        return "The policy sets no limit on gaps between events of a type."
+    if not gaps:
+        return f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}."
+    return f"{gaps_found(report, gaps)}."
+
+
+def silent_words(report: Report, detail: Detail) -> str:
+    """Say how many silent days there are."""
+    silent, total = report.coverage.silent_days, len(detail.days)
+    if not silent:
+        each = f"each of the {total:,} days" if total > 1 else "the one day"
+        return f"No silent day: {each} of the period has a governed event."
+    first = detail.first_event_day
+    before = sum(first is None or day < first for day in silent)
+    which = "it lies" if len(silent) == 1 else f"{before:,} of them {'lies' if before == 1 else 'lie'}"
+    note = f"; {which} before the lake's first event" if before else ""
+    have = "has" if len(silent) == 1 else "have"
+    return f"{len(silent):,} of {count(total, 'day')} {have} no governed event{note}."
+
+
+def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
+    """Return the silent days, neighbours together."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day.toordinal() == runs[-1][-1].toordinal() + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    ranges = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]} ({count(len(run), 'day')})" for run in runs]
+    left = len(ranges) - SHOWN_RANGES
+    more = [f"and {count(left, 'more range')}, in the JSON report"] if left > 0 else []
+    return (*ranges[:SHOWN_RANGES], *more)
+
+
+def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
+    number, seen = report.events_by_type[name], report.last_seen[name]
+    missing = any(
+        finding.kind == "missing_required_type" and finding.event_type == name for finding in report.violations
+    )
+    never = "never seen" if seen is None else "missing in the period"
+    return TypeRow(
+        name=shown(name),
+        events=f"{number:,}",
+        days=f"{sum(day > 0 for day in detail.day_counts[name]):,} of {len(detail.days):,}",
+        last_seen=_last_seen(report, seen),
+        state="seen" if number else "missing" if missing else "optional",
+        state_words="seen" if number else never if missing else "none; not required",
+    )
+
+
+def _last_seen(report: Report, seen: datetime | None) -> str:
+    if seen is None:
+        return "never"
+    where = ", before the period" if seen <= report.since else ", after the period" if seen > report.until else ""
+    return moment(seen, zone=False) + where
+
+
+def _gap_row(report: Report, gap: Finding) -> tuple[Text, ...]:
+    start = gap.start or report.since
+    end = "no event since" if gap.end is None else moment(gap.end, zone=False)
+    return (
+        shown(gap.event_type),
+        Text(moment(start, zone=False)),
+        Text(end),
+        Text(length((gap.end or report.as_of) - start)),
+    )
+
+
+def _terms(report: Report) -> tuple[Term, ...]:
+    if report.is_unread:
+        return ()
+    return (
+        Term("Missing type", "A required event type without any event in the period."),
+        Term("Silent day", "A UTC day of the period without any governed event."),
+    )
+
+
+def _json(report: Report, form: int) -> dict[str, Any]:
+    answer = report.coverage
+    part = {"max_gap": answer.max_gap, "silent_days": [day.isoformat() for day in answer.silent_days]}
+    return {"coverage": part if form == 1 else part | {"fields": json_value(answer.fields)}}
+
+
+SECTION = Section(
+    anchor="coverage",
+    title="Coverage",
+    heading="Coverage",
+    body=_body,
+    figures=_figures,
+    terms=_terms,
+    json=_json,
+)

@@ -1,0 +1,115 @@
+"""Section "Episodes": each stretch of time at or above the threshold, with a few of the events behind its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from auditlake.display.text import Fact, Text, length, moment, shown, visible
+from auditlake.reports.model import Detail, Finding, Report, SampleEvent
+from auditlake.reports.sections.model import Section
+from auditlake.reports.sentences import SHOWN_EPISODES
+
+_SHOWN_SAMPLES = 5
+_OPEN_EPISODES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A stretch of time with the count at or above the threshold."""
+
+    id: str
+    """The finding's id."""
+    number: str
+    """Its place among the episodes of the report."""
+    group: tuple[Fact, ...]
+    """The group; empty where the policy does not group."""
+    facts: tuple[Fact, ...]
+    """Start, end, length and peak."""
+    samples: tuple[tuple[Text, ...], ...]
+    """Events behind the peak, newest first: time, type, user, action, resource, status, address, source, id."""
+    samples_words: str
+    """What they are."""
+    open: bool
+    """Whether they are shown at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """The variables of the fragment ``episodes.html``."""
+
+    template: ClassVar[str] = "sections/episodes.html"
+    episodes_words: str
+    """How many episodes, and how many of them are shown."""
+    episodes: tuple[Episode, ...]
+    """The episodes shown, in order of time."""
+
+
+def _body(report: Report, detail: Detail) -> Episodes | None:
+    if report.threshold is None:
+        return None
+    return Episodes(episodes_words(report.threshold.episodes), _listed(report, detail))
+
+
+def episodes_words(total: int) -> str:
+    """Say how many episodes there are, and how many the page shows; the others are in the JSON or beside it."""
+    if not total:
+        return "No episode: the count never reached the threshold."
+    if total <= SHOWN_EPISODES:
+        return "1 episode." if total == 1 else f"{total:,} episodes, in order of time."
+    left = total - SHOWN_EPISODES
+    rest = "The other one is" if left == 1 else f"The other {left:,} are"
+    first = f"The first {SHOWN_EPISODES:,} of {total:,} episodes, in order of time."
+    return f"{first} {rest} in the JSON report or the Parquet file beside it."
+
+
+def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
+    episodes = [finding for finding in report.violations if finding.kind == "threshold_exceeded"][:SHOWN_EPISODES]
+    return tuple(
+        _episode(report, detail.samples.get(finding.id, ()), finding, place) for place, finding in enumerate(episodes)
+    )
+
+
+def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, place: int) -> Episode:
+    start, peak = finding.start or report.since, finding.peak or 0
+    began = "already reached at the start of the period" if finding.started_before_period else ""
+    few = samples[:_SHOWN_SAMPLES]
+    every = f"The {peak:,} events" if peak > 1 else "The event"
+    some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
+    return Episode(
+        id=visible(finding.id),
+        number=f"{place + 1:,}",
+        group=tuple(Fact(visible(column), shown(value)) for column, value in (finding.group or {}).items()),
+        facts=(
+            Fact("Start (UTC)", Text(moment(start, zone=False)), began),
+            Fact("End (UTC)", Text("ongoing" if finding.end is None else moment(finding.end, zone=False))),
+            Fact(
+                "Length", Text(length((finding.end or report.until) - start)), "so far" if finding.end is None else ""
+            ),
+            Fact(
+                "Peak",
+                Text(f"{peak:,}"),
+                "" if finding.peak_at is None else f"at {moment(finding.peak_at, zone=False)}",
+            ),
+        ),
+        samples=tuple(_sample(event) for event in few),
+        samples_words=f"{some} behind the peak, newest first",
+        open=place < _OPEN_EPISODES,
+    )
+
+
+def _sample(event: SampleEvent) -> tuple[Text, ...]:
+    values = (
+        event.event_type,
+        event.user_id,
+        event.action,
+        event.resource,
+        event.status,
+        event.ip_address,
+        event.source,
+    )
+    return (Text(moment(event.timestamp, zone=False)), *(shown(value) for value in (*values, event.event_id)))
+
+
+SECTION = Section(anchor="episodes", title="Episodes", heading="Episodes", body=_body)

@@ -1,0 +1,92 @@
+"""Section "Retention": how long governed events are kept, and what is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from auditlake.display.canonical_json import instant, instant_or_none
+from auditlake.display.text import Fact, Text, count, moment, shown, spelled
+from auditlake.reports.model import Detail, Report, RetentionAnswer, RetentionConflict
+from auditlake.reports.sections.model import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The variables of the fragment ``retention.html``."""
+
+    template: ClassVar[str] = "sections/retention.html"
+    retention_words: str
+    """What is due, in a sentence."""
+    retention: tuple[Fact, ...]
+    """The numbers behind it."""
+    conflicts: tuple[tuple[Text, ...], ...]
+    """Conflicts: type, policy that keeps, its period, policy that limits, its period."""
+
+
+def _body(report: Report, _: Detail) -> Retention | None:
+    if report.is_unread:
+        return None
+    answer = report.retention
+    conflicts = tuple(map(_conflict_row, answer.conflicts)) if answer else ()
+    return Retention(retention_words(answer), _facts(answer) if answer else (), conflicts)
+
+
+def retention_words(answer: RetentionAnswer | None) -> str:
+    """Say what is due."""
+    if answer is None:
+        return "The policy sets no retention period: it does not affect how long events are kept."
+    kept = f"Governed events are kept for {spelled(answer.retention_period)}."
+    older = answer.due + answer.kept_by_other_policies + answer.held
+    if not older:
+        return f"{kept} None is older than the cutoff, so nothing is due for deletion."
+    return (
+        f"{kept} {count(older, 'event is', 'events are')} older than the cutoff: {answer.due:,} due for deletion, "
+        f"{answer.kept_by_other_policies:,} kept for other policies, {answer.held:,} under a legal hold."
+    )
+
+
+def _facts(answer: RetentionAnswer) -> tuple[Fact, ...]:
+    oldest = None if answer.oldest_event is None else moment(answer.oldest_event)
+    return (
+        Fact("Retention period", Text(spelled(answer.retention_period))),
+        Fact("Cutoff", Text(moment(answer.cutoff)), "the retention period of older events has passed"),
+        Fact("Due for deletion", Text(f"{answer.due:,}")),
+        Fact("Kept by other policies", Text(f"{answer.kept_by_other_policies:,}")),
+        Fact("Under a legal hold", Text(f"{answer.held:,}")),
+        Fact("Oldest governed event", shown(oldest)),
+    )
+
+
+def _conflict_row(conflict: RetentionConflict) -> tuple[Text, ...]:
+    keeps, limits = Text(spelled(conflict.retention_period)), Text(spelled(conflict.max_retention))
+    return (shown(conflict.event_type), shown(conflict.keep_policy), keeps, shown(conflict.limit_policy), limits)
+
+
+def _json(report: Report, _: int) -> dict[str, Any]:
+    return {"retention": report.retention and _answer(report.retention)}
+
+
+def _answer(answer: RetentionAnswer) -> dict[str, Any]:
+    return {
+        "retention_period": answer.retention_period,
+        "cutoff": instant(answer.cutoff),
+        "due": answer.due,
+        "kept_by_other_policies": answer.kept_by_other_policies,
+        "held": answer.held,
+        "oldest_event": instant_or_none(answer.oldest_event),
+        "conflicts": [_conflict(conflict) for conflict in answer.conflicts],
+    }
+
+
+def _conflict(conflict: RetentionConflict) -> dict[str, Any]:
+    return {
+        "event_type": conflict.event_type,
+        "keep_policy": conflict.keep_policy,
+        "retention_period": conflict.retention_period,
+        "limit_policy": conflict.limit_policy,
+        "max_retention": conflict.max_retention,
+    }
+
+
+SECTION = Section(anchor="retention", title="Retention", heading="Retention", body=_body, json=_json)

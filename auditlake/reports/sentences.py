@@ -1,0 +1,134 @@
+"""What a report says in sentences about itself; each section has its own sentences in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditlake.display.text import count, instant_name, spelled, visible
+from auditlake.reports.model import Report, Status, Threshold
+
+SHOWN_EPISODES = 200
+"""How many episodes a page shows, with samples of their events, and how many accepted findings and gaps."""
+VERDICTS: dict[Status, str] = {
+    "compliant": "Compliant",
+    "violation": "Violation",
+    "no_data": "No data",
+    "error": "Error",
+}
+
+
+def subject(report: Report, number: int = 2) -> str:
+    """Return what the threshold counts, as a noun that fits a number."""
+    names = list(report.events_by_type)
+    which = visible(names[0]) if len(names) == 1 else "governed"
+    matching = report.threshold is not None and report.threshold.where is not None
+    return f"{'matching' if matching else which} event{'' if number == 1 else 's'}"
+
+
+def apart(report: Report) -> str:
+    """Return what the count is grouped by, to be put after :func:`subject`; empty where it is not grouped."""
+    columns = report.threshold.group_by if report.threshold else ()
+    return f" with the same {_listed([visible(column) for column in columns])}" if columns else ""
+
+
+def verdict_words(report: Report) -> str:
+    """Say why the status is what it is."""
+    if report.is_unread:
+        why = f"The policy's file could not be read: {visible(report.error or '')}."
+        return f"{why} Its threshold, coverage and retention could not be judged."
+    if report.error is not None:
+        rest = " Its other questions are still answered." if report.events_by_type else ""
+        return f"The policy could not be judged: {visible(report.error)}.{rest}"
+    if report.status == "no_data":
+        silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
+        return f"{silence} The policy's findings are still listed below." if report.violations else silence
+    answer, kinds = report.threshold, [finding.kind for finding in report.violations]
+    missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
+    parts = []
+    if answer and answer.episodes:
+        counted = f"{answer.alert_threshold:,} {subject(report, answer.alert_threshold)}{apart(report)}"
+        parts.append(f"{count(answer.episodes, 'episode')} of at least {counted} within {spelled(answer.window)}")
+    if missing:
+        parts.append(f"{count(missing, 'required event type')} without a single event")
+    if gaps:
+        parts.append(gaps_found(report, gaps))
+    if not parts:
+        return _nothing_found(report, answer)
+    return f"The policy found {_listed(parts)}.{_accepted_words(report)}"
+
+
+def _nothing_found(report: Report, answer: Threshold | None) -> str:
+    whole = all(report.events_by_type.values())
+    if answer:
+        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {subject(report)}"
+        if whole:
+            return f"{below}{apart(report)}, and no required event type is missing."
+        return f"{below}{apart(report)}. The policy does not require every event type to appear."
+    sentences = ["No required event type is missing."] if whole else []
+    if report.coverage.max_gap is not None:
+        sentences.append(f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}.")
+    if not whole:
+        sentences.append("The policy does not require every event type to appear.")
+    return " ".join(sentences)
+
+
+def _accepted_words(report: Report) -> str:
+    if report.status == "compliant":
+        return " Every finding has been accepted."
+    accepted = sum(finding.accepted is not None for finding in report.violations)
+    if not accepted:
+        return ""
+    have = "finding has" if accepted == 1 else "findings have"
+    return f" {accepted:,} of the {len(report.violations):,} {have} been accepted."
+
+
+def now_words(report: Report) -> str:
+    """Say how the last window before ``as_of`` stands; nothing where the policy has no threshold."""
+    answer = report.threshold
+    if answer is None:
+        return ""
+    last = spelled(answer.window).removeprefix("1 ")
+    if report.status_now == "no_data":
+        return f"In the last {last} before {instant_name(report.as_of)} the lake received no event of any type."
+    reached = report.status_now == "violation"
+    where = "" if not answer.group_by else " by at least one group" if reached else " by any group"
+    state = f"the threshold is {'' if reached else 'not '}reached{where}"
+    recent = f"{answer.recent_events:,} {subject(report, answer.recent_events)}"
+    groups = " in all groups" if answer.group_by else ""
+    return f"As of {instant_name(report.as_of)} {state}. In the last {last}: {recent}{groups}."
+
+
+def counted_words(report: Report) -> str:
+    """Say what is counted, so that a reader takes a number for what it is."""
+    answer = report.threshold
+    if report.error is not None:
+        return "" if report.is_unread else "How often the threshold was reached could not be determined."
+    if answer is None:
+        return "The policy sets no threshold: nothing is counted in a window."
+    if answer.where is not None:
+        return "Only governed events that match the policy's condition count."
+    names = list(report.events_by_type)
+    which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
+    whole = f"Every {which} counts; no condition narrows the count."
+    if not answer.ungrouped_events:
+        return whole
+    columns = " or ".join(visible(column) for column in answer.group_by)
+    without = count(answer.ungrouped_events, "event")
+    lack = "has no" if answer.ungrouped_events == 1 else "have no"
+    counted = "is not counted" if answer.ungrouped_events == 1 else "are not counted"
+    return f"{whole} {without} of the period {lack} {columns} and {counted} in any group."
+
+
+def beyond(total: int, what: str) -> str:
+    """Say that a table shows the first rows only, where it does."""
+    return f"The first {SHOWN_EPISODES:,} of {count(total, what)}." if total > SHOWN_EPISODES else ""
+
+
+def gaps_found(report: Report, gaps: int) -> str:
+    """Say how many gaps there are, and of what length."""
+    limit = spelled(report.coverage.max_gap or "")
+    return f"{count(gaps, 'gap')} of more than {limit} in the events of a required type"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
