@@ -45,7 +45,7 @@ def layers() -> list[str]:
     """Return the names of the layers in pyproject.toml, from the top."""
     text = (ROOT / "pyproject.toml").read_text()
     listed = text[text.index("layers = [") : text.index("]", text.index("layers = ["))]
-    return re.findall(r"auditlake\.(\w+)", listed)
+    return re.findall(r"\w+", " ".join(re.findall(r'"([^"]+)"', listed)))
 
 
 def table() -> str:

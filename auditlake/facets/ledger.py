@@ -75,7 +75,7 @@ class Ledger:
         from auditlake.store.turn import writer_turn
 
         with writer_turn(self._context) as turn:
-            return turn.ledger.rotate_key(self._context.now)
+            return turn.rotate_key(self._context.now)
 
     def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
         """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.
