@@ -45,7 +45,7 @@ class Troubles:
         self._told = ""
 
     def tell(self, error: BaseException) -> None:
-        """It failed: one line for what is an error on purpose, and a traceback for what is not."""
+        """Log that it failed: one line for an error of auditlake, and a traceback for any other."""
         said = f"{type(error).__name__}: {error}"
         if said == self._told:
             return
@@ -56,7 +56,7 @@ class Troubles:
             self._logger.error(self._what, exc_info=error)
 
     def end(self) -> None:
-        """It went well."""
+        """Note that it went well."""
         self._told = ""
 
 

@@ -165,7 +165,7 @@ class CertificatePage:
 
 
 def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
-    """A certificate's values in the order of the form."""
+    """Return a certificate's values in the order of the form."""
     return CertificateDocument(**{each.name: _value(said, each.name) for each in fields(CertificateDocument)})
 
 
@@ -174,12 +174,12 @@ def _value(said: Mapping[str, Any], name: str) -> Any:
 
 
 def certificate_id(data: bytes) -> str:
-    """A certificate's name: the hex SHA-256 of its JSON's bytes."""
+    """Return a certificate's name: the hex SHA-256 of its JSON's bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def certificate_page(said: Mapping[str, Any], name: str) -> CertificatePage:
-    """Puts a certificate into words.
+    """Return a certificate in words.
 
     Args:
         said: Its values.
@@ -221,7 +221,7 @@ def _heading(said: Mapping[str, Any]) -> str:
 
 
 def remaining_words(remaining: Mapping[str, Any] | None) -> str:
-    """How much that names the person is left, in words; nothing where nothing is."""
+    """Say how much that names the person is left; return an empty text where nothing is."""
     if remaining is None:
         return ""
     parts = [
@@ -295,7 +295,7 @@ def _facts(said: Mapping[str, Any]) -> tuple[Fact, ...]:
 
 
 def _lines(places: Sequence[str]) -> list[str]:
-    """Places in lines, none of which is cut for its length."""
+    """Return places in lines, none of which is cut for its length."""
     lines: list[str] = []
     for place in places:
         if lines and len(lines[-1]) + len(place) < _LINE:
@@ -357,7 +357,7 @@ def _evidence(said: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
 
 
 def _digest(path: str) -> str:
-    """A file's digest, out of its path."""
+    """Return a file's digest from its path."""
     return path.rpartition("/part-")[2].removesuffix(".parquet")
 
 

@@ -145,13 +145,10 @@ def _has(path: Path, ways: Collection[str]) -> bool:
 def rewritten_alerts(
     context: LakeContext, words: Sequence[str], names: Pseudonyms, mentions: Mentions, *, free: bool, held: bool
 ) -> list[NewContent]:
-    """Return the files of the alerts with the pseudonym for the name; what is left is added to ``mentions``.
+    """Return the files of the alerts with the pseudonym for the name; add what is left to ``mentions``.
 
     Args:
-        context: The lake.
-        words: What names the person.
-        names: The pseudonyms of the lake.
-        mentions: What was found so far.
+        context, words, names, mentions: The lake, what names the person, the pseudonyms, and what was found so far.
         free: Whether no process evaluates the alerts.
         held: Whether a legal hold is active.
     """
