@@ -182,10 +182,10 @@ def kind_of(mode: int) -> str:
 
 def _expect(mode: int, wanted: str, path: Path) -> None:
     """Refuse what is of another kind than it should be: ``a file`` or ``a folder``."""
-    number, found = _kind(mode)
-    if found != wanted:
+    number, kind = _kind(mode)
+    if kind != wanted:
         expected = "a regular file" if wanted == "a file" else wanted
-        raise OSError(number, f"this is {found}, expected {expected}", str(path))
+        raise OSError(number, f"this is {kind}, expected {expected}", str(path))
 
 
 def _kind(mode: int) -> tuple[int, str]:
@@ -193,7 +193,7 @@ def _kind(mode: int) -> tuple[int, str]:
 
     No generator: a signal may come here.
     """
-    for is_kind, number, found in _KINDS:
+    for is_kind, number, kind in _KINDS:
         if is_kind(mode):
-            return number, found
+            return number, kind
     raise AssertionError("the last kind is any")

@@ -42,8 +42,8 @@ def refuse_links(layout: Layout) -> None:
     Raises:
         LakeFormatError: One is.
     """
-    if (found := next(links(layout), None)) is not None:
-        message = f"{found}: {LINK}"
+    if (link := next(links(layout), None)) is not None:
+        message = f"{link}: {LINK}"
         hint = "put the folder itself there, or let the path of the whole lake be a link"
         raise LakeFormatError(message, hint=hint)
 
@@ -73,10 +73,10 @@ def _links_below(folder: Path) -> Iterator[Path]:
     """Yield links among the folders below one; data files and log entries are checked when they are read."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
-    for entry in found:
+    for entry in ordered:
         if entry.is_symlink():
             yield Path(entry.path)
         elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith(("event_date=", "_delta_log")):

@@ -46,10 +46,10 @@ class Troubles:
 
     def tell(self, error: BaseException) -> None:
         """Log that it failed: one line for an error of auditlake, and a traceback for any other."""
-        said = f"{type(error).__name__}: {error}"
-        if said == self._told:
+        message = f"{type(error).__name__}: {error}"
+        if message == self._told:
             return
-        self._told = said
+        self._told = message
         if isinstance(error, AuditLakeError | OSError):
             self._logger.error("%s: %s", self._what, error)
         else:

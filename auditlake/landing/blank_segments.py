@@ -37,9 +37,9 @@ def copied(layout: Layout, read: Mapping[int, Position] | None) -> Iterator[Copi
         layout: The lake.
         read: How far a process that follows the landing has read each slot; None if none does.
     """
-    found = [segment for segment in segments(layout) if segment.open and segment.size]
-    positions = read_committed(layout, {segment.slot for segment in found}).positions if found else {}
-    for segment in found:
+    growing = [segment for segment in segments(layout) if segment.open and segment.size]
+    positions = read_committed(layout, {segment.slot for segment in growing}).positions if growing else {}
+    for segment in growing:
         until = _until(segment, positions.get(segment.slot, START))
         if until:
             followed = until if read is None else _until(segment, read.get(segment.slot, START))

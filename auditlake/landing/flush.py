@@ -62,12 +62,12 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
     """
     layout, options, now = context.layout, IngestOptions.of(context), context.now
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
-    if not (found := segments(layout)):
+    if not (present := segments(layout)):
         return nothing
     reached = {slot: transaction_version(layout, application(slot)) for slot in slots(layout)}
     positions = {slot: Position.unpack(packed) for slot, packed in reached.items() if packed is not None}
     behind = next(pieces(layout, positions), None) is not None
-    if not behind and not any(_is_done(segment, positions) for segment in found):
+    if not behind and not any(_is_done(segment, positions) for segment in present):
         return nothing
     from auditlake.store.failures import explained  # with DuckDB, which is slow to import
 

@@ -53,9 +53,9 @@ def unflushed(layout: Layout) -> tuple[Committed, list[Piece]]:
     asked = slots(layout)
     before = read_committed(layout, asked)
     behind = list(pieces(layout, before.positions))
-    found = {piece.segment.slot for piece in behind}
+    slots_behind = {piece.segment.slot for piece in behind}
     moved = layout.commit(before.snapshot.version + 1).exists()
-    after = read_committed(layout, found | set(asked)) if moved or not found <= set(asked) else before
+    after = read_committed(layout, slots_behind | set(asked)) if moved or not slots_behind <= set(asked) else before
     return after, [rest for piece in behind if (rest := _behind(piece, after.positions)) is not None]
 
 
@@ -77,10 +77,10 @@ def held(piece: Piece, *, line: int) -> HeldLines:
     return HeldLines(name, piece.offset, line, piece.data, piece.torn, source)
 
 
-def numbered(found: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
+def numbered(ordered: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
     """Yield pieces in order, each with the number that its first line has in its segment."""
     path, end, line = None, 0, 1
-    for piece in found:
+    for piece in ordered:
         if piece.segment.path != path or piece.offset != end:
             line = 1 + _newlines(piece.segment.path, piece.offset)
         yield piece, line

@@ -98,11 +98,11 @@ def slots(layout: Layout) -> list[int]:
     """
     # What copies a lake may leave out empty folders.
     with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
-        found = [entry for entry in entries if SLOT.match(entry.name)]
-        for path in (Path(entry.path) for entry in found if not entry.is_dir(follow_symlinks=False)):
+        matches = [entry for entry in entries if SLOT.match(entry.name)]
+        for path in (Path(entry.path) for entry in matches if not entry.is_dir(follow_symlinks=False)):
             with suppress(FileNotFoundError):
                 raise _refusal(path, f"this is {kind_of(path.lstat().st_mode)}, expected a folder")
-        return sorted(int(entry.name) for entry in found)
+        return sorted(int(entry.name) for entry in matches)
     return []
 
 

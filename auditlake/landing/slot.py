@@ -139,9 +139,9 @@ class Slot:
     def _highest(self) -> int:
         """Return the highest number ever used in the slot: of a segment that is there, or that a flush has removed."""
         # In this order: a flush commits a position before it removes what lies below.
-        found = max(numbers(self._layout, self.number), default=0)
+        newest = max(numbers(self._layout, self.number), default=0)
         committed = transaction_version(self._layout, application(self.number))
-        return max(found, Position.unpack(committed or 0).number)
+        return max(newest, Position.unpack(committed or 0).number)
 
     def is_there(self) -> bool:
         """Return whether the slot is still where it was: the lake may have been removed, or replaced by another."""

@@ -104,17 +104,17 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     return Diagnosis((*problems, *report.problems), tuple(notices), changes)
 
 
-def repair(layout: Layout, shown: tuple[Repair, ...], *, now: datetime, wait_seconds: float) -> None:
-    """Make the changes that were shown.
+def repair(layout: Layout, expected: tuple[Repair, ...], *, now: datetime, wait_seconds: float) -> None:
+    """Make the changes that the operator was shown.
 
     Raises:
-        LakeError: What can be done is not what was shown any more; nothing was changed. Or the disk refused.
+        LakeError: What can be done is not what is expected any more; nothing was changed. Or the disk refused.
         LakeBusyError: Another process wrote for all of ``wait_seconds``.
     """
     with exclusive(layout.lock, wait_seconds=wait_seconds):
-        if tuple(_changes(layout, now)) != shown:
+        if tuple(_changes(layout, now)) != expected:
             raise LakeError("the lake has changed since that was shown; nothing was done", hint="look again")
-        for change in shown:
+        for change in expected:
             _apply(layout, change, now)
 
 
