@@ -127,7 +127,7 @@ class CertificatePage:
     """The variables of the template ``certificate.html``."""
 
     style_digest: str
-    """SHA-256 of the page's style in base64, for its record security policy."""
+    """SHA-256 of the page's style in base64, for its content security policy."""
     title: str
     """The page's title."""
     kind: str
