@@ -73,7 +73,7 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
 
     with explained(layout, "the flush"), ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=options.wait_seconds))
+            stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=context.wait_seconds))
         except OSError as error:
             if not behind:
                 return nothing
