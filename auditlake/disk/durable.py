@@ -82,7 +82,7 @@ def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
     """Move files that are already synced to their final names, and make the names durable.
 
     A target that exists already is replaced: names are made of content, so it is the same file, or a damaged one. The
-    folder of each folder is synced too: whoever made it may have died before that.
+    folder of each folder is synced too: the process that made it may have died before that.
     """
     folders = set()
     for origin, target in moves:

@@ -42,11 +42,11 @@ def known(value: Any, keys: Collection[str], what: str, *, optional: Collection[
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
-    return found
+    return values
 
 
 def _refuse(constant: str) -> Never:

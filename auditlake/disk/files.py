@@ -1,4 +1,4 @@
-"""Open files that somebody else may have put there: regular ones only, and no more bytes than they may have.
+"""Opening files that others may have put there: regular ones only, and no more bytes than they may have.
 
 A lake can come from anywhere. A named pipe in it would make a reader wait for ever, a device would never end, and a
 symbolic link would lead a reader, or a verb that deletes, out of the lake. So each folder below the lake's own is
@@ -36,7 +36,7 @@ def read_file(path: Path, *, within: Path | None = None, limit: int = LARGE) -> 
     Args:
         path: The file.
         within: The folder of the lake that owns it: nothing below that is followed if it is a link. None for a file
-            that somebody named, which may be a link to a regular one.
+            that the caller named, which may be a link to a regular one.
         limit: Bytes that it may have.
 
     Raises:
@@ -72,7 +72,7 @@ def descriptor_of(path: Path, *, within: Path | None = None, flags: int = os.O_R
 
     Args:
         path: The file.
-        within: The folder of the lake that owns it; None for a file that somebody named.
+        within: The folder of the lake that owns it; None for a file that the caller named.
         flags: How to open it; with ``os.O_CREAT``, it is made for the owner alone where it is not there.
 
     Raises:
@@ -104,7 +104,7 @@ def check_folder(folder: Path, *, within: Path) -> None:
 
 
 def is_file(path: Path, *, within: Path) -> bool:
-    """Whether a lake has a regular file of that name, reached without following links."""
+    """Return whether a lake has a regular file of that name, reached without following links."""
     with suppress(OSError), _folder_and_name(path, within) as (folder, name):
         return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     return False
@@ -151,7 +151,7 @@ def entered(folder: Path, *, within: Path) -> Iterator[int]:
 
 
 def _next(here: int, name: str, path: Path) -> int:
-    """Go one folder down: give its descriptor instead of that of the folder above."""
+    """Enter the next folder: return its descriptor in place of that of the folder above."""
     try:
         _expect(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode, "a folder", path)
         there = os.open(name, _ENTER, dir_fd=here)
@@ -182,15 +182,18 @@ def kind_of(mode: int) -> str:
 
 def _expect(mode: int, wanted: str, path: Path) -> None:
     """Refuse what is of another kind than it should be: ``a file`` or ``a folder``."""
-    number, found = _kind(mode)
-    if found != wanted:
+    number, kind = _kind(mode)
+    if kind != wanted:
         expected = "a regular file" if wanted == "a file" else wanted
-        raise OSError(number, f"this is {found}, expected {expected}", str(path))
+        raise OSError(number, f"this is {kind}, expected {expected}", str(path))
 
 
 def _kind(mode: int) -> tuple[int, str]:
-    """What is there, in words, and the error of who expected something else. No generator: a signal may come here."""
-    for is_kind, number, found in _KINDS:
+    """Return what is there, in words, and the error number if it is not what is expected.
+
+    No generator: a signal may come here.
+    """
+    for is_kind, number, kind in _KINDS:
         if is_kind(mode):
-            return number, found
+            return number, kind
     raise AssertionError("the last kind is any")

@@ -145,11 +145,11 @@ class Layout:
         return tuple(self.root / name for name in names)
 
     def commit(self, version: int) -> Path:
-        """The log entry of a version."""
+        """Return the log entry of a version."""
         return self.log / f"{version:020d}.json"
 
     def delta_checkpoint(self, version: int) -> Path:
-        """The checkpoint of the log at a version, if one was made."""
+        """Return the checkpoint of the log at a version, if one was made."""
         return self.log / f"{version:020d}.checkpoint.parquet"
 
     @property
@@ -163,29 +163,29 @@ class Layout:
         return self.root / "ledger"
 
     def slot(self, slot: int) -> Path:
-        """The folder of a slot of the landing."""
+        """Return the folder of a slot of the landing."""
         return self.landing / f"{slot:02d}"
 
     def segment(self, slot: int, number: int) -> Path:
-        """A segment of a slot; the names of a slot sort by number."""
+        """Return a segment of a slot; the names of a slot sort by number."""
         return self.slot(slot) / f"{number:010d}.jsonl"
 
     def policy(self, policy_id: str) -> Path:
-        """The file of a policy."""
+        """Return the file of a policy."""
         return self.policies / f"{policy_id}.yaml"
 
     def hold(self, hold_id: str) -> Path:
-        """The file of a hold."""
+        """Return the file of a hold."""
         return self.holds / f"{hold_id}.yaml"
 
 
 def part_path(day: date, digest: str) -> str:
-    """The path below ``events/`` of a data file: its day and the hex SHA-256 of its bytes."""
+    """Return the path below ``events/`` of a data file: its day and the hex SHA-256 of its bytes."""
     return f"event_date={day.isoformat()}/part-{digest}.parquet"
 
 
 def part_day_and_digest(path: str) -> tuple[date, str] | None:
-    """The inverse of :func:`part_path`; None for a file that auditlake did not name."""
+    """Return what :func:`part_path` was given; None for a file that auditlake did not name."""
     match = _PART.match(unquote(path))
     with suppress(ValueError):  # a day that there is not
         return (date.fromisoformat(match["day"]), match["digest"]) if match else None
@@ -193,7 +193,7 @@ def part_day_and_digest(path: str) -> tuple[date, str] | None:
 
 
 def partition_day(path: str) -> date | None:
-    """The day of a data file below ``events/``, whoever named it; None if it does not lie in the folder of a day."""
+    """Return the day of a data file of any program below ``events/``; None if it lies in no folder of a day."""
     match = _IN_DAY.match(path)
     with suppress(ValueError):
         return date.fromisoformat(match["day"]) if match else None
@@ -207,7 +207,7 @@ def report_stem(
     period: tuple[datetime, datetime] | None = None,
     entries: int = 0,
 ) -> str:
-    """A report's file name without its ending.
+    """Return a report's file name without its ending.
 
     It names the period only where that is not the policy's usual one, and the last entry of the journal of findings
     that concerns the policy only where there is one.
@@ -228,6 +228,6 @@ FINDINGS_FILE = re.compile(r"findings_[0-9a-f]{32}\.parquet\Z")
 
 
 def _compact(instant: datetime) -> str:
-    """An instant in a name: with its microseconds, but for those of a whole second and of the last one of a day."""
+    """Return an instant for a name, without the microseconds of a whole second and of the last one of a day."""
     fraction = "" if instant.microsecond in (0, 999_999) else f".{instant.microsecond:06d}"
     return f"{instant:%Y%m%dT%H%M%S}{fraction}Z"

@@ -1,4 +1,4 @@
-"""What a lake owns is no link: one would lead reads, and what is deleted, to folders that are somebody else's."""
+"""Links in a lake are refused: one would lead reads and deletions to folders that are not the lake's."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def refuse_links(layout: Layout) -> None:
     Raises:
         LakeFormatError: One is.
     """
-    if (found := next(links(layout), None)) is not None:
-        message = f"{found}: {LINK}"
+    if (link := next(links(layout), None)) is not None:
+        message = f"{link}: {LINK}"
         hint = "put the folder itself there, or let the path of the whole lake be a link"
         raise LakeFormatError(message, hint=hint)
 
@@ -51,7 +51,7 @@ def refuse_links(layout: Layout) -> None:
 def strangers(layout: Layout) -> Iterator[tuple[Path, str]]:
     """Give what has the name of a slot, of a segment or of a slot's lock and is none, with what it is in words.
 
-    Whoever reads the landing refuses it: an answer without what a link hides would leave events out in silence.
+    Readers of the landing refuse it: an answer without what a link hides would leave events out in silence.
     """
     for folder in sorted(path for path in _entries(layout.landing) if SLOT.match(path.name)):
         if not stat.S_ISDIR(mode := folder.lstat().st_mode):
@@ -70,13 +70,13 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _links_below(folder: Path) -> Iterator[Path]:
-    """Links among the folders below one; data files and log entries are looked at when they are read."""
+    """Yield links among the folders below one; data files and log entries are checked when they are read."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
-    for entry in found:
+    for entry in ordered:
         if entry.is_symlink():
             yield Path(entry.path)
         elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith(("event_date=", "_delta_log")):

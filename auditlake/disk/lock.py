@@ -31,7 +31,7 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
     """Hold the lock at ``path``.
 
     Raises:
-        LakeBusyError: Somebody else held it for all of ``wait_seconds``.
+        LakeBusyError: Another process held it for all of ``wait_seconds``.
     """
     descriptor = descriptor_of(path, within=path.parent, flags=os.O_RDWR | os.O_CREAT)
     try:
@@ -45,11 +45,11 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
 def undisturbed(path: Path, *, wait_seconds: float) -> Iterator[bool]:
     """Keep writers out while something is read that they change, and say whether the lake can be written.
 
-    Where it cannot, the lock is held by a descriptor for reading. Should there be no file of that name, nobody has
-    written to the lake since it was copied to where it lies.
+    Where it cannot, the lock is held by a descriptor for reading. If there is no file of that name, no process
+    has written to the lake since it was copied to where it lies.
 
     Raises:
-        LakeBusyError: Somebody else held the lock for all of ``wait_seconds``.
+        LakeBusyError: Another process held the lock for all of ``wait_seconds``.
     """
     try:
         with exclusive(path, wait_seconds=wait_seconds):
@@ -85,7 +85,7 @@ def _try(descriptor: int) -> bool:
 
 @contextmanager
 def workspace(staging: Path) -> Iterator[Path]:
-    """A private folder below ``.staging`` that goes away at the end, and with the next writer's should we be killed.
+    """Give a private folder below ``.staging`` that goes away at the end; if we are killed, the next writer removes it.
 
     Raises:
         OSError: ``.staging`` is a link, which leads out of the lake, or the disk refused.
@@ -99,7 +99,7 @@ def workspace(staging: Path) -> Iterator[Path]:
     descriptor = os.open(folder / "new", os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        (folder / "new").rename(folder / "alive")  # whoever sees it finds it locked
+        (folder / "new").rename(folder / "alive")  # a process that sees it finds it locked
         yield folder
     finally:
         with suppress(OSError):
@@ -110,7 +110,7 @@ def workspace(staging: Path) -> Iterator[Path]:
 def sweep(staging: Path) -> int:
     """Remove the workspaces of writers that are dead; give how many there were."""
     swept = 0
-    # Whoever may only read the lake has nothing to tidy up.
+    # A process that may only read the lake has nothing to tidy up.
     with suppress(OSError):
         check_folder(staging, within=staging.parent)
         for folder in staging.iterdir():
@@ -121,7 +121,7 @@ def sweep(staging: Path) -> int:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether nobody holds the workspace's lock. For a moment, one that is just being made or removed has none."""
+    """Return whether no process holds the workspace's lock. One that is just being made or removed briefly has none."""
     with suppress(OSError):
         descriptor = descriptor_of(folder / "alive", within=folder.parents[1], flags=os.O_RDWR)
         try:

@@ -45,18 +45,18 @@ class Troubles:
         self._told = ""
 
     def tell(self, error: BaseException) -> None:
-        """It failed: one line for what is an error on purpose, and a traceback for what is not."""
-        said = f"{type(error).__name__}: {error}"
-        if said == self._told:
+        """Log that it failed: one line for an error of auditlake, and a traceback for any other."""
+        message = f"{type(error).__name__}: {error}"
+        if message == self._told:
             return
-        self._told = said
+        self._told = message
         if isinstance(error, AuditLakeError | OSError):
             self._logger.error("%s: %s", self._what, error)
         else:
             self._logger.error(self._what, exc_info=error)
 
     def end(self) -> None:
-        """It went well."""
+        """Note that it went well."""
         self._told = ""
 
 

@@ -1,6 +1,6 @@
-"""What the table has already is blanked in segments that a process still writes to: they cannot be removed yet.
+"""Blanking of what the table has already, in segments that a process still writes to and that must stay.
 
-Nobody reads it any more. Lines keep their ends, and what is behind its place, so that lines keep their numbers.
+No reader needs it any more. Lines keep their ends and their places, so that lines keep their numbers.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Copied:
 
 
 def copied(layout: Layout, read: Mapping[int, Position] | None) -> Iterator[Copied]:
-    """The open segments of which the table has something.
+    """Yield the open segments of which the table has something.
 
     Args:
         layout: The lake.
-        read: How far somebody who follows the landing has read each slot; None if nobody does.
+        read: How far a process that follows the landing has read each slot; None if none does.
     """
-    found = [segment for segment in segments(layout) if segment.open and segment.size]
-    positions = read_committed(layout, {segment.slot for segment in found}).positions if found else {}
-    for segment in found:
+    growing = [segment for segment in segments(layout) if segment.open and segment.size]
+    positions = read_committed(layout, {segment.slot for segment in growing}).positions if growing else {}
+    for segment in growing:
         until = _until(segment, positions.get(segment.slot, START))
         if until:
             followed = until if read is None else _until(segment, read.get(segment.slot, START))
@@ -47,14 +47,14 @@ def copied(layout: Layout, read: Mapping[int, Position] | None) -> Iterator[Copi
 
 
 def _until(segment: Segment, position: Position) -> int:
-    """How many of a segment's bytes lie before a position."""
+    """Return how many of a segment's bytes lie before a position."""
     if position.number != segment.number:
         return segment.size if position.number > segment.number else 0
     return min(position.offset, segment.size)
 
 
 def blank(layout: Layout, read: Mapping[int, Position] | None) -> None:
-    """Blank what the table has of open segments, durably. To be called with the table's log durable."""
+    """Blank what the table has of open segments, durably. The table's log is durable already."""
     for each in copied(layout, read):
         with suppress(FileNotFoundError):  # its writer is done with it, and a flush has removed it
             _blank(each)

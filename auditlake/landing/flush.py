@@ -50,8 +50,8 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
 
     Args:
         context: The lake; its present is what the events' ``ingested_at`` says.
-        reading: Whether for somebody who only reads: where nothing can be written, auditlake's own events, of questions
-            that were asked, may stay where they are, which is logged.
+        reading: Whether the caller only reads: where nothing can be written, auditlake's own events, of questions that
+            were asked, may stay where they are, which is logged.
 
     Raises:
         LakeBusyError: Another process flushed or wrote for all of the time to wait.
@@ -62,18 +62,18 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
     """
     layout, options, now = context.layout, IngestOptions.of(context), context.now
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
-    if not (found := segments(layout)):
+    if not (present := segments(layout)):
         return nothing
     reached = {slot: transaction_version(layout, application(slot)) for slot in slots(layout)}
     positions = {slot: Position.unpack(packed) for slot, packed in reached.items() if packed is not None}
     behind = next(pieces(layout, positions), None) is not None
-    if not behind and not any(_is_done(segment, positions) for segment in found):
+    if not behind and not any(_is_done(segment, positions) for segment in present):
         return nothing
     from auditlake.store.failures import explained  # with DuckDB, which is slow to import
 
     with explained(layout, "the flush"), ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=options.wait_seconds))
+            stack.enter_context(exclusive(layout.landing / "flush.lock", wait_seconds=context.wait_seconds))
         except OSError as error:
             if not behind:
                 return nothing
@@ -117,7 +117,7 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
 def _choose(
     layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position], stops: Mapping[int, Position]
 ) -> list[tuple[Piece, HeldLines]]:
-    """Lines for one commit; how far the applications come with it is where each slot's last piece ends."""
+    """Return lines for one commit; each slot's application moves on to where its last piece ends."""
     chosen: list[tuple[Piece, HeldLines]] = []
     size = 0
     for piece, line in numbered(pieces(layout, positions)):
@@ -133,7 +133,7 @@ def _choose(
 
 
 def _waits(lost: LostKeyError, stops: Mapping[int, Position]) -> LostKeyError:
-    """The error about what cannot be told, once everything else is flushed."""
+    """Return the error about the records that wait, once everything else is flushed."""
     places = ", ".join(f"{slot:02d}/{at.number:010d}.jsonl from byte {at.offset}" for slot, at in sorted(stops.items()))
     hint = f"it waits with what lies behind it in landing/{places}; all else is flushed; {lost.remedy}"
     return LostKeyError(str(lost), remedy=lost.remedy, hint=hint, first=())
@@ -162,7 +162,7 @@ def _remove(layout: Layout, committed: Committed) -> int:
     """Remove the segments of which the table has everything; give how many there were."""
     done = [segment for segment in segments(layout) if _is_done(segment, committed.positions)]
     if done:
-        # Whoever committed their events may have died before the commit was on the disk.
+        # The writer that committed their events may have died before the commit was on the disk.
         sync_log(layout, committed.snapshot.version)
     for segment in done:
         remove_file(segment.path, within=layout.root)
@@ -172,6 +172,6 @@ def _remove(layout: Layout, committed: Committed) -> int:
 
 
 def _is_done(segment: Segment, positions: Mapping[int, Position]) -> bool:
-    """Whether nobody appends to a segment any more and nothing in it lies behind the position of its slot."""
+    """Return whether no process appends to a segment and the table has everything in it."""
     end = Position(segment.number, segment.size)
     return not segment.open and (not segment.size or end <= positions.get(segment.slot, START))

@@ -1,9 +1,9 @@
 """One sync for all who wait: group commit.
 
-Callers put their lines into a queue. Whoever finds nobody at work lands all that is there in one write and one sync,
-and wakes the others; one caller alone does just that. Whatever a signal handler raises, and wherever, nobody waits for
-ever: there is no lock but the leader's, each step can be found half done, and what an interrupted leader had taken the
-next one lands.
+Callers put their lines into a queue. A caller that finds no other at work lands all that is there in one write and one
+sync, and wakes the others; one caller alone does just that. Whatever a signal handler raises, and wherever, none waits
+for ever: there is no lock but the leader's, each step can be found half done, and what an interrupted leader had taken
+the next one lands.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Group:
 
     Args:
         land: How lines get to the disk; one thread at a time calls it.
-        lead: Whoever holds it leads.
+        lead: The thread that holds it leads.
     """
 
     def __init__(self, land: Land, lead: Lock) -> None:
@@ -68,7 +68,7 @@ class Group:
         self._pace = 0.0
 
     def submit(self, data: bytes) -> None:
-        """Return once the lines are on the disk. Not for whoever holds the lead.
+        """Return once the lines are on the disk. Not for the thread that holds the lead.
 
         Raises:
             LakeError: What ``land`` raised; the lines are not claimed.
@@ -80,7 +80,7 @@ class Group:
                 self._lead_or_wait(call)
         except BaseException:
             with suppress(ValueError):
-                self._queue.remove(call)  # then nobody lands it any more
+                self._queue.remove(call)  # then no thread lands it any more
             self.wake()
             raise
         if call.error is not None:
@@ -102,9 +102,9 @@ class Group:
             call.wait()
 
     def wake(self) -> None:
-        """Let somebody who waits see whether it is to lead now."""
+        """Let a waiting thread see whether it is to lead now."""
         if self._queue:
-            with suppress(IndexError):  # somebody has landed it just now
+            with suppress(IndexError):  # another thread has landed it just now
                 self._queue[0].gate.put(None)
 
     def _land_all(self) -> None:
@@ -125,7 +125,7 @@ class Group:
         self._expected = landed + len(self._queue)
 
     def _settle(self) -> None:
-        """Tell those who were taken how it went. After an interrupt nobody is: they are still queued for the next."""
+        """Tell the callers whose lines were taken how it went. After an interrupt none were: they wait for the next."""
         if self._outcome or self._error is not None:
             for call in self._taken:
                 if not call.done:

@@ -1,4 +1,4 @@
-"""What of the landing the table has already, and what lies behind that."""
+"""How far the table has come in each slot of the landing, and what lies behind that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Committed:
 
 
 def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
-    """How far the table has come in these slots."""
+    """Return how far the table has come in these slots."""
     names = {slot: application(slot) for slot in asked}
     snapshot = read_snapshot(layout, applications={*names.values(), EXACT})
     reached = snapshot.transactions
@@ -39,13 +39,13 @@ def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
 
 
 def read_unflushed(layout: Layout) -> tuple[Snapshot, list[HeldLines]]:
-    """The newest snapshot and the lines of the landing that it does not have: together, everything exactly once."""
+    """Return the newest snapshot and the lines of the landing that it lacks: together, everything exactly once."""
     committed, left = unflushed(layout)
     return committed.snapshot, [held(piece, line=1) for piece in left]
 
 
 def unflushed(layout: Layout) -> tuple[Committed, list[Piece]]:
-    """How far the table has come, and the pieces of the landing that lie behind that.
+    """Return how far the table has come, and the pieces of the landing that lie behind that.
 
     The bytes are read before the snapshot that counts. So a line that a flush takes away meanwhile is in the snapshot,
     and one that it brings in is cut off here.
@@ -53,14 +53,14 @@ def unflushed(layout: Layout) -> tuple[Committed, list[Piece]]:
     asked = slots(layout)
     before = read_committed(layout, asked)
     behind = list(pieces(layout, before.positions))
-    found = {piece.segment.slot for piece in behind}
+    slots_behind = {piece.segment.slot for piece in behind}
     moved = layout.commit(before.snapshot.version + 1).exists()
-    after = read_committed(layout, found | set(asked)) if moved or not found <= set(asked) else before
+    after = read_committed(layout, slots_behind | set(asked)) if moved or not slots_behind <= set(asked) else before
     return after, [rest for piece in behind if (rest := _behind(piece, after.positions)) is not None]
 
 
 def _behind(piece: Piece, positions: Mapping[int, Position]) -> Piece | None:
-    """What of a piece lies behind a position, which is between two lines; None if nothing does."""
+    """Return what of a piece lies behind a position, which is between two lines; None if nothing does."""
     known = positions.get(piece.segment.slot, START)
     if piece.end <= known:
         return None
@@ -70,17 +70,17 @@ def _behind(piece: Piece, positions: Mapping[int, Position]) -> Piece | None:
 
 
 def held(piece: Piece, *, line: int) -> HeldLines:
-    """A piece as an input of an ingest, whose first line has this number in its segment."""
+    """Return a piece as an input of an ingest, whose first line has this number in its segment."""
     segment = piece.segment
     name = f"landing/{segment.slot:02d}/{segment.path.name}"
     source = SELF if segment.slot >= OWN else CANONICAL
     return HeldLines(name, piece.offset, line, piece.data, piece.torn, source)
 
 
-def numbered(found: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
-    """Pieces in order, each with the number that its first line has in its segment."""
+def numbered(ordered: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
+    """Yield pieces in order, each with the number that its first line has in its segment."""
     path, end, line = None, 0, 1
-    for piece in found:
+    for piece in ordered:
         if piece.segment.path != path or piece.offset != end:
             line = 1 + _newlines(piece.segment.path, piece.offset)
         yield piece, line
@@ -88,7 +88,7 @@ def numbered(found: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:
 
 
 def _newlines(path: Path, before: int) -> int:
-    """How many lines end before a place in a file, as far as it is still there."""
+    """Count the lines that end before a place in a file, as far as it is still there."""
     count = 0
     with suppress(FileNotFoundError), open_file(path, within=path.parent) as file:
         while before > 0 and (block := file.read(min(before, _BLOCK))):

@@ -2,7 +2,7 @@
 
 A slot is a folder with one writer at a time, who holds the flock on the ``lock`` in it for as long as it lives. A
 segment is a file of canonical JSON lines to which its writer only appends. Only the newest segment of a held slot may
-still grow: whoever claims a slot begins a new one.
+still grow: a writer that claims a slot begins a new one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Position:
 
     @staticmethod
     def unpack(packed: int) -> Position:
-        """The position of an integer that :attr:`packed` gave."""
+        """Return the position of an integer that :attr:`packed` gave."""
         return Position(packed >> OFFSET_BITS, packed & ((1 << OFFSET_BITS) - 1))
 
 
@@ -64,7 +64,7 @@ class Segment:
     size: int
     """Bytes; what an open one has got since is not in it."""
     open: bool
-    """Whether it may still grow: the newest of a slot that somebody holds."""
+    """Whether it may still grow: the newest of a slot that a writer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +86,23 @@ class Piece:
 
 
 def application(slot: int) -> str:
-    """The Delta application whose transaction version is the slot's committed position."""
+    """Return the Delta application whose transaction version is the slot's committed position."""
     return f"auditlake.landing.{slot:02d}"
 
 
 def slots(layout: Layout) -> list[int]:
-    """The slots there are, in order.
+    """Return the slots there are, in order.
 
     Raises:
         LakeFormatError: What has the name of a slot is no folder.
     """
     # What copies a lake may leave out empty folders.
     with suppress(FileNotFoundError), os.scandir(layout.landing) as entries:
-        found = [entry for entry in entries if SLOT.match(entry.name)]
-        for path in (Path(entry.path) for entry in found if not entry.is_dir(follow_symlinks=False)):
+        matches = [entry for entry in entries if SLOT.match(entry.name)]
+        for path in (Path(entry.path) for entry in matches if not entry.is_dir(follow_symlinks=False)):
             with suppress(FileNotFoundError):
                 raise _refusal(path, f"this is {kind_of(path.lstat().st_mode)}, expected a folder")
-        return sorted(int(entry.name) for entry in found)
+        return sorted(int(entry.name) for entry in matches)
     return []
 
 
@@ -112,13 +112,13 @@ def _refusal(path: Path, why: str) -> LakeFormatError:
 
 
 def numbers(layout: Layout, slot: int) -> list[int]:
-    """The numbers of a slot's segments, in order."""
+    """Return the numbers of a slot's segments, in order."""
     names = os.listdir(layout.slot(slot))  # noqa: PTH208 - a slot can have thousands, and paths are slow
     return sorted(int(match[1]) for match in map(SEGMENT.match, names) if match)
 
 
 def segments(layout: Layout) -> tuple[Segment, ...]:
-    """Every segment, by slot and number.
+    """Return every segment, by slot and number.
 
     Raises:
         LakeFormatError: What has the name of a slot, a segment or a lock is of another kind, such as a link.
@@ -127,7 +127,7 @@ def segments(layout: Layout) -> tuple[Segment, ...]:
 
 
 def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
-    # In this order: what is listed before nobody holds the slot never grows again, for the next writer begins a new
+    # In this order: what is listed before the slot is free never grows again, for the next writer begins a new
     # segment; and its size, looked up after that, is final.
     found = numbers(layout, slot)
     held = bool(found) and _held(layout, slot)
@@ -140,7 +140,7 @@ def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
 
 
 def _held(layout: Layout, slot: int) -> bool:
-    """Whether somebody holds the slot; a claim that meets this look, which is shared and short, tries again."""
+    """Return whether a writer holds the slot; a claim that meets this look, which is shared and short, tries again."""
     try:
         descriptor = descriptor_of(layout.slot(slot) / LOCK, within=layout.root)
     except FileNotFoundError:
@@ -160,7 +160,7 @@ def _held(layout: Layout, slot: int) -> bool:
 
 
 def pieces(layout: Layout, since: Mapping[int, Position]) -> Iterator[Piece]:
-    """What lies behind the positions, by slot and place; of a slot without a position, everything.
+    """Yield what lies behind the positions, by slot and place; everything of a slot without a position.
 
     An open segment ends with its last newline: what follows is being written. A piece without lines is one of a torn
     line alone.

@@ -113,14 +113,14 @@ class Slot:
         self._last: int | None = None
 
     def begin(self, sync: Sync, seconds: float) -> OpenSegment:
-        """A new segment, empty, whose name is on the disk.
+        """Begin a new segment, empty, whose name is on the disk.
 
         Raises:
             OSError: The disk refused.
             LakeFormatError: The table's log, which knows how far the slot has been read, is damaged.
         """
         if self._last is None:
-            # Whoever made these folders may have died before they were synced.
+            # The process that made these folders may have died before they were synced.
             sync_folder(self._layout.root)
             sync_folder(self._layout.landing)
             self._last = self._highest()
@@ -137,14 +137,14 @@ class Slot:
         return OpenSegment(file, path, sync, seconds)
 
     def _highest(self) -> int:
-        """The highest number ever used in the slot: of a segment that is there, or that a flush has brought home."""
+        """Return the highest number ever used in the slot: of a segment that is there, or that a flush has removed."""
         # In this order: a flush commits a position before it removes what lies below.
-        found = max(numbers(self._layout, self.number), default=0)
+        newest = max(numbers(self._layout, self.number), default=0)
         committed = transaction_version(self._layout, application(self.number))
-        return max(found, Position.unpack(committed or 0).number)
+        return max(newest, Position.unpack(committed or 0).number)
 
     def is_there(self) -> bool:
-        """Whether the slot is still where it was: somebody may have removed the lake, or put another in its place."""
+        """Return whether the slot is still where it was: the lake may have been removed, or replaced by another."""
         with suppress(OSError):
             known = os.fstat(self._lock.fileno())
             return os.path.samestat(known, os.stat(self._layout.slot(self.number) / LOCK))  # noqa: PTH116 - as fstat
@@ -156,7 +156,7 @@ class Slot:
 
 
 def claim(layout: Layout, *, own: bool = False) -> Slot:
-    """Take the lowest slot that nobody holds, or make a new one.
+    """Take the lowest slot that no writer holds, or make a new one.
 
     Args:
         layout: The lake.
@@ -171,7 +171,7 @@ def claim(layout: Layout, *, own: bool = False) -> Slot:
             if slot := _try(layout, number):
                 return slot
         if not attempt:
-            time.sleep(_LOOK_SECONDS)  # somebody may only have been looking
+            time.sleep(_LOOK_SECONDS)  # another process may only have been looking
     taken, number = set(slots(layout)), OWN if own else 0
     while True:
         if number not in taken:

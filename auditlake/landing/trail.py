@@ -81,7 +81,7 @@ class Companion(Protocol):
         """Begin, if it has not: called with the first event, and with the first in a forked child."""
 
     def stop(self) -> None:
-        """End; called once the trail is closed."""
+        """Stop; called once the trail is closed."""
 
 
 class Trail:
@@ -126,7 +126,7 @@ class Trail:
         _trails.add(self)
 
     def _renew(self) -> None:
-        """Begin with nothing open and nobody waiting."""
+        """Begin with nothing open and no caller waiting."""
         self._lock = RLock()
         options = self.options
         self._writer = Writer(
@@ -220,7 +220,7 @@ class Trail:
     # What these need
 
     def _checked(self, event: AuditEvent) -> tuple[str, bytes]:
-        """The id and the line of an event that can be recorded."""
+        """Return the id and the line of an event that can be recorded."""
         if not isinstance(event, AuditEvent):
             message = f"expected an AuditEvent, got {type(event).__name__}"
             raise EventError(message, hint="make one with auditlake.AuditEvent(event_type, timestamp, …)")
@@ -242,7 +242,7 @@ class Trail:
                 self._land(lines)
 
     def _land(self, lines: bytes, outcome: list[object] | None = None) -> None:
-        """Write lines down. For whoever holds the lock."""
+        """Write lines. The caller holds the lock."""
         if self._closed:
             raise LandingError("not recorded: the trail is closed", hint="log with another one")
         if self._threads is None:
@@ -250,12 +250,12 @@ class Trail:
         self._writer.append(lines, outcome)
 
     def _wake(self) -> None:
-        """Whoever came while the lock was held for something else waits for somebody to lead."""
+        """Wake a caller that came while the lock was held for something else, so that it leads."""
         if self._group is not None:
             self._group.wake()
 
     def _beside(self, lines: bytes) -> None:
-        """What a signal handler logs while the call that it interrupts is at work: it goes to a slot of its own."""
+        """Log to a slot of its own what a signal handler logs while the call that it interrupts is at work."""
         if self._aside is None:
             self._aside = Trail(self._layout, self._terms, self.options, sync=self._sync, own=self._own)
         self._aside._append(lines)  # noqa: SLF001 - its own kind
@@ -273,7 +273,7 @@ class Trail:
         return threads
 
     def _sync_behind(self) -> None:
-        """Sync what has been written, without holding anybody up; a failure is raised by the next call."""
+        """Sync what has been written while callers go on; a failure is raised by the next call."""
         with self._lock:
             segment = self._writer.segment
             length = segment.length if segment is not None else 0
@@ -295,7 +295,7 @@ class Trail:
             _log.exception("this process cannot flush; what it logs is safe, and is for another process to flush")
 
     def _forget(self) -> None:
-        """In a forked child: the files, the lines and the threads are the parent's."""
+        """Forget, in a forked child, the files, the lines and the threads: they are the parent's."""
         self._writer.forget()
         self._renew()
 

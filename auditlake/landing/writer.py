@@ -76,7 +76,7 @@ class Writer:
         self._doubt = False
 
     def _begin(self, segment: OpenSegment | None) -> OpenSegment:
-        """The next segment, once the one before is done with.
+        """Begin the next segment, once the one before is finished.
 
         Raises:
             LandingError: The disk refused, now or in the background before.
@@ -101,7 +101,7 @@ class Writer:
         return self.segment
 
     def _cut_back(self, segment: OpenSegment) -> None:
-        """Leave nothing of a write or sync that failed. Only where not one byte was written can the segment go on."""
+        """Remove what a failed write or sync left. Only where not one byte was written can the segment go on."""
         untouched = False
         with suppress(OSError):
             untouched = segment.failure is None and segment.file.seek(0, os.SEEK_END) == segment.length
@@ -113,7 +113,7 @@ class Writer:
             self._retire(segment)
 
     def _retire(self, segment: OpenSegment) -> None:
-        """Be done with a segment: what was taken without a sync gets one now.
+        """Finish a segment: what was taken without a sync gets one now.
 
         Raises:
             LandingError: The disk refused, now or in the background before.
@@ -163,7 +163,7 @@ class Writer:
 
 
 def _write_rest(segment: OpenSegment, data: bytes, written: int) -> None:
-    """A disk that fills up takes a part, and says at the next write why it takes no more."""
+    """Write the rest after a short write: a disk that fills up says at the next write why it takes no more."""
     while written < len(data):
         written += segment.file.write(memoryview(data)[written:])
 

@@ -221,7 +221,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     settings = read_settings(layout)
     if signed:
         existing = replace(existing, details={**existing.details, KEY: str(make_key(layout, settings))})
-    return _complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
+    return complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
 
 
 def settle(layout: Layout, version: int, committed: Committed, existing: Existing) -> Head:
@@ -260,7 +260,7 @@ def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
     if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head
-    return _complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout, head.settings), head.settings))
+    return complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout, head.settings), head.settings))
 
 
 def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -> None:
@@ -285,16 +285,11 @@ def prepare(layout: Layout, head: Head, version: int, record: Record) -> Prepare
     return _put(layout, rules, head.size, record, version, version)
 
 
-def complete(layout: Layout, prepared: Prepared) -> Head:
-    """Count the entry of a commit that is durable, and return the new head."""
-    return _complete(layout, prepared)
-
-
 def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
     """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
     rules = _read_rules(layout, head.settings)
     head = _notice(layout, head, rules, version, event.at)
-    return _complete(layout, _put(layout, rules, head.size, event, None, version))
+    return complete(layout, _put(layout, rules, head.size, event, None, version))
 
 
 def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
@@ -319,12 +314,12 @@ def _notice(
         _keep_policies(layout)
     if changed:
         change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
-        head = _complete(layout, _put(layout, rules, head.size, change, None, version))
+        head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
         if rules.holds:
             keep_holds(layout, rules.holds)
         by_hand = Record("hold", at, details={"by": "hand"})
-        head = _complete(layout, _put(layout, rules, head.size, by_hand, None, version))
+        head = complete(layout, _put(layout, rules, head.size, by_hand, None, version))
     return head
 
 
@@ -433,7 +428,7 @@ def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
     note = sign(_checkpoint(head, f"{_NEW_KEY} {new.verifier}").text, [old])
     details = {"old": str(old.verifier), "new": str(new.verifier), "note": bytes(note).decode()}
     prepared = _put(layout, rules, head.size, Record("key-rotate", at, details=details), None, version)
-    _complete(layout, replace(prepared, signers=(old, new)))
+    complete(layout, replace(prepared, signers=(old, new)))
     adopt_next(layout, settings, new)
     return new.verifier
 
@@ -449,7 +444,8 @@ def _finish_rotation(layout: Layout) -> None:
         drop_next(settings)
 
 
-def _complete(layout: Layout, prepared: Prepared) -> Head:
+def complete(layout: Layout, prepared: Prepared) -> Head:
+    """Count an entry, whose commit is durable if it is about one, and return the new head."""
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
     head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "", prepared.settings)

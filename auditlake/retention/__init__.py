@@ -1,0 +1,6 @@
+"""Keeping and deleting: what is due, legal holds, and the erasure of persons.
+
+Hides how a rule becomes a plan, a plan one commit with its certificate, and a commit the removal of files.
+The door: ``apply.apply``, ``erase.erase``, ``planner.plan``.
+Read first: ``apply.py``.
+"""

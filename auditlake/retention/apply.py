@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from auditlake.context import LakeContext
@@ -44,20 +43,10 @@ class Applied:
 def apply(
     context: LakeContext, as_of: Instant | None, *, digest: str | None, accept_weaker: str | None, operator: str | None
 ) -> Applied:
-    """Carry out the plan of a lake.
+    """Carry out the plan of a lake; see :meth:`auditlake.facets.retention.Retention.apply`.
 
-    Args:
-        context: The lake.
-        as_of: The instant to judge at; now if None, and never later. Of a day, its end.
-        digest: The plan that the operator has seen; nothing is done if there is another one by now. One that was
-            carried out already, perhaps by an apply that was interrupted, is finished.
-        accept_weaker: Why weaker rules than recorded are right; refused without.
-        operator: Who does it; the user of this process if None.
-
-    Raises:
-        RetentionError: The instant lies ahead, the plan has changed, or the rules have become weaker; nothing was
-            deleted.
-        CommitError: The commit was refused; nothing was deleted.
+    Where ``digest`` is that of a plan which was carried out already, perhaps by an apply that was interrupted, it is
+    finished.
     """
     now = context.now
     instant = judged_as_of(as_of, now, RetentionError)
@@ -73,7 +62,17 @@ def apply(
             return Applied(plan, turn.snapshot.version, None, unlinked)
         if plan.pseudonymise:
             rules = replace(rules, names=pseudonyms(context.layout, make=True, commits=turn.commits))
-        operation = _operation(context, rules, plan, accept_weaker, operator_or_user(operator), now)
+        operation = Operation(
+            kind="retention",
+            at=now,
+            operator=operator_or_user(operator),
+            days=tuple(map(_day, plan.changes)),
+            mark=rules.step("staying"),
+            terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
+            leftovers=plan.leftovers,
+            facts={"plan_digest": plan.digest, "rules": _rules(rules, plan), "left": _left(context, rules, plan)},
+            weaker={"changes": list(plan.weaker), "reason": accept_weaker} if plan.weaker else None,
+        )
         done = carry_out(context, turn, rules, operation)
         unlinked += cleanup.complete_pending(done)
     return Applied(plan, done.version, done.certificate, unlinked)
@@ -86,27 +85,6 @@ def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -
     if plan.weaker and not (accept_weaker or "").strip():
         message = f"nothing was deleted, since the rules may have become weaker: {'; '.join(plan.weaker)}"
         raise RetentionError(message, hint="if that is right: --accept-weaker REASON, which is recorded")
-
-
-def _operation(
-    context: LakeContext,
-    rules: RetentionRules,
-    plan: RetentionPlan,
-    accept_weaker: str | None,
-    operator: str,
-    now: datetime,
-) -> Operation:
-    return Operation(
-        kind="retention",
-        at=now,
-        operator=operator,
-        days=tuple(map(_day, plan.changes)),
-        mark=rules.step("staying"),
-        terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
-        leftovers=plan.leftovers,
-        facts={"plan_digest": plan.digest, "rules": _rules(rules, plan), "left": _left(context, rules, plan)},
-        weaker={"changes": list(plan.weaker), "reason": accept_weaker} if plan.weaker else None,
-    )
 
 
 def _day(each: PartitionPlan) -> Day:

@@ -167,85 +167,85 @@ class CertificatePage:
     """Snapshots and digests."""
 
 
-def render_certificate_json(said: Mapping[str, Any]) -> bytes:
+def render_certificate_json(record: Mapping[str, Any]) -> bytes:
     """Return a certificate as JSON, in the way of reports; its name is the SHA-256 of these bytes.
 
     Raises:
         ReportError: It does not fit ``certificate.schema.json``.
     """
-    values = render_values(certificate_document(said))
+    values = render_values(certificate_document(record))
     check_schema(values, "certificate", "certificate")
     return canonical(values)
 
 
-def render_certificate_page(said: Mapping[str, Any], name: str) -> bytes:
+def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
     """Return a certificate as a self-contained HTML page.
 
     Args:
-        said: Its values.
+        record: Its values.
         name: Its id.
     """
-    return render_bytes(certificate_page(said, name))
+    return render_bytes(certificate_page(record, name))
 
 
-def certificate_document(said: Mapping[str, Any]) -> CertificateDocument:
+def certificate_document(record: Mapping[str, Any]) -> CertificateDocument:
     """A certificate's values in the order of the form."""
-    return CertificateDocument(**{each.name: _value(said, each.name) for each in fields(CertificateDocument)})
+    return CertificateDocument(**{each.name: _value(record, each.name) for each in fields(CertificateDocument)})
 
 
-def _value(said: Mapping[str, Any], name: str) -> Any:
-    return said.get(name) if name == "remaining" and said["certificate_version"] == 1 else said[name]
+def _value(record: Mapping[str, Any], name: str) -> Any:
+    return record.get(name) if name == "remaining" and record["certificate_version"] == 1 else record[name]
 
 
 def certificate_id(data: bytes) -> str:
-    """A certificate's name: the hex SHA-256 of its JSON's bytes."""
+    """Return a certificate's name: the hex SHA-256 of its JSON's bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
-def certificate_page(said: Mapping[str, Any], name: str) -> CertificatePage:
-    """Puts a certificate into words.
+def certificate_page(record: Mapping[str, Any], name: str) -> CertificatePage:
+    """Return a certificate in words.
 
     Args:
-        said: Its values.
+        record: What it says.
         name: Its id.
     """
-    deletion = said["kind"] == "retention"
-    partitions: Sequence[Mapping[str, Any]] = said["partitions"]
-    weaker: Mapping[str, Any] = said["weaker"] or {"changes": [], "reason": None}
+    deletion = record["kind"] == "retention"
+    partitions: Sequence[Mapping[str, Any]] = record["partitions"]
+    weaker: Mapping[str, Any] = record["weaker"] or {"changes": [], "reason": None}
     kind = "Certificate of deletion" if deletion else "Certificate of erasure"
     return CertificatePage(
         style_digest=style_digest(),
-        title=f"{kind}, {_day(said['at'])}",
+        title=f"{kind}, {_day(record['at'])}",
         kind=kind,
-        heading=_heading(said),
-        sentence=_sentence(said),
-        under=_under(said),
+        heading=_heading(record),
+        sentence=_sentence(record),
+        under=_under(record),
         json_file=file_name(f"{name}.json"),
-        figures=_figures(said),
-        facts=_facts(said),
-        rules=tuple(_rule(each) for each in said["rules"]),
-        holds=tuple(Fact(each["id"], shown(each["reason"]), each["digest"]) for each in said["holds"]),
+        figures=_figures(record),
+        facts=_facts(record),
+        rules=tuple(_rule(each) for each in record["rules"]),
+        holds=tuple(Fact(each["id"], shown(each["reason"]), each["digest"]) for each in record["holds"]),
         days=tuple(_day_row(each) for each in partitions),
         days_words=f"{count(len(partitions), 'day')}: {_days_words(partitions)}." if partitions else "No day changed.",
-        leftovers=tuple(Fact(each["path"], shown(each["because"])) for each in said["leftovers"]),
-        left=tuple(shown(each) for each in said["left"]),
+        leftovers=tuple(Fact(each["path"], shown(each["because"])) for each in record["leftovers"]),
+        left=tuple(shown(each) for each in record["left"]),
         weaker=tuple(shown(each) for each in weaker["changes"]),
         weaker_reason=shown(weaker["reason"]),
-        evidence=_evidence(said, name),
+        evidence=_evidence(record, name),
     )
 
 
-def _heading(said: Mapping[str, Any]) -> str:
-    if said["kind"] == "erasure":
-        left = f"; {words}" if (words := remaining_words(said.get("remaining"))) else ""
-        return f"{count(said['pseudonymised'], 'event')} pseudonymised{left}"
-    if said["deleted"]:
-        return f"{count(said['deleted'], 'event')} deleted"
-    return f"{count(said['pseudonymised'], 'event')} pseudonymised" if said["pseudonymised"] else "No event was due"
+def _heading(record: Mapping[str, Any]) -> str:
+    if record["kind"] == "erasure":
+        left = f"; {words}" if (words := remaining_words(record.get("remaining"))) else ""
+        return f"{count(record['pseudonymised'], 'event')} pseudonymised{left}"
+    if record["deleted"]:
+        return f"{count(record['deleted'], 'event')} deleted"
+    return f"{count(record['pseudonymised'], 'event')} pseudonymised" if record["pseudonymised"] else "No event was due"
 
 
 def remaining_words(remaining: Mapping[str, Any] | None) -> str:
-    """How much that names the person is left, in words; nothing where nothing is."""
+    """Say how much that names the person is left; return an empty text where nothing is."""
     if remaining is None:
         return ""
     parts = [
@@ -254,44 +254,48 @@ def remaining_words(remaining: Mapping[str, Any] | None) -> str:
         count(remaining["other_events"], "other event") if remaining["other_events"] else "",
         count(remaining["files"], "file") if remaining["files"] else "",
     ]
-    said = [part for part in parts if part]
-    return f"personal data remains in {', '.join(said[:-1])}{' and ' if said[1:] else ''}{said[-1]}" if said else ""
+    phrases = [part for part in parts if part]
+    return (
+        f"personal data remains in {', '.join(phrases[:-1])}{' and ' if phrases[1:] else ''}{phrases[-1]}"
+        if phrases
+        else ""
+    )
 
 
-def _sentence(said: Mapping[str, Any]) -> str:
-    at, who = moment(_instant(said["at"])), visible(said["operator"])
-    if said["kind"] == "erasure":
+def _sentence(record: Mapping[str, Any]) -> str:
+    at, who = moment(_instant(record["at"])), visible(record["operator"])
+    if record["kind"] == "erasure":
         return (
-            f"On {at}, {who} replaced the personal data in {count(said['pseudonymised'], 'event')} of one person by "
+            f"On {at}, {who} replaced the personal data in {count(record['pseudonymised'], 'event')} of one person by "
             f"pseudonyms. The events are still there."
         )
     parts = []
-    if said["deleted"]:
-        parts.append(f"deleted {count(said['deleted'], 'event')} whose retention period had passed")
-    if said["pseudonymised"]:
-        parts.append(f"replaced the personal data in {count(said['pseudonymised'], 'event')} by pseudonyms")
+    if record["deleted"]:
+        parts.append(f"deleted {count(record['deleted'], 'event')} whose retention period had passed")
+    if record["pseudonymised"]:
+        parts.append(f"replaced the personal data in {count(record['pseudonymised'], 'event')} by pseudonyms")
     return f"On {at}, {who} {' and '.join(parts) or 'accepted weaker rules; no event was due'}."
 
 
-def _under(said: Mapping[str, Any]) -> str:
-    if not said["holds"]:
+def _under(record: Mapping[str, Any]) -> str:
+    if not record["holds"]:
         return "No legal hold was active."
-    active = count(len(said["holds"]), "legal hold was", "legal holds were")
-    return f"{active} active and kept {count(said['held'], 'event')} of the days concerned unchanged."
+    active = count(len(record["holds"]), "legal hold was", "legal holds were")
+    return f"{active} active and kept {count(record['held'], 'event')} of the days concerned unchanged."
 
 
-def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
-    dropped = sum(each["action"] == "drop" for each in said["partitions"])
-    rewritten = len(said["partitions"]) - dropped
-    remaining = said.get("remaining") or {}
+def _figures(record: Mapping[str, Any]) -> tuple[Fact, ...]:
+    dropped = sum(each["action"] == "drop" for each in record["partitions"])
+    rewritten = len(record["partitions"]) - dropped
+    remaining = record.get("remaining") or {}
     places = {"texts": "longer texts", "keys": "keys", "other_events": "other events", "files": "files"}
     return (
-        Fact("Events deleted", shown(f"{said['deleted']:,}")),
-        Fact("Events pseudonymised", shown(f"{said['pseudonymised']:,}")),
-        Fact("Events held", shown(f"{said['held']:,}")),
+        Fact("Events deleted", shown(f"{record['deleted']:,}")),
+        Fact("Events pseudonymised", shown(f"{record['pseudonymised']:,}")),
+        Fact("Events held", shown(f"{record['held']:,}")),
         Fact("Days dropped", shown(f"{dropped:,}")),
         Fact("Days rewritten", shown(f"{rewritten:,}")),
-        Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in said['partitions']):,}")),
+        Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in record['partitions']):,}")),
         *(
             Fact(f"Remaining in {place}", shown(f"{remaining[key]:,}"))
             for key, place in places.items()
@@ -300,29 +304,29 @@ def _figures(said: Mapping[str, Any]) -> tuple[Fact, ...]:
     )
 
 
-def _facts(said: Mapping[str, Any]) -> tuple[Fact, ...]:
+def _facts(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     facts = [
-        Fact("Done", shown(moment(_instant(said["at"])))),
-        Fact("By", shown(said["operator"])),
-        Fact("Judged as of", shown(moment(_instant(said["as_of"])))),
-        Fact("Lake", shown(said["lake_id"]), code=True),
+        Fact("Done", shown(moment(_instant(record["at"])))),
+        Fact("By", shown(record["operator"])),
+        Fact("Judged as of", shown(moment(_instant(record["as_of"])))),
+        Fact("Lake", shown(record["lake_id"]), code=True),
     ]
-    if said["kind"] == "erasure":
+    if record["kind"] == "erasure":
         facts += [
-            Fact("Reason", shown(said["reason"])),
-            Fact("Ticket", shown(said["ticket"])),
-            Fact("Pseudonym", shown(said["person"]), code=True),
+            Fact("Reason", shown(record["reason"])),
+            Fact("Ticket", shown(record["ticket"])),
+            Fact("Pseudonym", shown(record["person"]), code=True),
         ]
-    facts += [Fact("Replaced", shown(listed)) for listed in _lines(said["places"])]
-    for each in (said.get("remaining") or {}).get("places", []):
+    facts += [Fact("Replaced", shown(listed)) for listed in _lines(record["places"])]
+    for each in (record.get("remaining") or {}).get("places", []):
         facts.append(Fact("Remaining", shown(each["place"]), count(each["values"], "value")))
-    if said["default_retention"]:
-        facts.append(Fact("Without a policy", shown(f"kept for {spelled(said['default_retention'])}")))
+    if record["default_retention"]:
+        facts.append(Fact("Without a policy", shown(f"kept for {spelled(record['default_retention'])}")))
     return tuple(facts)
 
 
 def _lines(places: Sequence[str]) -> list[str]:
-    """Places in lines, none of which is cut for its length."""
+    """Return places in lines, none of which is cut for its length."""
     lines: list[str] = []
     for place in places:
         if lines and len(lines[-1]) + len(place) < _LINE:
@@ -368,23 +372,23 @@ def _days_words(partitions: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(parts)
 
 
-def _evidence(said: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
-    grace = f"after {length(timedelta(seconds=said['grace_seconds']))}" if said["grace_seconds"] else "at once"
+def _evidence(record: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
+    grace = f"after {length(timedelta(seconds=record['grace_seconds']))}" if record["grace_seconds"] else "at once"
     facts = [
         Fact("This certificate", shown(name), "SHA-256 of its JSON", code=True),
-        Fact("Snapshot before", shown(f"{said['snapshot_before']}")),
-        Fact("Snapshot after", shown(f"{said['snapshot_after']}")),
-        Fact("Files before", shown(said["inputs_digest_before"]), code=True),
-        Fact("Files after", shown(said["inputs_digest_after"]), code=True),
+        Fact("Snapshot before", shown(f"{record['snapshot_before']}")),
+        Fact("Snapshot after", shown(f"{record['snapshot_after']}")),
+        Fact("Files before", shown(record["inputs_digest_before"]), code=True),
+        Fact("Files after", shown(record["inputs_digest_after"]), code=True),
         Fact("Removed files deleted from disk", shown(grace)),
     ]
-    if said["plan_digest"]:
-        facts.append(Fact("Plan", shown(said["plan_digest"]), code=True))
+    if record["plan_digest"]:
+        facts.append(Fact("Plan", shown(record["plan_digest"]), code=True))
     return tuple(facts)
 
 
 def _digest(path: str) -> str:
-    """A file's digest, out of its path."""
+    """Return a file's digest from its path."""
     return path.rpartition("/part-")[2].removesuffix(".parquet")
 
 

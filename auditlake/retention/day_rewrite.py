@@ -68,7 +68,7 @@ def rewrite_day(
         asked: The day, and what should come of it.
         mark: The statement that makes the table ``marked``.
         eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
-        texts: The statement that gives the marked rows whose texts may name somebody.
+        texts: The statement that gives the marked rows whose texts may name a person.
 
     Raises:
         LakeFormatError: Other rows would go or change than was planned.

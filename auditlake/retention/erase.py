@@ -61,16 +61,9 @@ class Person:
 
 
 def erase(context: LakeContext, person: Person, *, operator: str | None) -> Erased:
-    """Replace a person's personal data.
-
-    Args:
-        context: The lake.
-        person: The person, and why.
-        operator: Who does it; the user of this process if None.
+    """Replace a person's personal data; see :meth:`auditlake.facets.retention.Retention.erase`.
 
     Raises:
-        RetentionError: The person, the reason or the ticket is missing, no event has that user_id, or a hold has gone
-            or changed; nothing was changed.
         CommitError: The commit was refused; nothing was changed but files of alerts, which may have the pseudonym
             already. The same erasure again does not name those.
     """

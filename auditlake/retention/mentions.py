@@ -147,32 +147,29 @@ def _has(path: Path, ways: Collection[str]) -> bool:
 def rewritten_alerts(
     context: LakeContext, words: Sequence[str], names: Pseudonyms, mentions: Mentions, *, free: bool, held: bool
 ) -> list[NewContent]:
-    """Return the files of the alerts with the pseudonym for the name; what is left is added to ``mentions``.
+    """Return the files of the alerts with the pseudonym for the name; add what is left to ``mentions``.
 
     Args:
-        context: The lake.
-        words: What names the person.
-        names: The pseudonyms of the lake.
-        mentions: What was found so far.
+        context, words, names, mentions: The lake, what names the person, the pseudonyms, and what was found so far.
         free: Whether no process evaluates the alerts.
         held: Whether a legal hold is active.
     """
     pattern, alerts = _pattern(*words), context.config.alerts
-    found = _naming(pattern, alert_files(context.layout, alerts.jsonl))
-    if found and (held or not free):
+    files = _naming(pattern, alert_files(context.layout, alerts.jsonl))
+    if files and (held or not free):
         why = "and {stay}, since a legal hold is active" if held else (
             "and the process that evaluates them goes on writing them; end it and erase again"
         )  # fmt: skip
-        mentions.stay(found, "file", f"of the alerts may name the person, {why}")
+        mentions.stay(files, "file", f"of the alerts may name the person, {why}")
         return []
 
     def rename(text: str) -> str:
         return names.of(text) if text in words else pattern.sub(names.of(words[0]), text)
 
-    anew = [renamed(path, pattern, rename) for path in found]
-    if found or alerts.webhook:
+    anew = [renamed(path, pattern, rename) for path in files]
+    if files or alerts.webhook:
         mentions.left.append("Alerts that were sent cannot be called back.")
-    odd = [path for path, new in zip(found, anew, strict=True) if new is None]
+    odd = [path for path, new in zip(files, anew, strict=True) if new is None]
     mentions.stay(odd, "file", "of the alerts may name the person and cannot be read")
     return [new for new in anew if new is not None]
 
@@ -197,9 +194,9 @@ def _pattern(user_id: str, *others: str) -> re.Pattern[str]:
 
 def _ways(texts: Collection[str]) -> str:
     """Return a pattern for every way to write these; in a quarantine file a record is JSON text in JSON text."""
-    found = {way for each in texts for way in (*spelled(each), html.escape(each))}
-    found |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(found)}
-    return "|".join(map(re.escape, sorted(found, key=lambda each: (-len(each), each))))
+    ways = {way for each in texts for way in (*spelled(each), html.escape(each))}
+    ways |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(ways)}
+    return "|".join(map(re.escape, sorted(ways, key=lambda each: (-len(each), each))))
 
 
 def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:
@@ -252,5 +249,5 @@ def _erase_records(
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    shown = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:20])
-    return shown + (f" and {len(paths) - 20:,} more" if len(paths) > 20 else "")
+    names = ", ".join(f"{path.parent.name}/{path.name}" for path in paths[:20])
+    return names + (f" and {len(paths) - 20:,} more" if len(paths) > 20 else "")

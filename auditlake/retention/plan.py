@@ -162,7 +162,7 @@ class RetentionPlan(Shown):
         return Card("retention plan", self.digest[:19], "", tuple(facts), headings, cells(rows), note)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON values."""
+        """Return the plan as JSON values."""
         return {
             "digest": self.digest, "lake": self.lake_id, "as_of": print_instant(self.as_of),
             "midnight": print_instant(self.midnight), "snapshot": self.snapshot,

@@ -100,7 +100,7 @@ def make_plan(
     leftovers: Sequence[Leftover] = (),
     weaker: Sequence[str] = (),
 ) -> RetentionPlan:
-    """RetentionRules the ``events`` view of a connection.
+    """Judge the ``events`` view of a connection.
 
     Args:
         connection: The engine, with the view of the snapshot.

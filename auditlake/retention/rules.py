@@ -81,7 +81,11 @@ class RetentionRules:
     def cutoff(self, event_type: str) -> datetime | None:
         """Return the instant before which events of a type are due; None: never."""
         length = self.length(event_type)
-        return earlier(self.midnight, timedelta(microseconds=length.microseconds)) if length else None
+        return self.before(length) if length else None
+
+    def before(self, length: Duration) -> datetime:
+        """Return the instant before which everything is older than a length."""
+        return earlier(self.midnight, timedelta(microseconds=length.microseconds))
 
     def limit(self, event_type: str) -> datetime | None:
         """Return the instant before which personal data must go, up to the end of the day of as_of, so never late."""
@@ -98,7 +102,7 @@ class RetentionRules:
 
     @property
     def texts(self) -> Step:
-        """The statement that gives the marked rows of a day whose texts may name somebody, some at a time."""
+        """The statement that gives the marked rows of a day whose texts may name a person, some at a time."""
         part = statement("retention/day.sql", "personal_rows")
         return Step(part.name, part.text, part.bind({**self._values, "first": 0, "behind": 0}))
 
@@ -109,8 +113,7 @@ class RetentionRules:
         return {
             "types": types,
             "cutoffs": [self.cutoff(name) for name in types],
-            "default_cutoff": self.default_retention
-            and earlier(self.midnight, timedelta(microseconds=self.default_retention.microseconds)),
+            "default_cutoff": self.default_retention and self.before(self.default_retention),
             "limited_types": limited,
             "limits": [self.limit(name) for name in limited],
             "as_of": self.as_of,

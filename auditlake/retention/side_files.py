@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ from auditlake.disk.layout import FINDINGS_FILE, REPORT_FILE, Layout
 from auditlake.display.text import count
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.landing.blank_segments import copied
-from auditlake.policies.compile import earlier, length_of
+from auditlake.policies.compile import length_of
 from auditlake.policies.model import Duration
 from auditlake.reports.listing import newest_instant
 from auditlake.retention.rules import RetentionRules, longest_of_all
@@ -68,7 +68,7 @@ def due_leftovers(rules: RetentionRules, commits: Commits) -> Iterator[Leftover]
     brought = _brought(commits) if quarantine else {}
     for path in quarantine:
         at = brought.get(path.name)
-        if at is not None and at < _before(rules, longest):
+        if at is not None and at < rules.before(longest):
             because = f"brought {print_instant(at)}, longer ago than anything is kept ({longest})"
             yield Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because)
     yield from _due_reports(commits.layout, rules, longest)
@@ -82,14 +82,10 @@ def _due_reports(layout: Layout, rules: RetentionRules, longest: Duration) -> It
         else:
             reaches = [reach := _report(path, rules, longest)]
             named[reach.findings].append(reach)
-        if all(each.length and each.until < _before(rules, each.length) for each in reaches):
+        if all(each.length and each.until < rules.before(each.length) for each in reaches):
             last = max(reaches, key=lambda each: each.until)
             because = f"its period ended {print_instant(last.until)}, and all its events are due ({last.length})"
             yield Leftover(f"reports/{path.name}", "report", path.stat().st_size, because)
-
-
-def _before(rules: RetentionRules, length: Duration) -> datetime:
-    return earlier(rules.midnight, timedelta(microseconds=length.microseconds))
 
 
 def _brought(commits: Commits) -> dict[str, datetime]:

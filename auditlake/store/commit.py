@@ -27,7 +27,7 @@ from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import LEAF_KEY, METADATA_KEY, commit_metadata, newest_version
 from auditlake.store.log_checkpoint import copied_log, keep_checkpoint
 from auditlake.store.model import Change, DataFile, Snapshot
-from auditlake.store.snapshot import one_line, open_table
+from auditlake.store.snapshot import one_line
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -203,7 +203,7 @@ def _milliseconds(instant: datetime) -> str:
 
 
 def says_columns(table: DeltaTable) -> bool:
-    """Return whether a table says of which columns its files have statistics."""
+    """Return whether a table says of which columns its files have statistics; other programs find too little if not."""
     return bool(STATISTICS.items() <= table.metadata().configuration.items())
 
 
@@ -223,15 +223,6 @@ def say_columns(log: Path, version: int) -> None:
     entry = log / f"{version:020d}.json"
     lines = entry.read_bytes()
     entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
-
-
-def says_statistics(layout: Layout) -> bool:
-    """Return whether other programs can tell of which columns files have statistics; they find nothing otherwise.
-
-    Raises:
-        LakeFormatError: The table cannot be read.
-    """
-    return says_columns(open_table(layout, None))
 
 
 def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:

@@ -52,15 +52,10 @@ class CompactSummary:
 
 
 def compact(context: LakeContext, *, grace_seconds: float | None = None) -> CompactSummary:
-    """Rewrite every day that has more than one file, in one commit.
-
-    Args:
-        context: The lake; its present is recorded in the commit.
-        grace_seconds: How long replaced files stay; ``GRACE_SECONDS`` if None.
+    """Rewrite every day that has more than one file, in one commit; replaced files stay for the grace.
 
     Raises:
         LakeError: The grace period is no length of time; nothing changed.
-        LakeBusyError: Another process wrote for all of the time to wait.
         CommitError: The commit was refused; nothing changed.
         LakeFormatError: A rewritten day would not hold the same rows; nothing changed.
     """

@@ -76,7 +76,7 @@ def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> N
 
 
 def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches gathered to row groups, smaller ones where rows are long."""
+    """Yield batches gathered to row groups, smaller ones where rows are long."""
     import pyarrow as pa
 
     some: list[pa.RecordBatch] = []

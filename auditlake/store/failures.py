@@ -1,4 +1,4 @@
-"""What the disk or DuckDB refused, told in one line: which file of the lake it is, and what is wrong with it."""
+"""Errors of the disk and DuckDB in one line: which file of the lake is meant, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read our output has gone: nothing of the lake
+        raise  # the reader of our output has gone: nothing of the lake
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         message = f"{what} failed: {error.strerror or error}{where}"
@@ -47,7 +47,7 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
 
 
 def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
-    """What to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
+    """Return what to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
     named = _PART.findall(str(error))
     unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
     files = named or ([file.path for file in read_snapshot(layout).files] if unnamed else [])

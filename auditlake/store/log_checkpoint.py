@@ -31,8 +31,8 @@ EVERY = 50
 def keep_checkpoint(layout: Layout, version: int) -> None:
     """Write a checkpoint of a version if the last one lies far behind it.
 
-    To be called with the lake's lock held, and once the entries up to the version are durable. It is maintenance: where
-    it cannot be done the lake is as it was, and the next commit tries again.
+    The caller holds the lake's lock, and the entries up to the version are durable. This is maintenance: if it fails,
+    the lake is as it was, and the next commit tries again.
     """
     last = last_checkpoint(layout)
     if version - last < EVERY:
@@ -45,7 +45,7 @@ def keep_checkpoint(layout: Layout, version: int) -> None:
 
 
 def last_checkpoint(layout: Layout) -> int:
-    """The version of the last checkpoint that is there in one file; 0 if there is none."""
+    """Return the version of the last checkpoint that is there in one file; 0 if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         version = int(json.loads(read_file(_pointer(layout.log), within=layout.root))["version"])
         if is_file(_checkpoint(layout.log, version), within=layout.root):
@@ -73,7 +73,7 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
 
 
 def copied_log(layout: Layout, table: Path, version: int) -> Path:
-    """The log of a table that has the last checkpoint, the entries from there to a version, and no data files."""
+    """Copy the last checkpoint and the entries from there to a version, and return the log of the copy."""
     last = last_checkpoint(layout)
     log = table / layout.log.name
     log.mkdir(parents=True)
@@ -85,7 +85,7 @@ def copied_log(layout: Layout, table: Path, version: int) -> Path:
 
 
 def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
-    """The version and the files of a table."""
+    """Return the version and the files of a table."""
     actions = table.get_add_actions()
     columns = [actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
     return table.version(), sorted(zip(*columns, strict=True))

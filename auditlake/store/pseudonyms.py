@@ -1,10 +1,10 @@
 """Pseudonyms: what stands in the place of a person, the same for the same value in one lake, and hard to guess.
 
 A pseudonym is ``pseudonym-`` and 40 hexadecimal digits: 32 of an HMAC-SHA256 over the value, and 8 that tell it from a
-text that only looks like one. The key never leaves the lake; without it nobody can try values.
+text that only looks like one. The key never leaves the lake; without it no one can try values.
 
-An id that was made from an event's content is a hash that anybody can make who guesses the event. So an event that
-loses its names keeps another id, which only the lake can make of the first: ``keyed-`` and the HMAC-SHA256 of it. Such
+An id made from an event's content is a hash, which a good guess of the event reproduces. So an event that loses its
+names gets another id, which only the lake can make of the first: ``keyed-`` and the HMAC-SHA256 of it. Such
 an id is told by its form, 64 hexadecimal digits; one of a source's own that looks the same becomes a keyed one too.
 
 From the first commit that put pseudonyms into the lake's events, the commits of retention say the SHA-256 of the key. A

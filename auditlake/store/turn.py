@@ -113,13 +113,7 @@ def recorded_policies(context: LakeContext) -> Iterator[None]:
 
 
 def record_journal(context: LakeContext, lines: int, digest: str) -> None:
-    """Let the ledger say how far the journal of findings has come; a lake without a ledger has none to say it.
-
-    Args:
-        context: The lake.
-        lines: How many entries the journal has, which are durable.
-        digest: ``sha256:`` over them; see :mod:`auditlake.findings.journal`.
-    """
+    """Let the ledger, if there is one, say how many durable entries the journal of findings has, and their digest."""
     details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
     with writer_turn(context) as turn:
         turn.record(book.Record("report", context.now.isoformat(), details=details))

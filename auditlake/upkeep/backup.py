@@ -1,7 +1,7 @@
 """A consistent copy of a lake while others write to it: ``backup``. Restoring it is copying it back.
 
 Data files never change, so they are copied before anything is held up. Then, under the lake's lock, come those that
-were committed meanwhile and all that is small: log, ledger, landing, policies. Whoever logs is never held up; what was
+were committed meanwhile and all that is small: log, ledger, landing, policies. No process that logs waits; what was
 acknowledged before the backup began is in it.
 """
 
@@ -44,18 +44,7 @@ class BackupSummary:
 
 
 def backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSummary:
-    """Copy a lake to a folder that is not there yet; it is there whole, or not at all.
-
-    Args:
-        context: The lake.
-        destination: The folder.
-        key: Whether to copy the private key of the ledger too, if it lies in the lake.
-
-    Raises:
-        LakeError: There is something at the destination, it lies in the lake, or the disk refused.
-        LakeFormatError: The lake lost a file: what is left cannot be a copy of it.
-        LedgerError: The ledger is damaged.
-    """
+    """Copy a lake to a folder that is not there yet; see :meth:`auditlake.AuditLake.backup`."""
     layout, destination = context.layout, destination.absolute()
     if destination.exists() or destination.is_symlink():
         raise LakeError(f"there is something at {destination} already", hint="name a new folder")
@@ -89,13 +78,13 @@ class _Copy:
         self.size = 0
 
     def data(self, snapshot: Snapshot) -> None:
-        """The data files of a snapshot; without the lock, so a compaction may take some away."""
+        """Copy the data files of a snapshot; without the lock, so a compaction may remove some."""
         for file in snapshot.files:
             with suppress(FileNotFoundError):
                 self._file(self._layout.events / file.path)
 
     def rest(self, snapshot: Snapshot, *, key: bool) -> int:
-        """All else, under the lake's lock."""
+        """Copy all else, under the lake's lock, and return the version."""
         if lost := lost_file(self._layout, snapshot):
             raise LakeError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         live = {self._layout.events / file.path for file in snapshot.files}
@@ -114,7 +103,7 @@ class _Copy:
         return snapshot.version
 
     def _secret(self, *, key: bool) -> list[Path]:
-        """The private keys that are not copied: none of them if so asked, and none that lies elsewhere than here."""
+        """Return the private keys to leave out: all unless ``key``, and those that lie outside of the lake."""
         settings, root = read_settings(self._layout), self._layout.root.resolve()
         keys = [each for each in (settings.key, settings.next_key) if each.exists()]
         return [each for each in keys if not key or not each.is_relative_to(root)]
@@ -125,7 +114,7 @@ class _Copy:
             sync_folder(Path(folder))
 
     def _others(self, folder: Path) -> Iterator[Path]:
-        """Every file but the data files and what writers have not finished."""
+        """Yield every file but the data files and what writers have not finished."""
         for path in sorted(folder.iterdir()):
             if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.name.endswith(".draft"):
                 continue
@@ -155,7 +144,7 @@ class _Copy:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    """Whether two names lead to one file, by links of whatever kind."""
+    """Return whether two names lead to one file, by links of whatever kind."""
     with suppress(FileNotFoundError):
         return path.samefile(other)
     return False

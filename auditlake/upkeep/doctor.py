@@ -1,8 +1,8 @@
-"""What is wrong with a lake, in words, and what of it can be set right without losing anything: ``doctor``.
+"""The verb ``doctor``: what is wrong with a lake, and which repairs are safe.
 
-A lake need not be one that can be opened. What is set aside goes to ``LAKE/set-aside``, and is only what no answer ever
-had: files and log entries whose writer died before they were acknowledged, and copies of what is there in another form.
-Whatever else is wrong is told, and is for a backup to set right.
+It works on a lake that cannot be opened, too, so it is handed a layout and no context. It moves to ``LAKE/set-aside``
+only what provably was never acknowledged: files and log entries whose writer died, and copies of what is there in
+another form. All other damage is reported, and a backup must repair it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
 from auditlake.policies.loader import load_policies
 from auditlake.store.bookkeeping import settle_ledger
-from auditlake.store.commit import says_statistics
+from auditlake.store.commit import says_columns
 from auditlake.store.model import Change
 from auditlake.store.pseudonyms import pseudonyms
-from auditlake.store.snapshot import read_snapshot
+from auditlake.store.snapshot import open_table, read_snapshot
 from auditlake.store.turn import Turn
 from auditlake.verify.check import verify
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint
@@ -104,17 +104,17 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     return Diagnosis((*problems, *report.problems), tuple(notices), changes)
 
 
-def repair(layout: Layout, shown: tuple[Repair, ...], *, now: datetime, wait_seconds: float) -> None:
-    """Make the changes that were shown.
+def repair(layout: Layout, expected: tuple[Repair, ...], *, now: datetime, wait_seconds: float) -> None:
+    """Make the changes that the operator was shown.
 
     Raises:
-        LakeError: What can be done is not what was shown any more; nothing was changed. Or the disk refused.
+        LakeError: What can be done is not what is expected any more; nothing was changed. Or the disk refused.
         LakeBusyError: Another process wrote for all of ``wait_seconds``.
     """
     with exclusive(layout.lock, wait_seconds=wait_seconds):
-        if tuple(_changes(layout, now)) != shown:
+        if tuple(_changes(layout, now)) != expected:
             raise LakeError("the lake has changed since that was shown; nothing was done", hint="look again")
-        for change in shown:
+        for change in expected:
             _apply(layout, change, now)
 
 
@@ -131,7 +131,7 @@ def _told(problems: list[Problem], where: str, look: Callable[[Layout], object],
 
 def _lost_key(layout: Layout) -> Iterator[Problem]:
     """Say that a signed lake has no private key; whether one that is there fits is for a verification to say."""
-    with suppress(AuditLakeError, OSError):  # told elsewhere; and a key may be kept from whoever looks
+    with suppress(AuditLakeError, OSError):  # told elsewhere; and a key may be kept from this user
         key = read_settings(layout).key
         if read_public_key(layout) is not None and not key.exists():
             where = _name(layout, key) if key.is_relative_to(layout.root) else str(key)
@@ -147,7 +147,7 @@ def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
     return []
 
 
-# What can be done; with the lock held, so that nobody is in the middle of anything
+# What can be done; with the lock held, so that no writer is in the middle of anything
 
 
 def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
@@ -169,13 +169,13 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     yield from _strays(layout, tree, log, now)
     yield from _log_checkpoints(layout, log)
     with suppress(AuditLakeError):  # what is wrong with the table is told
-        if not says_statistics(layout):
+        if not says_columns(open_table(layout, None)):
             what = "it does not say which columns have statistics: filters of other programs find too little"
             yield Repair("amend", _name(layout, layout.log), f"{what}; the next commit does it too")
 
 
 def _drafts(layout: Layout, now: datetime) -> Iterator[Repair]:
-    """Small files that were never moved to their names."""
+    """Yield small files that were never moved to their names."""
     drafts = [path for path in sorted(layout.root.rglob(".*.draft")) if is_file(path, within=layout.root)]
     for path in [*drafts, *sorted(layout.log.glob("*.json#*"))]:
         with suppress(FileNotFoundError):
@@ -199,7 +199,7 @@ def _behind(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> list
 
 
 def _whole(path: Path) -> bool:
-    """Whether it is JSON, line by line, and ends where a line does."""
+    """Return whether a file is JSON, line by line, and ends where a line does."""
     try:
         data = read_file(path, within=path.parent)
         return bool(data) and all(isinstance(json.loads(line), dict) for line in data.splitlines())
@@ -214,7 +214,7 @@ def _has_next_key(layout: Layout) -> bool:
 
 
 def _tiles(layout: Layout, tree: Tree) -> Iterator[Repair]:
-    """Hashes of the tree, which follow from its entries."""
+    """Yield hashes of the tree that are not what follows from its entries."""
     for name, data in sorted(tile_files(tree.bundle).items()):
         path = layout.ledger / name
         if name.startswith("tile/entries/") or (is_file(path, within=layout.root) and read_file(path) == data):
@@ -223,9 +223,9 @@ def _tiles(layout: Layout, tree: Tree) -> Iterator[Repair]:
 
 
 def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Repair]:
-    """Data files that neither the log nor the ledger ever named, and that nobody is about to commit.
+    """Yield data files that neither the log nor the ledger ever named, and that no writer is about to commit.
 
-    Under the lock no writer of ours is. Another program's may have written its file and not its log entry.
+    Under the lock no writer of auditlake is. Another program may have written its file and not its log entry.
     """
     named = {path for entry in tree.entries for path, *_ in entry.fields["adds"]}
     named |= {path for entry in tree.entries for path in entry.fields["removes"]} | log.live.keys() | log.removed
@@ -241,7 +241,7 @@ def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterato
 
 
 def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Repair]:
-    """Checkpoints of the Delta log that do not say what its entries, which are all there, say."""
+    """Yield checkpoints of the Delta log that differ from its entries, which are all there."""
     for version, files in sorted(log.at.items()):
         path = layout.delta_checkpoint(version)
         if checkpoint_files(path, within=layout.root) != files:
@@ -283,6 +283,6 @@ def _apply(layout: Layout, change: Repair, now: datetime) -> None:
 
 
 def _free(folder: Path, moment: str, where: str) -> Path:
-    """Where a file is set aside: what was set aside in the same second stays."""
+    """Return where to set a file aside: what was set aside in the same second stays."""
     names = chain([moment], (f"{moment}-{number}" for number in count(2)))
     return next(path for name in names if not os.path.lexists(path := folder / name / where))

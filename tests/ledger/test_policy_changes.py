@@ -96,7 +96,7 @@ def test_a_writer_that_dies_before_it_is_recorded(
 ) -> None:
     """A policy whose writer died before the ledger had it is noticed by the next commit."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(book, "_complete", _die)
+        patch.setattr(book, "complete", _die)
         lake.policies.add(mine(tmp_path, 30)[0])
     assert [notice.where for notice in checked(lake).notices if "changed" in notice.what] == ["policies/mine.yaml"]
 

@@ -102,7 +102,7 @@ def _text(lake: AuditLake) -> str:
     return (lake.layout.ledger / "checkpoint").read_text().partition("\n\n")[0] + "\n"
 
 
-@pytest.mark.parametrize("where", ["put_next", "_put", "_complete", "adopt_next", "half"])
+@pytest.mark.parametrize("where", ["put_next", "_put", "complete", "adopt_next", "half"])
 def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever a rotation dies, the lake verifies with the old key, and the next commit finishes or forgets it."""
     old = public(lake)
