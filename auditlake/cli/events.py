@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import (
-    BOUNDS,
-    Instant,
-    event_type_option,
-    json_option,
-    near,
-    option,
-    snapshot_option,
-)
+from auditlake.cli.options import BOUNDS, Instant, event_type_option, json_option, near, option, snapshot_option
 from auditlake.cli.output import machine, opened, plain, say, table
 
 if TYPE_CHECKING:

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
-from auditlake.cli.options import (
-    BOUNDS,
-    Instant,
-    json_option,
-    operator_option,
-    option,
-    period_options,
-    policy_argument,
-)
+from auditlake.cli.options import BOUNDS, Instant, json_option, operator_option, option, period_options, policy_argument
 from auditlake.cli.output import cell, machine, opened, pick, plain, say, table
 from auditlake.cli.report import tell_faults
 

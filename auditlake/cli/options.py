@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
@@ -143,6 +142,8 @@ class Pair(click.ParamType[tuple[str, Any]]):
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return what to append to a message about an unknown word: the known ones that are spelled nearly the same."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word[:64], sorted(known), n=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
-from auditlake.cli.options import (
-    BOUNDS,
-    Instant,
-    event_type_option,
-    json_option,
-    operator_option,
-    yes_option,
-)
+from auditlake.cli.options import BOUNDS, Instant, event_type_option, json_option, operator_option, yes_option
 from auditlake.cli.output import ask, cell, machine, opened, pick, plain, plain_lines, say, table, warn
 from auditlake.display.text import count
 

@@ -39,14 +39,14 @@ _APART = re.compile(
 )
 """Text, quoted names and comments, with what closes each: empty if it is still open."""
 _HELP = """\
-A statement ends with a semicolon or an empty line. Ctrl-C stops it; Ctrl-D leaves.
+A semicolon or an empty line ends a statement; Ctrl-C stops it, Ctrl-D leaves.
 .tables                 list the views
 .schema [VIEW]          describe their columns
 .queries                list the canned queries
 .run NAME [K=V ...]     run one of them
 .policies               list the policies
 .mode FORMAT            print answers as table, csv, json, jsonl, markdown
-.out FILE               write the next answer to FILE, in the form of its ending; --force overwrites
+.out FILE [--force]     write the next answer there, in the form of the ending
 .timing on|off          print how long each query took
 .help  .quit"""
 

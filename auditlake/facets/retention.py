@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from auditlake.context import LakeContext
 from auditlake.errors import RetentionError
 from auditlake.events.times import Instant, judged_as_of
-from auditlake.landing.flush import flush
 
 if TYPE_CHECKING:
     from auditlake.retention.apply import Applied
@@ -35,6 +34,7 @@ class Retention:
         Raises:
             RetentionError: The instant lies ahead.
         """
+        from auditlake.landing.flush import flush
         from auditlake.retention.planner import plan
 
         flush(self._context, reading=True)
@@ -60,6 +60,7 @@ class Retention:
             RetentionError: The plan has changed, or the rules have become weaker; nothing was deleted.
             CommitError: The commit was refused; nothing was deleted.
         """
+        from auditlake.landing.flush import flush
         from auditlake.retention.apply import apply
 
         flush(self._context)
@@ -81,6 +82,7 @@ class Retention:
             RetentionError: Something is missing, no event has that user_id, or a hold has gone or changed; nothing was
                 changed.
         """
+        from auditlake.landing.flush import flush
         from auditlake.retention.erase import Person, erase
 
         flush(self._context)

@@ -108,7 +108,8 @@ def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> N
     """What is logged of the person between the flush and the erasure is named as left."""
     log(lake, 0, "ann", "annette")
     assert not any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
-    monkeypatch.setattr("auditlake.facets.retention.flush", lambda _: (lake.flush(), log(lake, 10, "ann")))
+    flush = lake.flush
+    monkeypatch.setattr("auditlake.landing.flush.flush", lambda _: (monkeypatch.undo(), flush(), log(lake, 10, "ann")))
     assert any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     monkeypatch.undo()
     assert lake.retention.erase("ann", **WHY).events == 1
