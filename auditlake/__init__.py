@@ -37,8 +37,8 @@ def create(
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
-        unsigned: Make no key: the ledger's checkpoints are then not signed, and whoever can write the lake can make new
-            ones.
+        unsigned: Make no key: the ledger's checkpoints are then not signed, and a person who can write the
+            lake can make new ones.
         clock: Where the present comes from.
 
     Raises:
@@ -64,7 +64,7 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What ``%load_ext auditlake`` calls: cells that begin with ``%%audit`` are SQL."""
+    """Register ``%%audit``: ``%load_ext auditlake`` calls this, and cells that begin so are SQL."""
     from auditlake.notebook import register
 
     register(shell)

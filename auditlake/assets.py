@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def folder(name: str) -> Path:
-    """The folder ``sql`` or ``reports_templates``.
+    """Return the folder ``sql`` or ``reports_templates``.
 
     A wheel carries both under ``auditlake/_assets``; a checkout has them at its top level.
 

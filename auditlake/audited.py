@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from auditlake.errors import EventError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
+from auditlake.landing.unfit import keep_unfit
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Told = str | Callable[..., str | None] | None
+Field = str | Callable[..., str | None] | None
 """A field of the event: a text, or a function of the call's arguments that gives one."""
 Facts = Mapping[str, Any] | Callable[..., Mapping[str, Any] | None] | None
 """The same for what is no text but a mapping."""
@@ -43,29 +44,30 @@ _LOGGER = logging.getLogger(__name__)
 def audited(
     lake: AuditLake | Trail,
     *,
-    action: Told,
+    action: Field,
     event_type: str = EventType.API_CALL,
-    resource: Told = None,
-    user_id: Told = None,
-    session_id: Told = None,
-    ip_address: Told = None,
+    resource: Field = None,
+    user_id: Field = None,
+    session_id: Field = None,
+    ip_address: Field = None,
     details: Facts = None,
     metadata: Facts = None,
     clock: Clock = system_clock,
 ) -> Audited:
-    """Log an event for each call of a function, or for each time a ``with`` block is left.
+    """Log an event for each call of a function, or for each ``with`` block.
 
-    Its ``status`` is ``success``, or ``failure`` where an exception left the call; that one is raised again unchanged.
-    Its ``timestamp`` is when the call ended. Its ``details`` have ``duration_ms``, and ``exception``, the name of its
-    type, where there was one: neither its message nor any argument is recorded unless a function given here tells it.
+    Its ``status`` is ``success``, or ``failure`` if an exception left the call, which is raised again unchanged. Its
+    ``timestamp`` is when the call ended. Its ``details`` have ``duration_ms``, and ``exception``, the name of the
+    exception's type: neither its message nor any argument is recorded, unless a function given here returns it.
 
-    What is given as a function is called with the call's arguments before it begins (with none for a ``with`` block);
-    what goes wrong there, or an event that cannot be, is raised before the call. If the event of a call that succeeded
-    cannot be logged, that error is raised, so that nothing goes on unrecorded in silence; of one that failed, the
-    call's own exception is, with a note, and the loss is told to the logger ``auditlake.audited``.
+    A field given as a function is called with the call's arguments before the call (with none for a ``with`` block).
+    What it raises, and a value that no event can have, is raised before the call. An event that the lake refuses
+    afterwards, such as one of an unknown type, is kept: the next flush quarantines it with its reason, and the logger
+    ``auditlake.audited`` is told. If the disk refuses the event of a successful call, that error is raised: nothing
+    goes on unrecorded in silence. Of a failed call, the call's own exception is raised, with a note about the loss.
 
     Args:
-        lake: Where events go.
+        lake: Where events go: a lake, or a trail of one.
         action: What is done.
         event_type: One of :class:`~auditlake.EventType`, or a type that the lake declares.
         resource: What it is done to.
@@ -76,29 +78,29 @@ def audited(
         metadata: As in :class:`~auditlake.AuditEvent`.
         clock: Where the present comes from.
     """
-    told = {"action": action, "resource": resource, "user_id": user_id, "session_id": session_id,
-            "ip_address": ip_address, "metadata": metadata}  # fmt: skip
-    return Audited(lake, event_type, told, details, clock)
+    fields = {"action": action, "resource": resource, "user_id": user_id, "session_id": session_id,
+              "ip_address": ip_address, "metadata": metadata}  # fmt: skip
+    return Audited(lake, event_type, fields, details, clock)
 
 
 class Audited:
-    """What :func:`audited` gives. As a decorator it serves any number of calls; each ``with`` needs one of its own."""
+    """A decorator for any number of calls, or a context manager for one ``with`` block; :func:`audited` makes it."""
 
     def __init__(
-        self, lake: AuditLake | Trail, event_type: str, told: Mapping[str, Any], details: Facts, clock: Clock
+        self, lake: AuditLake | Trail, event_type: str, fields: Mapping[str, Any], details: Facts, clock: Clock
     ) -> None:
         self._lake = lake
         self._event_type = event_type
-        self._told = told
+        self._fields = fields
         self._details = details
         self._clock = clock
         self._entered: _Call | None = None
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The same function, its calls logged.
+        """Return the same function with its calls logged.
 
         Raises:
-            EventError: It is a generator, whose call says nothing about what it will do.
+            EventError: It is a generator, whose call does nothing yet.
         """
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             message = f"{function.__qualname__} yields: expected a function that returns"
@@ -131,7 +133,7 @@ class Audited:
         return call
 
     def __enter__(self) -> dict[str, Any]:
-        """Begin; what is put into the mapping that this gives becomes part of the event's details."""
+        """Begin, and return a mapping to fill: it becomes part of the event's details."""
         if self._entered is not None:
             raise EventError("this is entered already", hint="call audited(...) for each `with`")
         self._entered = self._begin()
@@ -153,12 +155,12 @@ class Audited:
         begun.end(None)
 
     def _begin(self, *args: Any, **kwargs: Any) -> _Call:
-        def asked(value: Any) -> Any:
+        def of_call(value: Any) -> Any:
             return value(*args, **kwargs) if callable(value) else value
 
-        fields = {"event_type": self._event_type} | {name: asked(value) for name, value in self._told.items()}
-        details = asked(self._details)
-        AuditEvent(timestamp=self._clock(), details=details, **fields)  # whatever is wrong with it is told now
+        fields = {"event_type": self._event_type} | {name: of_call(value) for name, value in self._fields.items()}
+        details = of_call(self._details)
+        AuditEvent(timestamp=self._clock(), details=details, **fields)  # raises what is wrong with it before the call
         return _Call(self._lake, fields, dict(details or {}), self._clock)
 
 
@@ -175,19 +177,26 @@ class _Call:
         self._began = perf_counter()
 
     def end(self, error: BaseException | None) -> None:
-        """Log how it ended."""
+        """Log how the call ended."""
         self.details["duration_ms"] = round((perf_counter() - self._began) * 1000, 3)
         if error is not None:
             self.details["exception"] = _name(type(error))
         status = "success" if error is None else "failure"
         try:
-            self._lake.log(AuditEvent(timestamp=self._clock(), status=status, details=self.details, **self._fields))
+            self._log({"timestamp": self._clock(), "status": status, "details": self.details, **self._fields})
         except Exception as lost:
             if error is None:
                 raise
             # The call's own exception is what its caller has to know first.
             error.add_note(f"auditlake could not record this failure: {lost}")
             _LOGGER.exception("a failed call could not be recorded")
+
+    def _log(self, fields: dict[str, Any]) -> None:
+        try:
+            self._lake.log(AuditEvent(**fields))
+        except EventError as refusal:
+            keep_unfit(self._lake, fields)
+            _LOGGER.warning("a call's event was refused, and kept for the next flush to quarantine: %s", refusal)
 
 
 async def _aside(call: _Call, error: BaseException | None) -> None:

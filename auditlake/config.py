@@ -99,7 +99,7 @@ class LakeConfig:
 
 
 def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retention: str | None = None) -> LakeConfig:
-    """The settings of a lake that is being made.
+    """Return the settings of a lake that is being made.
 
     Raises:
         ValueError: A type's name or the retention is not well formed.
@@ -238,7 +238,7 @@ def _max_record(value: Any) -> int:
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:
-    """Reads a whole number within bounds."""
+    """Return a reader of a whole number within bounds."""
 
     def read(value: Any) -> int:
         if type(value) is not int or not least <= value <= most:
@@ -261,7 +261,7 @@ def _text(value: Any) -> str:
 
 
 def checked_webhook(url: str) -> str:
-    """The URL, if it is one that alerts can be posted to.
+    """Return the URL, if alerts can be posted to it.
 
     Raises:
         ValueError: It is not.

@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from auditlake.analyst import AnalystVerbs
 from auditlake.config import LakeConfig, read_config
+from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import refuse_links
-from auditlake.events.times import Instant
+from auditlake.display.shown import Shown
+from auditlake.events.event import as_event
+from auditlake.events.times import Instant, judged_as_of
+from auditlake.facets.holds import Holds
+from auditlake.facets.ledger import Ledger
+from auditlake.facets.policies import Policies
+from auditlake.facets.retention import Retention
 from auditlake.machine import Clock, system_clock
-from auditlake.policies.model import Policy
-from auditlake.policies.question import PeriodRequest, question
-from auditlake.retention.verbs import RetentionVerbs
-from auditlake.upkeep.ledger_verbs import Provable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from auditlake.alerts.watch import Alerts
-    from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.analysis.backtest import Backtest
+    from auditlake.analysis.connect import Recipes
     from auditlake.analysis.statistics import Statistics
-    from auditlake.events.event import AuditEvent
+    from auditlake.display.cards import Card
+    from auditlake.events.event import EventFields
     from auditlake.findings.register import FindingRegister
     from auditlake.ingest.custody import IngestSummary
     from auditlake.ingest.ingest import Listener
     from auditlake.landing.flush import FlushSummary
-    from auditlake.landing.trail import Trail
-    from auditlake.policies.compile import CompiledQuery
+    from auditlake.landing.trail import Durability, Trail
+    from auditlake.policies.model import Policy
+    from auditlake.policies.request import PeriodOptions, ReportOptions
     from auditlake.query.rows import Rows
     from auditlake.reports.compliance import ComplianceReport
     from auditlake.reports.evidence import EvidencePack
     from auditlake.reports.reperform import Reperformance
     from auditlake.reports.run import Judged
+    from auditlake.sandbox.model import SessionOptions
     from auditlake.sandbox.session import AuditSession
+    from auditlake.sources.python_events import Made, Record
     from auditlake.store.compact import CompactSummary
     from auditlake.store.delta import Snapshot
-    from auditlake.store.table import IngestOptions
+    from auditlake.upkeep.backup import BackupSummary
 
 
-class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
-    """A lake that is there. Use :func:`auditlake.open` or :func:`auditlake.create`.
+class AuditLake(Shown):
+    """An open lake. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
         path: The lake's folder.
@@ -61,9 +68,23 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)
         """What lake.toml says."""
-        self._clock = clock
-        self._wait = wait_seconds
+        self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
+        self.policies = Policies(self._context)
+        """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
+        self.holds = Holds(self._context)
+        """What must stay: ``all``, ``add``, ``release``."""
+        self.retention = Retention(self._context)
+        """What must go: ``plan``, ``apply``, ``erase``."""
+        self.ledger = Ledger(self._context)
+        """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         refuse_links(self.layout)
+
+    @cached_property
+    def findings(self) -> FindingRegister:
+        """What the policies find and what people decided about it: ``list``, ``accept``, ``reopen``, ``review``."""
+        from auditlake.findings.register import FindingRegister
+
+        return FindingRegister(self._context, self.reports)
 
     def __repr__(self) -> str:
         return f"<AuditLake {self.layout.root}>"
@@ -72,7 +93,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
     def ingest(
         self,
-        *inputs: str | Path | AuditEvent | Iterable[AuditEvent],
+        *inputs: str | Path | Made,
         source: str | None = None,
         strict: bool = False,
         max_quarantined: int | str | None = None,
@@ -81,7 +102,8 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
 
         Args:
-            *inputs: Files, folders, patterns, ``-`` for standard input, or events made in Python.
+            *inputs: Files, folders, patterns, ``-`` for standard input; or events made in Python: an AuditEvent or a
+                dict, an iterable of them, or a table of Polars, pandas or Arrow, read as a Parquet file would be.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, the summary says ``failed``, as it does where every record
@@ -90,34 +112,63 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
 
         Raises:
             SourceError: An input cannot be read or is not recognised, or ``strict`` was not met; nothing lands.
+            EventError: An input is neither a path nor an event, several events or a table; nothing lands.
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
         from auditlake.disk.lock import workspace
+        from auditlake.ingest.custody import most
         from auditlake.ingest.ingest import ingest
         from auditlake.sources.reader import gather
         from auditlake.store.failures import explained
+        from auditlake.store.table import IngestOptions
 
-        options = self._options(source, strict=strict, max_quarantined=max_quarantined)
+        options = IngestOptions.of(self._context, source=source, strict=strict, most=most(max_quarantined))
         with (
             explained(self.layout, "the ingest"),
             workspace(self.layout.staging) as spool,
-            gather(inputs, spool) as files,
         ):
-            return ingest(self.layout, files, options, now=self._clock(), listen=listen)
+            return ingest(self.layout, gather(inputs, spool), options, now=self._context.now, listen=listen)
 
-    def log(self, event: AuditEvent) -> str:
-        """Record an event, from any thread: once this gives its id, it is on the disk; see :meth:`Trail.log`."""
-        return self._trail.log(event)
+    @overload
+    def log(self, event: Record, /) -> str: ...
+    @overload
+    def log(self, **fields: Unpack[EventFields]) -> str: ...
+    def log(self, event: Record | None = None, **fields: Any) -> str:
+        """Record an event, from any thread; when this returns its id, the event is on the disk: see :meth:`Trail.log`.
 
-    def log_many(self, events: Iterable[AuditEvent]) -> list[str]:
-        """:meth:`log` for several together, all or none of them; gives their ids."""
-        return self._trail.log_many(events)
+        An AuditEvent, a mapping of its fields, or these as keywords; one without a ``timestamp`` happens now.
+        """
+        return self._trail.log(as_event(event, self._context.clock, **fields))
 
-    def trail(self, *, alerts: Alerts | bool = None, **options: Any) -> Trail:
-        """A trail with settings of its own: ``alerts`` and those of :func:`auditlake.alerts.trail.open_trail`."""
+    def log_many(self, events: Iterable[Record]) -> list[str]:
+        """Record several events together as :meth:`log` does one, all or none of them; return their ids."""
+        return self._trail.log_many(as_event(event, self._context.clock) for event in events)
+
+    def trail(
+        self,
+        *,
+        alerts: Alerts | bool = None,
+        durability: Durability = "sync",
+        interval_ms: float = 100,
+        segment_bytes: int = 64 * 1024 * 1024,
+        segment_seconds: float = 3600,
+        flush_seconds: float | None = 60,
+    ) -> Trail:
+        """Open a trail with settings of its own.
+
+        Args:
+            alerts: Whether this process evaluates the policies; see :func:`auditlake.alerts.trail.open_trail`.
+            durability, interval_ms, segment_bytes, segment_seconds, flush_seconds: See
+                :class:`auditlake.landing.trail.TrailOptions`.
+
+        Raises:
+            LakeError: A value makes no sense.
+        """
         from auditlake.alerts.trail import open_trail
+        from auditlake.landing.trail import TrailOptions
 
-        return open_trail(self.layout, self.config, self._clock, self.flush, alerts, **options)
+        options = TrailOptions(durability, interval_ms, segment_bytes, segment_seconds, flush_seconds)
+        return open_trail(self._context, self.flush, alerts, options)
 
     @cached_property
     def _trail(self) -> Trail:
@@ -127,7 +178,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """Bring the events that were logged into the table's day partitions, each exactly once.
 
         Args:
-            reading: Whether for somebody who only reads; see :func:`auditlake.landing.flush.flush`.
+            reading: Whether for a caller that only reads; see :func:`auditlake.landing.flush.flush`.
 
         Raises:
             LakeError: The lake cannot be written.
@@ -136,7 +187,7 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.landing.flush import flush
 
-        return flush(self.layout, self._options(), now=self._clock(), reading=reading)
+        return flush(self._context, reading=reading)
 
     def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
         """Turn the small files of each day into one, without changing any answer.
@@ -146,170 +197,128 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         """
         from auditlake.store.compact import compact
 
-        return compact(self.layout, now=self._clock(), grace_seconds=grace_seconds, wait_seconds=self._wait)
+        context = self._context
+        return compact(self.layout, now=context.now, grace_seconds=grace_seconds, wait_seconds=context.wait_seconds)
 
     # Events out
 
     def snapshot(self, version: int | None = None) -> Snapshot:
-        """A version of the lake; the newest if None."""
+        """Return a version of the lake; the newest if None."""
         from auditlake.store.delta import read_snapshot
 
         return read_snapshot(self.layout, version)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, *, snapshot: int | None = None) -> Rows:
-        """Any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``.
+        """Run any query over the view ``events``, for the lake's trusted owner; values bind as ``$name``.
 
         Without ``snapshot`` the view has everything that was ingested or logged, flushed or not.
         """
-        return self._rows(query, params, snapshot)
+        from auditlake.query.view import ask
 
-    def audit_session(self, **options: Any) -> AuditSession:
-        """A sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
+        return ask(self._context, snapshot, query, params)
+
+    def audit_session(self, **options: Unpack[SessionOptions]) -> AuditSession:
+        """Open a sandbox for an auditor's SQL: of a ``principal``, on a ``snapshot``, perhaps ``as_of`` an instant."""
         from auditlake.sandbox.open import open_session
 
-        return open_session(self.layout, self.config, self._clock, self._options(), **options)
+        return open_session(self._context, **options)
 
     def events(
         self,
         *,
-        type: str | Sequence[str] | None = None,  # noqa: A002 - the word that readers of LLMGuardian know
-        start: Instant | None = None,
-        end: Instant | None = None,
-        user: str | Sequence[str] | None = None,
+        event_type: str | Sequence[str] | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        user_id: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         resource: str | Sequence[str] | None = None,
-        ip: str | Sequence[str] | None = None,
-        session: str | Sequence[str] | None = None,
+        ip_address: str | Sequence[str] | None = None,
+        session_id: str | Sequence[str] | None = None,
         source: str | Sequence[str] | None = None,
         limit: int | None = None,
         snapshot: int | None = None,
     ) -> Rows:
-        """Events that match every filter that is given, in time order; ``start`` and ``end`` are in, days whole.
+        """Return the events that match every filter, in time order; ``since`` and ``until`` are included, days whole.
 
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
         from auditlake.query.view import matching
 
         filters = {
-            "types": type, "users": user, "statuses": status, "resources": resource, "ip_addresses": ip,
-            "sessions": session, "sources": source,
+            "types": event_type, "users": user_id, "statuses": status, "resources": resource,
+            "ip_addresses": ip_address, "sessions": session_id, "sources": source,
         }  # fmt: skip
-        return self._rows(*matching(filters, start, end, limit), snapshot)
+        return self.sql(*matching(filters, since, until, limit), snapshot=snapshot)
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
-        """Totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
+        """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
         from auditlake.analysis.statistics import statistics
         from auditlake.query.view import engine
 
-        with engine(self.layout, self._options(), self._clock(), None) as (connection, snapshot):
-            return statistics(
-                connection, self.layout, self.policies(tolerant=True), self._instant(as_of), snapshot, users
-            )
+        policies = self.policies.all(tolerant=True)
+        with engine(self._context, None) as (connection, snapshot):
+            instant = judged_as_of(as_of, self._context.now)
+            return statistics(connection, self.layout, policies, instant, snapshot, users)
 
-    # Policies
-
-    def policies(self, *, tolerant: bool = False) -> tuple[Policy, ...]:
-        """Every policy of the lake, by id; a PolicyError lists every mistake of every file.
+    def backtest(
+        self,
+        policy: str | Path | Policy,
+        *,
+        thresholds: Iterable[int] = range(1, 51),
+        windows: Sequence[str] | None = None,
+        **options: Unpack[PeriodOptions],
+    ) -> Backtest:
+        """Return how many episodes each threshold of each window would have given, one pass for all thresholds.
 
         Args:
-            tolerant: Instead, for a file that cannot be used, one that asks nothing and says why as its ``fault``.
+            policy: Its id, a .yaml file, or a policy that need not be the lake's; its threshold plays no part.
+            thresholds: Which to try.
+            windows: Lengths such as ``1h``; the policy's own if None.
+            **options: Those of :meth:`reports` that choose a period; without ``snapshot``, events that are not flushed
+                count too.
+
+        Raises:
+            PolicyError: The policy is not there, or a threshold or a window makes no sense.
+            ReportError: The period makes no sense.
         """
-        from auditlake.policies.loader import load_policies
+        from auditlake.analysis.backtest import backtest_lake
 
-        return load_policies(self.layout.policies, self.config.event_types, tolerant=tolerant)
+        return backtest_lake(self._context, policy, thresholds, windows, **options)
 
-    def policy(self, policy_id: str) -> Policy:
-        """One policy by its id, or PolicyNotFoundError; PolicyError if its file cannot be used."""
-        from auditlake.policies.files import chosen, refuse_unreadable
+    def connect(self, *, snapshot: int | None = None) -> Recipes:
+        """Show how to open a snapshot with DuckDB, Polars and Spark; see :mod:`auditlake.analysis.connect`.
 
-        (found,) = chosen(self.policies(tolerant=True), [policy_id])
-        refuse_unreadable([found])
-        return found
-
-    def add_policy(self, file: str | Path, *, replace: bool = False) -> Policy:
-        """Check a policy file and copy it into the lake; its name is the policy's id.
-
-        What it changes can be asked before with :meth:`policy_effect`; what becomes due by it, the next
-        :meth:`retention_apply` deletes.
+        Raises:
+            SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
-        from auditlake.policies.files import add_policy
+        from auditlake.analysis.connect import recipes
 
-        return add_policy(
-            self.layout, Path(file), self.config.event_types, replace=replace,
-            now=self._clock(), wait_seconds=self._wait,
-        )  # fmt: skip
-
-    def remove_policy(self, policy_id: str) -> None:
-        """Take a policy out of the lake. What it kept from deletion may then be due."""
-        from auditlake.policies import files
-
-        files.remove_policy(self.layout, policy_id, now=self._clock(), wait_seconds=self._wait)
-
-    def check_policies(self, *named: str) -> tuple[CheckResult, ...]:
-        """Run the tests inside policies, each an id or a .yaml file; of all the lake's if none is named."""
-        from auditlake.analysis.policy_tests import check_policies
-        from auditlake.policies.files import named_policies
-
-        return check_policies(named_policies(self.layout, self.config.event_types, named, in_use=False))
-
-    def policy_sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
-        """What a report of the policy alone runs, with the values it binds; one of several makes moments a table."""
-        from auditlake.policies.compile import compile_policy
-        from auditlake.policies.files import named_policies
-
-        policies = self.policies(tolerant=True)
-        (policy,) = named_policies(self.layout, self.config.event_types, [policy_id])
-        asked = question(policy, PeriodRequest(), self._instant(as_of), self.config.report_period)
-        return compile_policy(policy, policies, asked, holds=self.binding_holds())
+        return recipes(self.layout, snapshot)
 
     # Reports
 
-    def report(self, policy_id: str, **options: Any) -> ComplianceReport:
-        """The compliance report of one policy; the options are those of :meth:`reports`."""
+    def report(self, policy_id: str, **options: Unpack[ReportOptions]) -> ComplianceReport:
+        """Return the compliance report of one policy; the options are those of :meth:`reports`."""
         return self.reports(policy_id, **options)[0]
 
-    def reports(
-        self,
-        *policy_ids: str,
-        as_of: Instant | None = None,
-        since: Instant | None = None,
-        until: Instant | None = None,
-        last: str | None = None,
-        period: str | None = None,
-        snapshot: int | None = None,
-        generated_at: Instant | None = None,
-        policies: str | Path | None = None,
-        entries: int | None = None,
-        pages: bool = True,
-        listen: Callable[[int, int, str], None] = lambda *_: None,
-    ) -> tuple[ComplianceReport, ...]:
-        """Compliance reports on one snapshot; of every policy if none is named. What was logged is flushed first.
+    def reports(self, *policy_ids: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
+        """Return compliance reports on one snapshot, of every policy if none is named; flush what was logged first.
 
         Args:
             *policy_ids: Which policies.
-            as_of: Events after it do not exist for the report; now if None, and never later. Of a day, its end.
-            since, until: The period is ``(since, until]``; if None, the policy's retention period back, or where it has
-                none, the ``report_period`` of lake.toml, and as_of. Days are whole ones: the period has all of both.
-            last, period: Instead, a length back, e.g. ``30d``; and for both, ``2026``, ``2026-Q3`` or ``2026-10``.
-            snapshot: The version of the lake to read, and nothing is flushed; the newest if None.
-            generated_at: What the report says about when it was made; as_of if None.
-            policies: A folder of policy files to judge by instead of the lake's.
-            entries: How many of the first entries of the journal of findings count; all of them if None.
-            pages: Gather also what only the HTML page shows, a few of the events behind each episode among it.
-            listen: Told how many are done, of how many, and which is next.
+            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot``;
+                ``generated_at``, ``policies``, ``entries``, ``pages``, ``listen``: see
+                :class:`auditlake.policies.request.ReportOptions`.
 
         Raises:
             PolicyError: A policy cannot be used, or is not there.
             ReportError: The period makes no sense, or a report does not meet its own schema.
             SnapshotError: The snapshot does not exist or cannot be read exactly any more.
         """
-        with self._judged(
-            policy_ids, as_of=as_of, since=since, until=until, last=last, period=period, snapshot=snapshot,
-            generated_at=generated_at, policies=policies, entries=entries, pages=pages, listen=listen,
-        ) as judged:  # fmt: skip
+        with self._judged(*policy_ids, **options) as judged:
             return judged.reports
 
-    def evidence(self, policy_id: str, out: str | Path, **options: Any) -> EvidencePack:
+    def evidence(self, policy_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> EvidencePack:
         """Write a report with all that a check without auditlake needs: see :mod:`auditlake.reports.evidence`.
 
         Args:
@@ -323,9 +332,9 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
         from auditlake.ledger.book import has_ledger
         from auditlake.reports.evidence import write_pack
 
-        with self._judged([policy_id], **options) as judged:
-            kept = self.checkpoint() if has_ledger(self.layout) else None
-            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=kept)
+        with self._judged(policy_id, **options) as judged:
+            checkpoint = self.ledger.checkpoint() if has_ledger(self.layout) else None
+            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=checkpoint)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report again: the same policy on the same snapshot, compared number by number.
@@ -345,39 +354,43 @@ class AuditLake(RetentionVerbs, Provable, AnalystVerbs):
             with unpacked(Path(report)) as folder:
                 return self.reperform(folder / "report.json", policies=policies or folder / "policies")
 
-        def judge_again(policy_id: str, **options: Any) -> tuple[ComplianceReport, ...]:
-            with self._judged([policy_id], policies=policies, again=True, **options) as judged:
+        def judge_again(policy_id: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
+            options["policies"] = policies
+            with self._judged(policy_id, again=True, **options) as judged:
                 return judged.reports
 
         return reperform(Path(report), self.config.id, judge_again)
 
-    @property
-    def findings(self) -> FindingRegister:
-        """What the policies find and what people decided about it: list, accept, reopen, review."""
-        from auditlake.findings.register import FindingRegister
-
-        return FindingRegister(self.layout, self._clock, self.reports, self._wait)
-
-    # What all of these need
-
-    def _judged(self, policy_ids: Sequence[str], **options: Any) -> AbstractContextManager[Judged]:
+    def _judged(
+        self, *policy_ids: str, again: bool = False, **options: Unpack[ReportOptions]
+    ) -> AbstractContextManager[Judged]:
+        from auditlake.policies.request import ReportRequest
         from auditlake.reports.run import judged
 
+        request = ReportRequest(policy_ids=policy_ids, again=again, **options)
         return judged(
-            self.layout, self.config, self._options(), policy_ids, now=self._clock(),
-            holds=self.binding_holds(), flush=lambda: self.flush(reading=True).snapshot, ask=self._rows, **options,
-        )  # fmt: skip
+            self._context, request, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot
+        )
 
-    def _options(
-        self, source: str | None = None, *, strict: bool = False, max_quarantined: int | str | None = None
-    ) -> IngestOptions:
-        from auditlake.ingest.custody import most
-        from auditlake.store.table import IngestOptions
+    # Upkeep
 
-        limits = self.config.event_types, self.config.max_record
-        return IngestOptions(*limits, source, strict, self._wait, most(max_quarantined))
+    def backup(self, destination: str | Path, *, key: bool = True) -> BackupSummary:
+        """Copy the lake to a new folder, consistently while others write; to restore it, copy it back.
 
-    def _rows(self, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:
-        from auditlake.query.view import ask
+        Args:
+            destination: The folder; it is there whole or not at all.
+            key: Whether to copy the private key of the ledger too, if it lies in the lake.
 
-        return ask(self.layout, self._options(), self._clock(), version, query, values)
+        Raises:
+            LakeError: There is something at the destination, or the disk refused.
+            LakeFormatError: The lake lost a file.
+            LedgerError: The ledger is damaged.
+        """
+        from auditlake.upkeep.backup import backup
+
+        return backup(self.layout, Path(destination), key=key, wait_seconds=self._context.wait_seconds)
+
+    def _card(self) -> Card:
+        from auditlake.analysis.lake_card import lake_card
+
+        return lake_card(self.layout.root, self.snapshot(), self.policies.all)

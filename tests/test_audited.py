@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,19 +130,22 @@ def test_a_block(lake: AuditLake) -> None:
 def test_coroutines(lake: AuditLake) -> None:
     """Coroutine functions stay such, run side by side, and are logged when they have ended, cancelled ones too."""
 
-    @audited(lake, action="wait", resource=lambda name, _: name)
-    async def wait(name: str, seconds: float) -> str:
-        await asyncio.sleep(seconds)
+    @audited(lake, action="wait", resource=lambda name, *_: name)
+    async def wait(name: str, begun: asyncio.Event, done: asyncio.Event) -> str:
+        begun.set()
+        await done.wait()
         return name
 
     async def main() -> list[Any]:
+        begun, done, never = (asyncio.Event() for _ in range(3))
         tasks = [
-            asyncio.create_task(wait("a", 0)),
-            asyncio.create_task(wait("b", 0)),
-            asyncio.create_task(wait("c", 60)),
+            asyncio.create_task(wait("a", asyncio.Event(), done)),
+            asyncio.create_task(wait("b", asyncio.Event(), done)),
+            asyncio.create_task(wait("c", begun, never)),
         ]
-        await asyncio.sleep(0.01)
+        await begun.wait()
         tasks[2].cancel()
+        done.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     assert inspect.iscoroutinefunction(wait)
@@ -220,6 +224,25 @@ def test_what_cannot_be_an_event_is_told_before_the_call(lake: AuditLake) -> Non
     with pytest.raises(TypeError):
         pay_again(5)
     assert (done, landed(lake)) == ([], [])
+
+
+@pytest.mark.parametrize("error", [None, ValueError("theirs")])
+def test_a_refused_event_is_kept(lake: AuditLake, caplog: pytest.LogCaptureFixture, error: Exception | None) -> None:
+    """One of an unknown type, or with details that no event can have, is quarantined; the call is as it was."""
+    for name, amount in (("paying", 5), ("api_call", float("nan"))):
+        with suppress(ValueError), audited(lake, action="pay", event_type=name) as details:
+            details["sum"] = amount
+            if error:
+                raise error
+    summary = lake.flush()
+    (file,) = lake.layout.quarantine.iterdir()
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+
+    assert not getattr(error, "__notes__", None)
+    assert (summary.landed, summary.quarantined) == (0, 2)
+    assert sorted(each["reason"] for each in records) == ["not valid JSON", "unknown event type"]
+    assert all(json.loads(each["data"])["status"] == ("failure" if error else "success") for each in records)
+    assert [record.name for record in caplog.records] == ["auditlake.audited"] * 2
 
 
 def test_a_success_that_cannot_be_recorded_is_raised() -> None:

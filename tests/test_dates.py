@@ -68,14 +68,14 @@ def _asked(lake: AuditLake, day: Any) -> int:
 
 
 ENDS: dict[str, Callable[[AuditLake, Any], int]] = {
-    "events": lambda lake, day: len(lake.events(end=day).fetchall()) - 1,
+    "events": lambda lake, day: len(lake.events(until=day).fetchall()) - 1,
     "until": lambda lake, day: counted(lake, since=START - US, until=day),
     "as_of": lambda lake, day: counted(lake, since=START - US, as_of=day),
     "statistics": lambda lake, day: lake.statistics(as_of=day).total_events - 1,
     "backtest": lambda lake, day: lake.backtest("watched", since=START - US, until=day, thresholds=[1]).episodes(1),
     "period": lambda lake, day: counted(lake, since=day, until=day),
     "named": lambda lake, day: counted(lake, period=str(day)),
-    "retention": lambda lake, day: (lake.retention_plan(day).as_of == END) * 3,
+    "retention": lambda lake, day: (lake.retention.plan(day).as_of == END) * 3,
     "session": _asked,
 }
 
@@ -88,7 +88,7 @@ def test_an_end_has_its_whole_day(lake: AuditLake, name: str) -> None:
 
 def test_a_start_has_its_whole_day(lake: AuditLake) -> None:
     """What begins with a date has that day from its first microsecond on, also where a period leaves that out."""
-    assert [len(lake.events(start=day, end=END).fetchall()) for day in DAYS] == [3, 3]
+    assert [len(lake.events(since=day, until=END).fetchall()) for day in DAYS] == [3, 3]
     assert [counted(lake, since=day, until=END) for day in DAYS] == [3, 3]
     assert counted(lake, since=START, until=END) == 2  # an instant is left out as it is
     assert (as_instant("1970-01-01"), as_exclusive("1970-01-01"), as_end("9998-12-31")) == (
@@ -122,10 +122,10 @@ def test_a_hold_keeps_the_whole_day(tmp_path: Path) -> None:
     lake.layout.policy("watched").write_text(POLICY)
     lake.ingest([AuditEvent("login", at, user_id="ann") for at in INSTANTS[:2]])
     lake.log_many([AuditEvent("login", at, user_id="ann") for at in INSTANTS[2:]])
-    held = lake.add_hold("smith", **WHO, user_ids=["ann"], since="2025-01-31", until="2025-01-31")
+    held = lake.holds.add("smith", **WHO, user_ids=["ann"], since="2025-01-31", until="2025-01-31")
     assert (held.since, held.until, held.matches) == (START, END, 3)
-    assert lake.add_hold("misspelt", **WHO, user_ids=["anne"], until="2025-01-31").matches == 0
-    assert (lake.holds()[1], lake.holds()[1].matches) == (held, None)
+    assert lake.holds.add("misspelt", **WHO, user_ids=["anne"], until="2025-01-31").matches == 0
+    assert (lake.holds.all()[1], lake.holds.all()[1].matches) == (held, None)
     run = CliRunner()
     words = ["--lake", str(lake.layout.root), "hold", "add", "--reason", "r", "--owner", "o", "--ticket", "t"]
     told = run.invoke(cli, [*words, "all", "--until", "2025-01-31"])
@@ -133,8 +133,8 @@ def test_a_hold_keeps_the_whole_day(tmp_path: Path) -> None:
     told = run.invoke(cli, [*words, "nobody", "--user-id", "nobody", "--json"])
     assert (json.loads(told.stdout)["matches"], "nobody matches no event: user nobody" in told.stderr) == (0, True)
 
-    lake.release_hold("all", reason="r")
-    lake.retention_apply()
+    lake.holds.release("all", reason="r")
+    lake.retention.apply()
     assert [row[0] for row in lake.sql("select timestamp from events order by all").fetchall()] == list(INSTANTS[1:4])
 
 
@@ -172,9 +172,9 @@ AHEAD: dict[str, Callable[[AuditLake, Any], Any]] = {
     "evidence": lambda lake, at: lake.evidence("watched", lake.layout.root.parent / "pack.zip", as_of=at),
     "statistics": lambda lake, at: lake.statistics(as_of=at),
     "backtest": lambda lake, at: lake.backtest("watched", as_of=at),
-    "policy_sql": lambda lake, at: lake.policy_sql("watched", as_of=at),
-    "plan": lambda lake, at: lake.retention_plan(at),
-    "apply": lambda lake, at: lake.retention_apply(as_of=at),
+    "policy_sql": lambda lake, at: lake.policies.sql("watched", as_of=at),
+    "plan": lambda lake, at: lake.retention.plan(at),
+    "apply": lambda lake, at: lake.retention.apply(as_of=at),
     "session": lambda lake, at: lake.audit_session(principal="eve", as_of=at),
 }
 
@@ -191,7 +191,7 @@ def test_today_is_now(lake: AuditLake) -> None:
     """A date of today is what has passed of it, as the end of a period too, and a period ends no later than as_of."""
     said = lake.report("watched", as_of=NOW.date(), since="2026-03-01", until="2026-03-01").report
     assert (said.as_of, said.since, said.until) == (NOW, datetime(2026, 2, 28, 23, 59, 59, 999999, UTC), NOW)
-    assert lake.retention_plan(NOW.date()).as_of == NOW
+    assert lake.retention.plan(NOW.date()).as_of == NOW
     with pytest.raises(AuditLakeError, match="must end after it begins"):
         lake.report("watched", until="2026-03-02")
 

@@ -41,7 +41,7 @@ def make(path: Path, group_by: str = "[user_id]", window: str = "1h", threshold:
     lake = auditlake.create(path / "lake", clock=lambda: NOON)
     text = POLICY.format(group_by=group_by, window=window, threshold=threshold, max_gap=gap)
     (path / "watched.yaml").write_text(text)
-    lake.add_policy(path / "watched.yaml")
+    lake.policies.add(path / "watched.yaml")
     return lake
 
 
@@ -80,7 +80,7 @@ def test_what_is_in_it(lake: AuditLake, tmp_path: Path) -> None:
     assert done.files == len(names)
     assert {"README.txt", "report.json", "report.html", "findings.csv", "sql/1_rolling_counts.sql"} < names
     assert (folder / "report.json").read_bytes() == lake.report("watched").json()
-    assert {f"policies/{each.id}.yaml" for each in lake.policies()} < names
+    assert {f"policies/{each.id}.yaml" for each in lake.policies.all()} < names
     assert set(manifest["files"]) == names - {"MANIFEST.json", "SHA256SUMS"}
     assert manifest["lake_id"] == lake.config.id
     assert 'href="report.json"' in (folder / "report.html").read_text()

@@ -21,6 +21,7 @@ from auditlake.findings.decisions import Review
 from auditlake.findings.journal import append, concerning, read
 from auditlake.reports.document import _journal
 from auditlake.reports.render import check
+from auditlake.testing import Clock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -35,18 +36,9 @@ group_by: [user_id]
 """
 
 
-class Clock:
-    """A clock that tests set."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def lake(tmp_path: Path, clock: Clock) -> AuditLake:
     """Two bursts of ann on different days, one of ben, and no logout: four findings."""
     lake = auditlake.create(tmp_path / "lake", clock=clock)
     (tmp_path / "watched.yaml").write_text(POLICY)
-    lake.add_policy(tmp_path / "watched.yaml")
+    lake.policies.add(tmp_path / "watched.yaml")
     burst(lake, "ann", NOON - 9 * DAY)
     burst(lake, "ann", NOON - 5 * DAY)
     burst(lake, "ben", NOON - 7 * DAY)
@@ -445,15 +437,15 @@ def test_the_ledger_vouches_for_the_journal(lake: AuditLake) -> None:
     accept(lake, number)
     lake.findings.reopen(number, reason="not so known", by="me")
     lake.findings.review("watched", note="looked", by="me")
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
     whole = lake.layout.journal.read_bytes()
     lines = whole.splitlines(keepends=True)
     for changed in (whole.replace(b"known", b"happy"), b"".join(lines[:-1]), b"".join(reversed(lines)), b""):
         lake.layout.journal.write_bytes(changed)
-        problems = lake.verify().problems
+        problems = lake.ledger.verify().problems
         assert {problem.where for problem in problems} == {"findings/journal.jsonl"}
     lake.layout.journal.unlink()
-    assert not lake.verify(full=False).ok
+    assert not lake.ledger.verify(full=False).ok
 
 
 def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
@@ -465,8 +457,8 @@ def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr("auditlake.findings.register.record_journal", lambda *_, **__: None)
         accept(lake, first)
-    report = lake.verify()
+    report = lake.ledger.verify()
     assert report.ok
     assert "not recorded yet" in str(report.notices)
     lake.findings.review("watched", note="looked", by="me")
-    assert "not recorded yet" not in str(lake.verify().notices)
+    assert "not recorded yet" not in str(lake.ledger.verify().notices)

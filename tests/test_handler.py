@@ -21,6 +21,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.handler import AuditHandler
 from tests.tail.conftest import landed
+from tests.waiting import HANG_SECONDS
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -97,37 +98,59 @@ def test_other_records_are_left_alone(lake: AuditLake, log: logging.Logger) -> N
     assert landed(lake) == []
 
 
-WRONG: dict[str, Any] = {
-    "a number": 5,
-    "no type": {"user_id": "alice"},
-    "an unknown type": {"event_type": "nothing"},
-    "an unknown field": {"event_type": "login", "who": "alice"},
-    "what JSON cannot say": {"event_type": "login", "details": {"a": object()}},
-    "no address": {"event_type": "login", "ip_address": "localhost"},
-    "no metadata": {"event_type": "login", "metadata": 5},
+KEPT: dict[str, tuple[Any, str | None]] = {
+    "a number": (5, "event_type is missing"),
+    "no type": ({"user_id": "alice"}, "event_type is missing"),
+    "an unknown type": ({"event_type": "nothing"}, "unknown event type"),
+    "an event of an unknown type": (AuditEvent("nothing", NOON), "unknown event type"),
+    "NaN": ({"event_type": "login", "details": {"a": float("nan")}}, "not valid JSON"),
+    "an unknown field": ({"event_type": "login", "who": "alice"}, None),
+    "what JSON cannot say": ({"event_type": "login", "details": {"a": object()}}, None),
+    "no address": ({"event_type": "login", "ip_address": "localhost"}, None),
+    "no metadata": ({"event_type": "login", "metadata": 5}, None),
 }
+"""Extras that cannot be logged, and why the flush quarantines them; None if it makes an event of them."""
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_errors_stay_in_logging(
-    name: str, lake: AuditLake, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_logged_is_kept(
+    lake: AuditLake, log: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What cannot be an event is told on standard error as logging tells it, and the application goes on."""
-    log.info("hello", extra={"audit": WRONG[name]})
+    """Logging tells it on standard error, the application goes on, and the flush judges what was kept."""
+    for name, (extra, _) in KEPT.items():
+        log.info("%s", name, extra={"audit": extra})
+    told = capsys.readouterr().err
+    quarantined = {name: reason for name, (_, reason) in KEPT.items() if reason}
+    summary = lake.flush()
+    (file,) = lake.layout.quarantine.iterdir()
+    records = [json.loads(line) for line in file.read_text().splitlines()]
 
-    assert "--- Logging error ---" in (said := capsys.readouterr().err)
-    assert "EventError" in said
+    assert told.count("--- Logging error ---") == told.count("\nauditlake.errors.EventError: ") == len(KEPT)
+    assert (summary.landed, summary.quarantined) == (len(KEPT) - len(quarantined), len(quarantined))
+    assert {json.loads(each["data"])["metadata"]["message"]: each["reason"] for each in records} == quarantined
+    messages = {message for (message,) in lake.sql("select coalesce(metadata->>'message', '5') from events")}
+    assert messages == {*KEPT, "5"} - {*quarantined, "no metadata"}
+
+
+def test_nothing_is_kept_where_the_disk_refuses(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trail that is closed keeps nothing, and that does not reach the application either."""
+    trail = lake.trail()
+    trail.close()
+    logger = logger_of_its_own("shop")
+    logger.addHandler(AuditHandler(trail))
+    logger.info("", extra={"audit": {"event_type": "nothing"}})
+
+    assert "LandingError" in capsys.readouterr().err
     assert landed(lake) == []
 
 
 def test_a_message_that_cannot_be_made(
     lake: AuditLake, log: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Arguments that do not fit the message are logging's error too, not the application's."""
+    """Arguments that do not fit the message are logging's error, and cost the event nothing but them."""
     log.info("%d", "x", extra={"audit": {"event_type": "login"}})
 
     assert "--- Logging error ---" in capsys.readouterr().err
-    assert landed(lake) == []
+    assert [each["metadata"]["message"] for each in said(lake)] == ["%d"]
 
 
 def test_logging_from_within_does_not_recurse(lake: AuditLake, log: logging.Logger) -> None:
@@ -150,7 +173,7 @@ def test_threads_share_syncs(lake: AuditLake) -> None:
 
     class Meeting:
         def log(self, event: AuditEvent) -> str:
-            together.wait(timeout=30)
+            together.wait(HANG_SECONDS)
             return lake.log(event)
 
     logger = logger_of_its_own("shop")

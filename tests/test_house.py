@@ -106,8 +106,8 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_only_the_clock_tells_the_time() -> None:
-    """No module but clock.py asks what time it is, except for what no answer depends on."""
-    allowed = {"clock.py", "logentry.py", "lock.py", "compact.py", "output.py"}
+    """No module but machine.py asks what time it is, except for what no answer depends on."""
+    allowed = {"machine.py", "log_entry.py", "lock.py", "compact.py", "output.py"}
     asking = [
         str(file.relative_to(ROOT))
         for file in MODULES

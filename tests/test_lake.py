@@ -28,12 +28,12 @@ def lake(tmp_path: Path) -> AuditLake:
 )
 def test_instants_come_in_many_forms(lake: AuditLake, start: Any) -> None:
     """A datetime, a date, or either as text says when."""
-    assert len(lake.events(start=start).fetchall()) == 1
+    assert len(lake.events(since=start).fetchall()) == 1
     assert lake.report("failed_logins", as_of="2026-11-24", since=date(2026, 11, 1)).status == "compliant"
 
 
 WRONG: dict[str, Callable[[AuditLake], object]] = {
-    "no time": lambda lake: lake.events(start="soon"),
+    "no time": lambda lake: lake.events(since="soon"),
     "a number for a time": lambda lake: lake.statistics(as_of=5),  # type: ignore[arg-type]
     "paths in a list": lambda lake: lake.ingest(["a.jsonl"]),  # type: ignore[list-item]
     "a number for an input": lambda lake: lake.ingest(5),  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ WRONG: dict[str, Callable[[AuditLake], object]] = {
     "a grace period that is no number": lambda lake: lake.compact(grace_seconds=float("nan")),
     "no such column": lambda lake: lake.sql("select nothing from events").fetchall(),
     "no such policy": lambda lake: lake.report("nothing"),
-    "no such policy to remove": lambda lake: lake.remove_policy("../lake"),
+    "no such policy to remove": lambda lake: lake.policies.remove("../lake"),
 }
 
 

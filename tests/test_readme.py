@@ -82,9 +82,9 @@ def test_policy(tmp_path: Path) -> None:
     file = tmp_path / "readme_policy.yaml"
     file.write_text(text)
     lake = auditlake.create(tmp_path / "lake")
-    lake.add_policy(file)
+    lake.policies.add(file)
 
-    (result,) = lake.check_policies("readme_policy")
+    (result,) = lake.policies.check("readme_policy")
     assert result.differences == ()
 
 

@@ -113,7 +113,7 @@ def test_a_key_that_is_said_twice_is_told(lake: AuditLake, report: Path) -> None
 def test_a_deletion_is_named_with_its_certificate(lake: AuditLake, report: Path) -> None:
     """Once its events are gone a report cannot be done again, and the reason names the certificate."""
     later = auditlake.open(lake.layout.root, clock=lambda: NOON + timedelta(days=60))
-    applied = later.retention_apply()
+    applied = later.retention.apply()
     assert lake.reperform(report).identical  # the files are there for the grace
     auditlake.open(lake.layout.root, clock=lambda: NOON + timedelta(days=90)).compact(grace_seconds=0)
     done = lake.reperform(report)
@@ -137,7 +137,7 @@ def test_a_changed_policy_is_named(lake: AuditLake, report: Path, tmp_path: Path
 
 def test_a_policy_that_is_gone_is_told(lake: AuditLake, report: Path) -> None:
     """Without its policy a report cannot be done again."""
-    lake.remove_policy("failed_logins")
+    lake.policies.remove("failed_logins")
     done = lake.reperform(report)
     assert not done.identical
     assert "no policy 'failed_logins'" in done.reasons[0]

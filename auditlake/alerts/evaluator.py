@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from auditlake.alerts.lake_reader import Lakeside, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, reached, the_lake, the_table
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.live_batches import Batches, Counted
 from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
@@ -125,7 +125,9 @@ class Evaluator:
     # Time
 
     def _look_at_clock(self) -> None:
-        """The present never goes back a little; where it goes back far, everything is counted anew."""
+        """Advance the present. A clock that goes back a little is ignored; one that goes back far makes
+        everything be counted anew.
+        """
         now = micros(self._clock())
         if now < self._now - self._lateness:
             self._is_cold = True
@@ -159,7 +161,7 @@ class Evaluator:
                 return True
         if read:
             self._count(read)
-        # Nobody lags: whatever happened up to a moment ago has been read.
+        # No writer lags: whatever happened up to a moment ago has been read.
         self._passed = max(self._passed, began - GRACE_US)
         return False
 
@@ -175,10 +177,10 @@ class Evaluator:
         self._judge()
         self._unsaved = True
 
-    def _see(self, tally: Tally, found: Iterable[Counted]) -> Iterator[Stretch]:
+    def _see(self, tally: Tally, sightings: Iterable[Counted]) -> Iterator[Stretch]:
         """Let a tally see events; give the stretches of those that are too late, or not certain to land."""
         judged, ahead = self._now - self._lateness, self._now + self._lateness
-        for each in found:
+        for each in sightings:
             beyond = bisect_right(each.moments, ahead)
             if beyond:
                 tally.see(each.group, zip(each.moments[:beyond], each.identities, strict=False))
@@ -229,10 +231,10 @@ class Evaluator:
             for tally in list(self._tallies.values()):
                 policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
                 with self._by_itself(tally):
-                    found = table.counted(
+                    counted = table.counted(
                         "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
                     )  # fmt: skip
-                    for _ in self._see(tally, found):
+                    for _ in self._see(tally, counted):
                         pass
                     self._wait_for_table(table.latecomers(policy, live, judged), {})
             self._note_ahead(table.next_ahead(ahead))
@@ -262,7 +264,7 @@ class Evaluator:
                         self._raise(tally.policy, self._settle_late(table, tally, near))
         self._unsaved = True
 
-    def _settle_late(self, table: Lakeside, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
+    def _settle_late(self, table: LakeReader, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
         window = tally.policy.window.microseconds
         groups = {each.group for each in near}
         return table.settle(
@@ -319,14 +321,14 @@ class Evaluator:
             self._tallies.pop(tally.policy.id, None)
 
     def _past(self) -> Mapping[str, PolicyState] | None:
-        """What was alerted before; None if nobody evaluated this lake before."""
+        """Return what was alerted before; None if no process evaluated this lake before."""
         if self._before is not None:
             return self._before.policies
         if not self._was_warm:
             return None
         return {key: PolicyState(judged_by(each.policy), each.breaches) for key, each in self._tallies.items()}
 
-    def _begin(self, lake: Lakeside, tally: Tally, since: int, live: Sequence[int] | None) -> None:
+    def _begin(self, lake: LakeReader, tally: Tally, since: int, live: Sequence[int] | None) -> None:
         """Judge all that has happened since an instant, and keep what later judgements need.
 
         Args:
@@ -337,11 +339,11 @@ class Evaluator:
         """
         policy, window, judged = tally.policy, tally.policy.window.microseconds, self._now - self._lateness
         turns = lake.settle(tally, since - window, self._now, self._passed, ends_after=since)
-        found = lake.counted(
+        counted = lake.counted(
             "recent", policy, after=instant(max(judged - window, 0)), judged=instant(max(judged, 0)),
             until=instant(self._now + self._lateness),
         )  # fmt: skip
-        for each in found:
+        for each in counted:
             tally.see(each.group, zip(each.moments, each.identities, strict=True))
         self._raise(policy, [*turns, *tally.judge(self._now, self._passed)])
         if live is not None:

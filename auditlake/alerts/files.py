@@ -1,7 +1,7 @@
 """Files of the alerts that name an erased person: the pseudonym takes the name's place.
 
-Whoever evaluates alerts has the same names in memory and writes them down again. So this is done only while nobody
-evaluates, under the lock that makes one of them the evaluator.
+The process that evaluates alerts has the same names in memory and writes them down again. So this is done only while no
+process evaluates, under the lock that makes one of them the evaluator.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class NewContent:
 
 def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
     """Every file that the alerts keep in the lake, and those that lake.toml sends them to, rotated ones included."""
-    found = set(layout.alerts.rglob("*"))
+    paths = set(layout.alerts.rglob("*"))
     if jsonl is not None:
         to = layout.root / jsonl
-        found |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
-    return sorted(path for path in found if is_file(path, within=path.parent) and path.name[0] != ".")
+        paths |= {to, *to.parent.glob(f"{glob.escape(to.name)}.*")}
+    return sorted(path for path in paths if is_file(path, within=path.parent) and path.name[0] != ".")
 
 
 @contextmanager
 def unwatched(layout: Layout) -> Iterator[bool]:
-    """Whether nobody evaluates the alerts of a lake, nor begins to until the end of the context."""
+    """Tell whether no process evaluates the alerts of a lake; none begins to until the end of the context."""
     if not layout.alerts.is_dir():
         yield True
         return
@@ -69,13 +69,13 @@ def followed(layout: Layout) -> Mapping[int, Position] | None:
         if is_unwatched:
             return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        said = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
-        return {int(slot): Position.unpack(int(packed)) for slot, packed in said.items()}
+        positions = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
+        return {int(slot): Position.unpack(int(packed)) for slot, packed in positions.items()}
     return {}
 
 
 def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:
-    """A file of JSON or of JSON lines with pseudonyms in the place of names; None where that is not all of them.
+    """Return a file of JSON or JSON lines with pseudonyms in the place of names; None where some names would stay.
 
     Args:
         path: The file.

@@ -59,14 +59,14 @@ def reached(layout: Layout) -> Committed:
 
 
 def newest_version(layout: Layout, known: int) -> int:
-    """The newest version, if ``known`` is one; without opening the table."""
+    """Return the newest version without opening the table; ``known`` is one to begin at."""
     while layout.commit(known + 1).exists():
         known += 1
     return known
 
 
 def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> list[Commit]:
-    """The versions after one and up to another that brought batches.
+    """Return the versions after one and up to another that brought batches.
 
     Args:
         layout: The lake.
@@ -90,7 +90,7 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     return commits[::-1]
 
 
-class Lakeside:
+class LakeReader:
     """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
 
     Args:
@@ -105,11 +105,13 @@ class Lakeside:
         """Of each slot, what of it ``events`` shows."""
 
     def counted(self, name: str, policy: Policy, **values: object) -> Iterator[Counted]:
-        """What a statement of ``sql/alerts/lake.sql`` finds that a policy counts."""
+        """Run a statement of ``sql/alerts/lake.sql``, and yield what a policy counts."""
         return counted(self.connection, "lake", name, policy, values)
 
     def latecomers(self, policy: Policy, batches: Sequence[int] | None, judged: int) -> Iterator[Stretch]:
-        """The stretches in which batches, or the landing if None, brought a policy's groups events up to ``judged``."""
+        """Yield the stretches in which batches, or the landing if None, brought a policy's groups events up to
+        ``judged``.
+        """
         part = statement("alerts/lake.sql", "latecomers")
         values = {
             "types": list(policy.required_events), "batches": list(batches or ()), "landing": batches is None,
@@ -119,13 +121,13 @@ class Lakeside:
             yield Stretch(policy.id, group_values(key), first, last)
 
     def seen(self, after: int) -> Any:
-        """What was read lately, as :meth:`auditlake.alerts.live_batches.Batches.remember` takes it."""
+        """Return what was read lately, as :meth:`auditlake.alerts.live_batches.Batches.remember` takes it."""
         part = statement("alerts/lake.sql", "recently_seen")
         values = {"after": instant(after), "most": _MOST_SEEN}
         return self.connection.sql(part.text, params=part.bind(values)).to_arrow_table()
 
     def next_ahead(self, after: int) -> int | None:
-        """The first event dated after an instant."""
+        """Return the first event dated after an instant."""
         part = statement("alerts/lake.sql", "next_ahead")
         ((first,),) = rows(self.connection, part.text, part.bind({"after": instant(after)}))
         return micros(first) if first else None
@@ -150,31 +152,31 @@ class Lakeside:
         if since >= last:
             return []
         question = Question(instant(now), instant(since), instant(last))
-        found: list[tuple[Group, int, int]] = []
+        stretches: list[tuple[Group, int, int]] = []
         for key, start, end, *_ in episodes(self.connection, policy, question):
             group, stop = group_values(key), micros(end) if end else last + 1
             if stop > ends_after and (groups is None or group in groups):
-                found.append((group, micros(start), stop))
+                stretches.append((group, micros(start), stop))
         turns: list[Turn] = []
-        for (group, start, stop), count in zip(found, self._counts(policy, found), strict=True):
+        for (group, start, stop), count in zip(stretches, self._counts(policy, stretches), strict=True):
             turns += tally.settle(group, start, stop, count, passed)
         return [
             *turns,
-            *(turn for group in dict.fromkeys(each[0] for each in found) for turn in tally.resolve(group, passed)),
+            *(turn for group in dict.fromkeys(each[0] for each in stretches) for turn in tally.resolve(group, passed)),
         ]
 
-    def _counts(self, policy: Policy, found: Sequence[tuple[Group, int, int]]) -> list[int]:
+    def _counts(self, policy: Policy, stretches: Sequence[tuple[Group, int, int]]) -> list[int]:
         """How many events were in the window at the beginning of each of some episodes."""
         import pyarrow as pa
 
-        if not found:
+        if not stretches:
             return []
         single = len(policy.group_by) == 1
         kind = pa.string() if single else pa.list_(pa.string())
-        keys = [group[0] if single else list(group) for group, _, _ in found]
-        starts = [start for _, start, _ in found]
+        keys = [group[0] if single else list(group) for group, _, _ in stretches]
+        starts = [start for _, start, _ in stretches]
         table = pa.table(
-            {"number": range(len(found)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
+            {"number": range(len(stretches)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
         )
         self.connection.register("instants", table)
         part = statement("alerts/lake.sql", "counts_at")
@@ -183,21 +185,21 @@ class Lakeside:
                   "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
         counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
         self.connection.unregister("instants")
-        return [counts.get(number, 0) for number in range(len(found))]
+        return [counts.get(number, 0) for number in range(len(stretches))]
 
 
 @contextmanager
-def the_table(layout: Layout) -> Iterator[Lakeside]:
-    """The newest snapshot of the table."""
+def the_table(layout: Layout) -> Iterator[LakeReader]:
+    """Open the newest snapshot of the table."""
     with _connected(layout) as connection:
         committed = reached(layout)
         view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
-        yield Lakeside(connection, committed)
+        yield LakeReader(connection, committed)
 
 
 @contextmanager
-def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[Lakeside]:
-    """The newest snapshot of the table and the landing, as it would be if that were flushed now.
+def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[LakeReader]:
+    """Open the newest snapshot of the table with the landing, as it would be if that were flushed now.
 
     Args:
         layout: The lake.
@@ -211,10 +213,10 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         view_snapshot(
             connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
         )  # fmt: skip
-        found = Lakeside(connection, committed)
+        reader = LakeReader(connection, committed)
         for piece in left:
-            found.ends[piece.segment.slot] = piece.end
-        yield found
+            reader.ends[piece.segment.slot] = piece.end
+        yield reader
 
 
 @contextmanager

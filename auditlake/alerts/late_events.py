@@ -36,7 +36,7 @@ class Lot:
 
     @staticmethod
     def of(near: Iterable[Iterable[Stretch]]) -> Lot:
-        """A lot of stretches that can be judged now."""
+        """Make a lot of stretches that can be judged now."""
         lot = Lot()
         for stretches in near:
             for stretch in stretches:
@@ -58,12 +58,12 @@ class Lot:
 
     def stretches(self) -> Iterator[Stretch]:
         """All of them, each policy's in the order of time."""
-        found = [
+        stretches = [
             Stretch(policy_id, group, first, last)
             for (policy_id, group), spans in self._spans.items()
             for first, last in spans
         ]
-        yield from sorted(found, key=lambda each: (each.policy_id, each.first, each.group or ()))
+        yield from sorted(stretches, key=lambda each: (each.policy_id, each.first, each.group or ()))
 
     def is_ready(self, committed: Mapping[int, int]) -> bool:
         """Whether the table has all that it needs."""
@@ -116,7 +116,7 @@ class Waiting:
         return self.lots[-1]
 
     def take_ready(self, committed: Mapping[int, int]) -> Lot | None:
-        """The next lot of which the table has everything; None if there is none."""
+        """Return the next lot of which the table has everything; None if there is none."""
         for lot in self.lots:
             if lot.is_ready(committed):
                 self.lots.remove(lot)

@@ -133,7 +133,7 @@ class Batches:
             self._run("seen_lately")
 
     def counted(self, policy: Policy) -> Iterator[Counted]:
-        """What a policy counts of the micro-batch, by group."""
+        """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""
         return counted(self._connection, "batch", "sightings", policy, {})
 
     def _run(self, name: str, values: Mapping[str, object] | None = None) -> None:
@@ -144,7 +144,7 @@ class Batches:
 def counted(
     connection: duckdb.DuckDBPyConnection, file: str, name: str, policy: Policy, values: Mapping[str, object]
 ) -> Iterator[Counted]:
-    """What a statement of ``sql/alerts`` finds that a policy counts, in the statement's order."""
+    """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""
     part = statement(f"alerts/{file}.sql", name)
     known = {"types": list(policy.required_events), "alert_threshold": policy.alert_threshold, **values}
     for key, moments, identities, doubtful in rows(connection, filled(part, policy), part.bind(known)):

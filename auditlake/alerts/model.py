@@ -63,7 +63,7 @@ class Alert:
     """One line for people, harmless whatever the group's values are."""
 
     def as_dict(self) -> dict[str, Any]:
-        """It as JSON has it: instants spelled ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
+        """Return the alert as JSON has it: instants spelled ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
         return asdict(self) | {
             "group": dict(self.group),
             "at": print_instant(self.at),
@@ -71,18 +71,18 @@ class Alert:
         }
 
     @staticmethod
-    def from_dict(given: Mapping[str, Any]) -> Alert:
-        """The alert of a dict that :meth:`as_dict` gave.
+    def from_dict(fields: Mapping[str, Any]) -> Alert:
+        """Return the alert of a dict that :meth:`as_dict` made.
 
         Raises:
             KeyError, TypeError, ValueError: It is none.
         """
-        instants = {name: parse_instant(given[name]) for name in ("at", "raised_at")}
-        return Alert(**{**given, **instants})
+        instants = {name: parse_instant(fields[name]) for name in ("at", "raised_at")}
+        return Alert(**{**fields, **instants})
 
 
 def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:
-    """The alert that tells of a turn, raised now; times and lengths are microseconds."""
+    """Make the alert that tells of a turn, raised now; times and lengths are microseconds."""
     from auditlake.reports.build import canonical_group, finding_id  # imports DuckDB, and sinks need not
 
     group = dict(zip(policy.group_by, turn.group, strict=True))
@@ -117,7 +117,7 @@ def _short(value: str) -> str:
 
 
 def instant(at: int) -> datetime:
-    """The instant of so many microseconds since 1970."""
+    """Return the instant of so many microseconds since 1970."""
     return _EPOCH + at * _MICROSECOND
 
 

@@ -1,4 +1,4 @@
-"""Where alerts go. Each sink has a thread of its own, so that none waits for another, and nobody for a sink."""
+"""Where alerts go. Each sink has a thread of its own, so that none waits for another, and no caller for a sink."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class JsonlSink(Sink):
     Args:
         path: The file; if relative, in the lake's folder.
         follow: Whether a file outside of the lake may be a link: not where only lake.toml names it, which may have come
-            with a lake of somebody else.
+            with a lake from elsewhere.
     """
 
     name = "jsonl"
@@ -131,15 +131,15 @@ class JsonlSink(Sink):
             sync_folder(self._path.parent)
 
 
-def as_sinks(given: Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None) -> list[Sink]:
-    """The sinks that a caller means: a callable, a sink, several of these, or none."""
-    if given is None:
+def as_sinks(sinks: Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None) -> list[Sink]:
+    """Return the sinks that a caller means: a callable, a sink, several of these, or none."""
+    if sinks is None:
         return []
-    if isinstance(given, Sink):
-        return [given]
-    if callable(given):
-        return [CallSink(given)]
-    return [sink for each in given for sink in as_sinks(each)]
+    if isinstance(sinks, Sink):
+        return [sinks]
+    if callable(sinks):
+        return [CallSink(sinks)]
+    return [sink for each in sinks for sink in as_sinks(each)]
 
 
 class _Courier:
@@ -190,7 +190,7 @@ class _Courier:
             self._done(alert, self.sink.name)
 
     def _next(self) -> Alert | None:
-        """The alert to deliver next; None once there is nothing left to do."""
+        """Return the alert to deliver next; None once all are delivered."""
         with self._changed:
             while not self._waiting:
                 if self._closing:
@@ -240,7 +240,7 @@ class Dispatch:
         self._send(alert, tuple(self._couriers))
 
     def outbox(self) -> tuple[tuple[Alert, tuple[str, ...]], ...]:
-        """The alerts that some sink still lacks."""
+        """Return the alerts that some sink still lacks."""
         with self._guard:
             return tuple((alert, tuple(sorted(names))) for alert, names in self._lacking.values())
 

@@ -65,7 +65,7 @@ def write_state(path: Path, state: State) -> None:
 
 
 def read_state(path: Path) -> State | None:
-    """What was written down; None if nothing was, or if it cannot be understood, which is logged."""
+    """Read what was written down; return None if nothing was, or if it cannot be understood, which is logged."""
     try:
         written = json.loads(read_file(path, within=path.parent))
         if written["format"] != _FORMAT:

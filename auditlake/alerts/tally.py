@@ -20,7 +20,7 @@ from auditlake.alerts.model import Group, Turn
 from auditlake.policies.model import Policy
 
 GRACE_US = 1_000_000
-"""How long after an instant all events up to it have surely been read, where nobody lags: only then an end is one."""
+"""How long after an instant all events up to it have surely been read, if no writer lags: only then an end is one."""
 REMEMBERED_US = 7 * 86_400_000_000
 """How long, beyond window and lateness, a past episode is remembered as alerted."""
 MOST_REMEMBERED = 10_000
@@ -96,7 +96,7 @@ class Tally:
         self._touched.add(group)
 
     def judge(self, now: int, passed: int) -> list[Turn]:
-        """What has turned since it was last asked.
+        """Return what has turned since the last call.
 
         Args:
             now: What the clock says. Later events do not count yet.
@@ -139,12 +139,12 @@ class Tally:
         yield Turn("threshold_exceeded", group, crossing, crossing, count)
 
     def resolve(self, group: Group, passed: int) -> list[Turn]:
-        """The resolutions of a group's stretches that have ended."""
+        """Return the resolutions of a group's stretches that have ended."""
         kept = self._kept.get(group)
         return list(self._resolve(group, kept.sightings if kept else [], passed))
 
     def give_up(self, now: int) -> Iterator[Turn]:
-        """A resolution for whatever waits for one, now: the policy is not judged any more."""
+        """Resolve every open episode now: the policy is no longer judged."""
         for group, breaches in self.breaches.items():
             for breach in breaches:
                 for crossing in breach.waiting:
@@ -152,7 +152,7 @@ class Tally:
                 breach.waiting = []
 
     def _stretches(self, sightings: list[Sighting], judged: int, now: int) -> Iterator[tuple[int, int]]:
-        """The stretches at or above the threshold that reach beyond what was judged, from what is kept."""
+        """Yield the stretches at or above the threshold that reach beyond what was judged, from what is kept."""
         k = self._k
         start = end = -1
         for i in range(k - 1, bisect_right(sightings, (now, _LAST))):
@@ -212,7 +212,7 @@ class Tally:
         kept.sightings = left
 
     def _take_due(self, now: int) -> set[Group]:
-        """The groups to look at although nothing came."""
+        """Return the groups to look at although no event came."""
         groups = set()
         while self._due and self._due[0][0] <= now:
             due, group = heapq.heappop(self._due)

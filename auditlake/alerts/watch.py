@@ -1,7 +1,7 @@
 """Who evaluates a lake: one process of those that could, and another as soon as it dies.
 
 The one that holds the flock on ``LAKE/alerts/watch.lock`` evaluates, in a thread of its own; the others ask for the
-lock now and then. Nothing here is slow to import or to start: whoever logs does not wait for it.
+lock now and then. Nothing here is slow to import or to start: a process that logs does not wait for it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _LOG = logging.getLogger("auditlake.alerts.watch")
 _PANIC = "PanicException"
 """What delta-rs raises in a forked child of a process that has used it."""
 _FORKING = threading.Lock()
-"""Held where a lock's descriptor is opened, so that no child inherits one that nobody has noted."""
+"""Held where a lock's descriptor is opened, so that a child inherits only those that were noted."""
 _HELD: set[int] = set()
-"""Descriptors of held locks: a child that kept one would keep the lock from everybody after its parent's death."""
+"""Descriptors of held locks: a child that kept one would keep the lock from all processes after its parent's death."""
 
 
 _WATCHES: weakref.WeakSet[Watch] = weakref.WeakSet()
@@ -177,7 +177,7 @@ class Watch:
                     if is_elected:
                         self._evaluate()
                         return
-            except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+            except Exception as error:  # noqa: BLE001 - no caller waits for this thread
                 self._troubles.tell(error)
             except BaseException as error:
                 if type(error).__name__ != _PANIC:
@@ -200,7 +200,7 @@ class Watch:
                     has_more, wait = session.round(), POLL_SECONDS
                     self.is_evaluating = True
                     self._troubles.end()
-                except Exception as error:  # noqa: BLE001 - nobody looks after this thread
+                except Exception as error:  # noqa: BLE001 - no caller waits for this thread
                     if not threading.main_thread().is_alive():
                         return  # the interpreter ends, and some of it has; the next process goes on from here
                     self._troubles.tell(error)
@@ -254,8 +254,8 @@ def evaluate_once(
             session.end(_LONGEST_WAIT)
 
 
-def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
-    """``logging``, what lake.toml says, and what a caller gives."""
+def all_sinks(config: LakeConfig, extra: Alerts) -> list[Sink]:
+    """Return every sink: ``logging``, those of lake.toml, and those of a caller."""
     from auditlake.alerts.sinks import JsonlSink, LogSink, as_sinks
 
     sinks: list[Sink] = [LogSink()]
@@ -265,7 +265,7 @@ def all_sinks(config: LakeConfig, given: Alerts) -> list[Sink]:
         from auditlake.alerts.webhook import Webhook
 
         sinks.append(Webhook(config.alerts.webhook))
-    return [*sinks, *as_sinks(given)]
+    return [*sinks, *as_sinks(extra)]
 
 
 def _in_child() -> None:

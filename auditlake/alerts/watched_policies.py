@@ -19,7 +19,7 @@ _Files = dict[str, tuple[int, int, int]]
 
 
 def judged_by(policy: Policy) -> str:
-    """A digest of what decides on a policy's counts: whatever else changes in its file changes no episode."""
+    """Return a digest of what decides on a policy's counts: another change of its file changes no episode."""
     deciding = [
         policy.required_events,
         policy.alert_threshold,
@@ -71,14 +71,14 @@ class Rules:
         return self.policies != before
 
     def _look(self) -> _Files:
-        found: _Files = {}
+        files: _Files = {}
         with suppress(FileNotFoundError), os.scandir(self._layout.policies) as entries:
             for entry in entries:
                 if entry.name.endswith(".yaml") and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):
                         status = entry.stat()
-                        found[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
-        return found
+                        files[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
+        return files
 
     def _read(self, name: str) -> Policy | None:
         try:

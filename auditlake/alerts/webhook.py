@@ -115,7 +115,7 @@ class Webhook(Sink):
             self._thread.start()
 
     def _undelivered(self) -> list[Path]:
-        """What waits, the oldest first."""
+        """Return the alerts that wait, the oldest first."""
         with os.scandir(self._folder) as entries:
             files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return [self._folder / name for name in sorted(files) if name.endswith(".json") and name[0] != "."]
@@ -162,7 +162,7 @@ class Webhook(Sink):
         return None if due is None else max(due - time.monotonic(), 0.0)
 
     def _without_hopeless(self, waiting: list[Path]) -> list[Path]:
-        """What waits, without what has waited for too long and what is too much: that is given up."""
+        """Drop the alerts that have waited for too long or are too many, and return the others."""
         oldest = micros(self._clock() - OLDEST_UNDELIVERED)
         hopeless = [path for path in waiting if path.name[:20] < f"{oldest:020d}"]
         hopeless += waiting[len(hopeless) : max(len(waiting) - MOST_UNDELIVERED, len(hopeless))]

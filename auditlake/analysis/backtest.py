@@ -6,16 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
+from auditlake.context import LakeContext
 from auditlake.display.cards import Card, Fact
 from auditlake.display.shown import Shown, cells
 from auditlake.display.text import count, moment, spelled
 from auditlake.errors import PolicyError
 from auditlake.events.durations import parse_duration
+from auditlake.events.times import judged_as_of
 from auditlake.policies import evaluate
 from auditlake.policies.compile import Question
+from auditlake.policies.files import named_policies
 from auditlake.policies.model import Duration, Policy
+from auditlake.policies.question import question
+from auditlake.policies.request import PeriodOptions, ReportRequest
+from auditlake.query.view import engine
 
 if TYPE_CHECKING:
     import altair as alt
@@ -57,7 +64,7 @@ class Backtest(Shown):
         return tuple(dict.fromkeys(each.window for each in self.tried))
 
     def episodes(self, threshold: int, window: str | None = None) -> int:
-        """What one of them gave; of the first window if None.
+        """Return the episodes of one threshold and window; of the first window if None.
 
         Raises:
             KeyError: It was not tried.
@@ -86,9 +93,9 @@ class Backtest(Shown):
         return backtest_chart(self.policy, rows, self.since, self.until)
 
     def _card(self) -> Card:
-        found = {(each.window, each.threshold): each.episodes for each in self.tried}
+        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
         thresholds = list(dict.fromkeys(each.threshold for each in self.tried))
-        rows = [[each, *(found[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
+        rows = [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
         return Card(
             kind="backtest",
             title=self.policy.id,
@@ -111,6 +118,23 @@ def _now(policy: Policy) -> str:
 
 def _more(thresholds: int) -> str:
     return f"the first {_SHOWN} of {count(thresholds, 'threshold')}; .pl() gives all" if thresholds > _SHOWN else ""
+
+
+def backtest_lake(
+    context: LakeContext,
+    policy: str | Path | Policy,
+    thresholds: Iterable[int],
+    windows: Sequence[str] | None,
+    **options: Unpack[PeriodOptions],
+) -> Backtest:
+    """Try thresholds and windows on a lake; see :meth:`auditlake.AuditLake.backtest`."""
+    if not isinstance(policy, Policy):
+        (policy,) = named_policies(context.layout, context.config.event_types, [str(policy)])
+    request = ReportRequest(**options)
+    instant = judged_as_of(request.as_of, context.now)
+    with engine(context, request.snapshot) as (connection, snapshot):
+        asked = question(policy, request.over, instant, context.config.report_period)
+        return backtest(connection, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
 
 
 def backtest(
@@ -136,18 +160,18 @@ def backtest(
         PolicyError: A threshold or a window makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    found = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
+    counts = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
     tried = tuple(
         Tried(str(length), threshold, episodes)
-        for length, rows in zip(lengths, found, strict=True)
+        for length, rows in zip(lengths, counts, strict=True)
         for threshold, episodes in rows
     )
     return Backtest(policy, asked.as_of, asked.since, asked.until, snapshot, tried)
 
 
-def _thresholds(given: Any) -> list[int]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    wanted: list[Any] = list(islice(given, _MOST + 1)) if several else [given]
+def _thresholds(thresholds: Any) -> list[int]:
+    several = isinstance(thresholds, Iterable) and not isinstance(thresholds, str | bytes)
+    wanted: list[Any] = list(islice(thresholds, _MOST + 1)) if several else [thresholds]
     for each in wanted:
         if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LARGEST:
             raise PolicyError(f"thresholds: expected whole numbers from 1 on, got {each!r}"[:200])
@@ -157,10 +181,10 @@ def _thresholds(given: Any) -> list[int]:
     return sorted(set(wanted))
 
 
-def _windows(policy: Policy, given: Sequence[str] | None) -> list[Duration]:
-    if given is None:
+def _windows(policy: Policy, windows: Sequence[str] | None) -> list[Duration]:
+    if windows is None:
         return [policy.window]
-    names = [given] if isinstance(given, str) else list(dict.fromkeys(given))
+    names = [windows] if isinstance(windows, str) else list(dict.fromkeys(windows))
     try:
         lengths = [parse_duration(name, "window") for name in names]
     except (ValueError, TypeError) as error:

@@ -65,7 +65,7 @@ class PolicyEffect:
         return bool(self.becomes_due or self.pseudonymise)
 
     def as_dict(self) -> dict[str, Any]:
-        """The effect as JSON values."""
+        """Return the effect as JSON values."""
         names = ("event_type", "events", "newly_governed", "before", "after", "becomes_due")
         return {
             "types": [{name: getattr(each, name) for name in names} for each in self.types],

@@ -66,7 +66,7 @@ class Statistics:
     """The event types of the lake that no policy with a retention period names, with their events:
     ``default_retention`` of lake.toml decides how long they stay."""
     asked_by_no_policy: dict[str, int]
-    """Those that no policy names at all: nobody asks about them."""
+    """Those that no policy names at all."""
     policies: tuple[PolicyStatistics, ...]
     recent_violations: tuple[Violation, ...]
     """The episodes of every policy that reach into its window before as_of."""

@@ -1,8 +1,8 @@
-"""The command line: thin over :class:`auditlake.AuditLake`, and the only part that prints.
+"""Command line: thin over :class:`auditlake.AuditLake`, and the only room that prints.
 
-Exit codes: 0 done; 1 findings under ``--fail-on``, or a policy's own test failed; 2 wrong usage; 3 an
-:class:`auditlake.AuditLakeError`, told in one line on standard error; 4 a verification found something wrong; 5 an
-answer was cut off. A reader who goes away changes none.
+Hides click, terminals, and how a command ends.
+The door: ``main``, ``VERBS``, ``exit_codes.EXIT_CODES``.
+Read first: ``ingest.py``.
 """
 
 from __future__ import annotations
@@ -17,57 +17,71 @@ from typing import TextIO
 import click
 
 import auditlake
-from auditlake.cli import (
-    data,
-    docs,
-    doctor,
-    explore,
-    finding,
-    lake,
-    ledger,
-    log,
-    policy,
-    report,
-    retention,
-    shell,
-    sql,
-    watch,
-)
+from auditlake.cli.exit_codes import DONE, FAILED, INTERRUPTED
+from auditlake.cli.options import common_options
+from auditlake.cli.verbs import Verb, Verbs
 from auditlake.errors import AuditLakeError
 
-EXIT_ERROR = 3
-EXIT_INTERRUPTED = 130
+_IN, _ASK, _JUDGE = "Events in", "Questions", "Reports and findings"
+_KEEP, _PROVE, _CARE = "Retention", "Proof", "Upkeep"
+
+VERBS = (
+    Verb("init", _IN, "lake"),
+    Verb("ingest", _IN, "ingest"),
+    Verb("log", _IN, "log"),
+    Verb("tail", _IN, "log"),
+    Verb("flush", _IN, "ingest"),
+    Verb("events", _ASK, "events"),
+    Verb("stats", _ASK, "stats"),
+    Verb("sql", _ASK, "sql"),
+    Verb("query", _ASK, "sql"),
+    Verb("shell", _ASK, "shell"),
+    Verb("connect", _ASK, "connect"),
+    Verb("report", _JUDGE, "report"),
+    Verb("finding", _JUDGE, "finding"),
+    Verb("review", _JUDGE, "finding"),
+    Verb("policy", _JUDGE, "policy"),
+    Verb("watch", _JUDGE, "watch"),
+    Verb("evidence", _JUDGE, "evidence"),
+    Verb("reperform", _JUDGE, "evidence"),
+    Verb("hold", _KEEP, "retention"),
+    Verb("retention", _KEEP, "retention"),
+    Verb("erase", _KEEP, "retention"),
+    Verb("verify", _PROVE, "ledger"),
+    Verb("checkpoint", _PROVE, "ledger"),
+    Verb("prove", _PROVE, "ledger"),
+    Verb("verify-proof", _PROVE, "ledger"),
+    Verb("anchor", _PROVE, "ledger"),
+    Verb("key", _PROVE, "ledger"),
+    Verb("compact", _CARE, "lake"),
+    Verb("backup", _CARE, "lake"),
+    Verb("doctor", _CARE, "doctor"),
+    Verb("demo", _CARE, "demo"),
+    Verb("docs", _CARE, "docs"),
+    Verb("completion", _CARE, "completion"),
+    Verb("man", _CARE, "man"),
+)
+"""A new command is a file with ``COMMANDS`` and a row here."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Verbs, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(auditlake.__version__, prog_name="auditlake")
-@click.option(
-    "--lake", "lake_path", envvar="AUDITLAKE_LAKE", default="./lake", show_default=True, metavar="PATH",
-    help="The lake's folder; AUDITLAKE_LAKE sets it too.",
-)  # fmt: skip
-@click.pass_context
-def cli(context: click.Context, lake_path: str) -> None:
+def cli() -> None:
     """Audit trails as a lakehouse in a folder: events in, compliance reports out."""
-    context.obj = lake_path
 
 
-GROUPS = (
-    lake, data, log, watch, report, finding, policy, explore, retention, ledger, doctor, sql, shell, docs,
-)  # fmt: skip
-for group in GROUPS:
-    for command in group.COMMANDS:
-        cli.add_command(command)
+common_options(cli, lake="./lake")
 
 
 def main() -> None:
     """Run the command line and exit."""
     _prepare_streams()
-    code = 0
+    code = DONE
     try:
         code = _run()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # click turns one into the other
-        # Whoever read our output has gone, as head does: not our mistake, and nothing more to say.
+        # A closed pipe, as head leaves behind, does not change the exit code.
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
     sys.exit(code)
@@ -75,16 +89,16 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        code = cli.main(standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None)
+        return code if isinstance(code, int) else DONE
     except click.ClickException as error:
         with suppress(OSError):
             error.show()
-        return error.exit_code
+        return error.exit_code if isinstance(error, click.UsageError) else FAILED
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
     except RuntimeError as error:
-        # What Ctrl-C becomes where DuckDB is at work.
+        # DuckDB turns Ctrl-C into this.
         if str(error) != "Query interrupted":
             raise
         return _interrupted()
@@ -93,14 +107,15 @@ def _run() -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What the disk or the system refused outside of the verbs that say it better.
+        # The disk or the system refused something that no verb explains better.
         where = f": {error.filename}" if error.filename else ""
         return _complain(AuditLakeError(f"{error.strerror or error}{where}"))
 
 
 def _prepare_streams() -> None:
-    """Open on nothing what was closed for us, so that no file of a lake gets its number and is printed into, and let
-    every character be printed.
+    """Open closed standard streams on the null device, and let every character be printed.
+
+    A file of the lake would otherwise get the number of a closed stream, and be printed into.
     """
     for number in range(3):
         try:
@@ -109,16 +124,16 @@ def _prepare_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as we run
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until exit
         _print_any_character(getattr(sys, name))
 
 
 def _print_any_character(stream: TextIO) -> None:
-    """Let no character fail: one that the stream's encoding lacks is printed as its escape.
+    """Print a character that the stream's encoding lacks as its escape.
 
-    A file or a pipe gets UTF-8 in every locale, cron's ``C`` too, unless PYTHONIOENCODING says otherwise.
+    A file or a pipe gets UTF-8 in every locale, also in ``C`` under cron, unless PYTHONIOENCODING says otherwise.
     """
-    if isinstance(stream, TextIOWrapper):  # and not what a test or a notebook put in its place
+    if isinstance(stream, TextIOWrapper):  # tests and notebooks replace the streams
         is_data = not stream.isatty() and not os.environ.get("PYTHONIOENCODING")
         stream.reconfigure(encoding="utf-8" if is_data else None, errors="backslashreplace")
 
@@ -126,7 +141,7 @@ def _print_any_character(stream: TextIO) -> None:
 def _interrupted() -> int:
     with suppress(OSError):
         click.echo("interrupted; nothing is half done", err=True)
-    return EXIT_INTERRUPTED
+    return INTERRUPTED
 
 
 def _complain(error: AuditLakeError) -> int:
@@ -134,9 +149,9 @@ def _complain(error: AuditLakeError) -> int:
     from auditlake.errors import PolicyError
 
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
-    with suppress(OSError):  # nobody may be there to read it
+    with suppress(OSError):  # standard error may be closed
         for line in lines:
             click.echo(f"auditlake: {plain(line)}", err=True)
         if error.hint:
             click.echo(f"  {plain(error.hint)}", err=True)
-    return EXIT_ERROR
+    return FAILED

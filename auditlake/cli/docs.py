@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import click
 
+from auditlake.cli.options import json_option
 from auditlake.cli.output import machine, table
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
@@ -44,11 +45,11 @@ def topics() -> dict[str, Topic]:
 
 @click.command()
 @click.argument("topic", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("topics; or name, title, summary, path, text")
 def docs(topic: str | None, as_json: bool) -> None:
-    """Show a page of the documentation; list the pages if no TOPIC is named.
+    """Show a page of the documentation, or list the pages.
 
-    A pipe or a file gets the page as Markdown.
+    Without TOPIC, list them. A pipe or a file gets the page as Markdown.
     """
     known = topics()
     if topic is None:

@@ -1,7 +1,7 @@
-"""Rows in the form that is asked for: for people, for spreadsheets, for machines.
+"""Rows as tables, files and data: for people, for spreadsheets, for machines.
 
-What a terminal would act on is made visible; what a spreadsheet would run gets an apostrophe before it (OWASP), unless
-it is to be raw.
+What a terminal would act on is made visible. What a spreadsheet would run gets an apostrophe in front (OWASP), unless
+the caller asks for raw text.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.output import cell, plain, table
+from auditlake.cli.output import cell, plain, plain_lines, say, table
 from auditlake.display.text import count
 
 if TYPE_CHECKING:
     from auditlake.sandbox.session import Answer
 
-EXIT_CUT = 5
-"""The exit code where an answer was cut off."""
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
-"""How an answer can be shown or written."""
+"""How an answer can be printed or written."""
 _BINARY = ("parquet", "xlsx")
 _FORCE = "auditlake.cli.export.force"
 _FOR_PEOPLE = ("table", "markdown")
@@ -40,7 +38,7 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an answer is given."""
+    """How to print or write an answer."""
 
     format: str
     out: Path | None = None
@@ -52,28 +50,28 @@ class Form:
 
 
 def form_of(out: Path) -> str:
-    """The form that a file's name asks for.
+    """Return the form that a file's ending stands for.
 
     Raises:
-        click.UsageError: It asks for none.
+        click.UsageError: It stands for none.
     """
     if (form := _ENDINGS.get(out.suffix.lower())) is None:
         raise click.UsageError(f"{out}: expected --format, or a name that ends in {', '.join(_ENDINGS)}")
     return form
 
 
-def out_option(told: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """``--out FILE``, and ``--force`` without which it writes over nothing; refused before the command does anything.
+def out_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add ``--out FILE``, and ``--force`` to overwrite a file. A bad place is refused before the command does anything.
 
     Args:
-        told: What its help says.
+        text: The help of ``--out``.
     """
 
     def options(command: Callable[..., None]) -> Callable[..., None]:
-        out = click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help=told)
+        out = click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help=text)
         force = click.option(
             "--force", is_flag=True, is_eager=True, expose_value=False, callback=_keep_force,
-            help="Let --out write over a file.",
+            help="Let --out overwrite a file.",
         )  # fmt: skip
         return force(out(command))
 
@@ -91,21 +89,21 @@ def _placed(context: click.Context, _: click.Parameter, out: Path | None) -> Pat
 
 
 def check_place(out: Path, *, force: bool) -> None:
-    """Refuse to write over a file without being told to, and over what is no file at all.
+    """Refuse to overwrite a file without ``--force``, and to write over anything else.
 
     Raises:
-        click.UsageError: There is something of that name, or no folder for it.
+        click.UsageError: Something has that name, or the folder does not exist.
     """
     if not out.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder {out.parent}")
     if os.path.lexists(out) and not out.is_file():
         raise click.UsageError(f"{out} is there and is no file")
     if os.path.lexists(out) and not force:
-        raise click.UsageError(f"{out} is there already: --force writes over it")
+        raise click.UsageError(f"{out} is there already: --force overwrites it")
 
 
 def give(answer: Answer, form: Form) -> bool:
-    """Show an answer, or write it to a file; give whether it is whole, and say so in the last line where it is not."""
+    """Print an answer or write it to a file, and return whether it is whole. The last line says if it was cut off."""
     rows = count(len(answer), "row")
     cut = f"cut off after {rows}: lake.toml, section [desk], sets how many; --rows 0 is for the owner"
     if form.format == "table" and form.out is None:
@@ -121,24 +119,24 @@ def give(answer: Answer, form: Form) -> bool:
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
             to_pipe(data)
         elif sys.stdout.isatty():
-            click.echo(_shown(data.decode("utf-8")), nl=False)
-        else:  # click would take what it knows for colours out of the data
+            click.echo(plain_lines(data.decode("utf-8")), nl=False)
+        else:  # click would strip colour codes from the data
             to_pipe(data)
     if not answer.complete:
         if form.format == "table" and form.out is None and not sys.stdout.isatty():
-            click.echo(cut)  # it goes with the rows, wherever they go
+            click.echo(cut)  # next to the rows
         click.echo(cut, err=True)
     return answer.complete
 
 
 def to_pipe(data: bytes) -> None:
-    """Give bytes to whoever reads standard output, behind what was printed before."""
+    """Write bytes to standard output, after what was printed before."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that was asked for, whole or not at all.
+    """Write a file, whole or not at all.
 
     Raises:
         click.ClickException: The disk refused.
@@ -151,12 +149,6 @@ def write(path: Path, data: bytes) -> None:
         raise click.ClickException(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _shown(text: str) -> str:
-    from auditlake.display.text import visible
-
-    return visible(text, keep="\n")
-
-
 def _show(answer: Answer) -> None:
     if not answer.columns:
         click.echo("no columns")
@@ -165,11 +157,11 @@ def _show(answer: Answer) -> None:
     types = answer.arrow().schema.types
     right = [i for i, kind in enumerate(types) if str(kind).startswith(("int", "uint", "double", "float", "decimal"))]
     table([plain(name) for name in answer.columns], rows, right=right)
-    click.echo(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)
+    say(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)
 
 
 def _cell(value: Any) -> Any:
-    """What a table shows; instants to the second where they have no more."""
+    """Return what a table shows: an instant to the second if it has no fraction."""
     if isinstance(value, datetime) and value.microsecond:
         return value.isoformat(sep=" ").replace("+00:00", "Z")
     if value is None or isinstance(value, datetime | date | int | str):
@@ -178,13 +170,13 @@ def _cell(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A value as text in a cell."""
+    """Return a value as the text of a cell."""
     spelled = _plain_value(value)
     return spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False)
 
 
 def _plain_value(value: Any) -> Any:
-    """A value as JSON has it: instants, dates, decimals and bytes as text; numbers that JSON has none of, too."""
+    """Return a value as JSON has it: instants, dates, decimals, bytes and numbers that JSON lacks as text."""
     from auditlake.events.times import print_instant
 
     if value is None or isinstance(value, str | bool | int):
@@ -207,17 +199,17 @@ def _plain_value(value: Any) -> Any:
 
 
 def names(answer: Answer) -> list[str]:
-    """The columns' names, each different: JSON and files keep one value a name."""
+    """Return the columns' names, made unique: JSON and files keep one value a name."""
     taken: set[str] = set()
-    given = []
+    names_ = []
     for name in answer.columns:
         unique, number = name, 1
         while unique in taken:
             number += 1
             unique = f"{name}_{number}"
         taken.add(unique)
-        given.append(unique)
-    return given
+        names_.append(unique)
+    return names_
 
 
 def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
@@ -240,20 +232,20 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _json(answer: Answer, _: Form) -> bytes:
-    said = {
+    document = {
         "snapshot": answer.snapshot,
         "complete": answer.complete,
         "columns": names(answer),
         "rows": list(_objects(answer)),
     }
-    return (json.dumps(said, ensure_ascii=True, indent=2) + "\n").encode("ascii")
+    return (json.dumps(document, ensure_ascii=True, indent=2) + "\n").encode("ascii")
 
 
 def _jsonl(answer: Answer, _: Form) -> bytes:
     from auditlake.events.schema import PUBLIC_COLUMNS
 
     if answer.columns and set(PUBLIC_COLUMNS) <= set(answer.columns):
-        # Events: their JSON is JSON, as it is where they came from.
+        # The JSON of events stays JSON.
         lines = (event_line(names(answer), map(_plain_value, row)) for row in answer.fetchall())
     else:
         lines = (json.dumps(each, ensure_ascii=True) for each in _objects(answer))
@@ -261,14 +253,14 @@ def _jsonl(answer: Answer, _: Form) -> bytes:
 
 
 def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
-    """An event as a line of JSON; details and metadata are the JSON that they are, every number as it came."""
+    """Return an event as a line of JSON; details and metadata keep every number as it came."""
     from auditlake.display.text import UNSEEN
     from auditlake.reports.document import json_escape
 
     parts = []
     for name, value in zip(columns, row, strict=True):
         if name in {"details", "metadata"} and value is not None:
-            spelled = UNSEEN.sub(lambda found: json_escape(found[0]), value)
+            spelled = UNSEEN.sub(lambda match: json_escape(match[0]), value)
         else:
             spelled = json.dumps(value)
         parts.append(f"{json.dumps(name)}:{spelled}")
@@ -299,7 +291,7 @@ def _parquet(answer: Answer, _: Form) -> bytes:
     try:
         pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
     except pa.ArrowException as error:
-        raise click.ClickException(f"Parquet has no place for it: {error}; cast it to varchar in the query") from error
+        raise click.ClickException(f"Parquet cannot hold it: {error}; cast it to varchar in the query") from error
     return bytes(sink.getvalue())
 
 
@@ -307,14 +299,14 @@ def _xlsx(answer: Answer, _: Form) -> bytes:
     from auditlake.cli.xlsx import MOST_ROWS, workbook
 
     if len(answer) > MOST_ROWS:
-        click.echo(f"a sheet holds {MOST_ROWS:,} rows: what is more is on further sheets", err=True)
+        click.echo(f"a sheet holds {MOST_ROWS:,} rows; the others are on further sheets", err=True)
     return workbook(names(answer), (map(_xlsx_cell, row) for row in answer.fetchall()))
 
 
 def _xlsx_cell(value: Any) -> Any:
     from auditlake.cli.xlsx import FIRST_YEAR
 
-    # A spreadsheet's numbers have fifteen digits: longer ones are text, or they would be others.
+    # A spreadsheet's numbers have fifteen digits: longer ones are written as text, so that no digit changes.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):

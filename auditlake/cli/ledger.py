@@ -1,48 +1,62 @@
-"""``verify``, ``checkpoint``, ``prove`` and ``verify-proof``: what a third party can check, and with what."""
+"""``verify``, ``checkpoint``, ``prove``, ``verify-proof``, ``anchor`` and ``key``: what a third party can check."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from auditlake.cli.exit_codes import WRONG
 from auditlake.cli.export import out_option, write
-from auditlake.cli.output import machine, opened, plain, table
+from auditlake.cli.options import json_option
+from auditlake.cli.output import is_quiet, machine, opened, pick, plain, say, table
 from auditlake.disk.files import SMALL, read_file, read_text
 from auditlake.display.text import count
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
 
-EXIT_WRONG = 4
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OUT = "Write it to a new file instead of printing it."
+_tsa_root_option = click.option(
+    "--tsa-root", type=_FILE, metavar="FILE", help="Root certificates of time stamp authorities, PEM."
+)
+_public_key_option = click.option(
+    "--public-key", type=_FILE, metavar="FILE", help="The lake's public key, from a copy kept elsewhere."
+)
 
 
 @click.command()
-@click.option("--quick/--full", default=False, help="Files and tree only, or every row.  [default: full]")
+@click.option("--quick/--full", default=False, help="Check files and tree only, or every row.  [default: full]")
 @click.option("--checkpoint", type=_FILE, metavar="FILE", help="A checkpoint that was kept elsewhere.")
-@click.option("--public-key", type=_FILE, metavar="FILE", help="The public key that was kept elsewhere.")
-@click.option("--tsa-root", type=_FILE, metavar="FILE", help="Certificates of time stamp authorities, PEM.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_public_key_option
+@_tsa_root_option
+@json_option(
+    "ok", "lake", "origin", "size", "root", "version", "signed_by", "full", "batches", "problems", "notices",
+    "anchored", "unanchored", "unanchored_since", "unanchored_seconds", "stamped_at", "stamped", "stamp_trusted",
+)  # fmt: skip
 @click.pass_obj
 def verify(
     path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None, as_json: bool
 ) -> None:
-    """Recompute everything, and say what is not as the ledger recorded it; exit with 4 if anything is wrong."""
-    report = opened(path).verify(
+    """Recompute every hash and compare with the ledger.
+
+    The exit code is 4 if anything differs.
+    """
+    report = opened(path).ledger.verify(
         full=not quick,
         checkpoint=read_file(checkpoint, limit=SMALL) if checkpoint else None,
         public_key=read_text(public_key, errors="replace") if public_key else None,
         tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None,
     )
     if as_json:
-        machine({**asdict(report), "unanchored": report.unanchored, "ok": report.ok})
-    else:
+        machine(pick(report) | pick(report, "unanchored", "ok"))
+    elif not (report.ok and is_quiet()):
         _show(report)
     if not report.ok:
-        raise click.exceptions.Exit(EXIT_WRONG)
+        raise click.exceptions.Exit(WRONG)
 
 
 def _show(report: VerifyReport) -> None:
@@ -62,56 +76,66 @@ def _show(report: VerifyReport) -> None:
     counts = dict.fromkeys(("verified", "deleted", "erased", "MISSING", "CHANGED"), 0)
     for batch in report.batches:
         counts[batch.verdict] += 1
-    told = ", ".join(f"{many} {verdict}" for verdict, many in counts.items() if many) or "none"
+    verdicts = ", ".join(f"{many} {verdict}" for verdict, many in counts.items() if many) or "none"
     what = "every row" if report.full else "files and tree, not the rows"
     signed = f"signed by {plain(report.signed_by)}" if report.signed_by else "unsigned"
     since = (
         f"only this lake vouches for the last {report.unanchored}, since {plain(report.unanchored_since)} "
         f"({report.unanchored_seconds / 3600:,.1f} hours)"
         if report.unanchored_since
-        else "all of it is covered by what was kept elsewhere"
+        else "what was kept elsewhere covers all of it"
     )
     batches = count(len(report.batches), "batch", "batches")
-    click.echo(f"checked {what}: {count(report.rows, 'event')} in {batches}: {told}")
+    click.echo(f"checked {what}: {count(report.rows, 'event')} in {batches}: {verdicts}")
     click.echo(f"checkpoint of {count(report.size, 'entry', 'entries')}, version {report.version}, {signed}; {since}")
     if report.stamped_at:
-        trust = "" if report.stamp_trusted else ", whose signature was not checked: --tsa-root says against what"
+        trust = "" if report.stamp_trusted else "; its signature was not checked, which needs --tsa-root"
         click.echo(f"newest time stamp of {report.stamped_at}, over {count(report.stamped, 'entry', 'entries')}{trust}")
     click.echo("all is as it was recorded" if report.ok else "SOMETHING IS WRONG")
 
 
 @click.command()
-@out_option("A new file for it; it is printed if not given.")
+@out_option(_OUT)
+@json_option("checkpoint", "out")
 @click.pass_obj
-def checkpoint(path: str, out: Path | None) -> None:
-    """Print the ledger's newest checkpoint: keep it elsewhere, and verify --checkpoint will hold the lake to it."""
-    _put(opened(path).checkpoint(), out)
+def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
+    """Print the ledger's newest checkpoint, to be kept elsewhere.
+
+    `auditlake verify --checkpoint FILE` compares the lake with it later.
+    """
+    _put("checkpoint", opened(path).ledger.checkpoint(), out, as_json=as_json)
 
 
 @click.command()
 @click.argument("event_id")
-@click.option("--source", metavar="NAME", help="The event's source, where several have this id.")
-@out_option("A new file for it; it is printed if not given.")
+@click.option("--source", metavar="NAME", help="The event's source, if several sources have this id.")
+@out_option(_OUT)
+@json_option("proof", "out")
 @click.pass_obj
-def prove(path: str, event_id: str, source: str | None, out: Path | None) -> None:
-    """Write a proof that an event is in the ledger."""
-    _put(opened(path).prove(event_id, source=source), out)
+def prove(path: str, event_id: str, source: str | None, out: Path | None, as_json: bool) -> None:
+    """Print a proof that an event is in the ledger."""
+    _put("proof", opened(path).ledger.prove(event_id, source=source), out, as_json=as_json)
 
 
-def _put(data: bytes, out: Path | None) -> None:
-    if out is None:
-        click.echo(data.decode(), nl=False)
-    else:
+def _put(name: str, data: bytes, out: Path | None, *, as_json: bool) -> None:
+    if out is not None:
         write(out, data)
+    if as_json:
+        machine({name: json.loads(data) if name == "proof" else data.decode(), "out": out})
+    elif out is None:
+        click.echo(data.decode(), nl=False)
 
 
 @click.command("verify-proof")
 @click.argument("proof", type=_FILE, metavar="FILE")
-@click.option("--public-key", type=_FILE, metavar="FILE", help="The public key of the lake, kept elsewhere.")
-@click.option("--unsigned", is_flag=True, help="Do not ask who signed the checkpoint: the lake has no key.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_public_key_option
+@click.option("--unsigned", is_flag=True, help="Accept an unsigned checkpoint, of a lake without a key.")
+@json_option("ok", "event", "origin", "size", "recorded", "signed_by", "or problem", "hint")
 def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: bool) -> None:
-    """Check a proof, without the lake; exit with 4 if it does not hold."""
+    """Check a proof without the lake.
+
+    The exit code is 4 if it does not hold.
+    """
     from auditlake.errors import LedgerError
     from auditlake.verify.prove import verify_proof as check
 
@@ -119,45 +143,52 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
         raise click.UsageError("give --public-key FILE, or --unsigned for a lake without a key")
     try:
         key = read_text(public_key, errors="replace") if public_key else None
-        shown = check(read_file(proof), key)
+        proven = check(read_file(proof), key)
     except LedgerError as error:
-        click.echo(f"WRONG: {plain(str(error))}{f' ({plain(error.hint)})' if error.hint else ''}")
-        raise click.exceptions.Exit(EXIT_WRONG) from error
+        if as_json:
+            machine({"ok": False, "problem": str(error), "hint": error.hint})
+        else:
+            click.echo(f"WRONG: {plain(str(error))}{f' ({plain(error.hint)})' if error.hint else ''}")
+        raise click.exceptions.Exit(WRONG) from error
     if as_json:
-        machine(asdict(shown))
+        machine({"ok": True} | pick(proven))
         return
-    signed = f"signed by {plain(shown.signed_by)}" if shown.signed_by else "whose signature was not asked for"
-    click.echo(f"event {plain(str(shown.event['event_id']))} was recorded on {plain(shown.recorded)}")
-    click.echo(f"in the ledger {plain(shown.origin)}, checkpoint of {count(shown.size, 'entry', 'entries')}, {signed}")
+    signed = f"signed by {plain(proven.signed_by)}" if proven.signed_by else "whose signature was not checked"
+    say(f"event {plain(str(proven.event['event_id']))} was recorded on {plain(proven.recorded)}")
+    say(f"in the ledger {plain(proven.origin)}, checkpoint of {count(proven.size, 'entry', 'entries')}, {signed}")
 
 
 @click.command()
 @click.argument("url")
-@click.option("--tsa-root", type=_FILE, metavar="FILE", help="Certificates that the stamp must lead to, PEM.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_tsa_root_option
+@json_option("at", "size", "trusted")
 @click.pass_obj
 def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
-    """Have a time stamp authority (RFC 3161) at URL stamp the newest checkpoint."""
-    made = opened(path).anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
+    """Have the newest checkpoint time-stamped (RFC 3161) at URL."""
+    stamp = opened(path).ledger.anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
     if as_json:
-        machine({"at": made.at.isoformat(), "size": made.size, "trusted": made.trusted})
+        machine({"at": stamp.at.isoformat()} | pick(stamp, "size", "trusted"))
         return
-    click.echo(f"stamped {count(made.size, 'entry', 'entries')} at {made.at.isoformat()}")
-    if not made.trusted:
-        click.echo("whose stamp it is was not checked: --tsa-root says against what")
+    say(f"stamped {count(stamp.size, 'entry', 'entries')} at {stamp.at.isoformat()}")
+    if not stamp.trusted:
+        click.echo("the authority's signature was not checked, which needs --tsa-root")
 
 
 @click.group()
 def key() -> None:
-    """The key that signs the ledger's checkpoints."""
+    """Rotate the key that signs checkpoints."""
 
 
 @key.command()
-@out_option("A new file for the new public key; it is printed if not given.")
+@out_option("Write the new public key to a new file instead of printing it.")
+@json_option("public_key", "out")
 @click.pass_obj
-def rotate(path: str, out: Path | None) -> None:
-    """Let a new key sign from now on; print its public half, which is to be kept elsewhere. The old key is gone."""
-    _put(f"{opened(path).rotate_key()}\n".encode(), out)
+def rotate(path: str, out: Path | None, as_json: bool) -> None:
+    """Rotate the signing key, and print the new public key.
+
+    Keep the public key elsewhere. The old private key is removed.
+    """
+    _put("public_key", f"{opened(path).ledger.rotate_key()}\n".encode(), out, as_json=as_json)
 
 
 COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

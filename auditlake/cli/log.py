@@ -6,14 +6,13 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, plain
+from auditlake.cli.options import Instant, event_type_option, json_option
+from auditlake.cli.output import machine, opened, plain, say
 from auditlake.display.text import count
 
 if TYPE_CHECKING:
@@ -26,29 +25,29 @@ class JsonObject(click.ParamType[dict[str, Any]]):
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Read it, or tell what was expected."""
+        """Read the object."""
         try:
-            read = json.loads(value)
+            record = json.loads(value)
         except (ValueError, RecursionError) as error:
             self.fail(f"not JSON: {error}", param, ctx)
-        if not isinstance(read, dict):
+        if not isinstance(record, dict):
             self.fail(f"expected a JSON object, got {value[:60]}", param, ctx)
-        return read
+        return record
 
 
 @click.command()
-@click.option("--event-type", required=True, metavar="TYPE", help="E.g. login; one that the lake knows.")
-@click.option("--timestamp", type=Instant(), help="When it happened; now if not given.")
-@click.option("--user-id", metavar="USER")
-@click.option("--action", metavar="ACTION")
-@click.option("--resource", metavar="RESOURCE")
-@click.option("--status", metavar="STATUS")
-@click.option("--session-id", metavar="SESSION")
-@click.option("--ip-address", metavar="ADDRESS")
-@click.option("--details", type=JsonObject(), metavar="JSON", help="An object: anything else about it.")
-@click.option("--metadata", type=JsonObject(), metavar="JSON", help="An object.")
-@click.option("--event-id", metavar="ID", help="Its own id: logged twice with the same one, it is one event.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@event_type_option("event_type", required=True, help="A type that the lake knows, e.g. login.")
+@click.option("--timestamp", type=Instant(), help="When it happened; now by default.")
+@click.option("--user-id", metavar="USER", help="Who did it.")
+@click.option("--action", metavar="ACTION", help="What was done.")
+@click.option("--resource", metavar="RESOURCE", help="What it was done to.")
+@click.option("--status", metavar="STATUS", help="How it ended, e.g. success or failure.")
+@click.option("--session-id", metavar="SESSION", help="The session it belongs to.")
+@click.option("--ip-address", metavar="ADDRESS", help="Where it came from.")
+@click.option("--details", type=JsonObject(), metavar="JSON", help="Anything else about it, as an object.")
+@click.option("--metadata", type=JsonObject(), metavar="JSON", help="About the record, as an object.")
+@click.option("--event-id", metavar="ID", help="Its own id: logged twice with the same id, it is one event.")
+@json_option("event_id")
 @click.pass_obj
 def log(path: str, /, as_json: bool, timestamp: date | None, **fields: Any) -> None:
     """Log one event, and print its id once it is on the disk."""
@@ -62,44 +61,43 @@ def log(path: str, /, as_json: bool, timestamp: date | None, **fields: Any) -> N
 
 
 @click.command()
-@click.argument("file", metavar="FILE|-")
-@click.option("--source", metavar="NAME", help="auditlake: do not look at the first lines whether they are events.")
+@click.argument("file", type=click.Path(), metavar="FILE|-")
+@click.option("--source", metavar="NAME", help="The mapping to use; auditlake skips format detection.")
 @click.option("--from-start/--from-end", "from_start", default=True, show_default=True,
-              help="Where to begin the first time; later it goes on where it was.")  # fmt: skip
-@click.option("--once", is_flag=True, help="Take what is there and end.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
+              help="Where to begin the first time; later it resumes where it stopped.")  # fmt: skip
+@click.option("--once", is_flag=True, help="Read what is there and exit.")
+@json_option("records", "refused", "too_long", "files", "unfinished", text="Print one JSON object at the end")
 @click.pass_obj
 def tail(path: str, file: str, source: str | None, from_start: bool, once: bool, as_json: bool) -> None:
-    """Follow JSON lines of a growing FILE, or of standard input (-), into the lake until Ctrl-C or SIGTERM.
+    """Follow JSON lines of a growing FILE until Ctrl-C or SIGTERM.
 
-    Each line lands once, through rotations by renaming or copying, restarts and crashes; what cannot be an event goes
-    to quarantine. A file that was followed can be ingested later: nothing counts twice.
+    FILE may be standard input (-). Each line lands once, through rotations by renaming or copying, restarts and
+    crashes. A line that cannot be an event goes to quarantine. A followed file can be ingested later: nothing counts
+    twice.
     """
     from auditlake.tail.follow import tail as follow
 
-    def told(sentence: str) -> None:
-        click.echo(plain(sentence), err=True)
-
     with _ended_by_signals() as ended:
         summary = follow(
-            opened(path), file, source=source, from_end=not from_start, once=once, stop=ended, listen=told
+            opened(path), file, source=source, from_end=not from_start, once=once, stop=ended,
+            listen=lambda sentence: say(plain(sentence), err=True),
         )  # fmt: skip
-    machine(asdict(summary)) if as_json else click.echo(_in_words(summary))
+    machine(summary) if as_json else say(_in_words(summary))
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come; a second one interrupts what does not end by itself."""
-    came: list[int] = []
+    """Yield a function that says whether SIGINT or SIGTERM has come; a second signal interrupts at once."""
+    signals: list[int] = []
 
     def note(number: int, _: object) -> None:
-        if came:
+        if signals:
             raise KeyboardInterrupt
-        came.append(number)
+        signals.append(number)
 
     before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(signals)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -1,7 +1,7 @@
-"""How the command line shows things: tables and progress on a terminal, plain lines elsewhere, JSON for machines.
+"""Output: tables and progress on a terminal, plain lines elsewhere, JSON for machines.
 
-Text from events is hostile: control characters, escape sequences and marks that turn the direction of writing are made
-visible before anything reaches a terminal.
+Text from events is hostile: control characters, escape sequences and marks that change the direction of writing are
+made visible before they reach a terminal.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from auditlake.cli.exit_codes import NEGATIVE
+from auditlake.cli.options import QUIET
 
 if TYPE_CHECKING:
     from auditlake.ingest.ingest import Listener
@@ -28,48 +32,72 @@ _QUIET_SECONDS = 5.0
 
 
 def opened(path: str) -> AuditLake:
-    """The lake that the command is about."""
+    """Open the lake that the command is about."""
     from auditlake.lake import AuditLake
 
     return AuditLake(path)
 
 
 def plain(text: str) -> str:
-    """One line of text that a terminal can only show."""
+    """Return one line of text that a terminal displays and does not act on."""
     from auditlake.display.text import visible
 
     return visible(text)
 
 
+def plain_lines(text: str) -> str:
+    """Return text of several lines that a terminal displays and does not act on."""
+    from auditlake.display.text import visible
+
+    return visible(text, keep="\n")
+
+
+def is_quiet() -> bool:
+    """Return whether the caller asked for ``--quiet``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(QUIET, False)
+
+
+def say(sentence: str, *, err: bool = False) -> None:
+    """Print a summary or a note, unless the caller asked for ``--quiet``."""
+    if not is_quiet():
+        click.echo(sentence, err=err)
+
+
+def warn(sentence: str) -> None:
+    """Print a warning or an error on standard error."""
+    click.echo(plain(sentence), err=True)
+
+
 def ask(question: str) -> None:
-    """Go on only if somebody says yes; else nothing was done, which the exit code says too."""
+    """Ask for confirmation. Without it nothing is done, which the exit code says, too."""
     if sys.stdin is None:
-        raise click.UsageError("standard input is closed, so that nobody can be asked; --yes does without")
+        raise click.UsageError("standard input is closed: confirmation is impossible, use --yes")
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise
-        agreed = False  # nobody was there to answer
+        agreed = False  # end of input
     if not agreed:
-        if not sys.stdin.isatty():  # where nobody ends the line of the question
+        if not sys.stdin.isatty():  # the caller did not end the line of the question
             click.echo(err=True)
         click.echo("nothing was done", err=True)
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(NEGATIVE)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
-    """Print a table, the most telling columns first: on a terminal, those that do not fit in go below each row.
+    """Print a table, the most important columns first: on a terminal, columns that do not fit go below each row.
 
-    Every cell is made harmless, none is broken, and only very long ones are cut.
+    Every cell is made harmless. No cell is wrapped, and only very long ones are cut.
     """
     from rich.cells import cell_len
 
-    shown = [[cell(value) for value in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
+    texts = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *texts, strict=True)]
     ends = [sum(widths[: i + 1]) + i * len(_GAP) for i in range(len(widths))]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else ends[-1]
-    beside = max(sum(end <= most for end in ends), 1)
+    fitting = max(sum(end <= most for end in ends), 1)
 
     fold = TextWrapper(
         most, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
@@ -77,23 +105,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
 
     def line(cells: Sequence[str]) -> str:
         parts = []
-        for i, (text, width) in enumerate(zip(cells[:beside], widths, strict=False)):
+        for i, (text, width) in enumerate(zip(cells[:fitting], widths, strict=False)):
             blank = " " * (width - cell_len(text))
             parts.append(blank + text if i in right else text + blank)
         return _GAP.join(parts).rstrip()
 
     click.secho(line(headings), bold=True)
-    click.echo("-" * ends[beside - 1])
-    for row in shown:
+    click.echo("-" * ends[fitting - 1])
+    for row in texts:
         click.echo(line(row))
-        rest = zip(headings[beside:], row[beside:], strict=True)
+        rest = zip(headings[fitting:], row[fitting:], strict=True)
         for each in fold(_GAP.join(f"{heading}: {text}" for heading, text in rest if text)):
             click.echo(each)
     click.echo()
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it."""
+    """Return a value as a table shows it."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -102,7 +130,7 @@ def cell(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if isinstance(value, tuple):  # names of ours
+    if isinstance(value, tuple):  # of names that need no escaping
         return ", ".join(value)
     text = plain(str(value))
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
@@ -110,19 +138,34 @@ def cell(value: Any) -> str:
 
 def machine(value: Any) -> None:
     """Print one JSON object."""
-    click.echo(json.dumps(value, ensure_ascii=True, indent=2, default=_spelled))
+    click.echo(json.dumps(value, ensure_ascii=True, indent=2, default=_as_json))
 
 
-def _spelled(value: Any) -> str:
+def machine_line(value: Any) -> None:
+    """Print one JSON object on one line."""
+    click.echo(json.dumps(value, ensure_ascii=True, default=_as_json))
+
+
+def pick(record: Any, *names: str) -> dict[str, Any]:
+    """Return these attributes of a dataclass by name; all of its fields if none is named."""
+    return {name: getattr(record, name) for name in names or [each.name for each in fields(record)]}
+
+
+def _as_json(value: Any) -> Any:
+    """Return what JSON has for a value: an instant as the lake prints it, a dataclass as an object, else its text."""
     from auditlake.events.times import print_instant
 
-    return print_instant(value) if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return print_instant(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return pick(value) if is_dataclass(value) else str(value)
 
 
 @contextmanager
 def ingest_progress(*, quiet: bool) -> Iterator[Listener]:
-    """Show how far an ingest is: a bar on a terminal, a line every few seconds elsewhere, nothing if quiet."""
-    if quiet:
+    """Show the progress of an ingest: a bar on a terminal, a line every few seconds elsewhere, nothing if quiet."""
+    if quiet or is_quiet():
         yield lambda _: None
     elif sys.stderr.isatty():
         yield from _bar()
@@ -164,12 +207,12 @@ def _lines() -> Listener:
 
 
 def report_progress(*, quiet: bool) -> Any:
-    """Tell which policy is being judged, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
+    """Show which policy is being judged, on a terminal only."""
+    if quiet or is_quiet() or not sys.stderr.isatty():
         return lambda *_: None
 
     def listen(done: int, total: int, policy: str) -> None:
         line = f"judging {policy} ({done + 1} of {total})" if policy else ""
-        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True, color=True)  # moving the cursor is no colour
 
     return listen

@@ -1,4 +1,4 @@
-"""``policy``: what the lake judges by."""
+"""``policy``: the rules that a lake is judged by."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.data import Instant
-from auditlake.cli.output import ask, machine, opened, plain, table
+from auditlake.cli.exit_codes import NEGATIVE
+from auditlake.cli.options import (
+    BOUNDS,
+    Instant,
+    Numbers,
+    Words,
+    json_option,
+    period_options,
+    policy_argument,
+    yes_option,
+)
+from auditlake.cli.output import ask, is_quiet, machine, opened, pick, plain, plain_lines, say, table, warn
 from auditlake.cli.report import tell_faults
 from auditlake.display.text import count
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
@@ -24,90 +34,90 @@ if TYPE_CHECKING:
     from auditlake.policies.model import Policy
 
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
+_KEYS = (
+    "id", "name", "description", "required_events", "retention_period", "alert_threshold", "window", "group_by",
+    "where", "coverage", "max_gap", "max_retention", "severity", "controls", "tests", "digest",
+)  # fmt: skip
 
 
 @click.group()
 def policy() -> None:
-    """List, show, check, add and remove policies, and print their SQL."""
+    """Manage policies: list, test, add, remove, backtest, print SQL."""
 
 
 @policy.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("policies")
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
-    """The lake's policies."""
-    every = opened(path).policies(tolerant=True)
-    found, faults = (
-        [each for each in every if each.is_readable],
-        [(each.id, each.fault) for each in every if each.fault],
-    )
+    """List the lake's policies."""
+    every = opened(path).policies.all(tolerant=True)
+    policies = [each for each in every if each.is_readable]
     if as_json:
-        machine({"policies": [_summary(each) for each in found]})
-        tell_faults(faults)
-        return
-    headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
-    table(headings, (
-        (each.id, each.alert_threshold, each.shown_window, each.group_by, each.max_gap, each.retention_period,
-         each.severity, each.required_events)
-        for each in found
-    ), right=(1,))  # fmt: skip
-    tell_faults(faults)
+        machine({"policies": [_as_dict(each) for each in policies]})
+    else:
+        headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
+        table(headings, (
+            (each.id, each.alert_threshold, each.shown_window, each.group_by, each.max_gap, each.retention_period,
+             each.severity, each.required_events)
+            for each in policies
+        ), right=(1,))  # fmt: skip
+    tell_faults([(each.id, each.fault) for each in every if each.fault])
 
 
 @policy.command()
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@policy_argument("name")
+@json_option(*_KEYS, "text")
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
-    """One policy, as its file has it."""
-    found = opened(path).policy(name)
+    """Print a policy's file."""
+    chosen = opened(path).policies.get(name)
     if as_json:
-        machine(_summary(found) | {"text": found.text})
+        machine(_as_dict(chosen) | {"text": chosen.text})
     else:
-        click.echo(plain_lines(found.text), nl=False)
+        click.echo(plain_lines(chosen.text), nl=False)
 
 
 @policy.command()
-@click.argument("names", nargs=-1, metavar="[POLICY|FILE...]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@policy_argument("names", nargs=-1, metavar="[POLICY|FILE...]")
+@json_option("tests")
 @click.pass_obj
 def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Load policies (or .yaml files) and run the tests inside them; exit with 1 if one fails."""
-    results = opened(path).check_policies(*names)
-    with suppress(BrokenPipeError):  # the exit code says what failed, whoever still reads
+    """Run the tests inside policies or .yaml files.
+
+    Without a name, the tests of every policy run. The exit code is 1 if a test fails.
+    """
+    results = opened(path).policies.check(*names)
+    with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if as_json:
-            machine({"tests": [
-                {"policy_id": each.policy_id, "test": each.test, "passed": each.passed, "differences": each.differences}
-                for each in results
-            ]})  # fmt: skip
+            machine({"tests": [pick(each, "policy_id", "test", "passed", "differences") for each in results]})
         else:
             _show_results(results)
     if not all(each.passed for each in results):
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(NEGATIVE)
 
 
 def _show_results(results: Sequence[CheckResult]) -> None:
-    for each in results:
+    for each in results if not is_quiet() else [each for each in results if not each.passed]:
         click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
         for difference in each.differences:
             click.echo(f"       {plain(difference)}")
-    click.echo(f"{sum(each.passed for each in results):,} of {count(len(results), 'test')} passed")
+    say(f"{sum(each.passed for each in results):,} of {count(len(results), 'test')} passed")
 
 
 @policy.command()
-@click.argument("name")
-@click.option("--as-of", type=Instant(), help="The instant that the values are for; now if not given.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@policy_argument("name")
+@click.option("--as-of", type=Instant(), help="Bind the values for this instant; now by default.")
+@json_option("queries")
 @click.pass_obj
 def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
-    """Print what a report of the policy alone runs, and the values it binds.
+    """Print the SQL of a policy's report, with its values.
 
-    A report of several policies makes the view "moments" a table for all of them, and groups that overflow 63 bits
-    run the same in 128; no answer differs.
+    This is what a report of the policy alone runs. A report of several policies makes the view "moments" a table for
+    all of them, and groups that overflow 63 bits are counted in 128; no answer differs.
     """
     from auditlake.reports.build import printable
 
-    queries = opened(path).policy_sql(name, as_of=as_of)
+    queries = opened(path).policies.sql(name, as_of=as_of)
     if as_json:
         machine({"queries": [
             {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
@@ -123,61 +133,94 @@ def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
 
 @policy.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--replace", is_flag=True, help="Put it in the place of the lake's policy of that name.")
-@click.option("--yes", is_flag=True, help="Do not ask, even if events become due for deletion.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--replace", is_flag=True, help="Replace the lake's policy with this name.")
+@yes_option
+@json_option(*_KEYS, "failing", "changes")
 @click.pass_obj
 def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
-    """Check a policy file and copy it into the lake; its name is the policy's id.
+    """Check a policy file and copy it into the lake.
 
-    Says first what changes: which event types are newly governed, which events are kept longer or shorter, how many
-    become due for deletion. Where any do, it asks.
+    The file's name is the policy's id. The command first lists what changes: event types that become governed, events
+    that are kept longer or shorter, events that become due for deletion. If there are any of the last, it asks.
     """
     lake = opened(path)
-    effect = lake.policy_effect(file, replace=replace)
-    if not as_json:
+    effect = lake.policies.effect(file, replace=replace)
+    is_asking = effect.takes and not yes
+    if not as_json and (is_asking or not is_quiet()):
         _show_effect(effect)
-    if effect.takes and not yes:
-        ask(f"add {effect.policy_id}? the next retention apply then takes what is due")
-    found = lake.add_policy(file, replace=replace)
-    failing = [each for each in lake.check_policies(found.id) if not each.passed]
+    if is_asking:
+        ask(f"add {effect.policy_id}? the next retention apply then deletes what is due")
+    added = lake.policies.add(file, replace=replace)
+    failing = [each for each in lake.policies.check(added.id) if not each.passed]
     if as_json:
-        machine(_summary(found) | {"failing": len(failing), "changes": effect.as_dict()})
+        machine(_as_dict(added) | {"failing": len(failing), "changes": effect.as_dict()})
     else:
-        click.echo(f"added {found.id}")
+        say(f"added {added.id}")
     if failing:
         fail = count(len(failing), "of its own tests fails", "of its own tests fail")
-        click.echo(f"{fail}; see: auditlake policy check {found.id}", err=True)
+        click.echo(f"{fail}; see: auditlake policy check {added.id}", err=True)
 
 
 @policy.command()
-@click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@policy_argument("name")
+@yes_option
+@json_option("removed", "changes")
 @click.pass_obj
 def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
-    """Take a policy out of the lake, and say first what changes; what only it kept may then be due for deletion."""
+    """Remove a policy from the lake.
+
+    The command first lists what changes. Events that only this policy keeps may then be due for deletion.
+    """
     lake = opened(path)
     effect = None
     try:
-        effect = lake.removal_effect(name)
+        effect = lake.policies.removal_effect(name)
     except PolicyNotFoundError:
         raise
-    except AuditLakeError as error:  # what hinders counting does not hinder the removal
-        click.echo(plain(f"auditlake: warning: what changes could not be counted: {error}"), err=True)
-    if effect and not as_json:
+    except AuditLakeError as error:  # the removal does not need the counts
+        warn(f"auditlake: warning: what changes could not be counted: {error}")
+    if effect and not as_json and not (yes and is_quiet()):
         _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
-    lake.remove_policy(name)
-    machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else click.echo(f"removed {name}")
+    lake.policies.remove(name)
+    machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else say(f"removed {name}")
+
+
+@policy.command(epilog=BOUNDS)
+@policy_argument("name", metavar="POLICY|FILE")
+@click.option("--thresholds", type=Numbers(), default="1..50", show_default=True, help="Which to try, e.g. 3,5,10..20.")
+@click.option("--windows", type=Words(), metavar="DURATION,...", help="Which to try; the policy's own by default.")
+@period_options()
+@json_option("policy_id", "as_of", "since", "until", "snapshot", "threshold", "window", "tried")
+@click.pass_obj
+def backtest(path: str, /, name: str, as_json: bool, **options: Any) -> None:
+    """Count episodes under other thresholds and windows.
+
+    POLICY may also be a .yaml file.
+    """
+    tested = opened(path).backtest(name, **options)
+    threshold = tested.policy.alert_threshold
+    if as_json:
+        machine(
+            {"policy_id": tested.policy.id} | pick(tested, "as_of", "since", "until", "snapshot")
+            | {"threshold": threshold, "window": tested.policy.shown_window, "tried": tested.tried}
+        )  # fmt: skip
+        return
+    counts = {(each.window, each.threshold): each.episodes for each in tested.tried}
+    thresholds = dict.fromkeys(each.threshold for each in tested.tried)
+    rows = ([each, *(counts[window, each] for window in tested.windows)] for each in thresholds)
+    headings = ("threshold", *(f"episodes in {window}" for window in tested.windows))
+    table(headings, rows, right=range(len(headings)))
+    now = "no threshold now" if threshold is None else f"now {threshold:,} in {tested.policy.window}"
+    say(f"{tested.policy.id}, {now}; period ({tested.since.isoformat()}, {tested.until.isoformat()}]")
 
 
 _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
 
 
 def _show_effect(effect: PolicyEffect) -> None:
-    """What a policy changes, and nothing where it changes nothing."""
+    """Print what a policy changes; nothing if it changes nothing."""
     changed = [each for each in effect.types if each.newly_governed or each.change or each.becomes_due]
     if changed:
         headings = ("type", "events", "newly governed", "were kept", "are kept", "which is", "become due")
@@ -192,27 +235,16 @@ def _show_effect(effect: PolicyEffect) -> None:
         lose = count(effect.pseudonymise, "event loses its", "events lose their")
         click.echo(f"{lose} personal data with the next retention apply")
     for name in effect.unusable:
-        click.echo(f"the policy {name} cannot be used, and does not count here; nothing is deleted until it is mended")
+        click.echo(
+            f"the policy {name} cannot be used and does not count here; nothing is deleted until it is corrected"
+        )
 
 
-def plain_lines(text: str) -> str:
-    """Text of several lines that a terminal can only show."""
-    from auditlake.display.text import visible
-
-    return visible(text, keep="\n")
-
-
-def _summary(found: Policy) -> dict[str, Any]:
-    return {
-        "id": found.id, "name": found.name, "description": found.description,
-        "required_events": list(found.required_events),
-        "retention_period": found.retention_period and str(found.retention_period),
-        "alert_threshold": found.alert_threshold, "window": found.shown_window, "group_by": list(found.group_by),
-        "where": found.where, "coverage": found.coverage, "max_gap": found.max_gap and str(found.max_gap),
-        "max_retention": found.max_retention and str(found.max_retention), "severity": found.severity,
-        "controls": {name: list(ids) for name, ids in found.controls.items()}, "tests": len(found.tests),
-        "digest": found.digest,
-    }  # fmt: skip
+def _as_dict(policy: Policy) -> dict[str, Any]:
+    lengths = {name: getattr(policy, name) for name in ("retention_period", "max_gap", "max_retention")}
+    other = {name: length and str(length) for name, length in lengths.items()}
+    other |= {"window": policy.shown_window, "tests": len(policy.tests)}
+    return {key: other[key] if key in other else getattr(policy, key) for key in _KEYS}
 
 
 COMMANDS = (policy,)

@@ -1,4 +1,4 @@
-"""``report``: judge policies and write what was found."""
+"""``report``: judge policies and write the results."""
 
 from __future__ import annotations
 
@@ -8,110 +8,98 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.data import Instant
-from auditlake.cli.output import machine, opened, plain, report_progress, table
+from auditlake.cli.exit_codes import FAILED, NEGATIVE
+from auditlake.cli.options import BOUNDS, Folder, Instant, Words, json_option, period_options, policy_argument
+from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from auditlake.lake import AuditLake
     from auditlake.reports.compliance import ComplianceReport
 
 STATUSES = ("violation", "no_data", "compliant", "error")
-EXIT_FINDINGS = 1
-EXIT_NOT_JUDGED = 3
 
 
-def _listed(allowed: tuple[str, ...]) -> Any:
-    """A callback for options that take several words with commas between."""
-
-    def split(_context: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-        words = () if value is None else tuple(word.strip() for word in value.split(","))
-        if wrong := [word or "nothing" for word in words if word not in allowed]:
-            raise click.BadParameter(f"expected some of {', '.join(allowed)}, got {wrong[0]}", param=param)
-        return words
-
-    return split
-
-
-class Folder(click.Path):
-    """A folder, there or not."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it; the text of a variable that is not set is none, and would be taken for the folder one is in."""
-        return super().convert(value, param, ctx) if value else self.fail("expected a folder, got nothing", param, ctx)
-
-
-@click.command()
-@click.argument("policies", nargs=-1, metavar="[POLICY...]")
-@click.option("--as-of", type=Instant(), help="Events after it do not exist for the report; now if not given.")
-@click.option("--since", type=Instant(), help="The period is (since, until].")
-@click.option("--until", type=Instant())
-@click.option("--last", metavar="DURATION", help="Instead of --since: a length back, e.g. 30d.")
-@click.option("--period", metavar="NAME", help="Instead of both: 2026, 2026-Q3, 2026-10 or a day.")
-@click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read.")
-@click.option("--generated-at", type=Instant(), help="What the report says about when it was made; as-of if not given.")
-@click.option("--out", type=Folder(file_okay=False, path_type=Path), help="Where to write; LAKE/reports if not given.")
-@click.option("--format", "formats", default="json,html", show_default=True, callback=_listed(("json", "html")))
-@click.option("--form", type=click.IntRange(1, 2), default=2, show_default=True, help="The version of the JSON's form.")
-@click.option("--fail-on", callback=_listed(STATUSES), metavar="STATUS,...", help="Exit with 1 on any of these.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.command(epilog=BOUNDS)
+@policy_argument("policies", nargs=-1, metavar="[POLICY...]")
+@period_options(as_of="Events after it do not exist for the report; now by default.")
+@click.option("--generated-at", type=Instant(), help="When the report says it was made; --as-of by default.")
+@click.option(
+    "--out", type=Folder(file_okay=False, path_type=Path), help="Folder to write to; LAKE/reports by default."
+)
+@click.option(
+    "--format",
+    "formats",
+    type=Words("json", "html"),
+    default="json,html",
+    show_default=True,
+    metavar="FORMAT,...",
+    help="The files to write.",
+)
+@click.option(
+    "--form",
+    type=click.IntRange(1, 2),
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="The version of the JSON's form.",
+)
+@click.option("--fail-on", type=Words(*STATUSES), default=(), metavar="STATUS,...",
+              help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}.")  # fmt: skip
+@json_option("reports", "index")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    as_json: bool, as_of: date | None, form: int, **options: Any,
+    as_json: bool, form: int, **options: Any,
 ) -> None:  # fmt: skip
-    """Judge policies (all of them if none is named) and write JSON and HTML reports.
+    """Judge policies and write their JSON and HTML reports.
 
-    Exits with 3 if a policy could not be judged, or its report has not the form that is asked for: it is named with the
-    reason, and the others are written all the same.
+    Without a name, every policy is judged. The exit code is 3 if a policy cannot be judged, or its report does not
+    exist in the form asked for: it is named with the reason, and the others are written.
 
-    A verdict is about the whole period: unless another is asked for, the policy's retention period back, or where it
-    has none, the report_period of lake.toml. How its last window stands is status_now, which auditlake stats shows.
+    A verdict is about the whole period. By default that is the policy's retention period until now, or the
+    report_period of lake.toml for a policy without one. auditlake stats shows the state of the last window, status_now.
     """
     lake = opened(path)
-    made = lake.reports(
-        *policies, as_of=as_of, pages="html" in formats, listen=report_progress(quiet=as_json), **options
-    )
+    made = lake.reports(*policies, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
     lacking = _lacking(made, formats, form)
     formed = [each for each in made if each.policy_id not in lacking]
     paths, index = write_reports(lake, formed, out, formats, form)
     written = dict(zip((each.policy_id for each in formed), paths, strict=True))
-    with suppress(BrokenPipeError):  # the exit code says what was found, whoever still reads
+    with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if as_json:
-            found = [_summary(each, written.get(each.policy_id, ())) for each in made]
-            machine({"reports": found, "index": index})
-        else:
+            machine({"reports": [_as_dict(each, written.get(each.policy_id, ())) for each in made], "index": index})
+        elif not is_quiet():
             show_verdicts(made)
-            click.echo(f"reports in {index.parent}; begin with {index.name}")
+            say(f"reports in {index.parent}; begin with {index.name}")
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
     is_failed = any(each.status in fail_on for each in made)
     for why in (why for policy_id, why in lacking.items() if policy_id not in dict(faults)):
-        click.echo(plain(f"error: {why}"), err=True)
-    tell_faults(faults, code=EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
+        warn(f"error: {why}")
+    tell_faults(faults, code=NEGATIVE if is_failed else FAILED)
     if is_failed or lacking:
-        raise click.exceptions.Exit(EXIT_FINDINGS if is_failed else EXIT_NOT_JUDGED)
+        raise click.exceptions.Exit(NEGATIVE if is_failed else FAILED)
 
 
 def _lacking(made: Sequence[ComplianceReport], formats: Sequence[str], form: int) -> dict[str, str]:
-    """Why reports cannot be written in an earlier form, by policy: they do not keep the others from being written."""
+    """Return, by policy, why its report cannot be written in an earlier form."""
     from auditlake.reports.document import REPORT_VERSION
 
-    found = {}
+    reasons = {}
     for each in made if "json" in formats and form != REPORT_VERSION else ():
         try:
             each.json(form)
         except ReportError as error:
-            found[each.policy_id] = f"{error} ({error.hint})" if error.hint else f"{error}"
-    return found
+            reasons[each.policy_id] = f"{error} ({error.hint})" if error.hint else f"{error}"
+    return reasons
 
 
-def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = EXIT_NOT_JUDGED) -> None:
-    """Name the policies that could not be judged, and exit if there are any: all else has been told."""
+def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = FAILED) -> None:
+    """Name the policies that could not be judged, and exit if there are any."""
     for policy_id, why in faults:
-        click.echo(plain(f"error: {policy_id} could not be judged: {why}"), err=True)
+        warn(f"error: {policy_id} could not be judged: {why}")
     if faults:
         raise click.exceptions.Exit(code)
 
@@ -119,7 +107,7 @@ def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = EXIT_NOT_JUDGE
 def write_reports(
     lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str], form: int = 2
 ) -> tuple[list[tuple[Path, ...]], Path]:
-    """Write reports and the list of what lies in the folder; give both."""
+    """Write reports and the index of their folder, and return both."""
     from auditlake.reports import compliance
 
     folder = out or lake.layout.reports
@@ -129,17 +117,17 @@ def write_reports(
 
 
 def show_verdicts(made: Sequence[ComplianceReport]) -> None:
-    """The verdict table."""
+    """Print the table of verdicts."""
     rows = []
     for each in made:
-        said = each.report
-        kinds = [finding.kind for finding in said.violations]
+        document = each.report
+        kinds = [finding.kind for finding in document.violations]
         numbers = (
-            said.total_events, said.threshold and said.threshold.episodes, kinds.count("missing_required_type"),
-            kinds.count("coverage_gap"), len(said.coverage.silent_days),
+            document.total_events, document.threshold and document.threshold.episodes,
+            kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(document.coverage.silent_days),
         )  # fmt: skip
-        known = (None,) * len(numbers) if said.is_unread else numbers
-        rows.append((said.policy_id, said.status.replace("_", " "), *known, said.since, said.until))
+        known = (None,) * len(numbers) if document.is_unread else numbers
+        rows.append((document.policy_id, each.status.replace("_", " "), *known, document.since, document.until))
     headings = ("policy", "verdict", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
     table(headings, rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
@@ -148,12 +136,12 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
         click.echo(f"no data in the period; the newest governed event is of {day}: --as-of or --period judge then")
 
 
-def _summary(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
-    said = made.report
+def _as_dict(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
+    document = made.report
     return {
-        "policy_id": said.policy_id, "status": said.status, "status_now": said.status_now, "as_of": said.as_of,
-        "snapshot": said.evidence.snapshot, "findings": len(said.violations),
-        **({"error": said.error} if said.error else {}), "files": [str(file) for file in files],
+        "policy_id": document.policy_id, "status": document.status, "status_now": document.status_now,
+        "as_of": document.as_of, "snapshot": document.evidence.snapshot, "findings": len(document.violations),
+        **({"error": document.error} if document.error else {}), "files": [str(file) for file in files],
     }  # fmt: skip
 
 

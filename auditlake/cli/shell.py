@@ -1,4 +1,4 @@
-"""``shell``: an auditor's session at a prompt, with history, completion, and Ctrl-C that stops the query alone."""
+"""``shell``: an auditor's session at a prompt, with history, completion, and Ctrl-C that stops only the query."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.export import EXIT_CUT, FORMATS, Form, check_place, form_of, give
-from auditlake.cli.output import opened, plain, table
-from auditlake.cli.sql import Pair, opened_session, session_options
+from auditlake.cli.exit_codes import CUT_OFF, FAILED
+from auditlake.cli.export import FORMATS, Form, check_place, form_of, give
+from auditlake.cli.options import Pair, json_option
+from auditlake.cli.output import opened, plain, say, table
+from auditlake.cli.sql import opened_session, session_options
 
 if TYPE_CHECKING:
     from auditlake.lake import AuditLake
@@ -35,17 +37,17 @@ _APART = re.compile(
     r"""|/\*(?:(?!/\*|\*/).|/\*(?:(?!\*/).)*(?:\*/|\Z))*(\*/|\Z)""",
     re.DOTALL,
 )
-"""Text, quoted names and comments, with what closes each: nothing where that is still to come."""
+"""Text, quoted names and comments, with what closes each: empty if it is still open."""
 _HELP = """\
-A statement ends with a semicolon, or with an empty line. Ctrl-C stops it; Ctrl-D leaves.
-.tables                 the views
-.schema [VIEW]          their columns, and what each is
-.queries                the canned questions
-.run NAME [K=V ...]     one of them
-.policies               what the lake is judged by
-.mode FORMAT            table, csv, json, jsonl, markdown
-.out FILE               write the next answer there, in the form of its name; --force writes over a file
-.timing on|off          how long each took
+A statement ends with a semicolon or an empty line. Ctrl-C stops it; Ctrl-D leaves.
+.tables                 list the views
+.schema [VIEW]          describe their columns
+.queries                list the canned queries
+.run NAME [K=V ...]     run one of them
+.policies               list the policies
+.mode FORMAT            print answers as table, csv, json, jsonl, markdown
+.out FILE               write the next answer to FILE, in the form of its ending; --force overwrites
+.timing on|off          print how long each query took
 .help  .quit"""
 
 
@@ -55,25 +57,26 @@ class Shell:
     Args:
         lake: The lake.
         session: The session.
-        interactive: Whether somebody is at the other end.
+        interactive: Whether standard input is a terminal.
+        form: The form of answers.
     """
 
-    def __init__(self, lake: AuditLake, session: AuditSession, *, interactive: bool) -> None:
+    def __init__(self, lake: AuditLake, session: AuditSession, *, interactive: bool, form: str = "table") -> None:
         self._lake = lake
         self._session = session
         self._interactive = interactive
-        self._form = "table"
+        self._form = form
         self._out: Path | None = None
         self._timing = interactive
         self.failed = False
-        """Whether anything went wrong."""
+        """Whether a statement or command failed."""
         self.cut = False
         """Whether an answer was cut off."""
 
     # Reading
 
     def run(self) -> None:
-        """Read and do, until the end."""
+        """Run every statement and command until the end of input."""
         lines: list[str] = []
         while True:
             try:
@@ -110,7 +113,7 @@ class Shell:
         if not text.strip().strip(";").strip():
             return
         began = time.monotonic()
-        with self._told():
+        with self._reported():
             answer = self._session.sql(text, values)
             out, self._out = self._out, None
             self.cut |= not give(answer, Form(self._form if out is None else form_of(out), out))
@@ -118,8 +121,8 @@ class Shell:
                 click.echo(f"{time.monotonic() - began:.2f} s", err=True)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell what went wrong, and go on."""
+    def _reported(self) -> Iterator[None]:
+        """Report an error, and go on."""
         from auditlake.errors import AuditLakeError
 
         try:
@@ -136,7 +139,7 @@ class Shell:
             click.echo("stopped", err=True)
 
     def _command(self, line: str) -> bool:
-        """Do what begins with a dot; whether to go on."""
+        """Run a dot command, and return whether to go on."""
         try:
             name, *words = shlex.split(line)
         except ValueError as error:
@@ -144,21 +147,21 @@ class Shell:
             return True
         if name in {".quit", ".exit"}:
             return False
-        doing: dict[str, Callable[..., None]] = {
+        commands: dict[str, Callable[..., None]] = {
             ".help": self._help, ".tables": self._tables, ".schema": self._schema, ".queries": self._queries,
             ".run": self._run, ".policies": self._policies, ".mode": self._mode, ".out": self._to_file,
             ".timing": self._time,
         }  # fmt: skip
-        if name not in doing:
-            click.echo(f"there is no {plain(name)}; .help says what there is", err=True)
+        if name not in commands:
+            click.echo(f"there is no {plain(name)}; .help lists the commands", err=True)
             self.failed = True
             return True
-        with self._told():
+        with self._reported():
             try:
-                signature(doing[name]).bind(*words)
+                signature(commands[name]).bind(*words)
             except TypeError:
-                raise click.UsageError(f"{name}: .help says how") from None
-            doing[name](*words)
+                raise click.UsageError(f"{name}: .help shows its use") from None
+            commands[name](*words)
         return True
 
     def _help(self) -> None:
@@ -179,23 +182,23 @@ class Shell:
         if not rows:
             click.echo(f"there is no view {plain(str(view))}", err=True)
             return
-        table(("view", "column", "type", "what it is"), rows)
+        table(("view", "column", "type", "description"), rows)
 
     def _queries(self) -> None:
         from auditlake.sandbox.canned import questions
 
-        found = questions(self._lake.layout).values()
+        queries = questions(self._lake.layout).values()
         table(("query", "parameters", "what it answers"), [
-            (each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in found
+            (each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in queries
         ])  # fmt: skip
 
     def _run(self, name: str, *words: str) -> None:
         from auditlake.machine import system_clock
         from auditlake.sandbox.canned import chosen
 
-        found = chosen(self._lake.layout, name)
-        given = dict(Pair().convert(word, None, None) for word in words)
-        self._ask(found.sql, found.values(given, self._session.as_of or system_clock()))
+        canned = chosen(self._lake.layout, name)
+        values = dict(Pair().convert(word, None, None) for word in words)
+        self._ask(canned.sql, canned.values(values, self._session.as_of or system_clock()))
 
     def _policies(self) -> None:
         self._ask("from policies select policy_id, alert_threshold, window_length, group_by, retention_period, name")
@@ -217,24 +220,24 @@ class Shell:
 
 
 def _is_whole(lines: list[str]) -> bool:
-    """Whether a statement has come to its end: a semicolon or an empty line, outside of text, names and comments."""
+    """Return whether a statement has ended with a semicolon or an empty line, outside of text, names and comments."""
     text = "\n".join(lines)
     if any("" in part.groups() for part in _APART.finditer(text)):
-        return False  # it is open still
+        return False  # still open
     return not lines[-1].strip() or _APART.sub(" ", text).rstrip().endswith(";")
 
 
 def described() -> list[tuple[str, str, str, str]]:
-    """View, column, type and comment of every column, from the statement that makes the view ``dictionary``."""
+    """Return view, column, type and description of every column, from the statement behind the view ``dictionary``."""
     from auditlake.engine.statements import statement
 
     row = re.compile(r"\('((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'\)")
-    found = row.findall(statement("sandbox/dictionary.sql", "dictionary").text)
-    return [tuple(each.replace("''", "'") for each in parts) for parts in found]
+    rows = row.findall(statement("sandbox/dictionary.sql", "dictionary").text)
+    return [tuple(each.replace("''", "'") for each in parts) for parts in rows]
 
 
 class Completer:
-    """Names of views, columns, functions, keywords and commands that begin as what is there."""
+    """Completes names of views, columns, functions, keywords and commands, for readline."""
 
     def __init__(self) -> None:
         from auditlake.sandbox.allowed_sql import FUNCTIONS
@@ -244,19 +247,19 @@ class Completer:
         functions = {f"{name}(" for name in FUNCTIONS if name.isidentifier()}
         self._commands = sorted(line.split()[0] for line in _HELP.splitlines() if line.startswith("."))
         self._words = [*VIEWS, *sorted(columns - set(VIEWS)), *_KEYWORDS, *sorted(functions)]
-        self._found: list[str] = []
+        self._matches: list[str] = []
 
     def __call__(self, text: str, state: int) -> str | None:
-        """The next of the names that begin so, as readline asks for them."""
+        """Return the match of this number, None after the last."""
         if state == 0:
             pool = self._commands if text.startswith(".") else self._words
-            self._found = [word for word in pool if word.startswith(text.lower())]
-        return self._found[state] if state < len(self._found) else None
+            self._matches = [word for word in pool if word.startswith(text.lower())]
+        return self._matches[state] if state < len(self._matches) else None
 
 
 @contextmanager
 def _edited() -> Iterator[None]:
-    """Line editing with history and completion, where the system has readline."""
+    """Enable line editing with history and completion, if the system has readline."""
     try:
         import readline
     except ImportError:
@@ -280,21 +283,27 @@ def _edited() -> Iterator[None]:
 
 @click.command()
 @session_options
+@json_option("snapshot", "complete", "columns", "rows", text="Print each answer as one JSON object")
 @click.pass_obj
-def shell(path: str, /, **who: Any) -> None:
-    """Ask in SQL at a prompt, in a sandbox, on one snapshot; statements can also come from a pipe."""
+def shell(path: str, /, as_json: bool, **who: Any) -> None:
+    """Ask in SQL at a prompt, in the sandbox, on one snapshot.
+
+    Statements may also come from a pipe. Each query is put on record.
+    """
     interactive = sys.stdin is not None and sys.stdin.isatty()
     with opened_session(path, **who) as session:
-        shell = Shell(opened(path), session, interactive=interactive)
+        shell = Shell(opened(path), session, interactive=interactive, form="json" if as_json else "table")
         if interactive:
-            said = f"{session.principal} on snapshot {session.snapshot}; every question is put on record; .help helps"
-            click.echo(plain(said))
+            greeting = (
+                f"{session.principal} on snapshot {session.snapshot}; each query is put on record; .help for help"
+            )
+            say(plain(greeting))
             with _edited():
                 shell.run()
         else:
             shell.run()
     if (shell.failed or shell.cut) and not interactive:
-        raise click.exceptions.Exit(3 if shell.failed else EXIT_CUT)
+        raise click.exceptions.Exit(FAILED if shell.failed else CUT_OFF)
 
 
 COMMANDS = (shell,)

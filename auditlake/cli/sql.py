@@ -2,164 +2,144 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.data import Instant
-from auditlake.cli.export import EXIT_CUT, FORMATS, Form, form_of, give, out_option
-from auditlake.cli.output import machine, opened, table
-from auditlake.user import login_name
+from auditlake.cli import completers
+from auditlake.cli.exit_codes import CUT_OFF
+from auditlake.cli.export import FORMATS, Form, form_of, give, out_option
+from auditlake.cli.options import Instant, Pair, json_option, several, snapshot_option
+from auditlake.cli.output import machine, opened, pick, plain_lines, table
+from auditlake.machine import login_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auditlake.sandbox.canned import Question
     from auditlake.sandbox.session import Answer, AuditSession
 
 _LONGEST = 1_000_000
+_ANSWER = ("snapshot", "complete", "columns", "rows")
+_QUERY = ("name", "what", "own", "sql", "parameters")
 
-
-def session_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that opens a session."""
-    for option in (
-        click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", metavar="NAME",
-                     help="Who asks, on record beside the user of this process; that user if not given."),
-        click.option("--as-of", type=Instant(), help="Events after it do not exist."),
-        click.option("--snapshot", type=click.IntRange(min=0), help="The version of the lake to read."),
-        click.option("--rows", type=click.IntRange(min=0), metavar="N",
-                     help="At most so many rows, instead of what lake.toml says; 0, for its owner, is any number."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def form_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that gives rows."""
-    for option in (
-        click.option("--raw", is_flag=True, help="CSV as it is, without an apostrophe before formulas."),
-        click.option("--quote-empty", is_flag=True, help='CSV: empty text is "", NULL is nothing at all.'),
-        out_option("A new file."),
-        click.option("--format", "form", type=click.Choice(FORMATS), help="table on a terminal or pipe, or by --out."),
-    ):
-        command = option(command)
-    return command
-
-
-class Pair(click.ParamType[tuple[str, Any]]):
-    """``name=text``, or ``name:=JSON`` for a number, a truth value, null or a list."""
-
-    name = "pair"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
-        """Read it, or tell what was expected."""
-        if isinstance(value, tuple):
-            return value
-        name, found, text = str(value).partition("=")
-        if not found or not name.rstrip(":"):
-            self.fail(f"expected name=value, got {value!r}", param, ctx)
-        if not name.endswith(":"):
-            return name, text
-        try:
-            return name[:-1], json.loads(text)
-        except (ValueError, RecursionError) as error:
-            self.fail(f"{name[:-1]}: not JSON: {error}", param, ctx)
+session_options = several(
+    click.option("--rows", type=click.IntRange(min=0), metavar="N",
+                 help="The most rows, instead of lake.toml's limit; 0, for the lake's owner, is unlimited."),
+    snapshot_option,
+    click.option("--as-of", type=Instant(), help="Events after it do not exist."),
+    click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", show_envvar=True, metavar="NAME",
+                 help="Who asks, recorded next to the system's user name, which is the default."),
+)  # fmt: skip
+"""The options of every command that opens a session."""
+form_options = several(
+    click.option("--format", "form", type=click.Choice(FORMATS),
+                 help="How to print or write the answer; by default a table, or the form of --out's ending."),
+    out_option("Write the answer to a new file."),
+    click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.'),
+    click.option("--raw", is_flag=True, help="CSV: write no apostrophe in front of formulas."),
+    json_option(*_ANSWER, text="Like --format json, print one JSON object"),
+)  # fmt: skip
+"""The options of every command that prints rows."""
+_param_option = click.option(
+    "--param", "params", type=Pair(), multiple=True, metavar="K=V", help="The value of $K as text; K:=5 for a number."
+)
 
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--file", type=click.File(encoding="utf-8"), metavar="FILE", help="Read the query from it; - is stdin.")
-@click.option("--param", "params", type=Pair(), multiple=True, metavar="K=V", help="For $K: text; K:=5 for a number.")
+@click.option("--file", type=click.File(encoding="utf-8"), metavar="FILE", help="Read the query from FILE; - is stdin.")
+@_param_option
 @form_options
 @session_options
 @click.pass_obj
 def sql(
     path: str, /, query: str | None, file: Any, params: tuple[tuple[str, Any], ...], form: str | None,
-    out: Path | None, raw: bool, quote_empty: bool, **who: Any,
+    out: Path | None, raw: bool, quote_empty: bool, as_json: bool, **who: Any,
 ) -> None:  # fmt: skip
-    """Ask in SQL, in a sandbox: everything can be read, nothing changed, and the question is put on record.
+    """Run a query in a sandbox that reads all and changes nothing.
 
-    The views: events, policies, findings, retention_status, ingests, quarantine, ledger, queries, dictionary.
+    Each query is put on record. The views: events, policies, findings, retention_status, ingests, quarantine, ledger,
+    queries, dictionary. The exit code is 5 if the answer was cut off.
     """
     if (query is None) == (file is None):
         raise click.UsageError("expected a query, or --file")
     text = query if query is not None else file.read(_LONGEST)
-    shown = chosen_form(form, out, raw=raw, quote_empty=quote_empty)
+    chosen = _form(form, out, raw=raw, quote_empty=quote_empty, as_json=as_json)
     with opened_session(path, **who) as session:
-        _give(session.sql(text, dict(params)), shown)
+        _give(session.sql(text, dict(params)), chosen)
 
 
 @click.group()
 def query() -> None:
-    """Questions that auditors ask, with their parameters: list, show and run them."""
+    """List, show and run the canned queries that auditors need."""
 
 
 @query.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("queries")
 @click.pass_obj
 def list_(path: str, as_json: bool) -> None:
-    """All questions; those in LAKE/queries are the lake's own."""
+    """List the canned queries; those in LAKE/queries are the lake's own."""
     from auditlake.sandbox.canned import questions
 
-    found = list(questions(opened(path).layout).values())
+    queries = list(questions(opened(path).layout).values())
     if as_json:
-        machine({"queries": [_summary(each) for each in found]})
+        machine({"queries": [pick(each, *_QUERY) for each in queries]})
         return
-    rows = [(each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in found]
+    rows = [(each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in queries]
     table(("query", "parameters", "what it answers"), rows)
 
 
+_query_argument = click.argument("name", metavar="QUERY", shell_complete=completers.queries)
+
+
 @query.command()
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_query_argument
+@json_option(*_QUERY)
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
-    """One question: what it answers, its parameters, its SQL."""
-    from auditlake.cli.policy import plain_lines
+    """Print a query's SQL with its description and parameters."""
     from auditlake.sandbox.canned import chosen
 
-    found = chosen(opened(path).layout, name)
-    machine(_summary(found)) if as_json else click.echo(plain_lines(found.sql))
+    canned = chosen(opened(path).layout, name)
+    machine(pick(canned, *_QUERY)) if as_json else click.echo(plain_lines(canned.sql))
 
 
 @query.command()
-@click.argument("name")
-@click.option("--param", "params", type=Pair(), multiple=True, metavar="K=V", help="A value; query show says which.")
+@_query_argument
+@_param_option
 @form_options
 @session_options
 @click.pass_obj
 def run(
     path: str, /, name: str, params: tuple[tuple[str, Any], ...], form: str | None, out: Path | None, raw: bool,
-    quote_empty: bool, **who: Any,
+    quote_empty: bool, as_json: bool, **who: Any,
 ) -> None:  # fmt: skip
-    """Ask one of them."""
+    """Run a canned query; show lists its parameters."""
     from auditlake.events.times import judged_as_of
+    from auditlake.machine import system_clock
     from auditlake.sandbox.canned import chosen
 
-    lake = opened(path)
-    found = chosen(lake.layout, name)
-    values = found.values(dict(params), judged_as_of(who["as_of"], _now()))
-    shown = chosen_form(form, out, raw=raw, quote_empty=quote_empty)
+    canned = chosen(opened(path).layout, name)
+    values = canned.values(dict(params), judged_as_of(who["as_of"], system_clock()))
+    form_ = _form(form, out, raw=raw, quote_empty=quote_empty, as_json=as_json)
     with opened_session(path, **who) as session:
-        _give(session.sql(found.sql, values), shown)
+        _give(session.sql(canned.sql, values), form_)
 
 
 def _give(answer: Answer, form: Form) -> None:
     if not give(answer, form):
-        raise click.exceptions.Exit(EXIT_CUT)
+        raise click.exceptions.Exit(CUT_OFF)
 
 
 @contextmanager
 def opened_session(
     path: str, *, principal: str | None, as_of: date | None, snapshot: int | None, rows: int | None
 ) -> Iterator[AuditSession]:
-    """A session of whoever runs the command."""
+    """Open a session of the caller."""
     from auditlake.sandbox.open import others_wait
 
     lake = opened(path)
@@ -171,7 +151,7 @@ def opened_session(
 
 @contextmanager
 def _without_numpy() -> Iterator[None]:
-    """Arrow imports numpy where it finds it, which takes longer than a short question, and needs it for none."""
+    """Keep Arrow from importing numpy, which takes longer than a short query and is not needed for it."""
     if {"numpy", "pyarrow"} & set(sys.modules):
         yield
         return
@@ -182,27 +162,12 @@ def _without_numpy() -> Iterator[None]:
         del sys.modules["numpy"]
 
 
-def chosen_form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool = False) -> Form:
-    """The form that is asked for: by its name, or by the file's."""
-    if form is None and out is not None:
-        form = form_of(out)
+def _form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool, as_json: bool) -> Form:
+    """Return the form that is asked for, by its name or by the file's."""
+    if as_json and form not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {form} contradict each other")
+    form = "json" if as_json else form_of(out) if form is None and out is not None else form
     return Form(form or "table", out, raw, quote_empty)
-
-
-def _now() -> datetime:
-    from auditlake.machine import system_clock
-
-    return system_clock()
-
-
-def _summary(found: Question) -> dict[str, Any]:
-    return {
-        "name": found.name, "what": found.what, "own": found.own, "sql": found.sql,
-        "parameters": [
-            {"name": each.name, "kind": each.kind, "default": each.default, "what": each.what}
-            for each in found.parameters
-        ],
-    }  # fmt: skip
 
 
 COMMANDS = (sql, query)

@@ -1,79 +1,102 @@
-"""What ``stats`` shows."""
+"""``stats``: totals, and the state of each policy."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.analysis.statistics import Statistics
-from auditlake.cli.output import cell, plain, table
-from auditlake.cli.retention import show_left_out
+from auditlake.cli.options import Instant, json_option
+from auditlake.cli.output import cell, machine, opened, pick, plain, table
 from auditlake.display.text import count
-from auditlake.reports.document import finding_dict
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from auditlake.analysis.statistics import Statistics
+
+_TOTALS = (
+    "as_of", "snapshot", "foreign_versions", "total_events", "first_event", "last_event", "events_by_type",
+    "events_by_user", "kept_by_no_policy", "asked_by_no_policy",
+)  # fmt: skip
 
 
-def statistics_dict(found: Statistics) -> dict[str, Any]:
-    """The statistics for machines, with the names that LLMGuardian gives them where it has them."""
-    return {
-        "as_of": found.as_of,
-        "snapshot": found.snapshot,
-        "foreign_versions": list(found.foreign_versions),
-        "total_events": found.total_events,
-        "first_event": found.first_event,
-        "last_event": found.last_event,
-        "events_by_type": found.events_by_type,
-        "events_by_user": found.events_by_user,
-        "kept_by_no_policy": found.kept_by_no_policy,
-        "asked_by_no_policy": found.asked_by_no_policy,
+@click.command()
+@click.option("--as-of", type=Instant(), help="Events after it do not exist; now by default.")
+@click.option(
+    "--users", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="How many users to list."
+)
+@json_option(*_TOTALS, "policy_compliance", "recent_violations")
+@click.pass_obj
+def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
+    """Show totals by type and user, and each policy's state now.
+
+    The status here is about the policy's last window: violation if the threshold is reached at this moment, else no
+    data if the window has no governed event, else compliant. auditlake report judges whole periods.
+    """
+    statistics = opened(path).statistics(as_of=as_of, users=users)
+    if as_json:
+        machine(_as_dict(statistics))
+    else:
+        _show(statistics)
+
+
+def _as_dict(statistics: Statistics) -> dict[str, Any]:
+    """Return the statistics for machines, under LLMGuardian's names where it has them."""
+    from auditlake.reports.document import finding_dict
+
+    compliance = ("total_events", "recent_events", "window", "threshold", "status")
+    return pick(statistics, *_TOTALS) | {
         "policy_compliance": {
-            each.policy_id: {
-                "total_events": each.total_events, "recent_events": each.recent_events, "window": each.window,
-                "threshold": each.threshold, "status": each.status,
-                **({"error": each.error} if each.error else {}),
-            }
-            for each in found.policies
+            each.policy_id: pick(each, *compliance) | ({"error": each.error} if each.error else {})
+            for each in statistics.policies
         },
         "recent_violations": [
-            {"policy_id": each.policy_id} | finding_dict(each.finding) for each in found.recent_violations
+            {"policy_id": each.policy_id} | finding_dict(each.finding) for each in statistics.recent_violations
         ],
-    }  # fmt: skip
+    }
 
 
-def show_statistics(found: Statistics) -> None:
-    """The statistics for people."""
-    click.echo(f"{count(found.total_events, 'event')}, snapshot {found.snapshot}, as of {cell(found.as_of)}")
-    if found.first_event:
-        click.echo(f"from {cell(found.first_event)} to {cell(found.last_event)}")
-    if found.foreign_versions:
-        listed = ", ".join(str(version) for version in found.foreign_versions)
+def _show(statistics: Statistics) -> None:
+    from auditlake.cli.retention import show_left_out
+
+    click.echo(
+        f"{count(statistics.total_events, 'event')}, snapshot {statistics.snapshot}, as of {cell(statistics.as_of)}"
+    )
+    if statistics.first_event:
+        click.echo(f"from {cell(statistics.first_event)} to {cell(statistics.last_event)}")
+    if statistics.foreign_versions:
+        listed = ", ".join(str(version) for version in statistics.foreign_versions)
         click.echo(f"versions that another program committed, of which auditlake cannot vouch: {listed}")
     click.echo()
-    table(("type", "events"), found.events_by_type.items(), right=(1,))
-    table(("user", "events"), found.events_by_user.items(), right=(1,))
+    table(("type", "events"), statistics.events_by_type.items(), right=(1,))
+    table(("user", "events"), statistics.events_by_user.items(), right=(1,))
     table(
         ("policy", "events", "recent", "window", "threshold", "status now"),
         (
             (each.policy_id, each.total_events, each.recent_events, each.window, each.threshold,
              each.status and each.status.replace("_", " "))
-            for each in found.policies
+            for each in statistics.policies
         ),
         right=(1, 2, 4),
     )  # fmt: skip
-    if found.policies:
+    if statistics.policies:
         click.echo("status now: of the last window; a report judges its whole period\n")
-    show_left_out(found.kept_by_no_policy, found.asked_by_no_policy)
-    for each in found.policies:
+    show_left_out(statistics.kept_by_no_policy, statistics.asked_by_no_policy)
+    for each in statistics.policies:
         if each.error:
             click.echo(plain(f"error: {each.policy_id} could not be judged: {each.error}"))
-    if found.recent_violations:
+    if statistics.recent_violations:
         click.echo("recent violations:")
         table(
             ("policy", "start", "end", "peak", "what"),
             (
                 (each.policy_id, each.finding.start, each.finding.end or "ongoing", each.finding.peak,
                  each.finding.message)
-                for each in found.recent_violations
+                for each in statistics.recent_violations
             ),
             right=(3,),
         )  # fmt: skip
+
+
+COMMANDS = (stats,)

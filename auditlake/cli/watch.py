@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from auditlake.cli.output import opened, plain
+from auditlake.cli.options import json_option
+from auditlake.cli.output import machine_line, opened, plain, say, warn
 from auditlake.disk.files import kind_of
 from auditlake.errors import AuditLakeError, LakeFormatError
 
@@ -34,7 +35,7 @@ class Lateness(click.ParamType["Duration"]):
     name = "length"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
-        """Read it, or tell what was expected."""
+        """Read the length."""
         from auditlake.config import parse_lateness
 
         try:
@@ -44,19 +45,24 @@ class Lateness(click.ParamType["Duration"]):
 
 
 @click.command()
-@click.option("--webhook", metavar="URL", help="Post each alert there as JSON too.")
-@click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Append each alert to this file too.")
-@click.option("--once", is_flag=True, help="Evaluate what was logged until now, and end.")
+@click.option("--webhook", metavar="URL", help="Also post each alert to this URL as JSON.")
+@click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Also append each alert to this file.")
+@click.option("--once", is_flag=True, help="Evaluate what was logged until now, and exit.")
 @click.option("--lateness", type=Lateness(), metavar="LENGTH",
-              help="What comes later than this is judged once it is flushed; lake.toml says, or 10m.")  # fmt: skip
-@click.option("--verbose", is_flag=True, help="Also say which policies are evaluated, and where alerts go.")
+              help="Events later than this are evaluated after the flush; lake.toml's or 10m by default.")  # fmt: skip
+@click.option("--verbose", is_flag=True, help="Also list the policies that are evaluated, and where alerts go.")
+@json_option(
+    "id", "kind", "policy_id", "policy_name", "severity", "group", "at", "count", "threshold", "window", "late",
+    "raised_at", "message", text="Print each alert as one JSON object a line",
+)  # fmt: skip
 @click.pass_obj
 def watch(
-    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool
-) -> None:
-    """Evaluate the policies as events are logged, and print a line for each alert and its resolution.
+    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Evaluate policies as events are logged, and print alerts.
 
-    One process at a time evaluates a lake: while another one does, this one waits for it to end.
+    Each alert and each resolution is a line. One process at a time evaluates a lake; another one waits for it to end.
     """
     from auditlake.alerts.sinks import JsonlSink
     from auditlake.alerts.watch import evaluate_once, start_watching
@@ -66,7 +72,7 @@ def watch(
     lake = opened(path)
     _tell_file(lake)
     _show_troubles()
-    sinks: list[Any] = [show]
+    sinks: list[Any] = [(lambda alert: machine_line(alert.as_dict())) if as_json else show]
     try:
         sinks += [Webhook(webhook)] if webhook else []
     except ValueError as error:
@@ -82,53 +88,51 @@ def watch(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     watching = start_watching(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
-    told = ""
+    last = ""
     while not ended.wait(_LOOK_SECONDS):
-        # At first it does neither: the engine is slow to import, and what was logged before is evaluated first.
-        if watching.is_evaluating and told != (said := "evaluating; alerts are printed here until Ctrl-C"):
-            click.echo(told := said, err=True)
-        if watching.is_waiting and told != (said := "another process evaluates this lake; waiting for it to end"):
-            click.echo(told := said, err=True)
+        # At first it does neither: the engine is slow to import, and earlier events are evaluated first.
+        if watching.is_evaluating and last != (state := "evaluating; alerts are printed here until Ctrl-C"):
+            say(last := state, err=True)
+        if watching.is_waiting and last != (state := "another process evaluates this lake; waiting for it to end"):
+            say(last := state, err=True)
     watching.stop(wait_seconds=_END_SECONDS)
 
 
 def _tell_file(lake: AuditLake) -> None:
-    """Name the file outside of the lake that its lake.toml has alerts appended to: the lake may come from anywhere.
+    """Name a file outside of the lake that lake.toml appends alerts to: the lake may come from anywhere.
 
     Raises:
         LakeFormatError: The file is a link, or no regular file.
     """
-    if (said := lake.config.alerts.jsonl) is None:
+    if (name := lake.config.alerts.jsonl) is None:
         return
-    path = lake.layout.root / said
+    path = lake.layout.root / name
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(mode := path.lstat().st_mode):
             message = f"{path}: this is {kind_of(mode)}, expected a regular file to append alerts to"
             raise LakeFormatError(message, hint="let alerts.jsonl in lake.toml name another file, or take it out")
     if not path.is_relative_to(lake.layout.root):
-        click.echo(plain(f"alerts are appended to {path} too, as lake.toml says"), err=True)
+        warn(f"alerts are appended to {path} too, as lake.toml says")
 
 
 def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
-    """What is evaluated, and where alerts go too: of a URL the host alone, since what follows may be a secret."""
-    with suppress(AuditLakeError):  # said as what goes wrong
-        for each in (policy for policy in lake.policies() if policy.alert_threshold):
+    """Print what is evaluated and where alerts go: only the host of a URL, since its path may be a secret."""
+    with suppress(AuditLakeError):  # the evaluator reports it
+        for each in (policy for policy in lake.policies.all() if policy.alert_threshold):
             by = f" by {', '.join(each.group_by)}" if each.group_by else ""
-            click.echo(plain(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}"), err=True)
+            warn(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}")
     for place in filter(None, places):
         parts = urlsplit(str(place))
-        click.echo(
-            plain(f"alerts go to {f'{parts.scheme}://{parts.hostname}' if parts.hostname else place} too"), err=True
-        )
+        warn(f"alerts go to {f'{parts.scheme}://{parts.hostname}' if parts.hostname else place} too")
 
 
 def _show_troubles() -> None:
-    """What goes wrong is said on standard error; alerts themselves are printed, so their log is for nobody."""
+    """Print the evaluator's warnings on standard error. Alerts are printed, and need no log."""
     import logging
 
     class Troubles(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            click.echo(f"auditlake: {plain(record.getMessage())}", err=True)
+            warn(f"auditlake: {record.getMessage()}")
 
     log = logging.getLogger("auditlake.alerts.watch")
     log.handlers = [Troubles()]
@@ -137,7 +141,7 @@ def _show_troubles() -> None:
 
 
 def show(alert: Alert) -> None:
-    """Print an alert as one line that a terminal can only show."""
+    """Print an alert as one line."""
     from auditlake.cli.output import cell
 
     word = "resolved" if alert.kind == "resolved" else "LATE ALERT" if alert.late else "ALERT"

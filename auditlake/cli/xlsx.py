@@ -1,4 +1,4 @@
-"""A workbook, written by XlsxWriter: text is text, so that nothing in it is ever run, and instants are dates."""
+"""Workbooks, written by XlsxWriter: text is text, so that nothing in it is run, and instants are dates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import click
 MOST_ROWS = 1_048_575
 """Rows that a sheet has room for below its headings."""
 FIRST_YEAR = 1901
-"""Of the dates before, spreadsheets have none, or take one for another: to them 1900 is a leap year."""
+"""The first year whose dates spreadsheets have right: to them 1900 is a leap year."""
 _MOST_COLUMNS = 16_384
 _MOST_TEXT = 32_767
 _WIDEST = 60
 _NOT_XML = re.compile("[\ufffe\uffff\ud800-\udfff]")
-_MADE = datetime(1980, 1, 1)  # noqa: DTZ001 - the same rows give the same bytes, whenever
+_MADE = datetime(1980, 1, 1)  # noqa: DTZ001 - the same rows give the same bytes at any time
 _OPTIONS = {"constant_memory": True, "remove_timezone": True}
 
 
 def workbook(headings: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    """A workbook with a heading that stays and filters; the same headings and rows give the same bytes.
+    """Return a workbook with a frozen heading and filters; the same headings and rows give the same bytes.
 
-    Rows that one sheet has no room for are on further ones. An instant is in UTC, to the millisecond.
+    Rows that do not fit on one sheet are on further ones. Instants are in UTC, to the millisecond.
 
     Args:
         headings: The first row of each sheet.
@@ -72,7 +72,7 @@ def _fill(sheet: Any, headings: Sequence[str], rows: Iterable[Iterable[Any]], fo
 
 
 def _write(sheet: Any, row: int, column: int, value: Any, name: str, formats: dict[str, Any]) -> int:
-    """Fill a cell, and give its width in characters."""
+    """Fill a cell, and return its width in characters."""
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -92,12 +92,12 @@ def _write(sheet: Any, row: int, column: int, value: Any, name: str, formats: di
     return _text(sheet, row, column, str(value), name, None)
 
 
-def _text(sheet: Any, row: int, column: int, text: str, name: str, how: Any) -> int:
+def _text(sheet: Any, row: int, column: int, text: str, name: str, cell_format: Any) -> int:
     if len(text) > _MOST_TEXT:
         raise _too_much(f"row {row}, column {name[:60]!r}: {len(text):,} characters; a cell holds {_MOST_TEXT:,}")
-    sheet.write_string(row, column, _NOT_XML.sub("\ufffd", text), how)
+    sheet.write_string(row, column, _NOT_XML.sub("\ufffd", text), cell_format)
     return max(map(len, text[:2_000].splitlines()), default=0)
 
 
 def _too_much(what: str) -> click.ClickException:
-    return click.ClickException(f"a workbook has no room for {what}. Write CSV or Parquet, or shorten it in the query.")
+    return click.ClickException(f"a workbook cannot hold {what}. Write CSV or Parquet, or shorten it in the query.")

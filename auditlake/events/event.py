@@ -1,4 +1,4 @@
-"""An event made in Python."""
+"""An event made in Python: of the fields of a call, or of a mapping of them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,41 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from types import NoneType
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import orjson
 
 from auditlake.errors import EventError
-from auditlake.events.schema import TEXT_COLUMNS, EventType
-from auditlake.events.times import print_instant, utc
+from auditlake.events.schema import CANONICAL_FIELDS, TEXT_COLUMNS, EventType
+from auditlake.events.times import parse_instant, print_instant, utc
 
 _YEARS = range(1970, 9999)
 _TEXT = frozenset((str, NoneType))
-_SCALARS = frozenset((str, int, bool, NoneType))
+_SCALARS = frozenset((str, bool, NoneType))
+WHOLE_NUMBERS = range(-(1 << 63), 1 << 64)
+"""Those that orjson writes."""
 _PLAIN_DEPTH = 32
 """How many levels the quick way looks at: orjson goes to 254, and deeper events are rare."""
+
+
+class EventFields(TypedDict, total=False):
+    """The fields of an event as keywords; each is described at :class:`AuditEvent`."""
+
+    event_type: Required[str]
+    timestamp: datetime | str | None
+    """Text is RFC 3339; now if None."""
+    user_id: str | None
+    action: str | None
+    resource: str | None
+    status: str | None
+    details: Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+    session_id: str | None
+    ip_address: str | None
+    event_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +83,55 @@ class AuditEvent:
         object.__setattr__(self, "_json", _plain_json(self) or _any_json(self))
 
     def to_json(self) -> str:
-        """The event as one line of canonical JSON, without a newline."""
+        """Return the event as one line of canonical JSON, without a newline."""
         return self._json.decode()
 
     def as_line(self, make_id: Callable[[], str]) -> tuple[str, bytes]:
-        """Its id, or a new one where it has none, and its canonical JSON with that id and a newline."""
+        """Return its id, or a new one if it has none, and its canonical JSON with that id and a newline."""
         if self.event_id:
             return self.event_id, self._json + b"\n"
         new = make_id()
         rest = self._json[1:] if self.event_id is None else self._json.removeprefix(b'{"event_id":"",')
         return new, b'{"event_id":"%b",%b\n' % (new.encode(), rest)
+
+
+def as_event(record: object, now: Callable[[], datetime], /, **keywords: Any) -> AuditEvent:
+    """Return an event as it is, and of a mapping of an event's fields the event.
+
+    Args:
+        record: The event or the mapping; None if the fields are keywords.
+        now: Gives the time of an event that has none.
+        **keywords: The fields.
+
+    Raises:
+        EventError: It is neither, has a key that no event has, or a value that cannot be recorded.
+    """
+    if record is None or keywords:
+        if record is not None:
+            raise EventError("expected an event or its fields as keywords, got both")
+        record = keywords
+    if isinstance(record, AuditEvent):
+        return record
+    if not isinstance(record, Mapping):
+        message = f"expected an AuditEvent or a mapping of its fields, got {type(record).__name__}"
+        raise EventError(message, hint="an event has an event_type at least")
+    fields = dict(record)
+    if unknown := [key for key in fields if key not in CANONICAL_FIELDS]:
+        close = get_close_matches(str(unknown[0])[:64], CANONICAL_FIELDS, n=3)
+        message = f"{str(unknown[0])[:64]}: an event has no such field"
+        raise EventError(message, hint=f"close to it: {', '.join(close)}" if close else "put it into details")
+    if "event_type" not in fields:
+        raise EventError("event_type: expected a name, and it is missing", hint="use auditlake.EventType")
+    return AuditEvent(**fields | {"timestamp": _as_timestamp(fields.get("timestamp"), now)})
+
+
+def _as_timestamp(value: Any, now: Callable[[], datetime]) -> Any:
+    if value is None:
+        return now()
+    try:
+        return parse_instant(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise EventError(f"timestamp: {error}") from error
 
 
 def _checked_type(name: object) -> str:
@@ -94,10 +153,9 @@ def _checked_instant(instant: object) -> datetime:
 
 
 def _plain_json(event: AuditEvent) -> bytes | None:
-    """The canonical JSON of an event that is plain in every way, as nearly all are, written quickly.
+    """Return the canonical JSON of a plain event, as nearly all are, written by orjson exactly as Python's json does.
 
-    None says that the event is to be looked at closely, not that it is refused. What comes through here, orjson writes
-    as Python's json does.
+    None means that the event needs the slower way, not that it is refused.
     """
     instant, details, metadata, address = event.timestamp, event.details, event.metadata, event.ip_address
     if not (
@@ -108,8 +166,8 @@ def _plain_json(event: AuditEvent) -> bytes | None:
         and type(event.session_id) in _TEXT
         and type(event.event_id) in _TEXT
         and (address is None or (type(address) is str and _is_known_address(address)))
-        and (details is None or _is_plain(details))
-        and (metadata is None or _is_plain(metadata))
+        and (details is None or is_plain(details))
+        and (metadata is None or is_plain(metadata))
     ):
         return None
     fields: dict[str, Any] = {
@@ -129,12 +187,12 @@ def _plain_json(event: AuditEvent) -> bytes | None:
         fields = {"event_id": event.event_id} | fields
     try:
         return orjson.dumps(fields, None, orjson.OPT_UTC_Z)
-    except TypeError:  # a large whole number, or half a character
+    except TypeError:  # half a character
         return None
 
 
-def _is_plain(value: object, depth: int = 0) -> bool:
-    """Whether a mapping or list holds only what orjson writes as Python's json does: no subclasses, no odd floats."""
+def is_plain(value: object, depth: int = 0) -> bool:
+    """Say whether orjson writes a mapping or list as Python's json does: no subclasses in it, no odd floats."""
     if type(value) is dict:
         for key in value:
             if type(key) is not str:
@@ -148,17 +206,20 @@ def _is_plain(value: object, depth: int = 0) -> bool:
         kind = type(item)
         if kind in _SCALARS:
             continue
-        if kind is float:
+        if kind is int:
+            if item not in WHOLE_NUMBERS:
+                return False
+        elif kind is float:
             # Python writes 1e-05 and 1e+16 with zeros and signs of its own, and refuses NaN.
             if not (item == 0 or 1e-4 <= abs(item) < 1e16):
                 return False
-        elif depth == _PLAIN_DEPTH or not _is_plain(item, depth + 1):
+        elif depth == _PLAIN_DEPTH or not is_plain(item, depth + 1):
             return False
     return True
 
 
 def _any_json(event: AuditEvent) -> bytes:
-    """The canonical JSON of any event.
+    """Return the canonical JSON of any event.
 
     Raises:
         EventError: A field has a type or a value that cannot be recorded.
@@ -195,7 +256,7 @@ def _is_short_address(text: str) -> bool:
 
 
 def _is_known_address(text: str) -> bool:
-    """Whether it is an address of the usual length; applications see the same ones again and again."""
+    """Say whether it is an address of the usual length; applications see the same ones again and again."""
     return len(text) <= 45 and _is_short_address(text)
 
 
@@ -208,7 +269,7 @@ def _check_address(text: str) -> None:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """Python's json knows no mappings but its own."""
+    """Return a mapping as a dict, the only one that Python's json knows."""
     if isinstance(value, Mapping):
         return dict(value)
     message = f"expected what JSON can say, got {type(value).__name__}"
@@ -216,7 +277,7 @@ def _as_dict(value: Any) -> dict[str, Any]:
 
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:
-    """Python's json would turn a key 1 into "1" in silence, and could so make two keys one."""
+    """Refuse keys that are no text: Python's json would write 1 as "1" and could so make two keys one."""
     if depth > 500:
         raise EventError(f"{where[:60]}…: nested too deeply")
     if isinstance(value, Mapping):
@@ -229,4 +290,4 @@ def _check_keys(where: str, value: Any, depth: int = 0) -> None:
             _check_keys(where, item, depth + 1)
 
 
-__all__ = ["AuditEvent", "EventType"]
+__all__ = ["AuditEvent", "EventFields", "EventType", "as_event"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
-from auditlake.disk.layout import Layout
+from auditlake.context import LakeContext
 from auditlake.display.shown import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
@@ -18,11 +18,11 @@ from auditlake.findings.cards import findings_card
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
 from auditlake.findings.journal import Line, append, concerning, read
 from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
-from auditlake.machine import Clock
+from auditlake.machine import login_name
 from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.request import PeriodOptions
 from auditlake.reports.build import subject_of
 from auditlake.store.bookkeeping import record_journal
-from auditlake.user import login_name
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card
@@ -72,21 +72,17 @@ class FindingRegister:
     """The findings of a lake and what people decided about them. Made by :attr:`auditlake.AuditLake.findings`.
 
     Args:
-        layout: The lake.
-        clock: Where the present comes from.
+        context: The lake.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
-        wait_seconds: How long to wait while another process writes.
     """
 
-    def __init__(
-        self, layout: Layout, clock: Clock, judge: Callable[..., Sequence[ComplianceReport]], wait_seconds: float
-    ) -> None:
-        self._layout = layout
-        self._clock = clock
+    def __init__(self, context: LakeContext, judge: Callable[..., Sequence[ComplianceReport]]) -> None:
+        self._layout = context.layout
+        self._clock = context.clock
         self._judge = judge
-        self._wait = wait_seconds
+        self._wait = context.wait_seconds
 
-    def list(self, *policy_ids: str, **options: Any) -> Listing:
+    def list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
         """What the policies find; of every policy if none is named. The options are those of ``reports``.
 
         The lake remembers where was looked: :meth:`accept` and the others find the id there.
@@ -101,7 +97,7 @@ class FindingRegister:
         ))  # fmt: skip
         return found
 
-    def _list(self, *policy_ids: str, **options: Any) -> Listing:
+    def _list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
         made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
         found = Listing(
             Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
@@ -111,7 +107,7 @@ class FindingRegister:
         found.faults = tuple((said.policy_id, said.error) for said in made if said.error is not None)
         return found
 
-    def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
+    def show(self, finding_id: str, **options: Unpack[PeriodOptions]) -> tuple[Listed, tuple[Entry, ...]]:
         """A finding, and every entry of the journal about it or those that an acceptance of it covers.
 
         Args:
@@ -133,7 +129,9 @@ class FindingRegister:
 
     def accept(
         self, finding_id: str, *, reason: str, owner: str, expires: Instant | None = None, ticket: str | None = None,
-        by: str | None = None, until: Instant | None = None, period_until: Instant | None = None, **options: Any,
+        by: str | None = None, until: Instant | None = None, period_until: Instant | None = None,
+        as_of: Instant | None = None, since: Instant | None = None, last: str | None = None,
+        period: str | None = None, snapshot: int | None = None,
     ) -> Acceptance:  # fmt: skip
         """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
 
@@ -148,7 +146,7 @@ class FindingRegister:
             by: Who says that they write it down; the user of this process, who is on record beside them, if None.
             until: What ``expires`` was called before.
             period_until: The end of the period that the finding is of, to look in that one alone.
-            **options: The others of ``reports``, as for :meth:`show`.
+            as_of, since, last, period, snapshot: As for :meth:`auditlake.AuditLake.reports`, to look there alone.
 
         Raises:
             ReportError: No policy finds it, it is accepted already, or something is missing.
@@ -163,7 +161,9 @@ class FindingRegister:
         texts = {"reason": reason, "owner": owner, "by": by or login_name()}
         for name, text in texts.items():
             _check(name, text)
-        found = self._find(finding_id, until=period_until, **options)
+        found = self._find(
+            finding_id, until=period_until, as_of=as_of, since=since, last=last, period=period, snapshot=snapshot
+        )
         seen = found.seen
 
         def check(lines: Sequence[Line]) -> None:
@@ -181,7 +181,9 @@ class FindingRegister:
         assert isinstance(written, Acceptance)
         return written
 
-    def reopen(self, finding_id: str, *, reason: str, by: str | None = None, **options: Any) -> Reopening:
+    def reopen(
+        self, finding_id: str, *, reason: str, by: str | None = None, **options: Unpack[PeriodOptions]
+    ) -> Reopening:
         """Take back the acceptance that was given on a finding.
 
         Args:
@@ -213,7 +215,13 @@ class FindingRegister:
         return written
 
     def review(
-        self, policy_id: str, *, note: str, by: str | None = None, ticket: str | None = None, **options: Any
+        self,
+        policy_id: str,
+        *,
+        note: str,
+        by: str | None = None,
+        ticket: str | None = None,
+        **options: Unpack[PeriodOptions],
     ) -> tuple[Review, ComplianceReport]:
         """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
 
@@ -251,7 +259,7 @@ class FindingRegister:
         record_journal(self._layout, line.entry.number, line.digest, now=self._clock(), wait_seconds=self._wait)
         return line.entry
 
-    def _find(self, finding_id: str, **options: Any) -> Listed:
+    def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
         """The finding whose id is or begins so: in the period that the options say, or where it was listed."""
         if not is_prefix(finding_id):
             raise ReportError(
@@ -289,7 +297,7 @@ class FindingRegister:
                         break
         return tuple(found.values())
 
-    def _not_given(self, finding_id: str, options: Mapping[str, Any]) -> ReportError:
+    def _not_given(self, finding_id: str, options: PeriodOptions) -> ReportError:
         """Why there is nothing to take back from a finding."""
         accepted = self._find(finding_id, **options).finding.accepted
         if accepted is None:

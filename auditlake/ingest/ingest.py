@@ -57,6 +57,8 @@ _AHEAD = 12
 _OWN = [CANONICAL, SELF]
 """The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
 _EPOCH_DAY = date(1970, 1, 1)
+_TABLES = frozenset({"parquet", "arrow"})
+"""The formats whose rows have no place in their file."""
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
@@ -207,7 +209,7 @@ class _Run:
             return
         total = given.path.stat().st_size if given.path and given.path.exists() else None
         # Chunks of bytes are small; rows of a Parquet file may not be.
-        many = 1 if opened.format == "parquet" else _AHEAD
+        many = 1 if opened.format in _TABLES else _AHEAD
         for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
             self._take(batch, opened.source or "", may_be_exported=isinstance(given, InputFile))
             self._listen(Progress("reading", opened.stream.size, total, given.name))
@@ -351,7 +353,7 @@ class _Run:
         table = self._connection.sql(part.text, params=values).to_arrow_table()
         *places, ids = table.columns
         seqs, lines, offsets, lengths = (column.to_numpy() for column in places)
-        if reading.summary.format == "parquet":
+        if reading.summary.format in _TABLES:
             raws = self._rows_again(reading, seqs - reading.first)
         else:
             raws = reading.stream.reread(offsets, lengths)
@@ -363,14 +365,15 @@ class _Run:
         reading.stream.pause()
 
     def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
-        """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
-        from auditlake.sources.tabular import read_parquet
+        """Rows of a table have no place to seek to: read it again, and let it be the same file."""
+        from auditlake.sources.tabular import read_arrow, read_parquet
 
+        read = read_arrow if reading.summary.format == "arrow" else read_parquet
         assert isinstance(reading.stream, Stream)
         with reading.stream.again() as stream:
             wanted = iter(records)
             record = next(wanted, None)
-            for batch in read_parquet(stream, self._options.max_record):
+            for batch in read(stream, self._options.max_record):
                 while record is not None and record in batch.records:
                     yield batch.raw(int(np.searchsorted(batch.records, record)))
                     record = next(wanted, None)

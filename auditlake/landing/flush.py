@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
@@ -44,13 +45,11 @@ class FlushSummary:
     """The newest version of the lake after it."""
 
 
-def flush(layout: Layout, options: IngestOptions, *, now: datetime, reading: bool = False) -> FlushSummary:
+def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
     """Bring into the table what lay in the landing when the flush began.
 
     Args:
-        layout: The lake.
-        options: How to ingest, and how long to wait while another process flushes or writes.
-        now: What the events' ``ingested_at`` says.
+        context: The lake; its present is what the events' ``ingested_at`` says.
         reading: Whether for somebody who only reads: where nothing can be written, auditlake's own events, of questions
             that were asked, may stay where they are, which is logged.
 
@@ -61,6 +60,7 @@ def flush(layout: Layout, options: IngestOptions, *, now: datetime, reading: boo
             does what lies behind it in its slot. All else is flushed.
         CommitError: The commit was refused or could not be made durable.
     """
+    layout, options, now = context.layout, IngestOptions.of(context), context.now
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
     if not (found := segments(layout)):
         return nothing

@@ -7,7 +7,7 @@ A commit is recorded in this order, each step durable before the next, under the
 3. the entry's hash in the tree;
 4. the checkpoint, which counts it, and which also says the newest version and the SHA-256 of its log entry.
 
-Log entries are thus covered by the checkpoint, and by the next entry ever after. Whoever writes next finishes what a
+Log entries are thus covered by the checkpoint, and by the next entry ever after. The next writer finishes what a
 dead writer left: an uncounted entry is counted if the table has its commit, and dropped if not.
 """
 
@@ -111,7 +111,7 @@ def has_ledger(layout: Layout) -> bool:
 
 
 def tiles(layout: Layout) -> Tiles:
-    """The tree of the lake's ledger."""
+    """Return the tree of the lake's ledger."""
     return Tiles(layout.ledger)
 
 
@@ -119,7 +119,7 @@ def tiles(layout: Layout) -> Tiles:
 
 
 def read_note(layout: Layout) -> Note | None:
-    """The newest checkpoint as the signed note that it is; None if the lake has no ledger.
+    """Read the newest checkpoint as the signed note that it is; return None if the lake has no ledger.
 
     Raises:
         LedgerError: It is damaged, not signed although the lake has a key, or of a signed ledger that has lost its key.
@@ -135,12 +135,12 @@ def read_note(layout: Layout) -> Note | None:
         raise LedgerError(message, hint=hint)
     if verifier is not None and not note.signed_by(verifier):
         message = f"the checkpoint {checkpoint_path(layout)} is not signed by the key of the lake"
-        raise LedgerError(message, hint="somebody changed it; restore it from a backup, and look who did")
+        raise LedgerError(message, hint="it was changed; restore it from a backup, and find out who changed it")
     return note
 
 
 def read_head(layout: Layout) -> Head | None:
-    """What the newest checkpoint counts; None if the lake has no ledger.
+    """Return what the newest checkpoint counts; None if the lake has no ledger.
 
     Raises:
         LedgerError: It is damaged, not signed although the lake has a key, or of another lake.
@@ -151,8 +151,8 @@ def read_head(layout: Layout) -> Head | None:
     if checkpoint.origin != origin:
         raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {origin}")
     for line in checkpoint.extensions:
-        name, _, said = line.partition(" ")
-        version, _, log = said.partition(" ")
+        name, _, rest = line.partition(" ")
+        version, _, log = rest.partition(" ")
         if name == _VERSION and version.isdecimal():
             return Head(checkpoint.size, checkpoint.root, int(version), log)
     raise LedgerError("the checkpoint does not say the version of the lake")
@@ -164,7 +164,7 @@ def read_entry(layout: Layout, index: int) -> Entry:
 
 
 def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
-    """The entries among the first ``size`` under which other rules may have been in force, the newest first.
+    """Yield the entries among the first ``size`` under which other rules may have been in force, the newest first.
 
     Those are the newest one, those of some kinds, and those whose ``default_retention`` is another than that of the
     entry after it. Of all others only the bytes are read.
@@ -254,11 +254,11 @@ def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -
     """Refuse to go on where the log and the ledger are not of one history."""
     if head.version > version or _log_digest(layout, head.version) != head.log:
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
-        raise LedgerError(message, hint="somebody changed or set back the lake; restore it from a backup")
+        raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
     for later in range(head.version + 1, version + 1):
         if committed(later):
             message = f"the ledger has no entry of version {later}, which says that it has"
-            raise LedgerError(message, hint="somebody set back the ledger; restore LAKE/ledger from a backup")
+            raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
 def prepare(layout: Layout, version: int, record: Record, committed: Committed, existing: Existing) -> Prepared:
@@ -277,10 +277,10 @@ def complete(layout: Layout, prepared: Prepared) -> None:
     _complete(layout, prepared)
 
 
-def record(layout: Layout, version: int, said: Record, committed: Committed, existing: Existing) -> int:
+def record(layout: Layout, version: int, event: Record, committed: Committed, existing: Existing) -> int:
     """Add an entry that is about no commit, while the lake is at this version; give its index."""
-    head = _notice(layout, settle(layout, version, committed, existing), version, said.at)
-    return _complete(layout, _put(layout, head.size, said, None, version)).size - 1
+    head = _notice(layout, settle(layout, version, committed, existing), version, event.at)
+    return _complete(layout, _put(layout, head.size, event, None, version)).size - 1
 
 
 def notice(layout: Layout, version: int, at: str, committed: Committed, existing: Existing, *, by: str = "hand") -> int:
@@ -292,7 +292,7 @@ def notice(layout: Layout, version: int, at: str, committed: Committed, existing
         at: When, RFC 3339.
         committed: Which leaves commits name.
         existing: What a lake without a ledger holds.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where somebody changed files.
+        by: Who changed the policies: "auditlake" where a verb did, "hand" where a person changed files.
     """
     return _notice(layout, settle(layout, version, committed, existing), version, at, by).size
 
@@ -304,8 +304,8 @@ def _notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand",
     if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
         _keep_policies(layout)
     if changed:
-        said = Record("policy-change", at, details=_changes(last.policies, now, by))
-        head = _complete(layout, _put(layout, head.size, said, None, version))
+        change = Record("policy-change", at, details=_changes(last.policies, now, by))
+        head = _complete(layout, _put(layout, head.size, change, None, version))
     listed = list_holds(hold_files(layout))
     if about != "hold" and last.holds != digest_of_holds(listed):  # the entry about a hold says what was done to it
         if listed:
@@ -331,9 +331,9 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
     }
 
 
-def _put(layout: Layout, index: int, said: Record, about: int | None, version: int) -> Prepared:
+def _put(layout: Layout, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = read_settings(layout)
-    dumped = dump(_entry(layout, settings, said, about))
+    dumped = dump(_entry(layout, settings, event, about))
     _put_aside(layout, dumped)
     tiles(layout).put_entry(index, dumped.data)
     return Prepared(index, leaf_hash(dumped.data), version, _signers(layout))
@@ -346,33 +346,33 @@ def _put_aside(layout: Layout, dumped: Dumped) -> None:
         write_whole(path, dumped.aside)
 
 
-def _entry(layout: Layout, settings: LedgerSettings, said: Record, version: int | None) -> Entry:
+def _entry(layout: Layout, settings: LedgerSettings, event: Record, version: int | None) -> Entry:
     rules = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     return Entry(
-        said.kind, settings.lake_id, said.at, version,
+        event.kind, settings.lake_id, event.at, version,
         _log_digest(layout, version - 1) if version else None,
-        said.parts, said.adds, said.removes, said.taken, policy_digests(layout),
-        digest_of_holds(list_holds(hold_files(layout))), {**said.details, **rules},
+        event.parts, event.adds, event.removes, event.taken, policy_digests(layout),
+        digest_of_holds(list_holds(hold_files(layout))), {**event.details, **rules},
     )  # fmt: skip
 
 
 def hold_files(layout: Layout) -> list[Path]:
-    """The files of holds, in order of their names."""
+    """Return the files of holds, in order of their names."""
     return sorted(layout.root.glob("holds/*.yaml"))
 
 
 def list_holds(files: Sequence[Path]) -> str:
-    """The list of holds, one ``NAME SHA-256`` a line, given their files in order of their names."""
+    """Return the list of holds, one ``NAME SHA-256`` a line, for their files in order of their names."""
     return "".join(f"{path.name} {sha256(read_file(path, within=path.parent)).hexdigest()}\n" for path in files)
 
 
 def digest_of_holds(listed: str) -> str:
-    """What an entry says of a list of holds."""
+    """Return what an entry says of a list of holds."""
     return sha256(listed.encode()).hexdigest() if listed else ""
 
 
 def policy_digests(layout: Layout) -> dict[str, str]:
-    """What an entry says of policies: the SHA-256 of every policy's file, by id."""
+    """Return what an entry says of policies: the SHA-256 of every policy's file, by id."""
     files = sorted(layout.policies.glob("*.yaml"))
     return {path.stem: sha256(read_file(path, within=path.parent)).hexdigest() for path in files}
 
@@ -396,7 +396,7 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
     """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
 
     The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
-    checkpoint that counts it has both signatures. Whoever writes next finishes what a dead writer left.
+    checkpoint that counts it has both signatures. The next writer finishes what a dead writer left.
 
     Raises:
         LedgerError: The lake is unsigned, or its key may be that of other lakes too.
@@ -419,7 +419,7 @@ def rotate(layout: Layout, version: int, at: str, committed: Committed, existing
 
 
 def _finish_rotation(layout: Layout) -> None:
-    """A key that was to follow does so if a checkpoint has its signature, and is forgotten if none has."""
+    """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
     if (new := read_next(layout)) is None:
         return
     if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):

@@ -110,7 +110,7 @@ def _refuse_fractions(value: Any) -> None:
 
 
 def dump(entry: Entry) -> Dumped:
-    """The bytes of an entry.
+    """Return the bytes of an entry.
 
     Raises:
         LedgerError: It holds what an entry cannot.
@@ -126,7 +126,7 @@ def dump(entry: Entry) -> Dumped:
     batches: dict[int, list[Part]] = {}
     for part in entry.parts:
         batches.setdefault(part.batch, []).append(part)
-    roots = [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]
+    roots = [[batch, len(own_parts), batch_root(own_parts).hex()] for batch, own_parts in sorted(batches.items())]
     whole: dict[str, Any] = {
         "roots": roots, "kind": entry.kind, "lake_id": entry.lake_id, "at": entry.at, "version": entry.version,
         "previous_log": entry.previous_log, "policies": dict(entry.policies), "holds": entry.holds,
@@ -149,10 +149,10 @@ def parse(data: bytes, read_aside: Callable[[str], bytes]) -> Entry:
         LedgerError: It is not one, or the file of its lists is not the one that it names.
     """
     try:
-        said = json.loads(data)
-        if "aside" in said:
-            said |= _aside(said.pop("aside"), read_aside)
-        entry = _entry(said)
+        fields = json.loads(data)
+        if "aside" in fields:
+            fields |= _aside(fields.pop("aside"), read_aside)
+        entry = _entry(fields)
     except LedgerError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -172,12 +172,14 @@ def _aside(digest: str, read_aside: Callable[[str], bytes]) -> dict[str, Any]:
     return lists
 
 
-def _entry(said: Mapping[str, Any]) -> Entry:
-    parts = tuple(Part(batch, date.fromisoformat(day), n, bytes.fromhex(root)) for batch, day, n, root in said["parts"])
+def _entry(fields: Mapping[str, Any]) -> Entry:
+    parts = tuple(
+        Part(batch, date.fromisoformat(day), n, bytes.fromhex(root)) for batch, day, n, root in fields["parts"]
+    )
     return Entry(
-        said["kind"], said["lake_id"], said["at"], said["version"], said["previous_log"], parts,
-        tuple(EntryFile(*file) for file in said["adds"]),
-        tuple(said["removes"]),
-        tuple(Taken(batch, date.fromisoformat(day), rows, kept) for batch, day, rows, kept in said["taken"]),
-        said["policies"], said["holds"], said["details"],
+        fields["kind"], fields["lake_id"], fields["at"], fields["version"], fields["previous_log"], parts,
+        tuple(EntryFile(*file) for file in fields["adds"]),
+        tuple(fields["removes"]),
+        tuple(Taken(batch, date.fromisoformat(day), rows, kept) for batch, day, rows, kept in fields["taken"]),
+        fields["policies"], fields["holds"], fields["details"],
     )  # fmt: skip

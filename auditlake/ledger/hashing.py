@@ -28,13 +28,13 @@ def is_quicker(count: int) -> bool:
 
 
 def digests(values: Any) -> bytes:
-    """The SHA-256 of each of the values (an Arrow array of bytes, without nulls), one after the other."""
+    """Return the SHA-256 of each of the values (an Arrow array of bytes, without nulls), one after the other."""
     import polars as pl
     import polars_hash
 
     column = pl.from_arrow(values)
     assert isinstance(column, pl.Series)
-    shown = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
+    hexadecimal = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
     # In the oldest layout of Arrow the texts lie one after the other in the last buffer.
-    _, _, text = shown.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
-    return unhexlify(memoryview(text)[: 64 * len(shown)])
+    _, _, text = hexadecimal.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+    return unhexlify(memoryview(text)[: 64 * len(hexadecimal)])

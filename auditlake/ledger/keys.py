@@ -37,15 +37,15 @@ class LedgerSettings:
 
 
 def read_settings(layout: Layout) -> LedgerSettings:
-    """What lake.toml says.
+    """Read the section ``[ledger]`` of lake.toml.
 
     Raises:
         LedgerError: It cannot be read.
     """
     try:
-        said = tomllib.loads(read_text(layout.config, within=layout.root))
-        lake_id, key = said["id"], said.get("ledger", {}).get("key")
-        default = said.get("default_retention")
+        settings = tomllib.loads(read_text(layout.config, within=layout.root))
+        lake_id, key = settings["id"], settings.get("ledger", {}).get("key")
+        default = settings.get("default_retention")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
     # Where a link leads, so that a key which follows lies beside it and not beside the link.
@@ -74,7 +74,7 @@ def make_key(layout: Layout) -> Verifier:
 
 
 def read_public_key(layout: Layout) -> Verifier | None:
-    """The lake's public key; None if it is unsigned.
+    """Read the lake's public key; return None if the lake is unsigned.
 
     Raises:
         LedgerError: It is damaged.
@@ -85,7 +85,7 @@ def read_public_key(layout: Layout) -> Verifier | None:
 
 
 def read_signer(layout: Layout) -> Signer | None:
-    """The lake's private key; None if it is unsigned.
+    """Read the lake's private key; return None if the lake is unsigned.
 
     Raises:
         LedgerError: It is not there, damaged, or not the one of the public key.
@@ -104,7 +104,7 @@ def put_next(layout: Layout, signer: Signer) -> None:
 
 
 def read_next(layout: Layout) -> Signer | None:
-    """The key that was to follow the lake's; None if none was.
+    """Read the key that was to follow the lake's; return None if there is none.
 
     Raises:
         LedgerError: It is damaged.

@@ -61,31 +61,34 @@ class Part:
 
 
 def batch_root(parts: Iterable[Part]) -> bytes:
-    """The root over the parts of one batch."""
+    """Return the root over the parts of one batch."""
     return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
 
 
 def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duckdb.DuckDBPyRelation:
-    """The leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and leaf."""
+    """Return the leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and
+    leaf.
+    """
     connection.execute(statement("ledger/leaves.sql", "hashed" if hashed else "unhashed").text)
     return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
 def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> list[tuple[Part, bytes]]:
-    """The parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
+    """Return the parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
 
     Args:
         connection: Where.
         many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it; some 60 bytes of each event must
             then find room in memory.
     """
-    found = (many_parts if many else parts)(connection, marks := bytearray())
-    ends = list(accumulate((MARK * part.rows for part in found), initial=0))
-    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(found, pairwise(ends), strict=True)]
+    hashed = (many_parts if many else parts)(connection, marks := bytearray())
+    ends = list(accumulate((MARK * part.rows for part in hashed), initial=0))
+    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(hashed, pairwise(ends), strict=True)]
 
 
 def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """The parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each event.
+    """Return the parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each
+    event.
 
     DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
     with them.
@@ -94,7 +97,7 @@ def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None)
 
 
 def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """The same, quicker (:mod:`auditlake.ledger.hashing`).
+    """Return the same as :func:`parts`, quicker (:mod:`auditlake.ledger.hashing`).
 
     Some 60 bytes of each event must find room in memory, and eight thousand events whole.
     """
@@ -116,22 +119,24 @@ def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = 
 
 
 def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:
-    """The parts of leaves that come as the statement gives them; ``marks`` takes the mark of each, in this order."""
-    found: list[Part] = []
+    """Return the parts of leaves that come as the statement yields them; ``marks`` takes the mark of each, in this
+    order.
+    """
+    parts: list[Part] = []
     tree = GrowingTree()
     batch, day = None, 0
     for rows in leaves:
         for next_batch, next_day, hashes in _stretches(rows):
             if (next_batch, next_day) != (batch, day):
                 if batch is not None:
-                    found.append(_part(batch, day, tree))
+                    parts.append(_part(batch, day, tree))
                 tree, batch, day = GrowingTree(), next_batch, next_day
             tree.extend(hashes)
             if marks is not None:
                 marks += _marks(hashes)
     if batch is not None:
-        found.append(_part(batch, day, tree))
-    return found
+        parts.append(_part(batch, day, tree))
+    return parts
 
 
 def _marks(hashes: bytes) -> bytes:

@@ -27,17 +27,17 @@ Subtree = Callable[[int, int], bytes]
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of a leaf."""
+    """Return the hash of a leaf."""
     return sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of a node over those of its children."""
+    """Return the hash of a node over those of its children."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def next_level(hashes: bytes) -> bytes:
-    """The nodes over these hashes, two by two; an odd one at the end goes up as it is."""
+    """Return the nodes over these hashes, two by two; an odd one at the end goes up as it is."""
     even = len(hashes) - len(hashes) % (2 * HASH_SIZE)
     if is_quicker(even // (2 * HASH_SIZE)):
         return digests(_nodes(hashes[:even])) + hashes[even:]
@@ -46,7 +46,7 @@ def next_level(hashes: bytes) -> bytes:
 
 
 def _nodes(hashes: bytes) -> Any:
-    """What is hashed for the nodes over these hashes, as an Arrow array."""
+    """Return what is hashed for the nodes over these hashes, as an Arrow array."""
     import numpy as np
     import pyarrow as pa
 
@@ -58,7 +58,7 @@ def _nodes(hashes: bytes) -> Any:
 
 
 def root(hashes: bytes) -> bytes:
-    """The root over the leaves with these hashes."""
+    """Return the root over the leaves so far."""
     if not hashes:
         return EMPTY_ROOT
     while len(hashes) > HASH_SIZE:
@@ -93,7 +93,7 @@ class GrowingTree:
         self._whole.append((level, subtree))
 
     def root(self) -> bytes:
-        """The root over all leaves so far."""
+        """Return the root over the leaves so far."""
         roots = [subtree for _, subtree in self._whole]
         if self._rest or not roots:
             roots.append(root(bytes(self._rest)))
@@ -101,7 +101,7 @@ class GrowingTree:
 
 
 def join(roots: Sequence[bytes]) -> bytes:
-    """The root of a tree out of those of the perfect subtrees, from the left, of which it is made."""
+    """Return the root of a tree from those of the perfect subtrees, from the left, of which it is made."""
     *others, last = roots
     for left in reversed(others):
         last = node_hash(left, last)
@@ -109,7 +109,7 @@ def join(roots: Sequence[bytes]) -> bytes:
 
 
 def subtrees(hashes: bytes) -> Subtree:
-    """The roots over stretches of leaves that are in memory."""
+    """Return a function for the roots over stretches of leaves that are in memory."""
     return lambda begin, end: root(hashes[begin * HASH_SIZE : end * HASH_SIZE])
 
 
@@ -117,7 +117,7 @@ def subtrees(hashes: bytes) -> Subtree:
 
 
 def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
-    """What shows that a leaf is in the tree of the first ``size`` leaves.
+    """Prove that a leaf is in the tree of the first ``size`` leaves.
 
     Raises:
         ValueError: That tree has no such leaf.
@@ -137,7 +137,7 @@ def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
 
 
 def consistency_proof(old: int, size: int, subtree: Subtree) -> list[bytes]:
-    """What shows that the tree of the first ``old`` leaves is the beginning of that of the first ``size``.
+    """Prove that the tree of the first ``old`` leaves is the beginning of that of the first ``size``.
 
     Raises:
         ValueError: The old tree is the larger one, or empty.
@@ -164,7 +164,7 @@ def _split(size: int) -> int:
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
-    """The root that a proof leads to from a leaf (RFC 9162, 2.1.3.2); None if it is not one for that place."""
+    """Return the root that a proof leads to from a leaf (RFC 9162, 2.1.3.2); None if it is not one for that place."""
     if not 0 <= index < size:
         return None
     place, last, node = index, size - 1, leaf

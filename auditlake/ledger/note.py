@@ -93,11 +93,11 @@ class Signer:
         return Verifier(self.name, self._key().public_key().public_bytes_raw())
 
     def sign(self, text: str) -> Signature:
-        """The signature of a note's text."""
+        """Sign a note's text."""
         return Signature(self.name, self.verifier.key_id, self._key().sign(text.encode()))
 
     def secret(self) -> str:
-        """The key as a file holds it."""
+        """Return the key as a file holds it."""
         return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{_base64(_ED25519 + self.seed)}"
 
     def _key(self) -> Ed25519PrivateKey:
@@ -107,7 +107,7 @@ class Signer:
 
 
 def new_signer(name: str) -> Signer:
-    """A new key.
+    """Make a new key.
 
     Raises:
         LedgerError: The name cannot be one in a note.
@@ -171,12 +171,12 @@ class Note:
 
     def signed_by(self, verifier: Verifier) -> bool:
         """Whether one of the signatures is by this key, and holds."""
-        mine = [each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id)]
-        return any(verifier.verifies(self.text, each.signature) for each in mine)
+        matching = [each for each in self.signatures if (each.name, each.key_id) == (verifier.name, verifier.key_id)]
+        return any(verifier.verifies(self.text, each.signature) for each in matching)
 
 
 def sign(text: str, signers: Iterable[Signer]) -> Note:
-    """A note with the signatures of these keys, perhaps none.
+    """Sign a note's text.
 
     Raises:
         LedgerError: The text cannot be one of a note.

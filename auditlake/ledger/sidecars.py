@@ -36,14 +36,14 @@ class Kept:
 
 
 def pack(kept: Iterable[Kept]) -> bytes:
-    """The bytes of the file."""
+    """Return the bytes of the file."""
     return b"".join(
         each.seq.to_bytes(_NUMBER, "big", signed=True) + each.original + each.present for each in sorted(kept)
     )
 
 
 def unpack(data: bytes) -> list[Kept]:
-    """What a file says.
+    """Return what a file says.
 
     Raises:
         LedgerError: It is not whole, or not in order.
@@ -86,7 +86,7 @@ def keep_holds(layout: Layout, listed: str) -> None:
 
 
 def holds_path(layout: Layout, digest: str) -> Path:
-    """Where a list of holds lies that somebody changed by hand."""
+    """Return the path of a list of holds that was changed by hand."""
     return layout.ledger / "holds" / digest
 
 

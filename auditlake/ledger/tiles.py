@@ -58,11 +58,11 @@ class Tiles:
 
     def entry(self, index: int) -> bytes:
         """One entry."""
-        (found,) = self.entries(index, index + 1)
-        return found
+        (entry,) = self.entries(index, index + 1)
+        return entry
 
     def entries(self, begin: int, end: int) -> Iterator[bytes]:
-        """The entries from the first index to before the second."""
+        """Yield the entries from the first index to before the second."""
         for tile in range(begin // WIDTH, -(-end // WIDTH)):
             width = min(end - tile * WIDTH, WIDTH)
             yield from self._bundle(tile, width)[max(begin - tile * WIDTH, 0) :]
@@ -76,11 +76,11 @@ class Tiles:
         return True
 
     def root(self, size: int) -> bytes:
-        """The root over the first leaves."""
+        """Return the root over the first leaves."""
         return self.subtree(0, size) if size else root(b"")
 
     def subtree(self, begin: int, end: int) -> bytes:
-        """The root over the leaves from the first index to before the second, as proofs need it."""
+        """Return the root over the leaves from the first index to before the second, as proofs need it."""
         level = (end - begin - 1).bit_length()
         if end - begin == 1 << level and begin % (end - begin) == 0:
             return self._node(level, begin >> level)
@@ -88,7 +88,7 @@ class Tiles:
         return node_hash(self.subtree(begin, middle), self.subtree(middle, end))
 
     def _node(self, level: int, index: int) -> bytes:
-        """The root of a perfect subtree, from the hashes of a tile."""
+        """Return the root of a perfect subtree, from the hashes of a tile."""
         stored, above = divmod(level, _HEIGHT)
         first, count = index << above, 1 << above
         tile, at = divmod(first, WIDTH)
@@ -103,19 +103,19 @@ class Tiles:
 
     def _bundle(self, tile: int, width: int) -> list[bytes]:
         path, data = self._read("entries", tile, width)
-        found, at = [], 0
+        entries, at = [], 0
         while at < len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
             if end > len(data) or at + 2 > len(data):
                 break
-            found.append(data[at + 2 : end])
+            entries.append(data[at + 2 : end])
             at = end
-        if at < len(data) or len(found) < width:
+        if at < len(data) or len(entries) < width:
             raise LedgerError(f"the entries in {path} are damaged")
-        return found[:width]
+        return entries[:width]
 
     def _read(self, kind: int | str, tile: int, width: int) -> tuple[Path, bytes]:
-        """A tile of at least this width: another writer may have put a longer one in its place."""
+        """Read a tile of at least this width: another writer may have put a longer one in its place."""
         path = self._folder / tile_name(kind, tile, width)
         whole = self._folder / tile_name(kind, tile)
         with suppress(OSError):
@@ -127,7 +127,7 @@ class Tiles:
         raise LedgerError(f"the ledger has no tile {path}", hint="restore it from a backup")
 
     def _partial(self, kind: int | str, tile: int) -> list[Path]:
-        """The partial tiles that there are, the longest first."""
+        """Return the partial tiles that there are, the longest first."""
         folder = (self._folder / tile_name(kind, tile, 1)).parent
         with suppress(OSError):
             return sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda p: -int(p.name))
@@ -184,7 +184,7 @@ class Tiles:
         path = self._folder / tile_name(kind, tile, width)
         make_folders(path.parent, below=self._folder)
         write_whole(path, data)
-        if width == 1:  # whoever made these folders may have died before they were durable
+        if width == 1:  # the writer that made these folders may have died before they were durable
             folder = path.parent
             while folder != self._folder:
                 folder = folder.parent

@@ -160,30 +160,29 @@ class AuditMonitor:
             raise MonitoringError(f"Failed to get audit events: {error}") from error
 
     def clear_old_events(self) -> dict[str, Any]:
-        """Say what is due for deletion; nothing is deleted yet.
+        """Delete what no policy and no hold keeps any more, as ``lake.retention.apply`` does.
 
         LLMGuardian deletes every event that is older than the shortest retention period of any policy, from memory
-        only. Here an event is due once every policy that governs its type lets it go, and not if none does. Until
-        auditlake deletes by plan and with a certificate, this only counts: what is kept too long can still be
-        deleted, what is deleted too early is gone.
+        only. Here an event is due once every policy that governs its type lets it go, and never if no policy does; it
+        goes from the disk, in one commit that leaves a certificate. ``lake.retention.plan`` shows it without deleting.
 
         Returns:
-            ``deleted``: 0. ``due``: for each policy, how many of its events no policy needs any more.
+            ``deleted``: how many events went. ``due``: the same by the policy that kept them the longest.
+            ``certificate``: its id; None if nothing was due.
 
         Raises:
-            MonitoringError: The lake cannot be read.
+            MonitoringError: The lake cannot be read or written, or policies have become weaker since the last deletion
+                and an operator has not accepted that; nothing was deleted.
         """
         try:
-            reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
+            keys = self._keys()
+            applied = self.lake.retention.apply(as_of=self._clock())
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to clear old events: {error}") from error
-        due = {
-            keys.get(each.policy_id, each.policy_id): each.report.retention.due
-            for each in reports
-            if each.report.retention
-        }
-        _LOGGER.info("due for deletion, and kept until auditlake deletes by plan: %s", due)
-        return {"deleted": 0, "due": due}
+        due: Counter[str] = Counter(dict.fromkeys(keys.values(), 0))
+        for day in applied.plan.partitions:
+            due.update({keys.get(rule, rule): events for rule, events in day.due.items()})
+        return {"deleted": applied.plan.due, "due": dict(due), "certificate": applied.certificate}
 
     # Policies
 
@@ -197,7 +196,7 @@ class AuditMonitor:
         from auditlake.llmguardian.policies import key_of, shown
 
         try:
-            return {key_of(each): shown(each) for each in self.lake.policies()}
+            return {key_of(each): shown(each) for each in self.lake.policies.all()}
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to read the policies: {error}") from error
 
@@ -227,7 +226,7 @@ class AuditMonitor:
 
         try:
             with suppress(PolicyNotFoundError):
-                self.lake.remove_policy(id_of(name))
+                self.lake.policies.remove(id_of(name))
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to remove policy {name!r}: {error}") from error
 
@@ -383,7 +382,7 @@ class AuditMonitor:
         """The key of each policy by its id."""
         from auditlake.llmguardian.policies import key_of
 
-        return {each.id: key_of(each) for each in self.lake.policies(tolerant=True)}
+        return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
 
     def _write(self, made: ComplianceReport) -> Path:
         from auditlake.reports.compliance import write_once

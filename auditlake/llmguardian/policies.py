@@ -62,7 +62,7 @@ def add(lake: AuditLake, key: str, policy: CompliancePolicy) -> None:
     with TemporaryDirectory(prefix="auditlake-") as folder:
         file = Path(folder, f"{policy_id}.yaml")
         file.write_text(text, encoding="utf-8")
-        lake.add_policy(file, replace=True)
+        lake.policies.add(file, replace=True)
 
 
 def shown(policy: Policy) -> CompliancePolicy:

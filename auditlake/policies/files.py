@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,10 +35,15 @@ def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Polic
     by_id = {policy.id: policy for policy in policies}
     for name in policy_ids:
         if name not in by_id:
-            close = get_close_matches(name, by_id, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(by_id) or 'none'}"
-            raise PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
+            raise no_such_policy(name, by_id)
     return tuple(by_id[name] for name in dict.fromkeys(policy_ids)) if policy_ids else tuple(policies)
+
+
+def no_such_policy(name: str, known: Iterable[str]) -> PolicyNotFoundError:
+    """Return the error for a name that no policy has, with the policies that are named like it or all of them."""
+    close = get_close_matches(name[:64], ids := sorted(known), 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(ids) or 'none'}"
+    return PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
 
 
 def named_policies(
@@ -118,7 +123,7 @@ def refuse_unknown(layout: Layout, policy_id: str) -> None:
         PolicyNotFoundError: There is none of that id.
     """
     if not POLICY_ID.fullmatch(policy_id) or not layout.policy(policy_id).is_file():
-        raise PolicyNotFoundError(f"this lake has no policy {policy_id!r}", hint="auditlake policy list names them")
+        raise no_such_policy(policy_id, (file.stem for file in layout.policies.glob("*.yaml")))
 
 
 def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False, within: Path | None = None) -> Policy:

@@ -20,11 +20,62 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_SHOWN = 20
+SHOWN_ROWS = 20
+"""How many rows a notebook shows."""
 
 
-class Rows(Shown):
-    """The rows of a query on one snapshot. Every call runs the query again, on the same snapshot."""
+class Table(Shown):
+    """Rows with named columns, as a table of Arrow, Polars or pandas, or as tuples one by one."""
+
+    _unread: Iterator[tuple[Any, ...]] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        names: list[str] = self.arrow().column_names
+        return names
+
+    def arrow(self) -> pa.Table:
+        """Return all rows as an Arrow table."""
+        raise NotImplementedError
+
+    def pl(self) -> pl.DataFrame:
+        """Return all rows as a Polars frame, without copying what Polars can use in Arrow's memory."""
+        return polars_frame(self.arrow())
+
+    def df(self) -> pd.DataFrame:
+        """Return all rows as a pandas frame; needs pandas installed."""
+        return pandas_frame(self.arrow(), split_blocks=True)  # each column by itself: numbers need no copy
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return the rows for any reader of Arrow, such as ``pl.DataFrame(rows)`` or a chart, without copying."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows as tuples; instants are aware, in UTC.
+
+        Raises:
+            QueryError: As :meth:`arrow`, or Python has no such value, as for a date of the year 10000.
+        """
+        return python_rows(self.arrow())
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row, from the first call on; None once there are no more. No other method moves it on."""
+        if self._unread is None:
+            self._unread = iter(self)
+        return next(self._unread, None)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+    def __len__(self) -> int:
+        return int(self.arrow().num_rows)
+
+
+class Rows(Table):
+    """The rows of a query on one snapshot. Each fetch runs the query again, on the same snapshot."""
+
+    _length: int | None = None
 
     def __init__(
         self,
@@ -51,12 +102,12 @@ class Rows(Shown):
         return names
 
     def relation(self) -> duckdb.DuckDBPyRelation:
-        """A lazy DuckDB relation.
+        """Return a lazy DuckDB relation.
 
         Raises:
             QueryError: The SQL does not run, or gives no rows by its nature.
         """
-        with self._told():
+        with self._explained():
             relation = self._connection.sql(self.sql, params=self.parameters or None)
         if relation is None:
             message = "the statement gives no rows: expected a query"
@@ -64,68 +115,61 @@ class Rows(Shown):
         return relation
 
     def arrow(self) -> pa.Table:
-        """All rows as an Arrow table. What Arrow has no place for, such as an interval or a UHUGEINT, is text.
+        """Return all rows as an Arrow table. What Arrow has no place for, such as an interval or a UHUGEINT, is text.
 
         Raises:
             QueryError: The query failed, or has a value that Arrow would change: a number of more than 38 digits, or
                 infinity for a time.
         """
-        with self._told():
+        with self._explained():
             return refuse_inexact(self._exact().to_arrow_table())
 
-    def pl(self) -> pl.DataFrame:
-        """All rows as a Polars frame, without copying where Polars can use Arrow's memory."""
-        return polars_frame(self.arrow())
-
-    def df(self) -> pd.DataFrame:
-        """All rows as a pandas frame; needs pandas installed."""
-        return pandas_frame(self.arrow(), split_blocks=True)  # each column by itself: numbers need no copy
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """The rows for whatever reads Arrow, such as ``pl.DataFrame(rows)`` or a chart, without copying."""
-        return self.arrow().__arrow_c_stream__(requested_schema)
-
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows as tuples; instants are aware, in UTC.
+        """Return all rows as tuples; none if the statement gives none by its nature.
 
         Raises:
             QueryError: As :meth:`arrow`, or Python has no such value, as for a date of the year 10000.
         """
-        with self._told():
+        rows: list[tuple[Any, ...]] = []
+        with self._explained():
             relation = self._connection.sql(self.sql, params=self.parameters or None)
-            if relation is None:
-                return []
-            return python_rows(refuse_inexact(exact(relation).to_arrow_table()))
+            if relation is not None:
+                rows = python_rows(refuse_inexact(exact(relation).to_arrow_table()))
+        self._length = len(rows)
+        return rows
+
+    def __len__(self) -> int:
+        if self._length is None:
+            with self._explained():
+                self._length = len(self.relation())
+        return self._length
 
     def batches(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-        """All rows as tuples, some at a time, without holding them all."""
-        with self._told():
+        """Give all rows as tuples, some at a time, without holding them all."""
+        with self._explained():
             for batch in self._exact().to_arrow_reader(size):
                 yield python_rows(refuse_inexact(batch))
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.fetchall())
 
     def __repr__(self) -> str:
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"
 
     def _card(self) -> Card:
-        with self._told():
-            table = self._exact().limit(_SHOWN + 1).to_arrow_table()
-        found = python_rows(refuse_inexact(table))
-        said = f"{_SHOWN} of more rows" if len(found) > _SHOWN else count(len(found), "row")
+        with self._explained():
+            table = self._exact().limit(SHOWN_ROWS + 1).to_arrow_table()
+        rows = python_rows(refuse_inexact(table))
+        title = f"{SHOWN_ROWS} of more rows" if len(rows) > SHOWN_ROWS else count(len(rows), "row")
         query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
         return Card(
-            "rows", said, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
-            rows=cells(found[:_SHOWN]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
+            "rows", title, facts=(Fact("query", query),), headings=tuple(map(cut, table.column_names)),
+            rows=cells(rows[:SHOWN_ROWS]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
         )  # fmt: skip
 
     def _exact(self) -> duckdb.DuckDBPyRelation:
         return exact(self.relation())
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell what DuckDB could not do, in one line."""
+    def _explained(self) -> Iterator[None]:
+        """Raise what DuckDB could not do as one line."""
         try:
             yield
         except FAILURES as error:

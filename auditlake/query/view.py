@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.layout import Layout
+from auditlake.context import LakeContext
 from auditlake.engine.duck import connect, shared
 from auditlake.engine.statements import statement
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
@@ -36,50 +35,35 @@ def matching(
 
 
 @contextmanager
-def engine(
-    layout: Layout, options: IngestOptions, now: datetime, version: int | None
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
+def engine(context: LakeContext, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
     """A DuckDB with the view ``events``, which may spill and goes away at the end.
 
     Args:
-        layout: The lake.
-        options: How what lies in the landing becomes events.
-        now: The present.
+        context: The lake.
         version: The snapshot to read, without the landing; the newest with the landing if None.
     """
     with (
-        explained(layout, "the query"),
+        explained(context.layout, "the query"),
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill)) as connection,
     ):
-        yield connection, _view(connection, layout, options, now, version, tuple(COLUMNS))
+        yield connection, _view(connection, context, version, tuple(COLUMNS))
 
 
-def ask(
-    layout: Layout,
-    options: IngestOptions,
-    now: datetime,
-    version: int | None,
-    query: str,
-    values: Mapping[str, Any] | None,
-) -> Rows:
+def ask(context: LakeContext, version: int | None, query: str, values: Mapping[str, Any] | None) -> Rows:
     """A query over what readers may see; its DuckDB lives as long as the rows that use it."""
-    with explained(layout, "the query"):
+    with explained(context.layout, "the query"):
         connection = shared()
-        _view(connection, layout, options, now, version, PUBLIC_COLUMNS)
-    return Rows(connection, query, values, partial(failure, layout, "the query"))
+        _view(connection, context, version, PUBLIC_COLUMNS)
+    return Rows(connection, query, values, partial(failure, context.layout, "the query"))
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection,
-    layout: Layout,
-    options: IngestOptions,
-    now: datetime,
-    version: int | None,
-    columns: Sequence[str],
+    connection: duckdb.DuckDBPyConnection, context: LakeContext, version: int | None, columns: Sequence[str]
 ) -> Snapshot:
     if version is None:
-        return view_newest(connection, layout, options, now=now, columns=columns)
-    snapshot = read_snapshot(layout, version)
-    view_snapshot(connection, layout, snapshot, columns=columns)
+        options = IngestOptions.of(context)
+        return view_newest(connection, context.layout, options, now=context.now, columns=columns)
+    snapshot = read_snapshot(context.layout, version)
+    view_snapshot(connection, context.layout, snapshot, columns=columns)
     return snapshot

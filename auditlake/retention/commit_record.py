@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from auditlake.events.times import print_instant
-from auditlake.user import login_name
+from auditlake.machine import login_name
 
 Kind = Literal["hold", "retention", "erase"]
 

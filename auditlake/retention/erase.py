@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from auditlake.alerts.files import unwatched
+from auditlake.disk.durable import write_whole
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import RetentionError
@@ -100,7 +101,9 @@ def erase(
             leftovers = (*around.leftovers, *(replaced_file(layout, each) for each in anew))
             if not found.days and not leftovers:
                 raise unknown(layout, judge, snapshot, person.user_id)
-            keep_key(layout, names)
+            keep_key(layout, names)  # before anything is written that it makes
+            for new in around.quarantine:
+                write_whole(new.path, new.data)
             said = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id),
                     "held": found.held, "left": around.left}  # fmt: skip
             deed = Deed(

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditlake.alerts.files import NewContent, alert_files, renamed
-from auditlake.disk.durable import write_whole
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import FINDINGS_FILE, Layout
 from auditlake.display.text import count, visible
@@ -54,6 +53,8 @@ class Around:
 
     leftovers: list[Leftover] = field(default_factory=list)
     """Files that lose what names the person."""
+    quarantine: list[NewContent] = field(default_factory=list)
+    """The quarantine files that take the place of those: to be written once the key of the pseudonyms is kept."""
     left: list[str] = field(default_factory=list)
     """What is left, in sentences."""
     files: set[Path] = field(default_factory=set)
@@ -83,8 +84,9 @@ def beside(layout: Layout, judge: Judge, words: Sequence[str], settings: Setting
     if judge.holds:
         around.stay(quarantine, "quarantine file", "may name the person and {stay}, since a legal hold is active")
     else:
-        found = (_erase_records(path, names, judge.names) for path in quarantine)
-        around.leftovers = [erased for erased in found if erased is not None]
+        for erased in filter(None, (_erase_records(path, names, judge.names) for path in quarantine)):
+            around.leftovers.append(erased[0])
+            around.quarantine.append(erased[1])
     if any(names.search(piece.data.decode("utf-8", "replace")) for piece in unflushed(layout)[1]):
         around.left.append("Events that may name the person were logged while this was done: erase again for those.")
     around.stay(
@@ -205,8 +207,10 @@ def _texts(path: Path) -> Iterator[str | None]:
         yield None
 
 
-def _erase_records(path: Path, names: re.Pattern[str], pseudonyms: Pseudonyms | None) -> Leftover | None:
-    """Write a quarantine file anew without the bytes of the records that name the person.
+def _erase_records(
+    path: Path, names: re.Pattern[str], pseudonyms: Pseudonyms | None
+) -> tuple[Leftover, NewContent] | None:
+    """Make a quarantine file without the bytes of the records that name the person.
 
     The place of each record, its reason and its length stay, and a keyed digest by which an ingest knows it. The new
     file has the name of its new content.
@@ -230,9 +234,10 @@ def _erase_records(path: Path, names: re.Pattern[str], pseudonyms: Pseudonyms | 
         return None
     content = b"".join(line + b"\n" for line in lines)
     new = path.with_name(f"records-{hashlib.sha256(content).hexdigest()}.jsonl")
-    write_whole(new, content)
     because = f"{count(changed, 'record')} that may name the person lost the bytes; the rest is in {new.name}"
-    return Leftover(f"quarantine/{path.name}", "quarantine", path.stat().st_size, because, new.name)
+    size = path.stat().st_size
+    left = Leftover(f"quarantine/{path.name}", "quarantine", size, because, new.name)
+    return left, NewContent(new, size, content)
 
 
 def _listed(paths: Sequence[Path]) -> str:

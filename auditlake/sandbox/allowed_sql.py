@@ -1,7 +1,7 @@
 """What auditors' SQL is made of: the kinds of nodes, the functions and the types that the gate lets pass.
 
 All of these work on values alone. What reads settings, catalogs, files, other statements, or a session's state is left
-out, and so is what a version of DuckDB may bring that nobody has looked at.
+out, and so is what a new version of DuckDB may bring.
 """
 
 from __future__ import annotations
@@ -117,4 +117,4 @@ UNCALLED = _names(
     "current_query current_setting getvariable version current_transaction_id current_query_id "
     "current_connection_id txid_current"
 )
-"""Names that DuckDB takes for a call although nothing is called; what they tell of the engine is nobody's business."""
+"""Names that DuckDB takes for a call although nothing is called; what they tell of the engine is not for auditors."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from auditlake.disk.files import read_text
@@ -34,7 +35,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CannedQuery:
     """A statement that has a name."""
 
     name: str
@@ -45,32 +46,32 @@ class Question:
     own: bool
     """Whether it is the lake's own."""
 
-    def values(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """The values it binds: those that are given, and the defaults of the others.
+    def values(self, arguments: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        """Return the values that it binds: those of the caller, and the defaults of the others.
 
         Raises:
             QueryError: One is missing, not known, or not of its kind.
         """
         names = [each.name for each in self.parameters]
-        if unknown := sorted(set(given) - set(names)):
+        if unknown := sorted(set(arguments) - set(names)):
             known = ", ".join(names) or "none"
             raise QueryError(f"{self.name} has no parameter {unknown[0]}; expected some of {known}")
         values = {}
         for each in self.parameters:
-            value = given.get(each.name, each.default)
+            value = arguments.get(each.name, each.default)
             if value is None:
                 raise QueryError(f"{self.name} needs {each.name}: {each.what}", hint=f"--param {each.name}=…")
             values[each.name] = _read(each, value, now, self.sql) if isinstance(value, str) else value
         return values
 
 
-def questions(layout: Layout) -> dict[str, Question]:
+def questions(layout: Layout) -> dict[str, CannedQuery]:
     """Every question, by name: ours, and the lake's own, which may take the place of ours.
 
     Raises:
         QueryError: A file of the lake cannot be understood.
     """
-    found = {each.name: _question(each, own=False) for each in statements(_OURS).values()}
+    queries = {each.name: _canned(each, own=False) for each in statements(_OURS).values()}
     for file in sorted((layout.root / "queries").glob("*.sql")):
         try:
             text = read_text(file, within=layout.root)
@@ -81,33 +82,35 @@ def questions(layout: Layout) -> dict[str, Question]:
             raise QueryError(f"{file} cannot be understood: {error}") from error
         if not own:
             raise QueryError(f"{file} has no question", hint="each begins with a line -- name: NAME($parameter, …)")
-        found |= {each.name: _question(each, own=True) for each in own.values()}
-    return dict(sorted(found.items()))
+        queries |= {each.name: _canned(each, own=True) for each in own.values()}
+    return dict(sorted(queries.items()))
 
 
-def chosen(layout: Layout, name: str) -> Question:
+def chosen(layout: Layout, name: str) -> CannedQuery:
     """One question by its name.
 
     Raises:
         QueryError: There is none.
     """
-    found = questions(layout)
-    if name not in found:
-        raise QueryError(f"there is no question {name[:80]!r}", hint="auditlake query list shows them all")
-    return found[name]
+    queries = questions(layout)
+    if name not in queries:
+        close = get_close_matches(name[:64], queries, 1)
+        hint = f"did you mean {close[0]}?" if close else "auditlake query list shows them all"
+        raise QueryError(f"there is no canned query {name[:80]!r}", hint=hint)
+    return queries[name]
 
 
-def _question(found: Statement, *, own: bool) -> Question:
-    said, parameters = [], {}
-    for line in found.text.splitlines()[1:]:
+def _canned(source: Statement, *, own: bool) -> CannedQuery:
+    sentences, parameters = [], {}
+    for line in source.text.splitlines()[1:]:
         if match := _PARAMETER.match(line):
             parameters[match["name"]] = Parameter(**match.groupdict())  # type: ignore[arg-type]
         elif line.startswith("-- returns:") or not line.startswith("-- "):
             break
         elif not parameters:
-            said.append(line.removeprefix("-- ").strip())
-    listed = (parameters.get(name) or Parameter(name, "text", None, "") for name in found.parameters)
-    return Question(found.name, " ".join(said), tuple(listed), found.text, own)
+            sentences.append(line.removeprefix("-- ").strip())
+    listed = (parameters.get(name) or Parameter(name, "text", None, "") for name in source.parameters)
+    return CannedQuery(source.name, " ".join(sentences), tuple(listed), source.text, own)
 
 
 def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
@@ -122,7 +125,7 @@ def _read(parameter: Parameter, text: str, now: datetime, sql: str) -> Any:
 
 
 def _instant(name: str, text: str, now: datetime, sql: str) -> datetime:
-    """An instant, ``now``, a length before now such as ``-30d``, or a whole day.
+    """Read an instant, ``now``, a length before now such as ``-30d``, or a whole day.
 
     How the statement compares says which end of the day is meant; what it leaves out (``> $since``) is the microsecond
     before the day.

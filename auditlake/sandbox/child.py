@@ -48,10 +48,10 @@ def main() -> None:
     from auditlake.sandbox import engine, gate, pivot  # noqa: F401
 
     try:
-        said = _listen()["open"]
-        if not said["engine_reads"]:
+        opening = _listen()["open"]
+        if not opening["engine_reads"]:
             import pyarrow.dataset  # noqa: F401
-        Server(said).serve()
+        Server(opening).serve()
     except EOFError:
         pass
     os._exit(0)
@@ -60,16 +60,16 @@ def main() -> None:
 class Server:
     """What the child does, once it knows what to open."""
 
-    def __init__(self, said: Mapping[str, Any]) -> None:
-        self._said = said
+    def __init__(self, opening: Mapping[str, Any]) -> None:
+        self._opening = opening
         self._loaded: set[str] = set()
-        os.chdir(said["folder"])
+        os.chdir(opening["folder"])
         holds = self._lock()
         from auditlake.sandbox import engine
         from auditlake.sandbox.gate import Gate
 
         try:
-            self._connection = engine.connect(said)
+            self._connection = engine.connect(opening)
             engine.try_out(self._connection, holds, os.__file__)
         except engine.Unsafe as finding:
             _say({"unsafe": str(finding)})
@@ -77,23 +77,23 @@ class Server:
         except Exception as error:  # noqa: BLE001 - the parent tells it
             _say({"broken": engine.one_line(error)})
             os._exit(1)
-        tables = frozenset(said["open"])
+        tables = frozenset(opening["open"])
         self._gate = Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
         threading.Thread(target=_end_with_parent, daemon=True).start()
         _say({"ready": holds})
 
     def _lock(self) -> list[str]:
         """Put on the layers of the kernel; give all that hold."""
-        said = self._said
+        opening = self._opening
         holds: list[str] = []
-        if "limits" in said["layers"]:
-            self._try("limits", lambda: kernel.limit(said["memory"] + _ENGINE_ROOM, _OPEN_FILES), holds)
-        if "calls" in said["layers"]:
+        if "limits" in opening["layers"]:
+            self._try("limits", lambda: kernel.limit(opening["memory"] + _ENGINE_ROOM, _OPEN_FILES), holds)
+        if "calls" in opening["layers"]:
             self._try("calls", kernel.filter_calls, holds)
-        if "landlock" in said["layers"]:
+        if "landlock" in opening["layers"]:
             # What Arrow reads by itself is read with the rights that are left.
-            self._try("landlock", lambda: kernel.landlock(said["files"]), holds)
-        return [*holds, *(each for each in ("engine", "gate") if each in said["layers"])]
+            self._try("landlock", lambda: kernel.landlock(opening["files"]), holds)
+        return [*holds, *(each for each in ("engine", "gate") if each in opening["layers"])]
 
     def _try(self, name: str, put_on: Any, holds: list[str]) -> None:
         try:
@@ -110,13 +110,13 @@ class Server:
         while True:
             asked = _listen()["ask"]
             began = time.monotonic()
-            kernel.limit_processor((self._said["seconds"] + 1) * (os.cpu_count() or 1))
+            kernel.limit_processor((self._opening["seconds"] + 1) * (os.cpu_count() or 1))
             try:
                 end = self._answer(asked)
             except EOFError:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
-                end = _failure(error, partial(engine.hint, self._connection, asked["text"], self._said["open"]))
+                end = _failure(error, partial(engine.hint, self._connection, asked["text"], self._opening["open"]))
             _say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,12 +131,12 @@ class Server:
         return self._stream(relation)
 
     def _passed(self, text: str, values: Mapping[str, Any]) -> str:
-        """The statement as it is run, once it has passed the gate and its views are there."""
+        """Return the statement as it is run, once it has passed the gate and its views are there."""
         from auditlake.sandbox import gate, pivot
 
         if (view := gate.listing(text)) is not None:
             return f"from {view}"
-        text = gate.described(text, self._said["open"])
+        text = gate.described(text, self._opening["open"])
         try:
             self._load(self._views_of(text))
             return text
@@ -145,8 +145,8 @@ class Server:
                 # Without running anything first: all that is to run has to pass.
                 self._views_of(pivot.written_out(text, self._tried))
             except (gate.Refusal, pivot.NoValues) as refusal:
-                told = str(several) if isinstance(refusal, gate.Several) else f"{refusal}; {several}"
-                raise gate.Refusal(told) from refusal
+                reason = str(several) if isinstance(refusal, gate.Several) else f"{refusal}; {several}"
+                raise gate.Refusal(reason) from refusal
         try:
             text = pivot.written_out(text, partial(self._found, values))
         except pivot.NoValues as none:
@@ -155,7 +155,7 @@ class Server:
         return text
 
     def _views_of(self, text: str) -> frozenset[str]:
-        """The views that a statement reads, once it has passed the gate."""
+        """Return the views that a statement reads, once it has passed the gate."""
         from auditlake.sandbox import gate
 
         assert self._gate is not None
@@ -167,7 +167,7 @@ class Server:
         return ["x"]
 
     def _found(self, values: Mapping[str, Any], query: str) -> list[str]:
-        """What a query of one column of text finds; of the parameters it takes those that it names."""
+        """Run a query of one column of text with those of the parameters that it names, and return its values."""
         self._load(self._views_of(query))
         (statement,) = self._connection.extract_statements(query)
         named = {name: value for name, value in values.items() if name in statement.named_parameters}
@@ -177,11 +177,11 @@ class Server:
         """Get the tables behind the views that are wanted for the first time."""
         from auditlake.sandbox import engine
 
-        for name in sorted((used & set(self._said["on_demand"])) - self._loaded):
+        for name in sorted((used & set(self._opening["on_demand"])) - self._loaded):
             _say({"need": name})
             _take_table(self._connection, f"_{name}")
-            engine.make_view(self._connection, name, self._said["on_demand"][name])
-            if name not in self._said["growing"]:
+            engine.make_view(self._connection, name, self._opening["on_demand"][name])
+            if name not in self._opening["growing"]:
                 self._loaded.add(name)
 
     def _stream(self, relation: duckdb.DuckDBPyRelation) -> dict[str, Any]:
@@ -195,7 +195,7 @@ class Server:
         out = RowsOut(partial(send, _OUT))
         with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:
             for batch in reader:
-                fits = _fitting(batch, self._said["rows"] - sent, self._said["output"] - out.sent)
+                fits = _fitting(batch, self._opening["rows"] - sent, self._opening["output"] - out.sent)
                 whole = fits == batch.num_rows
                 if not (fits or whole or sent):
                     return {"status": "stopped", "reason": "its first row has more bytes than an answer may have"}
@@ -247,18 +247,18 @@ def _failure(error: BaseException, hint: Callable[[str], str]) -> dict[str, Any]
     return {"status": "failed", "reason": reason}
 
 
-def _say(said: Mapping[str, Any]) -> None:
-    send(_OUT, packed(said))
+def _say(message: Mapping[str, Any]) -> None:
+    send(_OUT, packed(message))
 
 
 def _listen() -> dict[str, Any]:
     _, length = HEAD.unpack(read_exactly(_IN, HEAD.size))
-    said: dict[str, Any] = json.loads(read_exactly(_IN, length))
-    return said
+    message: dict[str, Any] = json.loads(read_exactly(_IN, length))
+    return message
 
 
 def _end_with_parent() -> None:
-    """End as soon as nobody holds the other end of our input, whatever DuckDB is doing."""
+    """End as soon as no process holds the other end of the input, whatever DuckDB is doing."""
     poll = select.poll()
     poll.register(_IN, 0)
     poll.poll()

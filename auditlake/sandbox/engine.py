@@ -40,31 +40,31 @@ class Unsafe(Exception):  # noqa: N818 - a finding, not a failure
     """What should be impossible was possible: nothing may be served."""
 
 
-def connect(said: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-    """A DuckDB with the views that were asked for, and if the layer ``engine`` is on, locked.
+def connect(opening: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB with the views that were asked for; if the layer ``engine`` is on, lock it.
 
     Args:
-        said: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
+        opening: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
     """
-    safe = "engine" in said["layers"]
-    config: dict[str, Any] = {"memory_limit": f"{int(said['memory'] * _SHARE)}B"}
-    if said["threads"]:
-        config["threads"] = said["threads"]
+    safe = "engine" in opening["layers"]
+    config: dict[str, Any] = {"memory_limit": f"{int(opening['memory'] * _SHARE)}B"}
+    if opening["threads"]:
+        config["threads"] = opening["threads"]
     connection = duckdb.connect(":memory:", config=config | (_SETTINGS if safe else {}))
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
     connection.execute("set disabled_optimizers = 'common_subexpressions'")
-    if said["engine_reads"]:
-        if safe and said["files"]:
-            allowed = ", ".join(literal(path) for path in said["files"])
+    if opening["engine_reads"]:
+        if safe and opening["files"]:
+            allowed = ", ".join(literal(path) for path in opening["files"])
             connection.execute(f"set allowed_paths = [{allowed}]")
     else:
-        connection.register("_files", _dataset(said["files"]))
+        connection.register("_files", _dataset(opening["files"]))
     if safe:
-        connection.execute(f"set max_execution_time = {int(said['seconds'] * 1000)}")
+        connection.execute(f"set max_execution_time = {int(opening['seconds'] * 1000)}")
         connection.execute("set enable_external_access = false")
-    for name, query in said["views"].items():
-        make_view(connection, name, query, secure=name in said["secure"])
+    for name, query in opening["views"].items():
+        make_view(connection, name, query, secure=name in opening["secure"])
     if safe:
         connection.execute("set lock_configuration = true")
     return connection
@@ -77,7 +77,9 @@ def make_view(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, s
 
 
 def _dataset(files: list[str]) -> Any:
-    """The files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and rows."""
+    """Return the files as Arrow reads them, their day from the folder they lie in; DuckDB asks it for columns and
+    rows.
+    """
     import pyarrow as pa
     import pyarrow.dataset as ds
     from pyarrow.fs import LocalFileSystem
@@ -93,7 +95,7 @@ def _dataset(files: list[str]) -> Any:
 
 
 def catalog(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """The names of the engine's own tables and views."""
+    """Return the names of the engine's own tables and views."""
     views = connection.table_function("duckdb_views").filter("internal").project("lower(view_name)")
     return frozenset(name for (name,) in views.fetchall())
 
@@ -104,16 +106,16 @@ def try_out(connection: duckdb.DuckDBPyConnection, layers: list[str], victim: st
     Args:
         connection: The engine, as it will serve.
         layers: Those that are to hold.
-        victim: A file that is nobody's business, and not to be changed.
+        victim: A file outside the snapshot, which must not be read or changed.
 
     Raises:
         Unsafe: Something of it succeeded.
     """
     if "engine" in layers:
         for setting, expected in _READ_BACK.items():
-            ((found,),) = connection.execute(f"values (current_setting({literal(setting)}))").fetchall()
-            if str(found).lower() != expected:
-                raise Unsafe(f"{setting} is {found}")
+            ((actual,),) = connection.execute(f"values (current_setting({literal(setting)}))").fetchall()
+            if str(actual).lower() != expected:
+                raise Unsafe(f"{setting} is {actual}")
         for statement in (
             f"copy (values (1)) to {literal(os.devnull)} (format csv)",
             f"from read_text({literal(victim)})",
@@ -157,17 +159,19 @@ def bound(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:
-    """The names that DuckDB proposes instead of a wrong one: of views, of their columns, or the asker's own."""
+    """Return the names that DuckDB proposes instead of a wrong one: of views, of their columns, or the principal's
+    own.
+    """
     proposed = [name for line in _PROPOSAL.findall(message) for name in _QUOTED.findall(line)]
     if not proposed:
         return ""
     columns = connection.execute("from dictionary select distinct column_name").fetchall()
     known = {*views, *(name for (name,) in columns), *map(str.lower, _WORD.findall(text))}
-    shown = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
-    return f" Did you mean {' or '.join(shown[:_PROPOSED])}?" if shown else ""
+    names = [f'"{name}"' for name in proposed if all(part.lower() in known for part in name.split("."))]
+    return f" Did you mean {' or '.join(names[:_PROPOSED])}?" if names else ""
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in one line and without the paths of this machine."""
+    """Return an error in one line and without the paths of this machine."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return _PATH.sub("…", " ".join(lines[0].split()))[:500]

@@ -1,7 +1,7 @@
 """Whether a statement is one that auditors may run: decided on the syntax tree that DuckDB's own parser gives.
 
 Everything is on a list or it is refused: the kinds of nodes, the tables, the functions. ``WITH x AS (COPY …)`` and
-``WITH x AS (DELETE …)`` are queries to DuckDB 2.0; here they are nodes that nobody listed.
+``WITH x AS (DELETE …)`` are queries to DuckDB 2.0; here they are nodes that the list lacks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST = 100_000
 """Characters of the longest statement that is looked at."""
 DEEPEST = 200
-"""Levels of the syntax tree: the deepest that anybody writes by hand has about thirty."""
+"""Levels of the syntax tree: the deepest that people write by hand has about thirty."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z", re.ASCII)
 _STATEMENT = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
@@ -95,7 +95,9 @@ class Gate:
         self._parts(walked, inner, depth + 1)
 
     def _cte(self, name: str, holder: _Node, scope: frozenset[str], depth: int) -> frozenset[str]:
-        """The scope with one more CTE in it; its own query sees those before it, and itself where it is recursive."""
+        """Return the scope with one more CTE in it; its own query sees those before it, and itself where it is
+        recursive.
+        """
         self._new_name(name)
         body = holder.get("query_node") or (holder.get("query") or {}).get("node") or holder.get("query")
         if not isinstance(body, Mapping):
@@ -196,15 +198,17 @@ class Gate:
 
 
 def listing(text: str) -> str | None:
-    """The view that ``SHOW TABLES`` or ``SHOW ALL TABLES`` reads, and nobody can name; None if it is neither."""
-    found = _LISTING.match(text)
-    return None if found is None else "_all_tables" if found[1] else "_tables"
+    """Return the view that ``SHOW TABLES`` or ``SHOW ALL TABLES`` reads, which has no name of its own; None for
+    another text.
+    """
+    match = _LISTING.match(text)
+    return None if match is None else "_all_tables" if match[1] else "_tables"
 
 
 def described(text: str, views: Collection[str]) -> str:
-    """The statement, ``SHOW events`` as the ``DESCRIBE events`` that it is."""
-    found = _SHOW_ONE.match(text)
-    return f"describe {found[1]}" if found is not None and _folded(found[1]) in views else text
+    """Return the statement, ``SHOW events`` as the ``DESCRIBE events`` that it is."""
+    match = _SHOW_ONE.match(text)
+    return f"describe {match[1]}" if match is not None and _folded(match[1]) in views else text
 
 
 def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> frozenset[str]:
@@ -241,10 +245,10 @@ def _in_words(kind: Any) -> str:
 
 
 def _why(text: str, answer: _Node) -> str:
-    """What to say of a statement that DuckDB does not make a tree of."""
+    """Say what is wrong with a statement that DuckDB does not make a tree of."""
     message = " ".join(str(answer.get("error_message", "")).split())
     if "Only SELECT" not in message:
         return f"not understood: {message[:300]}"
-    found = _STATEMENT.match(text)
-    word = found[1].upper() if found else ""
+    match = _STATEMENT.match(text)
+    word = match[1].upper() if match else ""
     return f"{word or 'this'} is not allowed: {_ONLY}"

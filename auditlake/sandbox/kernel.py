@@ -104,7 +104,7 @@ def filter_calls() -> int:
 
 
 def _program(machine: int, calls: Sequence[int]) -> bytes:
-    """A BPF program: other machines' calls end the process, listed ones fail, all others pass."""
+    """Return a BPF program: other machines' calls end the process, listed ones fail, all others pass."""
     load, jump_if, jump_from, give = 0x20, 0x15, 0x35, 0x06
     kill, refuse, allow = 0x80000000, 0x00050001, 0x7FFF0000
     lines = [(load, 0, 0, 4), (jump_if, 1, 0, machine), (give, 0, 0, kill), (load, 0, 0, 0)]
@@ -157,7 +157,7 @@ def limit_processor(seconds: float) -> None:
 
 
 def _within(wanted: int, hard: int) -> int:
-    """What may be asked for of a limit that cannot be raised beyond ``hard``."""
+    """Return what may be asked for of a limit that cannot be raised beyond ``hard``."""
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 

@@ -46,7 +46,7 @@ class Masking:
         return tuple(filter(None, (self.key, *self.id_keys)))
 
     def shown(self, column: str) -> str:
-        """The expression that stands in the place of a column."""
+        """Return the expression that stands in the place of a column."""
         how, name = self.columns.get(column), self._kept(column)
         if how is None:
             return name if name == identifier(column) else f"{name} as {identifier(column)}"
@@ -59,7 +59,7 @@ class Masking:
         return f"{name} as {identifier(column)}"
 
     def _kept(self, column: str) -> str:
-        """A column before it is masked: an id that was made from content tells who guesses the event that it is there.
+        """Return a column before it is masked: an id made from content would confirm a guess of the event.
 
         So of those only the keyed form is shown, the same that an erased event keeps.
         """
@@ -86,15 +86,17 @@ class Masking:
             return bool(self.columns)
 
     def shown_group(self, group: Mapping[str, str]) -> dict[str, str | None]:
-        """A finding's group as the view ``events`` shows those values."""
+        """Return a finding's group as the view ``events`` shows those values."""
         return {column: self._shown_value(column, value) for column, value in group.items()}
 
     def shown_id(self, finding_id: str) -> str:
-        """What stands for the id of a finding whose group is masked: its own could be computed from a guessed group."""
+        """Return what stands for the id of a finding whose group is masked: its own could be computed from a
+        guessed group.
+        """
         return hmac.digest(self.key.encode(), f"finding {finding_id}".encode(), "sha256").hex()[:_DIGITS]
 
     def _shown_value(self, column: str, value: str) -> str | None:
-        """What :meth:`shown` makes of a value."""
+        """Return what :meth:`shown` makes of a value."""
         how = self.columns.get(column)
         if how is None or how == "hide":
             return value if how is None else None
@@ -103,14 +105,14 @@ class Masking:
         return value[: int(how)]
 
     def _expression(self, column: str) -> str:
-        """The same; and what other people asked quotes values, so it is nobody's who may not see everything."""
+        """Return the same; other people's questions quote values, so a masked principal sees none of them."""
         if column == "details" and self and self.columns.get(column) != "hide":
-            shown = self.shown(column).removesuffix(' as "details"')
-            return f"case when source is distinct from {literal(SELF)} then {shown} end as details"
+            expression = self.shown(column).removesuffix(' as "details"')
+            return f"case when source is distinct from {literal(SELF)} then {expression} end as details"
         return self.shown(column)
 
     def query(self, events: str, as_of: str | None = None, *, true_values: bool = False) -> str:
-        """The query behind the view ``events``.
+        """Return the query behind the view ``events``.
 
         Args:
             events: The query for all events.
@@ -120,26 +122,26 @@ class Masking:
         conditions = [f"({self.rows})"] if self.rows is not None else []
         if as_of is not None:
             conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
-        shown = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
+        columns = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
         where = f" where {' and '.join(conditions)}" if conditions else ""
-        return f"select {shown} from ({events}) as events{where}"
+        return f"select {columns} from ({events}) as events{where}"
 
 
 def key_of(layout: Layout) -> str:
-    """What the desk makes pseudonyms with, from the lake's secret: the same user has the same one in every session."""
-    found = pseudonyms(layout, make=True)
-    assert found is not None
-    return hmac.digest(found.key, b"auditlake desk", "sha256").hex()
+    """Return the key of the sandbox's pseudonyms, from the lake's secret: a user has the same one in every session."""
+    secret = pseudonyms(layout, make=True)
+    assert secret is not None
+    return hmac.digest(secret.key, b"auditlake desk", "sha256").hex()
 
 
 def id_keys_of(layout: Layout) -> tuple[str, str]:
-    """What keyed ids are made with; where the lake's secret has gone or cannot be made, of this session alone."""
+    """Return the keys of keyed ids; where the lake's secret has gone or cannot be made, of this session alone."""
     try:
-        found = pseudonyms(layout, make=True)
+        secret = pseudonyms(layout, make=True)
     except (LakeError, OSError):
-        found = Pseudonyms(os.urandom(32))
-    assert found is not None
-    inner, outer = found.id_values.values()
+        secret = Pseudonyms(os.urandom(32))
+    assert secret is not None
+    inner, outer = secret.id_values.values()
     assert isinstance(inner, bytes)
     assert isinstance(outer, bytes)
     return inner.hex(), outer.hex()

@@ -1,10 +1,12 @@
-"""What a desk is told: its limits, its layers, and what a child is to open."""
+"""What a sandbox is told: its limits, its layers, and what a child is to open."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
+
+from auditlake.events.times import Instant
 
 Layer = Literal["landlock", "calls", "limits", "engine", "gate"]
 """A layer of the sandbox inside the child: the kernel's file and TCP rights, its filter of system calls, its limits of
@@ -16,12 +18,29 @@ LAYERS: tuple[Layer, ...] = ("landlock", "calls", "limits", "engine", "gate")
 MEGABYTE = 1_000_000
 
 
+class SessionOptions(TypedDict, total=False):
+    """The options of a session; see :class:`auditlake.sandbox.session.AuditSession`."""
+
+    principal: Required[str]
+    """The person who asks."""
+    snapshot: int | None
+    """The version to read; the newest if None."""
+    as_of: Instant | None
+    """Events after it do not exist."""
+    rows: int | None
+    """The most rows of an answer, instead of what lake.toml says."""
+    layers: Sequence[Layer]
+    """For tests: which layers of the sandbox to put on."""
+    engine_reads: bool | None
+    """For tests: whether DuckDB reads the files itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a child opens, once."""
 
     layers: Sequence[Layer]
-    """Which layers to put on; tests leave some out, nobody else."""
+    """Which layers to put on; only tests leave some out."""
     folder: str
     """Where the child goes before anything else: the paths of files are below it, and no error names more of them."""
     files: Sequence[str]
@@ -35,7 +54,7 @@ class Opening:
     open: Sequence[str]
     """The views that may be named in a query; the others are what these are made of."""
     on_demand: Mapping[str, str]
-    """The queries behind views over a table ``_name``, which the parent hands over once somebody asks for it."""
+    """The queries behind views over a table ``_name``, which the parent hands over with the first question for it."""
     growing: Sequence[str]
     """Those of them that are asked for anew each time."""
     seconds: float

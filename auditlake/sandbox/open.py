@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
-from auditlake.config import LakeConfig
+from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.landing.segments import OWN, segments
-from auditlake.machine import Clock
+from auditlake.sandbox.model import SessionOptions
 from auditlake.sandbox.parent import Child
-from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     from auditlake.sandbox.session import AuditSession
@@ -21,20 +20,18 @@ _OWN_BYTES = 1 << 20
 
 def others_wait(layout: Layout) -> bool:
     """Whether a session on the newest snapshot flushes first."""
-    found = segments(layout)
-    own = sum(each.size for each in found if each.slot >= OWN)
-    return own > _OWN_BYTES or any(each.size for each in found if each.slot < OWN)
+    waiting = segments(layout)
+    own = sum(each.size for each in waiting if each.slot >= OWN)
+    return own > _OWN_BYTES or any(each.size for each in waiting if each.slot < OWN)
 
 
-def open_session(
-    layout: Layout, config: LakeConfig, clock: Clock, options: IngestOptions, **asked: Any
-) -> AuditSession:
-    """A session; what is asked for is as :class:`auditlake.sandbox.session.AuditSession` takes it."""
+def open_session(context: LakeContext, **options: Unpack[SessionOptions]) -> AuditSession:
+    """Open a session with the options of :class:`auditlake.sandbox.session.AuditSession`."""
     child = Child()
     try:
         from auditlake.sandbox.session import AuditSession
 
-        return AuditSession(layout, config, clock, options, child=child, **asked)
+        return AuditSession(context, child=child, **options)
     except BaseException:
         child.kill()
         raise

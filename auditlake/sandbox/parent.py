@@ -106,19 +106,19 @@ class Child:
 
         while True:
             kind, payload = self._frame()
-            said = self._said(kind, payload)
-            if "ready" in said:
-                self.holds = tuple(str(each) for each in said["ready"])
+            reply = self._receive(kind, payload)
+            if "ready" in reply:
+                self.holds = tuple(str(each) for each in reply["ready"])
                 self.ready = True
                 return
-            if "lacks" in said:
-                self.lacks[str(said["lacks"])] = str(said.get("why", ""))
-            elif "unsafe" in said:
+            if "lacks" in reply:
+                self.lacks[str(reply["lacks"])] = str(reply.get("why", ""))
+            elif "unsafe" in reply:
                 self.kill()
-                raise SandboxError(f"the sandbox does not hold: {said['unsafe']}", hint="nothing was run")
+                raise SandboxError(f"the sandbox does not hold: {reply['unsafe']}", hint="nothing was run")
             else:
                 self.kill()
-                raise SandboxError(f"the sandbox could not be opened: {said.get('broken', 'it says nothing')}")
+                raise SandboxError(f"the sandbox could not be opened: {reply.get('broken', 'it says nothing')}")
 
     def ask(
         self, text: str, values: Mapping[str, Any], seconds: float, output: int, give: Callable[[str], pa.Table]
@@ -145,10 +145,10 @@ class Child:
                 if len(data) > output + _ROOM:
                     self._end("it gave more than it may")
                 continue
-            said = self._said(kind, payload)
-            if "need" in said:
-                self._hand_over(give(str(said["need"])))
-            elif isinstance(done := said.get("done"), dict):
+            reply = self._receive(kind, payload)
+            if "need" in reply:
+                self._hand_over(give(str(reply["need"])))
+            elif isinstance(done := reply.get("done"), dict):
                 return self._reply(self._outcome(done), data)
             else:
                 self._end("it said what makes no sense")
@@ -167,7 +167,7 @@ class Child:
         return Outcome(status, str(done.get("reason", ""))[:1000], rows, seconds, complete)
 
     def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
-        """The rows that a child sent, if they are what Arrow takes for a table."""
+        """Return the rows that a child sent, if they are what Arrow takes for a table."""
         import pyarrow as pa
 
         if outcome.status != "success" or not data:
@@ -250,10 +250,10 @@ class Child:
             return f"its process ended ({signal.Signals(-code).name if code < 0 else code}), perhaps for want of memory"
         return "its process no longer answers"
 
-    def _said(self, kind: bytes, payload: bytes) -> dict[str, Any]:
-        said = None
+    def _receive(self, kind: bytes, payload: bytes) -> dict[str, Any]:
+        message = None
         with suppress(ValueError, RecursionError):
-            said = json.loads(payload)
-        if kind != SAID or not isinstance(said, dict):
+            message = json.loads(payload)
+        if kind != SAID or not isinstance(message, dict):
             self._end("it said what makes no sense")
-        return said
+        return message

@@ -1,7 +1,7 @@
 """PIVOT without its values: they are looked up first and written out, so that what runs is one query of a known form.
 
 DuckDB makes two statements of such a PIVOT, of which one makes a type. Here each look-up is a query like any other, and
-the statement with its values goes through the gate as if somebody had written it.
+the statement with its values goes through the gate as if the principal had written it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Token:
 
 
 def written_out(text: str, values: Callable[[str], Sequence[str]]) -> str:
-    """The statement, with the values of every PIVOT in it.
+    """Return the statement, with the values of every PIVOT in it.
 
     Args:
         text: The statement.
@@ -47,10 +47,10 @@ def written_out(text: str, values: Callable[[str], Sequence[str]]) -> str:
     """
     for _ in range(_ROUNDS):
         tokens = list(_tokens(text))
-        found = next(filter(None, (_lookup(text, tokens, i) for i in range(len(tokens)))), None)
-        if found is None:
+        lookup = next(filter(None, (_lookup(text, tokens, i) for i in range(len(tokens)))), None)
+        if lookup is None:
             return text
-        query, start, end, what = found
+        query, start, end, what = lookup
         listed = values(query)
         if not 0 < len(listed) <= MOST:
             raise NoValues(f"PIVOT finds {'no' if not listed else f'more than {MOST:,}'} values of {what.strip()[:80]}")
@@ -91,13 +91,13 @@ def _lookup(text: str, tokens: Sequence[_Token], at: int) -> tuple[str, int, int
     for first, last in pairwise(edges):
         begin = _after(text, tokens[first])
         finish = tokens[last].start if last < len(tokens) else len(text)
-        given = next((i for i in flat if first < i < last and tokens[i].word == "IN"), None)
-        what = text[begin : tokens[given].start if given else finish].strip().rstrip(";").strip()
-        if given is None:
+        in_at = next((i for i in flat if first < i < last and tokens[i].word == "IN"), None)
+        what = text[begin : tokens[in_at].start if in_at else finish].strip().rstrip(";").strip()
+        if in_at is None:
             column = what if re.fullmatch(r'\w+|"[^"]*"', what) else f"({what})"
             query = f"from {source} select distinct cast({what} as varchar) where ({what}) is not null"
-        elif given + 2 < last and tokens[given + 2].word in _QUERIES:
-            column, inner = what, text[tokens[given + 1].start : finish].strip().rstrip(";")
+        elif in_at + 2 < last and tokens[in_at + 2].word in _QUERIES:
+            column, inner = what, text[tokens[in_at + 1].start : finish].strip().rstrip(";")
             query = f"from {inner} as found(value) select distinct cast(value as varchar) where value is not null"
         else:
             continue
@@ -116,7 +116,7 @@ def _after(text: str, token: _Token) -> int:
 
 
 def _scope(text: str, tokens: Sequence[_Token], at: int) -> str:
-    """The CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
+    """Return the CTEs of the statement that are whole before a place, with their WITH; empty if there are none."""
     if tokens[0].word != "WITH":
         return ""
     opened = {i for i in range(1, at) if tokens[i].word == "(" and tokens[i - 1].word in {"AS", "MATERIALIZED"}}

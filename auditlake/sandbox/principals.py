@@ -2,13 +2,13 @@
 
 ::
 
-    default:                      # whoever is not named; without it, only those who are named may ask
+    default:                      # principals who are not named; without it, only those who are named may ask
       columns: {user_id: hash, details: hide, ip_address: {truncate: 7}}
       rows: source = 'cloudtrail'
     principals:
       erika: everything
 
-A file that is not understood to the last word keeps everybody out: whatever it leaves open could show too much.
+A file that is not understood to the last word keeps all principals out: whatever it leaves open could show too much.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ def masking_of(layout: Layout, principal: str) -> Masking:
     if problems := reader.problems(FILE):
         raise LakeFormatError(
             f"{FILE} cannot be understood: {'; '.join(problems)}",
-            hint=f"the lake's owner has to mend {layout.root / FILE}; nobody may ask until then",
+            hint=f"the lake's owner has to mend {layout.root / FILE}; no question is answered until then",
         )
-    found = named.get(folded(principal), default)
-    if found is None:
+    masking = named.get(folded(principal), default)
+    if masking is None:
         raise RefusedError(
-            f"{principal[:80]!r} may not ask: {FILE} names nobody of that name and has no default",
+            f"{principal[:80]!r} may not ask: {FILE} does not name this principal and has no default",
             hint="the lake's owner can name them there",
         )
-    if not found:
-        return found
-    key = key_of(layout) if found.columns else ""
-    return Masking(found.columns, found.rows, key, id_keys_of(layout))
+    if not masking:
+        return masking
+    key = key_of(layout) if masking.columns else ""
+    return Masking(masking.columns, masking.rows, key, id_keys_of(layout))
 
 
 def is_name(text: str) -> bool:
@@ -69,12 +69,12 @@ def is_name(text: str) -> bool:
 
 
 def folded(name: str) -> str:
-    """A name as names are compared: the same letters are the same, however a system spells their accents."""
+    """Return a name as names are compared: the same letters are the same, however a system spells their accents."""
     return unicodedata.normalize("NFC", name)
 
 
 def _content(layout: Layout) -> bytes | None:
-    """The file's bytes; None if there is none.
+    """Return the file's bytes; None if there is none.
 
     Raises:
         LakeFormatError: It cannot be read, or there is one whose name may be meant to be this.
@@ -90,7 +90,9 @@ def _content(layout: Layout) -> bytes | None:
         return read_file(layout.root / FILE, within=layout.root, limit=SMALL)
     except OSError as error:
         message = f"{layout.root / FILE} cannot be read: {error.strerror or error}"
-        raise LakeFormatError(message, hint="the lake's owner has to mend it; nobody may ask until then") from error
+        raise LakeFormatError(
+            message, hint="the lake's owner has to mend it; no question is answered before"
+        ) from error
 
 
 class _Reader(Reader):
@@ -100,7 +102,9 @@ class _Reader(Reader):
         super().__init__("list of principals", _KEYS, frozenset())
 
     def read(self, content: bytes) -> tuple[Masking | None, dict[str, Masking]]:
-        """What whoever is not named sees, and what others see by their names; mistakes are noted."""
+        """Return what a principal without a name in the file sees, and what the others see by their names; note
+        mistakes.
+        """
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
         if root is None:
@@ -112,11 +116,11 @@ class _Reader(Reader):
         return default, self.named(fields["principals"]) if "principals" in fields else {}
 
     def named(self, node: yaml.Node) -> dict[str, Masking]:
-        """What each principal sees, by name."""
-        found: dict[str, Masking] = {}
+        """Return what each principal sees, by name."""
+        maskings: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
         if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
-            return found
+            return maskings
         if not node.value:
             self.wrong(node, "principals: expected at least one name; without any, leave the key out")
         for key, value in node.value:
@@ -128,11 +132,11 @@ class _Reader(Reader):
                 self.wrong(key, f"a principal's name has at most {_LONGEST_NAME} printable characters, got {name!r}")
             if spelled.setdefault(folded(name), name) != name:
                 self.wrong(key, f"the name {name!r} is given twice, its letters spelled in two ways")
-            found[folded(name)] = masking
-        return found
+            maskings[folded(name)] = masking
+        return maskings
 
     def principal(self, node: yaml.Node, key: str) -> Masking:
-        """What one principal sees."""
+        """Return what one principal sees."""
         expected = f"columns, rows, or the word {EVERYTHING}"
         if _is_scalar(node) and not is_null(node):
             if self.text(node, key, expected=expected) not in {None, EVERYTHING}:
@@ -147,14 +151,14 @@ class _Reader(Reader):
 
     def columns(self, node: yaml.Node, key: str) -> dict[str, str | int]:
         """How each masked column is masked."""
-        found: dict[str, str | int] = {}
+        columns: dict[str, str | int] = {}
         if not self.is_a(node, _mapping(), key, "a column for each, and how it is masked"):
-            return found
+            return columns
         if not node.value:
             self.wrong(node, f"{key}: expected at least one column; to mask none, leave the key out")
         for name, how in self.mapping(node, key, MASKABLE, ()).items():
-            found[name] = self.masked(how, f"{key}.{name}") or "hide"
-        return found
+            columns[name] = self.masked(how, f"{key}.{name}") or "hide"
+        return columns
 
     def masked(self, node: yaml.Node, key: str) -> str | int | None:
         """How a column is masked; None where a mistake was noted."""
@@ -168,7 +172,9 @@ class _Reader(Reader):
         return text
 
     def condition(self, node: yaml.Node, key: str) -> str | None:
-        """The condition that a row must meet; on a row where it fails, it is not met, and nothing is said of it."""
+        """Return the condition that a row must meet; a row on which it fails does not meet it, and the failure
+        is not told.
+        """
         from auditlake.policies.condition import ConditionError, check_condition
 
         text = self.text(node, key, expected="a condition")

@@ -20,9 +20,9 @@ STRETCH = 1024 * 1024
 """Bytes of the longest frame of rows."""
 
 
-def packed(said: Mapping[str, Any]) -> bytes:
-    """A JSON object as a frame."""
-    text = json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+def packed(message: Mapping[str, Any]) -> bytes:
+    """Return a JSON object as a frame."""
+    text = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return HEAD.pack(SAID, len(text)) + text
 
 
@@ -58,7 +58,7 @@ class RowsOut(io.RawIOBase):
         """Bytes so far."""
 
     def writable(self) -> bool:
-        """It is for writing."""
+        """Return whether it is for writing."""
         return True
 
     def write(self, data: Any, /) -> int:
@@ -82,7 +82,7 @@ class RowsIn(io.RawIOBase):
         """What came after the rows."""
 
     def readable(self) -> bool:
-        """It is for reading."""
+        """Return whether it is for reading."""
         return True
 
     def readinto(self, into: Any, /) -> int:

@@ -15,9 +15,8 @@ from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
 from auditlake.events.schema import EventType
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.machine import Clock
+from auditlake.machine import Clock, login_name
 from auditlake.sandbox.model import Outcome
-from auditlake.user import login_name
 
 _CUTS = (1_000_000, 10_000, 100)
 """Characters of the longest text of a question that is put on record, and where that makes too long an event, fewer."""
@@ -104,7 +103,7 @@ class Accounts:
 
 
 def _shown(value: object, most: int, depth: int = 4) -> Any:
-    """Whatever somebody asked with, as JSON can have it, and no text or list of it longer than ``most``."""
+    """Return a parameter as JSON can have it, with no text or list longer than ``most``."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -115,8 +114,8 @@ def _shown(value: object, most: int, depth: int = 4) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping) and depth:
-        shown = islice(value.items(), most)
-        return {str(_shown(name, most, 0)): _shown(each, most, depth - 1) for name, each in shown}
+        items = islice(value.items(), most)
+        return {str(_shown(name, most, 0)): _shown(each, most, depth - 1) for name, each in items}
     if isinstance(value, list | tuple) and depth:
         return [_shown(each, most, depth - 1) for each in value[:most]]
     return value.isoformat() if isinstance(value, date) else f"<{type(value).__name__}>"

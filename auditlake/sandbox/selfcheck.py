@@ -41,9 +41,9 @@ def examine() -> tuple[Holds, ...]:
     return (Holds("process", holds=True, what=_WHAT["process"]), *(_try(layer) for layer in LAYERS))
 
 
-def verdict(found: tuple[Holds, ...]) -> tuple[bool, str]:
+def verdict(layers: tuple[Holds, ...]) -> tuple[bool, str]:
     """Whether auditors' SQL can be run here, and in which way."""
-    holds = {each.layer for each in found if each.holds}
+    holds = {each.layer for each in layers if each.holds}
     if not {"engine", "gate"} <= holds:
         return False, "auditors' SQL is refused here: the engine cannot be locked"
     if "landlock" in holds:
@@ -62,10 +62,10 @@ def _try(layer: Layer) -> Holds:
     return Holds(layer, layer in child.holds, _WHAT[layer], child.lacks.get(layer, ""))
 
 
-def lines(found: tuple[Holds, ...]) -> Iterator[str]:
-    """The same in words."""
-    for each in found:
+def lines(layers: tuple[Holds, ...]) -> Iterator[str]:
+    """Yield the same in words."""
+    for each in layers:
         yield f"{'ok  ' if each.holds else 'NO  '} {each.layer:<9} {each.what}"
         if each.why:
             yield f"               {each.why}"
-    yield verdict(found)[1]
+    yield verdict(layers)[1]

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -14,12 +14,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
-from auditlake.config import DeskSettings, LakeConfig
+from auditlake.config import DeskSettings
+from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.display.cards import Card, Fact
-from auditlake.display.shown import Shown, cells, cut
-from auditlake.display.text import count
-from auditlake.engine.arrow_rows import pandas_frame, polars_frame, python_rows
 from auditlake.engine.paths import for_duckdb, has_pattern
 from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
@@ -29,7 +26,8 @@ from auditlake.events.times import Instant, as_instant, judged_as_of, print_inst
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
-from auditlake.machine import Clock
+from auditlake.machine import login_name
+from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
@@ -39,96 +37,25 @@ from auditlake.sandbox.principals import folded, is_name, masking_of
 from auditlake.sandbox.query_log import Accounts
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.delta import Snapshot, file_paths, read_snapshot, readable
-from auditlake.store.table import IngestOptions
-from auditlake.user import login_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
 _DESCRIBED = ("dictionary", "_tables", "_all_tables")
-"""The views that are the same in every lake; nobody can name those that begin with _, which SHOW reads."""
-_SHOWN = 20
+"""The views that are the same in every lake; no question can name those that begin with _, which SHOW reads."""
 _LONGEST_VALUES = 1_000_000
 _ANY = 1 << 60
 """More rows, and more bytes, than there are anywhere."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Answer(Shown):
-    """What a question gave: at most as many rows as the lake's owner allows."""
-
-    def __init__(self, table: pa.Table, outcome: Outcome, snapshot: int, event_id: str) -> None:
-        self._table = table
-        self.outcome = outcome
-        """How it ended: ``complete`` says whether nothing was cut off."""
-        self.snapshot = snapshot
-        """The version of the lake that was read."""
-        self.event_id = event_id
-        """The event that records the question."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether these are all rows."""
-        return self.outcome.complete
-
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns, in order."""
-        names: list[str] = self._table.column_names
-        return names
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    def arrow(self) -> pa.Table:
-        """The rows as an Arrow table."""
-        return self._table
-
-    def pl(self) -> pl.DataFrame:
-        """The rows as a Polars frame."""
-        return polars_frame(self._table)
-
-    def df(self) -> pd.DataFrame:
-        """The rows as a pandas frame; needs pandas installed."""
-        return pandas_frame(self._table)
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """The rows as tuples; instants are aware, in UTC.
-
-        Raises:
-            QueryError: Python has no such value, as for a date of the year 10000.
-        """
-        return python_rows(self._table)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.fetchall())
-
-    def _card(self) -> Card:
-        note = "" if self.complete else "cut off: lake.toml, section [desk], sets how many; "
-        if len(self) > _SHOWN:
-            note += f"the first {_SHOWN}; "
-        facts = (Fact("snapshot", str(self.snapshot)), Fact("on record", self.event_id))
-        rows = cells(python_rows(self._table.slice(0, _SHOWN)))
-        note += ".pl(), .arrow(), .df() or .fetchall() gives them"
-        return Card("answer", count(len(self), "row"), "", facts, tuple(map(cut, self.columns)), rows, note)
-
-    def __repr__(self) -> str:
-        rows = f"{count(len(self), 'row')}{'' if self.complete else ', cut off'}"
-        return f"<Answer of {rows} on snapshot {self.snapshot}; .pl(), .arrow() or .fetchall() gives it>"
-
-
 class AuditSession:
     """Questions of one principal on one snapshot, run in a sandbox. Close it, or use it in a ``with``.
 
     Args:
-        layout: The lake.
-        config: Its settings.
-        clock: Where the present comes from.
-        options: How what was logged becomes events.
+        context: The lake.
         principal: Who asks: it is on record with every question, and decides what is masked.
         snapshot: The version to read; the newest if None, once what was logged is flushed.
         as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
@@ -147,10 +74,7 @@ class AuditSession:
 
     def __init__(
         self,
-        layout: Layout,
-        config: LakeConfig,
-        clock: Clock,
-        options: IngestOptions,
+        context: LakeContext,
         *,
         principal: str,
         snapshot: int | None = None,
@@ -161,6 +85,7 @@ class AuditSession:
         child: Child | None = None,
     ) -> None:
         self._child: Child | None = child or Child()  # it imports while we look at the lake
+        layout, config, clock = context.layout, context.config, context.clock
         try:
             self.principal = _name(principal)
             """Who asks."""
@@ -172,12 +97,10 @@ class AuditSession:
             self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
             """How much a question may take."""
             self._secrets = masking.secrets
-            found, waiting = (
-                _newest(layout, options, clock) if snapshot is None else (read_snapshot(layout, snapshot), ())
-            )
-            self.snapshot = found.version
+            snapshot_read, waiting = _newest(context) if snapshot is None else (read_snapshot(layout, snapshot), ())
+            self.snapshot = snapshot_read.version
             """The version of the lake that is read."""
-            can_read = readable(layout, found)
+            can_read = readable(layout, snapshot_read)
             files = [file.path for file in can_read.files]
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
@@ -281,14 +204,14 @@ class AuditSession:
             return _ended("failed", str(error) or type(error).__name__), error
 
     def _without_secrets(self, reply: Reply) -> Reply:
-        """The reply, its reason without what is keyed with them: messages may quote expressions of a view."""
+        """Return the reply, its reason without what is keyed with them: messages may quote expressions of a view."""
         reason = reply.outcome.reason
         for secret in self._secrets:
             reason = reason.replace(secret, "…")
         return replace(reply, outcome=replace(reply.outcome, reason=reason))
 
     def _open_child(self) -> Child:
-        """The child, a new one if the last has ended."""
+        """Return the child, a new one if the last has ended."""
         if self._child is None:
             self._child = Child()
         if self._child.ready:
@@ -338,22 +261,22 @@ class AuditSession:
         return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"
 
 
-def _newest(layout: Layout, options: IngestOptions, clock: Clock) -> tuple[Snapshot, tuple[bytes, ...]]:
-    """The newest snapshot, and the questions that are on record and not in it.
+def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
+    """Return the newest snapshot, and the questions that are on record and not in it.
 
     What applications logged is flushed first. Auditlake's own events alone are not worth a commit for each question.
     """
-    if others_wait(layout):
-        flush(layout, options, now=clock())
-    committed, left = unflushed(layout)
+    if others_wait(context.layout):
+        flush(context)
+    committed, left = unflushed(context.layout)
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
 def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
-    """The limits with another number of rows; 0 for any number, and then of any size.
+    """Return the limits with another number of rows; 0 for any number, and then of any size.
 
     Raises:
-        RefusedError: It is more than the lake's owner allows, and somebody else asks for it.
+        RefusedError: It is more than the lake's owner allows, and another principal asks for it.
     """
     if 0 < rows <= limits.rows:
         return replace(limits, rows=rows)
@@ -425,7 +348,7 @@ def _rows(reply: Reply) -> pa.Table:
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:
-    """What to raise for an outcome that is none."""
+    """Return what to raise for an outcome that is no answer."""
     if outcome.status == "refused":
         return RefusedError(f"refused: {outcome.reason}")
     if outcome.status == "stopped":

@@ -1,6 +1,6 @@
-"""The tables behind the views that are made only when somebody asks for them, by the parent, as Arrow.
+"""The tables behind the views that the parent makes on demand, as Arrow.
 
-What is judged are the rows that the principal sees: whoever may not see a row gets no finding about it. They are judged
+What is judged are the rows that the principal sees: a principal gets no finding about hidden rows. They are judged
 by their true values, and what is shown of that is masked.
 """
 
@@ -135,7 +135,7 @@ class Tables:
         """By policy: kept where a question had no time for all of them, so that the next one has less to do."""
 
     def make(self, name: str, deadline: float) -> pa.Table:
-        """The table behind a view.
+        """Make the table behind a view.
 
         Args:
             name: The view.
@@ -188,7 +188,7 @@ class Tables:
         return self._config.desk.memory_mb * MEGABYTE
 
     def _in_time(self, rows: Iterator[T]) -> Iterator[T]:
-        """The same, until it is too late."""
+        """Yield the same rows, until it is too late."""
         for row in rows:
             if time.monotonic() > self._deadline:
                 raise TooMuch(_TIME)
@@ -234,8 +234,8 @@ class Tables:
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
-            told = each.where is None or not self._sight.masking.hides_condition(each.where)
-            condition, digest = (each.where, each.digest) if told else (None, None)  # a digest confirms a guess
+            is_open = each.where is None or not self._sight.masking.hides_condition(each.where)
+            condition, digest = (each.where, each.digest) if is_open else (None, None)  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
@@ -248,7 +248,7 @@ class Tables:
 
     def _findings(self) -> Iterator[Row]:
         for report, policy in zip(self._reports, self._loaded, strict=True):
-            found = [
+            findings = [
                 {
                     "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
                     "started": each.start, "ended": each.end, "ongoing": each.ongoing,
@@ -258,41 +258,41 @@ class Tables:
                 for each in report.violations
             ]  # fmt: skip
             if self._sight.masking.hides(policy.group_by):  # the order of names would tell of them
-                found.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
-            yield from found
+                findings.sort(key=lambda row: (row["kind"], str(row["started"]), row["finding_id"]))
+            yield from findings
 
     def _whose(self, policy: Policy, finding: Finding) -> Row:
-        """What tells of a finding's group, as the principal may see it."""
+        """Return what tells of a finding's group, as the principal may see it."""
         from auditlake.reports.build import episode_message
 
         masking, group = self._sight.masking, finding.group or {}
         if not masking.hides(group):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
-        shown = masking.shown_group(group)
+        masked = masking.shown_group(group)
         return {
             "finding_id": masking.shown_id(finding.id),
-            "group_values": json.dumps(shown, ensure_ascii=False),
-            "message": episode_message(policy, shown, finding.peak or 0),
+            "group_values": json.dumps(masked, ensure_ascii=False),
+            "message": episode_message(policy, masked, finding.peak or 0),
         }
 
-    def _accepted(self, found: Acceptance | None) -> Row:
+    def _accepted(self, acceptance: Acceptance | None) -> Row:
         """Who answers for a finding; why is in words that may quote what is masked."""
-        if found is None:
+        if acceptance is None:
             return {"accepted": False}
-        reason = None if self._sight.masked else found.reason
-        return {"accepted": True, "accepted_by": found.owner, "accepted_until": found.until, "reason": reason}
+        reason = None if self._sight.masked else acceptance.reason
+        return {"accepted": True, "accepted_by": acceptance.owner, "accepted_until": acceptance.until, "reason": reason}
 
     def _retention(self) -> Iterator[Row]:
         for report in self._reports:
-            found = report.retention
-            if found is None:
+            answer = report.retention
+            if answer is None:
                 yield {"policy_id": report.policy_id, "status": report.status, "total_events": report.total_events}
                 continue
             yield {
-                "policy_id": report.policy_id, "status": report.status, "retention_period": found.retention_period,
-                "cutoff": found.cutoff, "due": found.due, "kept_by_other_policies": found.kept_by_other_policies,
-                "held": found.held, "oldest_event": found.oldest_event, "total_events": report.total_events,
+                "policy_id": report.policy_id, "status": report.status, "retention_period": answer.retention_period,
+                "cutoff": answer.cutoff, "due": answer.due, "kept_by_other_policies": answer.kept_by_other_policies,
+                "held": answer.held, "oldest_event": answer.oldest_event, "total_events": report.total_events,
             }  # fmt: skip
 
     def _ingests(self) -> Iterator[Row]:
@@ -331,7 +331,7 @@ class Tables:
                     }  # fmt: skip
 
     def _ledger(self) -> Iterator[Row]:
-        """The entries up to the session's snapshot, and those about none that were made until its instant.
+        """Yield the entries up to the session's snapshot, and those about none that were made until its instant.
 
         None in a lake without a ledger.
         """
@@ -353,18 +353,18 @@ class Tables:
                 }  # fmt: skip
 
     def _queries(self) -> Iterator[Row]:
-        """The questions that the snapshot has not; of one who may not see everything, none."""
+        """Yield the questions that the snapshot lacks; none to a principal who may not see everything."""
         if self._sight.masked:
             return
         waiting = (line.decode() for piece in self._sight.waiting for line in piece.splitlines())
         for line in chain(waiting, self._asked):
-            said = json.loads(line)
-            asked = datetime.fromisoformat(said["timestamp"])
+            record = json.loads(line)
+            asked = datetime.fromisoformat(record["timestamp"])
             if self._sight.as_of is None or asked <= self._sight.as_of:
                 yield {
-                    "timestamp": asked, "user_id": said["user_id"], "status": said["status"],
-                    "session_id": said["session_id"], "event_id": said["event_id"],
-                    "details": json.dumps(said["details"], ensure_ascii=False),
+                    "timestamp": asked, "user_id": record["user_id"], "status": record["status"],
+                    "session_id": record["session_id"], "event_id": record["event_id"],
+                    "details": json.dumps(record["details"], ensure_ascii=False),
                 }  # fmt: skip
 
 

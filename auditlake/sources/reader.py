@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from auditlake.errors import EventError, SourceError, UnrecognisedInputError
-from auditlake.events.event import AuditEvent
+from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.events.schema import CANONICAL
 from auditlake.sources.archive import NESTED, Archive, archive_kind
 from auditlake.sources.in_memory import HeldLines, HeldStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
+from auditlake.sources.python_events import Made, PythonInput, with_reasons, write_inputs
 from auditlake.sources.recognise import SOURCES, Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
@@ -71,12 +70,14 @@ def open_records(
     try:
         if kind := archive_kind(stream.peek(1024)):
             return _archive(stream, kind, spool)
-        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
+        found = _recognised(stream, given, source)
         if found.format == "skip":
             return Opened(None, found.format, found.notice, stream, _nothing(stream))
         batches = _cut(stream, found, max_record)
         if given.within:
             batches = _begun(batches)
+        if isinstance(given, PythonInput):
+            batches = with_reasons(batches)
         return Opened(found.source, found.format, "", stream, batches)
     except UnrecognisedInputError as error:
         if strict or not given.within:
@@ -89,14 +90,26 @@ def open_records(
         raise
 
 
+def _recognised(stream: Stream, given: InputFile, source: str | None) -> Recognised:
+    """Return what an input is; of records made in Python that no source knows, each says by itself what it lacks."""
+    if isinstance(given, PythonInput) and given.format == "arrow":
+        return Recognised(CANONICAL, "arrow")
+    try:
+        return recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
+    except UnrecognisedInputError:
+        if isinstance(given, PythonInput):
+            return Recognised(CANONICAL, given.format)
+        raise
+
+
 def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
     if found.format == "lines":
         return split_lines(stream, max_record)
     if found.format == "documents":
         return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
-    from auditlake.sources.tabular import read_parquet, split_csv
+    from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
 
-    return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+    return {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[found.format](stream, max_record)
 
 
 def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
@@ -122,43 +135,15 @@ def _nothing(stream: Stream) -> Iterator[Batch]:
     yield from ()
 
 
-@contextmanager
-def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
-    """The inputs that are meant; events made in Python are written down first, as lines of canonical JSON.
+def gather(inputs: Sequence[str | Path | Made], spool: Path) -> list[InputFile]:
+    """Return the inputs that are meant; events made in Python are written to files in a folder first.
 
     Raises:
         SourceError: A path does not exist or cannot be read.
+        EventError: An input is neither a path nor an event, several events or a table.
     """
     paths = [each for each in inputs if isinstance(each, str | Path)]
     if "" in paths:
         raise SourceError("an input has an empty name", hint="is a variable of the shell not set?")
-    made = [_events(each) for each in inputs if not isinstance(each, str | Path)]
     files = expand_inputs(paths) if paths else []
-    with NamedTemporaryFile(dir=spool, prefix="events-", suffix=".jsonl") as file:
-        for events in made:
-            for event in events:
-                file.write(event.to_json().encode("utf-8") + b"\n")
-        file.flush()
-        yield [*files, InputFile("python", Path(file.name))] if made else files
-
-
-def _events(given: AuditEvent | Iterable[AuditEvent]) -> Iterator[AuditEvent]:
-    """The events of an argument that is no path, one or several.
-
-    Raises:
-        EventError: It is something else.
-    """
-    if isinstance(given, AuditEvent):
-        yield given
-    elif isinstance(given, Iterable):
-        for event in given:
-            if not isinstance(event, AuditEvent):
-                raise _no_event(event)
-            yield event
-    else:
-        raise _no_event(given)
-
-
-def _no_event(given: object) -> EventError:
-    message = f"expected a path, an AuditEvent or several of these, got {type(given).__name__}"
-    return EventError(message, hint="give each path as an argument of its own")
+    return [*files, *write_inputs((each for each in inputs if not isinstance(each, str | Path)), spool)]

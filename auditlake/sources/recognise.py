@@ -22,7 +22,7 @@ from auditlake.sources.split_lines import records_of
 from auditlake.sources.stream import PEEK
 from auditlake.sources.strictjson import Scanner
 
-Format = Literal["lines", "documents", "csv", "parquet", "skip"]
+Format = Literal["lines", "documents", "csv", "parquet", "arrow", "skip"]
 
 PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
@@ -39,7 +39,7 @@ class Recognised:
 
     Args:
         source: The name of the source, as the SQL mapping is called.
-        format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``; ``skip`` is to be left out.
+        format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``, ``arrow``; ``skip`` is to be left out.
         notice: What the user should be told, or an empty string.
         unwrap: Whether an array under a wrapper key holds records, and is no field of an event.
     """

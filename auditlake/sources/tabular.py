@@ -311,6 +311,23 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
     stream.verify()
 
 
+def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+    """Read the rows of a stream of Arrow, as those of a Parquet file; it is read through first, for the digest.
+
+    Raises:
+        SourceError: It lacks a column.
+    """
+    for _ in stream:
+        pass
+    number = 0
+    with stream.file() as file, pa.ipc.open_stream(file) as reader:
+        _check_columns(stream.input.name, reader.schema.names)
+        for table in reader:
+            yield _parquet_batch(table, number, max_record)
+            number += table.num_rows
+    stream.verify()
+
+
 @dataclass(frozen=True, slots=True)
 class _Unread:
     """A stretch of a Parquet file that is damaged: a row group, or the whole."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
+from auditlake.context import LakeContext
 from auditlake.disk.durable import write_whole
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
@@ -31,6 +32,14 @@ class IngestOptions:
     """How long to wait while another process writes."""
     most: Most | None = None
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+
+    @classmethod
+    def of(
+        cls, context: LakeContext, *, source: str | None = None, strict: bool = False, most: Most | None = None
+    ) -> IngestOptions:
+        """Return the options of a lake."""
+        config = context.config
+        return cls(config.event_types, config.max_record, source, strict, context.wait_seconds, most)
 
 
 def allocate_batch(layout: Layout, version: int) -> int:

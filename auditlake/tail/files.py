@@ -43,7 +43,7 @@ class Input:
     ) -> None:
         self.descriptor = descriptor
         self.changed = os.fstat(descriptor).st_mtime_ns
-        """The file's time of change when somebody last looked, in ns."""
+        """The file's time of change when it was last looked at, in ns."""
         self.occurrences = occurrences or Occurrences()
         self._lines = Lines(position, line, max_record)
         self._first, self._last = edges(descriptor, position)
@@ -62,7 +62,9 @@ class Input:
             cut = cut and not records
 
     def read(self) -> list[bytes | Rejected] | None:
-        """The records that the next bytes complete; None where there are none, or the file is not what it was."""
+        """Return the records that the next bytes complete; None where there are none, or the file is not what
+        it was.
+        """
         if not self.intact():
             return None
         chunk = os.pread(self.descriptor, CHUNK, self._seen)
@@ -75,7 +77,7 @@ class Input:
         return self._lines.position + self._lines.unfinished
 
     def rest(self) -> list[bytes | Rejected]:
-        """What stands behind the last newline, of a file that will not get another."""
+        """Return what stands behind the last newline, of a file that will not get another."""
         return self._lines.rest()
 
     @property
@@ -135,7 +137,7 @@ class Family:
         self.path = path
 
     def current(self) -> int | None:
-        """The file that has the name now, open; None where there is none.
+        """Open the file that has the name now; return None where there is none.
 
         Raises:
             SourceError: It cannot be read, or is no file.
@@ -148,54 +150,56 @@ class Family:
             raise SourceError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def find(self, known: Place) -> int | None:
-        """The file in which the place is, open: the very file if it is there, else a copy of it."""
+        """Open the file in which the place is: the very file if it is there, else a copy of it."""
         copies: list[int] = []
         for path, inode, is_current, had in self._siblings():
             named = is_current or had
-            if (inode != known.inode and not named) or (found := self._tried(path)) is None:
+            if (inode != known.inode and not named) or (descriptor := self._tried(path)) is None:
                 continue
-            if known.fits(found):
-                if known.is_at(os.fstat(found)):
-                    copies.insert(0, found)
+            if known.fits(descriptor):
+                if known.is_at(os.fstat(descriptor)):
+                    copies.insert(0, descriptor)
                     continue
                 if known.seen and named:
-                    copies.append(found)
+                    copies.append(descriptor)
                     continue
-            os.close(found)
+            os.close(descriptor)
         for each in copies[1:]:
             os.close(each)
         return copies[0] if copies else None
 
     def since(self, changed: int, known: Sequence[int]) -> list[int]:
-        """The files that had the name before and were changed then or later, open, the oldest first; but not those
-        known.
+        """Open the files that had the name before and were changed then or later, the oldest first, without
+        those known.
         """
-        found = []
+        descriptors = []
         for path, _, _, had in self._siblings():
             descriptor = self._tried(path) if had else None
             if descriptor is None:
                 continue
             last = os.fstat(descriptor).st_mtime_ns
             if last >= changed and not any(os.path.sameopenfile(descriptor, each) for each in known):
-                found.append((last, descriptor))
+                descriptors.append((last, descriptor))
             else:
                 os.close(descriptor)
-        return [descriptor for _, descriptor in sorted(found)]
+        return [descriptor for _, descriptor in sorted(descriptors)]
 
     def _siblings(self) -> list[tuple[Path, int, bool, bool]]:
-        """The files of the folders, by name: path, inode, whether it has the name now, whether it may have had it."""
-        found = []
+        """Return the files of the folders, by name: path, inode, whether it has the name now, whether it may
+        have had it.
+        """
+        siblings = []
         for folder, names in self._folders().items():
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_file():
                         has = any(entry.name == name.path.name for name in names)
                         had = any(name.had(entry.name) for name in names)
-                        found.append((Path(entry.path), entry.inode(), has, had))
-        return sorted(found)
+                        siblings.append((Path(entry.path), entry.inode(), has, had))
+        return sorted(siblings)
 
     def _folders(self) -> dict[str, list[_Name]]:
-        """The names that the file has on the way that links lead, by the folder that they lie in."""
+        """Return the names that the file has on the way that links lead, by the folder that they lie in."""
         folders: dict[str, list[_Name]] = {}
         path = self.path
         for hop in range(_MOST_LINKS):

@@ -48,7 +48,7 @@ class TailSummary:
 
 
 Told = Callable[[str], None]
-"""Takes a sentence for whoever watches."""
+"""Takes a sentence for the operator."""
 
 
 def tail(
@@ -79,7 +79,7 @@ def tail(
         from_end: The first time, begin at the file's end instead of its beginning.
         once: Take what is there and return.
         stop: Asked again and again whether to end; what has been read is landed then.
-        listen: Told what whoever watches should know.
+        listen: Told what the operator should know.
 
     Raises:
         SourceError: The input cannot be read, or does not hold canonical events.
@@ -91,18 +91,18 @@ def tail(
         raise SourceError(f"only canonical events can be followed, not {source!r}", hint=hint)
     with lake.trail() as trail:
         name = _STDIN if str(path) == _STDIN else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay
-        sink = Sink(lake, trail, name, checked=source is not None)
+        destination = Destination(lake, trail, name, checked=source is not None)
         if name == _STDIN:
-            _stream(0, sink, lake.config.max_record, stop)
-            return sink.summary
-        with following(lake, Path(name), sink, from_end=from_end, listen=listen) as follower:
+            _stream(0, destination, lake.config.max_record, stop)
+            return destination.summary
+        with following(lake, Path(name), destination, from_end=from_end, listen=listen) as follower:
             while (follower.round() or not once) and not stop():
                 if not follower.moved:
                     time.sleep(POLL_SECONDS)
-            return replace(sink.summary, unfinished=follower.unfinished)
+            return replace(destination.summary, unfinished=follower.unfinished)
 
 
-class Sink:
+class Destination:
     """Where records go: those that fit, into the landing, synced; those that are too long, into quarantine."""
 
     def __init__(self, lake: AuditLake, trail: Trail, name: str, *, checked: bool) -> None:
@@ -113,7 +113,7 @@ class Sink:
         self._checked = checked
 
     def trust(self) -> None:
-        """The input was looked at another time."""
+        """Forget that the input could not be read: it was looked at another time."""
         self._checked = True
 
     def opened(self) -> None:
@@ -151,29 +151,35 @@ class Sink:
         if self._checked or not records:
             return
         head = b"".join((each.data if isinstance(each, Rejected) else each) + b"\n" for each in records)
-        found = recognise(head, self._name)
-        if found.source != SOURCE or found.format != "lines":
-            what = f"{found.source} records" if found.source != SOURCE else f"canonical events as {found.format}"
+        recognised = recognise(head, self._name)
+        if recognised.source != SOURCE or recognised.format != "lines":
+            what = (
+                f"{recognised.source} records"
+                if recognised.source != SOURCE
+                else f"canonical events as {recognised.format}"
+            )
             message = f"{self._name} holds {what}: only JSON lines of canonical events can be followed"
             raise SourceError(message, hint="auditlake ingest reads it as it is")
         self._checked = True
 
 
-def _stream(descriptor: int, sink: Sink, max_record: int, stop: Callable[[], bool]) -> None:
+def _stream(descriptor: int, destination: Destination, max_record: int, stop: Callable[[], bool]) -> None:
     lines, occurrences = Lines(0, 1, max_record), Occurrences()
-    sink.opened()
+    destination.opened()
     while not stop():
         if not select.select([descriptor], [], [], POLL_SECONDS)[0]:
             continue
         chunk = os.read(descriptor, CHUNK)
         if not chunk:
             break
-        sink.take(lines.feed(chunk), occurrences)
-    sink.take(lines.rest(), occurrences)
+        destination.take(lines.feed(chunk), occurrences)
+    destination.take(lines.rest(), occurrences)
 
 
 @contextmanager
-def following(lake: AuditLake, path: Path, sink: Sink, *, from_end: bool, listen: Told) -> Iterator[Follower]:
+def following(
+    lake: AuditLake, path: Path, destination: Destination, *, from_end: bool, listen: Told
+) -> Iterator[Follower]:
     """Follow a path, alone, from where it was left."""
     mark = bookmark(lake.layout, str(path))
     with ExitStack() as stack:
@@ -182,7 +188,7 @@ def following(lake: AuditLake, path: Path, sink: Sink, *, from_end: bool, listen
         except LakeBusyError as error:
             message = f"another process follows {mark.path} into this lake"
             raise LakeBusyError(message, hint="one is enough: end the other first") from error
-        follower = Follower(path, mark, sink, lake.config.max_record, listen)
+        follower = Follower(path, mark, destination, lake.config.max_record, listen)
         stack.callback(follower.close)
         follower.begin(from_end=from_end)
         yield follower
@@ -191,12 +197,12 @@ def following(lake: AuditLake, path: Path, sink: Sink, *, from_end: bool, listen
 class Follower:
     """The file of a path, and the one that had the name before: its writer may still hold it open."""
 
-    def __init__(self, path: Path, mark: Bookmark, sink: Sink, max_record: int, listen: Told) -> None:
+    def __init__(self, path: Path, mark: Bookmark, destination: Destination, max_record: int, listen: Told) -> None:
         self.moved = False
         """Whether the last round found anything."""
         self._family = Family(path)
         self._mark = mark
-        self._sink = sink
+        self._sink = destination
         self._max = max_record
         self._listen = listen
         self._inputs: list[Input] = []
@@ -230,9 +236,9 @@ class Follower:
 
     def _go_on(self, known: Sequence[Place]) -> None:
         for each in known:
-            found = self._family.find(each)
-            if found is not None:
-                self._add(found, each.position, each.line)
+            descriptor = self._family.find(each)
+            if descriptor is not None:
+                self._add(descriptor, each.position, each.line)
                 self._inputs[-1].changed = each.changed
             elif each == known[-1] or each.size > each.position:
                 self._listen(
@@ -270,7 +276,7 @@ class Follower:
             self._save()
 
     def _finish(self, each: Input) -> None:
-        """The oldest file is read and out of reach of its writer: what stands behind its last newline is all of it."""
+        """Read what stands behind the last newline of the oldest file, which is out of reach of its writer."""
         self._land(each, each.rest())
         self._inputs.remove(each)
         each.close()
@@ -306,7 +312,7 @@ class Follower:
         return True
 
     def _rescue(self, cut: Input) -> None:
-        """The file was cut: go on in the copy that was made of it before, if there is one."""
+        """Go on in the copy that was made of a file before it was cut, if there is one."""
         known, unfinished = cut.place(), cut.rest()
         cut.close()
         copy = self._family.find(known)

@@ -39,7 +39,7 @@ class Occurrences:
         self._numbers: OrderedDict[bytes, int] = OrderedDict()  # a dict takes ever longer to find its first
 
     def count(self, record: bytes) -> tuple[str, int]:
-        """The SHA-256 of a record, and the how manieth of its kind it is, from 1."""
+        """Return the SHA-256 of a record, and its number among equal records, from 1."""
         digest = hashlib.sha256(record)
         key = digest.digest()[:16]
         number = self._numbers.get(key, 0) + 1
@@ -51,7 +51,7 @@ class Occurrences:
 
 
 def identified(record: bytes, occurrences: Occurrences, event_types: frozenset[str]) -> tuple[bytes, bool]:
-    """The record as it goes into the landing, and whether it can become an event.
+    """Return the record as it goes into the landing, and whether it can become an event.
 
     Only a record that can become an event and has no id gets one; every other goes as it is, since those that are
     refused later are kept with exactly their bytes.
@@ -67,7 +67,7 @@ def identified(record: bytes, occurrences: Occurrences, event_types: frozenset[s
 
 
 def _fields(record: bytes) -> Mapping[str, Any] | None:
-    """The fields of a JSON object that has none of them twice; None if it is anything else."""
+    """Return the fields of a JSON object that repeats none; None if it is anything else."""
     if why_not_json(record) is not None or not record.lstrip().startswith(b"{") or repeated_key(record) is not None:
         return None
     try:
@@ -89,7 +89,7 @@ def _is_event(fields: Mapping[str, Any], event_types: frozenset[str]) -> bool:
 
 
 def _with_id(record: bytes, event_id: str, has_empty: bool) -> bytes:
-    """The same object with an id; all else stays byte for byte what it was."""
+    """Return the same object with an id; all else stays byte for byte what it was."""
     if has_empty:
         start, stop = _span(text := record.decode(), "event_id")
         return f'{text[:start]}"{event_id}"{text[stop:]}'.encode()
@@ -109,6 +109,6 @@ def _span(text: str, name: str) -> tuple[int, int]:
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None
-    return found.end()
+    space = _SPACE.match(text, at)
+    assert space is not None
+    return space.end()

@@ -55,27 +55,27 @@ class Lines:
         if not newline:
             return []
         end = self.position + self.unfinished + len(newline) + len(rest)
-        found = self._end()
+        records = self._end()
         *middle, tail = rest.split(b"\n")
         offset, line = end - len(rest), self.line + 1
         for each in middle:
-            found += self._records(each, offset, line)
+            records += self._records(each, offset, line)
             offset, line = offset + len(each) + 1, line + 1
         self._pending = Pending(end - len(tail), line, self._max)
         self._pending.append(tail)
-        return found
+        return records
 
     def rest(self) -> list[bytes | Rejected]:
-        """The last line, which will get no newline any more."""
+        """Return the last line, which will get no newline any more."""
         end, line = self.position + self.unfinished, self.line
         self._pending.append(self._mark or b"")
         self._mark = None
-        found = self._end()
+        records = self._end()
         self._pending = Pending(end, line, self._max)
-        return found
+        return records
 
     def _end(self) -> list[bytes | Rejected]:
-        """The records of the line that has been collected."""
+        """Return the records of the line that has been collected."""
         if self._pending.over:
             return [self._pending.rejected(0, "", "")]
         return self._records(self._pending.take(), self.position, self.line)

@@ -1,4 +1,4 @@
-"""Where in a file somebody was, in a form that outlives the process and knows the file again."""
+"""A place in a file that was read, in a form that outlives the process and knows the file again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Place:
 
 
 def edges(descriptor: int, seen: int) -> tuple[bytes, bytes]:
-    """The first bytes of an open file, and the last before ``seen``; shorter where it does not have them."""
+    """Return the first bytes of an open file, and the last before ``seen``; shorter where it does not have them."""
     edge = min(seen, EDGE)
     return os.pread(descriptor, edge, 0), os.pread(descriptor, edge, seen - edge)
 
@@ -68,7 +68,7 @@ class Bookmark:
     lock: Path
 
     def read(self) -> tuple[Place, ...]:
-        """The places that were written last, the older file first; none before the first time.
+        """Return the places that were written last, the older file first; none before the first time.
 
         Raises:
             LakeFormatError: The file cannot be understood.
@@ -88,14 +88,14 @@ class Bookmark:
 
     def write(self, places: Sequence[Place]) -> None:
         """Replace the places, durably."""
-        said = {"format": _FORMAT, "path": self.path, "places": [asdict(each) for each in places]}
-        write_whole(self.file, json.dumps(said, indent=1).encode())
+        content = {"format": _FORMAT, "path": self.path, "places": [asdict(each) for each in places]}
+        write_whole(self.file, json.dumps(content, indent=1).encode())
 
 
 def bookmark(layout: Layout, path: str) -> Bookmark:
-    """The bookmark of a path in a lake; makes the folder where there is none."""
+    """Return the bookmark of a path in a lake; make the folder where there is none."""
     folder = layout.landing / "tails"
     make_folders(folder, below=layout.root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return Bookmark(shown, folder / f"{name}.json", folder / f"{name}.lock")
+    spelled = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock")

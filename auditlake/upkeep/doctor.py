@@ -224,8 +224,8 @@ def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterato
 
     Under the lock no writer of ours is. Another program's may have written its file and not its log entry.
     """
-    named = {path for entry in tree.entries for path, *_ in entry.said["adds"]}
-    named |= {path for entry in tree.entries for path in entry.said["removes"]} | log.live.keys() | log.removed
+    named = {path for entry in tree.entries for path, *_ in entry.fields["adds"]}
+    named |= {path for entry in tree.entries for path in entry.fields["removes"]} | log.live.keys() | log.removed
     for path in sorted(layout.events.rglob("*.parquet")):
         name = path.relative_to(layout.events).as_posix()
         if {name, unquote(name)} & named or any(part[0] in "_." for part in name.split("/")):

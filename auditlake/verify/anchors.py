@@ -1,4 +1,4 @@
-"""Time stamps over checkpoints (RFC 3161), kept in ``LAKE/ledger/anchors``: what was there, by somebody else's clock.
+"""Time stamps over checkpoints (RFC 3161), kept in ``LAKE/ledger/anchors``: what was there, by another party's clock.
 
 Of each anchor there are two files: ``SIZE-DIGEST.tsr``, the authority's response, whose SHA-256 is in its name, and
 ``SIZE-DIGEST.checkpoint``, the signed note that it is over. A lake must be the continuation of every one of them.
@@ -58,7 +58,7 @@ class Anchors:
 
 
 def needs_client() -> LedgerError:
-    """What to say where the library for time stamps is not installed."""
+    """Return the error where the library for time stamps is not installed."""
     return LedgerError("time stamps need the package rfc3161-client", hint="pip install 'auditlake[anchor]'")
 
 
@@ -79,11 +79,11 @@ def decode(response: bytes) -> TimeStampResponse:
 
     try:
         read = decode_timestamp_response(response)
-        granted, said = read.status in _GRANTED, "; ".join(read.status_string)
+        granted, status = read.status in _GRANTED, "; ".join(read.status_string)
     except (ValueError, TypeError) as error:
         raise LedgerError(f"that is not a time stamp: {error}") from error
     if not granted:
-        raise LedgerError(f"the authority refused the time stamp: {said or 'it does not say why'}")
+        raise LedgerError(f"the authority refused the time stamp: {status or 'it does not say why'}")
     return read
 
 
@@ -128,7 +128,7 @@ def read_anchors(layout: Layout, hashes: bytes, roots: bytes | None) -> Anchors:
             anchor = _read(file, roots, layout.root)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
+        except BaseException as error:  # noqa: BLE001 - a damaged file may make a library throw anything
             anchors.problems.append(Problem(where, f"cannot be relied on: {error}"))
             continue
         anchors.found.append(anchor)

@@ -59,19 +59,21 @@ class Rows:
             return f"{_named(twice)} {_is(twice)} there twice"
         if (marks := _marks(self.layout, part, self.entries)) is None:
             return ""
-        found = [row.leaf[:MARK] for row in rows]
-        if len(found) == len(marks):
+        present = [row.leaf[:MARK] for row in rows]
+        if len(present) == len(marks):
             other = [row for row, mark in zip(rows, marks, strict=True) if row.leaf[:MARK] != mark]
             return f"{_named(other)} {_is(other)} not what was appended" if other else ""
-        first = _common(found, marks, min(len(found), len(marks)))
-        return _told(rows, first, _common(found[::-1], marks[::-1], min(len(found), len(marks)) - first), len(marks))
+        first = _common(present, marks, min(len(present), len(marks)))
+        return _told(
+            rows, first, _common(present[::-1], marks[::-1], min(len(present), len(marks)) - first), len(marks)
+        )
 
     def listed(self, batch: int, day: date) -> str:
-        """The rows of a part that should not be there."""
+        """Return the rows of a part that should not be there."""
         return _named(self._found(batch, day))
 
     def _found(self, batch: int, day: date) -> list[_Row]:
-        """The rows of a part, by seq, in whatever files they are."""
+        """Return the rows of a part, by seq, in whatever files they are."""
         rows = [
             _Row(seq, leaf, file.relative_to(self.layout.root).as_posix())
             for files in self.days.values()
@@ -81,13 +83,13 @@ class Rows:
         return sorted(rows, key=lambda row: row.seq)
 
 
-def _common(found: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
+def _common(present: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
     """How many marks agree from the beginning."""
-    return next((n for n in range(most) if found[n] != marks[n]), most)
+    return next((n for n in range(most) if present[n] != marks[n]), most)
 
 
 def _told(rows: Sequence[_Row], first: int, last: int, expected: int) -> str:
-    """What lies between the rows that agree: ``first`` from the beginning, ``last`` from the end."""
+    """Describe what lies between the rows that agree: ``first`` from the beginning, ``last`` from the end."""
     there, gone = rows[first : len(rows) - last], expected - last - first
     if not gone:
         return f"{_named(there)} {_is(there)} added"
@@ -111,7 +113,7 @@ def _is(rows: Sequence[_Row]) -> str:
 
 
 def _as_appended(rows: Sequence[_Row], replaced: Replaced) -> list[_Row]:
-    """The rows as they were before the ledger took some of them, where they are what it says became of them."""
+    """Return the rows as they were before the ledger took some of them, where they are what it says became of them."""
     before = []
     for row in rows:
         original, present = replaced.get(row.seq, (row.leaf, row.leaf))
@@ -123,7 +125,7 @@ def _as_appended(rows: Sequence[_Row], replaced: Replaced) -> list[_Row]:
 
 def _marks(layout: Layout, part: Part, entries: Sequence[LedgerEntry]) -> list[bytes] | None:
     for entry in entries:
-        if part in entry.parts and isinstance(digest := entry.said["details"].get("marks"), str):
+        if part in entry.parts and isinstance(digest := entry.fields["details"].get("marks"), str):
             begin = MARK * sum(each.rows for each in entry.parts[: entry.parts.index(part)])
             try:
                 data = read_file(marks_path(layout, digest), within=layout.root)

@@ -76,7 +76,7 @@ def verify(
 
 
 def _state(layout: Layout) -> tuple[bytes, int]:
-    """What changes with every commit."""
+    """Return what changes with every commit."""
     try:
         data = read_file(layout.ledger / "checkpoint", within=layout.root)
     except OSError:
@@ -139,11 +139,11 @@ class _Check:
         anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
         newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
         anchored = max(older.size if older is not None else 0, anchors.covered())
-        behind = [entry for entry in tree.entries if entry.index >= anchored and entry.said["at"]]
+        behind = [entry for entry in tree.entries if entry.index >= anchored and entry.fields["at"]]
         return VerifyReport(
             str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
-            str(behind[0].said["at"]) if behind else "",
+            str(behind[0].fields["at"]) if behind else "",
             *((int(min(self._age(behind[0]), _LONG).total_seconds()),) if behind else (0,)),
             *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
         )  # fmt: skip
@@ -160,7 +160,7 @@ class _Check:
         self._problems.append(Problem(where, what))
 
     def _part_of(self, where: str, work: Callable[..., T], *arguments: Any) -> T | None:
-        """Do a part of the work; should anything be thrown that nobody thought of, that part is wrong, and told."""
+        """Do a part of the work; an unforeseen error makes that part wrong, and is told."""
         try:
             return work(*arguments)
         except (KeyboardInterrupt, SystemExit):
@@ -172,7 +172,7 @@ class _Check:
     # The ledger
 
     def _checkpoint(self, public_key: str | None) -> tuple[SignedCheckpoint, str]:
-        """The newest checkpoint, and the key that it was to be signed with, empty if there is none."""
+        """Return the newest checkpoint, and the key that it was to be signed with, empty if there is none."""
         key = (public_key or "").strip()
         try:
             key = key or read_text(self._layout.ledger / "key.pub", within=self._layout.root).strip()
@@ -187,8 +187,8 @@ class _Check:
             return SignedCheckpoint("", "", 0, root(b""), -1, "", ()), key
         return newest, key
 
-    def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, given: bool) -> tuple[str, ...]:
-        """The keys that signed this ledger one after the other, the one that was asked for among them.
+    def _keys(self, tree: Tree, newest: SignedCheckpoint, key: str, asked: bool) -> tuple[str, ...]:
+        """Return the keys that signed this ledger one after the other, the one that was asked for among them.
 
         The newest checkpoint is signed by the last of them.
         """
@@ -196,7 +196,7 @@ class _Check:
         rotations = [
             Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
             for entry in tree.entries
-            if entry.said["kind"] == "key-rotate"
+            if entry.fields["kind"] == "key-rotate"
         ]
         first = next((key for entry in tree.entries[:1] for key in _strings(entry, "key") if key), None)
         keys, what = key_chain(rotations, first)
@@ -204,7 +204,7 @@ class _Check:
             self._wrong("ledger", what)
         if not key:
             if not keys and not newest.signatures:
-                what = "is unsigned: whoever can write the lake can make another history"
+                what = "is unsigned: a person who can write the lake can make another history"
                 self._notices.append(Problem("ledger", what))
                 return ("",)
             what = "is not there, and the ledger is signed: restore it from where it was kept, or from a backup"
@@ -213,7 +213,7 @@ class _Check:
                 return ("",)
             key = keys[-1]
         elif key in keys:
-            if not given and key != keys[-1]:
+            if not asked and key != keys[-1]:
                 self._notices.append(Problem("ledger/key.pub", "is the old key: the next commit puts the new there"))
             key = keys[-1]
         elif keys:
@@ -227,7 +227,7 @@ class _Check:
         return keys or (key,)
 
     def _tree(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
-        """The entries are those of the checkpoint, and the log is the one that they tell of."""
+        """Check that the entries are those of the checkpoint, and the log is the one that they tell of."""
         if root(tree.hashes) != newest.root:
             self._wrong("ledger", "the entries are not those of the checkpoint")
         if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
@@ -235,9 +235,9 @@ class _Check:
         lake = newest.origin.removeprefix("auditlake/")
         expected: int | None = None
         for entry in tree.entries:
-            if entry.said.get("lake_id") != lake:
-                self._wrong(f"entry {entry.index}", f"is one of the lake {entry.said.get('lake_id')}")
-            version = entry.said["version"]
+            if entry.fields.get("lake_id") != lake:
+                self._wrong(f"entry {entry.index}", f"is one of the lake {entry.fields.get('lake_id')}")
+            version = entry.fields["version"]
             if version is None:
                 continue
             self._version(entry, version, expected, log)
@@ -251,9 +251,9 @@ class _Check:
             self._wrong(f"version {unknown}", "is unknown to the ledger: another program made it")
         if expected is not None and version < expected:
             self._wrong(f"entry {entry.index}", f"is about version {version}, which has one already")
-        if version and log.digests.get(version - 1) != entry.said.get("previous_log"):
+        if version and log.digests.get(version - 1) != entry.fields.get("previous_log"):
             self._wrong(f"version {version - 1}", "its log entry is not the one that the ledger recorded")
-        if entry.said["kind"] != "begin" and log.leaves.get(version) != leaf_hash(entry.data).hex():
+        if entry.fields["kind"] != "begin" and log.leaves.get(version) != leaf_hash(entry.data).hex():
             self._wrong(f"version {version}", "its commit names another entry of the ledger")
 
     def _newer(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
@@ -268,11 +268,11 @@ class _Check:
             self._notices.append(Problem("ledger", "a writer died before it committed; the next one tidies up"))
 
     def _older(self, older: SignedCheckpoint, keys: Sequence[str], tree: Tree, log: DeltaLog) -> None:
-        """The lake is the continuation of what the kept checkpoint says."""
+        """Check that the lake is the continuation of what the kept checkpoint says."""
         if keys[-1] and not any(older.is_signed_by(key) for key in keys):
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
-            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: whoever wrote since had no key")
+            self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
         first = tree.hashes[: older.size * HASH_SIZE]
         if len(tree.bundle) < older.size:
             self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
@@ -282,7 +282,9 @@ class _Check:
             self._wrong(f"version {older.version}", "its log entry is not the one that the kept checkpoint covers")
 
     def _anchors(self, tree: Tree, keys: Sequence[str], roots: bytes | None) -> Anchors:
-        """The time stamps; the lake is the continuation of every checkpoint that was stamped, by a key of its own."""
+        """Check that the lake is the continuation of every checkpoint that was stamped, by a key of its own;
+        return the stamps.
+        """
         anchors = read_anchors(self._layout, tree.hashes, roots)
         self._problems += anchors.problems
         self._notices += anchors.notices
@@ -300,10 +302,10 @@ class _Check:
         recorded: dict[str, tuple[int, int]] = {}
         removed: dict[str, LedgerEntry] = {}
         for entry in entries:
-            for path in entry.said["removes"]:
+            for path in entry.fields["removes"]:
                 recorded.pop(path, None)
                 removed[path] = entry
-            for path, size, rows in entry.said["adds"]:
+            for path, size, rows in entry.fields["adds"]:
                 recorded[path] = (size, rows)
                 removed.pop(path, None)
         for path in sorted(log.live.keys() - recorded.keys()):
@@ -321,12 +323,12 @@ class _Check:
         return days
 
     def _file(self, path: str, size: int) -> None:
-        """A data file has the size and the digest that its name says."""
+        """Check that a data file has the size and the digest that its name says."""
         file, named = self._layout.events / path, part_day_and_digest(path)
         try:
-            digest, found = self._digest(file)
-            if found != size:
-                self._damaged[path] = f"has {found} bytes instead of {size}"
+            digest, actual = self._digest(file)
+            if actual != size:
+                self._damaged[path] = f"has {actual} bytes instead of {size}"
             elif named is None or digest != named[1]:
                 self._damaged[path] = f"was changed: its bytes have the SHA-256 {digest}" if named else "has no digest"
         except (OSError, ValueError) as error:
@@ -358,7 +360,7 @@ class _Check:
 
     def _age(self, entry: LedgerEntry) -> timedelta:
         try:
-            return self._now - datetime.fromisoformat(str(entry.said["at"]))
+            return self._now - datetime.fromisoformat(str(entry.fields["at"]))
         except (ValueError, TypeError):
             return timedelta.max
 
@@ -366,7 +368,7 @@ class _Check:
         """Checkpoints of the Delta log are those that the ledger recorded, and list the files of their version."""
         recorded: dict[str, str] = {}
         for entry in entries:
-            recorded |= _texts(entry.said["details"].get("delta_checkpoint"))
+            recorded |= _texts(entry.fields["details"].get("delta_checkpoint"))
         for name in sorted(recorded):
             if not (self._layout.log / name).exists():
                 what = "is gone: nothing is lost with it, and opening the lake takes longer"
@@ -399,12 +401,12 @@ class _Check:
         for entry in deeds.certified:
             path = deeds.certificate(entry)
             if deeds.is_under_way(entry):
-                what = "is not there yet: the commit has it, and the next apply or erasure writes it if nobody is at it"
+                what = "is not there yet: the commit has it, and the next apply or erasure writes it"
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), what))
             else:
-                self._named(path, entry.said["details"]["certificate"], f"entry {entry.index} names it")
+                self._named(path, entry.fields["details"]["certificate"], f"entry {entry.index} names it")
         for entry in entries:
-            if isinstance(marks := entry.said["details"].get("marks"), str):
+            if isinstance(marks := entry.fields["details"].get("marks"), str):
                 self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         self._problems += lost_lists(self._layout, entries)
         self._problems += changed_policies(self._layout)
@@ -412,13 +414,13 @@ class _Check:
             self._notices += unrecorded(self._layout, entries[-1])
 
     def _journal(self, entries: Sequence[LedgerEntry]) -> None:
-        """The journal of findings begins with what the ledger recorded of it."""
+        """Check that the journal of findings begins with what the ledger recorded of it."""
         problems, notices = check_journal(self._layout, entries)
         self._problems += problems
         self._notices += notices
 
     def _digest(self, path: Path) -> tuple[str, int]:
-        """The SHA-256 and the size of a file of the lake."""
+        """Return the SHA-256 and the size of a file of the lake."""
         with open_file(path, within=self._layout.root) as file:
             return file_digest(file, "sha256").hexdigest(), file.tell()
 
@@ -456,11 +458,11 @@ class _Check:
             for batch, parts in sorted(verdicts.items())
         )
 
-    def _part(self, part: Part, found: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
+    def _part(self, part: Part, present: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
         good = PartVerdict(part.batch, part.day, part.rows, *(told(taking) if taking else ("verified", "")))
         if taking is not None and taking.whole:
-            if found:
+            if present:
                 return PartVerdict(part.batch, part.day, part.rows, "CHANGED", "it was deleted, and has rows again")
             return good
         if not self._full:
@@ -469,14 +471,14 @@ class _Check:
                 part.batch, part.day, part.rows, "MISSING" if missing else "CHANGED", "; ".join(damaged)
             )
             return wrong if damaged else good
-        if not found and taking is not None:  # one after the other, all of its events went
-            found = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
-        if [*found] == [part]:
+        if not present and taking is not None:  # one after the other, all of its events went
+            present = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
+        if [*present] == [part]:
             return good
-        if not found or not found[0].rows:
+        if not present or not present[0].rows:
             detail = "; ".join(damaged) or "no file has its rows"
             return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
-        rows = sum(each.rows for each in found)
+        rows = sum(each.rows for each in present)
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
         which = there.explained(part, taking.replaced if taking else {})
         return PartVerdict(
@@ -485,7 +487,7 @@ class _Check:
 
 
 def _strings(entry: LedgerEntry, *names: str) -> list[str]:
-    return [str(entry.said["details"].get(name, "")) for name in names]
+    return [str(entry.fields["details"].get(name, "")) for name in names]
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -66,7 +66,7 @@ class SignedCheckpoint:
 
 
 def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[str, ...], str]:
-    """The keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
+    """Return the keys that signed a ledger, the first one first, and what is wrong with them; empty if nothing is.
 
     Each key but the first was named by the one before it, in a checkpoint of the tree at that time.
 
@@ -84,11 +84,15 @@ def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[s
 
 
 def vouched(old: str, new: str, note: str) -> SignedCheckpoint | None:
-    """The checkpoint in which the holder of a key named the key that follows it; None if the note is not that."""
+    """Return the checkpoint in which the holder of a key named the key that follows it; None if the note is not
+    that.
+    """
     try:
-        found = read_checkpoint(note.encode())
+        checkpoint = read_checkpoint(note.encode())
         read_key(new)
-        return found if f"{_NEW_KEY} {new}" in found.text.split("\n") and found.is_signed_by(old) else None
+        return (
+            checkpoint if f"{_NEW_KEY} {new}" in checkpoint.text.split("\n") and checkpoint.is_signed_by(old) else None
+        )
     except LedgerError:
         return None
 
@@ -100,14 +104,14 @@ def read_key(key: str) -> tuple[str, bytes, bytes]:
         LedgerError: It is not one.
     """
     name, _, rest = key.strip().partition("+")
-    said, _, data = rest.partition("+")
+    number, _, data = rest.partition("+")
     try:
         decoded = base64.b64decode(data, validate=True)
     except ValueError:
         decoded = b""
     key_id = sha256(name.encode() + b"\n" + decoded).digest()[:4]
     is_whole = len(decoded) == 33 and decoded[0] == 1 and base64.b64encode(decoded).decode() == data
-    if not _NAME.match(name) or key_id.hex() != said or not is_whole:
+    if not _NAME.match(name) or key_id.hex() != number or not is_whole:
         raise LedgerError("that is not a whole public key: expected NAME+ID+BASE64 for Ed25519")
     return name, key_id, decoded[1:]
 

@@ -16,7 +16,7 @@ from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.tree import LedgerEntry
 
 _PATIENCE = timedelta(days=1)
-"""How long after the grace files may wait for somebody who unlinks them."""
+"""How long after the grace files may wait for the next writer to unlink them."""
 _TAKING = frozenset({"delete", "erase"})
 
 
@@ -46,13 +46,13 @@ class Deeds:
         """
         return (
             entry is self.certified[-1]
-            and entry.said["version"] in self.log.certificates
+            and entry.fields["version"] in self.log.certificates
             and not any(self.certificate(entry).with_suffix(each).exists() for each in (".html", ".json"))
         )
 
     def took(self, path: str, remover: LedgerEntry) -> LedgerEntry | None:
-        """The entry that took the rows of a removed file: its remover, or one that came after it on that day."""
-        if remover.said["kind"] in _TAKING:
+        """Return the entry that took the rows of a removed file: its remover, or one that came after it on that day."""
+        if remover.fields["kind"] in _TAKING:
             return remover
         day = partition_day(path)
         last = self.last_of.get(day) if day else None
@@ -61,30 +61,30 @@ class Deeds:
     def must_be_gone(self, entry: LedgerEntry, age: timedelta) -> bool:
         """Whether the files that an entry took cannot rightly be there any more.
 
-        Whoever finished after the grace has unlinked them; and that somebody comes is to be expected.
+        The writer that finished after the grace has unlinked them; another is to be expected.
         """
-        taken_at, said = self.log.times.get(entry.said["version"]), entry.said["details"].get("grace_seconds")
+        taken_at, said = self.log.times.get(entry.fields["version"]), entry.fields["details"].get("grace_seconds")
         if taken_at is not None and any(at >= taken_at + grace * 1000 for at, grace in self.finished):
             return True
         return age > (timedelta(seconds=said) if isinstance(said, int) else self.grace) + _PATIENCE
 
 
 def read_deeds(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deeds:
-    """The deletions and erasures among these entries."""
+    """Return the deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
-        if entry.said["kind"] in _TAKING:
-            last_of |= {day: entry for path in entry.said["removes"] if (day := partition_day(path))}
-    certified = [entry for entry in entries if isinstance(entry.said["details"].get("certificate"), str)]
+        if entry.fields["kind"] in _TAKING:
+            last_of |= {day: entry for path in entry.fields["removes"] if (day := partition_day(path))}
+    certified = [entry for entry in entries if isinstance(entry.fields["details"].get("certificate"), str)]
     finished = [
-        (log.times[entry.said["version"]], said)
+        (log.times[entry.fields["version"]], grace_seconds)
         for entry in certified
-        if isinstance(said := entry.said["details"].get("grace_seconds"), int)
-        and entry.said["version"] in log.times
+        if isinstance(grace_seconds := entry.fields["details"].get("grace_seconds"), int)
+        and entry.fields["version"] in log.times
         and _certificate(layout, entry).exists()
     ]
     return Deeds(layout, log, certified, last_of, finished, grace)
 
 
 def _certificate(layout: Layout, entry: LedgerEntry) -> Path:
-    return layout.certificates / f"{Path(entry.said['details']['certificate']).name}.json"
+    return layout.certificates / f"{Path(entry.fields['details']['certificate']).name}.json"

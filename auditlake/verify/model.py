@@ -103,5 +103,5 @@ class VerifyReport:
 
 
 def worst(parts: tuple[PartVerdict, ...]) -> Verdict:
-    """The verdict of a batch."""
+    """Return the verdict of a batch."""
     return max((part.verdict for part in parts), key=_ORDER.index)

@@ -23,7 +23,7 @@ def check_journal(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[list[
 
     Gives what is wrong, and what is worth knowing.
     """
-    recorded = [entry for entry in entries if "journal" in entry.said["details"]]
+    recorded = [entry for entry in entries if "journal" in entry.fields["details"]]
     if not recorded:
         return [], []
     where, path, problems = "findings/journal.jsonl", layout.journal, []
@@ -32,14 +32,14 @@ def check_journal(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[list[
     for line in whole:
         digests.append(sha256(digests[-1] + line).digest())
     for entry in recorded:
-        lines, digest = entry.said["details"].get("lines"), entry.said["details"]["journal"]
+        lines, digest = entry.fields["details"].get("lines"), entry.fields["details"]["journal"]
         if not isinstance(lines, int) or not 0 < lines < len(digests):
             what = f"has {len(digests) - 1} entries, and entry {entry.index} recorded {lines}"
             problems.append(Problem(where, what))
         elif digests[lines].hex() != digest:
             what = f"was changed among its first {lines} entries, as entry {entry.index} recorded them"
             problems.append(Problem(where, what))
-    if len(digests) - 1 > max(each.said["details"]["lines"] for each in recorded):
+    if len(digests) - 1 > max(each.fields["details"]["lines"] for each in recorded):
         return problems, [Problem(where, "has entries that are not recorded yet; the next decision does that")]
     return problems, []
 
@@ -54,35 +54,37 @@ def check_landing(layout: Layout) -> Iterator[Problem]:
 def check_private_key(layout: Layout, key: str) -> Iterator[Problem]:
     """Say that the private key, where it can be read here, is not the one of the newest public key.
 
-    Nothing that was recorded is changed by that; nothing more can be recorded, by anybody.
+    Nothing that was recorded is changed by that; nothing more can be recorded.
 
     Args:
         layout: The lake.
         key: The public key (``NAME+ID+BASE64``) whose private half must sign what is recorded next.
     """
     try:
-        said = tomllib.loads(read_text(layout.config, within=layout.root)).get("ledger", {}).get("key")
-        path = (layout.root / said if said else layout.ledger / "key").resolve()
+        setting = tomllib.loads(read_text(layout.config, within=layout.root)).get("ledger", {}).get("key")
+        path = (layout.root / setting if setting else layout.ledger / "key").resolve()
     except (OSError, ValueError, AttributeError, TypeError, RuntimeError):
-        return  # lake.toml is for whoever opens the lake to tell about
+        return  # opening the lake tells about lake.toml
     # A rotation whose writer died leaves the new key beside the old one: the next commit puts it into its place.
     waiting = path.with_name(f"{path.name}.next")
-    found = []
+    halves = []
     for each in (path, *((waiting,) if is_file(waiting, within=waiting.parent) else ())):
         try:
-            found.append(_public_half(read_text(each)))
+            halves.append(_public_half(read_text(each)))
         except (FileNotFoundError, PermissionError):
-            continue  # it may be kept from whoever verifies
+            continue  # it may be kept from the verifier
         except (OSError, ValueError, LedgerError) as error:
-            found.append(f"cannot be used: {getattr(error, 'strerror', None) or error}")
-    if found and key.strip() not in found:
+            halves.append(f"cannot be used: {getattr(error, 'strerror', None) or error}")
+    if halves and key.strip() not in halves:
         where = path.relative_to(root).as_posix() if path.is_relative_to(root := layout.root.resolve()) else str(path)
-        what = found[0] if found[0].startswith("cannot") else f"is the private key of {found[0]}, not of {key.strip()}"
+        what = (
+            halves[0] if halves[0].startswith("cannot") else f"is the private key of {halves[0]}, not of {key.strip()}"
+        )
         yield Problem(where, f"{what}: nothing can be recorded before the right one is restored")
 
 
 def _public_half(secret: str) -> str:
-    """The public key of a private one.
+    """Return the public key of a private one.
 
     Raises:
         ValueError: It is not a private key; or LedgerError, where it is damaged. Neither says what it holds.
@@ -90,7 +92,7 @@ def _public_half(secret: str) -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     name, _, rest = secret.strip().removeprefix(_PRIVATE).partition("+")
-    said, _, data = rest.partition("+")
+    key_id, _, data = rest.partition("+")
     try:
         seed = base64.b64decode(data, validate=True)
     except ValueError:
@@ -99,7 +101,7 @@ def _public_half(secret: str) -> str:
         raise ValueError("it is not a private key")
     public = b"\x01" + Ed25519PrivateKey.from_private_bytes(seed[1:]).public_key().public_bytes_raw()
     number = sha256(name.encode() + b"\n" + public).digest()[:4].hex()
-    if number != said:
+    if number != key_id:
         raise ValueError("it has another id than it says")
     spelled = f"{name}+{number}+{base64.b64encode(public).decode()}"
     read_key(spelled)

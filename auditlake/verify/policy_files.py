@@ -13,21 +13,21 @@ from auditlake.verify.tree import LedgerEntry
 
 
 def unrecorded(layout: Layout, last: LedgerEntry) -> Iterator[Problem]:
-    """What somebody did to policies and holds after the last entry, which the next one records."""
-    policies = {str(name): str(digest) for name, digest in last.said["policies"].items()}
+    """Yield what was done to policies and holds after the last entry, which the next entry records."""
+    policies = {str(name): str(digest) for name, digest in last.fields["policies"].items()}
     now = {path.stem: _digest(path) for path in layout.policies.glob("*.yaml")}
     for name in sorted(policies.keys() | now.keys()):
         if policies.get(name) != now.get(name):
             yield Problem(f"policies/{name}.yaml", "was changed after the last entry")
     holds = "".join(f"{path.name} {_digest(path)}\n" for path in sorted(layout.holds.glob("*.yaml")))
-    if last.said["holds"] != (sha256(holds.encode()).hexdigest() if holds else ""):
+    if last.fields["holds"] != (sha256(holds.encode()).hexdigest() if holds else ""):
         yield Problem("holds", "are not those of the last entry: one was added, changed or removed by hand")
 
 
 def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Problem]:
-    """Lists of holds that entries about changes by hand name, and that are not what they say."""
-    by_hand = (entry for entry in entries if entry.said["kind"] == "hold" and "hold" not in entry.said["details"])
-    for digest in sorted({entry.said["holds"] for entry in by_hand} - {""}):
+    """Yield the lists of holds that entries about changes by hand name, and that are not what they say."""
+    by_hand = (entry for entry in entries if entry.fields["kind"] == "hold" and "hold" not in entry.fields["details"])
+    for digest in sorted({entry.fields["holds"] for entry in by_hand} - {""}):
         path = layout.ledger / "holds" / Path(digest).name
         if _digest(path) != digest:
             yield Problem(f"ledger/holds/{digest}", "is missing or was changed: it says which holds there were")

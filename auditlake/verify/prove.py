@@ -68,30 +68,30 @@ class Proven:
 
 
 def canonical(event: Mapping[str, Any]) -> bytes:
-    """The bytes of an event that are hashed (ledger/leaves.py), once more and without SQL.
+    """Return the bytes of an event that are hashed (ledger/leaves.py), once more and without SQL.
 
     Raises:
         LedgerError: A column is not there, or of another type.
     """
-    found = []
+    pieces = []
     for name in COLUMNS:
         value = event.get(name)
         if name not in event or (value is not None and type(value) is not (int if name in _NUMBERS else str)):
             raise LedgerError(f"the event's {name} is not what an event has: {value!r}")
         if name in _NUMBERS:
-            found.append("" if value is None else str(value))
-            found.append(";")
+            pieces.append("" if value is None else str(value))
+            pieces.append(";")
         else:
-            found.append("" if value is None else str(len(str(value).encode())))
-            found.append(f":{'' if value is None else value}")
-    return "".join(found).encode()
+            pieces.append("" if value is None else str(len(str(value).encode())))
+            pieces.append(f":{'' if value is None else value}")
+    return "".join(pieces).encode()
 
 
 # Making one
 
 
 def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
-    """A proof that an event is in the ledger, as a JSON object.
+    """Return a proof that an event is in the ledger, as a JSON object.
 
     Args:
         layout: The lake.
@@ -116,8 +116,8 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
         part = statement("ledger/leaves.sql", "event")
         result = connection.execute(part.text, {"event_id": event_id}).fetchall()
         event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
-        mine = [file for file in files if file.parent.name == f"event_date={day}"]
-        view_events(connection, mine, columns=FILE_COLUMNS)
+        day_files = [file for file in files if file.parent.name == f"event_date={day}"]
+        view_events(connection, day_files, columns=FILE_COLUMNS)
         leaves = part_leaves(connection, event["batch"], day)
     takings, _ = read_takings(layout, tree.entries)
     if taking := takings.get((event["batch"], day)):
@@ -132,22 +132,22 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
             )
     entry, parts = _entry(tree.entries, event["batch"], event_id)
     rotations = [
-        {name: str(each.said["details"][name]) for name in ("old", "new", "note")}
+        {name: str(each.fields["details"][name]) for name in ("old", "new", "note")}
         for each in tree.entries
-        if each.said["kind"] == "key-rotate"
+        if each.fields["kind"] == "key-rotate"
     ]
     return _spelled(event, day, leaves, entry, parts, tree.hashes, note, rotations)
 
 
-def _chosen(found: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
+def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
     if source is not None:
-        found = [event for event in found if event["source"] == source]
-    if len(found) != 1:
-        sources = ", ".join(sorted(str(event["source"]) for event in found))
-        what = f"{len(found)} events have the id {event_id!r}, of the sources {sources}" if found else ""
-        hint = "say which source" if found else "auditlake flush brings what was logged into the table"
+        events = [event for event in events if event["source"] == source]
+    if len(events) != 1:
+        sources = ", ".join(sorted(str(event["source"]) for event in events))
+        what = f"{len(events)} events have the id {event_id!r}, of the sources {sources}" if events else ""
+        hint = "say which source" if events else "auditlake flush brings what was logged into the table"
         raise LedgerError(what or f"the lake has no event with the id {event_id!r}", hint=hint)
-    return found[0], _EPOCH + timedelta(days=found[0].pop("day"))
+    return events[0], _EPOCH + timedelta(days=events[0].pop("day"))
 
 
 def _entry(entries: Sequence[LedgerEntry], batch: int, event_id: str) -> tuple[LedgerEntry, list[Part]]:
@@ -200,7 +200,7 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
     Args:
         data: The JSON object.
         public_key: Who must have signed the checkpoint (``NAME+ID+BASE64``), or have named the key that follows theirs,
-            and so on to the one that signed it; nobody if None.
+            and so on to the one that signed it; no checkpoint is asked for if None.
 
     Raises:
         LedgerError: It does not hold, or is not a proof.
@@ -210,8 +210,8 @@ def verify_proof(data: bytes, public_key: str | None) -> Proven:
     except LedgerError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise LedgerError(f"that is not a proof: {said}") from error
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise LedgerError(f"that is not a proof: {reason}") from error
 
 
 def _known(proof: Any) -> Mapping[str, Any]:
@@ -243,8 +243,8 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     if (part["batch"], part["day"]) != (event["batch"], day.isoformat()):
         raise LedgerError("the event is not of this batch and day")
     above = _root(leaf_hash(canonical(event)), part, "the event is not in the part")
-    shown = Part(part["batch"], day, part["size"], above)
-    top = _root(leaf_hash(shown.data), proof["batch"], "the part is not in the batch")
+    claimed = Part(part["batch"], day, part["size"], above)
+    top = _root(leaf_hash(claimed.data), proof["batch"], "the part is not in the batch")
     text = entry["text"].encode("ascii")
     said = parse_entry(text)
     if [part["batch"], proof["batch"]["size"], top.hex()] not in said["roots"]:
@@ -273,7 +273,7 @@ def _signer(rotations: Sequence[Mapping[str, str]], checkpoint: SignedCheckpoint
 
 def _root(leaf: bytes, step: Mapping[str, Any], wrong: str) -> bytes:
     path = [bytes.fromhex(each) for each in step["path"]]
-    found = root_from_inclusion(leaf, step["index"], step["size"], path)
-    if found is None or found.hex() != step["root"]:
+    root = root_from_inclusion(leaf, step["index"], step["size"], path)
+    if root is None or root.hex() != step["root"]:
         raise LedgerError(wrong)
-    return found
+    return root

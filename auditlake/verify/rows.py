@@ -65,44 +65,44 @@ def _groups(days: Mapping[date, Sequence[tuple[Path, int]]]) -> Iterator[list[da
     group: list[date] = []
     rows = 0
     for day in sorted(days):
-        mine = sum(count for _, count in days[day])
-        if group and rows + mine > _ROWS:
+        size = sum(count for _, count in days[day])
+        if group and rows + size > _ROWS:
             yield group
             group, rows = [], 0
         group.append(day)
-        rows += mine
+        rows += size
     if group:
         yield group
 
 
-def _salvage(found: Found, files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part]:
-    """The parts of a day without the files that cannot be read."""
+def _salvage(result: Found, files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part]:
+    """Return the parts of a day without the files that cannot be read."""
     whole = []
     for file in files:
         if isinstance(why := _attempt([file], {}), str):
-            found.problems[file] = why
+            result.problems[file] = why
         else:
             whole.append(file)
     parts = _attempt(whole, replaced) if whole else []
     if isinstance(parts, str):
-        found.problems |= dict.fromkeys(whole, parts)
+        result.problems |= dict.fromkeys(whole, parts)
         return []
     return parts
 
 
 def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part] | str:
-    """The parts of files, or why they cannot be read. On a connection of its own: an error may leave it of no use."""
+    """Return the parts of files, or why they cannot be read; on a connection of its own, which an error may spoil."""
     try:
         with (
             TemporaryDirectory(prefix="auditlake-") as spill,
             connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
         ):
             view_events(connection, files, columns=FILE_COLUMNS)
-            found = parts(connection)
-            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in found]
+            readable = parts(connection)
+            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - what a damaged file makes a library throw is anybody's guess
+    except BaseException as error:  # noqa: BLE001 - a damaged file may make a library throw anything
         return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
@@ -126,7 +126,7 @@ def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) ->
 
 
 def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[tuple[int, bytes]]:
-    """The leaves that a part was appended with, from those that it has now.
+    """Return the leaves that a part was appended with, from those that it has now.
 
     Raises:
         ValueError: What is there now is not what the ledger says is there instead.
@@ -147,7 +147,9 @@ def _as_appended(connection: duckdb.DuckDBPyConnection, part: Part, replaced: Re
 
 
 def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> Part:
-    """A part as it was appended, from the leaves that it has now; as it is where they are not what they should be."""
+    """Return a part as it was appended, from the leaves that it has now; as it is where they are not what they
+    should be.
+    """
     try:
         leaves = as_appended(rows, replaced)
     except ValueError:
@@ -156,7 +158,9 @@ def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Repla
 
 
 def checkpoint_files(path: Path, *, within: Path) -> frozenset[str] | None:
-    """The files that a checkpoint of the Delta log lists; None if it is no file ``within`` the lake, or damaged."""
+    """Return the files that a checkpoint of the Delta log lists; None if it is no file ``within`` the lake, or
+    damaged.
+    """
     if not is_file(path, within=within):
         return None
     try:

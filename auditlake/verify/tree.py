@@ -29,7 +29,7 @@ class LedgerEntry:
 
     index: int
     data: bytes
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     """Its JSON, with the lists that lie aside."""
     parts: tuple[Part, ...]
 
@@ -60,8 +60,8 @@ def read_tree(layout: Layout, size: int) -> Tree:
         width = min(size - tile * _WIDTH, _WIDTH)
         _read_bundle(layout, tree, files, tile, width)
     more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
-    if more is not None and len(found := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
-        tree.uncounted = found[-1]
+    if more is not None and len(longer := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
+        tree.uncounted = longer[-1]
     _compare(layout, tree, files, size)
     for index, data in enumerate(tree.bundle):
         try:
@@ -78,23 +78,25 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         ValueError: It, or that file, is not what it should be; so do the errors of a type.
         OSError: That file is not there.
     """
-    said = parse_entry(data)
-    if "aside" in said:
-        digest = str(said["aside"])
+    fields = parse_entry(data)
+    if "aside" in fields:
+        digest = str(fields["aside"])
         aside = read_file(layout.ledger / "aside" / Path(digest).name, within=layout.root)
         if sha256(aside).hexdigest() != digest:
             raise ValueError(f"ledger/aside/{digest} is damaged")
-        said |= evidence_json.known(evidence_json.parse(aside), _LISTS, f"ledger/aside/{digest}")
+        fields |= evidence_json.known(evidence_json.parse(aside), _LISTS, f"ledger/aside/{digest}")
     parts = tuple(
-        Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in said["parts"]
+        Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in fields["parts"]
     )
     batches: dict[int, list[Part]] = {}
     for part in parts:
         batches.setdefault(part.batch, []).append(part)
-    if said["roots"] != [[batch, len(mine), batch_root(mine).hex()] for batch, mine in sorted(batches.items())]:
+    if fields["roots"] != [
+        [batch, len(own_parts), batch_root(own_parts).hex()] for batch, own_parts in sorted(batches.items())
+    ]:
         raise ValueError("the roots of its batches are not those of their parts")
-    _check_types(said)
-    return LedgerEntry(index, data, said, parts)
+    _check_types(fields)
+    return LedgerEntry(index, data, fields, parts)
 
 
 def parse_entry(data: bytes) -> dict[str, Any]:
@@ -103,12 +105,12 @@ def parse_entry(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It has a key twice, one that is not known, or is spelled in another way than entries are.
     """
-    said = evidence_json.parse(data)
-    lists = ("aside",) if isinstance(said, dict) and "aside" in said else _LISTS
-    evidence_json.known(said, (*_KEYS, *lists), "the entry")
-    if json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
+    fields = evidence_json.parse(data)
+    lists = ("aside",) if isinstance(fields, dict) and "aside" in fields else _LISTS
+    evidence_json.known(fields, (*_KEYS, *lists), "the entry")
+    if json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
         raise ValueError("it is not spelled as entries are")
-    return dict(said)
+    return dict(fields)
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -118,17 +120,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 _ROWS = {"adds": (str, int, int), "removes": (str,), "taken": (int, str, int, str)}
 
 
-def _check_types(said: Mapping[str, Any]) -> None:
+def _check_types(fields: Mapping[str, Any]) -> None:
     """Refuse an entry that would only be found odd later on."""
     for name, wanted in _TYPES.items():
-        if not isinstance(said[name], wanted):
-            raise TypeError(f"{name} is {said[name]!r}")
+        if not isinstance(fields[name], wanted):
+            raise TypeError(f"{name} is {fields[name]!r}")
     for name, types in _ROWS.items():
-        for row in said[name]:
+        for row in fields[name]:
             values = row if isinstance(row, list) else [row]
             if len(values) != len(types) or not all(map(isinstance, values, types)):
                 raise TypeError(f"{name} has {row!r}")
-    for _, day, _, _ in said["taken"]:
+    for _, day, _, _ in fields["taken"]:
         date.fromisoformat(day)
 
 
@@ -155,14 +157,14 @@ def _read_bundle(layout: Layout, tree: Tree, files: Mapping[str, Path], tile: in
 
 
 def _split(data: bytes) -> list[bytes] | None:
-    found, at = [], 0
+    entries, at = [], 0
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        found.append(data[at + 2 : end])
+        entries.append(data[at + 2 : end])
         if end > len(data):
             return None
         at = end
-    return found
+    return entries
 
 
 def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
@@ -195,7 +197,7 @@ def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int) -
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:
-    """What a shorter partial tile holds that was not tidied away; None if there is none of that name."""
+    """Return what a shorter partial tile holds that was not tidied away; None if there is none of that name."""
     stem, partial, width = name.rpartition(".p/")
     longer = [data for each, data in expected.items() if each == stem or each.startswith(f"{stem}.p/")]
     if not partial or not width.isdecimal() or not longer:

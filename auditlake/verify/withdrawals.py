@@ -43,14 +43,14 @@ class Taking:
 
 
 def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
-    """What entries took, by batch and day, and what of it cannot be read."""
-    found: dict[Key, Taking] = {}
+    """Return what entries took, by batch and day, and what of it cannot be read."""
+    takings: dict[Key, Taking] = {}
     problems: list[Problem] = []
     for entry in entries:
-        for batch, day, rows, kept in entry.said["taken"]:
-            taking = found.setdefault((int(batch), date.fromisoformat(day)), Taking())
+        for batch, day, rows, kept in entry.fields["taken"]:
+            taking = takings.setdefault((int(batch), date.fromisoformat(day)), Taking())
             taking.whole = taking.whole or not kept
-            gone = entry.said["kind"] != "erase"
+            gone = entry.fields["kind"] != "erase"
             try:
                 if kept:
                     gone = _merge(taking, _read(layout, str(kept)))
@@ -59,7 +59,7 @@ def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[K
                     Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
                 )
             taking.deeds.append(Deed(entry, int(rows) if kept else None, gone))
-    return found, problems
+    return takings, problems
 
 
 def _read(layout: Layout, digest: str) -> bytes:
@@ -70,7 +70,9 @@ def _read(layout: Layout, digest: str) -> bytes:
 
 
 def _merge(taking: Taking, data: bytes) -> bool:
-    """What was kept first is what was appended; what came last is what is there now. Whether events went."""
+    """Merge what was kept: the first is what was appended, the last is what is there now. Return whether events
+    went.
+    """
     went = False
     for at in range(0, len(data), _RECORD):
         seq = int.from_bytes(data[at : at + 8], "big", signed=True)
@@ -82,13 +84,13 @@ def _merge(taking: Taking, data: bytes) -> bool:
 
 
 def told(taking: Taking) -> tuple[Verdict, str]:
-    """The verdict on a part of which something was taken rightly, and each time under whose rule."""
+    """Return the verdict on a part of which something was taken rightly, and each time under whose rule."""
     verdict: Verdict = "deleted" if any(deed.gone for deed in taking.deeds) else "erased"
     return verdict, "; ".join(map(_told, taking.deeds))
 
 
 def _told(deed: Deed) -> str:
-    said, details = deed.entry.said, deed.entry.said["details"]
+    said, details = deed.entry.fields, deed.entry.fields["details"]
     policies = details.get("policies")
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
@@ -97,18 +99,18 @@ def _told(deed: Deed) -> str:
 
 
 def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:
-    """The quarantine files that are to be there, with the version that put them there.
+    """Return the quarantine files that are to be there, with the version that put them there.
 
     Args:
         entries: The ledger: deletions and erasures say which files went, and what took their places.
         named: The files that commits of the table name, with the newest version that does.
     """
-    found = dict(named)
+    present = dict(named)
     for entry in entries:
-        went, version = entry.said["details"].get("quarantine"), entry.said["version"]
+        went, version = entry.fields["details"].get("quarantine"), entry.fields["version"]
         for name, new in went.items() if isinstance(went, Mapping) and isinstance(version, int) else ():
-            if found.get(name, version) <= version:
-                found.pop(name, None)
+            if present.get(name, version) <= version:
+                present.pop(name, None)
             if new:
-                found[str(new)] = max(version, found.get(str(new), version))
-    return found
+                present[str(new)] = max(version, present.get(str(new), version))
+    return present

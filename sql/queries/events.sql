@@ -27,3 +27,9 @@ where ($types is null or list_contains($types, event_type))
   and ($sources is null or list_contains($sources, source))
 order by "timestamp", source, event_id
 limit $limit;
+
+-- name: statuses()
+-- Every status that an event has.
+select distinct status
+from events
+where status is not null;

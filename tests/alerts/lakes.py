@@ -11,6 +11,7 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.evaluator import Evaluator
 from auditlake.alerts.model import Alert, instant
 from auditlake.landing.trail import Terms, Trail, TrailOptions
+from auditlake.testing import set_policies
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -63,10 +64,7 @@ class Play:
         shutil.copytree(template, path)
         self.now = BASE
         self.lake = AuditLake(path, clock=self.clock)
-        for file in self.lake.layout.policies.iterdir():
-            file.unlink()
-        for policy_id, text in policies.items():
-            self.lake.layout.policy(policy_id).write_text(text)
+        set_policies(self.lake, policies)
         self.lateness = lateness
         self.sent = Collected()
         self.evaluator: Evaluator | None = None

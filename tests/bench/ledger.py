@@ -64,7 +64,7 @@ def _verify(place: Place, _: Path, *, full: bool) -> Looked:
 
     lake = auditlake.open(place.lake)
     began = time.perf_counter()
-    report = lake.verify(full=full)
+    report = lake.ledger.verify(full=full)
     seconds = time.perf_counter() - began
     assert report.ok, report.problems
     return _looked(place, report.rows if full else len(lake.snapshot().files), seconds)
@@ -120,7 +120,7 @@ def _check_proof(place: Place, _: Path) -> Checked:
     lake = auditlake.open(place.lake)
     key = (lake.layout.ledger / "key.pub").read_text()
     ((event_id,),) = lake.sql("select min(event_id) from events").fetchall()
-    proof = lake.prove(event_id)
+    proof = lake.ledger.prove(event_id)
     began = time.perf_counter()
     for _ in range(_CHECKS):
         proven = verify_proof(proof, key)

@@ -86,7 +86,7 @@ def _drop_by_policy(place: Place, root: Path) -> float:
 
     lake = _with_policy(root, BUILT_IN_TYPES, KEPT_DAYS, _FIRST + timedelta(days=DAYS, hours=12))
     began = time.perf_counter()
-    plan = lake.retention_apply(accept_weaker="bench").plan
+    plan = lake.retention.apply(accept_weaker="bench").plan
     seconds = time.perf_counter() - began
     assert place.events == SMALL or [each.action for each in plan.changes] == ["drop"] * (DAYS - KEPT_DAYS)
     return seconds
@@ -103,7 +103,7 @@ def _delete_of_one_day(place: Place, root: Path) -> float:
     day_rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
     day_rewrite.write_parquet = lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1]  # type: ignore[assignment]
     began = time.perf_counter()
-    plan = lake.retention_apply(accept_weaker="bench").plan
+    plan = lake.retention.apply(accept_weaker="bench").plan
     seconds = time.perf_counter() - began
     day_rewrite.view_events, day_rewrite.write_parquet = view, write
     if place.events > SMALL:

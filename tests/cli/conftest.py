@@ -44,10 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
-@pytest.fixture
-def events(tmp_path: Path) -> Path:
-    """Nine failed logins of one user on one day, and a login of another."""
-    file = tmp_path / "audit_20261124.jsonl"
+def write_events(file: Path) -> Path:
+    """Write nine failed logins of one user on one day, and a login of another."""
     rows = [
         {"event_id": f"e{i}", "event_type": "auth_failure", "timestamp": f"2026-11-24T09:0{i}:00Z",
          "user_id": "mallory", "status": "failure", "ip_address": "203.0.113.9", "details": {"n": i}}
@@ -56,3 +54,9 @@ def events(tmp_path: Path) -> Path:
     rows.append({"event_id": "l1", "event_type": "login", "timestamp": "2026-11-24T10:00:00Z", "user_id": "alice"})
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """Nine failed logins of one user on one day, and a login of another."""
+    return write_events(tmp_path / "audit_20261124.jsonl")

@@ -36,37 +36,6 @@ def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> Non
     assert "compliance_failed_logins_20261124T120000Z_v1.json" in names
 
 
-def test_json_of_every_verb(run: Run, events: Path, tmp_path: Path) -> None:
-    """Every verb has --json, which prints one object and nothing else."""
-    policy = tmp_path / "mine.yaml"
-    policy.write_text(
-        "name: Mine\ndescription: d\nrequired_events: [login]\nretention_period: 30d\nalert_threshold: 2\n"
-    )
-    said = {
-        "init": run("init", "--json"),
-        "ingest": run("ingest", events, "--json"),
-        "report": run("report", "--as-of", AS_OF, "--json"),
-        "stats": run("stats", "--as-of", AS_OF, "--json"),
-        "events": run("events", "--json"),
-        "list": run("policy", "list", "--json"),
-        "show": run("policy", "show", "failed_logins", "--json"),
-        "check": run("policy", "check", "--json"),
-        "sql": run("policy", "sql", "failed_logins", "--json"),
-        "add": run("policy", "add", policy, "--json"),
-        "remove": run("policy", "remove", "mine", "--yes", "--json"),
-        "compact": run("compact", "--json"),
-    }
-
-    assert {name: done.code for name, done in said.items() if done.code} == {}
-    assert all(isinstance(done.json, dict) for done in said.values())
-    assert {key: said["ingest"].json[key] for key in ("read", "landed", "duplicates", "quarantined")} == {
-        "read": 10, "landed": 10, "duplicates": 0, "quarantined": 0,
-    }  # fmt: skip
-    assert len(said["events"].json["events"]) == 10
-    assert said["stats"].json["policy_compliance"]["failed_logins"]["status"] == "violation"
-    assert [each["policy_id"] for each in said["stats"].json["recent_violations"]].count("failed_logins") == 1
-
-
 def test_quarantine_is_no_failure_unless_strict(run: Run, events: Path) -> None:
     """A bad record leaves exit code 0 and is counted; under --strict it is 3, and nothing lands."""
     events.write_text(events.read_text() + "no json\n")

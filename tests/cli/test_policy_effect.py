@@ -40,7 +40,7 @@ def test_what_a_policy_changes_is_said_first(run: Run, tmp_path: Path, monkeypat
         done = run("--lake", lake.layout.root, "policy", "add", file, "--replace")
         assert (done.code, "4 events become due for deletion" in done.out) == (code, True)
         assert ("nothing was done" in done.err) == (code == 1)
-        assert (lake.policy("new").name == "other") == (code == 0)
+        assert (lake.policies.get("new").name == "other") == (code == 0)
 
     file.write_text(KEEP.format(types="api_call", keeps="2d"))
     done = run("--lake", lake.layout.root, "policy", "add", file, "--replace", "--yes", "--json")
@@ -70,13 +70,13 @@ def test_the_effect_in_python(tmp_path: Path) -> None:
     file = tmp_path / "limit.yaml"
     file.write_text(KEEP.format(types="login", keeps="3d") + "max_retention: 5d\n")
 
-    found = lake.policy_effect(file)
+    found = lake.policies.effect(file)
     assert [(each.before, each.change, each.becomes_due) for each in found.types] == [("for 20d (keep)", 0, 0)]
     assert (found.takes, found.pseudonymise, found.unusable) == (True, 7, ("broken",))
-    gone = lake.removal_effect("keep")
+    gone = lake.policies.removal_effect("keep")
     assert [(each.after, each.change, each.becomes_due) for each in gone.types] == [
         ("for 9d (default_retention)", -1, 2)
     ]
     assert not lake.layout.policy("limit").exists()
     with pytest.raises(PolicyError, match="another policy 'keep'"):
-        lake.policy_effect(file.rename(tmp_path / "keep.yaml"))
+        lake.policies.effect(file.rename(tmp_path / "keep.yaml"))

@@ -29,7 +29,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name: Failing\ndescription: d\nrequired_events: [login]\nretention_period: 30d\nalert_threshold: 9\n"
         "tests: [{name: wrong, events: [{type: login, at: 2026-11-24T09:00:00Z}], expect: {status: violation}}]\n"
     )
-    lake.add_policy(folder / "failing.yaml")
+    lake.policies.add(folder / "failing.yaml")
     return folder
 
 

@@ -147,8 +147,8 @@ def python_page() -> str:
     parts += _class(auditlake.AuditLake, "lake")
     with tempfile.TemporaryDirectory() as folder:
         lake = auditlake.create(f"{folder}/lake")
-        names = [name for name in vars(lake) if not name.startswith("_")]
-        facets = {name: type(getattr(lake, name)) for name in (*names, *_properties(auditlake.AuditLake))}
+        names = [*(name for name in vars(lake) if name[0] != "_"), *_properties(auditlake.AuditLake)]
+        facets = {name: type(getattr(lake, name)) for name in names}
     facets = {name: each for name, each in facets.items() if not is_dataclass(each) and _methods(each)}
     for name, each in facets.items():
         parts += _class(each, f"lake.{name}")

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.ingest.custody import IngestSummary, InputSummary
+from auditlake.testing import Clock, make_lake
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 BARE = '"event_type":"login","timestamp":"2026-11-24T09:00:00Z"'
@@ -23,13 +23,8 @@ BARE = '"event_type":"login","timestamp":"2026-11-24T09:00:00Z"'
 
 def made(path: Path, max_record: int | None = None, types: Sequence[str] = ()) -> AuditLake:
     """A new lake whose clock stands still."""
-    lake = auditlake.create(path, event_types=types, clock=lambda: NOW)
-    if max_record is None:
-        return lake
-    text = lake.layout.config.read_text()
-    (line,) = (line for line in text.splitlines() if line.startswith("max_record"))
-    lake.layout.config.write_text(text.replace(line, f"max_record = {max_record}"))
-    return auditlake.open(path, clock=lambda: NOW)
+    settings = None if max_record is None else {"max_record": max_record}
+    return make_lake(path, event_types=types, settings=settings, clock=Clock(NOW))
 
 
 def put(path: Path, *lines: str | bytes) -> Path:

@@ -153,7 +153,7 @@ def test_rounded_and_erased_before(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         f'{{"event_id":"e1",{TIME},"user_id":"mallory","details":{{"amount":12345678901234568.0}}}}',
         f'{{"event_id":"{name}","event_type":"login","timestamp":"2026-11-01T00:00:00Z","user_id":"mallory"}}',
     )  # fmt: skip
-    lake.erase("mallory", reason="Article 17", ticket="G-1")
+    lake.retention.erase("mallory", reason="Article 17", ticket="G-1")
     again = put(
         tmp_path / "a.jsonl",
         f'{{"event_id":"e1",{TIME},"user_id":"mallory","details":{{"amount":12345678901234567.89}}}}',

@@ -100,4 +100,4 @@ def test_long_records(count: int, size: int, tmp_path: Path) -> None:
         assert lake.ingest(path).landed == count // 2
 
     assert lake.compact().files_after == 1
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok

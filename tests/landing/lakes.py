@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Terms, Trail, TrailOptions
+from auditlake.testing import Clock, make_lake
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 TERMS = Terms(BUILT_IN_TYPES, MAX_RECORD)
@@ -25,7 +25,7 @@ DURABILITIES = ("sync", "interval", "os")
 
 def made(path: Path) -> AuditLake:
     """A new lake."""
-    return auditlake.create(path, clock=lambda: NOW)
+    return make_lake(path, clock=Clock(NOW))
 
 
 def event(number: int = 0, **fields: Any) -> AuditEvent:

@@ -66,9 +66,9 @@ def test_filters_and_order(lake: AuditLake, tmp_path: Path) -> None:
 
     assert [at for (at,) in lake.sql("select timestamp from events order by timestamp")] == hours
     assert [row[2] for row in lake.events()] == hours
-    assert [row[2] for row in lake.events(type="logout", limit=2)] == logged[:2]
-    assert [row[2] for row in lake.events(start=hours[1], end=hours[3])] == hours[1:4]
-    assert len(lake.events(user="b").fetchall()) == 3
+    assert [row[2] for row in lake.events(event_type="logout", limit=2)] == logged[:2]
+    assert [row[2] for row in lake.events(since=hours[1], until=hours[3])] == hours[1:4]
+    assert len(lake.events(user_id="b").fetchall()) == 3
     statistics = lake.statistics(as_of=hours[-1])
     assert statistics.events_by_type == {"login": 3, "logout": 3}
     assert (statistics.first_event, statistics.last_event) == (hours[0], hours[5])

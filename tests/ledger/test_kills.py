@@ -45,11 +45,11 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
         for root, code in pool.map(work, range(len(points))):
             died += code != 0
             lake = opened(root)
-            lake.checkpoint()
+            lake.ledger.checkpoint()
             check_ledger(lake)
             lake.ingest(write_events(root.parent / f"{root.name}.jsonl", range(20, 24)))
             check_ledger(lake)
-            assert lake.verify().ok, lake.verify().problems
+            assert lake.ledger.verify().ok, lake.ledger.verify().problems
     assert died >= len(points) - 3  # threads share work as they like, so a late call may not come
 
 

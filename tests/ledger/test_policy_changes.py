@@ -49,11 +49,11 @@ def mine(folder: Path, days: int) -> tuple[Path, str]:
 def test_verbs_are_recorded(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
     """Adding, replacing and removing a policy are entries with its digests; what changes nothing is none."""
     file, first = mine(tmp_path, 30)
-    lake.add_policy(file)
-    lake.add_policy(file)
+    lake.policies.add(file)
+    lake.policies.add(file)
     file, second = mine(tmp_path, 60)
     with pytest.raises(PolicyError, match="another policy 'mine'"):
-        lake.add_policy(file)
+        lake.policies.add(file)
     assert run("--lake", lake.layout.root, "policy", "add", file, "--replace").code == 0
     assert run("--lake", lake.layout.root, "policy", "remove", "mine", "--yes").code == 0
 
@@ -78,7 +78,7 @@ def test_changes_by_hand_are_noticed(then: str, lake: AuditLake, tmp_path: Path)
     if then == "ingest":
         lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 6)))
     else:
-        lake.add_policy(other)
+        lake.policies.add(other)
 
     noticed, last = entries(lake)[-2:]
     assert (noticed.kind, noticed.details["by"], last.kind) == (
@@ -97,7 +97,7 @@ def test_a_writer_that_dies_before_it_is_recorded(
     """A policy whose writer died before the ledger had it is noticed by the next commit."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(book, "_complete", _die)
-        lake.add_policy(mine(tmp_path, 30)[0])
+        lake.policies.add(mine(tmp_path, 30)[0])
     assert [notice.where for notice in checked(lake).notices if "changed" in notice.what] == ["policies/mine.yaml"]
 
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 6)))
@@ -113,7 +113,7 @@ def test_a_lake_without_a_ledger(lake: AuditLake, tmp_path: Path) -> None:
     """A lake that is older than ledgers takes policies as it did; the ledger that begins later has them."""
     make_old(lake)
     file, digest = mine(tmp_path, 30)
-    lake.add_policy(file)
+    lake.policies.add(file)
     assert book.read_head(lake.layout) is None
 
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 6)))

@@ -57,13 +57,13 @@ def test_what_is_written_for_others(lake: AuditLake, tmp_path: Path, run: Callab
 
 def test_a_new_key_signs(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
     """After two rotations every public key that was kept verifies the lake, and so does every kept checkpoint."""
-    kept, notes = [public(lake)], [lake.checkpoint()]
+    kept, notes = [public(lake)], [lake.ledger.checkpoint()]
     assert run("--lake", lake.layout.root, "key", "rotate", "--out", tmp_path / "new").code == 0
     kept.append(public(lake))
     assert (tmp_path / "new").read_text().strip() == kept[1] != kept[0]
-    notes.append(lake.checkpoint())
+    notes.append(lake.ledger.checkpoint())
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 8)))
-    kept.append(lake.rotate_key())
+    kept.append(lake.ledger.rotate_key())
     lake.ingest(write_events(tmp_path / "c.jsonl", range(8, 12)))
 
     check_ledger(lake)
@@ -84,7 +84,7 @@ def test_an_unsigned_lake_has_no_key_to_follow(tmp_path: Path) -> None:
     lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
 
     with pytest.raises(LedgerError, match="is unsigned"):
-        lake.rotate_key()
+        lake.ledger.rotate_key()
 
 
 def test_a_key_of_other_lakes(lake: AuditLake) -> None:
@@ -95,7 +95,7 @@ def test_a_key_of_other_lakes(lake: AuditLake) -> None:
     (lake.layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [other])))
 
     with pytest.raises(LedgerError, match="may sign for other lakes"):
-        lake.rotate_key()
+        lake.ledger.rotate_key()
 
 
 def _text(lake: AuditLake) -> str:
@@ -114,7 +114,7 @@ def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(book, "adopt_next" if where == "half" else where, die)
-        lake.rotate_key()
+        lake.ledger.rotate_key()
     assert checked(lake, public_key=old).ok
     assert checked(lake).ok
 
@@ -150,7 +150,7 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
 
 def test_a_history_of_other_keys(lake: AuditLake) -> None:
     """A key that was kept and that no rotation names did not sign this ledger."""
-    lake.rotate_key()
+    lake.ledger.rotate_key()
     stranger = str(new_signer(keys.read_settings(lake.layout).origin).verifier)
 
     assert "signed by other keys" in str(checked(lake, public_key=stranger).problems[0])
@@ -161,7 +161,7 @@ def test_a_private_key_that_does_not_fit(lake: AuditLake, run: Callable[..., Any
     key, first = lake.layout.ledger / "key", public(lake)
     old = key.read_bytes()
     strange = new_signer(keys.read_settings(lake.layout).origin)
-    lake.rotate_key()
+    lake.ledger.rotate_key()
     new, where = key.read_bytes(), ("--lake", lake.layout.root)
     for secret, what in {
         old: f"ledger/key: is the private key of {first}, not of {public(lake)}: nothing can be recorded",
@@ -192,7 +192,7 @@ def test_a_key_behind_a_link_stays_there(lake: AuditLake, tmp_path: Path) -> Non
     key = lake.layout.ledger / "key"
     safe = key.rename(tmp_path / "safe")
     key.symlink_to(safe)
-    lake.rotate_key()
+    lake.ledger.rotate_key()
 
     assert key.is_symlink()
     assert safe.read_text().startswith("PRIVATE+KEY+")
@@ -202,9 +202,9 @@ def test_a_key_behind_a_link_stays_there(lake: AuditLake, tmp_path: Path) -> Non
 def test_proofs_follow_the_keys(lake: AuditLake) -> None:
     """A proof holds with every key from which notes in it lead to its signer; a stranger's notes lead nowhere."""
     first = public(lake)
-    before = lake.prove("e1")
-    second, third = lake.rotate_key(), lake.rotate_key()
-    after = lake.prove("e1")
+    before = lake.ledger.prove("e1")
+    second, third = lake.ledger.rotate_key(), lake.ledger.rotate_key()
+    after = lake.ledger.prove("e1")
 
     for kept in (first, second, third, f"{third}\n"):
         assert verify_proof(after, kept).signed_by == kept.strip()

@@ -115,7 +115,7 @@ def test_the_command(lake: AuditLake) -> None:
     assert run("--lake", root, "connect", "polars") == recipes.polars
     assert json.loads(run("--lake", root, "connect", "--json"))["view"] == recipes.view
     told = CliRunner().invoke(cli, ["--lake", str(root), "connect", "view"]).stderr
-    assert "auditlake flush brings it in" in told
+    assert "auditlake flush brings them in" in told
 
 
 def test_the_backtest_command(lake: AuditLake) -> None:

@@ -29,7 +29,7 @@ def things(lake: AuditLake) -> dict[str, Any]:
         "report": report,
         "findings": report.findings,
         "listed": lake.findings.list(as_of=AS_OF),
-        "plan": lake.retention_plan(AS_OF),
+        "plan": lake.retention.plan(AS_OF),
         "backtest": lake.backtest("failed_logins", thresholds=[1, 2]),
         "answer": answer(lake, 'select user_id as "<b>\'", $odd as odd from events', {"odd": HOSTILE}),
     }  # fmt: skip
@@ -126,11 +126,11 @@ def test_accepted_findings(lake: AuditLake) -> None:
 def test_a_retention_plan(lake: AuditLake) -> None:
     """A plan shows the days that change; one that changes nothing has no table."""
     later = auditlake.open(lake.layout.root, clock=lambda: AS_OF.replace(year=2027, month=6, day=1))
-    text = later.retention_plan()._repr_mimebundle_()["text/plain"]
+    text = later.retention.plan()._repr_mimebundle_()["text/plain"]
 
     assert re.search(r"2026-11-23 +goes as a whole +24 +24 +0 +0", text)
     assert "due: 46 events on 3 days" in text
-    assert "<table>" not in lake.retention_plan(AS_OF)._repr_html_()
+    assert "<table>" not in lake.retention.plan(AS_OF)._repr_html_()
 
 
 def test_frames(lake: AuditLake) -> None:

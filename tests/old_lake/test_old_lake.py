@@ -44,7 +44,7 @@ def check_verifies(lake: AuditLake, old: Path) -> None:
     """Compare the lake with its ledger and with everything that its owner kept elsewhere."""
     key = (old / "kept" / "key.pub").read_text()
     for checkpoint in sorted((old / "kept").glob("*.note")):
-        report = lake.verify(checkpoint=checkpoint.read_bytes(), public_key=key)
+        report = lake.ledger.verify(checkpoint=checkpoint.read_bytes(), public_key=key)
         assert report.ok, (report.problems, report.batches)
 
 
@@ -52,7 +52,7 @@ def test_says_what_it_said(lake: AuditLake, old: Path) -> None:
     """The same events, numbers, findings, holds and decisions, before anything is written."""
     assert [list(row) for row in lake.sql(ROWS).fetchall()] == EXPECTED["rows"]
     assert lake.statistics(as_of=NOW).total_events == EXPECTED["total_events"]
-    assert [hold.id for hold in lake.holds()] == EXPECTED["holds"]
+    assert [hold.id for hold in lake.holds.all()] == EXPECTED["holds"]
     for made in lake.reports(as_of=NOW):
         report, then = made.report, EXPECTED["reports"][made.policy_id]
         assert (report.status, report.total_events) == (then["status"], then["total_events"])
@@ -99,6 +99,6 @@ def test_keeps_what_was_decided(lake: AuditLake, old: Path) -> None:
     assert [each.state for each in findings] == ["open", "open", "accepted"]
 
     lake.ingest(old / "inputs")
-    assert lake.retention_apply(as_of=NOW).plan.due == DELETED
+    assert lake.retention.apply(as_of=NOW).plan.due == DELETED
     assert [list(row) for row in lake.sql(ROWS).fetchall()] == EXPECTED["rows"]
     check_verifies(lake, old)

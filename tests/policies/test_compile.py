@@ -71,7 +71,7 @@ def test_policy_sql_is_what_runs(tmp_path: Path) -> None:
     ]
     lake.ingest(events)
     report = lake.report("failed_logins", as_of=AS_OF).report
-    printed = next(query for query in lake.policy_sql("failed_logins", as_of=AS_OF) if query.name == "rolling_counts")
+    printed = next(query for query in lake.policies.sql("failed_logins", as_of=AS_OF) if query.name == "rolling_counts")
     files = [str(lake.layout.events / file.path) for file in lake.snapshot().files]
 
     with duckdb.connect() as connection:

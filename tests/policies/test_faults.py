@@ -171,10 +171,10 @@ def test_what_fails_on_one_event_is_judged_on_the_others(lake: AuditLake, tmp_pa
 def test_what_fails_is_refused_where_it_is_added(lake: AuditLake) -> None:
     """What a lake keeps by such a policy stays kept; adding and checking tell the place."""
     put(lake, "like", POLICY.format(where="action not like 'adm%!' escape '!'"))
-    assert lake.policy("like").retention_period
-    lake.retention_plan()
+    assert lake.policies.get("like").retention_period
+    lake.retention.plan()
     where = r"like\.yaml:6:19: where: this fails on some events"
-    for refuse in (lambda: lake.add_policy(lake.layout.policy("like")), lambda: lake.check_policies("like")):
+    for refuse in (lambda: lake.policies.add(lake.layout.policy("like")), lambda: lake.policies.check("like")):
         with pytest.raises(PolicyError, match=where):
             refuse()
 

@@ -112,12 +112,12 @@ def test_the_default_period_is_that_of_the_lake(lake: AuditLake) -> None:
 
     since = [each.report.since for each in other.reports("beat", "keep", pages=False)]
     assert since == [NOW - timedelta(days=7), NOW - timedelta(days=30)]
-    assert other.policy_sql("beat")[0].parameters["since"] == NOW - timedelta(days=7)
+    assert other.policies.sql("beat")[0].parameters["since"] == NOW - timedelta(days=7)
 
 
 def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
     """Statistics have a status of the thresholds alone; types that nobody keeps or asks about are named and counted."""
-    found, plan = lake.statistics(), lake.retention_plan()
+    found, plan = lake.statistics(), lake.retention.plan()
 
     assert {each.policy_id: (each.status, each.window, each.threshold) for each in found.policies} == {
         "count": ("violation", "24h", 2), **dict.fromkeys(["beat", "cover", "keep", "limit"], (None, None, None)),
@@ -135,7 +135,7 @@ def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
 
 def test_the_desk(lake: AuditLake) -> None:
     """The views have null for what a policy does not ask, and a question names the types that no policy keeps."""
-    with session(lake) as desk:
+    with session(lake, clock=lambda: NOW) as desk:
         asked = "from policies select policy_id, alert_threshold, window_length, retention_period order by all"
         nothing = (None, None, None)
         assert desk.sql(asked).fetchall() == [
@@ -158,10 +158,13 @@ def test_other_verbs(lake: AuditLake, tmp_path: Path) -> None:
     assert plain_card(lake._card())
     with ZipFile(lake.evidence("beat", tmp_path / "pack.zip").path) as pack:
         assert pack.testzip() is None
-    assert shown(lake.policy("beat")).alert_threshold is None
-    add(lake, "again", shown(lake.policy("keep")))
-    assert (lake.policy("again").alert_threshold, str(lake.policy("again").retention_period)) == (None, "30d")
-    lake.remove_policy("again")
+    assert shown(lake.policies.get("beat")).alert_threshold is None
+    add(lake, "again", shown(lake.policies.get("keep")))
+    assert (lake.policies.get("again").alert_threshold, str(lake.policies.get("again").retention_period)) == (
+        None,
+        "30d",
+    )
+    lake.policies.remove("again")
 
 
 def test_nothing_is_known_of_an_empty_lake(tmp_path: Path) -> None:

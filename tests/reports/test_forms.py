@@ -41,7 +41,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
         for number in range(24)
     ])  # fmt: skip
     (folder / "noisy.yaml").write_text(NOISY)
-    lake.add_policy(folder / "noisy.yaml")
+    lake.policies.add(folder / "noisy.yaml")
     first = lake.findings.list("noisy")[0].finding
     lake.findings.accept(first.id, reason="a drill", owner="ops", until=NOON + timedelta(days=1))
     return lake

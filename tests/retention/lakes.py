@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import auditlake
 from auditlake import AuditLake
+from auditlake.testing import NOW, Clock, change_settings, make_lake, set_policies
 
-NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 MIDNIGHT = NOW.replace(hour=0)
 US = timedelta(microseconds=1)
 DAY = timedelta(days=1)
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self, now: datetime = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
+put_policies = set_policies
 
 
 def policy_text(types: Iterable[str], retention: str, limit: str | None = None) -> str:
@@ -39,25 +28,12 @@ def policy_text(types: Iterable[str], retention: str, limit: str | None = None) 
 
 def made(path: Path, policies: dict[str, str] | None = None, clock: Clock | None = None, **options: Any) -> AuditLake:
     """A new lake with these policies and no others; its terms are recorded as they are."""
-    lake = auditlake.create(path, clock=clock or Clock(), **options)
-    if policies is not None:
-        put_policies(lake, policies)
-    return lake
+    return make_lake(path, policies=policies, clock=clock, **options)
 
 
 def graced(lake: AuditLake, text: str) -> AuditLake:
     """The same lake with another grace."""
-    config = lake.layout.config.read_text()
-    lake.layout.config.write_text(re.sub('grace = ".*"', f'grace = "{text}"', config))
-    return AuditLake(lake.layout.root, clock=lake._clock)
-
-
-def put_policies(lake: AuditLake, policies: dict[str, str]) -> None:
-    """Let a lake have these policies and no others, whatever it had."""
-    for file in lake.layout.policies.iterdir():
-        file.unlink()
-    for name, text in policies.items():
-        lake.layout.policy(name).write_text(text)
+    return change_settings(lake, grace=text)
 
 
 def record(number: int, at: datetime, kind: str = "login", **fields: Any) -> dict[str, Any]:

@@ -1,8 +1,13 @@
-"""What deletes and erases on a disk whose power is cut: ``python -m tests.retention.power LAKE VERB TOLD``."""
+"""Delete or erase on a disk whose power is cut: ``python -m tests.retention.power LAKE VERB TOLD``.
+
+The file TOLD gets a line once everything that is slow to import is there, and one at the end of the work, each with the
+ticks of processor time until then.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +15,7 @@ from pathlib import Path
 from auditlake import AuditLake
 from auditlake.alerts.watch import evaluate_once
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
+from tests.waiting import processor_time
 
 VERBS = ("apply", "erase")
 ALERTING = policy_text(["login"], "2d").replace("1000", "2").replace("controls", "group_by: [user_id]\ncontrols")
@@ -23,7 +29,7 @@ def build(root: Path) -> None:
     lake = made(root, {"two": ALERTING, "long": policy_text(["logout"], "90d", "3d")}, clock)
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0"'))
     lake = AuditLake(root, clock=clock)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bad = root.parent / "bad.jsonl"
     bad.write_text("".join(
         json.dumps({"event_type": "login", "timestamp": "never", "user_id": user}) + "\n" for user in ("ann", "bob")
@@ -42,9 +48,9 @@ def work(root: Path, verb: str) -> None:
     """Delete, or erase."""
     lake = AuditLake(root, clock=Clock())
     if verb == "apply":
-        lake.retention_apply()
+        lake.retention.apply()
     else:
-        lake.erase("ann", reason="r", ticket="t")
+        lake.retention.erase("ann", reason="r", ticket="t")
 
 
 def state(root: Path) -> dict[str, object]:
@@ -58,11 +64,12 @@ def state(root: Path) -> dict[str, object]:
 
 
 def main(root: Path, verb: str, told: Path) -> None:
-    """Say when it begins, once everything that is slow to import is there, and when it is done."""
-    AuditLake(root, clock=Clock()).retention_plan()
-    told.write_text("begun")
-    work(root, verb)
-    told.write_text("done")
+    """Plan, work, and write the line before and the line after the work."""
+    AuditLake(root, clock=Clock()).retention.plan()
+    with told.open("w", buffering=1) as file:
+        print("begun", processor_time(os.getpid()), file=file)
+        work(root, verb)
+        print("done", processor_time(os.getpid()), file=file)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def full(tmp_path: Path) -> AuditLake:
     clock = Clock(NOW - 11 * DAY)
     policies = {"two": policy_text(["login"], "2d"), "ten": policy_text(["logout"], "10d")}
     lake = graced(made(tmp_path / "lake", policies, clock), "0h")
-    lake.retention_apply(accept_weaker="a lake of tests")
+    lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, (record(2 * n, NOW - n * DAY) for n in range(12)), "a.jsonl")
     bring(lake, (record(2 * n + 1, NOW - n * DAY, "logout") for n in range(12)), "b.jsonl")
     clock.now = NOW
@@ -46,8 +46,8 @@ LEFT = sorted([f"e{2 * n}" for n in range(3)] + [f"e{2 * n + 1}" for n in range(
 def test_exactly_what_is_due_goes(full: AuditLake) -> None:
     """Whole days leave by metadata alone, mixed days are rewritten, all else stays as it is, on the disk too."""
     before = {file.path for file in full.snapshot().files}
-    plan = full.retention_plan()
-    done = full.retention_apply(plan=plan.digest)
+    plan = full.retention.plan()
+    done = full.retention.apply(plan=plan.digest)
 
     assert ids(full) == LEFT
     assert done.plan == plan
@@ -57,15 +57,15 @@ def test_exactly_what_is_due_goes(full: AuditLake) -> None:
     untouched = {path for path in before if any(day in path for day in KEPT_WHOLE)}
     assert untouched <= data_files(full)
     assert not (full.layout.events / "event_date=2026-03-21").exists()
-    assert full.retention_plan().due == 0
-    assert full.retention_apply().certificate is None
+    assert full.retention.plan().due == 0
+    assert full.retention.apply().certificate is None
 
 
 def test_certificate(full: AuditLake) -> None:
     """A certificate says what, how many, by which policy at which digest, by whom, when, and on which snapshots."""
-    full.add_hold("smith", **HOLD, event_types=["login"], until=NOW - 10 * DAY - timedelta(hours=1))
+    full.holds.add("smith", **HOLD, event_types=["login"], until=NOW - 10 * DAY - timedelta(hours=1))
     before = full.snapshot()
-    done = full.retention_apply(operator="ann")
+    done = full.retention.apply(operator="ann")
     assert done.certificate is not None
     made, page = certificate_paths(full.layout, done.certificate)
     said = json.loads(made.read_bytes())
@@ -87,23 +87,23 @@ def test_certificate(full: AuditLake) -> None:
 
 def test_holds_win(full: AuditLake) -> None:
     """What is under a hold stays, expired or not, until the hold is released."""
-    full.add_hold("smith", **HOLD, user_ids=["user 0"], event_types=["login"])
+    full.holds.add("smith", **HOLD, user_ids=["user 0"], event_types=["login"])
     held = [f"e{2 * n}" for n in range(3, 12) if (2 * n) % 3 == 0]
-    full.retention_apply()
+    full.retention.apply()
 
     assert ids(full) == sorted([*LEFT, *held])
 
-    full.release_hold("smith", reason="settled")
-    full.retention_apply()
+    full.holds.release("smith", reason="settled")
+    full.retention.apply()
     assert ids(full) == LEFT
 
 
 def test_a_plan_that_was_carried_out_is_finished(full: AuditLake) -> None:
     """The same plan again does nothing and says so, whatever is due by now: an apply may have died before it ended."""
-    digest = full.retention_plan().digest
-    done = full.retention_apply(plan=digest)
+    digest = full.retention.plan().digest
+    done = full.retention.apply(plan=digest)
     bring(full, [record(100, NOW - 20 * DAY)])
-    again = full.retention_apply(plan=digest)
+    again = full.retention.apply(plan=digest)
 
     assert (again.was_done, again.certificate, again.plan.due) == (True, done.certificate, 1)
     assert (done.was_done, len(ids(full))) == (False, len(LEFT) + 1)
@@ -113,13 +113,13 @@ def test_a_plan_that_was_carried_out_is_finished(full: AuditLake) -> None:
 
 def test_another_plan_is_refused(full: AuditLake) -> None:
     """A plan that is not the one that was shown is refused, and so is an instant that lies ahead."""
-    digest = full.retention_plan().digest
+    digest = full.retention.plan().digest
     bring(full, [record(100, NOW - 20 * DAY)])
 
     with pytest.raises(RetentionError, match="the plan has changed since it was shown"):
-        full.retention_apply(plan=digest)
+        full.retention.apply(plan=digest)
     with pytest.raises(RetentionError, match="lies ahead"):
-        full.retention_apply(as_of=NOW + DAY)
+        full.retention.apply(as_of=NOW + DAY)
     assert len(ids(full)) == 25
 
 
@@ -143,33 +143,33 @@ WEAKER: dict[str, tuple[Callable[[AuditLake], Any], str]] = {
 @pytest.mark.parametrize("name", WEAKER)
 def test_weaker_rules_are_refused(name: str, full: AuditLake) -> None:
     """Rules that may be weaker than recorded are refused unless a reason is given, which is recorded."""
-    full.add_hold("smith", **HOLD)
+    full.holds.add("smith", **HOLD)
     change, said = WEAKER[name]
     change(full)
 
-    assert any(re.search(said, sentence) for sentence in full.retention_plan().weaker)
+    assert any(re.search(said, sentence) for sentence in full.retention.plan().weaker)
     with pytest.raises(RetentionError, match=said):
-        full.retention_apply()
+        full.retention.apply()
     with pytest.raises(RetentionError, match=said):
-        full.retention_apply(accept_weaker=" ")
+        full.retention.apply(accept_weaker=" ")
     assert len(ids(full)) == 24
 
-    done = full.retention_apply(accept_weaker="counsel agreed")
+    done = full.retention.apply(accept_weaker="counsel agreed")
     own = commit_metadata(full.layout, done.snapshot)
     assert own is not None
     assert own["weaker"]["reason"] == own["certificate"]["weaker"]["reason"] == "counsel agreed"
-    assert full.retention_plan().weaker == ()
+    assert full.retention.plan().weaker == ()
 
 
 def test_stronger_rules_are_taken(full: AuditLake) -> None:
     """What keeps no event shorter needs no reason: another text or condition, a policy that goes or comes."""
     text = policy_text(["login"], "2d").replace("Article 5", "Article 6").replace("1000", "3")
     full.layout.policy("two").write_text(text + "where: status = 'failure'\nwindow: 1h\n")
-    assert full.retention_plan().weaker == ()
-    full.remove_policy("ten")  # nothing else ends what it kept
+    assert full.retention.plan().weaker == ()
+    full.policies.remove("ten")  # nothing else ends what it kept
     full.layout.policy("more").write_text(policy_text(["login"], "100d"))
     full.layout.policy("alert").write_text("name: n\ndescription: d\nrequired_events: [api_call]\nalert_threshold: 2\n")
-    full.retention_apply()
+    full.retention.apply()
 
     assert len(ids(full)) == 24
 
@@ -181,13 +181,13 @@ def test_default_retention_that_appears_is_weaker(full: AuditLake) -> None:
     lake = AuditLake(full.layout.root, clock=Clock())
 
     with pytest.raises(RetentionError, match="default_retention was for ever and is 3d"):
-        lake.retention_apply()
+        lake.retention.apply()
 
 
 def test_old_snapshots_say_what_was_taken(full: AuditLake) -> None:
     """A snapshot from before a deletion is refused with what was deleted; later ones are read, also once compacted."""
     old = full.snapshot().version
-    done = full.retention_apply()
+    done = full.retention.apply()
     bring(full, [record(100, NOW)])
     newer = full.snapshot().version
     bring(full, [record(101, NOW)])
@@ -205,7 +205,7 @@ def test_whole_snapshots_are_read(tmp_path: Path) -> None:
     """A deletion refuses no snapshot that lost none of its rows, whatever compaction did to its files."""
     clock = Clock(NOW - 11 * DAY)
     lake = graced(made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, clock), "0h")
-    lake.retention_apply(accept_weaker="a lake of tests")
+    lake.retention.apply(accept_weaker="a lake of tests")
     for n in range(3):
         bring(lake, [record(n, NOW - n * DAY / 2)])
     old = lake.snapshot().version
@@ -214,7 +214,7 @@ def test_whole_snapshots_are_read(tmp_path: Path) -> None:
     lake.compact(grace_seconds=0)
     compacted = lake.snapshot().version
     clock.now = NOW
-    done = lake.retention_apply()
+    done = lake.retention.apply()
     assert [each.action for each in done.plan.changes] == ["drop", "drop"]
 
     assert ids(lake, old) == ["e0", "e1", "e2"]
@@ -222,7 +222,7 @@ def test_whole_snapshots_are_read(tmp_path: Path) -> None:
     for version in (all_of_them, compacted):
         with pytest.raises(SnapshotError, match=f"version {done.snapshot} deleted or pseudonymised 2 events"):
             ids(lake, version)
-    lake.erase("user 1", reason="r", ticket="t")
+    lake.retention.erase("user 1", reason="r", ticket="t")
     with pytest.raises(SnapshotError, match="replaced the personal data in 2 events"):
         lake.sql("select user_id from events", snapshot=old).fetchall()
 
@@ -234,11 +234,11 @@ def test_files_stay_for_the_grace(full: AuditLake) -> None:
     lake.compact()
     replaced = data_files(lake) - {file.path for file in lake.snapshot().files}
     old = lake.snapshot()
-    assert lake.retention_apply().unlinked == 0
+    assert lake.retention.apply().unlinked == 0
     assert len(ids(lake, old.version)) == 25
 
     late = graced(lake, "0")
-    late.retention_apply()
+    late.retention.apply()
     live = {file.path for file in late.snapshot().files}
     # Of today nothing was deleted: what compaction replaced there stays for compaction's own grace.
     assert data_files(late) - live == {
@@ -259,8 +259,8 @@ def test_max_retention_pseudonymises_in_the_same_commit(tmp_path: Path) -> None:
     bring(lake, (
         record(n, NOW - n * DAY, user_id="ann", ip_address="::1", session_id=None, details=details) for n in range(12)
     ))  # fmt: skip
-    lake.add_hold("h", **HOLD, since=NOW - 7 * DAY, until=NOW - 7 * DAY)
-    done = lake.retention_apply(accept_weaker="tests")
+    lake.holds.add("h", **HOLD, since=NOW - 7 * DAY, until=NOW - 7 * DAY)
+    done = lake.retention.apply(accept_weaker="tests")
     columns = "event_id, user_id, ip_address, session_id, details"
     rows = {row[0]: row[1:] for row in lake.sql(f"select {columns} from events").fetchall()}
 
@@ -277,7 +277,7 @@ def test_max_retention_pseudonymises_in_the_same_commit(tmp_path: Path) -> None:
         assert session is None
         assert json.loads(said)["email"].startswith("pseudonym-")
         assert json.loads(said)["list"] == [1, {"x": None}]
-    assert lake.retention_apply().certificate is None
+    assert lake.retention.apply().certificate is None
     assert "ann" not in certificate_paths(lake.layout, done.certificate or "")[0].read_text()
 
 
@@ -294,23 +294,23 @@ def test_quarantine_and_reports(full: AuditLake) -> None:
     full.report("ten").write(full.layout.reports)
     clock.now = NOW
     full.report("two").write(full.layout.reports)
-    full.add_hold("h", **HOLD, user_ids=["nobody"])
+    full.holds.add("h", **HOLD, user_ids=["nobody"])
 
-    assert full.retention_plan().leftovers == ()
+    assert full.retention.plan().leftovers == ()
     assert "quarantine file stays, since a legal hold is active" in str(commit_metadata(
-        full.layout, full.retention_apply().snapshot))  # fmt: skip
+        full.layout, full.retention.apply().snapshot))  # fmt: skip
     assert kept.exists()
 
-    full.release_hold("h", reason="r")
-    plan = full.retention_plan()
+    full.holds.release("h", reason="r")
+    plan = full.retention.plan()
     assert sorted(each.kind for each in plan.leftovers) == ["quarantine", *["report"] * 4]
-    done = full.retention_apply()
+    done = full.retention.apply()
     assert not kept.exists()
     assert [path.name[:14] for path in sorted(full.layout.reports.iterdir())] == ["compliance_two"] * 2
     assert done.certificate
 
     assert full.ingest(bad).quarantined == 1
-    full.retention_apply()
+    full.retention.apply()
     assert kept.exists()
 
 
@@ -334,12 +334,12 @@ def test_what_a_dead_apply_left_is_done(full: AuditLake, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(applying, "finish", dying)
-        full.retention_apply()
+        full.retention.apply()
     assert ids(full) == LEFT
     assert len(list(full.layout.quarantine.iterdir())) == 1
     before = sorted(full.layout.certificates.iterdir())
 
-    done = full.retention_apply()
+    done = full.retention.apply()
 
     assert (done.certificate, done.plan.due) == (None, 0)
     assert done.unlinked > 0
@@ -351,7 +351,7 @@ def test_what_a_dead_apply_left_is_done(full: AuditLake, monkeypatch: pytest.Mon
 def test_a_reader_under_way_is_told(full: AuditLake) -> None:
     """A reader whose files go under it gets an error that says so, not fewer rows."""
     reader = full.sql("select event_id from events")
-    full.retention_apply()
+    full.retention.apply()
 
     with pytest.raises(SnapshotError, match="retention has taken files from under it"):
         reader.fetchall()
@@ -360,7 +360,7 @@ def test_a_reader_under_way_is_told(full: AuditLake) -> None:
 def test_hostile_text_in_a_certificate(full: AuditLake) -> None:
     """Text of others is escaped in a certificate's page, and what would act on a terminal is not in its JSON."""
     full.layout.policy("two").write_text(policy_text(["login"], "2d").replace("a policy", "'<script>x</script>'"))
-    done = full.retention_apply(accept_weaker="\u202e<b>", operator="<i>\x1b[31m")
+    done = full.retention.apply(accept_weaker="\u202e<b>", operator="<i>\x1b[31m")
     assert done.certificate is not None
     made, page = certificate_paths(full.layout, done.certificate)
 
@@ -374,19 +374,19 @@ def test_the_landing_is_flushed_first(full: AuditLake) -> None:
     with full.trail() as trail:
         trail.log(AuditEvent("login", NOW - 8 * DAY, event_id="old"))
         trail.log(AuditEvent("login", NOW, event_id="new"))
-    full.retention_apply()
+    full.retention.apply()
 
     assert ids(full) == sorted([*LEFT, "new"])
 
 
 def test_the_same_old_file_again(full: AuditLake) -> None:
     """Deleted events that come again land, are due in the next plan and go with the next apply."""
-    full.retention_apply()
+    full.retention.apply()
     again = full.ingest(full.layout.root.parent / "a.jsonl")
 
     assert (again.landed, again.duplicates) == (9, 3)
-    assert full.retention_plan().due == 9
-    full.retention_apply()
+    assert full.retention.plan().due == 9
+    full.retention.apply()
     assert ids(full) == LEFT
 
 
@@ -399,8 +399,8 @@ def test_only_that_days_files(full: AuditLake, monkeypatch: pytest.MonkeyPatch) 
     view, write = day_rewrite.view_events, day_rewrite.write_parquet
     monkeypatch.setattr(day_rewrite, "view_events", lambda c, files, **k: (read.extend(files), view(c, files, **k))[1])
     monkeypatch.setattr(day_rewrite, "write_parquet", lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1])
-    plan = full.retention_plan()
-    full.retention_apply()
+    plan = full.retention.plan()
+    full.retention.apply()
 
     mixed = [each for each in plan.changes if each.action == "rewrite"]
     assert sorted(path.as_posix() for path in read if full.layout.events in path.parents) == sorted(
@@ -419,7 +419,7 @@ def test_other_rows_than_planned_are_refused(full: AuditLake, monkeypatch: pytes
     before = full.snapshot()
 
     with pytest.raises(AuditLakeError, match="would take 1 rows and change 0, where 0 and 0 were planned"):
-        full.retention_apply()
+        full.retention.apply()
     assert full.snapshot() == before
 
 
@@ -451,14 +451,14 @@ def test_b1_the_longest_retention_wins(tmp_path: Path) -> None:
     })  # fmt: skip
     bring(lake, [record(0, NOW - 60 * DAY, "data_breach"), record(1, NOW - 31 * DAY, "permission_change"),
                  record(2, NOW - 60 * DAY, "login"), record(3, NOW - 5000 * DAY, "permission_change")])  # fmt: skip
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
 
     assert ids(lake) == ["e0", "e1", "e2", "e3"]
 
 
 def test_b2_reports_do_not_count_what_is_deleted(full: AuditLake) -> None:
     """B2: what retention deleted is in no report and no statistic any more."""
-    full.retention_apply()
+    full.retention.apply()
     report = full.report("two", since=NOW - 5000 * DAY).report
 
     assert report.total_events == 3
@@ -468,7 +468,7 @@ def test_b2_reports_do_not_count_what_is_deleted(full: AuditLake) -> None:
 
 def test_b3_retention_reaches_the_disk(full: AuditLake) -> None:
     """B3: no data file holds a deleted event any more, and what was deleted, when and by which rule is on record."""
-    done = full.retention_apply()
+    done = full.retention.apply()
     left = {name for path in data_files(full) for name in
             ParquetFile(full.layout.events / path).read(["event_id"])["event_id"].to_pylist()}  # fmt: skip
 
@@ -503,6 +503,6 @@ def test_what_looks_like_a_pseudonym_stops_nothing(tmp_path: Path) -> None:
     lines = [f'{event},"event_id":"e{number}","details":{text}}}\n' for number, text in enumerate(texts)]
     (tmp_path / "odd.jsonl").write_text("".join([*lines, f'{event},"event_id":"e9","user_id":"ann"}}\n']))
     assert lake.ingest(tmp_path / "odd.jsonl").landed == 5
-    assert lake.retention_apply(accept_weaker="r").plan.pseudonymise == 5
-    assert lake.retention_plan().pseudonymise == 0
+    assert lake.retention.apply(accept_weaker="r").plan.pseudonymise == 5
+    assert lake.retention.plan().pseudonymise == 0
     assert not any("ann" in str(row) for row in lake.sql("select user_id, details from events"))

@@ -63,7 +63,7 @@ def test_nothing_names_the_person(lake: AuditLake) -> None:
         assert file.read_text().count('"ann"') == 1
         size = lake.layout.segment(0, 1).stat().st_size
         before = ids(lake)
-        done = lake.erase("ann", **WHY)
+        done = lake.retention.erase("ann", **WHY)
 
         assert mentions(lake, b'ann"') == set()
         assert mentions(lake, b"ann ") | mentions(lake, b"ann,") == set()
@@ -94,12 +94,12 @@ def test_who_evaluates_is_left_alone(lake: AuditLake) -> None:
         log(lake, 10, "ann", trail=trail)
         with elected(lake.layout) as is_elected:
             assert is_elected
-            done = lake.erase("ann", **WHY)
+            done = lake.retention.erase("ann", **WHY)
         assert any("the process that evaluates them" in sentence for sentence in done.left)
         assert any("1 segment of the landing" in sentence for sentence in done.left)
         lines = lake.layout.segment(0, 1).read_bytes().splitlines()
         assert [line.strip() == b"" for line in lines] == [True, True, False]
-        again = lake.erase("ann", **WHY)
+        again = lake.retention.erase("ann", **WHY)
 
         assert again.certificate is not None
         assert mentions(lake, b'ann"') == set()
@@ -109,12 +109,12 @@ def test_who_evaluates_is_left_alone(lake: AuditLake) -> None:
 def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is logged of the person between the flush and the erasure is named as left."""
     log(lake, 0, "ann", "annette")
-    assert not any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    assert not any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     flush = lake.flush
     monkeypatch.setattr(lake, "flush", lambda: (flush(), log(lake, 10, "ann")))
-    assert any("were logged while" in sentence for sentence in lake.erase("ann", **WHY).left)
+    assert any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     monkeypatch.undo()
-    assert lake.erase("ann", **WHY).events == 1
+    assert lake.retention.erase("ann", **WHY).events == 1
 
 
 def test_the_journal_is_left(lake: AuditLake) -> None:
@@ -124,7 +124,7 @@ def test_the_journal_is_left(lake: AuditLake) -> None:
     lake.findings.accept(finding.id, reason="ann was travelling", owner="bob", until=NOW + DAY)
     before = lake.layout.journal.read_bytes()
 
-    assert any("The journal of findings may name" in sentence for sentence in lake.erase("ann", **WHY).left)
+    assert any("The journal of findings may name" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     assert lake.layout.journal.read_bytes() == before
 
 
@@ -132,8 +132,8 @@ def test_a_hold_keeps_alerts(lake: AuditLake) -> None:
     """While a hold is active, what alerts say stays as it is, and is named as left."""
     log(lake, 0, "ann", "ann")
     evaluate_once(lake.layout, lake.config, Clock())
-    lake.add_hold("h", reason="r", owner="o", ticket="t", user_ids=["bob"])
-    done = lake.erase("ann", **WHY)
+    lake.holds.add("h", reason="r", owner="o", ticket="t", user_ids=["bob"])
+    done = lake.retention.erase("ann", **WHY)
 
     assert "alerts/alerts.jsonl" in mentions(lake, b'"ann"')
     assert any("of the alerts may name the person, and stay" in each for each in done.left)
@@ -153,17 +153,34 @@ def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch:
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(operation, "delta", SimpleNamespace(**{**vars(delta), "commit": die}))
-        lake.erase("ann", **WHY)
+        lake.retention.erase("ann", **WHY)
     assert not {path for path in mentions(lake, b"ann") if path.startswith("alerts/")}
     committed = lake.snapshot().version > before
     assert committed is (where == "after the commit")
-    again = lake.erase("ann", **WHY)
+    again = lake.retention.erase("ann", **WHY)
 
     assert (again.events, again.certificate is None) == ((0, True) if committed else (2, False))
     assert mentions(lake, b'"ann"') == set()
     assert len(list(lake.layout.certificates.glob("*.json"))) == 1
     with exclusive(lake.layout.alerts / "watch.lock", wait_seconds=0):
         pass
+
+
+def test_interrupted_before_its_key_is_kept(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an erasure writes is made with a key that is on the disk: killed before, it leaves nothing behind."""
+    log(lake, 0, "ann")
+    (bad := tmp_path / "bad.jsonl").write_text('{"event_type": "login", "timestamp": "never", "user_id": "ann"}\n')
+    lake.ingest(bad)
+    files = sorted(lake.layout.quarantine.iterdir())
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("auditlake.retention.erase.keep_key", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        lake.retention.erase("ann", **WHY)
+
+    assert sorted(lake.layout.quarantine.iterdir()) == files
+    lake.retention.erase("ann", **WHY)
+    assert len(list(lake.layout.quarantine.iterdir())) == 1
+    assert lake.ledger.verify().ok
 
 
 def test_addresses_in_alerts_are_left(tmp_path: Path) -> None:
@@ -178,7 +195,7 @@ def test_addresses_in_alerts_are_left(tmp_path: Path) -> None:
     lake.ingest(bad)
     (kept,) = lake.layout.quarantine.iterdir()
 
-    left = lake.erase("ann", **WHY).left
+    left = lake.retention.erase("ann", **WHY).left
     (said,) = (sentence for sentence in left if "addresses or sessions of the person" in sentence)
     assert said.startswith("3 files beside the table")
     assert said.endswith(
@@ -196,10 +213,10 @@ def test_places_that_nobody_reads_are_left(lake: AuditLake) -> None:
     aside = lake.layout.root / "set-aside" / "20260401T000000Z" / "x"
     aside.parent.mkdir(parents=True)
     aside.write_bytes(b"ann")
-    lake.add_hold("h", reason="r", owner="o", ticket="t", user_ids=["ann"], until=NOW - DAY)
-    lake.release_hold("h", reason="over")
+    lake.holds.add("h", reason="r", owner="o", ticket="t", user_ids=["ann"], until=NOW - DAY)
+    lake.holds.release("h", reason="over")
 
-    left = "\n".join(lake.erase("ann", **WHY).left)
+    left = "\n".join(lake.retention.erase("ann", **WHY).left)
     for said in (
         f"1 data file of writers that died may name anybody.*/{orphan.name}", "1 file that auditlake doctor put into",
         "1 file of rules may name the person.*holds/h.yaml", "in other people's events and in questions",
@@ -212,7 +229,7 @@ def test_deletion_blanks_what_it_deletes(lake: AuditLake) -> None:
     """Due events that a live writer's segment still has are blanked there; those not yet flushed stay."""
     with lake.trail(alerts=False) as trail:
         trail.log(AuditEvent("login", NOW - 200 * DAY, user_id="ann", event_id="old"))
-        lake.retention_apply(accept_weaker="tests")
+        lake.retention.apply(accept_weaker="tests")
         log(lake, 1, "bob", trail=trail)
 
         (first, second) = lake.layout.segment(0, 1).read_bytes().splitlines()
@@ -233,7 +250,7 @@ def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path
     written = [path for until in (NOW, NOW - DAY) for path in lake.report("keep", until=until).write(
         lake.layout.reports, ["json"])]  # fmt: skip
     listed = next(path for path in written if path.suffix == ".parquet")
-    done = lake.erase("ann", **WHY)
+    done = lake.retention.erase("ann", **WHY)
     assert done.remaining["files"] == 2
     assert any("kept report file" in sentence and listed.name in sentence for sentence in done.left)
     lake.backup(tmp_path / "copy")
@@ -241,7 +258,7 @@ def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path
 
     def going(days: float) -> set[str]:
         clock.now = NOW + days * DAY
-        return {each.path.rpartition("/")[2] for each in lake.retention_plan().leftovers}
+        return {each.path.rpartition("/")[2] for each in lake.retention.plan().leftovers}
 
     assert listed.name not in going(100.2) < {path.name for path in written} == going(101.2)
     for path in written:
@@ -251,7 +268,7 @@ def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path
     listed.write_bytes(b"PAR1 damaged")
     assert going(1000) == set()
     clock.now = NOW
-    assert any(listed.name in sentence for sentence in lake.erase("aaron", **WHY).left)
+    assert any(listed.name in sentence for sentence in lake.retention.erase("aaron", **WHY).left)
 
 
 def test_policies_of_the_ledger_are_named(lake: AuditLake) -> None:
@@ -262,8 +279,8 @@ def test_policies_of_the_ledger_are_named(lake: AuditLake) -> None:
     file = lake.layout.root.parent / "keep.yaml"
     for new in (f"{text}where: user_id = 'ann'\n", text):
         file.write_text(new)
-        lake.add_policy(file, replace=True)
+        lake.policies.add(file, replace=True)
     (kept,) = (path for path in (lake.layout.ledger / "policies").iterdir() if b"ann" in path.read_bytes())
-    done = lake.erase("ann", **WHY)
+    done = lake.retention.erase("ann", **WHY)
     assert done.remaining["files"] == 1
     assert any(sentence.endswith(f"stays on record: policies/{kept.name}.") for sentence in done.left)

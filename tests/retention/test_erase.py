@@ -55,7 +55,7 @@ def rows(lake: AuditLake) -> dict[str, tuple[str | None, ...]]:
 def test_a_person_becomes_a_pseudonym(lake: AuditLake) -> None:
     """All events of the person have one pseudonym, which is a keyed HMAC; the others' stay as they were."""
     before = rows(lake)
-    done = lake.erase("ann", **WHY, paths=["$.details.to.email"])
+    done = lake.retention.erase("ann", **WHY, paths=["$.details.to.email"])
     after = rows(lake)
 
     theirs = {f"e{n}" for n in range(0, 12, 3)}
@@ -80,7 +80,7 @@ def test_no_old_file_keeps_a_name(lake: AuditLake) -> None:
     """What another program's compaction had replaced goes from the disk too."""
     bring(lake, [record(50, NOW, user_id="ann"), record(51, NOW)], "more.jsonl")
     DeltaTable(lake.layout.events).optimize.compact()
-    lake.erase("ann", **WHY)
+    lake.retention.erase("ann", **WHY)
 
     assert lake.sql("select count(*) from events where user_id = 'ann'").fetchall() == [(0,)]
     files = [*lake.layout.events.rglob("*.parquet")]
@@ -105,19 +105,19 @@ def test_one_key_of_two_makers(lake: AuditLake, monkeypatch: pytest.MonkeyPatch)
 
 def test_twice_is_once(lake: AuditLake) -> None:
     """The same erasure again changes nothing, and a later event gets the same pseudonym."""
-    first = lake.erase("ann", **WHY)
-    again = lake.erase("ann", **WHY)
+    first = lake.retention.erase("ann", **WHY)
+    again = lake.retention.erase("ann", **WHY)
     assert (again.events, again.certificate, again.snapshot) == (0, None, first.snapshot)
 
     bring(lake, [record(50, NOW, user_id="ann")])
-    assert lake.erase("ann", **WHY).pseudonym == first.pseudonym
+    assert lake.retention.erase("ann", **WHY).pseudonym == first.pseudonym
     assert {row[0] for row in rows(lake).values()} == {first.pseudonym, "bob", "annette"}
-    assert lake.erase("ann", **WHY, paths=["$.details.to.email"]).events == 4
+    assert lake.retention.erase("ann", **WHY, paths=["$.details.to.email"]).events == 4
 
 
 def test_the_certificate_does_not_name_the_person(lake: AuditLake) -> None:
     """A certificate of erasure says who did it and why, and names the person by the pseudonym alone."""
-    done = lake.erase("bob", **WHY, operator="ann")
+    done = lake.retention.erase("bob", **WHY, operator="ann")
     assert done.certificate is not None
     made, page = certificate_paths(lake.layout, done.certificate)
     said = json.loads(made.read_bytes())
@@ -132,27 +132,27 @@ def test_the_certificate_does_not_name_the_person(lake: AuditLake) -> None:
 
 def test_holds_win(lake: AuditLake) -> None:
     """Events under a hold keep the name; a hold on the name also keeps what is a pseudonym already."""
-    lake.add_hold("h", **HOLD, user_ids=["ann"], since=NOW - DAY)
-    done = lake.erase("ann", **WHY)
+    lake.holds.add("h", **HOLD, user_ids=["ann"], since=NOW - DAY)
+    done = lake.retention.erase("ann", **WHY)
     assert (done.events, done.held) == (2, 2)
     assert [row[0] for row in rows(lake).values()].count("ann") == 2
 
-    lake.release_hold("h", reason="r")
-    assert lake.erase("ann", **WHY).events == 2
-    lake.add_hold("later", **HOLD, user_ids=["ann"])
-    assert later(lake, 90).retention_plan().held == 4
+    lake.holds.release("h", reason="r")
+    assert lake.retention.erase("ann", **WHY).events == 2
+    lake.holds.add("later", **HOLD, user_ids=["ann"])
+    assert later(lake, 90).retention.plan().held == 4
     lake.layout.policy("keep").write_text(policy_text(["login"], "1d"))
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     assert {"e0", "e3", "e6", "e9"} <= set(ids(lake))
 
 
 def test_a_hold_that_has_gone_stops_it(lake: AuditLake) -> None:
     """Where a hold's file was removed, nothing is erased."""
-    lake.add_hold("h", **HOLD, user_ids=["ann"])
+    lake.holds.add("h", **HOLD, user_ids=["ann"])
     lake.layout.hold("h").unlink()
 
     with pytest.raises(RetentionError, match="the hold h has gone"):
-        lake.erase("ann", **WHY)
+        lake.retention.erase("ann", **WHY)
 
 
 def test_landing_and_quarantine(lake: AuditLake) -> None:
@@ -168,7 +168,7 @@ def test_landing_and_quarantine(lake: AuditLake) -> None:
     (kept,) = lake.layout.quarantine.iterdir()
     lake.report("keep").write(lake.layout.reports, ["json"])
     (lake.layout.reports / "compliance_keep_20260401T120000Z_v99.json").write_text('{"user_id": "ann"}')
-    done = lake.erase("ann", **WHY)
+    done = lake.retention.erase("ann", **WHY)
 
     assert rows(lake)["logged"][0] == done.pseudonym
     assert not kept.exists()
@@ -184,7 +184,7 @@ def test_landing_and_quarantine(lake: AuditLake) -> None:
 
 def test_the_old_input_again(lake: AuditLake) -> None:
     """An erased event that is ingested again is the one that is there: nothing of it is kept anywhere."""
-    lake.erase("ann", **WHY, paths=["$.details.to.email"])
+    lake.retention.erase("ann", **WHY, paths=["$.details.to.email"])
     before = rows(lake)
     again = lake.ingest(lake.layout.root.parent / "events.jsonl")
 
@@ -200,7 +200,7 @@ def test_the_old_input_again_after_max_retention(tmp_path: Path) -> None:
     lake.layout.config.write_text(config)
     lake = AuditLake(lake.layout.root, clock=Clock())
     bring(lake, (record(n, NOW - n * DAY, ip_address=f"10.0.0.{n}", metadata={"n": 1.50, "m": "x"}) for n in range(6)))
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     assert sum((user or "").startswith("pseudonym-") for user, *_ in rows(lake).values()) == 4
     again = lake.ingest(tmp_path / "events.jsonl")
 
@@ -214,7 +214,7 @@ def test_the_old_input_again_after_max_retention(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_another_event_of_an_erased_id(lake: AuditLake, change: dict[str, object]) -> None:
     """What says anything else than the erased event said is another event of its id, and stays a conflict."""
-    lake.erase("ann", **WHY, paths=["$.details.to.email"])
+    lake.retention.erase("ann", **WHY, paths=["$.details.to.email"])
     erased = record(0, NOW, user_id="ann", ip_address="10.0.0.0",
                     details={"to": {"email": "ann@example.org"}, "n": 1})  # fmt: skip
     assert bring(lake, [erased], "same.jsonl").duplicates == 1
@@ -225,26 +225,26 @@ def test_what_is_refused(lake: AuditLake) -> None:
     """An erasure without a reason, a ticket or a person, or of a place that is none, is refused."""
     for wrong in ({"reason": " "}, {"ticket": ""}, {"paths": ["$.user_id"]}, {"paths": ["details.email"]}):
         with pytest.raises(RetentionError):
-            lake.erase("ann", **{**WHY, **wrong})  # type: ignore[arg-type]
+            lake.retention.erase("ann", **{**WHY, **wrong})  # type: ignore[arg-type]
     with pytest.raises(RetentionError, match="needs a user_id"):
-        lake.erase("", **WHY)
+        lake.retention.erase("", **WHY)
     lake.layout.pseudonyms.write_text("short")
     with pytest.raises(LakeFormatError, match="does not hold a key"):
-        lake.erase("ann", **WHY)
+        lake.retention.erase("ann", **WHY)
 
 
 @pytest.mark.parametrize("how", ["gone", "another"])
 def test_a_lost_key_of_the_pseudonyms(how: str, lake: AuditLake) -> None:
     """After an erasure nothing is deleted, erased or judged by a hold with another key or none; events still come."""
-    lake.erase("ann", **WHY)
-    lake.retention_apply(accept_weaker="tests")  # says the key as well, although it made no pseudonym
-    lake.add_hold("h", **HOLD, user_ids=["ann"])
+    lake.retention.erase("ann", **WHY)
+    lake.retention.apply(accept_weaker="tests")  # says the key as well, although it made no pseudonym
+    lake.holds.add("h", **HOLD, user_ids=["ann"])
     key = lake.layout.pseudonyms.read_bytes()
     lake.layout.pseudonyms.unlink()
     if how == "another":
         lake.layout.pseudonyms.write_text("0" * 64)
     for refused in (
-        lambda: lake.erase("bob", **WHY), later(lake, 200).retention_plan, lake.retention_apply,
+        lambda: lake.retention.erase("bob", **WHY), later(lake, 200).retention.plan, lake.retention.apply,
         lambda: lake.report("keep"),
     ):  # fmt: skip
         with pytest.raises(LakeFormatError, match="has gone" if how == "gone" else "is another one") as raised:
@@ -257,12 +257,12 @@ def test_a_lost_key_of_the_pseudonyms(how: str, lake: AuditLake) -> None:
     assert bring(lake, [record(70, NOW)], "new.jsonl").landed == 1
 
     lake.layout.pseudonyms.write_bytes(key)
-    assert later(lake, 200).retention_plan().held == 4
+    assert later(lake, 200).retention.plan().held == 4
 
 
 def test_the_key_of_the_pseudonyms_is_in_the_ledger(lake: AuditLake) -> None:
     """The entry about an erasure has the digest of the key, which is not the key."""
-    lake.erase("ann", **WHY)
+    lake.retention.erase("ann", **WHY)
     said = entries(lake)[-1].details["pseudonym_key"]
     key = bytes.fromhex(lake.layout.pseudonyms.read_text())
     assert said == hashlib.sha256(b"auditlake pseudonym key\0" + key).hexdigest()
@@ -273,7 +273,7 @@ def test_nobody_passes_for_a_pseudonym(lake: AuditLake) -> None:
     fake = "pseudonym-" + "0" * 40
     bring(lake, [record(60, NOW, user_id=fake)])
 
-    done = lake.erase(fake, **WHY)
+    done = lake.retention.erase(fake, **WHY)
     assert (done.events, rows(lake)["e60"][0]) == (1, done.pseudonym)
     assert done.pseudonym != fake
 

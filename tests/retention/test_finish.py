@@ -23,7 +23,7 @@ def lake(tmp_path: Path) -> AuditLake:
     clock = Clock(NOW - 20 * DAY)
     lake = made(tmp_path / "lake", {"two": policy_text(["login"], "2d"), "ten": policy_text(["logout"], "10d")}, clock)
     lake = graced(lake, "0h")
-    lake.retention_apply(accept_weaker="a lake of tests")
+    lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, [{"event_type": "nothing", "timestamp": "2026-03-01T00:00:00Z"}], "bad.jsonl")
     kinds = [(9, "login"), (8, "login"), (8, "logout"), (1, "login")]
     bring(lake, (record(n, NOW - age * DAY, kind) for n, (age, kind) in enumerate(kinds)))
@@ -45,7 +45,7 @@ def die_before_finish(lake: AuditLake) -> None:
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(applying, "finish", finish)
-        lake.retention_apply()
+        lake.retention.apply()
 
 
 @pytest.mark.parametrize("touched", [0, 4e9], ids=["old", "new"])
@@ -59,10 +59,10 @@ def test_a_quarantine_file_that_came_again(again: bool, touched: float, lake: Au
         version = lake.snapshot().version
         assert lake.ingest(lake.layout.root.parent / "bad.jsonl").snapshot == version + 1
     os.utime(file, (touched, touched))
-    lake.retention_apply()
+    lake.retention.apply()
 
     assert file.exists() == again
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 PLACES = ("_remove_leftovers", "blank", "unlink_unused", "write_whole", "render_certificate_page")
@@ -70,7 +70,7 @@ PLACES = ("_remove_leftovers", "blank", "unlink_unused", "write_whole", "render_
 
 def problems(lake: AuditLake) -> list[str]:
     """What a verification finds wrong."""
-    return [str(each) for full in (True, False) for each in lake.verify(full=full).problems]
+    return [str(each) for full in (True, False) for each in lake.ledger.verify(full=full).problems]
 
 
 @pytest.mark.parametrize("grace", ["0h", "24h"])
@@ -89,25 +89,25 @@ def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, mo
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         real = getattr(finishing, place)
         patch.setattr(finishing, place, lambda *a, **k: (looked_at_and_dead(), real(*a, **k))[1])
-        lake.retention_apply()
+        lake.retention.apply()
     assert found == [[]]
     assert problems(lake) == []
     if grace == "24h":
-        lake._clock.now += 1.9 * DAY  # type: ignore[attr-defined]
+        lake._context.clock.now += 1.9 * DAY  # type: ignore[attr-defined]
         assert problems(lake) == []
-    lake.retention_apply()
+    lake.retention.apply()
     assert problems(lake) == []
-    assert lake.verify().notices == () or grace != "0h"
+    assert lake.ledger.verify().notices == () or grace != "0h"
 
 
 def test_files_that_wait_for_the_next_apply(lake: AuditLake) -> None:
     """Files whose grace is over go with the next apply, which may take a day to come; then they must have gone."""
     lake = graced(lake, "24h")
-    lake.retention_apply()
+    lake.retention.apply()
     assert data_files(lake) > {file.path for file in lake.snapshot().files}
-    lake._clock.now += 2 * DAY  # type: ignore[attr-defined]
+    lake._context.clock.now += 2 * DAY  # type: ignore[attr-defined]
     assert problems(lake) == []
-    lake._clock.now += DAY / 24  # type: ignore[attr-defined]
+    lake._context.clock.now += DAY / 24  # type: ignore[attr-defined]
     assert {each.partition(", and")[0][-18:] for each in problems(lake)} == {"deleted by entry 5"}
 
 
@@ -117,7 +117,7 @@ def test_files_of_before_a_compaction_copied_back(lake: AuditLake) -> None:
     for path in (day := lake.layout.events / "event_date=2026-03-23").iterdir():
         path.with_name(f"{path.name}.kept").hardlink_to(path)
     lake.compact(grace_seconds=0)
-    lake.retention_apply()
+    lake.retention.apply()
     assert problems(lake) == []
     for path in day.iterdir():
         path.rename(path.with_suffix(""))
@@ -127,7 +127,7 @@ def test_files_of_before_a_compaction_copied_back(lake: AuditLake) -> None:
 def test_folders_that_go_while_the_verifier_lists_them(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that is unlinked just before it is read is none, and no alarm."""
     lake = graced(lake, "24h")
-    lake.retention_apply()
+    lake.retention.apply()
     scandir = os.scandir
 
     def late(path: object = ".") -> object:
@@ -142,16 +142,16 @@ def test_folders_that_go_while_the_verifier_lists_them(lake: AuditLake, monkeypa
 
 def test_only_the_last_certificate_may_be_missing(lake: AuditLake) -> None:
     """The certificate of a deed is not missed while its apply may not be done, and is once another has followed."""
-    first = lake.retention_apply().certificate
+    first = lake.retention.apply().certificate
     certificate_paths(lake.layout, first or "")[0].unlink()
     assert len(problems(lake)) == 2
     certificate_paths(lake.layout, first or "")[1].unlink()
     assert problems(lake) == []
-    assert "is not there yet" in lake.verify().notices[0].what
-    second = lake.erase("user 0", reason="r", ticket="t").certificate
+    assert "is not there yet" in lake.ledger.verify().notices[0].what
+    second = lake.retention.erase("user 0", reason="r", ticket="t").certificate
     assert problems(lake) == []
     certificate_paths(lake.layout, first or "")[0].unlink()
-    assert [first in each and "is missing" in each for each in map(str, lake.verify().problems)] == [True]
-    lake.retention_apply()
+    assert [first in each and "is missing" in each for each in map(str, lake.ledger.verify().problems)] == [True]
+    lake.retention.apply()
     assert certificate_paths(lake.layout, second or "")[0].exists()
     assert problems(lake) == []

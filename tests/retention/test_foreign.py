@@ -52,10 +52,10 @@ def test_a_partition_with_rows_of_another_day(kind: str, lake: AuditLake) -> Non
     old = (NOW - 9 * DAY).date()
     add(lake, old, ("other", kind, NOW - DAY), stats=1)
     add(lake, (NOW - DAY).date(), ("late", "login", NOW - 20 * DAY), ("this", "login", NOW - DAY), stats=2)
-    (first, second) = lake.retention_plan().changes
+    (first, second) = lake.retention.plan().changes
     planned = [(each.action, each.events, each.deleted) for each in (first, second)]
     assert planned == [("rewrite", 2, 1), ("rewrite", 3, 1)]
-    done = lake.retention_apply(accept_weaker="tests")
+    done = lake.retention.apply(accept_weaker="tests")
 
     assert ids(lake) == ["e1", "other", "this"]
     said = json.loads(certificate_paths(lake.layout, done.certificate or "")[0].read_bytes())
@@ -65,9 +65,9 @@ def test_a_partition_with_rows_of_another_day(kind: str, lake: AuditLake) -> Non
 def test_a_dropped_partition_counts_all_its_rows(lake: AuditLake) -> None:
     """A partition goes whole if all of its rows are due, those of other days among them."""
     add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - 7 * DAY), stats=1)
-    (only,) = lake.retention_plan().changes
+    (only,) = lake.retention.plan().changes
     assert (only.action, only.events, only.deleted) == ("drop", 2, 2)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     assert ids(lake) == ["e1"]
     assert data_files(lake) == {file.path for file in lake.snapshot().files}
 
@@ -79,8 +79,8 @@ def test_files_without_row_counts(lake: AuditLake) -> None:
     assert lake.snapshot().rows == 4
     assert lake.compact(grace_seconds=0).days == 1
     add(lake, today, *((f"n{n}", "login", NOW - DAY + timedelta(hours=n)) for n in range(3)))
-    assert lake.retention_apply(accept_weaker="tests").plan.due == 2
+    assert lake.retention.apply(accept_weaker="tests").plan.due == 2
     assert data_files(lake) == {file.path for file in lake.snapshot().files}
-    lake.erase("user 1", reason="r", ticket="t")
+    lake.retention.erase("user 1", reason="r", ticket="t")
 
     assert ids(lake) == ["e1", "n0", "n1", "n2", "new"]

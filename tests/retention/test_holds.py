@@ -29,17 +29,17 @@ def lake(tmp_path: Path) -> AuditLake:
 
 def test_added_read_and_released(lake: AuditLake) -> None:
     """A hold is read back as it was made; released, it stays on record with its reason and its end."""
-    added = lake.add_hold(
+    added = lake.holds.add(
         "smith", **WHO, event_types=["login"], user_ids=["a: b", "0x1", "\u202eé"], since="2026-03-01"
     )
 
-    assert lake.holds() == (added,)
+    assert lake.holds.all() == (added,)
     assert added.user_ids == ("a: b", "0x1", "\u202eé")
     assert added.is_active(NOW)
 
-    ended = lake.release_hold("smith", reason="settled")
+    ended = lake.holds.release("smith", reason="settled")
 
-    assert lake.holds() == (ended,)
+    assert lake.holds.all() == (ended,)
     assert (ended.released, ended.released_because) == (NOW, "settled")
     assert not ended.is_active(NOW)
     assert ended.is_active(NOW - DAY)
@@ -48,28 +48,28 @@ def test_added_read_and_released(lake: AuditLake) -> None:
 
 def test_no_name_is_used_twice(lake: AuditLake) -> None:
     """A second hold of a name is refused, and so is a second release, a strange name, and one that is not there."""
-    lake.add_hold("smith", **WHO)
+    lake.holds.add("smith", **WHO)
     with pytest.raises(HoldError, match="has a hold 'smith' already"):
-        lake.add_hold("smith", **WHO)
+        lake.holds.add("smith", **WHO)
     with pytest.raises(HoldError, match="cannot be a hold's id"):
-        lake.add_hold("../smith", **WHO)
+        lake.holds.add("../smith", **WHO)
     with pytest.raises(HoldError, match="no hold 'jones'"):
-        lake.release_hold("jones", reason="r")
-    lake.release_hold("smith", reason="r")
+        lake.holds.release("jones", reason="r")
+    lake.holds.release("smith", reason="r")
     with pytest.raises(HoldError, match="was released at"):
-        lake.release_hold("smith", reason="r")
+        lake.holds.release("smith", reason="r")
 
 
 def test_what_makes_no_hold(lake: AuditLake) -> None:
     """A hold that could not be read back is not written."""
     with pytest.raises(HoldError, match="reason: expected text, got nothing"):
-        lake.add_hold("smith", **{**WHO, "reason": " "})
+        lake.holds.add("smith", **{**WHO, "reason": " "})
     with pytest.raises(HoldError, match="unknown event type 'logn'; did you mean 'login'"):
-        lake.add_hold("smith", **WHO, event_types=["logn"])
+        lake.holds.add("smith", **WHO, event_types=["logn"])
     with pytest.raises(HoldError, match="until: expected an instant not before since"):
-        lake.add_hold("smith", **WHO, since="2026-02-01", until="2026-01-01")
+        lake.holds.add("smith", **WHO, since="2026-02-01", until="2026-01-01")
 
-    assert lake.holds() == ()
+    assert lake.holds.all() == ()
     assert lake.snapshot().version == 0
 
 
@@ -84,7 +84,7 @@ def test_every_mistake_with_its_place(lake: AuditLake) -> None:
     (lake.layout.holds / "broken.yaml").write_text("reason: r\n")
     (lake.layout.holds / "other.yml").write_text("")
     with pytest.raises(HoldError, match=r"broken.yaml:1:1: a hold needs the key 'owner'.*rename it to other.yaml"):
-        lake.holds()
+        lake.holds.all()
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -129,13 +129,13 @@ def test_reports_count_what_is_held(names: dict[str, Any], held: set[int], lake:
         record(n, NOW - (20 - n) * DAY, ("login", "logout")[n % 2], **({"resource": f"r{n}"} if n != 5 else {}))
         for n in range(6)
     ))  # fmt: skip
-    lake.add_hold("other", **WHO, user_ids=["nobody"])
-    lake.add_hold("smith", **WHO, **names)
+    lake.holds.add("other", **WHO, user_ids=["nobody"])
+    lake.holds.add("smith", **WHO, **names)
 
     answer = lake.report("ten").report.retention
     assert (answer.held, answer.due, answer.kept_by_other_policies) == (len(held), 6 - len(held), 0)
 
-    lake.release_hold("smith", reason="r")
+    lake.holds.release("smith", reason="r")
     assert lake.report("ten").report.retention.held == 0
     assert lake.report("ten", as_of=NOW - timedelta(hours=1)).report.retention.held == len(held)
 
@@ -144,7 +144,7 @@ def test_snapshots_before_a_hold_are_read_as_they_were(lake: AuditLake) -> None:
     """A hold is a version of its own and no change of rows: older snapshots stay readable after a compaction."""
     bring(lake, [record(0, NOW - DAY)])
     bring(lake, [record(1, NOW - DAY)])
-    lake.add_hold("smith", **WHO)
+    lake.holds.add("smith", **WHO)
     lake.compact(grace_seconds=0)
 
     assert [len(lake.sql("select * from events", snapshot=n).fetchall()) for n in range(5)] == [0, 1, 2, 2, 2]
@@ -154,32 +154,32 @@ def test_interrupted_release_is_recorded(lake: AuditLake, monkeypatch: pytest.Mo
     """A release that died before it was recorded is recorded by the next one, as it was first said."""
     from auditlake.retention import holds
 
-    lake.add_hold("smith", **WHO)
+    lake.holds.add("smith", **WHO)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(holds, "_record", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        lake.release_hold("smith", reason="first")
+        lake.holds.release("smith", reason="first")
 
-    assert lake.release_hold("smith", reason="second").released_because == "first"
+    assert lake.holds.release("smith", reason="second").released_because == "first"
     with pytest.raises(HoldError, match="was released"):
-        lake.release_hold("smith", reason="third")
+        lake.holds.release("smith", reason="third")
 
 
 def test_a_release_by_hand_is_none(lake: AuditLake) -> None:
     """What was written into a hold's file by hand is not taken for a release: that has its own time and reason."""
     written = 'released: 2020-01-01T00:00:00Z\nreleased_because: "by hand"\n'
-    lake.add_hold("smith", **WHO)
+    lake.holds.add("smith", **WHO)
     path = lake.layout.hold("smith")
     path.write_text(path.read_text() + "# a note\n" + written)
     lake.layout.hold("new").write_text(HEAD + written)
-    assert any("the hold smith has changed" in each for each in lake.retention_plan().weaker)
+    assert any("the hold smith has changed" in each for each in lake.retention.plan().weaker)
     for name in ("smith", "new"):
-        released = lake.release_hold(name, reason="settled")
+        released = lake.holds.release(name, reason="settled")
         assert (released.released, released.released_because) == (NOW, "settled")
-    assert not any("hold" in each for each in lake.retention_plan().weaker)
+    assert not any("hold" in each for each in lake.retention.plan().weaker)
 
     path.write_text(path.read_text() + "# another note\n")
     with pytest.raises(HoldError, match="was released at 2026-04-01T12"):
-        lake.release_hold("smith", reason="again")
+        lake.holds.release("smith", reason="again")
 
 
 def test_on_the_command_line(tmp_path: Path) -> None:

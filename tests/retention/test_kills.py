@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import subprocess
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -18,7 +16,8 @@ from auditlake import AuditLake
 from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store import strace
-from tests.store.lakes import CLI, cli, copied, data_files
+from tests.store.lakes import cli, copied, data_files
+from tests.waiting import killed_after, processor_seconds
 
 KILL = "signal=SIGKILL"
 VERBS = ("apply", "erase")
@@ -37,7 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = lake.layout.config.read_text()
     lake.layout.config.write_text(config.replace('grace = "24h"', 'grace = "0"'))
     lake = AuditLake(root, clock=clock)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bad = root.parent / "bad.jsonl"
     bad.write_text('{"event_type": "login", "timestamp": "never", "user_id": "ann"}\n')
     lake.ingest(bad)
@@ -46,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             6: (7, "login"), 7: (8, "login")}  # fmt: skip
     bring(lake, (record(n, NOW - age * DAY, kind, user_id="ann") for n, (age, kind) in days.items() if n % 2 == 0))
     bring(lake, (record(n, NOW - age * DAY, kind, user_id="ann") for n, (age, kind) in days.items() if n % 2))
-    lake.add_hold("h", reason="r", owner="o", ticket="t", since=NOW - 6 * DAY, until=NOW - 6 * DAY)
+    lake.holds.add("h", reason="r", owner="o", ticket="t", since=NOW - 6 * DAY, until=NOW - 6 * DAY)
     if keep := list(root.rglob("*.draft")):
         raise AssertionError(keep)
     return root
@@ -61,7 +60,7 @@ def words(verb: str, root: Path) -> list[str]:
 @cache
 def seen(root: Path) -> str:
     """The digest of what a lake's plan was when it was first asked for."""
-    return AuditLake(root, clock=Clock()).retention_plan(NOW).digest
+    return AuditLake(root, clock=Clock()).retention.plan(NOW).digest
 
 
 def check_certificates(lake: AuditLake) -> None:
@@ -81,7 +80,7 @@ def check_certificates(lake: AuditLake) -> None:
 def check_survived(root: Path, verb: str) -> None:
     """A lake whose deletion was killed holds all or what stays, and the same again ends where it would have ended."""
     lake = AuditLake(root, clock=Clock())
-    told = lake.verify(full=False).problems
+    told = lake.ledger.verify(full=False).problems
     assert not told or any("is not signed yet" in each.what for each in told), told
     before = ids(lake)
     assert before in ((ALL, STAY) if verb == "apply" else (ALL,))
@@ -99,7 +98,7 @@ def check_survived(root: Path, verb: str) -> None:
     assert data_files(lake) == {file.path for file in lake.snapshot().files}
     assert len(list(lake.layout.quarantine.glob("records-*"))) == 1  # the hold keeps it
     check_certificates(lake)
-    report = lake.verify()
+    report = lake.ledger.verify()
     assert report.ok, report.problems
 
 
@@ -176,18 +175,15 @@ def test_killed_at_random_moments(template: Path, tmp_path: Path) -> None:
     """Killed at any moment, the same holds."""
     seeded = random.Random(7)
     plans = [(verb, seeded.random()) for verb in VERBS * 2]
-    began = time.monotonic()
     timed = copied(template, tmp_path / "timed")
-    cli(timed, *words("apply", timed))
-    usual = time.monotonic() - began
+    said = words("apply", timed)
+    usual = processor_seconds(lambda: cli(timed, *said))
 
     def work(run: int) -> tuple[Path, int]:
         verb, share = plans[run]
         root = copied(template, tmp_path / f"lake{run}")
-        command = [*CLI, "--lake", str(root), *words(verb, root)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(usual * (0.3 + 0.8 * share))  # the first third is imports
-            process.kill()
+        moment = usual * (0.3 + 0.8 * share)  # the first third is imports
+        cli(root, *words(verb, root), prefix=killed_after(moment))
         return root, run
 
     for root, run in in_parallel(work, len(plans)):

@@ -82,7 +82,7 @@ def test_a_user_of_cloudtrail(lake: AuditLake) -> None:
     text = json.dumps({"Records": CALLS}).replace("1234", "0.125")
     file.write_text(text)
     assert lake.ingest(file).landed == 4
-    done = lake.erase(ARN, **WHY)
+    done = lake.retention.erase(ARN, **WHY)
     rows = dict(lake.sql("select event_id, details || metadata || coalesce(resource, '') from events").fetchall())
     said, page = certificate(lake, done.certificate)
 
@@ -110,7 +110,7 @@ def test_a_user_of_real_cloudtrail(lake: AuditLake) -> None:
     user = "arn:aws:iam::123837392027:user/bert-jan"
     lake.ingest(INVICTUS)
     ((theirs,),) = lake.sql("select count(*) from events where user_id = $u", {"u": user}).fetchall()
-    done = lake.erase(user, **WHY)
+    done = lake.retention.erase(user, **WHY)
     found = lake.sql("select details, metadata from events where contains(details || metadata, 'bert-jan')").fetchall()
 
     assert done.events == theirs > 30
@@ -130,11 +130,11 @@ def test_a_name_that_no_event_has(lake: AuditLake) -> None:
     likes = {"Ann": "did you mean ann or", "anm": "did you mean ann?", "carol": "1 event has it", "eng/ann": ARN}
     for name, like in likes.items():
         with pytest.raises(RetentionError, match=f"no event has the user_id {name}; nothing was changed") as raised:
-            lake.erase(name, **WHY)
+            lake.retention.erase(name, **WHY)
         assert like in raised.value.hint
     assert (lake.snapshot().version, list(lake.layout.certificates.iterdir())) == (before, [])
     assert not lake.layout.pseudonyms.exists()
-    assert lake.erase("ann", **WHY).events == 1
+    assert lake.retention.erase("ann", **WHY).events == 1
     again = cli(lake.layout.root, "erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes")
     assert (again.returncode, "nothing is left to erase" in again.stdout) == (0, True)
 
@@ -160,7 +160,7 @@ def test_ids_made_from_content(lake: AuditLake) -> None:
     guessed = {content_id(line), content_id(line, 2)}
     ids = "select event_id from events where user_id <> 'bob'"
     assert {text for (text,) in lake.sql(ids).fetchall()} == guessed
-    lake.erase("ann", **WHY)
+    lake.retention.erase("ann", **WHY)
     kept = {text for (text,) in lake.sql(ids).fetchall()}
     names = pseudonyms(lake.layout, make=False)
 
@@ -173,9 +173,9 @@ def test_ids_made_from_content(lake: AuditLake) -> None:
     assert bring(lake, [told]).duplicates == 1  # as auditlake tail logs a line that has no id
     assert [word for word in ('"ann"', "ann\n", *guessed) if naming(lake, word)] == []
     assert not list(lake.layout.quarantine.iterdir())
-    assert lake.erase("bob", **WHY).events == 1
+    assert lake.retention.erase("bob", **WHY).events == 1
     assert {text for (text,) in lake.sql("select event_id from events").fetchall()} > kept
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 BAD = [
@@ -192,7 +192,7 @@ def test_records_that_cannot_be_events(lake: AuditLake) -> None:
     lake.layout.config.write_text(
         re.sub("(?m)^max_record = .*$", "max_record = 1_000_000", lake.layout.config.read_text())
     )
-    lake = AuditLake(lake.layout.root, clock=lake._clock)
+    lake = AuditLake(lake.layout.root, clock=lake._context.clock)
     bring(lake, [record(7, NOW)])
     data = "\n".join([*BAD, BAD[0], '{"user_id":"bob"}']).encode("utf-8", "surrogateescape")
     one, two = lake.layout.root.parent / "one.jsonl", lake.layout.root.parent / "two.jsonl.gz"
@@ -200,7 +200,7 @@ def test_records_that_cannot_be_events(lake: AuditLake) -> None:
     two.write_bytes(gzip.compress(data))
     first = lake.ingest(one)
     assert (first.quarantined, first.reasons["id_conflict"]) == (7, 1)
-    done = lake.erase("carol", **WHY)
+    done = lake.retention.erase("carol", **WHY)
     assert naming(lake, "carol") == []
     assert not any("come back" in each for each in done.left)
 
@@ -215,7 +215,7 @@ def test_records_that_cannot_be_events(lake: AuditLake) -> None:
     segment.write_bytes(BAD[0].encode() + b"\n")
     flushed = lake.flush()
     assert (flushed.duplicates, flushed.quarantined) == (1, 0)
-    lake.erase("bob", **WHY)
+    lake.retention.erase("bob", **WHY)
     assert lake.ingest(one).duplicates == 7
     assert (
         naming(lake, "carol")
@@ -223,14 +223,14 @@ def test_records_that_cannot_be_events(lake: AuditLake) -> None:
         == naming(lake, hashlib.sha256(BAD[0].encode()).hexdigest())
         == []
     )
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 def test_own_ids_without_the_key(lake: AuditLake) -> None:
     """Where the key has gone, a record that may be an erased event is refused; any other lands or conflicts."""
     theirs, other = record(1, NOW, user_id="ann", details={"by": "ann"}), record(2, NOW, user_id="bob")
     bring(lake, [theirs, other])
-    lake.erase("ann", **WHY)
+    lake.retention.erase("ann", **WHY)
     key = lake.layout.pseudonyms.read_bytes()
     before = lake.snapshot().version
     for kept in (None, b"7" * 64):
@@ -252,7 +252,7 @@ def test_ids_made_from_content_without_the_key(lake: AuditLake) -> None:
     file = lake.layout.root.parent / "one.jsonl"
     file.write_text(nameless("ann"))
     lake.ingest(file)
-    lake.erase("ann", **WHY)
+    lake.retention.erase("ann", **WHY)
     key = lake.layout.pseudonyms.read_bytes()
     lake.layout.pseudonyms.unlink()
     with pytest.raises(LakeFormatError, match=r"1 record has no id but one made from content.*key .* gone") as raised:
@@ -275,11 +275,11 @@ def test_what_an_earlier_version_erased(lake: AuditLake) -> None:
     file = lake.layout.root.parent / "one.jsonl"
     file.write_text(line)
     assert lake.ingest(file).duplicates == 1
-    done = lake.erase("ann", **WHY)
+    done = lake.retention.erase("ann", **WHY)
 
     assert (done.events, naming(lake, '"ann"'), naming(lake, content_id(line))) == (1, [], [])
     assert lake.ingest(file).duplicates == 1
-    assert lake.erase("ann", **WHY).certificate is None
+    assert lake.retention.erase("ann", **WHY).certificate is None
 
 
 def test_max_retention_follows_the_same_places(lake: AuditLake) -> None:
@@ -296,8 +296,8 @@ def test_max_retention_follows_the_same_places(lake: AuditLake) -> None:
     nobody = [record(n, NOW, user_id=None, event_id=None, details=said) for n, said in ((9, {"people": 1}), (10, None))]
     bring(lake, nobody, "not.jsonl")
 
-    assert lake.retention_plan().pseudonymise == 5  # of the calls only those that are no change of an account
-    lake.retention_apply(accept_weaker="tests")
+    assert lake.retention.plan().pseudonymise == 5  # of the calls only those that are no change of an account
+    lake.retention.apply(accept_weaker="tests")
     assert naming(lake, "ann@example.org") == naming(lake, '"192.0.2.1"') == []
-    assert lake.retention_plan().pseudonymise == 0
+    assert lake.retention.plan().pseudonymise == 0
     assert lake.ingest(file, lake.layout.root.parent / "events.jsonl").duplicates == 6

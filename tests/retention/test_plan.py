@@ -147,7 +147,7 @@ def lake(tmp_path: Path) -> AuditLake:
 def test_of_a_lake(lake: AuditLake) -> None:
     """The plan of a lake names days, rules, conflicts and silent days, and changes nothing."""
     before = lake.snapshot()
-    plan = lake.retention_plan()
+    plan = lake.retention.plan()
 
     assert lake.snapshot() == before
     dropped = [each.day.day for each in plan.changes if each.action == "drop"]
@@ -162,28 +162,28 @@ def test_of_a_lake(lake: AuditLake) -> None:
 
 def test_digest_is_of_what_happens(lake: AuditLake) -> None:
     """The digest stays while what would happen stays, and changes with a hold, a policy, or an event that is due."""
-    digest = lake.retention_plan().digest
-    assert AuditLake(lake.layout.root, clock=Clock(NOW + timedelta(hours=5))).retention_plan().digest == digest
+    digest = lake.retention.plan().digest
+    assert AuditLake(lake.layout.root, clock=Clock(NOW + timedelta(hours=5))).retention.plan().digest == digest
     bring(lake, [record(100, NOW)])
-    assert lake.retention_plan().digest == digest
+    assert lake.retention.plan().digest == digest
 
     bring(lake, [record(101, NOW - 11 * DAY)])
-    late = lake.retention_plan().digest
-    lake.add_hold("h", reason="r", owner="o", ticket="t")
-    held = lake.retention_plan().digest
+    late = lake.retention.plan().digest
+    lake.holds.add("h", reason="r", owner="o", ticket="t")
+    held = lake.retention.plan().digest
     put_policies(lake, {"two": policy_text(["login"], "3d")})
-    assert len({digest, late, held, lake.retention_plan().digest}) == 4
+    assert len({digest, late, held, lake.retention.plan().digest}) == 4
 
 
 def test_what_was_logged_is_judged(lake: AuditLake) -> None:
     """An event that was logged, and lies in the landing yet, is in the plan."""
     from auditlake import AuditEvent
 
-    due = lake.retention_plan().due
+    due = lake.retention.plan().due
     with lake.trail() as trail:
         trail.log(AuditEvent("login", NOW - 8 * DAY))
 
-    assert lake.retention_plan().due == due + 1
+    assert lake.retention.plan().due == due + 1
 
 
 def test_on_the_command_line(lake: AuditLake) -> None:

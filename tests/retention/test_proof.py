@@ -29,7 +29,7 @@ def lake(tmp_path: Path) -> AuditLake:
     lake = made(tmp_path / "lake", policies, clock)
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0h"'))
     lake = AuditLake(lake.layout.root, clock=clock)
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bring(lake, (record(n, NOW - n // 2 * DAY, ("login", "logout")[n % 2]) for n in range(12)))
     clock.now = NOW
     return lake
@@ -37,9 +37,9 @@ def lake(tmp_path: Path) -> AuditLake:
 
 def told(lake: AuditLake) -> dict[str, tuple[str, str]]:
     """The verdict on each day of the one batch."""
-    report = lake.verify()
+    report = lake.ledger.verify()
     assert report.ok, report.problems
-    assert lake.verify(full=False).ok
+    assert lake.ledger.verify(full=False).ok
     return {f"{part.day:%d}": (part.verdict, part.detail) for batch in report.batches for part in batch.parts}
 
 
@@ -54,7 +54,7 @@ def test_deleted_and_erased(lake: AuditLake) -> None:
     """Each day says what became of its events, under which policy, when, and with which certificate."""
     before = told(lake)
     assert set(before.values()) == {("verified", "")}
-    first = lake.retention_apply().certificate
+    first = lake.retention.apply().certificate
     then = told(lake)
     by = f"(certificate {first})"
 
@@ -62,7 +62,7 @@ def test_deleted_and_erased(lake: AuditLake) -> None:
     assert then["28"] == ("deleted", f"deleted under policy long, two on 2026-04-01, 2 rows {by}")
     assert then["29"] == ("deleted", f"deleted under policy long, two on 2026-04-01, 2 rows {by}")
     assert then["30"] == then["31"] == then["01"] == ("verified", "")
-    second = lake.erase("user 0", **WHY).certificate
+    second = lake.retention.erase("user 0", **WHY).certificate
     after = told(lake)
     erased = f"erased on 2026-04-01, 1 row (certificate {second})"
     assert (after["01"], after["30"], after["31"]) == (("erased", erased), ("verified", ""), ("erased", erased))
@@ -75,12 +75,12 @@ def test_max_retention_is_erasure(lake: AuditLake) -> None:
     """Where only personal data went, no event is said to be deleted; deleted later, both are told."""
     lake.layout.policy("two").write_text(policy_text(["login"], "9d"))
     lake.layout.policy("long").write_text(policy_text(["logout"], "9d", "3d"))
-    first = lake.retention_apply(accept_weaker="tests").certificate
+    first = lake.retention.apply(accept_weaker="tests").certificate
     erased = f"erased under policy long on 2026-04-01, 1 row (certificate {first})"
     assert told(lake)["28"] == ("erased", erased)
 
-    lake._clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
-    second = lake.retention_apply(accept_weaker="tests").certificate
+    lake._context.clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
+    second = lake.retention.apply(accept_weaker="tests").certificate
     assert told(lake)["28"] == (
         "deleted", f"{erased}; deleted under policy long, two on 2026-04-07 (certificate {second})",
     )  # fmt: skip
@@ -88,20 +88,20 @@ def test_max_retention_is_erasure(lake: AuditLake) -> None:
 
 def test_what_the_entries_say(lake: AuditLake) -> None:
     """Holds, deletions, weaker rules and erasures each have an entry of their kind, with who and why."""
-    lake.add_hold("h", **HOLD, until=NOW - 6 * DAY, operator="ann")
+    lake.holds.add("h", **HOLD, until=NOW - 6 * DAY, operator="ann")
     entry = last(lake)
     assert (entry.kind, entry.details["operator"], entry.details["hold"]["what"]) == ("hold", "ann", "added")
     assert entry.holds
     lake.layout.policy("two").write_text(policy_text(["login"], "1d"))
-    done = lake.retention_apply(accept_weaker="counsel agreed")
+    done = lake.retention.apply(accept_weaker="counsel agreed")
     entry = last(lake)
     assert (entry.kind, entry.version, entry.details["certificate"]) == ("delete", done.snapshot, done.certificate)
     assert entry.details["weaker"]["reason"] == "counsel agreed"
     assert (entry.details["policies"], entry.details["grace_seconds"]) == (["long", "two"], 0)
     assert sum(each.rows for each in entry.taken) == done.plan.due + done.plan.pseudonymise
-    lake.erase("user 0", **WHY)
+    lake.retention.erase("user 0", **WHY)
     assert last(lake).kind == "erase"
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 def test_quarantine(lake: AuditLake) -> None:
@@ -111,23 +111,23 @@ def test_quarantine(lake: AuditLake) -> None:
         json.dumps({"event_type": "login", "timestamp": "never", "user_id": user}) + "\n" for user in ("ann", "bob")
     ))  # fmt: skip
     lake.ingest(bad)
-    lake.erase("ann", **WHY)
-    assert lake.verify().ok
-    lake.erase("bob", **WHY)
-    assert lake.verify().ok
+    lake.retention.erase("ann", **WHY)
+    assert lake.ledger.verify().ok
+    lake.retention.erase("bob", **WHY)
+    assert lake.ledger.verify().ok
     (file,) = lake.layout.quarantine.iterdir()
     data = file.read_bytes()
     file.write_bytes(data.replace(b"bad.jsonl", b"BAD.jsonl"))
-    assert not lake.verify().ok
+    assert not lake.ledger.verify().ok
     file.unlink()
-    assert not lake.verify().ok
+    assert not lake.ledger.verify().ok
     lake.ingest(bad)
     file.write_bytes(data)
-    assert lake.verify().ok
-    lake._clock.now = NOW + 30 * DAY  # type: ignore[attr-defined]
-    lake.retention_apply()
+    assert lake.ledger.verify().ok
+    lake._context.clock.now = NOW + 30 * DAY  # type: ignore[attr-defined]
+    lake.retention.apply()
     assert not list(lake.layout.quarantine.iterdir())
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 ATTACKS: dict[str, Callable[[AuditLake], object]] = {
@@ -141,21 +141,21 @@ ATTACKS: dict[str, Callable[[AuditLake], object]] = {
 @pytest.mark.parametrize("name", list(ATTACKS))
 def test_what_proves_a_deletion_is_changed(name: str, lake: AuditLake) -> None:
     """Certificates and kept leaves that are changed or gone are found."""
-    lake.retention_apply()
-    assert lake.verify().ok
+    lake.retention.apply()
+    assert lake.ledger.verify().ok
     ATTACKS[name](lake)
-    assert not lake.verify().ok
+    assert not lake.ledger.verify().ok
 
 
 def test_a_partition_is_copied_back(lake: AuditLake) -> None:
     """A deleted day that lies there again is found, and within the grace its files are only named."""
     day = lake.layout.events / "event_date=2026-03-27"
     shutil.copytree(day, lake.layout.root.parent / "kept")
-    lake.retention_apply()
+    lake.retention.apply()
     assert not day.exists()
     shutil.copytree(lake.layout.root.parent / "kept", day)
-    lake._clock.now += timedelta(seconds=1)  # type: ignore[attr-defined]
-    report = lake.verify()
+    lake._context.clock.now += timedelta(seconds=1)  # type: ignore[attr-defined]
+    report = lake.ledger.verify()
 
     assert ["was deleted by entry" in each.what for each in report.problems] == [True]
 
@@ -163,34 +163,34 @@ def test_a_partition_is_copied_back(lake: AuditLake) -> None:
 def test_the_grace_of_the_lake(lake: AuditLake) -> None:
     """Files that stay for the grace are named until it is over, however long it is."""
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "0h"', 'grace = "72h"'))
-    lake = AuditLake(lake.layout.root, clock=lake._clock)
-    lake.retention_apply()
-    lake._clock.now = NOW + 2 * DAY  # type: ignore[attr-defined]
-    assert lake.verify().ok
-    lake._clock.now = NOW + 4 * DAY  # type: ignore[attr-defined]
-    assert lake.verify().ok  # whoever unlinks them may take a day to come
-    lake._clock.now = NOW + 4.1 * DAY  # type: ignore[attr-defined]
-    assert not lake.verify().ok
+    lake = AuditLake(lake.layout.root, clock=lake._context.clock)
+    lake.retention.apply()
+    lake._context.clock.now = NOW + 2 * DAY  # type: ignore[attr-defined]
+    assert lake.ledger.verify().ok
+    lake._context.clock.now = NOW + 4 * DAY  # type: ignore[attr-defined]
+    assert lake.ledger.verify().ok  # whoever unlinks them may take a day to come
+    lake._context.clock.now = NOW + 4.1 * DAY  # type: ignore[attr-defined]
+    assert not lake.ledger.verify().ok
 
 
 def test_what_the_last_entry_knew(lake: AuditLake) -> None:
     """A policy or a hold that only the ledger knows of is missed as well when its file has gone."""
     new = lake.layout.root.parent / "new.yaml"
     new.write_text(policy_text(["login"], "20d"))
-    lake.add_policy(new)
+    lake.policies.add(new)
     lake.layout.policy("new").unlink()
     with pytest.raises(RetentionError, match=r"events of login were kept for 20d \(new\) and are kept for 2d"):
-        lake.retention_apply()
+        lake.retention.apply()
     lake.layout.policy("new").write_text(policy_text(["login"], "20d"))
     lake.layout.hold("by-hand").write_text("reason: r\nowner: o\nticket: t\ncreated: 2026-01-01T00:00:00Z\n")
-    assert lake.retention_plan().weaker == ()
+    assert lake.retention.plan().weaker == ()
     bring(lake, [record(100, NOW)])
     lake.layout.hold("by-hand").unlink()
 
     with pytest.raises(RetentionError, match="the hold by-hand has gone"):
-        lake.retention_apply()
+        lake.retention.apply()
     with pytest.raises(RetentionError, match="the hold by-hand has gone"):
-        lake.erase("user 0", **WHY)
-    lake.retention_apply(accept_weaker="tests")
-    assert lake.retention_plan().weaker == ()
-    assert lake.verify().ok
+        lake.retention.erase("user 0", **WHY)
+    lake.retention.apply(accept_weaker="tests")
+    assert lake.retention.plan().weaker == ()
+    assert lake.ledger.verify().ok

@@ -119,28 +119,28 @@ class World:
         self.made += 1
         name, (user, age) = f"h{self.made}", what
         since = None if age is None else NOW - age * DAY
-        self.lake.add_hold(name, reason="r", owner="o", ticket="t", user_ids=[user] if user else [], since=since)
+        self.lake.holds.add(name, reason="r", owner="o", ticket="t", user_ids=[user] if user else [], since=since)
         self.holds[name] = Kept(name, (), (user,) if user else (), since)
 
     def release(self, _: None) -> None:
         if self.holds:
             name = min(self.holds)
-            self.lake.release_hold(name, reason="r")
+            self.lake.holds.release(name, reason="r")
             del self.holds[name]
 
     def apply(self, _: None) -> None:
         self.logged.clear()
-        plan = self.lake.retention_plan()
+        plan = self.lake.retention.plan()
         now = self.clock.now
         said = {each.id: verdict(each, RULES, self.kept(), DEFAULT, now)[0] for each in self.events.values()}
         assert plan.due == sum(what == "due" for what in said.values())
         assert plan.held == sum(what == "held" for what in said.values())
         over = {each.id for each in self.events.values()
                 if said[each.id] not in {"due", "held"} and limited_by(each, RULES, now)}  # fmt: skip
-        done = self.lake.retention_apply(plan=plan.digest)
+        done = self.lake.retention.apply(plan=plan.digest)
         kept = {name: each for name, each in self.events.items() if said[name] != "due"}
         self.events = {name: self.nameless(each) if name in over else each for name, each in kept.items()}
-        assert self.lake.retention_plan().due == 0
+        assert self.lake.retention.plan().due == 0
         self.settle(done.certificate, changed=bool(plan.changes))
 
     def erase(self, person: str) -> None:
@@ -148,10 +148,10 @@ class World:
         called = {person, self.name(person)} if self.lake.layout.pseudonyms.exists() else {person}
         if not any(each.user in called for each in self.events.values()):
             with pytest.raises(RetentionError, match="no event has the user_id"):
-                self.lake.erase(person, reason="r", ticket="t")
+                self.lake.retention.erase(person, reason="r", ticket="t")
             self.remember(self.lake.snapshot().version)
             return
-        done = self.lake.erase(person, reason="r", ticket="t")
+        done = self.lake.retention.erase(person, reason="r", ticket="t")
         theirs = [each for each in self.events.values() if each.user == person and not holds_on(each, self.kept())]
         assert done.events == len(theirs)
         self.events |= {each.id: self.nameless(each) for each in theirs}
@@ -184,7 +184,7 @@ class World:
         assert sorted(found) == sorted(expected)
         assert {file.path for file in self.lake.snapshot().files} <= data_files(self.lake)
         assert not list(self.lake.layout.quarantine.iterdir())
-        report = self.lake.verify()
+        report = self.lake.ledger.verify()
         assert report.ok, report.problems
 
     def check_versions(self) -> None:
@@ -219,7 +219,7 @@ def template() -> Iterator[Path]:
         lake = made(Path(folder) / "lake", policies, Clock(NOW - 400 * DAY), default_retention="20d")
         config = lake.layout.config.read_text()
         lake.layout.config.write_text(config.replace('grace = "24h"', 'grace = "0"'))
-        lake.retention_apply(accept_weaker="tests")
+        lake.retention.apply(accept_weaker="tests")
         yield lake.layout.root
 
 

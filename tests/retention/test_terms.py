@@ -25,7 +25,7 @@ HAND = "reason: r\nowner: o\nticket: t\ncreated: 2026-01-01T00:00:00Z\n"
 def lake(tmp_path: Path) -> AuditLake:
     """A lake with a policy of two days whose terms are accepted, and with old events."""
     lake = made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, Clock(NOW - timedelta(hours=1)))
-    lake.retention_apply(accept_weaker="tests")
+    lake.retention.apply(accept_weaker="tests")
     bring(lake, (record(n, NOW - n * DAY) for n in range(6)))
     return lake
 
@@ -34,7 +34,7 @@ def add(lake: AuditLake, retention: str, name: str = "new") -> None:
     """Add a policy, or replace it, through the verb."""
     file = lake.layout.root.parent / f"{name}.yaml"
     file.write_text(policy_text(["login"], retention))
-    lake.add_policy(file, replace=True)
+    lake.policies.add(file, replace=True)
 
 
 def shorten(lake: AuditLake) -> None:
@@ -49,7 +49,7 @@ CHANGES: dict[str, tuple[Callable[[AuditLake], Any], str]] = {
     "shortened by hand": (shorten, "new"),
     "removed by hand": (unlink, "two"),
     "replaced by the verb": (lambda lake: add(lake, "2d"), "new"),
-    "removed by the verb": (lambda lake: lake.remove_policy("new"), "two"),
+    "removed by the verb": (lambda lake: lake.policies.remove("new"), "two"),
 }
 
 
@@ -65,11 +65,11 @@ def test_what_was_in_force_since_the_last_deletion(change: str, lake: AuditLake)
         trail.log(AuditEvent("login", NOW, user_id="ann", event_id="e52"))
 
     with pytest.raises(RetentionError, match=rf"login were kept for 30d \(new\) and are kept for 2d \({keeper}\)"):
-        lake.retention_apply()
+        lake.retention.apply()
     assert len(ids(lake)) == 9
 
-    lake.retention_apply(accept_weaker="it was a mistake")
-    assert lake.retention_plan().weaker == ()
+    lake.retention.apply(accept_weaker="it was a mistake")
+    assert lake.retention.plan().weaker == ()
     assert len(ids(lake)) == 6
 
 
@@ -81,7 +81,7 @@ def test_a_change_that_was_taken_back_by_hand(lake: AuditLake) -> None:
     bring(lake, [record(50, NOW)], "b.jsonl")
 
     with pytest.raises(RetentionError, match=r"events of login were kept for 30d \(two\) and are kept for 2d"):
-        lake.retention_apply()
+        lake.retention.apply()
 
 
 def test_stronger_rules_need_no_reason(lake: AuditLake) -> None:
@@ -90,9 +90,9 @@ def test_stronger_rules_need_no_reason(lake: AuditLake) -> None:
     lake.layout.policy("more").write_text(policy_text(["login"], "3d"))
     lake.layout.hold("mine").write_text(HAND + "user_ids: [nobody]\n")
     bring(lake, [record(50, NOW)], "b.jsonl")
-    lake.add_hold("other", **HOLD, user_ids=["nobody"])
-    assert lake.retention_plan().weaker == ()
-    assert lake.retention_apply().plan.due == 1
+    lake.holds.add("other", **HOLD, user_ids=["nobody"])
+    assert lake.retention.plan().weaker == ()
+    assert lake.retention.apply().plan.due == 1
 
 
 def change_hold(lake: AuditLake) -> None:
@@ -111,40 +111,40 @@ def test_a_hold_made_by_hand(between: str, said: str, lake: AuditLake) -> None:
     if between == "ingest":
         bring(lake, [record(51, NOW)], "c.jsonl")
     elif between == "hold":
-        lake.add_hold("other", **HOLD, user_ids=["nobody"])
+        lake.holds.add("other", **HOLD, user_ids=["nobody"])
         assert [entry.details.get("by") for entry in entries(lake)[-2:]] == ["hand", None]
 
     with pytest.raises(RetentionError, match=f"the hold mine has {said}"):
-        lake.retention_apply()
+        lake.retention.apply()
     with pytest.raises(RetentionError, match=f"the hold mine has {said}"):
-        lake.erase("user 0", **WHY)
-    lake.retention_apply(accept_weaker="it was a mistake")
-    assert lake.retention_plan().weaker == ()
-    assert lake.verify().ok
+        lake.retention.erase("user 0", **WHY)
+    lake.retention.apply(accept_weaker="it was a mistake")
+    assert lake.retention.plan().weaker == ()
+    assert lake.ledger.verify().ok
 
 
 def test_a_hold_made_by_hand_is_released(lake: AuditLake) -> None:
     """The verb that ends a hold demands a reason, and that is enough."""
     lake.layout.hold("mine").write_text(HAND)
     bring(lake, [record(50, NOW)], "b.jsonl")
-    lake.release_hold("mine", reason="settled")
-    assert lake.retention_plan().weaker == ()
+    lake.holds.release("mine", reason="settled")
+    assert lake.retention.plan().weaker == ()
 
     lake.layout.hold("mine").unlink()
     bring(lake, [record(51, NOW)], "c.jsonl")
     with pytest.raises(RetentionError, match="the hold mine has gone"):
-        lake.retention_apply()
+        lake.retention.apply()
 
 
 def test_each_weakening_is_said_once(lake: AuditLake) -> None:
     """What went is said once, and policies are nothing to an erasure, whatever they are called."""
     add(lake, "30d", "threshold")
-    lake.add_hold("smith", **HOLD, user_ids=["nobody"])
+    lake.holds.add("smith", **HOLD, user_ids=["nobody"])
     lake.layout.policy("threshold").unlink()
-    assert lake.erase("user 0", **WHY).events
+    assert lake.retention.erase("user 0", **WHY).events
     lake.layout.hold("smith").unlink()
 
-    assert lake.retention_plan().weaker == (
+    assert lake.retention.plan().weaker == (
         "the hold smith has gone", "events of login were kept for 30d (threshold) and are kept for 2d (two)",
     )  # fmt: skip
 
@@ -156,7 +156,7 @@ def test_a_lost_list_of_holds(lake: AuditLake) -> None:
     holds_path(lake.layout, entries(lake)[-1].holds).unlink()
 
     with pytest.raises(RetentionError, match="which holds there were is not known"):
-        lake.retention_apply()
+        lake.retention.apply()
 
 
 def policy(types: list[str], keeps: str | None = None, limit: str | None = None) -> dict[str, Any]:
@@ -244,18 +244,18 @@ def test_what_only_the_ledger_knows(lake: AuditLake) -> None:
         lake = AuditLake(lake.layout.root, clock=lambda: NOW)
         bring(lake, [record(60 + number, NOW)], f"{number}.jsonl")
         if not number:
-            lake.retention_apply(accept_weaker="tests")
-    assert lake.retention_plan().weaker == ("default_retention was 30d and is 9d",)
+            lake.retention.apply(accept_weaker="tests")
+    assert lake.retention.plan().weaker == ("default_retention was 30d and is 9d",)
 
     add(lake, "3d")
     add(lake, "4d")
-    assert lake.verify(full=False).ok
+    assert lake.ledger.verify(full=False).ok
     first = next(entry for entry in reversed(entries(lake)) if entry.kind == "policy-change").details["changed"]["new"][
         0
     ]
     policy_path(lake.layout, first).write_text("changed")
-    assert [each.where for each in lake.verify(full=False).problems] == [f"ledger/policies/{first}"]
+    assert [each.where for each in lake.ledger.verify(full=False).problems] == [f"ledger/policies/{first}"]
     policy_path(lake.layout, first).unlink()
-    assert lake.retention_plan().weaker[1:] == (
+    assert lake.retention.plan().weaker[1:] == (
         "what the policy new asked for before it was changed or removed is not known",
     )

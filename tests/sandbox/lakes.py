@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import auditlake
+from auditlake import testing
 from auditlake.errors import QueryError
 from auditlake.sandbox.session import Answer, AuditSession
 
@@ -19,11 +20,11 @@ USERS = ("alice", "bob", "carol", "dave")
 
 def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
     """A lake of ten days with 400 events of four users, two of whom fail to log in now and then."""
-    auditlake.create(path, clock=lambda: NOW)
+    lake = testing.make_lake(path, clock=testing.Clock(NOW))
     if settings:
         config = path / "lake.toml"
         config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
-    lake = auditlake.open(path, clock=lambda: NOW)
+        lake = auditlake.open(path, clock=testing.Clock(NOW))
     lake.ingest(events())
     return lake
 
@@ -56,7 +57,8 @@ def session(lake: auditlake.AuditLake, **options: Any) -> AuditSession:
     limits = {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
     config = replace(lake.config, desk=replace(lake.config.desk, **limits))
     clock = options.pop("clock", lambda: NOW)
-    return AuditSession(lake.layout, config, clock, lake._options(), **{"principal": "erika", **options})
+    context = replace(lake._context, config=config, clock=clock)
+    return AuditSession(context, **{"principal": "erika", **options})
 
 
 def asked(of: AuditSession, statement: str) -> Answer | QueryError:

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 def records(lake: auditlake.AuditLake) -> list[dict[str, object]]:
-    rows = lake.events(type="audit_log_access", source="auditlake.self").pl().to_dicts()
+    rows = lake.events(event_type="audit_log_access", source="auditlake.self").pl().to_dicts()
     return [row | {"details": json.loads(row["details"])} for row in rows]
 
 
@@ -83,7 +83,7 @@ def test_no_record_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_nobody_else_can_say_so(tmp_path: Path) -> None:
     """What applications log, and files that are followed, never get the source of auditlake's own events."""
     lake = make_lake(tmp_path / "lake")
-    lake.log(auditlake.AuditEvent("audit_log_access", lake._clock(), user_id="mallory", action="query"))
+    lake.log(auditlake.AuditEvent("audit_log_access", lake._context.clock(), user_id="mallory", action="query"))
     with session(lake) as opened:
         opened.sql("select 1")
 
@@ -102,7 +102,7 @@ def test_own_events_wait(tmp_path: Path) -> None:
             opened.sql("select 1")
             assert opened.snapshot == 1
     assert all(each.slot >= OWN for each in segments(lake.layout))
-    lake.log(auditlake.AuditEvent("login", lake._clock(), user_id="bob"))
+    lake.log(auditlake.AuditEvent("login", lake._context.clock(), user_id="bob"))
     with session(lake) as opened:
         assert opened.snapshot == 2
         assert opened.sql("select count(*) from events where source = 'auditlake.self'").fetchall() == [(2,)]
@@ -203,7 +203,7 @@ def test_policies_count_them(tmp_path: Path) -> None:
         "name: Readers\ndescription: Who reads\nrequired_events: [audit_log_access]\nretention_period: 30d\n"
         "alert_threshold: 2\ngroup_by: [user_id]\n"
     )
-    lake.add_policy(file)
+    lake.policies.add(file)
     with lake.audit_session(principal="erika") as opened:
         opened.sql("select 1")
         opened.sql("select 2")

@@ -107,10 +107,9 @@ def test_what_is_judged_is_stopped() -> None:
     """A statement in the parent's own engine is stopped at the deadline."""
     import duckdb
 
-    began = time.monotonic()
-    with duckdb.connect() as connection, pytest.raises(TooMuch, match="longer"), _stopped(connection, began + 0.2):
-        connection.sql("from range(10000000000) select max(hash(range))").fetchall()
-    assert time.monotonic() - began < 5
+    soon = time.monotonic() + 0.1
+    with duckdb.connect() as connection, pytest.raises(TooMuch, match="longer"), _stopped(connection, soon):
+        connection.sql("from range(1000000000000000) select max(hash(range))").fetchall()
 
 
 def test_ingests_and_quarantine(tmp_path: Path) -> None:
@@ -145,14 +144,14 @@ def test_ledger_is_cut(tmp_path: Path) -> None:
     """What the ledger says beside snapshots is there as of the session's instant, and before the next snapshot."""
     lake = make_lake(tmp_path / "lake")
     kinds = "select kind from ledger order by number desc limit 1"
-    lake.remove_policy(lake.policies()[0].id)
+    lake.policies.remove(lake.policies.all()[0].id)
     later = auditlake.open(lake.layout.root, clock=lambda: NOW + timedelta(hours=1))
     with session(lake) as opened, session(lake, as_of=NOW - timedelta(days=1)) as earlier:
-        later.remove_policy(lake.policies()[0].id)
+        later.policies.remove(lake.policies.all()[0].id)
         assert opened.sql("select count(*) from ledger where kind = 'policy-change'").fetchall() == [(1,)]
         assert earlier.sql(kinds).fetchall() == [("append",)]
     lake.ingest(auditlake.AuditEvent("login", NOW, event_id="new"))
-    lake.remove_policy(lake.policies()[0].id)
+    lake.policies.remove(lake.policies.all()[0].id)
     tomorrow = NOW + timedelta(days=1)
     with session(lake, snapshot=1, as_of=tomorrow, clock=lambda: tomorrow) as opened:
         found = opened.sql("select kind from ledger order by number").fetchall()
@@ -182,7 +181,7 @@ def test_held(tmp_path: Path) -> None:
     """Events under a legal hold are counted as held, as in the report."""
     later = NOW + timedelta(days=4000)
     lake = auditlake.open(make_lake(tmp_path / "lake").layout.root, clock=lambda: later)
-    lake.add_hold("case-1", reason="a case", owner="legal", ticket="T-1", event_types=["login"])
+    lake.holds.add("case-1", reason="a case", owner="legal", ticket="T-1", event_types=["login"])
     with session(lake, as_of=later, snapshot=1, clock=lambda: later) as opened:
         found = dict(opened.sql("select policy_id, held from retention_status").fetchall())
 
@@ -196,7 +195,7 @@ def test_policies(desk: AuditSession, lake: auditlake.AuditLake) -> None:
     found = desk.sql("select policy_id, required_events, retention_period, digest from policies").fetchall()
 
     assert found == [
-        (each.id, list(each.required_events), str(each.retention_period), each.digest) for each in lake.policies()
+        (each.id, list(each.required_events), str(each.retention_period), each.digest) for each in lake.policies.all()
     ]
 
 

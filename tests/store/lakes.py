@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pyarrow.parquet import ParquetFile
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.disk.lock import sweep
 from auditlake.store import delta
 from auditlake.store.deltalog import removal_times
+from auditlake.testing import Clock, make_lake
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -46,12 +46,12 @@ def write_events(path: Path, numbers: Iterable[int], *, bad: int = 0) -> Path:
 
 def made(path: Path) -> AuditLake:
     """A new lake whose clock stands still."""
-    return auditlake.create(path, clock=lambda: NOW)
+    return make_lake(path, clock=Clock(NOW))
 
 
 def opened(path: Path, **options: float) -> AuditLake:
     """A lake that is there, with the same clock."""
-    return AuditLake(path, clock=lambda: NOW, **options)
+    return AuditLake(path, clock=Clock(NOW), **options)
 
 
 def ids(lake: AuditLake, snapshot: int | None = None) -> list[str]:

@@ -132,7 +132,7 @@ def test_beside_a_file_without_rows(tmp_path: Path) -> None:
     assert summary.unlinked == 1
     assert [each.path for each in lake.snapshot().files] == [file.path]
     assert rows(lake) == before
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 def test_replaced_files_stay_for_the_grace(lake: AuditLake) -> None:

@@ -133,7 +133,7 @@ def test_filters_of_other_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert '"metaData"' not in lake.layout.commit(4).read_text()
     lake.compact()
     assert wrong(lake) == []
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
 
 
 def test_a_repair_says_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_a_repair_says_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert (lake.snapshot().version, lake.snapshot().files) == (before.version + 1, before.files)
     assert wrong(lake) == []
-    assert lake.verify().ok
+    assert lake.ledger.verify().ok
     assert doctor.examine(lake.layout, now=NOW).changes == ()
     assert len(opened(lake.layout.root).sql("select * from events", snapshot=1).fetchall()) == 6
 

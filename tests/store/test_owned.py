@@ -222,11 +222,11 @@ READ_BY: dict[str, Callable[[AuditLake], object]] = {
     ".history": ids,
     "events/_delta_log/00000000000000000002.json": ids,
     "events/_delta_log/_last_checkpoint": ids,
-    "policies/failed_logins.yaml": lambda lake: lake.policies(),
-    "holds/a.yaml": lambda lake: lake.retention_plan(),
+    "policies/failed_logins.yaml": lambda lake: lake.policies.all(),
+    "holds/a.yaml": lambda lake: lake.retention.plan(),
     "findings/journal.jsonl": lambda lake: lake.findings.list(),
     "pseudonyms.key": lambda lake: pseudonyms(lake.layout, make=False),
-    "ledger/checkpoint": lambda lake: lake.checkpoint(),
+    "ledger/checkpoint": lambda lake: lake.ledger.checkpoint(),
     "queries/q.sql": lambda lake: questions(lake.layout),
     "reports/compliance_a_v1.json": lambda lake: write_index(lake.layout.reports),
 }
@@ -263,7 +263,7 @@ def test_what_is_named_on_the_command_line(lake: AuditLake, tmp_path: Path, run:
     """A pipe or a device in the place of a proof, a key, a checkpoint or a report is refused."""
     os.mkfifo(tmp_path / "pipe")
     proof = tmp_path / "proof"
-    proof.write_bytes(lake.prove("e1"))
+    proof.write_bytes(lake.ledger.prove("e1"))
     lake_key, where = lake.layout.ledger / "key.pub", ("--lake", lake.layout.root)
     for odd in (tmp_path / "pipe", Path("/dev/zero")):
         for asked in (
@@ -298,7 +298,7 @@ def test_questions_that_were_asked(lake: AuditLake, request: pytest.FixtureReque
     read_only = request.getfixturevalue("read_only")
 
     assert read_only.reports(as_of=NOW)[0].report.evidence.snapshot == 2
-    assert read_only.retention_plan(as_of=NOW).snapshot == 2
+    assert read_only.retention.plan(as_of=NOW).snapshot == 2
     assert caplog.messages == ["questions that were asked since are not in version 2: Read-only file system"] * 2
     with pytest.raises(LakeError, match="cannot be written: Read-only file system"):
         read_only.flush()

@@ -30,9 +30,7 @@ def made(path: Path) -> AuditLake:
 
 def desk(lake: AuditLake, *, engine_reads: bool) -> list[tuple[object, ...]]:
     """What an auditor sees: the events and their days, and that findings can be judged."""
-    session = AuditSession(
-        lake.layout, lake.config, lambda: NOW, lake._options(), principal="erika", engine_reads=engine_reads
-    )
+    session = AuditSession(lake._context, principal="erika", engine_reads=engine_reads)
     with session:
         assert session.sql("select count(*) > 0 from findings").fetchall() == [(True,)]
         return session.sql(DAYS).fetchall()
@@ -51,7 +49,7 @@ def test_every_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk(lake, engine_reads=True) == desk(lake, engine_reads=False) == expected
     assert lake.compact() is not None
     assert lake.sql(DAYS).fetchall() == lake.sql(DAYS, snapshot=2).fetchall() == expected
-    assert lake.verify().problems == ()
+    assert lake.ledger.verify().problems == ()
     lake.backup(tmp_path / "copy [*]")
     assert auditlake.open(tmp_path / "copy [*]").sql(DAYS).fetchall() == expected
     with pytest.raises(SnapshotError, match="backslash and a pattern"):

@@ -18,7 +18,7 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.landing.segments import pieces
-from auditlake.tail.follow import Follower, Sink, following
+from auditlake.tail.follow import Destination, Follower, following
 
 _TICKS = count(1_700_000_000_000_000_000, 1_000_000_000)
 Follow = Callable[..., "Followed"]
@@ -27,9 +27,9 @@ Follow = Callable[..., "Followed"]
 class Followed:
     """A path that is followed as long as somebody asks for what there is."""
 
-    def __init__(self, follower: Follower, sink: Sink, told: list[str], stack: ExitStack) -> None:
+    def __init__(self, follower: Follower, destination: Destination, told: list[str], stack: ExitStack) -> None:
         self.follower = follower
-        self.sink = sink
+        self.destination = destination
         self.said = told
         self._stack = stack
 
@@ -73,9 +73,9 @@ def follow(lake: AuditLake, log: Path) -> Iterator[Follow]:
         def begin(path: Path = log, *, from_end: bool = False) -> Followed:
             stack, told = ExitStack(), []
             every.callback(stack.close)
-            sink = Sink(lake, stack.enter_context(lake.trail()), str(path), checked=False)
-            entered = following(lake, path, sink, from_end=from_end, listen=told.append)
-            return Followed(stack.enter_context(entered), sink, told, stack)
+            destination = Destination(lake, stack.enter_context(lake.trail()), str(path), checked=False)
+            entered = following(lake, path, destination, from_end=from_end, listen=told.append)
+            return Followed(stack.enter_context(entered), destination, told, stack)
 
         yield begin
 

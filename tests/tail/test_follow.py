@@ -160,7 +160,7 @@ def test_a_cut_file_without_a_copy(lake: AuditLake, log: Path, follow: Follow) -
     followed.all()
 
     assert [line[:20] for line in landed(lake)[1:]] == [event(1)[:10], landed(lake)[2][:20]]
-    assert followed.sink.summary.refused == 1
+    assert followed.destination.summary.refused == 1
     assert "was cut at byte" in followed.told[0]
 
 
@@ -285,7 +285,7 @@ def test_lines_that_cannot_be_events(lake: AuditLake, log: Path, follow: Follow)
     followed = follow().all()
 
     assert landed(lake)[1:] == junk
-    assert (followed.sink.summary.records, followed.sink.summary.refused) == (4, 3)
+    assert (followed.destination.summary.records, followed.destination.summary.refused) == (4, 3)
 
 
 @HOW

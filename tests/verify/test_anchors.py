@@ -87,7 +87,7 @@ def test_a_lake_set_back(lake: AuditLake, url: str, tmp_path: Path) -> None:
     """A lake that was set back or rewritten behind a stamp is found, with or without the authority's certificate."""
     before = copied(lake.layout.root, tmp_path / "before")
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 8)))
-    lake.anchor(url)
+    lake.ledger.anchor(url)
     stamps = anchors.anchors_path(lake.layout)
     shutil.copytree(stamps, before / "ledger" / "anchors")
     assert "was set back: it had 3 entries" in str(checked(opened(before)).problems)
@@ -98,7 +98,7 @@ def test_a_lake_set_back(lake: AuditLake, url: str, tmp_path: Path) -> None:
 
 def test_changed_stamps(lake: AuditLake, authority: Authority, url: str) -> None:
     """A changed byte of a stamp or of its checkpoint is found, and so is one of the two that is gone."""
-    lake.anchor(url)
+    lake.ledger.anchor(url)
     files = sorted(anchors.anchors_path(lake.layout).iterdir())
     assert len(files) == 2
     for file in files:
@@ -115,10 +115,10 @@ def test_the_stamp_of_another_authority(lake: AuditLake, url: str, tmp_path: Pat
     """A stamp that does not lead to the certificates that are given is refused, before and after it is kept."""
     other = Authority(tmp_path / "other").roots
     with pytest.raises(LedgerError, match="is not one of the authority that was given"):
-        lake.anchor(url, tsa_roots=other)
+        lake.ledger.anchor(url, tsa_roots=other)
     assert not anchors.anchors_path(lake.layout).exists()
 
-    lake.anchor(url)
+    lake.ledger.anchor(url)
     report = checked(lake, tsa_roots=other)
     assert "is not one of the authority that was given" in str(report.problems)
     assert report.anchored == 0
@@ -129,32 +129,32 @@ def test_no_stamps(says: bytes, lake: AuditLake, authority: Authority, url: str)
     """What is no stamp, or a refusal, is told, and nothing is kept."""
     authority.says = says
     with pytest.raises(LedgerError, match=r"not a time stamp|refused the time stamp"):
-        lake.anchor(url)
+        lake.ledger.anchor(url)
     assert not anchors.anchors_path(lake.layout).exists()
 
 
 def test_the_stamp_of_another_request(lake: AuditLake, authority: Authority, url: str, tmp_path: Path) -> None:
     """A stamp that was made before, for the same checkpoint or another, is not taken."""
-    lake.anchor(url)
+    lake.ledger.anchor(url)
     authority.says = (authority.folder / "response").read_bytes()
     with pytest.raises(LedgerError, match="answer to another request"):
-        lake.anchor(url)
+        lake.ledger.anchor(url)
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 8)))
     with pytest.raises(LedgerError, match="over something else"):
-        lake.anchor(url)
+        lake.ledger.anchor(url)
 
 
 def test_nobody_there(lake: AuditLake) -> None:
     """An authority that cannot be reached, or no URL of one, is told in a line."""
     with pytest.raises(LedgerError, match="gave no time stamp"):
-        lake.anchor("http://127.0.0.1:1/")
+        lake.ledger.anchor("http://127.0.0.1:1/")
     with pytest.raises(LedgerError, match="expected http"):
-        lake.anchor("file:///etc/passwd")
+        lake.ledger.anchor("file:///etc/passwd")
 
 
 def test_without_the_package(lake: AuditLake, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without rfc3161-client a lake with stamps verifies, and says that it did not read them."""
-    lake.anchor(url)
+    lake.ledger.anchor(url)
     monkeypatch.setattr(anchors, "has_client", lambda: False)
     monkeypatch.setattr("auditlake.upkeep.timestamp.has_client", lambda: False)
     report = checked(lake)
@@ -162,4 +162,4 @@ def test_without_the_package(lake: AuditLake, url: str, monkeypatch: pytest.Monk
     assert (report.ok, report.stamped_at) == (True, "")
     assert "1 time stamps were not read" in str(report.notices)
     with pytest.raises(LedgerError, match="rfc3161-client"):
-        lake.anchor(url)
+        lake.ledger.anchor(url)

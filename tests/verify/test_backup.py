@@ -57,7 +57,7 @@ def test_a_backup(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> N
 
     restored = opened(Path(shutil.copytree(tmp_path / "deep" / "copy", tmp_path / "restored")))
     assert ids(restored) == ids(lake)
-    kept = lake.checkpoint()
+    kept = lake.ledger.checkpoint()
     restored.flush()
     restored.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
     report = checked(restored, checkpoint=kept)
@@ -141,7 +141,7 @@ def test_while_others_write(busy: subprocess.Popen[str], tmp_path: Path) -> None
         assert acknowledged <= ids(copy)
         copy.flush()
         assert acknowledged <= ids(copy)
-        report = copy.verify()
+        report = copy.ledger.verify()
         assert (report.ok, report.notices) == (True, ()), report.problems
 
 
@@ -192,7 +192,7 @@ def test_no_backup(how: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytes
         (lake.layout.events / lake.snapshot().files[0].path).unlink()
     else:
         monkeypatch.setattr("auditlake.upkeep.backup.sync_file", full)
-    lake.checkpoint()  # makes the lock's file
+    lake.ledger.checkpoint()  # makes the lock's file
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(LakeError, match=r"there is something|in the lake itself|lost a file|No space left"):
         lake.backup(target)

@@ -61,7 +61,7 @@ def test_no_lake(tmp_path: Path) -> None:
 def test_a_lost_key_of_the_pseudonyms(lake: AuditLake) -> None:
     """A key that deletions and erasures need is missed, with what can be done."""
     ((user,),) = lake.sql("select min(user_id) from events").fetchall()
-    lake.erase(user, reason="Article 17", ticket="G-1")
+    lake.retention.erase(user, reason="Article 17", ticket="G-1")
     lake.layout.pseudonyms.unlink()
     (told,) = [each.what for each in doctor.examine(lake.layout, now=LATER).problems if each.where == "pseudonyms.key"]
 
@@ -75,7 +75,7 @@ def test_a_lost_private_key(lake: AuditLake) -> None:
     (told,) = doctor.examine(lake.layout, now=LATER).problems
 
     assert (told.where, "the private key is not there" in told.what) == ("ledger/key", True)
-    assert lake.verify(full=False).ok  # whoever verifies need not have it
+    assert lake.ledger.verify(full=False).ok  # whoever verifies need not have it
     (lake.layout.ledger / "key.pub").unlink()
     assert doctor.examine(lake.layout, now=LATER).problems
 
@@ -248,7 +248,7 @@ def test_a_rotation_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lake = made(tmp_path / "lake")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(book, "adopt_next", die)
-        lake.rotate_key()
+        lake.ledger.rotate_key()
     found = doctor.examine(lake.layout, now=LATER)
     assert [change.action for change in found.changes] == ["finish"]
     doctor.repair(lake.layout, found.changes, now=LATER, wait_seconds=1)

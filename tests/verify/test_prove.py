@@ -54,10 +54,10 @@ def test_every_event_has_a_proof(lake: AuditLake) -> None:
     for event_id, user in lake.sql("select event_id, user_id from events"):
         if user == "pseudonym":
             with pytest.raises(LedgerError, match="not what was recorded any more: personal data in it was replaced"):
-                lake.prove(event_id)
+                lake.ledger.prove(event_id)
             erased.append(event_id)
             continue
-        shown = verify_proof(lake.prove(event_id), key(lake))
+        shown = verify_proof(lake.ledger.prove(event_id), key(lake))
         assert (shown.event["event_id"], shown.event["user_id"], shown.signed_by) == (event_id, user, key(lake))
         assert shown.recorded == "2026-04-01T00:00:00+00:00"
         proven += 1
@@ -74,19 +74,19 @@ def test_an_erased_event_that_was_changed(lake: AuditLake) -> None:
 
     for row in rows:
         with pytest.raises(LedgerError, match="not what the ledger says became of it"):
-            lake.prove(row["event_id"])
+            lake.ledger.prove(row["event_id"])
 
 
 def test_no_proof(lake: AuditLake, tmp_path: Path) -> None:
     """Of an event that is not there, or that several sources have, there is no proof until one says which."""
     with pytest.raises(LedgerError, match="no event with the id"):
-        lake.prove("nothing")
+        lake.ledger.prove("nothing")
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"eventVersion": "1.08", "eventTime": "2026-03-05T00:00:00Z", "eventID": "e40",
                                  "eventSource": "s3.amazonaws.com", "eventName": "GetObject"}) + "\n")  # fmt: skip
     lake.ingest(other, source="cloudtrail")
     with pytest.raises(LedgerError, match="2 events have the id"):
-        lake.prove("e40")
+        lake.ledger.prove("e40")
     assert verify_proof(prove(lake.layout, "e40", source="cloudtrail"), None).event["source"] == "cloudtrail"
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_lake_proves_nothing(lake: AuditLake) -> None:
     """There is no proof from a lake whose ledger is not whole."""
     (lake.layout.ledger / "checkpoint").write_bytes(b"")
     with pytest.raises(LedgerError):
-        lake.prove("e40")
+        lake.ledger.prove("e40")
 
 
 def changed(proof: Any, path: list[Any], value: Callable[[Any], Any]) -> bytes:
@@ -123,7 +123,7 @@ def other_than(value: Any) -> Any:
 
 def test_changed_proofs(lake: AuditLake) -> None:
     """A proof of which any value was changed, or taken away, does not hold."""
-    proof = json.loads(lake.prove("e12"))
+    proof = json.loads(lake.ledger.prove("e12"))
     for path in leaves_of(proof):
         with pytest.raises(LedgerError):
             verify_proof(changed(proof, list(path), other_than), key(lake))
@@ -145,8 +145,8 @@ def objects_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_fields_that_nothing_signs(lake: AuditLake) -> None:
     """A proof that says more than its form at any level, or a key twice, is refused, and so is a checkpoint."""
     first = key(lake)
-    lake.rotate_key()
-    proof, kept = json.loads(lake.prove("e12")), first
+    lake.ledger.rotate_key()
+    proof, kept = json.loads(lake.ledger.prove("e12")), first
     verify_proof(json.dumps(proof).encode(), kept)
     places = objects_of(proof)
     assert len(places) == 6  # the proof, event, part, batch, entry, a rotation
@@ -186,7 +186,7 @@ def test_a_proof_with_a_field_of_somebody(run: Callable[..., Any]) -> None:
 )
 def test_entries_that_say_more(lake: AuditLake, forge: Callable[[bytes], bytes]) -> None:
     """An entry of the ledger with a key that is unknown, there twice, or spelled otherwise is none."""
-    text = json.loads(lake.prove("e12"))["entry"]["text"].encode()
+    text = json.loads(lake.ledger.prove("e12"))["entry"]["text"].encode()
     assert parse_entry(text)["kind"] == "append"
     with pytest.raises(ValueError, match=r"nothing vouches for|is there twice|spelled|no object|not an object"):
         parse_entry(forge(text))
@@ -243,7 +243,7 @@ open(sys.argv[3], "wb").write(base64.b64decode(signature.split()[2])[4:])
 def test_the_recipe_for_a_third_party(lake: AuditLake, tmp_path: Path) -> None:
     """A proof is checked by twenty lines of plain Python and openssl, and a public key made of the lake's key.pub."""
     proof, text, signature, pem = (tmp_path / name for name in ("proof", "text", "signature", "pem"))
-    proof.write_bytes(lake.prove("e12"))
+    proof.write_bytes(lake.ledger.prove("e12"))
     isolated = [sys.executable, "-I", "-S", "-c", RECIPE, proof, text, signature]
     assert subprocess.run(isolated, check=False).returncode == 0
     public = base64.b64decode((lake.layout.ledger / "key.pub").read_text().strip().split("+", 2)[2])[1:]
@@ -260,7 +260,7 @@ def test_the_recipe_for_a_third_party(lake: AuditLake, tmp_path: Path) -> None:
 
 def test_sha256sum_gives_the_leaf(lake: AuditLake) -> None:
     """The leaf of an event is what sha256sum says of a zero byte and its canonical bytes."""
-    proof = json.loads(lake.prove("e12"))
+    proof = json.loads(lake.ledger.prove("e12"))
     data = b"\0" + proof["canonical"].encode()
     done = subprocess.run(["sha256sum"], input=data, capture_output=True, check=True)
     (row,) = [row for row in rows(lake) if row["event_id"] == "e12"]

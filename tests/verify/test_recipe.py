@@ -77,7 +77,7 @@ def data(lake: AuditLake) -> None:
 
 def signature(lake: AuditLake) -> None:
     """Sign with another key."""
-    lake.rotate_key()
+    lake.ledger.rotate_key()
 
 
 def checkpoint(lake: AuditLake) -> None:

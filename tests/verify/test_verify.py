@@ -118,7 +118,7 @@ def test_a_lake_without_a_ledger(tmp_path: Path, run: Callable[..., Any]) -> Non
     lake.compact(grace_seconds=0)
     lake.ingest(write_events(tmp_path / "b.jsonl", range(6, 9)))
     assert checked(lake).ok
-    assert lake.checkpoint()
+    assert lake.ledger.checkpoint()
 
 
 def test_a_kept_checkpoint(lake: AuditLake, tmp_path: Path) -> None:

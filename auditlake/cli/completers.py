@@ -1,0 +1,94 @@
+"""What a shell offers when the user presses Tab: names that are read from files alone. A completer never raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from auditlake.disk.layout import Layout
+
+_NEWEST_REPORTS = 20
+_LARGEST = 1 << 22
+_FINDING = re.compile(r'"id": ?"([0-9a-f]{16})"')
+_STATEMENT = re.compile(r"^-- name: (\w+)", re.MULTILINE)
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def items(words: Iterable[str]) -> list[CompletionItem]:
+    """Return the words, each once, as a shell gets them."""
+    return [CompletionItem(word) for word in dict.fromkeys(words)]
+
+
+def completer(names: Callable[[Layout], Iterable[str]]) -> Completer:
+    """Make a completer of a function that reads names from a lake; a lake that cannot be read has none."""
+
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from auditlake.disk.layout import Layout
+
+        with suppress(Exception):
+            layout = Layout(Path(context.obj).expanduser().absolute())
+            return items(name for name in names(layout) if name.startswith(incomplete))
+        return []
+
+    return complete
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+@completer
+def policies(layout: Layout) -> Iterable[str]:
+    """Name the lake's policies."""
+    return _stems(layout.policies)
+
+
+@completer
+def holds(layout: Layout) -> Iterable[str]:
+    """Name the lake's holds."""
+    return _stems(layout.holds)
+
+
+@completer
+def queries(layout: Layout) -> Iterable[str]:
+    """Name the canned queries: the built-in ones and the lake's own."""
+    from auditlake.assets import folder
+
+    texts = [_start(folder("sql") / "queries" / "auditor.sql", None)]
+    texts += [_start(file, layout.root) for file in (layout.root / "queries").glob("*.sql")]
+    return sorted(name for text in texts for name in _STATEMENT.findall(text))
+
+
+@completer
+def event_types(layout: Layout) -> Iterable[str]:
+    """Name the event types that the lake accepts."""
+    from auditlake.config import read_config
+    from auditlake.events.schema import BUILT_IN_TYPES
+
+    with suppress(Exception):
+        return sorted(read_config(layout).event_types)
+    return sorted(BUILT_IN_TYPES)
+
+
+@completer
+def findings(layout: Layout) -> Iterator[str]:
+    """Name the findings of the newest kept reports: nothing is evaluated."""
+    reports = layout.reports.glob("compliance_*.json")
+    for file in sorted(reports, key=lambda each: each.stat().st_mtime, reverse=True)[:_NEWEST_REPORTS]:
+        yield from _FINDING.findall(_start(file, layout.root))
+
+
+def _start(file: Path, within: Path | None) -> str:
+    from auditlake.disk.files import open_file
+
+    with suppress(OSError), open_file(file, within=within) as opened:
+        return opened.read(_LARGEST).decode("utf-8", "replace")
+    return ""

@@ -1,0 +1,132 @@
+"""``events``: the events that match filters."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditlake.cli.options import (
+    BOUNDS,
+    Instant,
+    event_type_option,
+    json_option,
+    near,
+    option,
+    snapshot_option,
+)
+from auditlake.cli.output import machine, opened, plain, say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditlake.lake import AuditLake
+    from auditlake.query.rows import Rows
+
+_TABLE_ROWS = 100
+_COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_address", "resource", "source")
+
+
+@click.command(epilog=BOUNDS)
+@event_type_option(
+    "event_type", multiple=True, aliases=["--type"], help="Only this type; repeatable, like every filter but the times."
+)
+@option("--since", type=Instant(), aliases=["--start"], help="Not before this instant or date.")
+@option("--until", type=Instant(), aliases=["--end"], help="Not after this instant or date.")
+@option("--user-id", multiple=True, metavar="USER", aliases=["--user"], help="Only of this user.")
+@option("--status", multiple=True, metavar="STATUS", help="Only with this status.")
+@option("--resource", multiple=True, metavar="RESOURCE", help="Only about this resource.")
+@option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"], help="Only from this address.")
+@option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"], help="Only of this session.")
+@option("--source", multiple=True, metavar="SOURCE", help="Only of this source, e.g. cloudtrail.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N", help="The most events; 100 in a table, unlimited otherwise."
+)
+@snapshot_option
+@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True,
+              help="How to print the events.")  # fmt: skip
+@click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.')
+@json_option("events")
+@click.pass_obj
+def events(
+    path: str, /, form: str, quote_empty: bool, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any
+) -> None:
+    """Show the events that match all filters, in time order."""
+    lake = opened(path)
+    is_table = form == "table" and not as_json
+    most = _TABLE_ROWS if limit is None and is_table else limit
+    _refuse_unknown(lake, filters["event_type"], filters["status"])
+    # One more than a table shows says whether there are more.
+    asked = most + 1 if is_table and most is not None else most
+    rows = lake.events(**{name: value or None for name, value in filters.items()}, limit=asked, snapshot=snapshot)
+    if as_json:
+        machine({"events": [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]})
+    elif is_table:
+        _table(rows, most)
+    else:
+        _stream(rows, form, quote_empty=quote_empty)
+
+
+def _refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[str]) -> None:
+    """Refuse an event type that the lake neither accepts nor has, and a status that is a known one misspelled.
+
+    Any text may be a status, so one that no event has is refused only if an event has one like it.
+
+    Raises:
+        EventError: There is such a filter.
+    """
+    from auditlake.engine.statements import statement
+    from auditlake.errors import EventError
+
+    for name in types:
+        if name not in lake.config.event_types and not lake.events(event_type=name, limit=1).fetchall():
+            message = f"event_type: this lake does not know {name[:64]!r}{near(name, lake.config.event_types)}"
+            raise EventError(message, hint="lake.toml lists the types beyond the built-in ones: event_types")
+    if unknown := [name for name in statuses if not lake.events(status=name, limit=1).fetchall()]:
+        known = lake.sql(statement("queries/events.sql", "statuses").text).fetchall()
+        for name in unknown:
+            if hint := near(name, (status for (status,) in known)):
+                raise EventError(f"status: no event has {name[:64]!r}{hint}")
+
+
+def _table(rows: Rows, most: int | None) -> None:
+    columns = rows.columns
+    records = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
+    table(_COLUMNS, ([record[name] for name in _COLUMNS] for record in records[:most]))
+    if most is not None and len(records) > most:
+        say(f"the first {most}; --limit and the filters show others")
+
+
+def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
+    """Print rows as they come, without holding all of them."""
+    from auditlake.cli.export import event_line, to_pipe
+    from auditlake.reports.csv_lines import csv_line
+
+    # A file keeps every character; a terminal would act on some of them.
+    escaped = plain if sys.stdout.isatty() else None
+    columns = rows.columns
+    if form == "csv":
+        to_pipe(csv_line(columns).encode())
+    for batch in rows.batches():
+        lines = []
+        for row in batch:
+            values = [_spelled(value) for value in row]
+            if form == "jsonl":
+                lines.append(event_line(columns, values) + "\n")
+            else:
+                cells = [escaped(value) if escaped and isinstance(value, str) else value for value in values]
+                lines.append(csv_line(cells, quote_empty=quote_empty))
+        to_pipe("".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _spelled(value: Any) -> Any:
+    from auditlake.events.times import print_instant
+
+    if isinstance(value, datetime):
+        return print_instant(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+COMMANDS = (events,)

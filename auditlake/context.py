@@ -1,0 +1,29 @@
+"""What every verb of a lake is handed: where it lies, how it is set, what time it is, and how long to wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditlake.config import LakeConfig
+from auditlake.disk.layout import Layout
+from auditlake.machine import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class LakeContext:
+    """An open lake, for the verbs that work on it."""
+
+    layout: Layout
+    """Where everything lies."""
+    config: LakeConfig
+    """What lake.toml says."""
+    clock: Clock
+    """Where the present comes from."""
+    wait_seconds: float
+    """How long a verb that writes waits for others."""
+
+    @property
+    def now(self) -> datetime:
+        """The present; asked once a verb, and handed on."""
+        return self.clock()

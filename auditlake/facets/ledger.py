@@ -1,0 +1,104 @@
+"""What makes a lake one that can be checked: ``lake.ledger``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from auditlake.context import LakeContext
+from auditlake.disk.files import is_file
+from auditlake.errors import ReportError
+
+if TYPE_CHECKING:
+    from auditlake.verify.anchors import Anchor
+    from auditlake.verify.model import VerifyReport
+
+
+class Ledger:
+    """The verbs that a third party's trust rests on.
+
+    Args:
+        context: The lake.
+    """
+
+    def __init__(self, context: LakeContext) -> None:
+        self._context = context
+
+    def verify(
+        self,
+        *,
+        full: bool = True,
+        checkpoint: bytes | None = None,
+        public_key: str | None = None,
+        tsa_roots: bytes | None = None,
+    ) -> VerifyReport:
+        """Compare everything with the ledger, by public data alone; ``report.ok`` says whether all is as recorded.
+
+        Where the lake can be written to, its list of reports then says when this was and what it found.
+
+        Args:
+            full: Whether to hash every row; otherwise only files and tree are compared.
+            checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
+            public_key: The public key, as text, that was kept elsewhere; that of the lake if None.
+            tsa_roots: Certificates of time stamp authorities, PEM; without them, stamps anchor nothing.
+
+        Raises:
+            LedgerError: The kept checkpoint or public key is not one.
+        """
+        from auditlake.reports.compliance import write_index
+        from auditlake.reports.last_verification import Verification, remember
+        from auditlake.verify.check import verify
+
+        layout, now = self._context.layout, self._context.now
+        report = verify(layout, now=now, full=full, checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots)
+        remember(layout, Verification(now, report.full, report.version, report.wrong))
+        if is_file(layout.reports / "index.html", within=layout.root):
+            with suppress(ReportError):
+                write_index(layout.reports, layout)
+        return report
+
+    def checkpoint(self) -> bytes:
+        """Return the ledger's newest checkpoint, a signed note to be kept elsewhere."""
+        from auditlake.store.bookkeeping import newest_checkpoint
+
+        return newest_checkpoint(self._context.layout, wait_seconds=self._context.wait_seconds)
+
+    def rotate_key(self) -> str:
+        """Let a new key sign the ledger's checkpoints, remove the old one, and return the new public key.
+
+        Keep it elsewhere. A verification with the old public key still holds: in the ledger, the old key vouches for
+        the new one.
+
+        Raises:
+            LedgerError: The lake is unsigned, or its key may be that of other lakes too.
+        """
+        from auditlake.store.bookkeeping import rotate_key
+
+        return rotate_key(self._context.layout, now=self._context.now, wait_seconds=self._context.wait_seconds)
+
+    def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
+        """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.
+
+        Args:
+            url: The authority; http or https.
+            tsa_roots: Certificates that its signature must lead to, PEM; the signature is not checked if None.
+
+        Raises:
+            LedgerError: It gave no stamp of this checkpoint, or ``auditlake[anchor]`` is not installed.
+        """
+        from auditlake.upkeep.timestamp import anchor
+
+        return anchor(self._context.layout, self.checkpoint(), url, roots=tsa_roots)
+
+    def prove(self, event_id: str, *, source: str | None = None) -> bytes:
+        """Return a proof that an event is in the ledger: JSON that ``auditlake verify-proof`` checks by itself.
+
+        Raises:
+            LedgerError: There is no such event, or it is not what was recorded.
+            LakeFormatError: A file of the lake is damaged.
+        """
+        from auditlake.store.failures import explained
+        from auditlake.verify.prove import prove
+
+        with explained(self._context.layout, "the proof"):
+            return prove(self._context.layout, event_id, source=source)

@@ -1,0 +1,149 @@
+"""The policies of a lake: ``lake.policies``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlake.context import LakeContext
+from auditlake.events.times import Instant, judged_as_of
+from auditlake.policies.model import Policy
+
+if TYPE_CHECKING:
+    from auditlake.analysis.policy_effect import PolicyEffect
+    from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.policies.compile import CompiledQuery
+
+
+class Policies:
+    """What a lake is judged by; iterate over it for every policy.
+
+    Args:
+        context: The lake.
+    """
+
+    def __init__(self, context: LakeContext) -> None:
+        self._context = context
+
+    def __iter__(self) -> Iterator[Policy]:
+        return iter(self.all())
+
+    def all(self, *, tolerant: bool = False) -> tuple[Policy, ...]:
+        """Return every policy of the lake, by id.
+
+        Args:
+            tolerant: Whether to return, for a file that cannot be used, a policy that asks nothing and has the reason
+                as its ``fault``.
+
+        Raises:
+            PolicyError: Files cannot be used; every mistake of every file is listed.
+        """
+        from auditlake.policies.loader import load_policies
+
+        context = self._context
+        return load_policies(context.layout.policies, context.config.event_types, tolerant=tolerant)
+
+    def get(self, policy_id: str) -> Policy:
+        """Return one policy.
+
+        Raises:
+            PolicyNotFoundError: The lake has none of that id.
+            PolicyError: Its file cannot be used.
+        """
+        from auditlake.policies.files import chosen, refuse_unreadable
+
+        (policy,) = chosen(self.all(tolerant=True), [policy_id])
+        refuse_unreadable([policy])
+        return policy
+
+    def add(self, file: str | Path, *, replace: bool = False) -> Policy:
+        """Check a policy file and copy it into the lake; its name is the policy's id.
+
+        :meth:`effect` tells before what changes. What becomes due by it, the next ``lake.retention.apply`` deletes.
+
+        Args:
+            file: The ``.yaml`` file.
+            replace: Whether it takes the place of a policy of that id.
+
+        Raises:
+            PolicyError: It cannot be used, or the lake has another of its name and ``replace`` is not set.
+        """
+        from auditlake.policies.files import add_policy
+
+        context = self._context
+        return add_policy(
+            context.layout, Path(file), context.config.event_types, replace=replace, now=context.now,
+            wait_seconds=context.wait_seconds,
+        )  # fmt: skip
+
+    def remove(self, policy_id: str) -> None:
+        """Take a policy out of the lake. What it kept from deletion may then be due.
+
+        Raises:
+            PolicyNotFoundError: The lake has none of that id.
+        """
+        from auditlake.policies.files import remove_policy
+
+        remove_policy(self._context.layout, policy_id, now=self._context.now, wait_seconds=self._context.wait_seconds)
+
+    def check(self, *named: str) -> tuple[CheckResult, ...]:
+        """Run the tests inside policies.
+
+        Args:
+            *named: Ids or ``.yaml`` files; every policy of the lake if none is named.
+        """
+        from auditlake.analysis.policy_tests import check_policies
+        from auditlake.policies.files import named_policies
+
+        context = self._context
+        return check_policies(named_policies(context.layout, context.config.event_types, named, in_use=False))
+
+    def sql(self, policy_id: str, *, as_of: Instant | None = None) -> tuple[CompiledQuery, ...]:
+        """Return what a report of the policy runs, with the values that it binds.
+
+        A report of several policies makes ``moments`` a table, and otherwise runs the same.
+        """
+        from auditlake.facets.holds import Holds
+        from auditlake.policies.compile import compile_policy
+        from auditlake.policies.files import named_policies
+        from auditlake.policies.question import PeriodRequest, question
+
+        context = self._context
+        (policy,) = named_policies(context.layout, context.config.event_types, [policy_id])
+        instant = judged_as_of(as_of, context.now)
+        asked = question(policy, PeriodRequest(), instant, context.config.report_period)
+        return compile_policy(policy, self.all(tolerant=True), asked, holds=Holds(context).binding())
+
+    def effect(self, file: str | Path, *, replace: bool = False) -> PolicyEffect:
+        """Return what a policy file would change: which events are kept longer or shorter, and how many become due.
+
+        Nothing is changed.
+
+        Raises:
+            PolicyError: It cannot be used, or the lake has another of its name and ``replace`` is not set.
+        """
+        from auditlake.policies.files import read_policy, refuse_other
+
+        policy = read_policy(Path(file), self._context.config.event_types)
+        refuse_other(self._context.layout, policy, replace=replace)
+        return self._effect(policy.id, policy)
+
+    def removal_effect(self, policy_id: str) -> PolicyEffect:
+        """Return what would change without a policy. Nothing is changed.
+
+        Raises:
+            PolicyNotFoundError: The lake has none of that id.
+        """
+        from auditlake.policies.files import refuse_unknown
+
+        refuse_unknown(self._context.layout, policy_id)
+        return self._effect(policy_id, None)
+
+    def _effect(self, policy_id: str, policy: Policy | None) -> PolicyEffect:
+        from auditlake.analysis.policy_effect import policy_effect
+        from auditlake.query.view import engine
+
+        context = self._context
+        with engine(context, None) as (connection, _):
+            return policy_effect(connection, context.layout, context.config, context.now, policy_id, policy)
