@@ -26,7 +26,7 @@ from click.testing import CliRunner
 
 import auditlake
 from auditlake import audited, errors, handler, notebook
-from auditlake.cli import cli
+from auditlake.cli import VERBS, cli
 from auditlake.engine.statements import statements
 
 FOLDER = Path(auditlake.__file__).parent / "docs"
@@ -53,9 +53,16 @@ def cli_page() -> str:
         "`auditlake COMMAND --help` shows the same for one command. The options of the first table stand before the "
         "command, and hold for each of them. [Exit codes](exit-codes.md) says how a command ends.",
     ]  # fmt: skip
+    sections = {verb.name: verb.section for verb in VERBS}
+    section = ""
     for name, command in _commands(cli, "auditlake"):
         context = click.Context(command, info_name=name)
-        parts += [f"## {name}", f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```"]
+        if (now := sections.get(name.partition(" ")[2].partition(" ")[0], section)) != section:
+            parts.append(f"## {(section := now)}")
+        parts += [
+            f"{'###' if section else '##'} {name}",
+            f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```",
+        ]
         parts += map(_paragraph, inspect.cleandoc(f"{command.help or ''}\n\n{command.epilog or ''}").split("\n\n"))
         parts += _table(("option", "meaning"), _options(command, context))
         if isinstance(command, click.Group) and name != "auditlake":
