@@ -6,14 +6,14 @@ import re
 import shutil
 import sys
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from textwrap import indent
 from typing import ClassVar
 
 import click
 
-from auditlake.cli.options import json_option
+from auditlake.cli.completers import items
+from auditlake.cli.options import json_option, near
 from auditlake.cli.output import machine, table
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
@@ -44,7 +44,9 @@ def topics() -> dict[str, Topic]:
 
 
 @click.command()
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=lambda _context, _param, word: items(
+    name for name in topics() if name.startswith(word)
+))  # fmt: skip
 @json_option("topics; or name, title, summary, path, text")
 def docs(topic: str | None, as_json: bool) -> None:
     """Show a page of the documentation, or list the pages.
@@ -59,9 +61,8 @@ def docs(topic: str | None, as_json: bool) -> None:
             table(("topic", "what it says"), ((each.name, each.summary) for each in known.values()))
         return
     if topic not in known:
-        close = get_close_matches(topic[:64].lower(), known, n=3)
-        near = f"close to it: {', '.join(close)}" if close else "auditlake docs lists them"
-        raise click.BadParameter(f"there is no topic {topic[:64]!r}; {near}", param_hint="TOPIC")
+        close = near(topic.lower(), known) or "; auditlake docs lists them"
+        raise click.BadParameter(f"there is no topic {topic[:64]!r}{close}", param_hint="TOPIC")
     text = (FOLDER / known[topic].path).read_text(encoding="utf-8")
     if as_json:
         machine({**asdict(known[topic]), "text": text})

@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, is_typeddict
 
 import click
 import duckdb
@@ -26,7 +26,7 @@ from click.testing import CliRunner
 
 import auditlake
 from auditlake import audited, errors, handler, notebook
-from auditlake.cli import cli
+from auditlake.cli import VERBS, cli
 from auditlake.engine.statements import statements
 
 FOLDER = Path(auditlake.__file__).parent / "docs"
@@ -51,12 +51,19 @@ def cli_page() -> str:
     parts = [
         _NOTICE, "# Command line",
         "`auditlake COMMAND --help` shows the same for one command. The options of the first table stand before the "
-        "command. [Exit codes](exit-codes.md) says how a command ends.",
+        "command, and hold for each of them. [Exit codes](exit-codes.md) says how a command ends.",
     ]  # fmt: skip
+    sections = {verb.name: verb.section for verb in VERBS}
+    section = ""
     for name, command in _commands(cli, "auditlake"):
         context = click.Context(command, info_name=name)
-        parts += [f"## {name}", f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```"]
-        parts += [paragraph.replace("\n", " ") for paragraph in inspect.cleandoc(command.help or "").split("\n\n")]
+        if (now := sections.get(name.partition(" ")[2].partition(" ")[0], section)) != section:
+            parts.append(f"## {(section := now)}")
+        parts += [
+            f"{'###' if section else '##'} {name}",
+            f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```",
+        ]
+        parts += map(_paragraph, inspect.cleandoc(f"{command.help or ''}\n\n{command.epilog or ''}").split("\n\n"))
         parts += _table(("option", "meaning"), _options(command, context))
         if isinstance(command, click.Group) and name != "auditlake":
             below = ", ".join(f"[{name} {each}](#{slug(f'{name} {each}')})" for each in command.list_commands(context))
@@ -75,10 +82,17 @@ def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Co
             yield from _commands(below, f"{name} {each}")
 
 
+def _paragraph(text: str) -> str:
+    """A paragraph of a help text: code where click is told to leave its lines alone."""
+    return f"```text\n{text.replace(chr(8), '').strip()}\n```" if "\b" in text else text.replace("\n", " ")
+
+
 def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    """The options of a command with their help; those that every command has stand in the first table alone."""
+    common = {"--help"} | ({name for each in cli.params for name in each.opts} if command is not cli else set())
     for each in command.get_params(context):
         record = each.get_help_record(context)
-        if record is not None and "--help" not in record[0] and record[1]:
+        if record is not None and record[1] and not common & {*each.opts}:
             names, text = record
             yield f"`{names}`", text.replace("  [", " [").replace("*", r"\*")
 
@@ -164,7 +178,7 @@ def _class(kind: type, called: str) -> list[str]:
     if kind not in _MADE:
         told = re.sub(r"\n\nArgs:\n(?:    .*(?:\n|\Z)|\n(?=    ))*", "\n\n", told)
     parts = [f"## {title}", _markdown(told)]
-    fields = [(f"`{name}`", _inline(text)) for name, text in _fields(kind)]
+    fields = [(f"`{name}`", _inline(text)) for name, text in _fields(kind).items()]
     parts += _table(("attribute", "what it is"), fields)
     prefix = called if called.startswith("lake") else called[0].lower() + called[1:]
     for method in _methods(kind):
@@ -193,17 +207,18 @@ def _properties(kind: type) -> list[str]:
     ]
 
 
-def _fields(kind: type) -> Iterator[tuple[str, str]]:
+def _fields(kind: type) -> dict[str, str]:
     """Public attributes, each with the text below it, and properties with their docstrings."""
+    found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not base.__module__.startswith("auditlake"):
             continue
-        texts = dict(_texts(ast.parse(dedent(inspect.getsource(base)))))
-        names = inspect.get_annotations(base) if is_dataclass(base) else texts
-        yield from ((name, texts.get(name, "")) for name in names if not name.startswith("_"))
-        for name, value in vars(base).items():
-            if isinstance(value, property) and not name.startswith("_"):
-                yield name, inspect.cleandoc(value.__doc__ or "")
+        where = sys.modules[base.__module__] if is_typeddict(base) else base  # which does not say what it inherits from
+        texts = dict(_texts(ast.parse(dedent(inspect.getsource(where)))))
+        names = inspect.get_annotations(base) if is_dataclass(base) or is_typeddict(base) else texts
+        found |= {name: texts.get(name) or found.get(name, "") for name in names}
+        found |= {name: value.__doc__ or "" for name, value in vars(base).items() if isinstance(value, property)}
+    return {name: inspect.cleandoc(text) for name, text in found.items() if not name.startswith("_")}
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -215,7 +230,7 @@ def _texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
                 target = before.target if isinstance(before, ast.AnnAssign) else before.targets[0]
                 name = getattr(target, "attr", None) or getattr(target, "id", "")
                 if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-                    yield name, inspect.cleandoc(after.value.value)
+                    yield name, after.value.value
 
 
 def _function(function: Callable[..., Any], prefix: str) -> list[str]:
@@ -263,7 +278,7 @@ def _returned(kinds: Iterable[type]) -> list[type]:
     left = list(kinds)
     while left:
         kind = left.pop(0)
-        notes = [str(inspect.signature(each).return_annotation) for each in _methods(kind)]
+        notes = [note for each in _methods(kind) for note in _notes(each)]
         if kind not in kinds:
             notes += [str(note) for note in getattr(kind, "__annotations__", {}).values()] if is_dataclass(kind) else []
         for name in dict.fromkeys(re.findall(r"\b[A-Z]\w+", " ".join(notes))):
@@ -273,6 +288,13 @@ def _returned(kinds: Iterable[type]) -> list[type]:
                     found[name] = other
                     left.append(other)
     return list(found.values())
+
+
+def _notes(method: Callable[..., Any]) -> Iterator[str]:
+    """What a method gives, and the options that it takes as one."""
+    signature = inspect.signature(method)
+    yield str(signature.return_annotation)
+    yield from (str(each.annotation) for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD)
 
 
 def _named(kind: type, name: str) -> Any:
