@@ -6,8 +6,8 @@
     select * from events where user_id = :user
 
 LAKE is a Python variable that holds a lake, ``lake`` if nothing is named. ``:user`` is bound to the Python variable of
-that name: as a value, never as text, and nothing else of Python can be seen by the query. The rows are shown, or kept
-in NAME: lazily, with the values that the parameters had.
+that name: as a value, never as text, and the query sees nothing else of Python. The rows are shown, or kept in NAME:
+lazily, with the values that the parameters had.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     | (?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?P=tag)       # text between dollars
     | --[^\n]* | /\*.*?\*/                          # comments
     | ::                                            # a cast
-    | (?P<slice>\[\s*:(?=[^\W\d]))                  # a slice without a beginning, or a list of parameters: who knows
+    | (?P<slice>\[\s*:(?=[^\W\d]))                  # a slice without a beginning, or a list of parameters: ambiguous
     | (?<![\w\])}"':]):(?P<name>[^\W\d]\w*)         # a parameter, unless it ends a slice or a key's value
     """,
     re.VERBOSE | re.DOTALL,
@@ -42,21 +42,21 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What the first line of a cell says."""
+    """The options in the first line of a cell."""
 
     lake: str
     """The variable that holds the lake."""
     snapshot: int | None
     """Which version to read."""
     name: str | None
-    """Where the rows go; shown if None."""
+    """The variable to keep the rows in; they are shown if None."""
 
 
 def read_line(line: str) -> Cell:
     """Read what follows ``%%audit``.
 
     Raises:
-        QueryError: It cannot be understood.
+        QueryError: It has an option that is unknown, or a name that is no variable's.
     """
     rest, arrow, name = line.partition(">>")
     name = name.strip()
@@ -75,7 +75,7 @@ def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a cell's SQL with ``$name`` for ``:name``, and the values of exactly those names.
 
     Raises:
-        QueryError: A variable is not there, or the text is not what it seems.
+        QueryError: There is no such variable, or DuckDB reads other parameters in the text.
     """
     names: dict[str, None] = {}
 
@@ -97,7 +97,11 @@ def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _agree(sql: str, names: set[str]) -> None:
-    """Check that DuckDB takes the same names for parameters."""
+    """Raise if DuckDB reads other parameters in a statement than these.
+
+    Raises:
+        QueryError: It does.
+    """
     import duckdb
 
     try:
@@ -113,20 +117,20 @@ def _agree(sql: str, names: set[str]) -> None:
 
 
 def run(line: str, cell: str, variables: Mapping[str, Any]) -> tuple[str | None, Rows]:
-    """Run a cell: the name to keep its rows under if there is one, and the rows.
+    """Run a cell; return the name to keep its rows under, if there is one, and the rows.
 
     Raises:
         QueryError: The cell cannot be run.
     """
-    asked = read_line(line)
-    lake = variables.get(asked.lake)
+    options = read_line(line)
+    lake = variables.get(options.lake)
     if not isinstance(lake, AuditLake):
-        message = f"%%audit needs a lake, and there is none in the Python variable {asked.lake}"
-        raise QueryError(message, hint=f'{asked.lake} = auditlake.open("…")')
+        message = f"%%audit needs a lake, and there is none in the Python variable {options.lake}"
+        raise QueryError(message, hint=f'{options.lake} = auditlake.open("…")')
     sql, values = bind(cell, variables)
-    rows = lake.sql(sql, values or None, snapshot=asked.snapshot)
-    rows.relation()  # a mistake is told where it was made, also where the rows are only kept
-    return asked.name, rows
+    rows = lake.sql(sql, values or None, snapshot=options.snapshot)
+    rows.relation()  # a mistake is raised in the cell that has it, even if its rows are only kept
+    return options.name, rows
 
 
 def register(shell: Any) -> None:

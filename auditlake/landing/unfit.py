@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from auditlake.events.event import AuditEvent
 from auditlake.events.ids import uuid7
 
-if TYPE_CHECKING:
-    from auditlake.landing.trail import Trail
 
-
-class HasTrail(Protocol):
-    """A lake, which has a trail of its own."""
-
-    @property
-    def _trail(self) -> Trail: ...
-
-
-def keep_unfit(trail: HasTrail | Trail, record: AuditEvent | Mapping[Any, Any]) -> None:
+def keep_unfit(trail: object, record: AuditEvent | Mapping[Any, Any]) -> None:
     """Append an event that :meth:`Trail.log` refused, as a line of JSON with an id.
 
     The next flush quarantines the line with its reason, or makes an event of it where it would of a file's line. What
     JSON cannot say stands in it as Python shows it.
+
+    Args:
+        trail: The trail, or a lake with one of its own.
+        record: The event, or its fields.
 
     Raises:
         LandingError: The disk refused, or the trail is closed.

@@ -1,10 +1,10 @@
-"""For those who come from LLMGuardian: its audit monitor, on top of a lake.
+"""LLMGuardian's audit monitor on top of a lake, for applications that were written for LLMGuardian.
 
 Change the import, and leave the calls as they are::
 
     from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
 
-What calls see differently, and why, is said where it is: at :class:`AuditMonitor` and its methods.
+Read :class:`AuditMonitor` first: it and its methods document each difference, and why it is there.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from auditlake.events import event as canonical
 from auditlake.events.schema import TEXT_COLUMNS
 
 ODD_ADDRESS = "_ip_address"
-"""The key of ``metadata`` for an ip_address that is none, such as ``localhost``."""
+"""The key of ``metadata`` for an ip_address that is no address, such as ``localhost``."""
 
 
 class AuditEventType(StrEnum):
@@ -43,7 +43,7 @@ class AuditEventType(StrEnum):
 
 
 class MonitoringError(AuditLakeError):
-    """Whatever the monitor could not do.
+    """The only error of the monitor: what it could not do.
 
     Args:
         message: What.
@@ -101,34 +101,34 @@ class CompliancePolicy:
     """Which controls of which frameworks it is evidence for."""
 
 
-def type_name(given: object) -> str:
-    """The name of an event type: a text, or a member of any enumeration of texts."""
-    value = given.value if isinstance(given, Enum) else given
+def type_name(event_type: object) -> str:
+    """Return the name of an event type, which is text or a member of any enumeration of texts."""
+    value = event_type.value if isinstance(event_type, Enum) else event_type
     if not isinstance(value, str) or not value:
-        raise EventError(f"event_type: expected an AuditEventType or its name, got {given!r}")
+        raise EventError(f"event_type: expected an AuditEventType or its name, got {event_type!r}")
     return str(value)
 
 
-def recorded(given: AuditEvent, event_id: str) -> canonical.AuditEvent:
-    """The event as a lake keeps it, as it is now.
+def recorded(event: AuditEvent, event_id: str) -> canonical.AuditEvent:
+    """Return an event as a lake keeps it, with its present values.
 
     Numbers and truth values where text belongs become their JSON text, as in a file that is ingested. An ip_address
-    that is none goes into ``metadata``.
+    that is no address goes into ``metadata``.
 
     Raises:
         EventError: It cannot be recorded.
     """
-    texts = {name: _text(getattr(given, name)) for name in TEXT_COLUMNS}
-    metadata = given.metadata
+    texts = {name: _text(getattr(event, name)) for name in TEXT_COLUMNS}
+    metadata = event.metadata
     if texts["ip_address"] is not None and not _is_address(texts["ip_address"]):
         metadata = {ODD_ADDRESS: texts["ip_address"], **(metadata or {})}
         texts["ip_address"] = None
     return canonical.AuditEvent(
-        event_type=type_name(given.event_type),
-        timestamp=given.timestamp,
-        details=given.details,
+        event_type=type_name(event.event_type),
+        timestamp=event.timestamp,
+        details=event.details,
         metadata=metadata,
-        event_id=given.event_id or event_id,
+        event_id=event.event_id or event_id,
         **texts,
     )
 

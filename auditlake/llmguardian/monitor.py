@@ -42,21 +42,21 @@ class AuditMonitor:
 
     The lake is the folder ``lake`` in ``audit_dir``; the attribute :attr:`lake` gives it, for everything that the
     monitor has no method for: SQL, HTML reports, groups, periods, snapshots. Any number of threads and processes may
-    use one directory at once. Different from LLMGuardian, for everybody:
+    use one directory at once. What differs from LLMGuardian:
 
-    - Events are in the lake, not in ``events/audit_YYYYMMDD.jsonl`` and not in memory. What lies in ``events/`` is
-      brought into the lake when a monitor is made, each line once; it is not written to. A restart loses nothing.
-    - Reports, statistics and alerts count by the time at which events happened, over all that the lake has. A policy
-      that is added later sees them too. Beside the three policies of LLMGuardian the lake has ``failed_logins``, which
-      counts only failures, of each user by itself.
-    - What cannot be recorded (no known type, not JSON, ``NaN``, no time) raises and leaves nothing behind.
+    - Events are in the lake, neither in ``events/audit_YYYYMMDD.jsonl`` nor in memory, so a restart loses nothing. The
+      lines that lie in ``events/`` are ingested when a monitor is made, each once; the monitor writes no file there.
+    - Reports, statistics and alerts count by the time at which events happened, over all events of the lake; so does a
+      policy that is added later. Besides the three policies of LLMGuardian the lake has ``failed_logins``, which counts
+      only failures, per user.
+    - An event that cannot be recorded (an unknown type, not JSON, ``NaN``, no time) raises and leaves nothing behind.
     - The security logger gets one ``compliance_threshold_exceeded`` for each time that a count reaches its threshold,
-      not one for each event from then on; within about two seconds, and not from within ``log_event``. Whatever it
-      raises is logged to ``auditlake.llmguardian`` and changes nothing.
+      not one for each event from then on; within about two seconds, and not from within ``log_event``. An exception of
+      it is logged to ``auditlake.llmguardian`` and changes nothing.
     - Folders and files are for their owner only. A file's name is the SHA-256 of its bytes.
 
     Args:
-        security_logger: Told what happens, if it is given.
+        security_logger: Gets a line for each event and each alert.
         audit_dir: Where everything lies; ``~/.llmguardian/audit`` if None.
         clock: Where the present comes from.
 
@@ -72,7 +72,7 @@ class AuditMonitor:
         clock: Clock = system_clock,
     ) -> None:
         self.security_logger = security_logger
-        """Who is told what happens."""
+        """Gets a line for each event and each alert."""
         self.audit_dir = Path(audit_dir).expanduser() if audit_dir else Path.home() / ".llmguardian" / "audit"
         """Where everything lies."""
         self._clock = clock
@@ -95,18 +95,18 @@ class AuditMonitor:
         self.close()
 
     def close(self) -> None:
-        """Raise what alerts are due and let go of the lake; done by itself at the exit of the interpreter."""
+        """Raise the alerts that are due and release the lake; the exit of the interpreter does this, too."""
         self._trail.close()
 
     # Events
 
     def log_event(self, event: AuditEvent) -> str:
-        """Record an event as it is now, and give its id; once this returns, it is on the disk.
+        """Record an event with its present values, and return its id; once this returns, it is on the disk.
 
-        LLMGuardian gives nothing. An event that has an ``event_id`` can be logged again without being counted again;
-        an error has the id under which it can be tried again in its ``context``. The security logger's
-        ``audit_event_logged`` has the type under ``type``, since ``event_type`` is the line's own name, which is why
-        LLMGuardian's call cannot work with LLMGuardian's logger.
+        LLMGuardian returns nothing. An event that has an ``event_id`` can be logged again without being counted again;
+        the ``context`` of an error has the id to retry with. The security logger's ``audit_event_logged`` has the type
+        under ``type``, since ``event_type`` is the line's own name; LLMGuardian's call therefore fails with
+        LLMGuardian's logger.
 
         Raises:
             MonitoringError: It cannot be recorded; nothing of it is kept.
@@ -136,9 +136,9 @@ class AuditMonitor:
         limit: int | None = None,
         offset: int = 0,
     ) -> list[dict[str, Any]]:
-        """Events that match everything that is given, in the order of their time; both times are inclusive.
+        """Return the events that match every filter, in the order of their time; both times are inclusive.
 
-        LLMGuardian gives them in the order in which they were logged, without ``metadata``, ``session_id``,
+        LLMGuardian returns them in the order in which they were logged, without ``metadata``, ``session_id``,
         ``ip_address``, ``event_id`` and ``source``, and has only the first four filters and no pages. ``timestamp``
         is as before: ISO 8601, UTC, without an offset.
 
@@ -155,7 +155,7 @@ class AuditMonitor:
             values: dict[str, Any] = {name: None if each is None else [each] for name, each in filters.items()}
             values |= {"start": given(start_time), "end": given_end(end_time), "limit": limit, "offset": offset}
             rows = self.lake.sql(statement("queries/monitor.sql", "monitored").text, values)
-            return [_shown(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
+            return [_as_llmguardian(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to get audit events: {error}") from error
 
@@ -188,15 +188,15 @@ class AuditMonitor:
 
     @property
     def policies(self) -> dict[str, CompliancePolicy]:
-        """The policies by their keys, as they are in the lake: changing what this gives changes nothing.
+        """The policies by their keys, as they are in the lake; changing the mapping changes nothing.
 
         Raises:
             MonitoringError: A policy's file cannot be used.
         """
-        from auditlake.llmguardian.policies import key_of, shown
+        from auditlake.llmguardian.policies import as_llmguardian, key_of
 
         try:
-            return {key_of(each): shown(each) for each in self.lake.policies.all()}
+            return {key_of(each): as_llmguardian(each) for each in self.lake.policies.all()}
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to read the policies: {error}") from error
 
@@ -242,7 +242,7 @@ class AuditMonitor:
         last: str | None = None,
         period: str | None = None,
     ) -> dict[str, Any]:
-        """Judge one policy, write the report into ``reports/``, and give what it says.
+        """Judge one policy, write the report into ``reports/``, and return its content.
 
         The keys of LLMGuardian's report are there as they were: ``violations`` are sentences, those about missing
         types as before and one for each time the threshold was reached, always in the same order; ``generated_at`` is
@@ -287,7 +287,7 @@ class AuditMonitor:
         }
 
     def get_audit_statistics(self) -> dict[str, Any]:
-        """Totals, events by type and by user, and how each policy stands now.
+        """Return totals, events by type and by user, and how each policy stands now.
 
         The keys are LLMGuardian's. ``recent_violations`` has the episodes of each policy's last window, which
         LLMGuardian never filled; an episode is one entry, however many events it has. ``recent_events`` of a policy
@@ -301,31 +301,31 @@ class AuditMonitor:
         from auditlake.reports.document import finding_dict
 
         try:
-            found, keys = self.lake.statistics(as_of=self._clock(), users=_EVERY_USER), self._keys()
+            statistics, keys = self.lake.statistics(as_of=self._clock(), users=_EVERY_USER), self._keys()
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to get audit statistics: {error}") from error
         return {
-            "total_events": found.total_events,
-            "events_by_type": Counter(found.events_by_type),
-            "events_by_user": Counter(found.events_by_user),
+            "total_events": statistics.total_events,
+            "events_by_type": Counter(statistics.events_by_type),
+            "events_by_user": Counter(statistics.events_by_user),
             "policy_status": {
                 keys.get(each.policy_id, each.policy_id): {
                     "total_events": each.total_events, "recent_events": each.recent_events,
                     "violation_threshold": each.threshold,
                     "status": "violation" if each.status == "violation" else "compliant",
                 }
-                for each in found.policies
+                for each in statistics.policies
             },
             "recent_violations": [
                 {"policy": keys.get(each.policy_id, each.policy_id)} | finding_dict(each.finding)
-                for each in found.recent_violations
+                for each in statistics.recent_violations
             ],
         }  # fmt: skip
 
     # What these need
 
     def _opened(self) -> AuditLake:
-        """The lake in the directory, made if there is none; two processes may do this at once."""
+        """Open the lake in the directory, made if there is none; two processes may do this at once."""
         from auditlake import create
         from auditlake.lake import AuditLake
 
@@ -342,19 +342,19 @@ class AuditMonitor:
             return AuditLake(path, clock=self._clock)  # another process was quicker
 
     def _import(self) -> None:
-        """Bring LLMGuardian's own files into the lake, those that are new or have grown since the last time.
+        """Ingest LLMGuardian's own files that are new or have grown since the last time.
 
-        Lines have an id from their content, so a line that was brought before is known.
+        Lines have an id from their content, so a line that was ingested before is known.
         """
         known_file = self.audit_dir / "imported.json"
         known: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             known = json.loads(read_file(known_file))
-        found = {
+        files = {
             each.name: each for each in sorted((self.audit_dir / "events").glob("audit_*.jsonl")) if each.is_file()
         }
-        marks = {name: [(status := path.stat()).st_size, status.st_mtime_ns] for name, path in found.items()}
-        new = [found[name] for name in found if marks[name] != known.get(name)]
+        marks = {name: [(status := path.stat()).st_size, status.st_mtime_ns] for name, path in files.items()}
+        new = [files[name] for name in files if marks[name] != known.get(name)]
         if not new:
             return
         summary = self.lake.ingest(*new, source="auditlake")
@@ -370,7 +370,7 @@ class AuditMonitor:
             self._tell("compliance_threshold_exceeded", policy=key, events_count=alert.count, **more)
 
     def _tell(self, line: str, **details: Any) -> None:
-        """Tell the security logger; what it raises is not the caller's business."""
+        """Give the security logger a line; an exception of it is logged, and does not reach the caller."""
         if self.security_logger is None:
             return
         try:
@@ -379,7 +379,7 @@ class AuditMonitor:
             _LOGGER.exception("the security logger failed at %s", line)
 
     def _keys(self) -> dict[str, str]:
-        """The key of each policy by its id."""
+        """Return the key of each policy by its id."""
         from auditlake.llmguardian.policies import key_of
 
         return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
@@ -393,8 +393,8 @@ class AuditMonitor:
         return path
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as LLMGuardian gives an event, with what it leaves out behind it."""
+def _as_llmguardian(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as LLMGuardian's event, followed by the fields that LLMGuardian leaves out."""
     metadata = _read(row["metadata"])
     if isinstance(metadata, Mapping) and ODD_ADDRESS in metadata:
         metadata = {key: value for key, value in metadata.items() if key != ODD_ADDRESS} or None
@@ -415,5 +415,5 @@ def _naive(instant: datetime) -> str:
 
 
 def _with_all(made: ComplianceReport) -> ComplianceReport:
-    """The report with every finding in its JSON: nothing else is written beside it."""
+    """Return the report with every finding in its JSON, since no other file is written with it."""
     return made.relisted(len(made.findings))

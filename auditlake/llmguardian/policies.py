@@ -27,7 +27,7 @@ _KNOWN: dict[str, AuditEventType] = {each.value: each for each in AuditEventType
 
 
 def id_of(key: str) -> str:
-    """The id of the policy with a key: the key itself where it can be one, else what is left of it and a digest.
+    """Return the id of the policy with a key: the key itself if it can be one, else what is left of it and a digest.
 
     Raises:
         TypeError: The key is no text.
@@ -39,7 +39,7 @@ def id_of(key: str) -> str:
 
 
 def key_of(policy: Policy) -> str:
-    """The key that a policy was added with; its id where somebody else added it."""
+    """Return the key that a policy was added with; its id if it was not added here."""
     marked = policy.text.partition("\n")[0].removeprefix(_MARK)
     with suppress(ValueError):
         if id_of(key := str(json.loads(marked))) == policy.id:
@@ -53,8 +53,8 @@ def add(lake: AuditLake, key: str, policy: CompliancePolicy) -> None:
     Raises:
         PolicyError: It cannot be used, e.g. with a threshold of 0 or without any required event.
     """
-    given: object = policy
-    if not isinstance(given, CompliancePolicy):
+    argument: object = policy
+    if not isinstance(argument, CompliancePolicy):
         raise PolicyError(f"policy {key!r}: expected a CompliancePolicy, got {type(policy).__name__}")
     policy_id = id_of(key)
     mark = "" if policy_id == key else f"{_MARK}{json.dumps(key)}\n"
@@ -65,13 +65,13 @@ def add(lake: AuditLake, key: str, policy: CompliancePolicy) -> None:
         lake.policies.add(file, replace=True)
 
 
-def shown(policy: Policy) -> CompliancePolicy:
-    """A lake's policy as LLMGuardian has it."""
+def as_llmguardian(policy: Policy) -> CompliancePolicy:
+    """Return a lake's policy as LLMGuardian has it."""
     return CompliancePolicy(
         name=policy.name,
         description=policy.description,
         required_events={_KNOWN.get(name, name) for name in policy.required_events},
-        retention_period=_kept(policy.retention_period),
+        retention_period=_timedelta(policy.retention_period),
         alert_threshold=policy.alert_threshold,
         window=timedelta(microseconds=policy.window.microseconds),
         group_by=policy.group_by,
@@ -81,12 +81,12 @@ def shown(policy: Policy) -> CompliancePolicy:
     )
 
 
-def _kept(given: Duration | None) -> timedelta | None:
-    return timedelta(microseconds=given.microseconds) if given else None
+def _timedelta(length: Duration | None) -> timedelta | None:
+    return timedelta(microseconds=length.microseconds) if length else None
 
 
 def _fields(policy: CompliancePolicy) -> dict[str, Any]:
-    """The keys of the YAML, without those that say nothing."""
+    """Return the keys of the YAML, without empty ones."""
     fields: dict[str, Any] = {
         "name": policy.name,
         "description": policy.description,
@@ -102,9 +102,9 @@ def _fields(policy: CompliancePolicy) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, [], {}) or name == "required_events"}
 
 
-def _length(given: timedelta) -> str:
-    """A length as policies write it, in days where it is whole days; a fraction of a second counts as one."""
-    if given <= timedelta(0):
-        raise PolicyError(f"expected a length of time longer than nothing, got {given!r}")
-    seconds = -(-given // _SECOND)
+def _length(length: timedelta) -> str:
+    """Return a length as policies write it, in days if it is whole days; a fraction of a second counts as one."""
+    if length <= timedelta(0):
+        raise PolicyError(f"expected a length of time longer than nothing, got {length!r}")
+    seconds = -(-length // _SECOND)
     return f"{seconds // 86_400}d" if seconds % 86_400 == 0 else f"{seconds}s"

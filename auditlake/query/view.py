@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def matching(
     filters: Mapping[str, str | Sequence[str] | None], start: Instant | None, end: Instant | None, limit: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """The query for events that match every filter that is given, and the values it binds."""
+    """Return the query for events that match every filter that is not None, and the values it binds."""
     values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
     values = {name: each and list(each) for name, each in values.items()}
     values |= {"start": given(start), "end": given_end(end), "limit": limit}
@@ -37,7 +37,7 @@ def matching(
 
 @contextmanager
 def engine(context: LakeContext, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
-    """A DuckDB with the view ``events``, which may spill and goes away at the end.
+    """Open a DuckDB with the view ``events``, which may spill and goes away at the end.
 
     Args:
         context: The lake.
@@ -52,7 +52,7 @@ def engine(context: LakeContext, version: int | None) -> Iterator[tuple[duckdb.D
 
 
 def ask(context: LakeContext, version: int | None, query: str, values: Mapping[str, Any] | None) -> Rows:
-    """A query over what readers may see; its DuckDB lives as long as the rows that use it."""
+    """Return the rows of a query over what readers may see; its DuckDB lives as long as they do."""
     with explained(context.layout, "the query"):
         connection = shared()
         _view(connection, context, version, PUBLIC_COLUMNS)
