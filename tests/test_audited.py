@@ -129,19 +129,22 @@ def test_a_block(lake: AuditLake) -> None:
 def test_coroutines(lake: AuditLake) -> None:
     """Coroutine functions stay such, run side by side, and are logged when they have ended, cancelled ones too."""
 
-    @audited(lake, action="wait", resource=lambda name, _: name)
-    async def wait(name: str, seconds: float) -> str:
-        await asyncio.sleep(seconds)
+    @audited(lake, action="wait", resource=lambda name, *_: name)
+    async def wait(name: str, begun: asyncio.Event, done: asyncio.Event) -> str:
+        begun.set()
+        await done.wait()
         return name
 
     async def main() -> list[Any]:
+        begun, done, never = (asyncio.Event() for _ in range(3))
         tasks = [
-            asyncio.create_task(wait("a", 0)),
-            asyncio.create_task(wait("b", 0)),
-            asyncio.create_task(wait("c", 60)),
+            asyncio.create_task(wait("a", asyncio.Event(), done)),
+            asyncio.create_task(wait("b", asyncio.Event(), done)),
+            asyncio.create_task(wait("c", begun, never)),
         ]
-        await asyncio.sleep(0.01)
+        await begun.wait()
         tasks[2].cancel()
+        done.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     assert inspect.iscoroutinefunction(wait)

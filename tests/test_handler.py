@@ -21,6 +21,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.handler import AuditHandler
 from tests.tail.conftest import landed
+from tests.waiting import HANG_SECONDS
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -150,7 +151,7 @@ def test_threads_share_syncs(lake: AuditLake) -> None:
 
     class Meeting:
         def log(self, event: AuditEvent) -> str:
-            together.wait(timeout=30)
+            together.wait(HANG_SECONDS)
             return lake.log(event)
 
     logger = logger_of_its_own("shop")

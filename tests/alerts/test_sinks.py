@@ -18,7 +18,7 @@ from auditlake.alerts.sinks import CallSink, Dispatch, JsonlSink, LogSink, Place
 from auditlake.policies.model import Duration, Policy
 from tests.alerts.lakes import BASE, SECOND
 from tests.alerts.samples import alert
-from tests.alerts.waiting import until
+from tests.waiting import HANG_SECONDS, until
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_logging(place: Place, caplog: pytest.LogCaptureFixture) -> None:
         ours = dispatch(place, LogSink())
         ours.send(alert(1, late=True))
         ours.send(alert(1, kind="resolved"))
-        ours.close(60)
+        ours.close(HANG_SECONDS)
 
     assert [(record.name, record.levelname) for record in caplog.records] == [
         ("auditlake.alerts", "WARNING"), ("auditlake.alerts", "INFO"),
@@ -95,7 +95,7 @@ def test_a_callable_that_raises(place: Place, caplog: pytest.LogCaptureFixture) 
     ours = dispatch(place, call, lambda given: also.append(given.id))
     for number in range(3):
         ours.send(alert(number))
-    ours.close(60)
+    ours.close(HANG_SECONDS)
 
     assert got == also == [alert(number).id for number in range(3)]
     assert "no good" in caplog.text
@@ -113,7 +113,7 @@ def test_a_sink_that_hangs(place: Place) -> None:
 
     assert {names for _, names in ours.outbox()} == {("call",)}
     release.set()
-    ours.close(60)
+    ours.close(HANG_SECONDS)
     assert ours.outbox() == ()
 
 
@@ -131,7 +131,7 @@ def test_too_many_wait(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: py
         ours.send(alert(number))
     assert len(ours.outbox()) <= 6
     release.set()
-    ours.close(60)
+    ours.close(HANG_SECONDS)
 
     assert got[-5:] == [alert(number).id for number in range(25, 30)]
     assert len(got) <= 6
@@ -146,7 +146,7 @@ def test_the_outbox_is_taken_up(place: Place) -> None:
     ours = dispatch(place, lambda given: one.append(given.id), lambda given: two.append(given.id))
     for _ in range(2):
         ours.take_up([(alert(1), ("call-2",)), (alert(2), ("gone",))])
-    ours.close(60)
+    ours.close(HANG_SECONDS)
 
     assert (one, two) == ([], [alert(1).id])
 
@@ -178,7 +178,7 @@ def test_json_lines(place: Place, tmp_path: Path) -> None:
     ours = dispatch(place, JsonlSink("alerts.jsonl"))
     for number in range(3):
         ours.send(alert(number, group={"user_id": "a\nb\u2028"}))
-    ours.close(60)
+    ours.close(HANG_SECONDS)
 
     file = tmp_path / "alerts.jsonl"
     lines = file.read_text().splitlines()
@@ -234,7 +234,7 @@ def test_json_lines_on_a_full_disk(place: Place, tmp_path: Path, monkeypatch: py
     assert len(ours.outbox()) == 3
     full.clear()
     until(lambda: not ours.outbox())
-    ours.close(60)
+    ours.close(HANG_SECONDS)
 
     lines = (tmp_path / "alerts.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [alert(number).id for number in range(3)]

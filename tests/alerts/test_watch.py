@@ -25,7 +25,7 @@ from auditlake.landing.trail import Trail
 from auditlake.machine import system_clock
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import policy
-from tests.alerts.waiting import until
+from tests.waiting import HANG_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 JSONL = '\n[alerts]\njsonl = "alerts/alerts.jsonl"\n'
@@ -58,7 +58,7 @@ def watch(lake: AuditLake) -> Iterator[Callable[..., Watch]]:
 
     yield begin
     for each in begun:
-        each.stop(wait_seconds=60)
+        each.stop(wait_seconds=HANG_SECONDS)
 
 
 def login(user: str, **ago: float) -> AuditEvent:
@@ -99,7 +99,7 @@ class Worker:
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()
-        self.process.wait(60)
+        self.process.wait(HANG_SECONDS)
 
 
 def test_alerts_come_as_it_happens(lake: AuditLake, trail: Trail, watch: Callable[..., Watch]) -> None:
@@ -119,7 +119,7 @@ def test_starting_is_idempotent(lake: AuditLake, watch: Callable[..., Watch]) ->
     one = watch()
     until(lambda: one.is_evaluating)
     one.start()
-    one.stop(wait_seconds=60)
+    one.stop(wait_seconds=HANG_SECONDS)
     assert not one.is_evaluating
     one.start()
     until(lambda: one.is_evaluating)
@@ -134,7 +134,7 @@ def test_one_evaluates(lake: AuditLake, trail: Trail, watch: Callable[..., Watch
         trail.log(login("ann"))
     until(lambda: alerted(lake))
     assert not two.is_evaluating
-    one.stop(wait_seconds=60)
+    one.stop(wait_seconds=HANG_SECONDS)
     until(lambda: two.is_evaluating)
     for _ in range(3):
         trail.log(login("ben"))
@@ -146,7 +146,7 @@ def test_one_evaluates(lake: AuditLake, trail: Trail, watch: Callable[..., Watch
 def test_another_process_takes_over(lake: AuditLake) -> None:
     """When the process that evaluates is killed, another one does and misses nothing; its last alert may repeat."""
     one = Worker(lake)
-    assert one.is_evaluating.wait(60)
+    assert one.is_evaluating.wait(HANG_SECONDS)
     two = Worker(lake)
     two.log("ann", "ann", "ann", "ben", "ben")
     until(lambda: alerted(lake) == ["ann"])
@@ -154,7 +154,7 @@ def test_another_process_takes_over(lake: AuditLake) -> None:
 
     one.process.send_signal(signal.SIGKILL)
     two.log("ben", "cy", "cy", "cy")
-    assert two.is_evaluating.wait(60)
+    assert two.is_evaluating.wait(HANG_SECONDS)
     until(lambda: {"ben", "cy"} <= set(alerted(lake)))
     two.end()
     one.end()
@@ -166,7 +166,7 @@ def test_another_process_takes_over(lake: AuditLake) -> None:
 def test_a_process_that_ends_leaves_nothing_undone(lake: AuditLake) -> None:
     """What a process logged right before its end is alerted before it is gone."""
     one = Worker(lake)
-    assert one.is_evaluating.wait(60)
+    assert one.is_evaluating.wait(HANG_SECONDS)
     one.log("ann", "ann", "ann")
     one.end()
 
@@ -185,7 +185,7 @@ def test_a_child_does_not_keep_the_lock(lake: AuditLake, watch: Callable[..., Wa
         os.read(here, 1)  # until the parent lets it go
         os._exit(0)
     try:
-        one.stop(wait_seconds=60)
+        one.stop(wait_seconds=HANG_SECONDS)
         with elected(lake.layout) as is_elected:
             assert is_elected
     finally:
@@ -200,7 +200,7 @@ def test_stopping_in_a_child_leaves_the_parent_alone(lake: AuditLake, watch: Cal
     until(lambda: one.is_evaluating)
     child = multiprocessing.get_context("fork").Process(target=one.stop)
     child.start()
-    child.join(60)
+    child.join(HANG_SECONDS)
 
     assert child.exitcode == 0
     assert one.is_evaluating
@@ -225,7 +225,7 @@ def test_nobody_waits_for_the_evaluator(
     watch([lambda _: release.wait(), got.append])
     for _ in range(100):
         trail.log(login("ann"))
-    assert hung.wait(60)
+    assert hung.wait(HANG_SECONDS)
     for _ in range(100):
         trail.log(login("ann"))
     assert not got
@@ -290,7 +290,7 @@ def test_a_lake_that_goes_away_is_left_alone(make: Make) -> None:
     until(lambda: one.is_evaluating)
     play.lake.layout.config.rename(play.lake.layout.root / "away.toml")
     until(lambda: not one.is_evaluating)
-    one.stop(wait_seconds=60)
+    one.stop(wait_seconds=HANG_SECONDS)
 
 
 # Once
@@ -324,7 +324,7 @@ def test_an_outbox_is_taken_up_by_the_next_process(lake: AuditLake, trail: Trail
         trail.log(login("ann"))
     one = start_watching(lake.layout, lake.config, system_clock)
     until(lambda: b"outbox" in state(lake) and b"jsonl" in state(lake))
-    one.stop(wait_seconds=60)
+    one.stop(wait_seconds=HANG_SECONDS)
     (lake.layout.alerts / "alerts.jsonl").rmdir()
     evaluate_once(lake.layout, lake.config, system_clock)
 

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from auditlake import AuditLake
 from tests.cli.conftest import Run
 from tests.tail.conftest import append, event, landed, numbers
+from tests.waiting import HANG_SECONDS, until
 
 CLI = [sys.executable, "-m", "auditlake"]
 
@@ -98,15 +97,6 @@ def test_tail_of_standard_input(run: Run, tmp_path: Path) -> None:
     assert numbers(AuditLake(tmp_path / "lake")) == [0, 1]
 
 
-def until(done: Callable[[], bool]) -> None:
-    """Wait for another process, which takes its time."""
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it does not come")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     """It follows a file through a rotation until it is told to stop, and then ends in good order."""
@@ -121,7 +111,7 @@ def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -
         append(log, event(1))
         until(lambda: numbers(lake) == [0, 1])
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=HANG_SECONDS)
 
     assert (process.returncode, out) == (0, b"2 lines of 2 files landed\n")
     assert err.startswith(b"following ")
@@ -137,7 +127,7 @@ def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals
         os.write(writer, event(0) + event(1)[:10])
         until(lambda: numbers(lake) == [0])
         process.send_signal(number)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=HANG_SECONDS)
     os.close(reader)
     os.close(writer)
 
@@ -147,8 +137,8 @@ def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals
     assert landed(lake)[1] == event(1)[:10]
 
 
-def test_killed_at_random_moments(run: Run, tmp_path: Path) -> None:
-    """Killed again and again while a file grows, it goes on each time, and every line has landed under one id."""
+def test_killed_again_and_again(run: Run, tmp_path: Path) -> None:
+    """Killed as it begins or once lines have landed, it goes on, and every line has landed under one id."""
     run("init")
     lake, log = AuditLake(tmp_path / "lake"), tmp_path / "app.log"
     log.touch()
@@ -157,9 +147,12 @@ def test_killed_at_random_moments(run: Run, tmp_path: Path) -> None:
         with subprocess.Popen(
             [*CLI, "--lake", str(tmp_path / "lake"), "tail", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
-            begun, had = time.monotonic(), len(landed(lake))
-            while len(landed(lake)) == had and time.monotonic() - begun < 0.3 + 0.1 * n:
-                time.sleep(0.002)
+            had = len(landed(lake))
+            if n % 3:
+                until(lambda had=had: len(landed(lake)) > had)
+            else:
+                assert process.stderr is not None
+                process.stderr.readline()
             process.kill()
     run("tail", log, "--once")
 

@@ -19,6 +19,7 @@ from auditlake.alerts.watch import Watch, all_sinks, elected
 from auditlake.machine import system_clock
 from tests.alerts.samples import alert
 from tests.cli.conftest import Run
+from tests.waiting import HANG_SECONDS
 
 POLICY = """
 name: "Watched \\e[31m"
@@ -173,7 +174,7 @@ def test_until_it_is_told_to_end(lake: AuditLake, number: signal.Signals) -> Non
             trail.log(AuditEvent("login", system_clock(), user_id="ben"))
     second = process.stdout.readline()
     process.send_signal(number)
-    rest, err = process.communicate(timeout=60)
+    rest, err = process.communicate(timeout=HANG_SECONDS)
 
     assert told == "evaluating; alerts are printed here until Ctrl-C\n"
     assert "user_id mal" in first
