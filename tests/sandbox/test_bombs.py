@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,10 @@ import auditlake
 from auditlake.errors import StoppedError
 from tests.sandbox.attacks import BOMBS
 from tests.sandbox.lakes import session
+from tests.waiting import HANG_SECONDS, processor_time, until
+
+SECONDS = 1
+"""How long a question may take that does not end by itself."""
 
 
 def is_alive(pid: int) -> bool:
@@ -28,16 +31,9 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def processor_time(pid: int) -> int:
-    """Ticks that a process has been at work; only its question makes a child of a session work."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def interrupt_once(happened: Callable[[], bool]) -> None:
-    """Send this process what Ctrl-C sends, as soon as something has happened."""
-    while not happened():
-        time.sleep(0.01)
+def interrupt_once_at_work(child: int, before: int) -> None:
+    """Send this process what Ctrl-C sends, once the child has begun with its question: nothing else makes it work."""
+    until(lambda: processor_time(child) > before)
     os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -45,14 +41,17 @@ def interrupt_once(happened: Callable[[], bool]) -> None:
 def test_stopped(statement: str, lake: auditlake.AuditLake) -> None:
     """Each resource bomb ends in a StoppedError or within its limits, the parent grows by less than 50 MB, and the
     session goes on."""
-    with session(lake, seconds=2, memory_mb=512) as opened:
+    with session(lake, seconds=HANG_SECONDS, memory_mb=512) as opened:
         opened.sql("select 1")
+        patient = opened.limits
+        opened.limits = replace(patient, seconds=SECONDS)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             assert len(opened.sql(statement)) <= opened.limits.rows
         except StoppedError as error:
             assert "\n" not in str(error)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        opened.limits = patient
         again = opened.sql("select 42").fetchall()
 
     assert grown < 50 * 1024
@@ -61,8 +60,7 @@ def test_stopped(statement: str, lake: auditlake.AuditLake) -> None:
 
 def test_killed(lake: auditlake.AuditLake) -> None:
     """What does not listen to the engine's own deadline is killed with its process."""
-    with session(lake, seconds=1) as opened:
-        opened.sql("select 1")
+    with session(lake, seconds=SECONDS) as opened:
         pid = opened._child.pid
         with pytest.raises(StoppedError, match="longer than it may"):
             opened.sql("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))")
@@ -107,11 +105,10 @@ def test_large_rows(lake: auditlake.AuditLake) -> None:
 
 def test_interrupted(lake: auditlake.AuditLake) -> None:
     """Ctrl-C ends a question, not the session."""
-    with session(lake, seconds=3600) as opened:  # no deadline of the question's own comes first
+    with session(lake, seconds=HANG_SECONDS) as opened:  # no deadline of the question's own comes first
         opened.sql("select 1")
         child = opened._child.pid
-        before = processor_time(child)
-        threading.Thread(target=interrupt_once, args=(lambda: processor_time(child) > before,), daemon=True).start()
+        threading.Thread(target=interrupt_once_at_work, args=(child, processor_time(child)), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             opened.sql("SELECT levenshtein(repeat('a', 2000000), repeat('b', 2000000))")
 
@@ -119,25 +116,21 @@ def test_interrupted(lake: auditlake.AuditLake) -> None:
         assert opened.sql("select 2").fetchall() == [(2,)]
 
 
-def test_ends_with_its_parent(lake: auditlake.AuditLake, tmp_path: Path) -> None:
+def test_ends_with_its_parent(lake: auditlake.AuditLake) -> None:
     """When the parent is killed, a child that is at work ends too."""
-    told = tmp_path / "pid"
     code = f"""
-import auditlake, pathlib
+import auditlake
+from tests.waiting import processor_time
 session = auditlake.open({str(lake.layout.root)!r}).audit_session(principal="x")
-pathlib.Path({str(told)!r}).write_text(str(session._child.pid))
+child = session._child.pid
+print(child, processor_time(child), flush=True)
 session.sql("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))")
 """
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[2])
-    while not told.exists() or not told.read_text():
-        time.sleep(0.05)
-    pid = int(told.read_text())
-    assert is_alive(pid)
-    parent.kill()
-    parent.wait()
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child, before = map(int, parent.stdout.readline().split())
+        until(lambda: processor_time(child) > before)
+        parent.kill()
 
-    for _ in range(200):
-        if not is_alive(pid):
-            return
-        time.sleep(0.05)
-    pytest.fail("the child outlived its parent")
+    until(lambda: not is_alive(child))

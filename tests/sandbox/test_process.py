@@ -8,6 +8,7 @@ from auditlake.errors import SandboxError
 from auditlake.sandbox import parent
 from auditlake.sandbox.model import MEGABYTE, Opening
 from auditlake.sandbox.parent import Child, ChildGone
+from tests.waiting import HANG_SECONDS
 
 OPENING = Opening(
     layers=(), folder="/", files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(),
@@ -28,14 +29,14 @@ take()
 {opened}
 take()
 {asked}
-time.sleep(100)
+sys.stdin.read()
 """
 READY = 'say(ready=["engine", "gate"])'
 
 
 def faked(monkeypatch: pytest.MonkeyPatch, *, opened: str = READY, asked: str = "") -> Child:
     monkeypatch.setattr(parent, "_CODE", FAKE.format(opened=opened, asked=asked))
-    monkeypatch.setattr(parent, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(parent, "_START_SECONDS", HANG_SECONDS)
     return Child()
 
 
@@ -61,15 +62,25 @@ def faked(monkeypatch: pytest.MonkeyPatch, *, opened: str = READY, asked: str = 
         "say(done=dict(status='success', seconds=[]))",
         "say(done=dict(status='success', seconds=float('nan')))",
         "say(done=dict(status='success', seconds=float('inf')))",
-        "time.sleep(100)",
     ],
 )
 def test_answers(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it sends instead of an answer, or does not send, it is killed, and that is said."""
+    """A child that sends something other than an answer is killed, and its parent says so."""
     child = faked(monkeypatch, asked=asked)
     child.open(OPENING)
-    with pytest.raises(ChildGone):
-        child.ask("select 1", {}, 0.5, MEGABYTE, lambda _: None)
+    with pytest.raises(ChildGone) as gone:
+        child.ask("select 1", {}, HANG_SECONDS, MEGABYTE, lambda _: None)
+
+    assert child._process.returncode is not None
+    assert "longer than it may" not in gone.value.why
+
+
+def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that sends nothing is killed at the deadline."""
+    child = faked(monkeypatch)
+    child.open(OPENING)
+    with pytest.raises(ChildGone, match="longer than it may"):
+        child.ask("select 1", {}, 0.0, MEGABYTE, lambda _: None)
 
     assert child._process.returncode is not None
 
@@ -90,7 +101,7 @@ def test_opening(opened: str, raised: type[Exception], monkeypatch: pytest.Monke
     with pytest.raises(raised):
         child.open(OPENING)
 
-    assert child._process.wait(5) is not None
+    assert child._process.returncode is not None
 
 
 def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +109,7 @@ def test_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     child = faked(monkeypatch, asked="[frame(b'A', bytes(1 << 20)) for _ in range(64)]")
     child.open(OPENING)
     with pytest.raises(ChildGone, match="more than it may"):
-        child.ask("select 1", {}, 60, MEGABYTE, lambda _: None)
+        child.ask("select 1", {}, HANG_SECONDS, MEGABYTE, lambda _: None)
 
 
 def test_rows_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +124,7 @@ say(done=dict(status="success", rows=10**9))
 """
     child = faked(monkeypatch, asked=asked)
     child.open(OPENING)
-    reply = child.ask("select 1", {}, 20, MEGABYTE, lambda _: None)
+    reply = child.ask("select 1", {}, HANG_SECONDS, MEGABYTE, lambda _: None)
     child.kill()
 
     assert reply.outcome.rows == 2

@@ -10,7 +10,6 @@ import select
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 import auditlake
 from auditlake.cli.shell import Completer, _is_whole, described
 from tests.sandbox.lakes import make_lake
+from tests.waiting import HANG_SECONDS, children, is_asleep, processor_time, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,23 +47,38 @@ class Terminal:
         self.seen = ""
         os.write(self._end, text.encode())
 
-    def wait_for(self, pattern: str, seconds: float = 60) -> str:
-        until = time.monotonic() + seconds
-        while not re.search(pattern, self.seen):
-            left = until - time.monotonic()
-            assert left > 0, f"waited in vain for {pattern}: {self.seen}"
-            if select.select([self._end], [], [], left)[0]:
-                try:
-                    part = os.read(self._end, 65536)
-                except OSError:
-                    part = b""
-                assert part, f"it ended before {pattern}: {self.seen}"
-                self.seen += part.decode(errors="replace")
+    def wait_for(self, pattern: str) -> str:
+        until(lambda: self._shows(pattern, wait_seconds=1))
         return self.seen
+
+    def interrupt_input(self) -> None:
+        """Press Ctrl-C once the shell waits for input: readline loses a signal that comes as it prints the prompt."""
+        until(lambda: is_asleep(self._process.pid))
+        self.send("\x03")
+
+    def interrupt_question(self, idle: int) -> None:
+        """Press Ctrl-C once the shell's child has worked for longer than it had when it was idle."""
+        until(lambda: self.working() > idle)
+        os.write(self._end, b"\x03")
+
+    def working(self) -> int:
+        """Return the processor time of the shell's child, which works for questions only."""
+        return sum(map(processor_time, children(self._process.pid)))
+
+    def _shows(self, pattern: str, wait_seconds: float) -> bool:
+        """Read what comes; return whether the pattern is in what the shell has shown since the last input."""
+        if not re.search(pattern, self.seen) and select.select([self._end], [], [], wait_seconds)[0]:
+            try:
+                part = os.read(self._end, 65536)
+            except OSError:
+                part = b""
+            assert part, f"it ended before {pattern}: {self.seen}"
+            self.seen += part.decode(errors="replace")
+        return bool(re.search(pattern, self.seen))
 
     def end(self) -> int:
         try:
-            return self._process.wait(30)
+            return self._process.wait(HANG_SECONDS)
         finally:
             self._process.kill()
             os.close(self._end)
@@ -71,7 +86,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    lake = make_lake(tmp_path / "lake")
+    lake = make_lake(tmp_path / "lake", settings=f"seconds = {HANG_SECONDS}")
     opened = Terminal(lake.layout.root, tmp_path / "state", "--principal", "erika")
     opened.wait_for(r"auditlake v1> ")
     yield opened
@@ -87,15 +102,13 @@ def test_at_a_terminal(terminal: Terminal, tmp_path: Path) -> None:
     assert "400" in terminal.wait_for(r"\d\.\d\d s\r\n.*v1> ")
     terminal.send("select policy_id from retention_st\t limit 1;\n")
     assert "retention_status" in terminal.wait_for(r"\d\.\d\d s\r\n.*v1> ")
-    terminal.send("select levenshtein(repeat('a', 200000), repeat('b', 200000));\n")
-    terminal.wait_for(r"\r\n")
-    time.sleep(2)
-    os.write(terminal._end, b"\x03")
+    idle = terminal.working()
+    terminal.send("select levenshtein(repeat('a', 2000000), repeat('b', 2000000));\n")
+    terminal.interrupt_question(idle)
     terminal.wait_for(r"stopped\r\n.*v1> ")
     terminal.send("select 'half\n")
     terminal.wait_for(r"\.\.\.> ")
-    time.sleep(0.5)  # readline loses a signal that comes while it prints the prompt
-    terminal.send("\x03")
+    terminal.interrupt_input()
     terminal.wait_for(r"v1> ")
     terminal.send("select 40 + 2;\n")
     assert "42" in terminal.wait_for(r"\d\.\d\d s\r\n.*v1> ")

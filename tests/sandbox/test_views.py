@@ -107,10 +107,9 @@ def test_what_is_judged_is_stopped() -> None:
     """A statement in the parent's own engine is stopped at the deadline."""
     import duckdb
 
-    began = time.monotonic()
-    with duckdb.connect() as connection, pytest.raises(TooMuch, match="longer"), _stopped(connection, began + 0.2):
-        connection.sql("from range(10000000000) select max(hash(range))").fetchall()
-    assert time.monotonic() - began < 5
+    soon = time.monotonic() + 0.1
+    with duckdb.connect() as connection, pytest.raises(TooMuch, match="longer"), _stopped(connection, soon):
+        connection.sql("from range(1000000000000000) select max(hash(range))").fetchall()
 
 
 def test_ingests_and_quarantine(tmp_path: Path) -> None:
