@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from auditlake.landing.segments import segments
 from tests.landing.lakes import DURABILITIES, check, event, ids, lines, made, names, program, torn, trail
 from tests.store import strace
 from tests.store.test_faults import fill, small_disk  # noqa: F401 - a fixture
+from tests.waiting import HANG_SECONDS, until
 
 
 class Failing:
@@ -141,13 +141,11 @@ def test_a_failed_sync_behind(layout: Layout) -> None:
     sync = Failing()
     with trail(layout, durability="interval", interval_ms=1, sync=sync) as log:
         given = [log.log(event())]
-        while log._writer.segment is None or log._writer.segment.synced == 0:
-            time.sleep(0.001)
+        until(lambda: log._writer.segment is not None and log._writer.segment.synced)
         sync.fails = True
         given.append(log.log(event(1)))
-        assert sync.failed.wait(30)
-        while log._writer.segment.failure is None:
-            time.sleep(0.001)
+        assert sync.failed.wait(HANG_SECONDS)
+        until(lambda: log._writer.segment.failure is not None)
         with pytest.raises(LandingError, match=r"what was logged before may be lost: .*0000000001\.jsonl"):
             log.log(event(2))
         asked = len(sync.asked)

@@ -30,6 +30,7 @@ from auditlake.upkeep.doctor import examine
 from auditlake.verify.check import verify
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
 from tests.landing.lakes import NOW, event, trail
+from tests.waiting import until
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 
@@ -360,12 +361,10 @@ def test_trails_flush_by_themselves(lake: AuditLake) -> None:
     """The trail of a lake brings its events into the table while it is open, and goes on where it was."""
     with lake.trail(flush_seconds=0.02) as log:
         given = [log.log(event())]
-        while lake.snapshot().rows < 1:
-            pass
+        until(lambda: lake.snapshot().rows == 1)
         given.append(log.log(event()))
         assert seen(lake) == Counter(given)
-        while lake.snapshot().rows < 2:
-            pass
+        until(lambda: lake.snapshot().rows == 2)
     assert seen(lake) == Counter(given)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from threading import Event, RLock, Thread
 
@@ -11,6 +10,7 @@ import pytest
 from auditlake.errors import LakeError, LandingError
 from auditlake.landing import group_commit as room
 from auditlake.landing.group_commit import Group
+from tests.waiting import HANG_SECONDS, until
 
 
 class Disk:
@@ -47,7 +47,7 @@ def submit_all(group: Group, lines: list[bytes]) -> dict[bytes, BaseException | 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
         assert not thread.is_alive()
     return found
 
@@ -72,20 +72,19 @@ def test_callers_share_a_landing() -> None:
     def before(data: bytes) -> None:
         if data == b"first\n":
             first.set()
-            assert go_on.wait(60)
+            assert go_on.wait(HANG_SECONDS)
 
     disk.before = before
     leader = Thread(target=disk.group.submit, args=(b"first\n",))
     leader.start()
-    assert first.wait(60)
+    assert first.wait(HANG_SECONDS)
     threads = [Thread(target=disk.group.submit, args=(line + b"\n",)) for line in LINES]
     for thread in threads:
         thread.start()
-    while len(disk.group._queue) < 41:
-        time.sleep(0.001)
+    until(lambda: len(disk.group._queue) == 41)
     go_on.set()
     for thread in [leader, *threads]:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
 
     assert disk.batches == [1, 40]
     assert sorted(disk.landed) == sorted([b"first", *LINES])
@@ -135,12 +134,14 @@ def test_other_errors_keep_their_kind() -> None:
 
 def test_an_interrupted_leader() -> None:
     """Interrupted before its landing is done, a leader alone takes the error: the next one lands what it had taken."""
-    disk, interrupted = Disk(), Event()
+    disk, gathered, interrupted = Disk(), Event(), Event()
 
     def before(data: bytes) -> None:
+        if not gathered.is_set():
+            gathered.set()
+            until(lambda: len(disk.group._queue) == len(LINES))
         if b"007\n" in data and not interrupted.is_set():
             interrupted.set()
-            time.sleep(0.01)
             raise KeyboardInterrupt
 
     disk.before = before
@@ -201,7 +202,7 @@ def test_a_follower_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None
     def before(data: bytes) -> None:
         if data == b"first\n":
             first.set()
-            assert go_on.wait(60)
+            assert go_on.wait(HANG_SECONDS)
 
     disk.before = before
     real = room._Call.wait
@@ -216,7 +217,7 @@ def test_a_follower_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(room._Call, "wait", wait)
     leader = Thread(target=disk.group.submit, args=(b"first\n",))
     leader.start()
-    assert first.wait(60)
+    assert first.wait(HANG_SECONDS)
     errors: list[BaseException] = []
 
     def give_up() -> None:
@@ -227,16 +228,14 @@ def test_a_follower_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None
 
     giving_up = Thread(target=give_up)
     giving_up.start()
-    while len(disk.group._queue) < 2:
-        time.sleep(0.001)
+    until(lambda: len(disk.group._queue) == 2)
     other = Thread(target=disk.group.submit, args=(b"other\n",))
     other.start()
-    while len(disk.group._queue) < 3:
-        time.sleep(0.001)
+    until(lambda: len(disk.group._queue) == 3)
     go_on.set()
-    assert gone.wait(60)
+    assert gone.wait(HANG_SECONDS)
     for thread in (leader, giving_up, other):
-        thread.join(60)
+        thread.join(HANG_SECONDS)
         assert not thread.is_alive()
 
     assert disk.landed == [b"first", b"other"]

@@ -22,6 +22,7 @@ from auditlake.landing.group_commit import Group, _Call
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Trail
 from tests.landing.lakes import DURABILITIES, check, event, ids, lines, made, torn, trail
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 """Where a file has been opened and nobody knows it yet, it is closed with its object, and Python remarks on that."""
@@ -81,7 +82,7 @@ def in_another_thread(act: Callable[[], Any]) -> Any:
     found: list[Any] = []
     thread = Thread(target=lambda: found.append(act()))
     thread.start()
-    thread.join(30)
+    thread.join(HANG_SECONDS)
     assert not thread.is_alive(), "something is still held"
     return found[0]
 

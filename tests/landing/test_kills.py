@@ -39,7 +39,7 @@ def kill_at_random(tmp_path: Path, durability: str, runs: int, seed: int) -> Non
     assert done.returncode == 0, done.stderr
     given = told(tmp_path)
     assert len(given) >= runs
-    assert len({each.number for each in segments(layout)}) >= runs // 2
+    assert len({each.number for each in segments(layout)}) >= runs
     check_survived(layout, given)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,6 +16,7 @@ from auditlake.landing.segments import segments
 from tests.landing.flushing import opened, quarantined, seen
 from tests.landing.lakes import check, event, made
 from tests.landing.power import THREADS, Disk, mounted, why_not
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no power to cut: {why_not()}")
 
@@ -38,21 +38,25 @@ def committed(text: str) -> int:
     return max(map(int, re.findall(r"^version (\d+)$", text, re.MULTILINE)), default=0)
 
 
-def work_until_cut(disk: Disk, told: Path, rounds: int, seconds: float) -> str:
-    """Let the program write until the cut, so long after it has flushed and compacted so many times.
+def work_until_cut(disk: Disk, told: Path, rounds: int, lines: int) -> str:
+    """Let the program write until the cut: until it has flushed and compacted so often, and said so much after that.
 
     Gives what it had said before the cut. What it says in the same moment may not be so: a sync that ext4 was at work
     on can succeed although its bytes did not get to the disk any more.
     """
-    size, until = told.stat().st_size, time.monotonic() + 60
+    size = told.stat().st_size
     command = [sys.executable, "-m", "tests.landing.power", str(disk.root / "lake"), str(told)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+        def has_said(lines: int, rounds: int) -> bool:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            new = told.read_text()[size:]
+            return new.count("version") >= 2 * rounds and new.count("\n") >= lines
+
         try:
-            while (new := told.read_text()[size:]).count("version") < 2 * rounds or not new:
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                assert time.monotonic() < until
-                time.sleep(0.005)
-            time.sleep(seconds)
+            until(lambda: has_said(1, rounds))
+            lines += told.read_text()[size:].count("\n")
+            until(lambda: has_said(lines, rounds))
             before = told.read_text()
             disk.cut()
         finally:
@@ -80,7 +84,7 @@ def cut_and_cut_again(disk: Disk, tmp_path: Path, cuts: int, seed: int) -> None:
     given: set[str] = set()
     for cut in range(1, cuts + 1):
         disk.mount()
-        before = work_until_cut(disk, told, seeded.choice((0, 1, 2)), seeded.uniform(0.0, 0.4))
+        before = work_until_cut(disk, told, seeded.choice((0, 1, 2)), seeded.randint(0, 60))
         given |= acknowledged(before)
         disk.mount()
         lake = opened(disk.root / "lake")

@@ -27,6 +27,7 @@ from auditlake.landing import trail as room
 from auditlake.landing.segments import segments
 from auditlake.landing.trail import TrailOptions
 from tests.landing.lakes import DURABILITIES, NOW, check, event, ids, lines, made, names, torn, trail
+from tests.waiting import HANG_SECONDS, until
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
@@ -278,11 +279,10 @@ def test_interval_syncs_behind(layout: Layout) -> None:
         for count in (1, 2):
             synced.clear()
             log.log(event())
-            assert synced.wait(30)
+            assert synced.wait(HANG_SECONDS)
             segment = log._writer.segment
             assert segment is not None
-            while segment.synced != segment.length:
-                time.sleep(0.001)
+            until(lambda segment=segment: segment.synced == segment.length)
             log._sync_behind()
             assert len(syncs) == count
 
@@ -325,19 +325,14 @@ def test_a_trail_that_nobody_holds_is_closed(layout: Layout) -> None:
     log.log(event())
     assert [each.open for each in segments(layout)] == [True]
     del log
-    for _ in range(1000):
-        gc.collect()
-        if not any(each.open for each in segments(layout)):
-            break
-        time.sleep(0.005)
-    assert [each.open for each in segments(layout)] == [False]
+    until(lambda: gc.collect() >= 0 and [each.open for each in segments(layout)] == [False])
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
 def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     """At the exit of the interpreter everything logged is synced and the slot is free, though nobody closed it."""
     code = f"""
-import os, sys, threading, time
+import os, sys, threading
 from tests.landing.lakes import event, trail
 from auditlake.disk.layout import Layout
 from pathlib import Path
@@ -348,7 +343,7 @@ def sync(descriptor):
     sys.stdout.write(f"{{syncs[-1]}}\\n")
 log = trail(Layout(Path({str(layout.root)!r})), durability={durability!r}, interval_ms=60_000, sync=sync)
 log.log_many([event(n) for n in range(100)])
-threading.Thread(target=lambda held: time.sleep(3600), args=(log,), daemon=True).start()  # it never becomes garbage
+threading.Thread(target=lambda _: threading.Event().wait(), args=(log,), daemon=True).start()  # never garbage
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -392,16 +387,16 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
     assert log._threads is None
     with caplog.at_level(logging.ERROR, "auditlake.landing"):
         log.log(event())
-        assert flushed.wait(30)
+        assert flushed.wait(HANG_SECONDS)
+        flushing = log._threads or []
     log.close()
-    done = count[0]
     told = [record.getMessage() + str(record.exc_info or "") for record in caplog.records]
     assert [("today" in each, "nor tomorrow" in each) for each in told] == [
         (True, False), (False, True), (True, False), (True, False),
     ]  # fmt: skip
     assert told[0] == f"{layout.root} cannot be flushed, it is tried again and again: no flush today"
-    time.sleep(0.02)
-    assert count[0] == done
+    assert flushing
+    assert not any(each._thread.is_alive() for each in flushing)
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
@@ -418,18 +413,13 @@ def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.
     while lake.layout.root.exists():
         shutil.rmtree(lake.layout.root, ignore_errors=True)  # a flush may be at work in it
     with pytest.raises(LandingError, match="somebody has removed it"):
-        for _ in range(10_000):
-            log.log(event())
-            if durability == "os":
-                log.sync()
-            time.sleep(0.001)
+        until(lambda: log.log(event()) and durability == "os" and log.sync())
     with pytest.raises(LandingError, match="a new segment could not be made: No such file"):
         log.log(event())
 
     def wait_for_rounds(number: int) -> None:
-        until = rounds[0] + number
-        while rounds[0] < until:
-            time.sleep(0.01)
+        last = rounds[0] + number
+        until(lambda: rounds[0] >= last)
 
     wait_for_rounds(3)
     told = len(caplog.records)
@@ -474,8 +464,7 @@ def test_a_flush_that_can_never_be(layout: Layout, caplog: pytest.LogCaptureFixt
 
     with trail(layout, flush=flush, flush_seconds=0.001) as log:
         log.log(event())
-        while log._flush is not None:
-            time.sleep(0.001)
+        until(lambda: log._flush is None)
         log._flush_behind()
         log.log(event())
     assert count == [1]
@@ -489,11 +478,11 @@ def test_a_slow_flush_holds_nobody_up(layout: Layout) -> None:
 
     def flush() -> None:
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(HANG_SECONDS)
 
     with trail(layout, flush=flush, flush_seconds=0.001) as log:
         given = [log.log(event())]
-        assert begun.wait(30)
+        assert begun.wait(HANG_SECONDS)
         given += [log.log(event()) for _ in range(10)]
         assert ids(layout) == given
         go_on.set()
