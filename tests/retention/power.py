@@ -1,8 +1,13 @@
-"""What deletes and erases on a disk whose power is cut: ``python -m tests.retention.power LAKE VERB TOLD``."""
+"""Delete or erase on a disk whose power is cut: ``python -m tests.retention.power LAKE VERB TOLD``.
+
+The file TOLD gets a line once everything that is slow to import is there, and one at the end of the work, each with the
+ticks of processor time until then.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +15,7 @@ from pathlib import Path
 from auditlake import AuditLake
 from auditlake.alerts.watch import evaluate_once
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
+from tests.waiting import processor_time
 
 VERBS = ("apply", "erase")
 ALERTING = policy_text(["login"], "2d").replace("1000", "2").replace("controls", "group_by: [user_id]\ncontrols")
@@ -58,11 +64,12 @@ def state(root: Path) -> dict[str, object]:
 
 
 def main(root: Path, verb: str, told: Path) -> None:
-    """Say when it begins, once everything that is slow to import is there, and when it is done."""
+    """Plan, work, and write the line before and the line after the work."""
     AuditLake(root, clock=Clock()).retention.plan()
-    told.write_text("begun")
-    work(root, verb)
-    told.write_text("done")
+    with told.open("w", buffering=1) as file:
+        print("begun", processor_time(os.getpid()), file=file)
+        work(root, verb)
+        print("done", processor_time(os.getpid()), file=file)
 
 
 if __name__ == "__main__":

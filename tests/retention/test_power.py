@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.retention.lakes import Clock
 from tests.retention.power import VERBS, build, state, work
 from tests.retention.test_kills import check_certificates
 from tests.store.lakes import copied, data_files
+from tests.waiting import processor_time, until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no power to cut: {why_not()}")
 
@@ -31,29 +31,41 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def command(root: Path, verb: str, told: Path) -> list[str]:
+    """Return the words that run the program."""
+    return [sys.executable, "-m", "tests.retention.power", str(root), verb, str(told)]
+
+
+def ticks(told: Path) -> list[int]:
+    """Return the processor time of the program's lines so far."""
+    return [int(line.split()[1]) for line in told.read_text().splitlines()] if told.exists() else []
+
+
 @contextmanager
-def working(root: Path, verb: str, told: Path) -> Iterator[None]:
-    """Let the program work; it has just begun in the context, and is killed at its end."""
+def working(root: Path, verb: str, told: Path, work_ticks: float) -> Iterator[None]:
+    """Let the program work until it has used so much processor time, or is done; kill it after the context."""
     told.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tests.retention.power", str(root), verb, str(told)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command(root, verb, told), stderr=subprocess.PIPE, text=True) as process:
+
+        def is_far_enough() -> bool:
+            if process.poll() is not None:
+                assert process.returncode == 0, process.stderr and process.stderr.read()
+                return True
+            begun = ticks(told)
+            return bool(begun) and processor_time(process.pid) >= begun[0] + work_ticks
+
         try:
-            while not told.exists():
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                time.sleep(0.001)
+            until(is_far_enough)
             yield
         finally:
             process.kill()
 
 
-def time_of(root: Path, verb: str, told: Path) -> float:
-    """How long the program takes from its beginning to its end."""
-    with working(root, verb, told):
-        began = time.monotonic()
-        while told.read_text() != "done":
-            assert time.monotonic() < began + 60
-            time.sleep(0.001)
-        return time.monotonic() - began
+def ticks_of(root: Path, verb: str, told: Path) -> int:
+    """Return the processor time of the whole work."""
+    subprocess.run(command(root, verb, told), check=True)
+    begun, done = ticks(told)
+    return done - begun
 
 
 def check_after_cut(root: Path, verb: str, before: dict[str, object], after: dict[str, object]) -> bool:
@@ -76,7 +88,7 @@ def cut_again_and_again(verb: str, cuts: int, seed: int, template: Path, tmp_pat
     """One lake after the other that loses power on its way, at any moment of it."""
     before = state(template)
     done = copied(template, tmp_path / "done")
-    usual = time_of(done, verb, told := tmp_path / "told")
+    usual = ticks_of(done, verb, told := tmp_path / "told")
     after = state(done)
     assert before["rows"] != after["rows"]
     seeded, finished = Random(seed), 0
@@ -86,8 +98,7 @@ def cut_again_and_again(verb: str, cuts: int, seed: int, template: Path, tmp_pat
             copied(template, disk.root / "lake")
             disk.unmount()
             disk.mount()
-            with working(disk.root / "lake", verb, told):
-                time.sleep(usual * 1.4 * (cut + seeded.random()) / cuts)
+            with working(disk.root / "lake", verb, told, usual * 1.2 * (cut + seeded.random()) / cuts):
                 disk.cut()
             disk.unmount()
             disk.mount()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,8 @@ import pytest
 
 from auditlake.store.deltalog import keeps_quarantine
 from tests.store import strace
-from tests.store.lakes import BEFORE, BOTH, CLI, check, check_orphans_go, cli, copied, expected, ids, opened, words
+from tests.store.lakes import BEFORE, BOTH, check, check_orphans_go, cli, copied, expected, ids, opened, words
+from tests.waiting import killed_after, processor_seconds
 
 KILL = "signal=SIGKILL"
 T = TypeVar("T")
@@ -42,17 +41,13 @@ def in_parallel(work: Callable[[int], T], runs: int) -> Iterable[T]:
 def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
     seeded = random.Random(runs)
     plans = [(verb, seeded.random()) for verb in ("ingest", "ingest", "compact", "ingest") for _ in range(runs // 4)]
-    began = time.monotonic()
-    cli(copied(files / "lake", tmp_path / "timed"), *words("ingest", files))
-    usual = time.monotonic() - began
+    timed = copied(files / "lake", tmp_path / "timed")
+    usual = processor_seconds(lambda: cli(timed, *words("ingest", files)))
 
     def work(run: int) -> Path:
         verb, share = plans[run]
         root = copied(files / "lake", tmp_path / f"lake{run}")
-        command = [*CLI, "--lake", str(root), *words(verb, files)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(usual * (0.3 + 0.8 * share))  # the first third is imports
-            process.kill()
+        cli(root, *words(verb, files), prefix=killed_after(usual * (0.3 + 0.8 * share)))  # the first third is imports
         return root
 
     for root in in_parallel(work, len(plans)):
@@ -61,7 +56,7 @@ def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
 
 def test_killed_at_random_moments(files: Path, tmp_path: Path) -> None:
     """Killed at any moment, an ingest or a compaction leaves a lake that opens and takes the ingest exactly once."""
-    kill_at_random(files, tmp_path, 12)
+    kill_at_random(files, tmp_path, 4)
 
 
 @pytest.mark.soak
@@ -77,7 +72,7 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
     assert done.returncode == 0, done.stderr
     places = strace.places(log)
     assert {"fsync", "rename", "linkat", "unlink", "mkdir"} <= {call for call, _ in places}
-    points = strace.evenly(places, most - 3) + strace.evenly(strace.places(log, ["write"]), 3)
+    points = strace.evenly(places, most - 2) + strace.evenly(strace.places(log, ["write"]), 2)
 
     def work(run: int) -> tuple[Path, int]:
         call, number = points[run]
@@ -92,7 +87,7 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 9), ("compact", 6)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 6), ("compact", 4)])
 def test_killed_at_chosen_calls(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Killed at a sync, rename, link or unlink, it leaves a lake that opens and takes the ingest exactly once."""
     kill_at_calls(verb, files, tmp_path, most)
