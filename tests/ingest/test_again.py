@@ -46,7 +46,9 @@ def test_twice_is_once(tmp_path: Path) -> None:
     assert events(lake) == there
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.permutations(LINES), st.lists(st.integers(0, len(LINES)), max_size=3), st.booleans())
 def test_split_and_shuffled(
     tmp_path_factory: pytest.TempPathFactory, order: list[str], cuts: list[int], once: bool

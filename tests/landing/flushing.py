@@ -21,6 +21,7 @@ from typing import Any
 from auditlake import AuditEvent, AuditLake
 from auditlake.disk.layout import Layout
 from tests.landing.lakes import NOW, event, trail
+from tests.waiting import HANG_SECONDS
 
 
 def opened(path: Path) -> AuditLake:
@@ -121,7 +122,7 @@ def flush(lake: AuditLake, stop: str) -> None:
 def compact(lake: AuditLake, stop: str) -> None:
     """Compact until told to stop."""
     while not Path(stop).exists():
-        lake.compact(grace_seconds=30)
+        lake.compact(grace_seconds=HANG_SECONDS)
         time.sleep(0.05)
 
 

@@ -17,6 +17,7 @@ from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.testing import Clock, make_lake
+from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 TERMS = Terms(BUILT_IN_TYPES, MAX_RECORD)
@@ -71,4 +72,4 @@ def check(layout: Layout, acknowledged: Iterable[str]) -> Counter[str]:
 def program(module: str, *words: object, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run a module of the tests as a program, perhaps under another one."""
     command = [*prefix, sys.executable, "-m", f"tests.landing.{module}", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)

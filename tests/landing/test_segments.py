@@ -139,7 +139,7 @@ def test_segments_that_are_removed_meanwhile_are_skipped(layout: Layout) -> None
     assert list(found) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.lists(st.sampled_from([b"a", b"bc", b"\n"])).map(b"".join), start=st.integers(0, 9), held=st.booleans())
 def test_pieces_are_what_is_there(
     data: bytes, start: int, held: bool, layout: Layout, monkeypatch: pytest.MonkeyPatch

@@ -59,8 +59,11 @@ def crowd(layout: Layout, durability: str, threads: str, count: str, segment_byt
 
 
 def interrupted(layout: Layout, durability: str, threads: str, interrupts: str, seed: str) -> None:
-    """Log from the main thread, which is interrupted at random moments, and from others, which must not notice."""
-    seeded, stop = random.Random(int(seed)), Event()
+    """Log from the main thread, which is interrupted at random moments, and from others, which must not notice.
+
+    Tell at last how many interrupts there were.
+    """
+    seeded, stop, happened = random.Random(int(seed)), Event(), []
     logged = trail(layout, durability=durability, interval_ms=2, segment_bytes=30_000)
     tell(logged.log(event()))  # what is imported for the first event is not made to be interrupted
 
@@ -72,27 +75,29 @@ def interrupted(layout: Layout, durability: str, threads: str, interrupts: str, 
                 tell(f"refused {error}")
 
     def interrupt(*_: object) -> None:
+        happened.append(None)
         raise KeyboardInterrupt
 
     others = together(int(threads), work)
     signal.signal(signal.SIGALRM, interrupt)
-    done = 0
-    while done < int(interrupts):
+    while len(happened) < int(interrupts):
+        number = len(happened)
         try:
             signal.setitimer(signal.ITIMER_REAL, 10 ** seeded.uniform(-5, -2.5))
-            while True:
+            while len(happened) == number:
                 try:
                     tell(logged.log(event()))
-                except LandingError as error:  # a sync that an earlier interrupt ended: raised once
+                except LandingError as error:  # a background sync that was interrupted: raised once
                     tell(f"refused {error}")
         except KeyboardInterrupt:
-            done += 1
+            continue
     tell(logged.log(event()))
     stop.set()
     for thread in others:
         thread.join(HANG_SECONDS)
         assert not thread.is_alive()
     logged.close()
+    tell(f"interrupted {len(happened)}")
 
 
 def handled(layout: Layout, durability: str, signals: str, seed: str) -> None:
@@ -104,13 +109,13 @@ def handled(layout: Layout, durability: str, signals: str, seed: str) -> None:
     def handle(*_: object) -> None:
         done[0] += 1
         tell(logged.log(event(1)))
-        signal.setitimer(signal.ITIMER_REAL, 10 ** seeded.uniform(-5, -3))
+        if done[0] < int(signals):
+            signal.setitimer(signal.ITIMER_REAL, 10 ** seeded.uniform(-5, -3))
 
     signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 0.001)
     while done[0] < int(signals):
         tell(logged.log(event()))
-    signal.setitimer(signal.ITIMER_REAL, 0)
     logged.close()
 
 

@@ -21,6 +21,7 @@ from auditlake.store.deltalog import commit_metadata, removal_times
 from auditlake.store.model import Change, Snapshot
 from auditlake.store.turn import writer_turn
 from auditlake.testing import Clock, make_lake
+from tests.waiting import HANG_SECONDS
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -120,7 +121,7 @@ def cli(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line on a lake, perhaps under another program."""
     command = [*prefix, *program, "--lake", str(lake), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
 
 
 def words(verb: str, files: Path) -> list[str]:

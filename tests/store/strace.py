@@ -80,7 +80,9 @@ def spoilt(call: str, number: int | str, fault: str) -> list[str]:
 
 
 def evenly(points: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """So many of them, from the first to the last."""
+    """Return so many of them, from the first to the last; a single one is that in the middle."""
     if len(points) <= most:
         return list(points)
+    if most == 1:
+        return [points[len(points) // 2]]
     return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]

@@ -64,7 +64,7 @@ def fail_at_calls(verb: str, calls: tuple[str, ...], files: Path, tmp_path: Path
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 6), ("compact", 3)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 3), ("compact", 2)])
 def test_failing_sync(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Where a sync fails, the verb says so, claims nothing, and the same again completes it exactly once."""
     fail_at_calls(verb, ("fsync",), files, tmp_path, most)
@@ -75,7 +75,7 @@ def test_failing_call(files: Path, tmp_path: Path) -> None:
     """The same where a rename, link, unlink or new folder fails."""
     others = tuple(call for call in strace.CALLS if call != "fsync")
 
-    fail_at_calls("ingest", others, files, tmp_path, 6)
+    fail_at_calls("ingest", others, files, tmp_path, 4)
 
 
 @strace.needed
@@ -142,7 +142,7 @@ def test_full_disk(small_disk: Path, tmp_path: Path) -> None:
     lake.ingest(write_events(tmp_path / "first.jsonl", BEFORE))
     big = big_events(tmp_path / "big.jsonl")
 
-    for leave in (0, 4096, 8192, 20_000, MIB // 4, MIB):
+    for leave in (0, 8192, MIB // 4, MIB):
         filler = fill(small_disk, leave)
         with pytest.raises(AuditLakeError, match=r"No space left|not enough space|full"):
             lake.ingest(big)

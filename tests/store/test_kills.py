@@ -56,7 +56,7 @@ def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
 
 def test_killed_at_random_moments(files: Path, tmp_path: Path) -> None:
     """Killed at any moment, an ingest or a compaction leaves a lake that opens and takes the ingest exactly once."""
-    kill_at_random(files, tmp_path, 12)
+    kill_at_random(files, tmp_path, 4)
 
 
 @pytest.mark.soak
@@ -72,7 +72,7 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
     assert done.returncode == 0, done.stderr
     places = strace.places(log)
     assert {"fsync", "rename", "linkat", "unlink", "mkdir"} <= {call for call, _ in places}
-    points = strace.evenly(places, most - 3) + strace.evenly(strace.places(log, ["write"]), 3)
+    points = strace.evenly(places, most - 2) + strace.evenly(strace.places(log, ["write"]), 2)
 
     def work(run: int) -> tuple[Path, int]:
         call, number = points[run]
@@ -87,7 +87,7 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 9), ("compact", 6)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 6), ("compact", 4)])
 def test_killed_at_chosen_calls(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Killed at a sync, rename, link or unlink, it leaves a lake that opens and takes the ingest exactly once."""
     kill_at_calls(verb, files, tmp_path, most)

@@ -26,6 +26,7 @@ from auditlake.ledger.book import checkpoint_path
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.snapshot import view_snapshot
 from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_create_by_several_at_once(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
-    told = [process.communicate(timeout=120) for process in processes]
+    told = [process.communicate(timeout=HANG_SECONDS) for process in processes]
 
     assert {errors for _, errors in told} == {""}
     for number, said in enumerate(zip(*(output.splitlines() for output, _ in told), strict=True)):

@@ -28,6 +28,7 @@ from auditlake.upkeep import doctor
 from auditlake.verify.check import verify
 from tests.cli.conftest import run
 from tests.store.lakes import NOW, copied, ids, made, opened, write_events
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["run"]
 OURS = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", "certificates", ".staging")
@@ -74,7 +75,7 @@ def soon() -> Iterator[None]:
         raise TimeoutError("it waits for ever")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, 120)
+    signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

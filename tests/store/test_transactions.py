@@ -29,7 +29,9 @@ def commit(layout: Layout, reached: dict[str, int]) -> None:
     )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     steps=st.lists(
         st.just("checkpoint") | st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2**62), max_size=2), max_size=8

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from auditlake import AuditLake
 from auditlake.store.deltalog import commit_metadata
+from tests.waiting import HANG_SECONDS
 
-GRACE = 30.0
+GRACE = HANG_SECONDS
 """Longer than any reader of the test needs."""
 
 
