@@ -12,9 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "auditlake"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 _FORM = re.compile(
-    r"(?P<title>[^:]+): (?P<what>.+?)\n\n"
-    r"Hides (?P<hides>.+?)\nThe door: (?P<door>.+?)\.\nRead first: ``(?P<first>.+?)``\.",
-    re.DOTALL,
+    r"(?P<what>.+?)\n\n.*?Hides (?P<hides>.+?)\nThe door: (?P<door>.+?)\.\nRead first: ``(?P<first>.+?)``\.", re.DOTALL
 )
 _BEGIN, _END = "<!-- rooms: made by python -m tests.rooms -->\n", "<!-- end of rooms -->\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -179,3 +180,19 @@ def test_tests_state_behaviour() -> None:
     ]
 
     assert silent == []
+
+
+def test_rooms_describe_themselves() -> None:
+    """The page on the architecture has the rooms as they describe themselves, each with a door of three names at most."""
+    listed = rooms.rooms()
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+
+    assert {room.name for room in listed} == {file.parent.name for file in (ROOT / "auditlake").glob("*/__init__.py")}
+    assert rooms.table() in text, "run python -m tests.rooms"
+    for room in listed:
+        assert (ROOT / "auditlake" / room.name / room.first).is_file()
+        assert 1 <= len(room.door) <= 3
+        for name in room.door:
+            module, _, attribute = name.rpartition(".")
+            home = ".".join(filter(None, ("auditlake", room.name, module)))
+            assert hasattr(importlib.import_module(home), attribute), f"{home} has no {attribute}"

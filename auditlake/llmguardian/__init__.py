@@ -4,7 +4,11 @@ Change the import, and leave the calls as they are::
 
     from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
 
-Read :class:`AuditMonitor` first: it and its methods document each difference, and why it is there.
+Its methods document each difference, and why it is there.
+
+Hides how LLMGuardian's events, policies and errors are spelled in a lake.
+The door: ``AuditMonitor``, ``AuditEvent``, ``CompliancePolicy``.
+Read first: ``monitor.py``.
 """
 
 from __future__ import annotations
