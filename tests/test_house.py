@@ -17,6 +17,7 @@ import pytest
 import auditlake
 from auditlake import errors
 from auditlake.engine.statements import Statement, statements
+from tests import rooms
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "auditlake").rglob("*.py"))
@@ -183,7 +184,7 @@ def test_tests_state_behaviour() -> None:
 
 
 def test_rooms_describe_themselves() -> None:
-    """The page on the architecture has the rooms as they describe themselves, each with a door of three names at most."""
+    """ARCHITECTURE.md has the rooms as they describe themselves, each with a door of at most three names."""
     listed = rooms.rooms()
     text = (ROOT / "ARCHITECTURE.md").read_text()
 
