@@ -92,9 +92,8 @@ def test_installation() -> None:
 
 def test_commands_exist() -> None:
     """Every command that the README names is one, and the command reference has every command."""
-    named = set(
-        re.findall(r"`?\bauditlake (?:--lake \S+ )?([a-z-]+)\b", " ".join([*lines(), *re.findall("`[^`]+`", README)]))
-    )
+    spans = [span[1:-1] for span in re.findall("`[^`\n]+`", README)]
+    named = set(re.findall(r"^auditlake (?:--lake \S+ )?([a-z-]+)", "\n".join([*lines(), *spans]), re.MULTILINE))
 
     assert named <= set(cli.commands)
     reference = (ROOT / "auditlake/docs/reference/cli.md").read_text(encoding="utf-8")
