@@ -1,4 +1,4 @@
-"""The README tells the truth: its Python runs on the demo lake, its commands run as printed, its links lead somewhere."""
+"""The README tells the truth: its Python and its commands run as printed, and its links lead somewhere."""
 
 from __future__ import annotations
 
