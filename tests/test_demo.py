@@ -142,7 +142,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> DemoInputs:
     return write_demo(tmp_path_factory.mktemp("full"))
 
 
-@pytest.fixture(scope="module", params=["small", "full"])
+@pytest.fixture(scope="module", params=["small", pytest.param("full", marks=pytest.mark.soak)])
 def trail(request: pytest.FixtureRequest) -> tuple[DemoInputs, Found]:
     value = request.getfixturevalue(request.param)
     inputs = value

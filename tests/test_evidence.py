@@ -158,14 +158,28 @@ EVENTS = st.lists(
 )
 
 
-@given(EVENTS, st.sampled_from(sorted(GROUPINGS)), st.integers(1, 4), st.integers(0, 100))
-@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
-def test_the_events_are_those_that_count(
-    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, str | None, str]], grouping: str, least: int,
-    begins: int,
-) -> None:  # fmt: skip
+CASES = st.tuples(EVENTS, st.sampled_from(sorted(GROUPINGS)), st.integers(1, 4), st.integers(0, 100))
+Case = tuple[list[tuple[int, str | None, str]], str, int, int]
+
+
+@given(CASES)
+@settings(max_examples=7, suppress_health_check=list(HealthCheck), deadline=None)
+def test_the_events_are_those_that_count(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     """Behind an episode are exactly the events of its group that count at some moment of it, up to the period's end."""
-    path = tmp_path_factory.mktemp("evidence")
+    check_the_events_are_those_that_count(tmp_path_factory.mktemp("evidence"), *case)
+
+
+@pytest.mark.soak
+@given(CASES)
+@settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+def test_the_events_are_those_that_count_at_length(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
+    """The same over many more cases."""
+    check_the_events_are_those_that_count(tmp_path_factory.mktemp("evidence"), *case)
+
+
+def check_the_events_are_those_that_count(
+    path: Path, events: list[tuple[int, str | None, str]], grouping: str, least: int, begins: int
+) -> None:
     lake = make(path, grouping, "10min", least, "400d")
     lake.ingest([
         AuditEvent("login", NOON - (200 - minute) * MINUTE, event_id=f"e{i}", user_id=user, ip_address=ip)

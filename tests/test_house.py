@@ -137,8 +137,7 @@ def test_errors_are_one_tree() -> None:
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda each: f"{each.file}:{each.name}")
 def test_statements_declare_what_they_bind(statement: Statement) -> None:
     """A statement binds exactly the parameters that its header declares."""
-    with duckdb.connect() as connection:
-        (parsed,) = connection.extract_statements(statement.text)
+    (parsed,) = duckdb.extract_statements(statement.text)
 
     assert set(parsed.named_parameters) == set(statement.parameters)
 
@@ -147,8 +146,7 @@ def test_statements_declare_what_they_bind(statement: Statement) -> None:
 def test_statements_are_found(file: str) -> None:
     """Every statement of a file has a header, and every header one statement."""
     text = (ROOT / "sql" / file).read_text()
-    with duckdb.connect() as connection:
-        parsed = connection.extract_statements(text)
+    parsed = duckdb.extract_statements(text)
 
     assert len(parsed) == len(statements(file)) == text.count("-- name: ")
 

@@ -21,6 +21,7 @@ import pytest
 from auditlake import EventType
 from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
 from tests.tail.conftest import landed
+from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TYPES = """
@@ -577,7 +578,7 @@ with AuditMonitor(audit_dir=sys.argv[1]) as monitor:
 def test_b21_many_processes(tmp_path: Path) -> None:
     """Processes begin on an empty directory and log at once: nothing is lost, and nothing comes twice."""
     workers = [subprocess.Popen([sys.executable, "-c", CROWD, str(tmp_path / "audit"), f"u{n}"]) for n in range(4)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0] * 4
+    assert [worker.wait(HANG_SECONDS) for worker in workers] == [0] * 4
     with AuditMonitor(audit_dir=tmp_path / "audit", clock=lambda: NOW) as monitor:
         assert monitor.get_audit_statistics()["events_by_user"] == {f"u{n}": 50 for n in range(4)}
         assert len({each["event_id"] for each in monitor.get_events()}) == 200

@@ -247,7 +247,7 @@ def _table(argument: Any) -> ArrowTable | Iterator[dict[str, Any]] | None:
     if polars is not None and isinstance(argument, polars.DataFrame) and polars.Object in argument.dtypes:
         rows: Iterator[dict[str, Any]] = argument.iter_rows(named=True)
         return rows
-    is_table = hasattr(argument, "__arrow_c_stream__") and not isinstance(argument, AuditEvent | Mapping)
+    is_table = hasattr(argument, "__arrow_c_stream__") and not isinstance(argument, type | Mapping)
     return argument if is_table else None
 
 
@@ -260,7 +260,7 @@ def _write_table(table: ArrowTable | Iterator[dict[str, Any]], file: IO[bytes]) 
             for batch in reader:
                 for start in range(0, batch.num_rows, _ROWS):
                     writer.write_batch(batch.slice(start, _ROWS))
-    except (pa.ArrowException, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowException as error:
         message = f"a {type(table).__name__} cannot be read as a table: {str(error).partition(chr(10))[0][:200]}"
         raise EventError(message, hint="cast its columns to types that Arrow has, or give its rows as dicts") from error
     return "arrow"

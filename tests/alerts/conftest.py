@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import auditlake
+from auditlake.alerts import watch
 from tests.alerts.lakes import Play
 
 
@@ -20,6 +21,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Make = Callable[..., Play]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let evaluators and those that would evaluate look again at once, so that no test waits for their pauses."""
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_ASK_SECONDS", 0.01)
 
 
 @pytest.fixture

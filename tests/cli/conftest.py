@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from auditlake.cli import main
+from tests.waiting import HANG_SECONDS
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ Run = Callable[..., Done]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """`auditlake` with these arguments, on a lake in this test's own folder."""
+    """`auditlake` with these arguments, on a lake in this test's own folder; nothing is slow enough for progress."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUDITLAKE_LAKE", raising=False)
+    monkeypatch.setattr("auditlake.cli.output._QUIET_SECONDS", HANG_SECONDS)
 
     def call(*arguments: str | Path) -> Done:
         monkeypatch.setattr("sys.argv", ["auditlake", *(str(each) for each in arguments)])

@@ -216,10 +216,7 @@ def test_a_closed_pipe_is_no_error(events: Path, tmp_path: Path) -> None:
     many = tmp_path / "many.jsonl"
     line = '{{"event_id":"{}","event_type":"login","timestamp":"2026-11-24T09:00:00Z"}}\n'
     many.write_text("".join(line.format(i) for i in range(20_000)))
-    for arguments in (("init",), ("ingest", str(many))):
-        subprocess.run(
-            [sys.executable, "-m", "auditlake", *arguments], env=environment, check=True, capture_output=True
-        )
+    auditlake.create(tmp_path / "lake").ingest(many)
     shell = f"{sys.executable} -m auditlake events --format jsonl | head -1"
     done = subprocess.run(shell, shell=True, env=environment, capture_output=True, text=True, check=True)
 
@@ -535,8 +532,8 @@ def test_many_conflicting_files_need_few_descriptors(tmp_path: Path) -> None:
             (tmp_path / folder / f"{i}.jsonl").write_text(
                 json.dumps(event | {"event_id": f"{i}", "user_id": user}) + "\n"
             )
-    first, second = (f"{command} ingest {tmp_path / folder} --json" for folder in ("a", "b"))
-    script = f"ulimit -n 100; {command} init && {first} && {second}; test $? = 1"
+    auditlake.create(tmp_path / "lake").ingest(tmp_path / "a")
+    script = f"ulimit -n 100; {command} ingest {tmp_path / 'b'} --json; test $? = 1"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
 
     assert '"id_conflict": 120' in done.stdout

@@ -56,9 +56,16 @@ CASES = {
 }
 if Path("/dev/full").exists():
     CASES["stats > /dev/full"] = 3
+ALIKE = (
+    "ingest many.jsonl 2>&-", "events --format jsonl | head -1", "events --json | head -1", "stats | true",
+    "report --as-of 2026-11-25 --out gone --fail-on compliant failed_logins | true",
+)  # fmt: skip
+"""Cases each of which differs from another one in its verb or form only."""
 
 
-@pytest.mark.parametrize("words", CASES)
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, marks=[pytest.mark.soak] * (words in ALIKE), id=words) for words in CASES]
+)
 def test_streams(words: str, lake: Path) -> None:
     """Whatever becomes of its streams, a verb does its work, says what it can, and leaves with its usual code."""
     command = f"set -o pipefail; {sys.executable} -m auditlake {words}"

@@ -228,6 +228,16 @@ def test_objects_of_pandas(tmp_path: Path) -> None:
     assert item.line == 4
 
 
+def test_objects_of_polars(tmp_path: Path) -> None:
+    """A column of Python's objects is read object by object: for Arrow they are nothing but addresses."""
+    details = pl.Series("details", [{"a": 1}, {"b": [Decimal("1.5")]}], pl.Object)
+    frame = pl.DataFrame([row(), row()]).with_columns(details)
+    lake = made(tmp_path / "lake")
+    checked(lake, lake.ingest(frame, strict=True))
+
+    assert {event["details"] for event in events(lake)} == {'{"a":1}', '{"b":["1.5"]}'}
+
+
 def test_rows_of_a_lake(tmp_path: Path) -> None:
     """The answer of one lake is an input of another: the events are the same."""
     lake, other = made(tmp_path / "lake"), made(tmp_path / "other")
@@ -251,7 +261,7 @@ def names() -> Iterator[Any]:
     yield "a.jsonl"
 
 
-NONE: list[Any] = [5, None, b"x", ["a.jsonl"], names(), [[row()]], pl.LazyFrame([row()]), dict]
+NONE: list[Any] = [5, None, b"x", ["a.jsonl"], names(), [[row()]], pl.LazyFrame([row()]), dict, pl.DataFrame]
 
 
 def test_what_is_no_event(tmp_path: Path) -> None:
@@ -264,12 +274,14 @@ def test_what_is_no_event(tmp_path: Path) -> None:
 
 
 def test_tables_that_hold_no_events(tmp_path: Path) -> None:
-    """Without the columns of an event, with a column twice or of a type that Arrow has not, a table is refused."""
+    """Without an event's columns, with a column twice, or of a type that Arrow does not read, a table is refused."""
     lake = made(tmp_path / "lake")
     with pytest.raises(UnrecognisedInputError, match="python: no column event_type and no column timestamp"):
         lake.ingest(pl.DataFrame({"a": [1]}))
     with pytest.raises(EventError, match="column user_id is there twice"):
         lake.ingest(pd.DataFrame([["a", "b"]], columns=["user_id", "user_id"]))
+    with pytest.raises(EventError, match=r"a DataFrame cannot be read as a table: .*i128"):
+        lake.ingest(pl.DataFrame([row()]).with_columns(n=pl.lit(1, pl.Int128)))
     with pytest.raises(EventError, match="a Series cannot be read as a table"):
         lake.ingest(pl.Series([1]))
     assert lake.ingest(pl.DataFrame([row()]).clear()).read == 0

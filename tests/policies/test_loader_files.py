@@ -415,7 +415,7 @@ print(heavy())
 load({BASE!r} + "where: status = 'a'")
 print(heavy())
 """
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert shown == "[]\n['duckdb', 'sqlglot']\n"
 
@@ -426,8 +426,8 @@ print(heavy())
     ids=["a long list", "brackets", "aliases", "mappings", "dashes"],
 )
 def test_large_nonsense_is_refused_soon(text: str) -> None:
-    """A megabyte of nonsense is refused in seconds."""
-    start = time.perf_counter()
+    """A megabyte of nonsense is refused after seconds of work, however long the processor takes for them."""
+    start = time.process_time()
 
     assert _problems(text)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20

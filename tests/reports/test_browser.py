@@ -13,6 +13,7 @@ from auditlake.reports.index import render_index
 from auditlake.reports.page import SiblingFiles, render_page
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
+from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -72,6 +73,7 @@ def opened(browser: Browser, path: Path, screen: str) -> tuple[Page, list[str], 
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
     page.on("request", lambda request: requests.append(request.url))
+    page.set_default_timeout(HANG_SECONDS * 1000)
     page.goto(path.as_uri(), wait_until="load")
     return page, complaints, requests
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -101,12 +102,27 @@ def flat(plan: RetentionPlan) -> Iterator[tuple[object, int]]:
                 yield (each.day, name, rule), number
 
 
-@given(events=EVENTS, rules=RULES, holds=HOLDS, default=st.none() | LENGTHS, as_of=INSTANTS)
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-def test_as_the_definition_says(
+CASES = {"events": EVENTS, "rules": RULES, "holds": HOLDS, "default": st.none() | LENGTHS, "as_of": INSTANTS}
+
+
+@given(**CASES)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_as_the_definition_says(**case: Any) -> None:
+    """Every event is counted once and by the right rule, as a plain-Python model of the definition counts it."""
+    check_as_the_definition_says(**case)
+
+
+@pytest.mark.soak
+@given(**CASES)
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_as_the_definition_says_at_length(**case: Any) -> None:
+    """The same over many more cases."""
+    check_as_the_definition_says(**case)
+
+
+def check_as_the_definition_says(
     events: list[Event], rules: list[Rule], holds: list[Kept], default: float | None, as_of: datetime
 ) -> None:
-    """Every event is counted once and by the right rule, as a plain-Python model of the definition counts it."""
     expected: Counter[object] = Counter()
     for event in events:
         what, rule = verdict(event, rules, holds, default, as_of)

@@ -10,6 +10,7 @@ import pytest
 import auditlake
 from auditlake.sandbox.session import AuditSession
 from tests.sandbox.lakes import SECRET, make_lake, session
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> auditlake.AuditLake:
     out.mkdir()
     (out / "secret.txt").write_text(SECRET)
     (out / "secret.csv").write_text(f"a,b\n1,{SECRET}\n")
-    return make_lake(folder / "lake", settings="seconds = 20")
+    return make_lake(folder / "lake", settings=f"seconds = {HANG_SECONDS}")
 
 
 @pytest.fixture(scope="session")

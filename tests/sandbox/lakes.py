@@ -12,6 +12,7 @@ import auditlake
 from auditlake import testing
 from auditlake.errors import QueryError
 from auditlake.sandbox.session import Answer, AuditSession
+from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECRET = "TOP-SECRET-7f3a"
@@ -53,8 +54,9 @@ def events() -> list[auditlake.AuditEvent]:
 
 
 def session(lake: auditlake.AuditLake, **options: Any) -> AuditSession:
-    """A session of an auditor; tests may leave out layers."""
-    limits = {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
+    """Open a session of an auditor, without a deadline unless the test sets one; tests may leave out layers."""
+    limits: dict[str, Any] = {"seconds": HANG_SECONDS}
+    limits |= {name: options.pop(name) for name in ("seconds", "memory_mb", "rows", "output_mb") if name in options}
     config = replace(lake.config, desk=replace(lake.config.desk, **limits))
     clock = options.pop("clock", lambda: NOW)
     context = replace(lake._context, config=config, clock=clock)

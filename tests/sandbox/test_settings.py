@@ -30,10 +30,10 @@ def test_defaults(tmp_path: Path) -> None:
 def test_set(tmp_path: Path) -> None:
     """The owner sets them in lake.toml, and a session keeps to them."""
     lake = auditlake.create(tmp_path / "lake")
-    write(lake, "seconds = 5\nmemory_mb = 512\nrows = 3\noutput_mb = 1\nthreads = 1")
+    write(lake, "seconds = 250\nmemory_mb = 512\nrows = 3\noutput_mb = 1\nthreads = 1")
     lake = auditlake.open(tmp_path / "lake")
 
-    assert lake.config.desk == DeskSettings(5.0, 512, 3, 1, 1)
+    assert lake.config.desk == DeskSettings(250.0, 512, 3, 1, 1)
     with lake.audit_session(principal="erika") as opened:
         assert len(opened.sql("from range(10)")) == 3
 

@@ -94,7 +94,7 @@ def test_tables_have_limits(tmp_path: Path) -> None:
             opened.sql("select count(*) from quarantine")
         with pytest.raises(StoppedError, match="memory"):
             opened.sql("select count(*) from findings")
-    with session(lake, seconds=20) as opened:
+    with session(lake) as opened:
         opened.limits = replace(opened.limits, seconds=0.01)
         for _ in range(2):
             with pytest.raises(StoppedError, match="longer than it may"):
