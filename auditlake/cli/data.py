@@ -11,6 +11,7 @@ import click
 
 from auditlake.cli.output import cell, ingest_progress, machine, opened, plain, table
 from auditlake.display.text import count
+from auditlake.sources.catalog import input_sources
 
 if TYPE_CHECKING:
     from auditlake.ingest.custody import IngestSummary
@@ -52,7 +53,9 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE...")
-@click.option("--source", metavar="NAME", help="Which mapping to use (auditlake, cloudtrail); recognised if not given.")
+@click.option(
+    "--source", metavar="NAME", help=f"Which mapping to use ({', '.join(input_sources())}); recognised if not given."
+)
 @click.option("--strict", is_flag=True, help="Land nothing if anything would be quarantined or is not recognised.")
 @click.option(
     "--max-quarantined", "most", metavar="N|N%", callback=_limit,

@@ -1,7 +1,8 @@
-"""Where events of each source name a person, and how an event loses that: names become pseudonyms, the rest stays.
+"""How an event loses its person: names become pseudonyms, and the rest stays.
 
-A source has one row in :data:`SOURCES`: the places of its own JSON. Whatever stands at one of them, and in the columns
-``user_id``, ``ip_address`` and ``session_id``, is also looked for as a whole string anywhere else in the same event.
+Each source's row of ``auditlake/sources/catalog.py`` has the places of names in its JSON. Whatever stands at one of
+them, or in the columns ``user_id``, ``ip_address`` and ``session_id``, is also replaced where it is the whole of a
+string anywhere else in the same event.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import NamedTuple, Protocol
 
 from auditlake.events.json_tokens import Scalar, rewritten, scalars
 from auditlake.events.personal_paths import PersonalPath, personal_path
-from auditlake.events.schema import CANONICAL, SELF
 
 NAMED_COLUMNS = ("user_id", "ip_address", "session_id")
 """The columns that hold personal data."""
@@ -75,48 +75,6 @@ class PersonalData:
                 yield from filter(None, match.groups())
 
 
-def _below(top: str, *places: str) -> tuple[str, ...]:
-    return tuple(f"$.{top}.{place}" for place in places)
-
-
-SOURCES: dict[str, PersonalData] = {
-    CANONICAL: PersonalData(),  # what applications put into details is told by lake.toml
-    SELF: PersonalData(traces=("$.details.system_user",)),
-    "cloudtrail": PersonalData(
-        names=(
-            *_below(
-                "details.userIdentity", "arn", "userName", "principalId", "userId", "accessKeyId", "credentialId",
-                "onBehalfOf.userId", "sessionContext.sourceIdentity",
-                "sessionContext.webIdFederationData.attributes",
-            ),
-            *_below("details.requestParameters", "roleSessionName", "sourceIdentity"),
-            *_below(
-                "details.responseElements", "assumedRoleUser", "federatedUser", "sourceIdentity",
-                "subjectFromWebIdentityToken",
-            ),
-            *_below("details.additionalEventData", "UserName", "SwitchFrom"),
-            *_below("metadata", "principal", "user_name", "on_behalf_of", "access_key"),
-        ),
-        traces=(
-            "$.details.sourceIPAddress",
-            *_below("details.userIdentity.sessionContext.sessionIssuer", "arn", "userName", "principalId"),
-            *_below("details.responseElements.credentials", "accessKeyId", "sessionToken"),
-            *_below("metadata", "role", "source_address"),
-        ),
-        nobody=r"\d{12}|AWS Internal|HIDDEN_DUE_TO_SECURITY_REASONS|[a-z0-9.-]+\.amazonaws\.com",
-        within=(
-            r"arn:[^:]*:iam::\d*:user/(?:.*/)?([^/]+)",
-            r"arn:[^:]*:sts::\d*:(?:assumed-role|federated-user)/(?:.*/)?([^/]+)",
-            r"[A-Z0-9]{16,}:(.+)",
-        ),
-    ),
-}  # fmt: skip
-"""The sources whose details and metadata have places of personal data of their own."""
-NOBODY = "|".join(each.nobody for each in SOURCES.values() if each.nobody)
-"""What names no person at a place of any source."""
-_NOBODY = re.compile(f"(?:{NOBODY})?")
-
-
 class Row(NamedTuple):
     """What of an event may name a person."""
 
@@ -145,11 +103,13 @@ class Eraser:
 
     Args:
         names: The lake's pseudonyms.
-        places: Places beside those of the sources, in events of any.
+        personal: The places of each source.
+        places: Further places, in events of any source.
         person: Whose events these are; None where they are many people's.
     """
 
     names: Names
+    personal: Mapping[str, PersonalData]
     places: tuple[PersonalPath, ...] = ()
     person: str | None = None
     left: Counter[str] = field(default_factory=Counter)
@@ -159,6 +119,20 @@ class Eraser:
     sources: set[str] = field(default_factory=set)
     """Whose events it has seen."""
 
+    @cached_property
+    def source_places(self) -> tuple[PersonalPath, ...]:
+        """The places of all sources."""
+        return tuple(path for about in self.personal.values() for path in about.paths)
+
+    @cached_property
+    def nobody(self) -> str:
+        """What names no person at a place of any source: a regular expression, for DuckDB as well."""
+        return "|".join(about.nobody for about in self.personal.values() if about.nobody)
+
+    @cached_property
+    def _nobody(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{self.nobody})?")
+
     def erased(self, row: Row, *, count: bool = False) -> Texts:
         """An event's texts, with pseudonyms for what stands at the places, and for the same wherever it is a whole.
 
@@ -166,7 +140,7 @@ class Eraser:
             row: The event.
             count: Count what is left of it in these texts, in action and in status.
         """
-        about = SOURCES.get(row.source or "", _OTHER)
+        about = self.personal.get(row.source or "", _OTHER)
         found = {column: list(scalars(text)) for column, text in _texts(row)}
         personal = {
             column: [each for each in some if not each.is_key and self._is_personal(about, column, each)]
@@ -200,7 +174,7 @@ class Eraser:
 
     def _is_personal(self, about: PersonalData, column: str, each: Scalar) -> bool:
         """Whether a value stands at a place of its source, and may be somebody, or at one that somebody named."""
-        if about.has(column, each.path) and (each.string is None or _NOBODY.fullmatch(each.string) is None):
+        if about.has(column, each.path) and (each.string is None or self._nobody.fullmatch(each.string) is None):
             return True
         told = self.places
         return bool(told) and any(one.column == column and each.path[: len(one.steps)] == one.steps for one in told)

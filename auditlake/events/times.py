@@ -20,6 +20,8 @@ _LAST_YEAR = 9998
 _DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
 """Between two neighbouring instants."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant from which microseconds and days are counted."""
 
 
 def parse_instant(text: str) -> datetime:
@@ -128,12 +130,12 @@ def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeErro
     return instant
 
 
-def given(instant: Instant | None) -> datetime | None:
+def as_instant_or_none(instant: Instant | None) -> datetime | None:
     """:func:`as_instant` for an argument that may be left out."""
     return None if instant is None else as_instant(instant)
 
 
-def given_end(instant: Instant | None) -> datetime | None:
+def as_end_or_none(instant: Instant | None) -> datetime | None:
     """:func:`as_end` for an argument that may be left out."""
     return None if instant is None else as_end(instant)
 
@@ -151,6 +153,11 @@ def _bound(asked: Instant) -> datetime | date:
         raise EventError(
             message, hint="a datetime, a date, or text such as 2026-11-24T09:30:00Z or 2026-11-24"
         ) from error
+
+
+def day_of(number: int) -> date:
+    """Return the day of so many days since :data:`EPOCH`."""
+    return EPOCH.date() + timedelta(days=number)
 
 
 def utc(instant: datetime) -> datetime:

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from auditlake.context import LakeContext
+from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.errors import SourceError
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
@@ -63,6 +65,32 @@ def most(asked: str | int | None) -> Most | None:
         message = f"expected a number of records or a share of them up to 100%, got {asked!r}"
         raise SourceError(message, hint="for example 100, or 5%")
     return Most(number, bool(found["percent"]))
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How an ingest is done."""
+
+    event_types: frozenset[str]
+    """The types that this lake knows."""
+    max_record: int
+    """Bytes; a longer record is quarantined."""
+    source: str | None = None
+    """The source of all inputs; each is recognised by itself if None."""
+    strict: bool = False
+    """Land nothing if anything would be quarantined."""
+    wait_seconds: float = LOCK_SECONDS
+    """How long to wait while another process writes."""
+    most: Most | None = None
+    """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+
+    @classmethod
+    def of(
+        cls, context: LakeContext, *, source: str | None = None, strict: bool = False, most: Most | None = None
+    ) -> IngestOptions:
+        """Return the options of a lake."""
+        config = context.config
+        return cls(config.event_types, config.max_record, source, strict, context.wait_seconds, most)
 
 
 @dataclass(frozen=True, slots=True)

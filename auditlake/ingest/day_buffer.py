@@ -64,7 +64,7 @@ class Piece:
     stretches: tuple[_Stretch, ...]
 
 
-class Staged:
+class DayBuffer:
     """The mapped records of an ingest. Within one addition they come in any order; the next has higher numbers.
 
     Args:
@@ -110,7 +110,7 @@ class Staged:
             self._connection.register("arriving", self._held.pop(0))
             self._connection.execute(statement(_FILE, "spill").text)
             self._connection.unregister("arriving")
-            give_back()
+            release_memory()
         self._held_bytes = 0
 
     def show(self) -> None:
@@ -126,7 +126,7 @@ class Staged:
         self._held.clear()
         self._connection.unregister("held")
         if large:
-            give_back()
+            release_memory()
 
     def pieces(self, most: int) -> Iterator[Piece]:
         """All rows, day by day, in pieces of about so many bytes, or of one stretch that is larger."""
@@ -159,7 +159,7 @@ class Staged:
         return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table().cast(STAGED)
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Have the C library give the system what it keeps of memory that is free; glibc alone can."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,24 +28,25 @@ from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
-from auditlake.ingest.custody import IngestSummary, InputSummary, custody
-from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, Piece, Staged, landing
+from auditlake.events.times import day_of
+from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
+from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer, Piece, landing
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
-from auditlake.ingest.mapping import stage
+from auditlake.ingest.mapping import map_records
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
-from auditlake.ingest.record_buffer import Load
+from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
-from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store import delta
+from auditlake.store.batch_numbers import allocate_batch
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.dayfile import data_file, write_rows
 from auditlake.store.deltalog import EXACT, keeps_quarantine
-from auditlake.store.table import IngestOptions, allocate_batch
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,7 +57,6 @@ _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
 _OWN = [CANONICAL, SELF]
 """The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
-_EPOCH_DAY = date(1970, 1, 1)
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
@@ -81,7 +81,7 @@ Listener = Callable[[Progress], None]
 
 def ingest(
     layout: Layout,
-    inputs: Sequence[InputFile | HeldLines],
+    inputs: Sequence[InputFile | MemoryLines],
     options: IngestOptions,
     *,
     now: datetime,
@@ -121,7 +121,7 @@ def ingest(
 
 
 def preview(
-    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
+    layout: Layout, inputs: Sequence[MemoryLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
 ) -> pa.Table:
     """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
     with ExitStack() as stack:
@@ -143,7 +143,7 @@ class _Reading:
     summary: InputSummary
     first: int
     """The seq of its first record."""
-    stream: Stream | HeldStream
+    stream: Stream | MemoryStream
     """Kept to fetch records again."""
     within: str
     """The folder or pattern that it was found by."""
@@ -170,10 +170,10 @@ class _Run:
         self._readings: list[_Reading] = []
         self._archives: list[Archive] = []
         self._seq = 0
-        self._load = Load()
+        self._buffer = RecordBuffer()
         self._unidentified = False
         self._spelled_before = False
-        self._staged = Staged(connection)
+        self._staged = DayBuffer(connection)
         for name in ("places", "digests"):
             self._run("ingest/stage.sql", name)
         for name in ("earlier", "earlier_digests"):
@@ -190,31 +190,31 @@ class _Run:
 
     # Reading
 
-    def read(self, given: InputFile | HeldLines) -> None:
+    def read(self, origin: InputFile | MemoryLines) -> None:
         """Take every record of one input; they are staged together with those of other small inputs."""
         source, most, strict = self._options.source, self._options.max_record, self._options.strict
-        opened = open_records(given, source, most, self._folder, strict=strict)
+        opened = open_records(origin, source, most, self._folder, strict=strict)
         if opened.archive is not None:
             self._archives.append(opened.archive)
             for member in opened.archive.members():
                 self.read(member)
-        summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
-        if isinstance(given, HeldLines):
-            summary = replace(summary, offset=given.offset)
-        within = "" if isinstance(given, HeldLines) else given.within
+        summary = InputSummary(origin.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
+        if isinstance(origin, MemoryLines):
+            summary = replace(summary, offset=origin.offset)
+        within = "" if isinstance(origin, MemoryLines) else origin.within
         self._readings.append(_Reading(summary, self._seq, opened.stream, within))
         if opened.format == UNREAD:
             return
-        total = given.path.stat().st_size if given.path and given.path.exists() else None
+        total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format == "parquet" else _AHEAD
         for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
-            self._take(batch, opened.source or "", may_be_exported=isinstance(given, InputFile))
-            self._listen(Progress("reading", opened.stream.size, total, given.name))
+            self._take(batch, opened.source or "", may_be_exported=isinstance(origin, InputFile))
+            self._listen(Progress("reading", opened.stream.size, total, origin.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         if opened.format == "lines" and not self._readings[-1].summary.read:
-            self._count(-1, notice=DAMAGED if isinstance(given, InputFile) and given.damaged else "it is empty")
+            self._count(-1, notice=DAMAGED if isinstance(origin, InputFile) and origin.damaged else "it is empty")
         self._seq += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
@@ -237,36 +237,36 @@ class _Run:
         self._count(index, read=self._readings[index].summary.read + len(batch) + len(batch.rejected))
         if not len(batch):
             return
-        if (source, may_be_exported) != (self._load.source, self._load.may_be_exported):
+        if (source, may_be_exported) != (self._buffer.source, self._buffer.may_be_exported):
             self._stage()
-        self._load.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
-        if self._load.full:
+        self._buffer.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
+        if self._buffer.full:
             self._stage()
 
     def _stage(self) -> None:
         """Judge and map what was taken, all of it in the same statements."""
-        load, self._load = self._load, Load()
-        if not load.batches:
+        buffer, self._buffer = self._buffer, RecordBuffer()
+        if not buffer.batches:
             return
-        mapped = stage(self._connection, load, self._options.event_types)
+        mapped = map_records(self._connection, buffer, self._options.event_types)
         for refusal in mapped.refused:
-            index, batch, i = load.find(refusal.seq)
+            index, batch, i = buffer.find(refusal.record)
             self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
         if mapped.rows["event_id"].null_count:
-            self._digest_unidentified(load, mapped.rows)
+            self._digest_unidentified(buffer, mapped.rows)
         self._staged.add(mapped.rows)
         if len(mapped.earlier):
             self._spelled_before = True
             self._keep("ingest/numbers.sql", "keep_earlier", "arriving", mapped.earlier)
-        self._keep("ingest/stage.sql", "keep_places", "new_places", load.places())
+        self._keep("ingest/stage.sql", "keep_places", "new_places", buffer.places())
 
-    def _digest_unidentified(self, load: Load, rows: pa.Table) -> None:
+    def _digest_unidentified(self, buffer: RecordBuffer, rows: pa.Table) -> None:
         self._unidentified = True
         self._connection.register("unidentified", rows.select(["seq", "event_id"]))
-        self._keep("ingest/stage.sql", "keep_digests", "raws", load.raws(), {"source": load.source})
-        if (before := load.earlier_raws()) is not None:
+        self._keep("ingest/stage.sql", "keep_digests", "raws", buffer.raws(), {"source": buffer.source})
+        if (before := buffer.earlier_raws()) is not None:
             self._spelled_before = True
-            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": load.source})
+            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": buffer.source})
         self._connection.unregister("unidentified")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
@@ -455,7 +455,7 @@ class _Run:
         table = rows.select(FILE_COLUMNS)
         write_rows([table], table.schema, draft)
         first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
-        return data_file(draft, _EPOCH_DAY + timedelta(days=piece.day), len(rows), first, last)
+        return data_file(draft, day_of(piece.day), len(rows), first, last)
 
     # SQL
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import duckdb
 import numpy as np
@@ -13,15 +14,15 @@ from pyarrow import compute
 
 from auditlake.engine.duck import without
 from auditlake.engine.statements import statement
-from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS, SELF
-from auditlake.ingest.record_buffer import Load
-from auditlake.sources.recognise import SOURCES
+from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
+from auditlake.ingest.record_buffer import RecordBuffer
+from auditlake.sources.catalog import SOURCES, input_sources
 from auditlake.sources.refused import Refusal, refusal
 from auditlake.sources.strictjson import why_not_an_object
 
 _FILE = "ingest/stage.sql"
 _NUMBERS = "ingest/numbers.sql"
-_OWN = f"sources/{CANONICAL}.sql"
+_OWN = SOURCES[CANONICAL].statement
 STAGED = pa.schema(
     [("seq", pa.int64())]
     + [(name, pa.timestamp("us", "UTC") if name == "timestamp" else pa.string()) for name in CANONICAL_FIELDS]
@@ -36,7 +37,7 @@ EARLIER = pa.schema([field for field in STAGED if field.name not in {"source", "
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of the records of a load."""
+    """What became of the records of a buffer."""
 
     rows: pa.Table
     """Those that can become events, as :data:`STAGED` says."""
@@ -46,33 +47,35 @@ class Mapped:
     """As :data:`EARLIER` says: events that an earlier version would have spelled in another way, as it would have."""
 
 
-def stage(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> Mapped:
-    """Map and judge the records of a load.
+def map_records(connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str]) -> Mapped:
+    """Map and judge the records of a buffer.
 
     Args:
         connection: Where.
-        load: Records of one source.
+        buffer: Records of one source.
         event_types: The types that the lake knows.
     """
     # A filter on the keys of a record that is pushed below them would read them twice.
     with without(connection, "filter_pushdown"):
-        return _Stage(connection, load, event_types).mapped()
+        return _Mapping(connection, buffer, event_types).mapped()
 
 
-class _Stage:
-    """A load on its way through the statements."""
+class _Mapping:
+    """A buffer on its way through the statements."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str]
+    ) -> None:
         self._connection = connection
-        self._load = load
+        self._buffer = buffer
         self._types = sorted(event_types)
-        self._mapping = CANONICAL if load.source == SELF else load.source
+        self._file = SOURCES[buffer.source].statement
         # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-        self._own = self._mapping == CANONICAL
+        self._own = self._file == _OWN
 
     def mapped(self) -> Mapped:
         """What becomes of all of its records."""
-        self._load_records(self._load.table())
+        self._load_records(self._buffer.table())
         if self._own:
             self._run(_OWN, "parsed")
         for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are"):
@@ -91,12 +94,12 @@ class _Stage:
             rows = self._map()
         refused: list[Refusal] = []
         earlier = [EARLIER.empty_table()]
-        if len(rows) < len(self._load):
+        if len(rows) < len(self._buffer):
             cleared = self._judge(rows, refused)
             if cleared:
                 exact, before = self._spell(cleared)
                 rows, earlier = pa.concat_tables([rows, exact]), [*earlier, before]
-        if (texts := self._load.earlier_texts()) is not None:
+        if (texts := self._buffer.earlier_texts()) is not None:
             earlier.append(self._spell_before(texts, rows))
         self._connection.unregister("loaded")
         rows, more = self._parted(rows)
@@ -104,13 +107,13 @@ class _Stage:
 
     def _judge(self, rows: pa.Table, refused: list[Refusal]) -> list[int]:
         """Which of the records that were not mapped are JSON objects after all; the others are refused."""
-        missing = np.setdiff1d(self._load.seqs(), rows["seq"].to_numpy(), assume_unique=True)
-        self._load_records(self._load.table(missing))
+        missing = np.setdiff1d(self._buffer.seqs(), rows["seq"].to_numpy(), assume_unique=True)
+        self._load_records(self._buffer.table(missing))
         part = statement(_FILE, "sure" if self._own else "sure_with_distinct_keys")
         cleared = self._connection.sql(part.text).fetchnumpy()["record"]
         found: list[int] = cleared.tolist()
         for seq in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
-            _, batch, i = self._load.find(seq)
+            _, batch, i = self._buffer.find(seq)
             raw = batch.raw(i)
             if verdict := why_not_an_object(raw):
                 refused.append(refusal(seq, *verdict, raw))
@@ -121,7 +124,7 @@ class _Stage:
     def _spell(self, seqs: list[int]) -> tuple[pa.Table, pa.Table]:
         """Map records in whose numbers DuckDB would change a digit; and as a version did that let it do so."""
         self._run(_FILE, "cleared_records")
-        texts = self._load.table(seqs)
+        texts = self._buffer.table(seqs)
         self._load_records(texts)
         before = self._map()
         mark = statement(_NUMBERS, "mark")
@@ -158,8 +161,8 @@ class _Stage:
             columns = (bad[name].to_pylist() for name in ("seq", "reason", "refused_value"))
             for seq, reason, value in zip(*columns, strict=True):
                 phrase, _, detail = reason.partition(": ")
-                _, batch, i = self._load.find(seq)
-                refused.append(refusal(seq, phrase, detail, batch.raw(i), value, self._mapping))
+                _, batch, i = self._buffer.find(seq)
+                refused.append(refusal(seq, phrase, detail, batch.raw(i), value, self._buffer.source))
             rows = rows.filter(compute.is_null(reasons))
         return rows.drop_columns(["reason", "refused_value"]), refused
 
@@ -167,15 +170,15 @@ class _Stage:
         """The rows of the view ``mapped``, some with a reason why they are no event."""
         part = statement(_FILE, "stage")
         values = {
-            "source": self._load.source,
-            "sources": list(SOURCES) if self._load.may_be_exported else [CANONICAL],
+            "source": self._buffer.source,
+            "sources": list(input_sources()) if self._buffer.may_be_exported else [CANONICAL],
             "event_types": self._types,
             "verbatim": verbatim and not self._own,
         }
         return self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
 
     def _view_mapping(self, name: str) -> None:
-        mapping = statement(f"sources/{self._mapping}.sql", self._mapping).text
+        mapping = statement(self._file, PurePath(self._file).stem).text
         self._connection.execute(f"create or replace temp view {name} as {mapping}")
 
     def _load_records(self, table: pa.Table) -> None:

@@ -18,7 +18,7 @@ _FULL_RECORDS = 300_000
 _FULL_BYTES = 80 * 1024 * 1024
 
 
-class Load:
+class RecordBuffer:
     """Records of one source that are staged together, from one input or from many small ones."""
 
     def __init__(self) -> None:

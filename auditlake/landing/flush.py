@@ -17,11 +17,11 @@ from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeError, LostKeyError
+from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import Committed, held, numbered, read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
-from auditlake.sources.in_memory import HeldLines
+from auditlake.sources.in_memory import MemoryLines
 from auditlake.store.delta import Advance, newest_version, sync_log
-from auditlake.store.table import IngestOptions
 from auditlake.store.transactions import transaction_version
 
 _LOG = logging.getLogger("auditlake.landing")
@@ -115,9 +115,9 @@ def _flush(layout: Layout, options: IngestOptions, now: datetime) -> FlushSummar
 
 def _choose(
     layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position], stops: Mapping[int, Position]
-) -> list[tuple[Piece, HeldLines]]:
+) -> list[tuple[Piece, MemoryLines]]:
     """Lines for one commit; how far the applications come with it is where each slot's last piece ends."""
-    chosen: list[tuple[Piece, HeldLines]] = []
+    chosen: list[tuple[Piece, MemoryLines]] = []
     size = 0
     for piece, line in numbered(pieces(layout, positions)):
         slot, begin = piece.segment.slot, Position(piece.segment.number, piece.offset)
@@ -142,7 +142,7 @@ def _bring(
     layout: Layout,
     options: IngestOptions,
     now: datetime,
-    lines: list[HeldLines],
+    lines: list[MemoryLines],
     advance: Advance,
     total: FlushSummary,
 ) -> FlushSummary:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
-from auditlake.events.times import as_end, given, judged_as_of
+from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.loader import load_policies
@@ -66,8 +66,8 @@ def judged(
     with engine(context, version) as (connection, snapshot):
         reports = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=snapshot.evidence,
-            report_period=config.report_period, generated_at=given(request.generated_at), pages=request.pages,
-            journal=journal, listen=request.listen, ask=partial(_ask, context), max_findings=config.max_findings,
+            report_period=config.report_period, generated_at=as_instant_or_none(request.generated_at),
+            pages=request.pages, journal=journal, listen=request.listen, ask=partial(_ask, context), max_findings=config.max_findings,
         ))  # fmt: skip
         yield Judged(connection, known, reports)
 

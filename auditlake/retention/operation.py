@@ -12,7 +12,7 @@ from auditlake.alerts.files import NewContent, followed, write_anew
 from auditlake.disk.durable import make_folders, rename_synced
 from auditlake.disk.layout import Layout
 from auditlake.display.text import count
-from auditlake.events.personal import NAMED_COLUMNS, SOURCES
+from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.landing.blank_segments import copied
@@ -162,7 +162,8 @@ def _certificate(
 
 def _places(judge: Judge) -> list[PersonalPath]:
     """Where in JSON the changed events were looked at: at the places of their sources, and at those that were named."""
-    found = [path for source in sorted(judge.eraser.sources & SOURCES.keys()) for path in SOURCES[source].paths]
+    personal = judge.eraser.personal
+    found = [path for source in sorted(judge.eraser.sources & personal.keys()) for path in personal[source].paths]
     return list(dict.fromkeys((*found, *judge.personal)))
 
 

@@ -78,7 +78,7 @@ def broken(stream: Chunks, number: int, line: int, end: int) -> Iterator[Batch]:
         yield empty_batch((rejected,))
 
 
-def seal(
+def make_batch(
     data: Bytes,
     starts: Ints,
     lengths: Ints,

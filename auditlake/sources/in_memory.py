@@ -19,7 +19,7 @@ ID_ROOM = 128
 
 
 @dataclass(frozen=True, slots=True)
-class HeldLines:
+class MemoryLines:
     """A stretch of a file of JSON lines as an input. Where a record stands is told as of the file, not of the stretch.
 
     Args:
@@ -49,13 +49,13 @@ class HeldLines:
         return None
 
 
-class HeldStream:
+class MemoryStream:
     """What an ingest needs to know of held lines as of any stream."""
 
     damage: Damage | None = None
     """Nothing is ever wrong with the whole."""
 
-    def __init__(self, given: HeldLines) -> None:
+    def __init__(self, given: MemoryLines) -> None:
         self._given = given
         whole = hashlib.sha256(given.data)
         whole.update(given.torn)

@@ -12,10 +12,11 @@ from tempfile import NamedTemporaryFile
 from auditlake.errors import EventError, SourceError, UnrecognisedInputError
 from auditlake.events.event import AuditEvent
 from auditlake.sources.archive import NESTED, Archive, archive_kind
-from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.catalog import SOURCES, input_sources
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
-from auditlake.sources.recognise import SOURCES, Recognised, recognise
+from auditlake.sources.recognise import Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
 
@@ -28,7 +29,7 @@ DAMAGED = "it is damaged, and no record of it could be unpacked"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenInput:
     """An input that is ready to be read."""
 
     source: str | None
@@ -36,7 +37,7 @@ class Opened:
     format: str
     notice: str
     """Why it is left out, where it is."""
-    stream: Stream | HeldStream
+    stream: Stream | MemoryStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
     archive: Archive | None = None
@@ -44,12 +45,12 @@ class Opened:
 
 
 def open_records(
-    given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
-) -> Opened:
+    origin: InputFile | MemoryLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
+) -> OpenInput:
     """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
 
     Args:
-        given: The input.
+        origin: The input.
         source: The source that the user named; None to recognise it.
         max_record: Bytes; longer records are refused.
         spool: Where to keep what comes from a pipe.
@@ -59,47 +60,47 @@ def open_records(
         SourceError: It cannot be read, or there is no such source.
         UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
     """
-    if isinstance(given, HeldLines):
-        held = HeldStream(given)
-        return Opened(given.source, "lines", "", held, held.records(max_record))
-    if source is not None and source not in SOURCES:
-        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
-    if given.left_out:
-        unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
-        return Opened(None, UNREAD, given.left_out, unread, iter(()))
-    stream = open_stream(given, spool_dir=spool)
+    if isinstance(origin, MemoryLines):
+        lines = MemoryStream(origin)
+        return OpenInput(origin.source, "lines", "", lines, lines.records(max_record))
+    if source is not None and source not in input_sources():
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(input_sources())}")
+    if origin.left_out:
+        unread = MemoryStream(MemoryLines(origin.name, 0, 1, b"", b""))
+        return OpenInput(None, UNREAD, origin.left_out, unread, iter(()))
+    stream = open_stream(origin, spool_dir=spool)
     try:
         if kind := archive_kind(stream.peek(1024)):
             return _archive(stream, kind, spool)
-        found = recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
-        if found.format == "skip":
-            return Opened(None, found.format, found.notice, stream, _nothing(stream))
-        batches = _cut(stream, found, max_record)
-        if given.within:
+        recognised = recognise(stream.peek(), origin.name, (source,) if source else (), stream.peek)
+        if recognised.format == "skip":
+            return OpenInput(None, recognised.format, recognised.notice, stream, _nothing(stream))
+        batches = _cut(stream, recognised, max_record)
+        if origin.within:
             batches = _begun(batches)
-        return Opened(found.source, found.format, "", stream, batches)
+        return OpenInput(recognised.source, recognised.format, "", stream, batches)
     except UnrecognisedInputError as error:
-        if strict or not given.within:
+        if strict or not origin.within:
             stream.close()
             raise
-        notice = DAMAGED if given.damaged else f"not recognised ({error.why})"
-        return Opened(None, UNRECOGNISED, notice, stream, _nothing(stream))
+        notice = DAMAGED if origin.damaged else f"not recognised ({error.why})"
+        return OpenInput(None, UNRECOGNISED, notice, stream, _nothing(stream))
     except BaseException:
         stream.close()
         raise
 
 
-def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
-    if found.format == "lines":
+def _cut(stream: Stream, recognised: Recognised, max_record: int) -> Iterator[Batch]:
+    if recognised.format == "lines":
         return split_lines(stream, max_record)
-    if found.format == "documents":
-        return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
+    if recognised.format == "documents":
+        return split_documents(stream, max_record, SOURCES[recognised.source].wrappers if recognised.unwrap else ())
     from auditlake.sources.tabular import read_parquet, split_csv
 
-    return split_csv(stream, max_record) if found.format == "csv" else read_parquet(stream, max_record)
+    return split_csv(stream, max_record) if recognised.format == "csv" else read_parquet(stream, max_record)
 
 
-def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
+def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
     """An archive, or the refusal of one that lies in another."""
     if stream.input.archive:
         name = stream.input.name
@@ -107,7 +108,7 @@ def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
     archive = Archive(stream, kind, spool)
     if why := archive.why_no_logs():
         raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
-    return Opened(None, kind, "", stream, archive.damages(), archive)
+    return OpenInput(None, kind, "", stream, archive.damages(), archive)
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:

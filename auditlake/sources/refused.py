@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from auditlake.events.exact_json import parse, write
+from auditlake.events.schema import CANONICAL
+from auditlake.sources.catalog import SOURCES
 from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
 
 SHOWN = 200
@@ -18,11 +20,6 @@ _FIELDS = {
     "a time outside of 1970 to 9998": "timestamp",
     "exported from another source": "source",
     "a source that auditlake alone writes": "source",
-    "eventTime is missing": "eventTime",
-    "eventName is missing": "eventName",
-    "CloudTrailEvent is not valid JSON": "CloudTrailEvent",
-    "CloudTrailEvent is not a JSON object": "CloudTrailEvent",
-    "CloudTrailEvent has a key twice": "CloudTrailEvent",
 }
 """Which field each reason is about, where the reason alone says it."""
 _NAMED = frozenset(
@@ -30,14 +27,12 @@ _NAMED = frozenset(
      "an array where text belongs")
 )  # fmt: skip
 """Reasons whose detail is the field."""
-_TIMES = {"cloudtrail": "eventTime"}
-"""What a source calls the time, where it is not ``timestamp``."""
 
 
 class Refusal(NamedTuple):
-    """A record that is none of ours."""
+    """A record that cannot become an event."""
 
-    seq: int
+    record: int
     reason: str
     """One of a few phrases that can be counted."""
     detail: str
@@ -48,23 +43,26 @@ class Refusal(NamedTuple):
     """The field's value as it came, cut; empty where there is none to show."""
 
 
-def refusal(seq: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = "") -> Refusal:
+def refusal(
+    record: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = CANONICAL
+) -> Refusal:
     """Say which field is at fault, and with what.
 
     Args:
-        seq: The record's number.
+        record: The record's number in the ingest.
         reason: Why it is refused.
         detail: What exactly.
         raw: The record's bytes.
         value: The field's value, where it is known already.
-        source: The mapping that was used.
+        source: The source of the record.
     """
-    field = detail if reason in _NAMED else _FIELDS.get(reason, "")
+    row = SOURCES[source]
+    field = detail if reason in _NAMED else row.faults.get(reason) or _FIELDS.get(reason, "")
     if field == "timestamp":
-        field = _TIMES.get(source, field)
+        field = row.time_field
     if value is None:
         value = _value(raw, field) if field else ""
-    return Refusal(seq, reason, detail, field, cut(value))
+    return Refusal(record, reason, detail, field, cut(value))
 
 
 def beginning(raw: bytes) -> str:

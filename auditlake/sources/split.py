@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
+from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, make_batch, places
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_JSON,
@@ -117,7 +117,7 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
         starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
         gaps |= len(starts) > whole
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
+    return make_batch(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
 
 
 def split_documents(
@@ -463,7 +463,7 @@ class _Documents:
         if self._spans or self._rejected:
             columns = np.concatenate([*self._spans, np.empty((4, 0), np.int64)], axis=1)
             starts, lengths, lines, numbers = columns
-            batch = seal(self._data, starts, lengths, lines, numbers, self._at, self._max, gaps=True)
+            batch = make_batch(self._data, starts, lengths, lines, numbers, self._at, self._max, gaps=True)
             rejected = sorted((*batch.rejected, *self._rejected), key=lambda item: item.record)
             yield replace(batch, rejected=tuple(rejected))
         self._spans, self._rejected, self._count = [], [], 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from auditlake.disk.durable import make_folders, rename_synced, sync_folder
 from auditlake.disk.files import is_file, remove_file
 from auditlake.disk.layout import Layout, part_day_and_digest, partition_day
-from auditlake.disk.lock import exclusive, workspace
+from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.engine.duck import connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeError, LakeFormatError
@@ -27,7 +27,6 @@ from auditlake.store import delta
 from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
-from auditlake.store.table import LOCK_SECONDS
 
 GRACE_SECONDS = 86_400.0
 """How long a replaced file stays for readers that began before, unless the caller says otherwise."""

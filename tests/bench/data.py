@@ -205,9 +205,8 @@ def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: in
 def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
     """A lake as one ingest of all its events would leave it."""
     import auditlake
-    from auditlake.disk.lock import exclusive
+    from auditlake.disk.lock import LOCK_SECONDS, exclusive
     from auditlake.store import delta
-    from auditlake.store.table import LOCK_SECONDS
 
     layout = auditlake.create(target.lake).layout
     with exclusive(layout.lock, wait_seconds=LOCK_SECONDS):
