@@ -226,10 +226,10 @@ def _is_whole(lines: list[str]) -> bool:
 
 def described() -> list[tuple[str, str, str, str]]:
     """View, column, type and comment of every column, from the statement that makes the view ``dictionary``."""
-    from auditlake.engine.statements import statement
+    from auditlake.sandbox.dictionary import dictionary
 
     row = re.compile(r"\('((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'\)")
-    found = row.findall(statement("sandbox/dictionary.sql", "dictionary").text)
+    found = row.findall(dictionary())
     return [tuple(each.replace("''", "'") for each in parts) for parts in found]
 
 

@@ -67,7 +67,8 @@ def judged(
         reports = tuple(produce(
             connection, asked, known, holds, lake_id=config.id, snapshot=snapshot.evidence,
             report_period=config.report_period, generated_at=as_instant_or_none(request.generated_at),
-            pages=request.pages, journal=journal, listen=request.listen, ask=partial(_ask, context), max_findings=config.max_findings,
+            pages=request.pages, journal=journal, listen=request.listen, ask=partial(_ask, context),
+            max_findings=config.max_findings,
         ))  # fmt: skip
         yield Judged(connection, known, reports)
 
