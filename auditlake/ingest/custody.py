@@ -19,7 +19,11 @@ _QUOTED = 60
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """What became of one input: its chain of custody. ``read = landed + duplicates + quarantined``."""
+    """The chain of custody of one input, with what became of it.
+
+    Where each record is one event, ``read = landed + duplicates + quarantined``. A record may be several events, or
+    none; a record is quarantined as a whole, and also where one of its events conflicts with another of its id.
+    """
 
     name: str
     size: int
@@ -29,13 +33,19 @@ class InputSummary:
     """The mapping that was used; empty where the input was left out."""
     format: str
     read: int
+    """Records."""
     landed: int
+    """Events that are new."""
     duplicates: int
+    """Events that the lake has already, and records that an erasure took out of its quarantine."""
     quarantined: int
+    """Records."""
     notice: str = ""
     """Why the input was left out, where it was, or that it is empty."""
     offset: int = 0
     """Where in the file the input begins, of a stretch of a landing segment."""
+    events: int = 0
+    """Events that its records gave: those that landed, those that the lake has, and those that conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +140,13 @@ class IngestSummary:
     """How many were to be quarantined at most."""
 
     read: int = field(init=False)
+    events: int = field(init=False)
     landed: int = field(init=False)
     duplicates: int = field(init=False)
     quarantined: int = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("read", "landed", "duplicates", "quarantined"):
+        for name in ("read", "events", "landed", "duplicates", "quarantined"):
             object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
 
     @property
@@ -145,8 +156,8 @@ class IngestSummary:
 
     @property
     def failed(self) -> bool:
-        """Whether every record was quarantined, or more than ``max_quarantined`` allows; the others have landed."""
-        if self.read and self.quarantined == self.read:
+        """Whether every record was quarantined and no event landed, or more than ``max_quarantined`` allows."""
+        if self.read and self.quarantined == self.read and not self.landed:
             return True
         return self.limit is not None and self.limit.exceeded(self.quarantined, self.read)
 
@@ -167,6 +178,7 @@ def custody(
                 "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
                 "quarantined": each.quarantined, **({"offset": each.offset} if each.offset else {}),
                 **({"notice": each.notice} if each.notice else {}),
+                **({"events": each.events} if each.read != each.landed + each.duplicates + each.quarantined else {}),
             }
             for each in summaries
         ],

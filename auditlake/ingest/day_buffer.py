@@ -173,7 +173,7 @@ def landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
     if len(lost):
         rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
     if rows["event_id"].null_count:
-        given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
+        given = cursor.sql(statement("ingest/land.sql", "made_ids").text, params=between).to_arrow_table()
         places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
         ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
         place = rows.schema.get_field_index("event_id")

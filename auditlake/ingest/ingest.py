@@ -6,8 +6,8 @@ so that what is decided on a snapshot is committed on that snapshot.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,20 +26,21 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.engine.statements import statement
-from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
+from auditlake.errors import AuditLakeError, CommitError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
 from auditlake.events.times import day_of
 from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
 from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer, Piece, landing
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
-from auditlake.ingest.mapping import map_records
+from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
+from auditlake.sources.catalog import SOURCES
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store import delta
@@ -59,7 +60,7 @@ _OWN = [CANONICAL, SELF]
 """The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
 _LISTED = 20
 """How many files a message names."""
-_BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
+_BOUNDS = pa.schema([("input", pa.int64()), ("first_record", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,13 @@ class _Reading:
 
     summary: InputSummary
     first: int
-    """The seq of its first record."""
+    """The number of its first record in the ingest."""
     stream: Stream | MemoryStream
     """Kept to fetch records again."""
     within: str
-    """The folder or pattern that it was found by."""
+    """The folder or pattern that led to it."""
+    events: int | None = None
+    """Events that its records gave; None where each record is one."""
 
 
 class _Run:
@@ -169,7 +172,8 @@ class _Run:
         self._erased = ErasedRecords(layout)
         self._readings: list[_Reading] = []
         self._archives: list[Archive] = []
-        self._seq = 0
+        self._record = 0
+        self._ahead = 0
         self._buffer = RecordBuffer()
         self._unidentified = False
         self._spelled_before = False
@@ -202,20 +206,21 @@ class _Run:
         if isinstance(origin, MemoryLines):
             summary = replace(summary, offset=origin.offset)
         within = "" if isinstance(origin, MemoryLines) else origin.within
-        self._readings.append(_Reading(summary, self._seq, opened.stream, within))
+        events = 0 if opened.source and SOURCES[opened.source].several else None
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events))
         if opened.format == UNREAD:
             return
         total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format == "parquet" else _AHEAD
-        for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
+        for batch in cut_ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
             self._take(batch, opened.source or "", may_be_exported=isinstance(origin, InputFile))
             self._listen(Progress("reading", opened.stream.size, total, origin.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         if opened.format == "lines" and not self._readings[-1].summary.read:
             self._count(-1, notice=DAMAGED if isinstance(origin, InputFile) and origin.damaged else "it is empty")
-        self._seq += self._readings[-1].summary.read
+        self._record += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
         """A folder or pattern of which not one file is recognised was hardly meant."""
@@ -248,23 +253,29 @@ class _Run:
         buffer, self._buffer = self._buffer, RecordBuffer()
         if not buffer.batches:
             return
-        mapped = map_records(self._connection, buffer, self._options.event_types)
+        mapped = map_records(self._connection, buffer, self._options.event_types, self._ahead)
+        self._ahead = mapped.ahead
         for refusal in mapped.refused:
             index, batch, i = buffer.find(refusal.record)
             self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
+        if SOURCES[buffer.source].several:
+            for index, events in buffer.count_by_input(mapped.rows["record"].to_numpy()):
+                self._readings[index].events = (self._readings[index].events or 0) + events
         if mapped.rows["event_id"].null_count:
-            self._digest_unidentified(buffer, mapped.rows)
+            self._digest_unidentified(buffer, mapped)
         self._staged.add(mapped.rows)
         if len(mapped.earlier):
             self._spelled_before = True
             self._keep("ingest/numbers.sql", "keep_earlier", "arriving", mapped.earlier)
         self._keep("ingest/stage.sql", "keep_places", "new_places", buffer.places())
 
-    def _digest_unidentified(self, buffer: RecordBuffer, rows: pa.Table) -> None:
+    def _digest_unidentified(self, buffer: RecordBuffer, mapped: Mapped) -> None:
         self._unidentified = True
-        self._connection.register("unidentified", rows.select(["seq", "event_id"]))
+        unidentified = mapped.rows.select(["seq", "record", "event_id"])
+        self._connection.register("unidentified", unidentified.append_column("event_number", mapped.event_numbers))
         self._keep("ingest/stage.sql", "keep_digests", "raws", buffer.raws(), {"source": buffer.source})
-        if (before := buffer.earlier_raws()) is not None:
+        before = None if SOURCES[buffer.source].several else buffer.earlier_raws()
+        if before is not None:
             self._spelled_before = True
             self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": buffer.source})
         self._connection.unregister("unidentified")
@@ -287,6 +298,7 @@ class _Run:
     def land(self, now: datetime, advance: delta.Advance) -> IngestSummary:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
+        self._count_events()
         with exclusive(self._layout.lock, wait_seconds=self._options.wait_seconds):
             snapshot = delta.read_snapshot(self._layout, applications={*advance.to, EXACT})
             advance.check(snapshot)
@@ -337,58 +349,52 @@ class _Run:
             self._run("ingest/land.sql", name, {"own": _OWN})
 
     def _lost(self) -> Counter[tuple[int, bool]]:
-        """How many records of each input do not land, as conflicts and as duplicates."""
+        """Return how many events of each input do not land, as conflicts and as duplicates."""
         lost: Counter[tuple[int, bool]] = Counter()
-        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
-            lost[index, conflicts] += records
+        for index, conflicts, events in self._rows("ingest/land.sql", "losers_by_input"):
+            lost[index, conflicts] += events
         return lost
 
     def _refuse_conflicts(self, index: int) -> None:
-        """Quarantine an input's conflicting records; their places are columns, since there may be millions."""
+        """Quarantine an input's conflicting records, each once; their places are columns: there may be millions."""
         reading = self._readings[index]
         part = statement("ingest/land.sql", "conflicting")
         values = {"first": reading.first, "behind": reading.first + reading.summary.read}
         table = self._connection.sql(part.text, params=values).to_arrow_table()
+        table = table.take(pa.array(np.flatnonzero(np.diff(table["record"].to_numpy(), prepend=-1))))
         *places, ids = table.columns
-        seqs, lines, offsets, lengths = (column.to_numpy() for column in places)
+        records, lines, offsets, lengths = (column.to_numpy() for column in places)
+        records = records - reading.first
         if reading.summary.format == "parquet":
-            raws = self._rows_again(reading, seqs - reading.first)
+            from auditlake.sources.tabular import reread_rows
+
+            assert isinstance(reading.stream, Stream)
+            raws = reread_rows(reading.stream, records, self._options.max_record)
         else:
             raws = reading.stream.reread(offsets, lengths)
-        for seq, line, offset, event_id, data in zip(seqs, lines, offsets, ids, raws, strict=True):
-            record, most = int(seq) - reading.first, self._options.max_record
-            refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
-            told = replace(refused, field="event_id", value=cut(event_id.as_py()))
-            self._refuse(index, told)
+        for record, line, offset, event_id, data in zip(records, lines, offsets, ids, raws, strict=True):
+            place, most = (int(record), int(line), int(offset)), self._options.max_record
+            refused = reject(*place, "id_conflict", "another event has this id", data, most)
+            self._refuse(index, replace(refused, field="event_id", value=cut(event_id.as_py())))
         reading.stream.pause()
-
-    def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
-        """Rows of a Parquet file have no place to seek to: read it again, and let it be the same file."""
-        from auditlake.sources.tabular import read_parquet
-
-        assert isinstance(reading.stream, Stream)
-        with reading.stream.again() as stream:
-            wanted = iter(records)
-            record = next(wanted, None)
-            for batch in read_parquet(stream, self._options.max_record):
-                while record is not None and record in batch.records:
-                    yield batch.raw(int(np.searchsorted(batch.records, record)))
-                    record = next(wanted, None)
-            if stream.sha256 != reading.summary.sha256:
-                message = f"{reading.summary.name} changed while it was read"
-                raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
     def _mark_bounds(self) -> None:
         """Where in the numbering of records each input begins."""
         begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
-        bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
+        bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+
+    def _count_events(self) -> None:
+        """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
+        for index, reading in enumerate(self._readings):
+            one_each = reading.summary.read - reading.summary.quarantined - reading.summary.duplicates
+            self._count(index, events=one_each if reading.events is None else reading.events)
 
     def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:
         for index, reading in enumerate(self._readings):
-            old = reading.summary
-            duplicates = old.duplicates + lost[index, False]
-            self._count(index, landed=old.read - old.quarantined - duplicates, duplicates=duplicates)
+            duplicates, conflicts = lost[index, False], lost[index, True]
+            landed = reading.summary.events - duplicates - conflicts
+            self._count(index, landed=landed, duplicates=reading.summary.duplicates + duplicates)
 
     def _strict_error(self) -> AuditLakeError:
         counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))
@@ -474,15 +480,6 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
-
-
-def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
-    """The same batches, so many of the next ones being cut while those before are worked on."""
-    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
-        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, batches, None))
-            yield batch
 
 
 def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:

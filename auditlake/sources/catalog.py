@@ -47,6 +47,9 @@ class Source:
     """Keys that together mark a file which lies beside the records and holds none."""
     left_out: str = ""
     """What such a file is."""
+    several: bool = False
+    """Whether one of its records may give several events, or none: then the statement numbers those of each record from
+    0 in a column ``event_number``."""
     time_field: str = "timestamp"
     """The field of a record that says when."""
     faults: Mapping[str, str] = field(default_factory=dict)

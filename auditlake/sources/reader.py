@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -114,6 +116,15 @@ def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same batches, the first of them made: by then it is known whether a table has the columns of events."""
     return chain([first] if (first := next(batches, None)) is not None else [], batches)
+
+
+def cut_ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
+    """Yield the same batches; so many of the next ones are cut while the caller works on those before."""
+    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
+        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, batches, None))
+            yield batch
 
 
 def _nothing(stream: Stream) -> Iterator[Batch]:

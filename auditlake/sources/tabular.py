@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from auditlake.display.formula_guard import unguarded
 from auditlake.engine.statements import statement
-from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.errors import InputChangedError, SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.batches import BOM, broken, chunks_at, places, unmarked
 from auditlake.sources.model import (
@@ -309,6 +309,24 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
             number += table.num_rows
             yield batch
     stream.verify()
+
+
+def reread_rows(stream: Stream, records: Iterable[int], max_record: int) -> Iterator[bytes]:
+    """Yield the JSON text of rows once more, by their ascending numbers: a row has no place to seek to.
+
+    Raises:
+        InputChangedError: The file is no longer what was read.
+    """
+    with stream.again() as again:
+        wanted = iter(records)
+        record = next(wanted, None)
+        for batch in read_parquet(again, max_record):
+            while record is not None and record in batch.records:
+                yield batch.raw(int(np.searchsorted(batch.records, record)))
+                record = next(wanted, None)
+        if again.sha256 != stream.sha256:
+            message = f"{stream.input.name} changed while it was read"
+            raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
 
 @dataclass(frozen=True, slots=True)
