@@ -63,11 +63,11 @@ class AuditEvent:
         object.__setattr__(self, "_json", _plain_json(self) or _any_json(self))
 
     def to_json(self) -> str:
-        """The event as one line of canonical JSON, without a newline."""
+        """Return the event as one line of canonical JSON, without a newline."""
         return self._json.decode()
 
     def as_line(self, make_id: Callable[[], str]) -> tuple[str, bytes]:
-        """Its id, or a new one where it has none, and its canonical JSON with that id and a newline."""
+        """Return its id, or a new one if it has none, and its canonical JSON with that id and a newline."""
         if self.event_id:
             return self.event_id, self._json + b"\n"
         new = make_id()
@@ -94,7 +94,7 @@ def _checked_instant(instant: object) -> datetime:
 
 
 def _plain_json(event: AuditEvent) -> bytes | None:
-    """The canonical JSON of an event that is plain in every way, as nearly all are, written quickly.
+    """Write the canonical JSON of an event that is plain in every way, as nearly all are, quickly.
 
     None says that the event is to be looked at closely, not that it is refused. What comes through here, orjson writes
     as Python's json does.
@@ -134,7 +134,7 @@ def _plain_json(event: AuditEvent) -> bytes | None:
 
 
 def _is_plain(value: object, depth: int = 0) -> bool:
-    """Whether a mapping or list holds only what orjson writes as Python's json does: no subclasses, no odd floats."""
+    """Return whether orjson writes all values of a mapping or list as Python's json does."""
     if type(value) is dict:
         for key in value:
             if type(key) is not str:
@@ -158,7 +158,7 @@ def _is_plain(value: object, depth: int = 0) -> bool:
 
 
 def _any_json(event: AuditEvent) -> bytes:
-    """The canonical JSON of any event.
+    """Write the canonical JSON of any event.
 
     Raises:
         EventError: A field has a type or a value that cannot be recorded.
@@ -195,7 +195,7 @@ def _is_short_address(text: str) -> bool:
 
 
 def _is_known_address(text: str) -> bool:
-    """Whether it is an address of the usual length; applications see the same ones again and again."""
+    """Return whether it is an address of the usual length; the same ones come again and again."""
     return len(text) <= 45 and _is_short_address(text)
 
 
@@ -208,7 +208,7 @@ def _check_address(text: str) -> None:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """Python's json knows no mappings but its own."""
+    """Convert any mapping to a dict, the only one that Python's json knows."""
     if isinstance(value, Mapping):
         return dict(value)
     message = f"expected what JSON can say, got {type(value).__name__}"
@@ -216,7 +216,7 @@ def _as_dict(value: Any) -> dict[str, Any]:
 
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:
-    """Python's json would turn a key 1 into "1" in silence, and could so make two keys one."""
+    """Raise on a key that is no text: Python's json would turn 1 into "1", and could make two keys one."""
     if depth > 500:
         raise EventError(f"{where[:60]}…: nested too deeply")
     if isinstance(value, Mapping):

@@ -24,13 +24,13 @@ CONTENT_ID = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
 class Names(Protocol):
-    """What makes pseudonyms."""
+    """A maker of pseudonyms."""
 
     def of(self, value: str) -> str:
-        """The pseudonym of a value; a pseudonym is its own."""
+        """Return the pseudonym of a value; a pseudonym is its own."""
 
     def knows(self, value: str) -> bool:
-        """Whether a text is a pseudonym."""
+        """Return whether a text is a pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PersonalData:
     traces: tuple[str, ...] = ()
     """Places of what leads to the person and that others may share: addresses, sessions, roles."""
     nobody: str = ""
-    """What may stand at such places and names no person, as a whole: a regular expression, for DuckDB as well."""
+    """The whole texts at such places that name no person: a regular expression, for DuckDB as well."""
     within: tuple[str, ...] = ()
     """Regular expressions whose groups are names inside of a name."""
 
@@ -54,29 +54,29 @@ class PersonalData:
     @cached_property
     def _steps(self) -> Mapping[tuple[str, str], Sequence[tuple[str, ...]]]:
         """The places by their column and first key."""
-        found: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
+        steps: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
         for path in self.paths:
-            found[path.column, path.steps[0]].append(path.steps)
-        return found
+            steps[path.column, path.steps[0]].append(path.steps)
+        return steps
 
     def has(self, column: str, path: tuple[str, ...]) -> bool:
-        """Whether a value stands at one of the places, or inside of an object that does."""
+        """Return whether a value stands at one of the places, or inside of an object that does."""
         some = self._steps.get((column, path[0])) if path else None
         return some is not None and any(path[: len(steps)] == steps for steps in some)
 
     def is_nobody(self, text: str) -> bool:
-        """Whether a text names no person."""
+        """Return whether a text names no person."""
         return re.fullmatch(self.nobody, text) is not None
 
     def parts(self, name: str) -> Iterator[str]:
-        """The names inside of a name."""
+        """Yield the names inside of a name."""
         for pattern in self.within:
             if match := re.fullmatch(pattern, name):
                 yield from filter(None, match.groups())
 
 
 class Row(NamedTuple):
-    """What of an event may name a person."""
+    """The fields of an event that may name a person."""
 
     source: str | None
     action: str | None
@@ -90,7 +90,7 @@ class Row(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What of an event is replaced beside :data:`NAMED_COLUMNS`."""
+    """The texts of an event that are replaced, apart from :data:`NAMED_COLUMNS`."""
 
     resource: str | None
     details: str | None
@@ -134,24 +134,24 @@ class Eraser:
         return re.compile(f"(?:{self.nobody})?")
 
     def erased(self, row: Row, *, count: bool = False) -> Texts:
-        """An event's texts, with pseudonyms for what stands at the places, and for the same wherever it is a whole.
+        """Return an event's texts with pseudonyms at the places, and wherever else the same value is a whole string.
 
         Args:
             row: The event.
             count: Count what is left of it in these texts, in action and in status.
         """
         about = self.personal.get(row.source or "", _OTHER)
-        found = {column: list(scalars(text)) for column, text in _texts(row)}
+        values_of = {column: list(scalars(text)) for column, text in _texts(row)}
         personal = {
             column: [each for each in some if not each.is_key and self._is_personal(about, column, each)]
-            for column, some in found.items()
+            for column, some in values_of.items()
         }
         values = self._values(row, about, personal)
         texts = {}
         for column, text in _texts(row):
             chosen = {each.start for each in personal[column]}
-            chosen |= {each.start for each in found[column] if each.string in values and not each.is_key}
-            texts[column] = rewritten(text, [each for each in found[column] if each.start in chosen], self.names.of)
+            chosen |= {each.start for each in values_of[column] if each.string in values and not each.is_key}
+            texts[column] = rewritten(text, [each for each in values_of[column] if each.start in chosen], self.names.of)
         resource = self.names.of(row.resource) if row.resource in values and row.resource else row.resource
         after = Texts(resource, texts.get("details", row.details), texts.get("metadata", row.metadata))
         if count:
@@ -160,11 +160,11 @@ class Eraser:
         return after
 
     def is_named(self, row: Row) -> bool:
-        """Whether they still name somebody."""
+        """Return whether the texts still name a person."""
         return self.erased(row) != (row.resource, row.details, row.metadata)
 
     def _values(self, row: Row, about: PersonalData, personal: Mapping[str, Sequence[Scalar]]) -> set[str]:
-        """What names the person in an event, or leads to them."""
+        """Return what names the person in an event, or leads to them."""
         values = {text for text in (row.user_id, row.ip_address, row.session_id) if text}
         values |= {each.string for some in personal.values() for each in some if each.string}
         values = {text for text in values if not self.names.knows(text) and not about.is_nobody(text)}
@@ -173,11 +173,11 @@ class Eraser:
         return values | {part for text in tuple(values) for part in about.parts(text)}
 
     def _is_personal(self, about: PersonalData, column: str, each: Scalar) -> bool:
-        """Whether a value stands at a place of its source, and may be somebody, or at one that somebody named."""
+        """Return whether a value stands at a place of its source and may be a person, or at a place of the caller's."""
         if about.has(column, each.path) and (each.string is None or self._nobody.fullmatch(each.string) is None):
             return True
-        told = self.places
-        return bool(told) and any(one.column == column and each.path[: len(one.steps)] == one.steps for one in told)
+        places = self.places
+        return any(one.column == column and each.path[: len(one.steps)] == one.steps for one in places)
 
     def _count(self, row: Row, values: Collection[str]) -> None:
         """Count where values are left in an event that was erased."""
@@ -187,8 +187,8 @@ class Eraser:
             if "\\" not in text and not any(value in text for value in values):
                 continue
             for each in scalars(text):
-                said = each.string if each.string is not None else text[each.start : each.stop]
-                if mentions(said, values):
+                value = each.string if each.string is not None else text[each.start : each.stop]
+                if mentions(value, values):
                     path = each.path[:-1] if each.is_key else each.path
                     place = ".".join(["$", column, *("…" if mentions(step, values) else step for step in path)])
                     (self.left_keys if each.is_key else self.left)[place] += 1
@@ -199,7 +199,7 @@ def _texts(row: Row) -> list[tuple[str, str]]:
 
 
 def mentions(text: str | None, values: Iterable[str]) -> bool:
-    """Whether one of some values is in a text, and no part of a longer word there."""
+    """Return whether a text has one of some values as a whole word or words."""
     return text is not None and any(value in text and _stands_in(text, value) for value in values if value)
 
 

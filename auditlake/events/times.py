@@ -78,7 +78,7 @@ def parse_end(text: str) -> datetime:
 
 
 def as_instant(asked: Instant) -> datetime:
-    """What a caller of the library means by a start: a datetime, a day (its first microsecond, UTC), or text of either.
+    """Read the start of a period: a datetime, a day (its first microsecond, UTC), or text of either.
 
     Raises:
         EventError: It is none of these.
@@ -88,7 +88,7 @@ def as_instant(asked: Instant) -> datetime:
 
 
 def as_end(asked: Instant) -> datetime:
-    """What a caller of the library means by an end: as :func:`as_instant`, but a day ends with its last microsecond.
+    """Read the end of a period: as :func:`as_instant`, but a day ends with its last microsecond.
 
     Raises:
         EventError: It is none of these.
@@ -98,7 +98,7 @@ def as_end(asked: Instant) -> datetime:
 
 
 def as_exclusive(asked: Instant) -> datetime:
-    """What a caller means by the start of a period that leaves it out: a day is in it from its first microsecond on.
+    """Read a start that is not part of its period: a day is in it from its first microsecond on.
 
     Raises:
         EventError: It is none of these.
@@ -108,11 +108,11 @@ def as_exclusive(asked: Instant) -> datetime:
 
 
 def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeError] = ReportError) -> datetime:
-    """The instant to judge at: now if nothing is asked for, of a day its end, of today what has passed of it.
+    """Return the instant to judge at: now if none is asked for, of a day its end, of today what has passed of it.
 
     Args:
-        asked: What the caller said.
-        now: The present, which no such instant lies after.
+        asked: The caller's instant.
+        now: The present; a later instant is refused.
         error: What to raise.
 
     Raises:
@@ -131,17 +131,17 @@ def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeErro
 
 
 def as_instant_or_none(instant: Instant | None) -> datetime | None:
-    """:func:`as_instant` for an argument that may be left out."""
+    """Return :func:`as_instant` of an argument that may be left out."""
     return None if instant is None else as_instant(instant)
 
 
 def as_end_or_none(instant: Instant | None) -> datetime | None:
-    """:func:`as_end` for an argument that may be left out."""
+    """Return :func:`as_end` of an argument that may be left out."""
     return None if instant is None else as_end(instant)
 
 
 def _bound(asked: Instant) -> datetime | date:
-    """A datetime in UTC, or a day."""
+    """Return a datetime in UTC, or a day."""
     if isinstance(asked, datetime):
         return utc(asked)
     if isinstance(asked, date):
@@ -161,10 +161,10 @@ def day_of(number: int) -> date:
 
 
 def utc(instant: datetime) -> datetime:
-    """The same instant in UTC; a naive one is UTC already."""
+    """Return the same instant in UTC; a naive one is UTC already."""
     return instant.replace(tzinfo=UTC) if instant.utcoffset() is None else instant.astimezone(UTC)
 
 
 def print_instant(instant: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
+    """Return ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
     return f"{instant.astimezone(timezone.utc).isoformat(timespec='microseconds')[:-6]}Z"  # noqa: UP017

@@ -1,4 +1,4 @@
-"""The chain of custody: what came in, as what it was read, and what became of it."""
+"""The chain of custody: each input, how it was read, and what became of its records."""
 
 from __future__ import annotations
 
@@ -57,24 +57,24 @@ class Most:
     """Whether the number is a share of the records, in percent."""
 
     def exceeded(self, quarantined: int, read: int) -> bool:
-        """Whether so many are more than that."""
+        """Return whether so many are more than that."""
         return quarantined * 100 > self.number * read if self.percent else quarantined > self.number
 
 
 def most(asked: str | int | None) -> Most | None:
-    """What a caller means by ``5%`` or ``100``; None if there is no limit.
+    """Read a caller's limit, ``5%`` or ``100``; None if there is no limit.
 
     Raises:
         SourceError: It is neither.
     """
     if asked is None:
         return None
-    found = None if isinstance(asked, bool) else _SHARE.fullmatch(str(asked).strip())
-    number = float(found["number"]) if found else -1
-    if found is None or (number > 100 if found["percent"] else "." in found["number"]):
+    limit = None if isinstance(asked, bool) else _SHARE.fullmatch(str(asked).strip())
+    number = float(limit["number"]) if limit else -1
+    if limit is None or (number > 100 if limit["percent"] else "." in limit["number"]):
         message = f"expected a number of records or a share of them up to 100%, got {asked!r}"
         raise SourceError(message, hint="for example 100, or 5%")
-    return Most(number, bool(found["percent"]))
+    return Most(number, bool(limit["percent"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class IngestSummary:
 def custody(
     batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
 ) -> dict[str, Any]:
-    """What the commit records: the chain of custody of everything it brought."""
+    """Return the chain of custody of everything that a commit brings, as the commit records it."""
     return {
         "kind": "ingest",
         "batch": batch,

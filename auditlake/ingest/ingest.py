@@ -1,7 +1,7 @@
 """Inputs become events: read, mapped and staged in SQL, de-duplicated, written as day files, committed once.
 
-The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held,
-so that what is decided on a snapshot is committed on that snapshot.
+An ingest is one commit. Reading needs no lock; the lake's lock is held from the search for duplicates on, so that a
+decision on a snapshot is committed on that snapshot.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def ingest(
 def preview(
     layout: Layout, inputs: Sequence[MemoryLines], options: IngestOptions, *, now: datetime, snapshot: delta.Snapshot
 ) -> pa.Table:
-    """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
+    """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
         connection = stack.enter_context(connect(temp=folder, memory=f"{MEMORY}B", exact_try=False))
@@ -223,12 +223,12 @@ class _Run:
         self._record += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
-        """A folder or pattern of which not one file is recognised was hardly meant."""
-        found: dict[str, list[InputSummary]] = {}
+        """Raise if not one file of a folder or pattern is recognised: it was hardly meant."""
+        searched: dict[str, list[InputSummary]] = {}
         for reading in self._readings:
             if reading.summary.format != UNREAD:
-                found.setdefault(reading.within, []).append(reading.summary)
-        for within, files in found.items():
+                searched.setdefault(reading.within, []).append(reading.summary)
+        for within, files in searched.items():
             if within and all(each.format == UNRECOGNISED for each in files):
                 listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]
                 more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
@@ -314,7 +314,7 @@ class _Run:
             return self._commit(snapshot, name, now, advance.to)
 
     def preview(self, now: datetime, snapshot: delta.Snapshot) -> pa.Table:
-        """What is new on top of a snapshot."""
+        """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
         self._identify()
         self._decide(snapshot, refuse=False)
         self._run("ingest/land.sql", "landing")
@@ -379,7 +379,7 @@ class _Run:
         reading.stream.pause()
 
     def _mark_bounds(self) -> None:
-        """Where in the numbering of records each input begins."""
+        """Register where in the numbering of records each input begins."""
         begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
         bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
@@ -424,23 +424,25 @@ class _Run:
     def _summary(
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
-        said = self._quarantine
-        return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
+        reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
     def _write(self, batch: int, now: datetime, landed: int) -> tuple[delta.DataFile, ...]:
-        """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
+        """Write every day's file and sync it under its final name; a day of very many rows gets several."""
         limit_memory(self._connection, LEAST_MEMORY)
         pieces = list(self._staged.pieces(_FILE_BYTES))
         drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
         write = partial(self._write_piece, batch=batch, now=now)
         written: list[tuple[Path, delta.DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
-            pool.submit(hashing.expect, landed)  # the ledger's part comes next: load for it beside the first file
+            pool.submit(
+                hashing.expect, landed
+            )  # the ledger's part comes next: load for it while the first file is written
             for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
                 written += [(draft, file)] if file else []
                 self._listen(Progress("writing", done, len(pieces), ""))
-        if (found := sum(file.rows for _, file in written)) != landed:
-            message = f"{landed} events were to land, but {found} were written"
+        if (rows_written := sum(file.rows for _, file in written)) != landed:
+            message = f"{landed} events were to land, but {rows_written} were written"
             raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
         for _, file in written:
             make_folders((self._layout.events / file.path).parent, below=self._layout.events)
@@ -449,7 +451,7 @@ class _Run:
         return tuple(file for _, file in written)
 
     def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> delta.DataFile | None:
-        """One file, in the order of time; None where nothing of it lands."""
+        """Write one file, in the order of time; return None where nothing of it lands."""
         with self._connection.cursor() as cursor:
             rows = landing(cursor, self._staged.read(cursor, piece))
         if not len(rows):

@@ -19,7 +19,7 @@ _FULL_BYTES = 80 * 1024 * 1024
 
 
 class RecordBuffer:
-    """Records of one source that are staged together, from one input or from many small ones."""
+    """Records of one source that are mapped together, from one input or from many small ones."""
 
     def __init__(self) -> None:
         self.source = ""
@@ -81,7 +81,7 @@ class RecordBuffer:
         return _sliced(table)
 
     def raws(self) -> Any:
-        """``record``, ``text`` that begins with the bytes that an id is made from, and how many bytes those are."""
+        """Return ``record``, ``text`` that begins with the bytes an id is made from, and ``byte_length`` of these."""
         texts, lengths = [], []
         for batch in self.batches:
             made = batch.text if batch.originals is None else pa.array(
@@ -93,7 +93,7 @@ class RecordBuffer:
         return _sliced(pa.table({**columns, "byte_length": np.concatenate(lengths)}))
 
     def earlier_raws(self) -> Any:
-        """The same of the records from other bytes of which an earlier version made the id; None if there are none."""
+        """Return the same with the bytes of which an earlier version made the id; None if there are none."""
         earlier: dict[int, bytes] = {}
         for batch, base in zip(self.batches, self._bases, strict=True):
             if batch.header and batch.originals is not None:
@@ -106,7 +106,7 @@ class RecordBuffer:
         return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts, "byte_length": lengths}))
 
     def earlier_texts(self) -> Any:
-        """``record`` and ``text`` of records of which an earlier version read other JSON; None if there are none."""
+        """Return ``record`` and ``text`` as an earlier version read other JSON; None if there are none."""
         earlier = {
             int(batch.records[i]) + base: text
             for batch, base in zip(self.batches, self._bases, strict=True)
@@ -118,7 +118,7 @@ class RecordBuffer:
         return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts}))
 
     def places(self) -> Any:
-        """Where each record stands in its input."""
+        """Return where each record stands in its input."""
         columns = {"record": self.records()}
         for name in ("lines", "offsets", "lengths"):
             columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])

@@ -44,7 +44,7 @@ class Source:
     wrappers: tuple[str, ...] = ()
     """The keys under which it wraps its records in one object."""
     leave_out: frozenset[str] = frozenset()
-    """Keys that together mark a file which lies beside the records and holds none."""
+    """Keys that together mark a file which comes with the records and holds none."""
     left_out: str = ""
     """What such a file is."""
     several: bool = False

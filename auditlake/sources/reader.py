@@ -1,4 +1,4 @@
-"""From what the caller names to batches of records: inputs gathered, recognised and cut."""
+"""Inputs become batches of records: gathered from what the caller names, recognised, and cut."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _cut(stream: Stream, recognised: Recognised, max_record: int) -> Iterator[Ba
 
 
 def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
-    """An archive, or the refusal of one that lies in another."""
+    """Open an archive, and refuse one that lies in another."""
     if stream.input.archive:
         name = stream.input.name
         raise UnrecognisedInputError(f"{name} is {NESTED}", why=NESTED, hint="Unpack the archive, and give the folder.")
@@ -114,7 +114,7 @@ def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the first of them made: by then it is known whether a table has the columns of events."""
+    """Return the same batches, the first of them made: by then the columns of a table are checked."""
     return chain([first] if (first := next(batches, None)) is not None else [], batches)
 
 
@@ -136,7 +136,7 @@ def _nothing(stream: Stream) -> Iterator[Batch]:
 
 @contextmanager
 def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spool: Path) -> Iterator[list[InputFile]]:
-    """The inputs that are meant; events made in Python are written down first, as lines of canonical JSON.
+    """Yield the inputs to read; events made in Python are written down first, as lines of canonical JSON.
 
     Raises:
         SourceError: A path does not exist or cannot be read.
@@ -154,23 +154,23 @@ def gather(inputs: Sequence[str | Path | AuditEvent | Iterable[AuditEvent]], spo
         yield [*files, InputFile("python", Path(file.name))] if made else files
 
 
-def _events(given: AuditEvent | Iterable[AuditEvent]) -> Iterator[AuditEvent]:
-    """The events of an argument that is no path, one or several.
+def _events(argument: AuditEvent | Iterable[AuditEvent]) -> Iterator[AuditEvent]:
+    """Yield the events of an argument that is no path, one or several.
 
     Raises:
         EventError: It is something else.
     """
-    if isinstance(given, AuditEvent):
-        yield given
-    elif isinstance(given, Iterable):
-        for event in given:
+    if isinstance(argument, AuditEvent):
+        yield argument
+    elif isinstance(argument, Iterable):
+        for event in argument:
             if not isinstance(event, AuditEvent):
                 raise _no_event(event)
             yield event
     else:
-        raise _no_event(given)
+        raise _no_event(argument)
 
 
-def _no_event(given: object) -> EventError:
-    message = f"expected a path, an AuditEvent or several of these, got {type(given).__name__}"
+def _no_event(argument: object) -> EventError:
+    message = f"expected a path, an AuditEvent or several of these, got {type(argument).__name__}"
     return EventError(message, hint="give each path as an argument of its own")

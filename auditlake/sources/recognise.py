@@ -1,4 +1,4 @@
-"""What an input is: which source made it, and how it is cut into records. Its content counts first, its name second."""
+"""Recognition: the source of an input, and how it is cut into records. Its content counts first, its name second."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Recognised:
     Args:
         source: The name of the source, as the SQL mapping is called.
         format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``; ``skip`` is to be left out.
-        notice: What the user should be told, or an empty string.
+        notice: A sentence for the user, or an empty text.
         unwrap: Whether an array under a wrapper key holds records, and is no field of an event.
     """
 
@@ -116,7 +116,7 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str],
 
 
 def _tells(head: bytes) -> bool:
-    """Whether the beginning of a long input is enough: it is no JSON at all, or has a whole record in it."""
+    """Return whether the beginning of a long input is enough: it has a whole record in it, or is no JSON at all."""
     head = head.replace(BOM, b"")
     if head.lstrip(_WHITE)[:1] not in (b"{", b"["):
         table = head.startswith(tuple(_MAGIC)) or _table_columns(head) is not None
@@ -136,7 +136,7 @@ def _suffix(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """What can be told of the first value."""
+    """What the beginning shows of the first value."""
 
     keys: frozenset[str] = frozenset()
     """The keys of an object, so far as it was seen."""
@@ -186,7 +186,7 @@ def _outline(head: bytes) -> _Outline:
 
 
 def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
-    """Whether it is cut into lines or into documents."""
+    """Return whether it is cut into lines or into documents."""
     lines = list(islice(_lines(head, _SOLID), 20))
     whole = [line for line in lines if isinstance(_value(line), dict)]
     first = _value(lines[0])
@@ -206,11 +206,11 @@ def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
 
 
 def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
-    """The lines that have something; there may be millions that have not."""
+    """Yield the lines in which a pattern occurs; there may be millions in which it does not."""
     at = 0
-    while found := having.search(head, at):
-        begin = head.rfind(b"\n", at, found.start()) + 1 or at
-        at = end if (end := head.find(b"\n", found.start())) >= 0 else len(head)
+    while match := having.search(head, at):
+        begin = head.rfind(b"\n", at, match.start()) + 1 or at
+        at = end if (end := head.find(b"\n", match.start())) >= 0 else len(head)
         yield head[begin:at]
 
 
@@ -219,7 +219,7 @@ def _is_event(keys: frozenset[str]) -> bool:
 
 
 def _value(text: bytes) -> Any:
-    """The JSON value, or None where it is none."""
+    """Return the JSON value, or None where it is none."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -245,7 +245,7 @@ class _Peeked:
 
 
 def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]:
-    """The records in it that are objects."""
+    """Return the records in it that are objects."""
     if form == "lines":
         texts = [record for line in _lines(head, _OPENING) for record in records_of(line)]
     else:
@@ -257,12 +257,12 @@ def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]
 
 
 def delimiter(header: str) -> str:
-    """What separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
+    """Return what separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
     return max(",;\t|", key=header.count)
 
 
 def _table_columns(head: bytes) -> list[str] | None:
-    """The columns, if the first line is a CSV header with those of an event."""
+    """Return the columns, if the first line is a CSV header with those of an event."""
     try:
         first = head.lstrip(_WHITE).partition(b"\n")[0][: 64 * 1024].decode().rstrip("\r")
         columns = next(csv.reader(io.StringIO(first), delimiter=delimiter(first)), [])
@@ -273,7 +273,7 @@ def _table_columns(head: bytes) -> list[str] | None:
 
 
 def _impression(head: bytes) -> str:
-    """What it looks like, to help whoever gave it: never a part of it, since it may be anything, a key for instance."""
+    """Say what it looks like, without quoting it: it may be anything, a key for instance."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             return f"it looks like {what}"

@@ -1,4 +1,4 @@
-"""Why a record is refused, with the field that is at fault and its value as it came: what people need to mend it."""
+"""Why a record is refused, with the field at fault and its value as it came: people need both to mend their logs."""
 
 from __future__ import annotations
 
@@ -66,31 +66,31 @@ def refusal(
 
 
 def beginning(raw: bytes) -> str:
-    """How a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
+    """Return how a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
     text = raw[: 4 * SHOWN].lstrip()
     return text.decode("utf-8", "backslashreplace") if text[:1] in {b"{", b"["} else ""
 
 
-def shown(rejected: Rejected) -> str:
-    """How a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
+def excerpt(rejected: Rejected) -> str:
+    """Return how a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
     if rejected.reason in {WRONG_FIELDS, NOT_CSV, NOT_UTF8}:
         return cut(rejected.data[: 4 * SHOWN].decode("utf-8", "backslashreplace"))
     return cut(beginning(rejected.data))
 
 
 def cut(value: str) -> str:
-    """A value of a sane length."""
+    """Return a value cut to a sane length."""
     return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
 
 
 def _value(raw: bytes, field: str) -> str:
-    """What a record has in a field: text as it is, anything else as JSON; empty where it has none."""
+    """Return a field's value: text as it is, anything else as JSON; empty if the record has none."""
     try:
-        found: Any = parse(raw)
-        for step in [field] if isinstance(found, dict) and field in found else field.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
+        value: Any = parse(raw)
+        for step in [field] if isinstance(value, dict) and field in value else field.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         return ""
-    if found is None:
+    if value is None:
         return ""
-    return str(found) if isinstance(found, str) else write(found)
+    return str(value) if isinstance(value, str) else write(value)

@@ -28,7 +28,7 @@ select
 from loaded;
 
 -- name: objects()
--- Of these, the records that are JSON objects beyond doubt. DuckDB also takes trailing commas, NaN and Infinity, so what
+-- The records among them that are JSON objects beyond doubt. DuckDB also takes trailing commas, NaN and Infinity, so what
 -- may hold one is left out, for a stricter parser to judge. Each pattern begins with a byte that is quick to find.
 create or replace temp view objects as
 with looked_at as (
