@@ -116,11 +116,10 @@ class AuditLake(Shown):
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
         from auditlake.disk.lock import workspace
-        from auditlake.ingest.custody import most
+        from auditlake.ingest.custody import IngestOptions, most
         from auditlake.ingest.ingest import ingest
         from auditlake.sources.reader import gather
         from auditlake.store.failures import explained
-        from auditlake.store.table import IngestOptions
 
         options = IngestOptions.of(self._context, source=source, strict=strict, most=most(max_quarantined))
         with (

@@ -27,10 +27,10 @@ from auditlake.config import LakeConfig
 from auditlake.disk.durable import make_folders
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
+from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces
 from auditlake.machine import Clock
 from auditlake.policies.model import Policy
-from auditlake.store.table import IngestOptions
 
 HISTORY_US = 7 * 86_400_000_000
 """How far back one looks that was not there for a while: for what was logged meanwhile, and the episodes of then."""

@@ -19,6 +19,7 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect, keep_rows, rows
 from auditlake.engine.statements import statement
+from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
 from auditlake.landing.segments import Position, application, slots
@@ -28,7 +29,6 @@ from auditlake.policies.model import Policy
 from auditlake.store.deltalog import METADATA_KEY
 from auditlake.store.failures import explained
 from auditlake.store.snapshot import view_snapshot
-from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     import duckdb

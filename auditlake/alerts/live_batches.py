@@ -13,8 +13,8 @@ from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
 from auditlake.engine.statements import statement
 from auditlake.events.schema import CANONICAL, SELF
-from auditlake.ingest.mapping import STAGED, stage
-from auditlake.ingest.record_buffer import Load
+from auditlake.ingest.mapping import STAGED, map_records
+from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.policies.compile import filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
@@ -79,17 +79,17 @@ class Mapper:
         self._connection.register("staged", pa.concat_tables(rows) if rows else STAGED.empty_table())
 
     def _mapped(self, lines: Sequence[bytes], source: str) -> Iterator[pa.Table]:
-        load = Load()
+        buffer = RecordBuffer()
         read = 0
         for batch in split_lines(_Bytes(lines), self._max):
             read += len(batch) + len(batch.rejected)
             if len(batch):
-                load.add(0, batch, self._base, source)
-            if load.full:
-                yield stage(self._connection, load, self._event_types).rows
-                load = Load()
-        if load.batches:
-            yield stage(self._connection, load, self._event_types).rows
+                buffer.add(0, batch, self._base, source)
+            if buffer.full:
+                yield map_records(self._connection, buffer, self._event_types).rows
+                buffer = RecordBuffer()
+        if buffer.batches:
+            yield map_records(self._connection, buffer, self._event_types).rows
         self._base += read
 
 

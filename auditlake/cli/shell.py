@@ -228,12 +228,12 @@ def _is_whole(lines: list[str]) -> bool:
 
 
 def described() -> list[tuple[str, str, str, str]]:
-    """Return view, column, type and description of every column, from the statement behind the view ``dictionary``."""
-    from auditlake.engine.statements import statement
+    """View, column, type and comment of every column, from the statement that makes the view ``dictionary``."""
+    from auditlake.sandbox.dictionary import dictionary
 
     row = re.compile(r"\('((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'\)")
-    rows = row.findall(statement("sandbox/dictionary.sql", "dictionary").text)
-    return [tuple(each.replace("''", "'") for each in parts) for parts in rows]
+    found = row.findall(dictionary())
+    return [tuple(each.replace("''", "'") for each in parts) for parts in found]
 
 
 class Completer:

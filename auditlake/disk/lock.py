@@ -19,6 +19,8 @@ from auditlake.disk.durable import FILE_MODE, FOLDER_MODE
 from auditlake.disk.files import check_folder, descriptor_of, remove_tree
 from auditlake.errors import LakeBusyError, LakeError
 
+LOCK_SECONDS = 600.0
+"""How long a writer waits for its turn: landing a large ingest takes minutes."""
 _POLL_SECONDS = 0.05
 _NOT_KNOWN = {errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """How file systems say that they do not know a call at all."""

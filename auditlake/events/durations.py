@@ -1,10 +1,9 @@
-"""Lengths of time and instants, as people write them in a policy (docs/reference/semantics.md, Time)."""
+"""Lengths of time, as people write them in a policy (semantics.md, Time)."""
 
 from __future__ import annotations
 
 import re
-
-from auditlake.policies.model import Duration
+from dataclasses import dataclass
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
@@ -25,6 +24,19 @@ _ISO = re.compile(
 _EXPECTED = "expected a length such as 24h, 30d, 12w, 6mo, 7y, 90min or ISO 8601 such as P30D"
 
 
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A fixed length of time, as it was written and as it counts."""
+
+    text: str
+    """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
+    microseconds: int
+    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def parse_duration(text: str, field: str) -> Duration:
     """Read a length of time.
 
@@ -43,54 +55,54 @@ def parse_duration(text: str, field: str) -> Duration:
         >>> parse_duration("6mo", "retention_period").microseconds // 86_400_000_000
         186
     """
-    shown = text if len(text) <= 40 else text[:40] + "…"
-    parts = _iso_parts(text) if text.startswith("P") else _short_parts(text, shown)
+    short = text if len(text) <= 40 else text[:40] + "…"
+    parts = _iso_parts(text) if text.startswith("P") else _short_parts(text, short)
     if not parts:
-        message = f"{_EXPECTED}, got {shown!r}"
+        message = f"{_EXPECTED}, got {short!r}"
         raise ValueError(message)
     lengths = dict(_FIXED)
     if field in _CALENDAR:
         lengths["mo"], lengths["y"] = _CALENDAR[field]
     elif "mo" in parts or "y" in parts:
-        message = f"{shown!r} counts months or years, whose length varies; {field} takes days and shorter, such as 30d"
+        message = f"{short!r} counts months or years, whose length varies; {field} takes days and shorter, such as 30d"
         raise ValueError(message)
     microseconds = sum(number * lengths[unit] for unit, number in parts.items())
     if microseconds == 0:
-        message = f"a length of zero ({shown!r}) is not allowed; it must be longer than nothing"
+        message = f"a length of zero ({short!r}) is not allowed; it must be longer than nothing"
         raise ValueError(message)
     if microseconds > _UPPER_BOUND:
-        message = f"{shown!r} is longer than 200 years; write at most 200y"
+        message = f"{short!r} is longer than 200 years; write at most 200y"
         raise ValueError(message)
     return Duration(text, microseconds)
 
 
-def _short_parts(text: str, shown: str) -> dict[str, int]:
-    """``30d`` as ``{"d": 30}``; an empty dict if the text is nothing of the kind."""
+def _short_parts(text: str, short: str) -> dict[str, int]:
+    """Read ``30d`` as ``{"d": 30}``; return an empty dict if the text is nothing of the kind."""
     match = _SHORT.fullmatch(text)
     if match is None:
         if re.fullmatch(r"[+-]?[0-9]+", text):
-            message = f"{shown!r} has no unit; write e.g. {text.lstrip('+-')}d or {text.lstrip('+-')}h"
+            message = f"{short!r} has no unit; write e.g. {text.lstrip('+-')}d or {text.lstrip('+-')}h"
             raise ValueError(message)
         return {}
     sign, digits, unit = match.groups()
     if unit == "m":
-        message = f"{shown!r} is ambiguous; write {digits}min for minutes or {digits}mo for months"
+        message = f"{short!r} is ambiguous; write {digits}min for minutes or {digits}mo for months"
         raise ValueError(message)
     if unit not in _FIXED and unit not in ("mo", "y"):
-        message = f"unknown unit {unit!r} in {shown!r}; use one of s, min, h, d, w, mo, y"
+        message = f"unknown unit {unit!r} in {short!r}; use one of s, min, h, d, w, mo, y"
         raise ValueError(message)
     if sign:
-        message = f"a length has no sign, got {shown!r}"
+        message = f"a length has no sign, got {short!r}"
         raise ValueError(message)
     return {unit: _number(digits)}
 
 
 def _iso_parts(text: str) -> dict[str, int]:
-    """``P1Y2M`` as ``{"y": 1, "mo": 2}``; an empty dict if the text is no ISO 8601 duration."""
+    """Read ``P1Y2M`` as ``{"y": 1, "mo": 2}``; return an empty dict if the text is no ISO 8601 duration."""
     match = _ISO.fullmatch(text)
     return {} if match is None else {unit: _number(digits) for unit, digits in match.groupdict().items() if digits}
 
 
 def _number(digits: str) -> int:
-    """The number, or one that is surely too large: very long digit strings are not worth converting."""
+    """Return the number, or one surely too large: very long digit strings are not worth converting."""
     return int(digits) if len(digits.lstrip("0")) <= 18 else _UPPER_BOUND

@@ -1,4 +1,4 @@
-"""JSON read and written again without a change to any number: each is kept as the text that it came as."""
+"""JSON read and written again with every number as the text that it came as."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Number(str):
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text, its numbers as :class:`Number`.
+    """Return the value of a JSON text, its numbers as :class:`Number`.
 
     Raises:
         ValueError: It is no JSON.
@@ -23,7 +23,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def write(value: Any) -> str:
-    """The JSON text of what :func:`parse` gave, or of texts put into it, without white space."""
+    """Return the JSON text of a value from :func:`parse`, or of texts put into it, without white space."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):

@@ -17,7 +17,7 @@ _Series = tuple[int, str, Iterator[int]]
 
 
 def uuid7() -> str:
-    """A new id, greater than those this process has made before (of two threads at once, either may be first).
+    """Return a new id, greater than those this process has made before (of two threads at once, either may be first).
 
     It takes no lock, so that a signal handler may call it at any time.
     """
@@ -37,7 +37,7 @@ def _begin(millisecond: int) -> _Series:
 
 
 def _forget() -> None:
-    """A forked child must not go on with its parent's series."""
+    """Begin a new series in a forked child, which must not go on with its parent's."""
     global _series  # noqa: PLW0603 - see above
     _series = _begin(_series[0])
 

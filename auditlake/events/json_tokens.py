@@ -29,12 +29,12 @@ class Scalar(NamedTuple):
 
 
 def tokens(text: str) -> list[str]:
-    """The tokens of JSON text, white space left out; of strings each as it is written."""
+    """Return the tokens of JSON text, white space left out; strings as they are written."""
     return _TOKEN.findall(text)
 
 
 def string(token: str) -> str:
-    """What the token of a string says; a broken escape stays as it is written."""
+    """Return the text of a string's token; a broken escape stays as it is written."""
     if "\\" not in token:
         return token[1:-1]
     try:
@@ -43,34 +43,34 @@ def string(token: str) -> str:
         return token[1:-1]
 
 
-def spelled(said: str) -> list[str]:
-    """How a string may be written in JSON, without the quotes."""
-    return sorted({said, json.dumps(said)[1:-1], json.dumps(said, ensure_ascii=False)[1:-1]})
+def spelled(text: str) -> list[str]:
+    """Return how a string may be written in JSON, without the quotes."""
+    return sorted({text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]})
 
 
 def scalars(text: str) -> Iterator[Scalar]:
-    """The keys and plain values of JSON text, in order; text that is none gives what looks like some."""
+    """Yield the keys and plain values of JSON text, in order; of other text what looks like some."""
     keys: list[str] = []
     opened: list[str] = []
     in_key = False
     path: tuple[str, ...] | None = ()
     for match in _TOKEN.finditer(text):
-        found = match[0]
-        if found == ":":
+        piece = match[0]
+        if piece == ":":
             in_key = False
-        elif found not in _MARKS:
-            said = string(found) if found[0] == '"' else None
+        elif piece not in _MARKS:
+            value = string(piece) if piece[0] == '"' else None
             if in_key and keys:
-                keys[-1] = said if said is not None else found
+                keys[-1] = value if value is not None else piece
                 path = None
             path = tuple(keys) if path is None else path
-            yield Scalar(*match.span(), path, said, in_key)
-        elif found in "[{":
-            opened.append(found)
-            in_key = found == "{"
+            yield Scalar(*match.span(), path, value, in_key)
+        elif piece in "[{":
+            opened.append(piece)
+            in_key = piece == "{"
             keys += [""] if in_key else []
             path = None
-        elif found in "]}":
+        elif piece in "]}":
             if opened and opened.pop() == "{":
                 keys.pop()
             in_key, path = False, None
@@ -78,18 +78,18 @@ def scalars(text: str) -> Iterator[Scalar]:
             in_key = opened[-1:] == ["{"]
 
 
-def rewritten(text: str, found: Iterable[Scalar], replace: Callable[[str], str]) -> str:
-    """JSON text with some of its values replaced by strings; nulls stay.
+def rewritten(text: str, values: Iterable[Scalar], replace: Callable[[str], str]) -> str:
+    """Return JSON text with some of its values replaced by strings; nulls stay.
 
     Args:
         text: A JSON document.
-        found: The values, of its :func:`scalars`.
-        replace: Given what a string says, or a number as it is written, the string that stands there then.
+        values: The values to replace, of its :func:`scalars`.
+        replace: Returns the new string for the text of a string, or for a number as it is written.
     """
     pieces, end = [], 0
-    for each in found:
-        said = each.string if each.string is not None else text[each.start : each.stop]
-        after = replace(said) if said != "null" or each.string is not None else None
+    for each in values:
+        value = each.string if each.string is not None else text[each.start : each.stop]
+        after = replace(value) if value != "null" or each.string is not None else None
         if after is not None and after != each.string:
             pieces += [text[end : each.start], json.dumps(after, ensure_ascii=False)]
             end = each.stop

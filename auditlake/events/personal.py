@@ -1,7 +1,8 @@
-"""Where events of each source name a person, and how an event loses that: names become pseudonyms, the rest stays.
+"""How an event loses its person: names become pseudonyms, and the rest stays.
 
-A source has one row in :data:`SOURCES`: the places of its own JSON. Whatever stands at one of them, and in the columns
-``user_id``, ``ip_address`` and ``session_id``, is also looked for as a whole string anywhere else in the same event.
+Each source's row of ``auditlake/sources/catalog.py`` has the places of names in its JSON. Whatever stands at one of
+them, or in the columns ``user_id``, ``ip_address`` and ``session_id``, is also replaced where it is the whole of a
+string anywhere else in the same event.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import NamedTuple, Protocol
 
 from auditlake.events.json_tokens import Scalar, rewritten, scalars
 from auditlake.events.personal_paths import PersonalPath, personal_path
-from auditlake.events.schema import CANONICAL, SELF
 
 NAMED_COLUMNS = ("user_id", "ip_address", "session_id")
 """The columns that hold personal data."""
@@ -24,13 +24,13 @@ CONTENT_ID = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
 class Names(Protocol):
-    """What makes pseudonyms."""
+    """A maker of pseudonyms."""
 
     def of(self, value: str) -> str:
-        """The pseudonym of a value; a pseudonym is its own."""
+        """Return the pseudonym of a value; a pseudonym is its own."""
 
     def knows(self, value: str) -> bool:
-        """Whether a text is a pseudonym."""
+        """Return whether a text is a pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PersonalData:
     traces: tuple[str, ...] = ()
     """Places of what leads to the person and that others may share: addresses, sessions, roles."""
     nobody: str = ""
-    """What may stand at such places and names no person, as a whole: a regular expression, for DuckDB as well."""
+    """The whole texts at such places that name no person: a regular expression, for DuckDB as well."""
     within: tuple[str, ...] = ()
     """Regular expressions whose groups are names inside of a name."""
 
@@ -54,71 +54,29 @@ class PersonalData:
     @cached_property
     def _steps(self) -> Mapping[tuple[str, str], Sequence[tuple[str, ...]]]:
         """The places by their column and first key."""
-        found: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
+        steps: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
         for path in self.paths:
-            found[path.column, path.steps[0]].append(path.steps)
-        return found
+            steps[path.column, path.steps[0]].append(path.steps)
+        return steps
 
     def has(self, column: str, path: tuple[str, ...]) -> bool:
-        """Whether a value stands at one of the places, or inside of an object that does."""
+        """Return whether a value stands at one of the places, or inside of an object that does."""
         some = self._steps.get((column, path[0])) if path else None
         return some is not None and any(path[: len(steps)] == steps for steps in some)
 
     def is_nobody(self, text: str) -> bool:
-        """Whether a text names no person."""
+        """Return whether a text names no person."""
         return re.fullmatch(self.nobody, text) is not None
 
     def parts(self, name: str) -> Iterator[str]:
-        """The names inside of a name."""
+        """Yield the names inside of a name."""
         for pattern in self.within:
             if match := re.fullmatch(pattern, name):
                 yield from filter(None, match.groups())
 
 
-def _below(top: str, *places: str) -> tuple[str, ...]:
-    return tuple(f"$.{top}.{place}" for place in places)
-
-
-SOURCES: dict[str, PersonalData] = {
-    CANONICAL: PersonalData(),  # what applications put into details is told by lake.toml
-    SELF: PersonalData(traces=("$.details.system_user",)),
-    "cloudtrail": PersonalData(
-        names=(
-            *_below(
-                "details.userIdentity", "arn", "userName", "principalId", "userId", "accessKeyId", "credentialId",
-                "onBehalfOf.userId", "sessionContext.sourceIdentity",
-                "sessionContext.webIdFederationData.attributes",
-            ),
-            *_below("details.requestParameters", "roleSessionName", "sourceIdentity"),
-            *_below(
-                "details.responseElements", "assumedRoleUser", "federatedUser", "sourceIdentity",
-                "subjectFromWebIdentityToken",
-            ),
-            *_below("details.additionalEventData", "UserName", "SwitchFrom"),
-            *_below("metadata", "principal", "user_name", "on_behalf_of", "access_key"),
-        ),
-        traces=(
-            "$.details.sourceIPAddress",
-            *_below("details.userIdentity.sessionContext.sessionIssuer", "arn", "userName", "principalId"),
-            *_below("details.responseElements.credentials", "accessKeyId", "sessionToken"),
-            *_below("metadata", "role", "source_address"),
-        ),
-        nobody=r"\d{12}|AWS Internal|HIDDEN_DUE_TO_SECURITY_REASONS|[a-z0-9.-]+\.amazonaws\.com",
-        within=(
-            r"arn:[^:]*:iam::\d*:user/(?:.*/)?([^/]+)",
-            r"arn:[^:]*:sts::\d*:(?:assumed-role|federated-user)/(?:.*/)?([^/]+)",
-            r"[A-Z0-9]{16,}:(.+)",
-        ),
-    ),
-}  # fmt: skip
-"""The sources whose details and metadata have places of personal data of their own."""
-NOBODY = "|".join(each.nobody for each in SOURCES.values() if each.nobody)
-"""What names no person at a place of any source."""
-_NOBODY = re.compile(f"(?:{NOBODY})?")
-
-
 class Row(NamedTuple):
-    """What of an event may name a person."""
+    """The fields of an event that may name a person."""
 
     source: str | None
     action: str | None
@@ -132,7 +90,7 @@ class Row(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What of an event is replaced beside :data:`NAMED_COLUMNS`."""
+    """The texts of an event that are replaced, apart from :data:`NAMED_COLUMNS`."""
 
     resource: str | None
     details: str | None
@@ -145,11 +103,13 @@ class Eraser:
 
     Args:
         names: The lake's pseudonyms.
-        places: Places beside those of the sources, in events of any.
+        personal: The places of each source.
+        places: Further places, in events of any source.
         person: Whose events these are; None where they are many people's.
     """
 
     names: Names
+    personal: Mapping[str, PersonalData]
     places: tuple[PersonalPath, ...] = ()
     person: str | None = None
     left: Counter[str] = field(default_factory=Counter)
@@ -159,25 +119,39 @@ class Eraser:
     sources: set[str] = field(default_factory=set)
     """Whose events it has seen."""
 
+    @cached_property
+    def source_places(self) -> tuple[PersonalPath, ...]:
+        """The places of all sources."""
+        return tuple(path for about in self.personal.values() for path in about.paths)
+
+    @cached_property
+    def nobody(self) -> str:
+        """What names no person at a place of any source: a regular expression, for DuckDB as well."""
+        return "|".join(about.nobody for about in self.personal.values() if about.nobody)
+
+    @cached_property
+    def _nobody(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{self.nobody})?")
+
     def erased(self, row: Row, *, count: bool = False) -> Texts:
-        """An event's texts, with pseudonyms for what stands at the places, and for the same wherever it is a whole.
+        """Return an event's texts with pseudonyms at the places, and wherever else the same value is a whole string.
 
         Args:
             row: The event.
             count: Count what is left of it in these texts, in action and in status.
         """
-        about = SOURCES.get(row.source or "", _OTHER)
-        found = {column: list(scalars(text)) for column, text in _texts(row)}
+        about = self.personal.get(row.source or "", _OTHER)
+        values_of = {column: list(scalars(text)) for column, text in _texts(row)}
         personal = {
             column: [each for each in some if not each.is_key and self._is_personal(about, column, each)]
-            for column, some in found.items()
+            for column, some in values_of.items()
         }
         values = self._values(row, about, personal)
         texts = {}
         for column, text in _texts(row):
             chosen = {each.start for each in personal[column]}
-            chosen |= {each.start for each in found[column] if each.string in values and not each.is_key}
-            texts[column] = rewritten(text, [each for each in found[column] if each.start in chosen], self.names.of)
+            chosen |= {each.start for each in values_of[column] if each.string in values and not each.is_key}
+            texts[column] = rewritten(text, [each for each in values_of[column] if each.start in chosen], self.names.of)
         resource = self.names.of(row.resource) if row.resource in values and row.resource else row.resource
         after = Texts(resource, texts.get("details", row.details), texts.get("metadata", row.metadata))
         if count:
@@ -186,11 +160,11 @@ class Eraser:
         return after
 
     def is_named(self, row: Row) -> bool:
-        """Whether they still name somebody."""
+        """Return whether the texts still name a person."""
         return self.erased(row) != (row.resource, row.details, row.metadata)
 
     def _values(self, row: Row, about: PersonalData, personal: Mapping[str, Sequence[Scalar]]) -> set[str]:
-        """What names the person in an event, or leads to them."""
+        """Return what names the person in an event, or leads to them."""
         values = {text for text in (row.user_id, row.ip_address, row.session_id) if text}
         values |= {each.string for some in personal.values() for each in some if each.string}
         values = {text for text in values if not self.names.knows(text) and not about.is_nobody(text)}
@@ -199,11 +173,11 @@ class Eraser:
         return values | {part for text in tuple(values) for part in about.parts(text)}
 
     def _is_personal(self, about: PersonalData, column: str, each: Scalar) -> bool:
-        """Whether a value stands at a place of its source, and may be somebody, or at one that somebody named."""
-        if about.has(column, each.path) and (each.string is None or _NOBODY.fullmatch(each.string) is None):
+        """Return whether a value stands at a place of its source and may be a person, or at a place of the caller's."""
+        if about.has(column, each.path) and (each.string is None or self._nobody.fullmatch(each.string) is None):
             return True
-        told = self.places
-        return bool(told) and any(one.column == column and each.path[: len(one.steps)] == one.steps for one in told)
+        places = self.places
+        return any(one.column == column and each.path[: len(one.steps)] == one.steps for one in places)
 
     def _count(self, row: Row, values: Collection[str]) -> None:
         """Count where values are left in an event that was erased."""
@@ -213,8 +187,8 @@ class Eraser:
             if "\\" not in text and not any(value in text for value in values):
                 continue
             for each in scalars(text):
-                said = each.string if each.string is not None else text[each.start : each.stop]
-                if mentions(said, values):
+                value = each.string if each.string is not None else text[each.start : each.stop]
+                if mentions(value, values):
                     path = each.path[:-1] if each.is_key else each.path
                     place = ".".join(["$", column, *("…" if mentions(step, values) else step for step in path)])
                     (self.left_keys if each.is_key else self.left)[place] += 1
@@ -225,7 +199,7 @@ def _texts(row: Row) -> list[tuple[str, str]]:
 
 
 def mentions(text: str | None, values: Iterable[str]) -> bool:
-    """Whether one of some values is in a text, and no part of a longer word there."""
+    """Return whether a text has one of some values as a whole word or words."""
     return text is not None and any(value in text and _stands_in(text, value) for value in values if value)
 
 

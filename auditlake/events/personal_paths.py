@@ -33,7 +33,7 @@ class PersonalPath:
 
 
 def personal_path(text: str) -> PersonalPath | None:
-    """A path as people write it; None if it is none: keys only, of details or metadata."""
+    """Read a path as people write it; return None if it is none: keys only, of details or metadata."""
     steps: list[str] = []
     place = 1
     while text.startswith("$") and place < len(text) and (match := _STEP.match(text, place)):

@@ -1,4 +1,4 @@
-"""The event: its columns, its vocabulary, and what makes one acceptable."""
+"""The event: its columns and its vocabulary."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILE_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name != "event
 """What a Parquet file holds: all but the partition column."""
 
 INTERNAL_COLUMNS: tuple[str, ...] = ("batch", "seq", "salt")
-"""Columns that are the ledger's business and not shown to readers."""
+"""Columns for the ledger alone; readers do not see them."""
 
 PUBLIC_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name not in INTERNAL_COLUMNS)
 """What readers of events see, in order."""

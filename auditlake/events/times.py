@@ -18,9 +18,10 @@ _SHAPE = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LAST_YEAR = 9998
 _DAY = timedelta(days=1)
-_EPOCH_DAY = date(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 """Between two neighbouring instants."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant from which microseconds and days are counted."""
 
 
 def parse_instant(text: str) -> datetime:
@@ -77,7 +78,7 @@ def parse_end(text: str) -> datetime:
 
 
 def as_instant(asked: Instant) -> datetime:
-    """What a caller of the library means by a start: a datetime, a day (its first microsecond, UTC), or text of either.
+    """Read the start of a period: a datetime, a day (its first microsecond, UTC), or text of either.
 
     Raises:
         EventError: It is none of these.
@@ -87,7 +88,7 @@ def as_instant(asked: Instant) -> datetime:
 
 
 def as_end(asked: Instant) -> datetime:
-    """What a caller of the library means by an end: as :func:`as_instant`, but a day ends with its last microsecond.
+    """Read the end of a period: as :func:`as_instant`, but a day ends with its last microsecond.
 
     Raises:
         EventError: It is none of these.
@@ -97,7 +98,7 @@ def as_end(asked: Instant) -> datetime:
 
 
 def as_exclusive(asked: Instant) -> datetime:
-    """What a caller means by the start of a period that leaves it out: a day is in it from its first microsecond on.
+    """Read a start that is not part of its period: a day is in it from its first microsecond on.
 
     Raises:
         EventError: It is none of these.
@@ -106,17 +107,12 @@ def as_exclusive(asked: Instant) -> datetime:
     return bound if isinstance(bound, datetime) else as_instant(bound) - MICROSECOND
 
 
-def day_of(number: int) -> date:
-    """Return the day of so many days since 1970."""
-    return _EPOCH_DAY + timedelta(days=number)
-
-
 def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeError] = ReportError) -> datetime:
-    """The instant to judge at: now if nothing is asked for, of a day its end, of today what has passed of it.
+    """Return the instant to judge at: now if none is asked for, of a day its end, of today what has passed of it.
 
     Args:
-        asked: What the caller said.
-        now: The present, which no such instant lies after.
+        asked: The caller's instant.
+        now: The present; a later instant is refused.
         error: What to raise.
 
     Raises:
@@ -134,18 +130,18 @@ def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeErro
     return instant
 
 
-def given(instant: Instant | None) -> datetime | None:
-    """:func:`as_instant` for an argument that may be left out."""
+def as_instant_or_none(instant: Instant | None) -> datetime | None:
+    """Return :func:`as_instant` of an argument that may be left out."""
     return None if instant is None else as_instant(instant)
 
 
-def given_end(instant: Instant | None) -> datetime | None:
-    """:func:`as_end` for an argument that may be left out."""
+def as_end_or_none(instant: Instant | None) -> datetime | None:
+    """Return :func:`as_end` of an argument that may be left out."""
     return None if instant is None else as_end(instant)
 
 
 def _bound(asked: Instant) -> datetime | date:
-    """A datetime in UTC, or a day."""
+    """Return a datetime in UTC, or a day."""
     if isinstance(asked, datetime):
         return utc(asked)
     if isinstance(asked, date):
@@ -159,11 +155,16 @@ def _bound(asked: Instant) -> datetime | date:
         ) from error
 
 
+def day_of(number: int) -> date:
+    """Return the day of so many days since :data:`EPOCH`."""
+    return EPOCH.date() + timedelta(days=number)
+
+
 def utc(instant: datetime) -> datetime:
-    """The same instant in UTC; a naive one is UTC already."""
+    """Return the same instant in UTC; a naive one is UTC already."""
     return instant.replace(tzinfo=UTC) if instant.utcoffset() is None else instant.astimezone(UTC)
 
 
 def print_instant(instant: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
+    """Return ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
     return f"{instant.astimezone(timezone.utc).isoformat(timespec='microseconds')[:-6]}Z"  # noqa: UP017

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from auditlake.context import LakeContext
 from auditlake.errors import AuditLakeError
-from auditlake.events.times import Instant, given, given_end
+from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 from auditlake.policies.model import Hold
 
 
@@ -79,8 +79,9 @@ class Holds:
         from auditlake.retention.holds import add_hold
 
         request = HoldRequest(
-            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources), given(since), given_end(until)
-        )
+            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources),
+            as_instant_or_none(since), as_end_or_none(until),
+        )  # fmt: skip
         return self._counted(add_hold(self._context, hold_id, request, operator=operator))
 
     def release(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:

@@ -1,4 +1,4 @@
-"""The chain of custody: what came in, as what it was read, and what became of it."""
+"""The chain of custody: each input, how it was read, and what became of its records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from auditlake.context import LakeContext
+from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.errors import SourceError
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
@@ -17,7 +19,11 @@ _QUOTED = 60
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """What became of one input: its chain of custody. ``read = landed + duplicates + quarantined``."""
+    """The chain of custody of one input, with what became of it.
+
+    Where each record is one event, ``read = landed + duplicates + quarantined``. A record may be several events, or
+    none; a record is quarantined as a whole, and also where one of its events conflicts with another of its id.
+    """
 
     name: str
     size: int
@@ -27,13 +33,19 @@ class InputSummary:
     """The mapping that was used; empty where the input was left out."""
     format: str
     read: int
+    """Records."""
     landed: int
+    """Events that are new."""
     duplicates: int
+    """Events that the lake has already, and records that an erasure took out of its quarantine."""
     quarantined: int
+    """Records."""
     notice: str = ""
     """Why the input was left out, where it was, or that it is empty."""
     offset: int = 0
     """Where in the file the input begins, of a stretch of a landing segment."""
+    events: int = 0
+    """Events that its records gave: those that landed, those that the lake has, and those that conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +57,50 @@ class Most:
     """Whether the number is a share of the records, in percent."""
 
     def exceeded(self, quarantined: int, read: int) -> bool:
-        """Whether so many are more than that."""
+        """Return whether so many are more than that."""
         return quarantined * 100 > self.number * read if self.percent else quarantined > self.number
 
 
 def most(asked: str | int | None) -> Most | None:
-    """What a caller means by ``5%`` or ``100``; None if there is no limit.
+    """Read a caller's limit, ``5%`` or ``100``; None if there is no limit.
 
     Raises:
         SourceError: It is neither.
     """
     if asked is None:
         return None
-    found = None if isinstance(asked, bool) else _SHARE.fullmatch(str(asked).strip())
-    number = float(found["number"]) if found else -1
-    if found is None or (number > 100 if found["percent"] else "." in found["number"]):
+    limit = None if isinstance(asked, bool) else _SHARE.fullmatch(str(asked).strip())
+    number = float(limit["number"]) if limit else -1
+    if limit is None or (number > 100 if limit["percent"] else "." in limit["number"]):
         message = f"expected a number of records or a share of them up to 100%, got {asked!r}"
         raise SourceError(message, hint="for example 100, or 5%")
-    return Most(number, bool(found["percent"]))
+    return Most(number, bool(limit["percent"]))
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How an ingest is done."""
+
+    event_types: frozenset[str]
+    """The types that this lake knows."""
+    max_record: int
+    """Bytes; a longer record is quarantined."""
+    source: str | None = None
+    """The source of all inputs; each is recognised by itself if None."""
+    strict: bool = False
+    """Land nothing if anything would be quarantined."""
+    wait_seconds: float = LOCK_SECONDS
+    """How long to wait while another process writes."""
+    most: Most | None = None
+    """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+
+    @classmethod
+    def of(
+        cls, context: LakeContext, *, source: str | None = None, strict: bool = False, most: Most | None = None
+    ) -> IngestOptions:
+        """Return the options of a lake."""
+        config = context.config
+        return cls(config.event_types, config.max_record, source, strict, context.wait_seconds, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +140,13 @@ class IngestSummary:
     """How many were to be quarantined at most."""
 
     read: int = field(init=False)
+    events: int = field(init=False)
     landed: int = field(init=False)
     duplicates: int = field(init=False)
     quarantined: int = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("read", "landed", "duplicates", "quarantined"):
+        for name in ("read", "events", "landed", "duplicates", "quarantined"):
             object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
 
     @property
@@ -117,8 +156,8 @@ class IngestSummary:
 
     @property
     def failed(self) -> bool:
-        """Whether every record was quarantined, or more than ``max_quarantined`` allows; the others have landed."""
-        if self.read and self.quarantined == self.read:
+        """Whether every record was quarantined and no event landed, or more than ``max_quarantined`` allows."""
+        if self.read and self.quarantined == self.read and not self.landed:
             return True
         return self.limit is not None and self.limit.exceeded(self.quarantined, self.read)
 
@@ -126,7 +165,7 @@ class IngestSummary:
 def custody(
     batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
 ) -> dict[str, Any]:
-    """What the commit records: the chain of custody of everything it brought."""
+    """Return the chain of custody of everything that a commit brings, as the commit records it."""
     return {
         "kind": "ingest",
         "batch": batch,
@@ -139,6 +178,7 @@ def custody(
                 "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
                 "quarantined": each.quarantined, **({"offset": each.offset} if each.offset else {}),
                 **({"notice": each.notice} if each.notice else {}),
+                **({"events": each.events} if each.read != each.landed + each.duplicates + each.quarantined else {}),
             }
             for each in summaries
         ],

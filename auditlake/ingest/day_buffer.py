@@ -1,4 +1,4 @@
-"""What an ingest has mapped so far, by day: in memory, or, where it becomes too much, in a table that may spill."""
+"""The events that an ingest has mapped so far, by day: in memory, or in a table that may spill if they are many."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEMORY = 950_000_000
 LEAST_MEMORY = 500_000_000
 """What DuckDB may hold while files are sorted and written, which is done outside of it."""
 _LARGE = 50_000_000
-"""From how many bytes on it matters that memory is given back."""
+"""The least bytes of rows whose memory is worth releasing."""
 _TURNS = 1_000
 """Logs come in the order of time, so a table is a few stretches of one day each. One of more is put in order first."""
 _FILE = "ingest/stage.sql"
@@ -64,8 +64,8 @@ class Piece:
     stretches: tuple[_Stretch, ...]
 
 
-class Staged:
-    """The mapped records of an ingest. Within one addition they come in any order; the next has higher numbers.
+class DayBuffer:
+    """The mapped events of an ingest. Within one addition they come in any order; the next has higher numbers.
 
     Args:
         connection: Where the table is made.
@@ -110,7 +110,7 @@ class Staged:
             self._connection.register("arriving", self._held.pop(0))
             self._connection.execute(statement(_FILE, "spill").text)
             self._connection.unregister("arriving")
-            give_back()
+            release_memory()
         self._held_bytes = 0
 
     def show(self) -> None:
@@ -120,16 +120,16 @@ class Staged:
         self._connection.execute(statement(_FILE, "staged").text)
 
     def let_go(self) -> None:
-        """Forget all rows: they are written. Only what is large is given back: the process may be an application's."""
+        """Forget all rows: they are written. Only much memory is released: the process may be an application's."""
         large = self._spilled or self._held_bytes > _LARGE
         self._days.clear()
         self._held.clear()
         self._connection.unregister("held")
         if large:
-            give_back()
+            release_memory()
 
     def pieces(self, most: int) -> Iterator[Piece]:
-        """All rows, day by day, in pieces of about so many bytes, or of one stretch that is larger."""
+        """Yield all rows, day by day, in pieces of about so many bytes, or of one stretch that is larger."""
         for day, stretches in sorted(self._days.items()):
             some: list[_Stretch] = []
             for stretch in stretches:
@@ -140,7 +140,7 @@ class Staged:
             yield Piece(day, tuple(some))
 
     def read(self, cursor: duckdb.DuckDBPyConnection, piece: Piece) -> pa.Table:
-        """The rows of a piece, in any order.
+        """Return the rows of a piece, in any order.
 
         Args:
             cursor: Of the connection, for this thread.
@@ -159,23 +159,23 @@ class Staged:
         return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table().cast(STAGED)
 
 
-def give_back() -> None:
-    """Have the C library give the system what it keeps of memory that is free; glibc alone can."""
+def release_memory() -> None:
+    """Let the C library return free memory to the system; only glibc can."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def landing(cursor: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
-    """Of staged rows those that land, each with its id."""
+    """Return those of some mapped rows that land, each with its id."""
     seqs = rows["seq"].to_numpy()
     between = {"first": int(seqs.min()), "last": int(seqs.max())}
     lost = cursor.sql(statement("ingest/land.sql", "lost").text, params=between).fetchnumpy()["seq"]
     if len(lost):
         rows = rows.filter(pa.array(np.isin(seqs, lost, invert=True)))
     if rows["event_id"].null_count:
-        given = cursor.sql(statement("ingest/land.sql", "given_ids").text, params=between).to_arrow_table()
-        places = np.searchsorted(given["seq"].to_numpy(), rows["seq"].to_numpy())
-        ids = given["event_id"].take(pa.array(np.minimum(places, len(given) - 1)))
+        made = cursor.sql(statement("ingest/land.sql", "made_ids").text, params=between).to_arrow_table()
+        places = np.searchsorted(made["seq"].to_numpy(), rows["seq"].to_numpy())
+        ids = made["event_id"].take(pa.array(np.minimum(places, len(made) - 1)))
         place = rows.schema.get_field_index("event_id")
         rows = rows.set_column(place, "event_id", compute.coalesce(rows["event_id"], ids))
     return rows

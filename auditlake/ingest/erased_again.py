@@ -24,7 +24,7 @@ _FILE = "ingest/erased.sql"
 
 
 def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, refuse: bool) -> None:
-    """Have candidates be ``looked_for`` by the keyed form of their id where the lake has that: they were erased.
+    """Look for candidates by the keyed form of their id if the lake has that: they were erased.
 
     Args:
         connection: Where ``events`` shows every event of the lake.
@@ -56,14 +56,14 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
 
 
 def _untold(connection: duckdb.DuckDBPyConnection, what: str, error: LakeFormatError) -> LostKeyError | None:
-    """The error about records that may be erased events, which nobody can tell without the key; None without any."""
-    found = rows(connection, statement(_FILE, "first_untold").text)
-    if not (records := sum(each[-1] for each in found)):
+    """Return the error about records that may be erased events, which only the key shows; None without any."""
+    untold = rows(connection, statement(_FILE, "first_untold").text)
+    if not (records := sum(each[-1] for each in untold)):
         return None
     many = f"{records:,} record{'s have' if records > 1 else ' has'}"
     message = f"{many} {what}, and may be events whose names were erased: {error}"
     hint = f"nothing was landed; {error.hint}"
-    return LostKeyError(message, hint=hint, remedy=error.hint, first=[(each[0], each[1]) for each in found])
+    return LostKeyError(message, hint=hint, remedy=error.hint, first=[(each[0], each[1]) for each in untold])
 
 
 def excuse_erased(
@@ -107,7 +107,7 @@ def excuse_erased(
 
 
 def is_erased(names: Pseudonyms, text: str | None, known: str | None) -> bool:
-    """Whether JSON text becomes what is known once values of it are replaced by their pseudonyms, wherever these are.
+    """Return whether JSON text becomes the known one once some values are replaced by their pseudonyms.
 
     Strings are compared by what they say, all else by how it is written. An earlier version replaced objects and lists
     as a whole, by the pseudonym of their text.
@@ -133,8 +133,8 @@ def _becomes(names: Pseudonyms, came: list[str], token: str) -> bool:
         return False
     known = string(token)
     if len(came) == 1 and came[0][0] == '"':
-        said = string(came[0])
-        return said == known or (names.knows(known) and names.of(said) == known)
+        text = string(came[0])
+        return text == known or (names.knows(known) and names.of(text) == known)
     return names.knows(known) and names.of("".join(map(_spelled, came))) == known
 
 
@@ -142,11 +142,11 @@ def _spelled(token: str) -> str:
     return json.dumps(string(token), ensure_ascii=False) if token[0] == '"' else token
 
 
-def _end(found: list[str], begin: int) -> int:
-    """Behind the token that closes what a token opens."""
+def _end(came: list[str], begin: int) -> int:
+    """Return the place after the token that closes what a token opens."""
     depth = 0
-    for at in range(begin, len(found)):
-        depth += (found[at] in "{[") - (found[at] in "}]")
+    for at in range(begin, len(came)):
+        depth += (came[at] in "{[") - (came[at] in "}]")
         if depth == 0:
             return at + 1
-    return len(found)
+    return len(came)

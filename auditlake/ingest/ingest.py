@@ -1,17 +1,17 @@
 """Inputs become events: read, mapped and staged in SQL, de-duplicated, written as day files, committed once.
 
-The whole of an ingest is one commit. Reading needs no lock; from the look for duplicates on, the lake's lock is held,
-so that what is decided on a snapshot is committed on that snapshot.
+An ingest is one commit. Reading needs no lock; the lake's lock is held from the search for duplicates on, so that a
+decision on a snapshot is committed on that snapshot.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,26 +27,28 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.engine.statements import statement
-from auditlake.errors import AuditLakeError, CommitError, InputChangedError, StrictIngestError, UnrecognisedInputError
+from auditlake.errors import AuditLakeError, CommitError, StrictIngestError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
-from auditlake.ingest.custody import IngestSummary, InputSummary, custody
-from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, Piece, Staged, landing
+from auditlake.events.times import day_of
+from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
+from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer, Piece, landing
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
-from auditlake.ingest.mapping import stage
+from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
-from auditlake.ingest.record_buffer import Load
+from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
-from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.catalog import SOURCES
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, open_records
+from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
+from auditlake.store.batch_numbers import allocate_batch
 from auditlake.store.dayfile import data_file, write_rows
 from auditlake.store.deltalog import EXACT, keeps_quarantine
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths
-from auditlake.store.table import IngestOptions, allocate_batch
 from auditlake.store.turn import Turn, writer_turn
 
 if TYPE_CHECKING:
@@ -58,12 +60,11 @@ _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
 _OWN = [CANONICAL, SELF]
 """The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
-_EPOCH_DAY = date(1970, 1, 1)
 _TABLES = frozenset({"parquet", "arrow"})
 """The formats whose rows have no place in their file."""
 _LISTED = 20
 """How many files a message names."""
-_BOUNDS = pa.schema([("input", pa.int64()), ("first_seq", pa.int64())])
+_BOUNDS = pa.schema([("input", pa.int64()), ("first_record", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ Listener = Callable[[Progress], None]
 
 def ingest(
     context: LakeContext,
-    inputs: Sequence[InputFile | HeldLines],
+    inputs: Sequence[InputFile | MemoryLines],
     options: IngestOptions,
     *,
     now: datetime,
@@ -125,9 +126,9 @@ def ingest(
 
 
 def preview(
-    layout: Layout, inputs: Sequence[HeldLines], options: IngestOptions, *, now: datetime, snapshot: Snapshot
+    layout: Layout, inputs: Sequence[MemoryLines], options: IngestOptions, *, now: datetime, snapshot: Snapshot
 ) -> pa.Table:
-    """The rows that an ingest would bring on top of a snapshot, with every column of the lake; nothing is changed."""
+    """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
         connection = stack.enter_context(connect(temp=folder, memory=f"{MEMORY}B", exact_try=False))
@@ -146,11 +147,13 @@ class _Reading:
 
     summary: InputSummary
     first: int
-    """The seq of its first record."""
-    stream: Stream | HeldStream
+    """The number of its first record in the ingest."""
+    stream: Stream | MemoryStream
     """Kept to fetch records again."""
     within: str
-    """The folder or pattern that it was found by."""
+    """The folder or pattern that led to it."""
+    events: int | None = None
+    """Events that its records gave; None where each record is one."""
 
 
 class _Run:
@@ -173,11 +176,12 @@ class _Run:
         self._erased = ErasedRecords(layout)
         self._readings: list[_Reading] = []
         self._archives: list[Archive] = []
-        self._seq = 0
-        self._load = Load()
+        self._record = 0
+        self._ahead = 0
+        self._buffer = RecordBuffer()
         self._unidentified = False
         self._spelled_before = False
-        self._staged = Staged(connection)
+        self._staged = DayBuffer(connection)
         for name in ("places", "digests"):
             self._run("ingest/stage.sql", name)
         for name in ("earlier", "earlier_digests"):
@@ -194,40 +198,41 @@ class _Run:
 
     # Reading
 
-    def read(self, given: InputFile | HeldLines) -> None:
+    def read(self, origin: InputFile | MemoryLines) -> None:
         """Take every record of one input; they are staged together with those of other small inputs."""
         source, most, strict = self._options.source, self._options.max_record, self._options.strict
-        opened = open_records(given, source, most, self._folder, strict=strict)
+        opened = open_records(origin, source, most, self._folder, strict=strict)
         if opened.archive is not None:
             self._archives.append(opened.archive)
             for member in opened.archive.members():
                 self.read(member)
-        summary = InputSummary(given.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
-        if isinstance(given, HeldLines):
-            summary = replace(summary, offset=given.offset)
-        within = "" if isinstance(given, HeldLines) else given.within
-        self._readings.append(_Reading(summary, self._seq, opened.stream, within))
+        summary = InputSummary(origin.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
+        if isinstance(origin, MemoryLines):
+            summary = replace(summary, offset=origin.offset)
+        within = "" if isinstance(origin, MemoryLines) else origin.within
+        events = 0 if opened.source and SOURCES[opened.source].several else None
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events))
         if opened.format == UNREAD:
             return
-        total = given.path.stat().st_size if given.path and given.path.exists() else None
+        total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
         # Chunks of bytes are small; rows of a Parquet file may not be.
         many = 1 if opened.format in _TABLES else _AHEAD
-        for batch in _ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
-            self._take(batch, opened.source or "", may_be_exported=isinstance(given, InputFile))
-            self._listen(Progress("reading", opened.stream.size, total, given.name))
+        for batch in cut_ahead(opened.batches, many) if (total or 0) > CHUNK else opened.batches:
+            self._take(batch, opened.source or "", may_be_exported=isinstance(origin, InputFile))
+            self._listen(Progress("reading", opened.stream.size, total, origin.name))
         opened.stream.pause()
         self._count(-1, size=opened.stream.size, sha256=opened.stream.sha256)
         if opened.format == "lines" and not self._readings[-1].summary.read:
-            self._count(-1, notice=DAMAGED if isinstance(given, InputFile) and given.damaged else "it is empty")
-        self._seq += self._readings[-1].summary.read
+            self._count(-1, notice=DAMAGED if isinstance(origin, InputFile) and origin.damaged else "it is empty")
+        self._record += self._readings[-1].summary.read
 
     def refuse_strangers(self) -> None:
-        """A folder or pattern of which not one file is recognised was hardly meant."""
-        found: dict[str, list[InputSummary]] = {}
+        """Raise if not one file of a folder or pattern is recognised: it was hardly meant."""
+        searched: dict[str, list[InputSummary]] = {}
         for reading in self._readings:
             if reading.summary.format != UNREAD:
-                found.setdefault(reading.within, []).append(reading.summary)
-        for within, files in found.items():
+                searched.setdefault(reading.within, []).append(reading.summary)
+        for within, files in searched.items():
             if within and all(each.format == UNRECOGNISED for each in files):
                 listed = [f"{each.name}, {each.notice}" for each in files[:_LISTED]]
                 more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
@@ -241,36 +246,42 @@ class _Run:
         self._count(index, read=self._readings[index].summary.read + len(batch) + len(batch.rejected))
         if not len(batch):
             return
-        if (source, may_be_exported) != (self._load.source, self._load.may_be_exported):
+        if (source, may_be_exported) != (self._buffer.source, self._buffer.may_be_exported):
             self._stage()
-        self._load.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
-        if self._load.full:
+        self._buffer.add(index, batch, self._readings[index].first, source, may_be_exported=may_be_exported)
+        if self._buffer.full:
             self._stage()
 
     def _stage(self) -> None:
         """Judge and map what was taken, all of it in the same statements."""
-        load, self._load = self._load, Load()
-        if not load.batches:
+        buffer, self._buffer = self._buffer, RecordBuffer()
+        if not buffer.batches:
             return
-        mapped = stage(self._connection, load, self._options.event_types)
+        mapped = map_records(self._connection, buffer, self._options.event_types, self._ahead)
+        self._ahead = mapped.ahead
         for refusal in mapped.refused:
-            index, batch, i = load.find(refusal.seq)
+            index, batch, i = buffer.find(refusal.record)
             self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
+        if SOURCES[buffer.source].several:
+            for index, events in buffer.count_by_input(mapped.rows["record"].to_numpy()):
+                self._readings[index].events = (self._readings[index].events or 0) + events
         if mapped.rows["event_id"].null_count:
-            self._digest_unidentified(load, mapped.rows)
+            self._digest_unidentified(buffer, mapped)
         self._staged.add(mapped.rows)
         if len(mapped.earlier):
             self._spelled_before = True
             self._keep("ingest/numbers.sql", "keep_earlier", "arriving", mapped.earlier)
-        self._keep("ingest/stage.sql", "keep_places", "new_places", load.places())
+        self._keep("ingest/stage.sql", "keep_places", "new_places", buffer.places())
 
-    def _digest_unidentified(self, load: Load, rows: pa.Table) -> None:
+    def _digest_unidentified(self, buffer: RecordBuffer, mapped: Mapped) -> None:
         self._unidentified = True
-        self._connection.register("unidentified", rows.select(["seq", "event_id"]))
-        self._keep("ingest/stage.sql", "keep_digests", "raws", load.raws(), {"source": load.source})
-        if (before := load.earlier_raws()) is not None:
+        unidentified = mapped.rows.select(["seq", "record", "event_id"])
+        self._connection.register("unidentified", unidentified.append_column("event_number", mapped.event_numbers))
+        self._keep("ingest/stage.sql", "keep_digests", "raws", buffer.raws(), {"source": buffer.source})
+        before = None if SOURCES[buffer.source].several else buffer.earlier_raws()
+        if before is not None:
             self._spelled_before = True
-            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": load.source})
+            self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": buffer.source})
         self._connection.unregister("unidentified")
 
     def _refuse(self, index: int, rejected: Rejected) -> None:
@@ -291,6 +302,7 @@ class _Run:
     def land(self, context: LakeContext, now: datetime, advance: Advance) -> IngestSummary:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
+        self._count_events()
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(turn.snapshot)
             self._decide(turn.snapshot, refuse=True)
@@ -305,7 +317,7 @@ class _Run:
             return self._commit(turn, name, now, advance.to)
 
     def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
-        """What is new on top of a snapshot."""
+        """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
         self._identify()
         self._decide(snapshot, refuse=False)
         self._run("ingest/land.sql", "landing")
@@ -340,59 +352,52 @@ class _Run:
             self._run("ingest/land.sql", name, {"own": _OWN})
 
     def _lost(self) -> Counter[tuple[int, bool]]:
-        """How many records of each input do not land, as conflicts and as duplicates."""
+        """Return how many events of each input do not land, as conflicts and as duplicates."""
         lost: Counter[tuple[int, bool]] = Counter()
-        for index, conflicts, records in self._rows("ingest/land.sql", "losers_by_input"):
-            lost[index, conflicts] += records
+        for index, conflicts, events in self._rows("ingest/land.sql", "losers_by_input"):
+            lost[index, conflicts] += events
         return lost
 
     def _refuse_conflicts(self, index: int) -> None:
-        """Quarantine an input's conflicting records; their places are columns, since there may be millions."""
+        """Quarantine an input's conflicting records, each once; their places are columns: there may be millions."""
         reading = self._readings[index]
         part = statement("ingest/land.sql", "conflicting")
         values = {"first": reading.first, "behind": reading.first + reading.summary.read}
         table = self._connection.sql(part.text, params=values).to_arrow_table()
+        table = table.take(pa.array(np.flatnonzero(np.diff(table["record"].to_numpy(), prepend=-1))))
         *places, ids = table.columns
-        seqs, lines, offsets, lengths = (column.to_numpy() for column in places)
+        records, lines, offsets, lengths = (column.to_numpy() for column in places)
+        records = records - reading.first
         if reading.summary.format in _TABLES:
-            raws = self._rows_again(reading, seqs - reading.first)
+            from auditlake.sources.tabular import reread_rows
+
+            assert isinstance(reading.stream, Stream)
+            raws = reread_rows(reading.stream, reading.summary.format, records, self._options.max_record)
         else:
             raws = reading.stream.reread(offsets, lengths)
-        for seq, line, offset, event_id, data in zip(seqs, lines, offsets, ids, raws, strict=True):
-            record, most = int(seq) - reading.first, self._options.max_record
-            refused = reject(record, int(line), int(offset), "id_conflict", "another event has this id", data, most)
-            told = replace(refused, field="event_id", value=cut(event_id.as_py()))
-            self._refuse(index, told)
+        for record, line, offset, event_id, data in zip(records, lines, offsets, ids, raws, strict=True):
+            place, most = (int(record), int(line), int(offset)), self._options.max_record
+            refused = reject(*place, "id_conflict", "another event has this id", data, most)
+            self._refuse(index, replace(refused, field="event_id", value=cut(event_id.as_py())))
         reading.stream.pause()
 
-    def _rows_again(self, reading: _Reading, records: Sequence[int]) -> Iterator[bytes]:
-        """Rows of a table have no place to seek to: read it again, and let it be the same file."""
-        from auditlake.sources.tabular import read_arrow, read_parquet
-
-        read = read_arrow if reading.summary.format == "arrow" else read_parquet
-        assert isinstance(reading.stream, Stream)
-        with reading.stream.again() as stream:
-            wanted = iter(records)
-            record = next(wanted, None)
-            for batch in read(stream, self._options.max_record):
-                while record is not None and record in batch.records:
-                    yield batch.raw(int(np.searchsorted(batch.records, record)))
-                    record = next(wanted, None)
-            if stream.sha256 != reading.summary.sha256:
-                message = f"{reading.summary.name} changed while it was read"
-                raise InputChangedError(message, hint="nothing of it was landed; read it again")
-
     def _mark_bounds(self) -> None:
-        """Where in the numbering of records each input begins."""
+        """Register where in the numbering of records each input begins."""
         begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
-        bounds = {"input": [index for index, _ in begun], "first_seq": [first for _, first in begun]}
+        bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+
+    def _count_events(self) -> None:
+        """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
+        for index, reading in enumerate(self._readings):
+            one_each = reading.summary.read - reading.summary.quarantined - reading.summary.duplicates
+            self._count(index, events=one_each if reading.events is None else reading.events)
 
     def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:
         for index, reading in enumerate(self._readings):
-            old = reading.summary
-            duplicates = old.duplicates + lost[index, False]
-            self._count(index, landed=old.read - old.quarantined - duplicates, duplicates=duplicates)
+            duplicates, conflicts = lost[index, False], lost[index, True]
+            landed = reading.summary.events - duplicates - conflicts
+            self._count(index, landed=landed, duplicates=reading.summary.duplicates + duplicates)
 
     def _strict_error(self) -> AuditLakeError:
         counts = "; ".join(map(str, self._quarantine.examples[:_LISTED]))
@@ -422,23 +427,24 @@ class _Run:
     def _summary(
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
-        said = self._quarantine
-        return IngestSummary(summaries, version, batch, dict(said.reasons), kept, said.examples, self._options.most)
+        reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
     def _write(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
-        """Every day's file, written, synced and under its final name; a day of very many rows gets several."""
+        """Write every day's file and sync it under its final name; a day of very many rows gets several."""
         limit_memory(self._connection, LEAST_MEMORY)
         pieces = list(self._staged.pieces(_FILE_BYTES))
         drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
         write = partial(self._write_piece, batch=batch, now=now)
         written: list[tuple[Path, DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
-            pool.submit(hashing.expect, landed)  # the ledger's part comes next: load for it beside the first file
+            # The ledger's part comes next: load for it while the first file is written.
+            pool.submit(hashing.expect, landed)
             for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
                 written += [(draft, file)] if file else []
                 self._listen(Progress("writing", done, len(pieces), ""))
-        if (found := sum(file.rows for _, file in written)) != landed:
-            message = f"{landed} events were to land, but {found} were written"
+        if (rows_written := sum(file.rows for _, file in written)) != landed:
+            message = f"{landed} events were to land, but {rows_written} were written"
             raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
         for _, file in written:
             make_folders((self._layout.events / file.path).parent, below=self._layout.events)
@@ -447,7 +453,7 @@ class _Run:
         return tuple(file for _, file in written)
 
     def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> DataFile | None:
-        """One file, in the order of time; None where nothing of it lands."""
+        """Write one file, in the order of time; return None where nothing of it lands."""
         with self._connection.cursor() as cursor:
             rows = landing(cursor, self._staged.read(cursor, piece))
         if not len(rows):
@@ -459,7 +465,7 @@ class _Run:
         table = rows.select(FILE_COLUMNS)
         write_rows([table], table.schema, draft)
         first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
-        return data_file(draft, _EPOCH_DAY + timedelta(days=piece.day), len(rows), first, last)
+        return data_file(draft, day_of(piece.day), len(rows), first, last)
 
     # SQL
 
@@ -478,15 +484,6 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
-
-
-def _ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
-    """The same batches, so many of the next ones being cut while those before are worked on."""
-    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
-        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, batches, None))
-            yield batch
 
 
 def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:

@@ -1,10 +1,11 @@
-"""Records become rows: judged, mapped, their times read, and every number as it came."""
+"""Records become events: mapped by their source's statement, judged, their times read, every number as it came."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import duckdb
 import numpy as np
@@ -13,66 +14,80 @@ from pyarrow import compute
 
 from auditlake.engine.duck import without
 from auditlake.engine.statements import statement
-from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS, SELF
-from auditlake.ingest.record_buffer import Load
-from auditlake.sources.recognise import SOURCES
+from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
+from auditlake.ingest.record_buffer import RecordBuffer
+from auditlake.sources.catalog import SOURCES, input_sources
+from auditlake.sources.model import Ints
 from auditlake.sources.refused import Refusal, refusal
 from auditlake.sources.strictjson import why_not_an_object
 
 _FILE = "ingest/stage.sql"
 _NUMBERS = "ingest/numbers.sql"
-_OWN = f"sources/{CANONICAL}.sql"
+_OWN = SOURCES[CANONICAL].statement
 STAGED = pa.schema(
-    [("seq", pa.int64())]
+    [("seq", pa.int64()), ("record", pa.int64())]
     + [(name, pa.timestamp("us", "UTC") if name == "timestamp" else pa.string()) for name in CANONICAL_FIELDS]
     + [("source", pa.string()), ("event_day", pa.int64())]
 )
-"""The columns of a record that was mapped; ``event_day`` is the day since 1970."""
+"""The columns of a mapped event: ``seq`` is its number in the ingest, ``record`` the number of the record that
+it was made from, and ``event_day`` the day since 1970."""
 
 
-EARLIER = pa.schema([field for field in STAGED if field.name not in {"source", "event_day"}])
+EARLIER = pa.schema([field for field in STAGED if field.name not in {"record", "source", "event_day"}])
 """The columns of an event as an earlier version would have spelled it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of the records of a load."""
+    """The events of a buffer's records."""
 
     rows: pa.Table
-    """Those that can become events, as :data:`STAGED` says."""
+    """The events, as :data:`STAGED` says."""
+    event_numbers: pa.ChunkedArray
+    """The number of each event in its record, from 0; null where a record is one event."""
     refused: list[Refusal]
-    """The others."""
+    """The records that cannot become events."""
     earlier: pa.Table
     """As :data:`EARLIER` says: events that an earlier version would have spelled in another way, as it would have."""
+    ahead: int
+    """By how much the next record's seq is ahead of its number."""
 
 
-def stage(connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> Mapped:
-    """Map and judge the records of a load.
+def map_records(
+    connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str], ahead: int = 0
+) -> Mapped:
+    """Map the records of a buffer to events, and judge them.
+
+    An event's seq is the number of its record, as long as each record is one event. A record of several events takes as
+    many numbers, and one of none takes one, so the seqs of what follows are ahead of the numbers of the records.
 
     Args:
-        connection: Where.
-        load: Records of one source.
+        connection: Where the statements run.
+        buffer: Records of one source.
         event_types: The types that the lake knows.
+        ahead: By how much the first record's seq is ahead of its number.
     """
     # A filter on the keys of a record that is pushed below them would read them twice.
     with without(connection, "filter_pushdown"):
-        return _Stage(connection, load, event_types).mapped()
+        return _Mapping(connection, buffer, event_types).mapped(ahead)
 
 
-class _Stage:
-    """A load on its way through the statements."""
+class _Mapping:
+    """A buffer on its way through the statements."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, load: Load, event_types: Collection[str]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str]
+    ) -> None:
         self._connection = connection
-        self._load = load
+        self._buffer = buffer
         self._types = sorted(event_types)
-        self._mapping = CANONICAL if load.source == SELF else load.source
-        # Our own mapping finds repeated keys by itself, with the keys it reads anyway.
-        self._own = self._mapping == CANONICAL
+        self._source = SOURCES[buffer.source]
+        # The canonical mapping finds repeated keys by itself, with the keys it reads anyway.
+        self._own = self._source.statement == _OWN
 
-    def mapped(self) -> Mapped:
-        """What becomes of all of its records."""
-        self._load_records(self._load.table())
+    def mapped(self, ahead: int) -> Mapped:
+        """Map all of its records."""
+        self._load_records(self._buffer.table())
         if self._own:
             self._run(_OWN, "parsed")
         for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are"):
@@ -90,38 +105,64 @@ class _Stage:
             self._run(_OWN, "parsed_or_null")
             rows = self._map()
         refused: list[Refusal] = []
-        earlier = [EARLIER.empty_table()]
-        if len(rows) < len(self._load):
-            cleared = self._judge(rows, refused)
+        earlier: list[pa.Table] = []
+        if len(missing := self._missing(rows)):
+            cleared = self._judge(missing, refused)
             if cleared:
                 exact, before = self._spell(cleared)
-                rows, earlier = pa.concat_tables([rows, exact]), [*earlier, before]
-        if (texts := self._load.earlier_texts()) is not None:
+                rows, earlier = pa.concat_tables([rows, exact]), [before]
+        if (texts := self._buffer.earlier_texts()) is not None:
             earlier.append(self._spell_before(texts, rows))
         self._connection.unregister("loaded")
         rows, more = self._parted(rows)
-        return Mapped(rows, [*refused, *more], pa.concat_tables(earlier))
+        rows, following = self._numbered(rows, ahead)
+        before = EARLIER.empty_table()
+        # No lake has events of a source with several a record in an earlier spelling: there was none in that version.
+        if earlier and not self._source.several:
+            before = pa.concat_tables(earlier)
+            before = before.set_column(0, "seq", compute.add(before["record"], ahead)).cast(EARLIER)
+        return Mapped(rows.select(STAGED.names), rows["event_number"], [*refused, *more], before, following)
 
-    def _judge(self, rows: pa.Table, refused: list[Refusal]) -> list[int]:
-        """Which of the records that were not mapped are JSON objects after all; the others are refused."""
-        missing = np.setdiff1d(self._load.seqs(), rows["seq"].to_numpy(), assume_unique=True)
-        self._load_records(self._load.table(missing))
+    def _missing(self, rows: pa.Table) -> Ints:
+        """Return the records that gave no row."""
+        if not self._source.several and len(rows) == len(self._buffer):
+            return np.empty(0, np.int64)
+        return np.setdiff1d(self._buffer.records(), np.unique(rows["record"].to_numpy()), assume_unique=True)
+
+    def _numbered(self, rows: pa.Table, ahead: int) -> tuple[pa.Table, int]:
+        """Give each event its seq; return also by how much the seqs are ahead of the records then."""
+        records = rows["record"].to_numpy()
+        seqs = records + ahead
+        if self._source.several:
+            known, numbers = self._buffer.records(), compute.fill_null(rows["event_number"], 0).to_numpy()
+            order = np.lexsort((numbers, records))
+            places = np.searchsorted(known, records[order])
+            events = np.bincount(places, minlength=len(known))
+            more = np.maximum(events - 1, 0)
+            in_record = np.arange(len(order)) - (np.cumsum(events) - events)[places]
+            seqs[order] += (np.cumsum(more) - more)[places] + in_record
+            ahead += int(more.sum())
+        return rows.append_column("seq", pa.array(seqs)), ahead
+
+    def _judge(self, missing: Ints, refused: list[Refusal]) -> list[int]:
+        """Return which records without a row are JSON objects after all; the others are refused."""
+        self._load_records(self._buffer.table(missing))
         part = statement(_FILE, "sure" if self._own else "sure_with_distinct_keys")
         cleared = self._connection.sql(part.text).fetchnumpy()["record"]
-        found: list[int] = cleared.tolist()
-        for seq in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
-            _, batch, i = self._load.find(seq)
+        objects: list[int] = cleared.tolist()
+        for record in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
+            _, batch, i = self._buffer.find(record)
             raw = batch.raw(i)
             if verdict := why_not_an_object(raw):
-                refused.append(refusal(seq, *verdict, raw))
+                refused.append(refusal(record, *verdict, raw))
             else:
-                found.append(seq)
-        return found
+                objects.append(record)
+        return objects
 
-    def _spell(self, seqs: list[int]) -> tuple[pa.Table, pa.Table]:
-        """Map records in whose numbers DuckDB would change a digit; and as a version did that let it do so."""
+    def _spell(self, records: list[int]) -> tuple[pa.Table, pa.Table]:
+        """Map records in whose numbers DuckDB would change a digit; also as a version did that let it do so."""
         self._run(_FILE, "cleared_records")
-        texts = self._load.table(seqs)
+        texts = self._buffer.table(records)
         self._load_records(texts)
         before = self._map()
         mark = statement(_NUMBERS, "mark")
@@ -144,38 +185,42 @@ class _Stage:
     def _differing(self, before: pa.Table, now: pa.Table) -> pa.Table:
         self._connection.register("spelled_before", before)
         self._connection.register("spelled_now", now)
-        found = self._connection.sql(statement(_NUMBERS, "spelled_otherwise").text).to_arrow_table()
+        differing = self._connection.sql(statement(_NUMBERS, "spelled_otherwise").text).to_arrow_table()
         self._connection.unregister("spelled_before")
         self._connection.unregister("spelled_now")
-        return found.cast(EARLIER)
+        return differing
 
     def _parted(self, rows: pa.Table) -> tuple[pa.Table, list[Refusal]]:
-        """The rows that are events, and why the others are none."""
-        refused = []
+        """Return the rows that are events, and why the records of the others are refused, each as a whole."""
+        refused: list[Refusal] = []
         reasons = rows["reason"]
         if reasons.null_count < len(rows):
-            bad = rows.filter(compute.is_valid(reasons)).sort_by("seq")
-            columns = (bad[name].to_pylist() for name in ("seq", "reason", "refused_value"))
-            for seq, reason, value in zip(*columns, strict=True):
+            bad = rows.filter(compute.is_valid(reasons)).sort_by(
+                [("record", "ascending"), ("event_number", "ascending")]
+            )
+            columns = (bad[name].to_pylist() for name in ("record", "reason", "refused_value"))
+            for record, reason, value in zip(*columns, strict=True):
+                if refused and refused[-1].record == record:
+                    continue
                 phrase, _, detail = reason.partition(": ")
-                _, batch, i = self._load.find(seq)
-                refused.append(refusal(seq, phrase, detail, batch.raw(i), value, self._mapping))
-            rows = rows.filter(compute.is_null(reasons))
-        return rows.drop_columns(["reason", "refused_value"]), refused
+                _, batch, i = self._buffer.find(record)
+                refused.append(refusal(record, phrase, detail, batch.raw(i), value, self._buffer.source))
+            rows = rows.filter(compute.invert(compute.is_in(rows["record"], value_set=bad["record"])))
+        return rows, refused
 
     def _map(self, *, verbatim: bool = True) -> pa.Table:
-        """The rows of the view ``mapped``, some with a reason why they are no event."""
+        """Return the rows of the view ``mapped``, some with a reason why they are no event."""
         part = statement(_FILE, "stage")
         values = {
-            "source": self._load.source,
-            "sources": list(SOURCES) if self._load.may_be_exported else [CANONICAL],
+            "source": self._buffer.source,
+            "sources": list(input_sources()) if self._buffer.may_be_exported else [CANONICAL],
             "event_types": self._types,
             "verbatim": verbatim and not self._own,
         }
         return self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
 
     def _view_mapping(self, name: str) -> None:
-        mapping = statement(f"sources/{self._mapping}.sql", self._mapping).text
+        mapping = statement(self._source.statement, PurePath(self._source.statement).stem).text
         self._connection.execute(f"create or replace temp view {name} as {mapping}")
 
     def _load_records(self, table: pa.Table) -> None:

@@ -28,12 +28,12 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import Example
 from auditlake.sources.model import Rejected
-from auditlake.sources.refused import shown
+from auditlake.sources.refused import excerpt
 from auditlake.store.deltalog import history, newest_version
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EXAMPLES = 100
-"""So many fields are told apart: whoever makes up fields does not fill the memory."""
+"""So many fields are told apart: an input of invented fields does not fill the memory."""
 
 
 class Quarantine:
@@ -70,14 +70,14 @@ class Quarantine:
         if key not in self._examples and len(self._examples) >= _EXAMPLES:
             key = (rejected.reason, "")
         value, records = self._examples.get(key, ("", 0))
-        value = value or rejected.value or ("" if rejected.field else shown(rejected))
+        value = value or rejected.value or ("" if rejected.field else excerpt(rejected))
         self._examples[key] = (value, records + 1)
 
     @property
     def examples(self) -> tuple[Example, ...]:
         """Each reason with its fields, how many records have it, and a value, the most frequent first."""
-        found = [Example(*key, *told) for key, told in self._examples.items()]
-        return tuple(sorted(found, key=lambda each: (-each.records, each.field, each.reason)))
+        examples = [Example(*key, *example) for key, example in self._examples.items()]
+        return tuple(sorted(examples, key=lambda each: (-each.records, each.field, each.reason)))
 
     def abandon(self) -> None:
         """Let go of the draft; nothing happens if it is closed already."""
@@ -103,7 +103,7 @@ class ErasedRecords:
         self._known: tuple[Pseudonyms, frozenset[str]] | None = None
 
     def has(self, rejected: Rejected) -> bool:
-        """Whether a record is one of them; without the key of the lake's pseudonyms that is never known."""
+        """Return whether a record is one of them; without the key of the pseudonyms that is unknown."""
         if not rejected.data:
             return False
         if self._known is None:
@@ -118,9 +118,9 @@ class ErasedRecords:
         return (names, frozenset(self._keyed())) if names is not None else (Pseudonyms(b""), frozenset())
 
     def _keyed(self) -> Iterator[str]:
-        """What erasures kept: only the files that they wrote are read."""
-        found = history(self._layout, newest_version(self._layout))
-        for name in (name for name, version in found.quarantine.items() if found.others.get(version) == "erase"):
+        """Yield the keyed digests that erasures kept: only the files that they wrote are read."""
+        commits = history(self._layout, newest_version(self._layout))
+        for name in (name for name, version in commits.quarantine.items() if commits.others.get(version) == "erase"):
             with (
                 suppress(FileNotFoundError),
                 open_file(self._layout.quarantine / name, within=self._layout.root) as lines,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ _FULL_RECORDS = 300_000
 _FULL_BYTES = 80 * 1024 * 1024
 
 
-class Load:
-    """Records of one source that are staged together, from one input or from many small ones."""
+class RecordBuffer:
+    """Records of one source that are mapped together, from one input or from many small ones."""
 
     def __init__(self) -> None:
         self.source = ""
@@ -33,7 +33,7 @@ class Load:
         self._bytes = 0
 
     def add(self, index: int, batch: Batch, base: int, source: str, *, may_be_exported: bool = False) -> None:
-        """Take a batch of the input ``index`` whose record 0 is seq ``base``."""
+        """Take a batch of the input ``index`` whose record 0 has the number ``base`` in the ingest."""
         self.source, self.may_be_exported = source, may_be_exported
         self.batches.append(batch)
         self._indexes.append(index)
@@ -47,39 +47,41 @@ class Load:
         """Whether it is worth a round of statements."""
         return self._records >= _FULL_RECORDS or self._bytes >= _FULL_BYTES
 
-    @property
-    def first(self) -> int:
-        """The lowest seq in it."""
-        return self._starts[0]
-
-    def find(self, seq: int) -> tuple[int, Batch, int]:
-        """The input's index, the batch, and the place in it of a record."""
-        at = bisect_right(self._starts, seq) - 1
+    def find(self, record: int) -> tuple[int, Batch, int]:
+        """Return the index of a record's input, its batch, and its place in that."""
+        at = bisect_right(self._starts, record) - 1
         batch = self.batches[at]
-        return self._indexes[at], batch, int(np.searchsorted(batch.records, seq - self._bases[at]))
+        return self._indexes[at], batch, int(np.searchsorted(batch.records, record - self._bases[at]))
 
-    def seqs(self) -> Any:
-        """The seq of every record."""
+    def count_by_input(self, records: Ints) -> Iterator[tuple[int, int]]:
+        """Yield the index of each input that has some of these records, and how often it has one."""
+        batches = np.searchsorted(self._starts, records, "right") - 1
+        for index, number in enumerate(np.bincount(np.array(self._indexes)[batches]).tolist()):
+            if number:
+                yield index, number
+
+    def records(self) -> Any:
+        """Return the number of every record, ascending."""
         return np.concatenate([batch.records + base for batch, base in zip(self.batches, self._bases, strict=True)])
 
     def __len__(self) -> int:
         return self._records
 
     def table(self, only: Sequence[int] | Ints | None = None) -> Any:
-        """``record`` (its seq) and ``text``, in small slices so that DuckDB's threads share the work.
+        """Return ``record`` (its number) and ``text``, in small slices so that DuckDB's threads share the work.
 
         Args:
-            only: The seqs of the records that are wanted; all if None.
+            only: The numbers of the records that are wanted; all if None.
         """
-        seqs = self.seqs()
+        records = self.records()
         texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
-        table = pa.table({"record": seqs, "text": texts})
+        table = pa.table({"record": records, "text": texts})
         if only is not None:
-            table = table.filter(pa.array(np.isin(seqs, only)))
+            table = table.filter(pa.array(np.isin(records, only)))
         return _sliced(table)
 
     def raws(self) -> Any:
-        """``record``, ``text`` that begins with the bytes that an id is made from, and how many bytes those are."""
+        """Return ``record``, ``text`` that begins with the bytes an id is made from, and ``byte_length`` of these."""
         texts, lengths = [], []
         for batch in self.batches:
             made = batch.text if batch.originals is None else pa.array(
@@ -87,37 +89,37 @@ class Load:
             )  # fmt: skip
             texts.append(made)
             lengths.append(batch.lengths + len(batch.header))
-        columns = {"record": self.seqs(), "text": pa.chunked_array(texts, pa.large_string())}
+        columns = {"record": self.records(), "text": pa.chunked_array(texts, pa.large_string())}
         return _sliced(pa.table({**columns, "byte_length": np.concatenate(lengths)}))
 
     def earlier_raws(self) -> Any:
-        """The same of the records from other bytes of which an earlier version made the id; None if there are none."""
-        found: dict[int, bytes] = {}
+        """Return the same with the bytes of which an earlier version made the id; None if there are none."""
+        earlier: dict[int, bytes] = {}
         for batch, base in zip(self.batches, self._bases, strict=True):
             if batch.header and batch.originals is not None:
-                found |= zip((batch.records + base).tolist(), batch.originals, strict=True)
-            found |= {int(batch.records[i]) + base: text for i, text in batch.earlier.items()}
-        if not found:
+                earlier |= zip((batch.records + base).tolist(), batch.originals, strict=True)
+            earlier |= {int(batch.records[i]) + base: text for i, text in batch.earlier.items()}
+        if not earlier:
             return None
-        texts = pa.array(list(found.values()), pa.large_binary()).cast(pa.large_string())
-        lengths = np.fromiter(map(len, found.values()), np.int64, len(found))
-        return _sliced(pa.table({"record": np.array(list(found), np.int64), "text": texts, "byte_length": lengths}))
+        texts = pa.array(list(earlier.values()), pa.large_binary()).cast(pa.large_string())
+        lengths = np.fromiter(map(len, earlier.values()), np.int64, len(earlier))
+        return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts, "byte_length": lengths}))
 
     def earlier_texts(self) -> Any:
-        """``record`` and ``text`` of records of which an earlier version read other JSON; None if there are none."""
-        found = {
+        """Return ``record`` and ``text`` as an earlier version read other JSON; None if there are none."""
+        earlier = {
             int(batch.records[i]) + base: text
             for batch, base in zip(self.batches, self._bases, strict=True)
             for i, text in batch.earlier.items()
         }
-        if not found:
+        if not earlier:
             return None
-        texts = pa.array(list(found.values()), pa.large_binary()).cast(pa.large_string())
-        return _sliced(pa.table({"record": np.array(list(found), np.int64), "text": texts}))
+        texts = pa.array(list(earlier.values()), pa.large_binary()).cast(pa.large_string())
+        return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts}))
 
     def places(self) -> Any:
-        """Where each record stands in its input."""
-        columns = {"seq": self.seqs()}
+        """Return where each record stands in its input."""
+        columns = {"record": self.records()}
         for name in ("lines", "offsets", "lengths"):
             columns[name] = np.concatenate([getattr(batch, name) for batch in self.batches])
         return pa.table(columns)

@@ -17,12 +17,12 @@ from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeError, LostKeyError
+from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import Committed, held, numbered, read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
-from auditlake.sources.in_memory import HeldLines
+from auditlake.sources.in_memory import MemoryLines
 from auditlake.store.deltalog import newest_version, sync_log, transaction_version
 from auditlake.store.model import Advance
-from auditlake.store.table import IngestOptions
 
 _LOG = logging.getLogger("auditlake.landing")
 ROUND = 128 * 1024 * 1024
@@ -116,9 +116,9 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
 
 def _choose(
     layout: Layout, positions: Mapping[int, Position], until: Mapping[int, Position], stops: Mapping[int, Position]
-) -> list[tuple[Piece, HeldLines]]:
+) -> list[tuple[Piece, MemoryLines]]:
     """Return lines for one commit; each slot's application moves on to where its last piece ends."""
-    chosen: list[tuple[Piece, HeldLines]] = []
+    chosen: list[tuple[Piece, MemoryLines]] = []
     size = 0
     for piece, line in numbered(pieces(layout, positions)):
         slot, begin = piece.segment.slot, Position(piece.segment.number, piece.offset)
@@ -143,7 +143,7 @@ def _bring(
     context: LakeContext,
     options: IngestOptions,
     now: datetime,
-    lines: list[HeldLines],
+    lines: list[MemoryLines],
     advance: Advance,
     total: FlushSummary,
 ) -> FlushSummary:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import keep_rows
 from auditlake.events.schema import COLUMNS
+from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import read_unflushed
 from auditlake.landing.segments import segments
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import read_snapshot, view_snapshot
-from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,7 +11,7 @@ from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
-from auditlake.sources.in_memory import HeldLines
+from auditlake.sources.in_memory import MemoryLines
 from auditlake.store.deltalog import EXACT
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import read_snapshot
@@ -38,7 +38,7 @@ def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
     return Committed(snapshot, positions)
 
 
-def read_unflushed(layout: Layout) -> tuple[Snapshot, list[HeldLines]]:
+def read_unflushed(layout: Layout) -> tuple[Snapshot, list[MemoryLines]]:
     """Return the newest snapshot and the lines of the landing that it lacks: together, everything exactly once."""
     committed, left = unflushed(layout)
     return committed.snapshot, [held(piece, line=1) for piece in left]
@@ -69,12 +69,12 @@ def _behind(piece: Piece, positions: Mapping[int, Position]) -> Piece | None:
     return Piece(piece.segment, known.offset, piece.data[known.offset - piece.offset :], piece.torn)
 
 
-def held(piece: Piece, *, line: int) -> HeldLines:
+def held(piece: Piece, *, line: int) -> MemoryLines:
     """Return a piece as an input of an ingest, whose first line has this number in its segment."""
     segment = piece.segment
     name = f"landing/{segment.slot:02d}/{segment.path.name}"
     source = SELF if segment.slot >= OWN else CANONICAL
-    return HeldLines(name, piece.offset, line, piece.data, piece.torn, source)
+    return MemoryLines(name, piece.offset, line, piece.data, piece.torn, source)
 
 
 def numbered(ordered: Iterable[Piece]) -> Iterator[tuple[Piece, int]]:

@@ -17,7 +17,7 @@ from auditlake.disk.durable import FOLDER_MODE, make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
-from auditlake.events.times import Instant, given, given_end, utc
+from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none, utc
 from auditlake.llmguardian.model import ODD_ADDRESS, AuditEvent, CompliancePolicy, MonitoringError, recorded, type_name
 from auditlake.machine import Clock, system_clock
 
@@ -153,7 +153,8 @@ class AuditMonitor:
                 "resources": resource, "statuses": status, "sessions": session_id, "addresses": ip_address,
             }  # fmt: skip
             values: dict[str, Any] = {name: None if each is None else [each] for name, each in filters.items()}
-            values |= {"start": given(start_time), "end": given_end(end_time), "limit": limit, "offset": offset}
+            values |= {"start": as_instant_or_none(start_time), "end": as_end_or_none(end_time)}
+            values |= {"limit": limit, "offset": offset}
             rows = self.lake.sql(statement("queries/monitor.sql", "monitored").text, values)
             return [_as_llmguardian(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
         except AuditLakeError as error:

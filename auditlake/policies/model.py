@@ -7,25 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from auditlake.events.durations import Duration as Duration  # noqa: PLC0414 - other rooms import it from here
+
 Severity = Literal["low", "medium", "high", "critical"]
 Coverage = Literal["required", "optional"]
+_DAY = Duration("24h", 86_400_000_000)
 
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
 GROUP_COLUMNS: tuple[str, ...] = ("user_id", "ip_address", "session_id", "resource", "action", "status", "source")
 """The columns a policy may group its threshold by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """A fixed length of time, as it was written and as it counts."""
-
-    text: str
-    """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
-    microseconds: int
-    """Its length; what a month or a year counts for depends on the field (docs/reference/semantics.md, Time)."""
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +50,7 @@ class Policy:
     go."""
     alert_threshold: int | None = None
     """k: from how many events in one window on there is a breach; at least 1. None: the policy counts nothing."""
-    window: Duration = Duration("24h", 86_400_000_000)
+    window: Duration = _DAY
     """W: the length of the rolling window; of no meaning without a threshold, as ``group_by`` and ``where`` are."""
     group_by: tuple[str, ...] = ()
     """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""

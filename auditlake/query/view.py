@@ -13,13 +13,13 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import connect, shared
 from auditlake.engine.statements import statement
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
-from auditlake.events.times import Instant, given, given_end
+from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
+from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.newest_view import view_newest
 from auditlake.query.rows import Rows
 from auditlake.store.failures import explained, failure
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import read_snapshot, view_snapshot
-from auditlake.store.table import IngestOptions
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +31,7 @@ def matching(
     """Return the query for events that match every filter that is not None, and the values it binds."""
     values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
     values = {name: each and list(each) for name, each in values.items()}
-    values |= {"start": given(start), "end": given_end(end), "limit": limit}
+    values |= {"start": as_instant_or_none(start), "end": as_end_or_none(end), "limit": limit}
     return statement("queries/events.sql", "events").text, values
 
 

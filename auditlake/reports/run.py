@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
-from auditlake.events.times import as_end, given, judged_as_of
+from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.policies.compile import Question
 from auditlake.policies.evaluate import Answers, default_since, evaluate, samples
@@ -94,7 +94,7 @@ def produce(
         basis: What they are judged on.
         asked: Each policy with the instants that it is asked about.
     """
-    config, journal, generated_at = context.config, read(context.layout), given(request.generated_at)
+    config, journal, generated_at = context.config, read(context.layout), as_instant_or_none(request.generated_at)
     request.listen(0, len(asked), asked[0][0].id if asked else "")
     for done, answers in enumerate(evaluate(basis.connection, asked, basis.policies, basis.holds), 1):
         policy, about = answers.policy, answers.question

@@ -12,7 +12,7 @@ from auditlake.alerts.files import NewContent, write_anew
 from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, rename_synced
 from auditlake.display.text import count
-from auditlake.events.personal import NAMED_COLUMNS, SOURCES
+from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
@@ -165,7 +165,8 @@ def _certificate(
 
 def _places(rules: RetentionRules) -> list[PersonalPath]:
     """Return where in JSON the changed events were searched: at the places of their sources, and at named ones."""
-    own = [path for source in sorted(rules.eraser.sources & SOURCES.keys()) for path in SOURCES[source].paths]
+    personal = rules.eraser.personal
+    own = [path for source in sorted(rules.eraser.sources & personal.keys()) for path in personal[source].paths]
     return list(dict.fromkeys((*own, *rules.personal)))
 
 

@@ -18,7 +18,6 @@ from auditlake.engine.duck import connect, rows
 from auditlake.engine.statements import statement
 from auditlake.errors import RetentionError
 from auditlake.events.json_tokens import scalars, spelled
-from auditlake.events.personal import SOURCES
 from auditlake.events.times import day_of
 from auditlake.retention.day_rewrite import DayRewrite
 from auditlake.retention.named_events import named
@@ -114,13 +113,14 @@ def unknown(layout: Layout, rules: RetentionRules, snapshot: Snapshot, user_id: 
 def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: list[str], user_id: str) -> Iterator[str]:
     """Yield what else names the person at the places of their events' sources, and the names inside of that."""
     assert rules.names is not None
-    names = [path for about in SOURCES.values() for path in about.paths[: len(about.names)]]
+    personal = rules.eraser.personal
+    names = [path for about in personal.values() for path in about.paths[: len(about.names)]]
     places = {f"in_{name}": [path.below for path in names if path.column == name] for name in ("details", "metadata")}
     part = statement("retention/day.sql", "person_names")
-    for source, text in [(each, user_id) for each in SOURCES] + rows(
+    for source, text in [(each, user_id) for each in personal] + rows(
         connection, part.text, part.bind({"who": who, **places})
     ):
-        about = SOURCES.get(source)
+        about = personal.get(source)
         if about is None or text is None:
             continue
         inner = scalars(text) if text[:1] in ("{", "[") else ()

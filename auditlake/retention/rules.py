@@ -9,14 +9,14 @@ from functools import cached_property
 
 from auditlake.engine.statements import statement
 from auditlake.events.json_tokens import spelled
-from auditlake.events.personal import NOBODY, SOURCES, Eraser
+from auditlake.events.personal import Eraser
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.policies.compile import Step, earlier, fill_holds, length_of, longest_retention
 from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.sources.catalog import personal_data
 from auditlake.store.pseudonyms import Pseudonyms
 
 _DAY = timedelta(days=1)
-_BUILT_IN = tuple(path for about in SOURCES.values() for path in about.paths)
 
 DEFAULT = "default_retention"
 """The name of the rule for events that no policy keeps; no policy has it, since it is no policy's file."""
@@ -42,7 +42,7 @@ class RetentionRules:
     @cached_property
     def eraser(self) -> Eraser:
         """What takes the personal data out of events."""
-        return Eraser(self.names or Pseudonyms(b""), self.personal, self.person)
+        return Eraser(self.names or Pseudonyms(b""), personal_data(), self.personal, self.person)
 
     @property
     def midnight(self) -> datetime:
@@ -119,15 +119,15 @@ class RetentionRules:
             "as_of": self.as_of,
             **self._places_of("details"),
             **self._places_of("metadata"),
-            "nobody": NOBODY,
-            "hints": sorted({f'"{path.steps[-1]}"' for path in (*_BUILT_IN, *self.personal)}),
+            "nobody": self.eraser.nobody,
+            "hints": sorted({f'"{path.steps[-1]}"' for path in (*self.eraser.source_places, *self.personal)}),
             "person": spelled(self.person) if self.person else [],
             **(self.names.values | self.names.id_values if self.names else keys),
         }
 
     def _places_of(self, column: str) -> dict[str, object]:
         """Return the places in a column: of the sources, of lake.toml or the caller, and all above them."""
-        own = [path for path in _BUILT_IN if path.column == column]
+        own = [path for path in self.eraser.source_places if path.column == column]
         named = [path for path in self.personal if path.column == column]
         above = {"$", *(each.below for path in (*own, *named) for each in path.above)}
         places = {"in": {path.below for path in own}, "told": {path.below for path in named}, "above": above}

@@ -28,6 +28,7 @@ from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
 from auditlake.machine import login_name
 from auditlake.sandbox.answer import Answer
+from auditlake.sandbox.dictionary import dictionary
 from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
@@ -140,8 +141,7 @@ class AuditSession:
             folder=str(layout.events),
             files=files,
             engine_reads=engine_reads or not files,
-            views={"events": events}
-            | {name: statement("sandbox/dictionary.sql", name.lstrip("_")).text for name in _DESCRIBED},
+            views={"events": events} | {name: dictionary(name.lstrip("_")) for name in _DESCRIBED},
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
             on_demand={name: statement("sandbox/views.sql", name).text for name in SHAPES},

@@ -1,7 +1,7 @@
-"""Archives as the inputs in them: each member of a tar or ZIP archive is unpacked by itself, read, and let go of.
+"""Archives as the inputs in them: each member of a tar or ZIP archive is unpacked, read and removed by itself.
 
-No name in an archive becomes a path: a member lies under a name of ours in the ingest's own folder while it is read. It
-never takes more than half of the disk's free space, and what unpacks to far more than any log does is given up.
+No name in an archive becomes a path: while a member is read, it lies in the ingest's folder under a random name. It
+never takes more than half of the disk's free space, and one that unpacks to far more than any log does is given up.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LOOK = 64 * 1024 * 1024  # so often free space is looked at
 
 
 def archive_kind(head: bytes) -> str:
-    """``tar``, ``zip``, or nothing where the (decompressed) beginning is neither's."""
+    """Return ``tar`` or ``zip`` by the (decompressed) beginning, or an empty text."""
     if head.startswith(ZIPS):
         return "zip"
     return "tar" if tar_header(head[:512]) is not None else ""
@@ -51,23 +51,23 @@ class Archive:
     _again: _Again | None = None
 
     def members(self) -> Iterator[InputFile]:
-        """Its members, each there until the next is asked for; those that cannot be read with the reason.
+        """Yield the members, each unpacked until the next is asked for; one that cannot be read has the reason.
 
         Raises:
             SourceError: There are too many, or one is too large for the disk.
         """
-        given, seen, lakes = self.stream.input, Counter[str](), set[str]()
+        origin, seen, lakes = self.stream.input, Counter[str](), set[str]()
         for index, entry in enumerate(self._entries(self.stream, self.lost)):
             if index >= MEMBERS:
-                message = f"{given.name} has more than {MEMBERS} members"
+                message = f"{origin.name} has more than {MEMBERS} members"
                 raise SourceError(message, hint="Unpack it, and give the folder.")
             seen[entry.name] += 1
             again = f"#{seen[entry.name]}" if seen[entry.name] > 1 else ""
-            name = f"{given.name}!/{entry.name}{again}"
+            name = f"{origin.name}!/{entry.name}{again}"
             # Of a lake whose settings come later in the archive, only what has a name of its own is known.
             lakes |= {lake} if (lake := lake_of(entry.name)) is not None else set()
             why = entry.left_out or (OF_A_LAKE if lies_in_a_lake(entry.name, lakes) else "")
-            member = InputFile(name, None, given.within or given.name, why, archive=given.name)
+            member = InputFile(name, None, origin.within or origin.name, why, archive=origin.name)
             if why:
                 yield member
                 continue
@@ -79,11 +79,11 @@ class Archive:
             path.unlink(missing_ok=True)
 
     def why_no_logs(self) -> str:
-        """Why it is a document or a program in the form of an archive, or one that cannot be read; or an empty text."""
+        """Return why it is a document, a program or unreadable; or an empty text."""
         return why_no_logs(self.stream) if self.kind == "zip" else ""
 
     def damages(self) -> Iterator[Batch]:
-        """The records that stand for what is damaged, once the members were read."""
+        """Yield the records that stand for what is damaged; the members are read by then."""
         number = 0
         for batch in broken(self.stream, 0, 1, self.stream.unpacked):
             number += 1

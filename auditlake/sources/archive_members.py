@@ -1,4 +1,4 @@
-"""What archives are made of, whichever kind they are: entries, and stretches that are none."""
+"""The parts of an archive of either kind: entries, and stretches that are none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Lost:
 
 
 def why_left_out(name: str) -> str:
-    """Why a member is left out for its name, as it would be in a folder; or an empty text."""
+    """Return why a member is left out for its name, as it would be in a folder; or an empty text."""
     parts = name.split("/")
     if any(part.startswith(".") and part not in {".", ".."} for part in parts):
         return HIDDEN
@@ -41,18 +41,18 @@ def why_left_out(name: str) -> str:
 
 
 def lake_of(name: str) -> str | None:
-    """The folder of the lake whose settings a member is, with its slash; None if it is no lake's settings."""
+    """Return the folder of the lake whose settings a member is, with its slash; None for any other member."""
     folder, slash, last = name.rpartition("/")
     return folder + slash if last == LAKE else None
 
 
 def lies_in_a_lake(name: str, lakes: Iterable[str]) -> bool:
-    """Whether a member is what one of these lakes keeps, by their folders: its policies, certificates and the like."""
+    """Return whether a member belongs to one of these lakes, by their folders: policies, certificates and such."""
     return any(name.startswith(lake) and name[len(lake) :].partition("/")[0] in OWN for lake in lakes)
 
 
 def printable_name(name: str) -> str:
-    """A member's name as text that can be kept, without what would make it a path from the root."""
+    """Return a member's name as text that can be kept, without what would make it a path from the root."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\0")
     text = text.removeprefix("./").lstrip("/")
     return text if len(text) <= _NAME else f"{text[:_NAME]}…"

@@ -1,4 +1,4 @@
-"""Batches made of records that were found in a stretch of bytes, without those that nothing behind us may parse."""
+"""Batches of the records in a stretch of bytes, without those that no later parser may read."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _BOMS = re.compile(rb"(?:\xef\xbb\xbf)*+")
 
 
 def unmarked(text: bytes) -> bytes:
-    """Text without the byte order marks that it begins with."""
+    """Return text without the byte order marks that it begins with."""
     return text[match.end() :] if (match := _BOMS.match(text)) else text
 
 
 def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:
-    """The stream's chunks with their offsets, without a byte order mark at the beginning.
+    """Yield the stream's chunks with their offsets, without a byte order mark at the beginning.
 
-    An empty one says that something is missing between those before and behind it.
+    An empty one says that something is missing between its neighbours.
     """
     at, head = 0, b""
     for chunk in stream:
@@ -63,13 +63,13 @@ def chunks_at(stream: Chunks) -> Iterator[tuple[int, bytes]]:
 
 
 def places(data: Bytes, byte: int) -> Ints:
-    """Where a byte occurs; a window at a time, since fresh memory costs more than the comparison."""
-    found = [np.flatnonzero(data[i : i + WINDOW] == byte) + i for i in range(0, len(data), WINDOW)]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+    """Return where a byte occurs; read in windows, since fresh memory costs more than the comparison."""
+    windows = [np.flatnonzero(data[i : i + WINDOW] == byte) + i for i in range(0, len(data), WINDOW)]
+    return np.concatenate(windows) if windows else np.empty(0, np.int64)
 
 
 def broken(stream: Chunks, number: int, line: int, end: int) -> Iterator[Batch]:
-    """The records that stand for what could not be read of a stream, each with its bytes; none if all could be."""
+    """Yield the records that stand for what could not be read of a stream, each with its bytes."""
     if (damage := stream.damage) is None:
         return
     for each in chain((damage,), damage.further()):
@@ -78,7 +78,7 @@ def broken(stream: Chunks, number: int, line: int, end: int) -> Iterator[Batch]:
         yield empty_batch((rejected,))
 
 
-def seal(
+def make_batch(
     data: Bytes,
     starts: Ints,
     lengths: Ints,
@@ -126,12 +126,12 @@ def seal(
 
 
 def _texts(data: Bytes, bounds: Ints) -> Any:
-    """The stretches between neighbouring bounds as a text array over the very bytes."""
+    """Return the stretches between neighbouring bounds as a text array over the very bytes."""
     return pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
 
 
 def _refused(data: Bytes, starts: Ints, lengths: Ints, spans: Any, max_record: int) -> dict[int, tuple[str, str]]:
-    """Which records may not go on, and why: reason and detail."""
+    """Return which records may not go on, each with reason and detail."""
     refused: dict[int, tuple[str, str]] = {}
     for i, levels in _too_deep(data, starts, lengths):
         why = f"{levels} levels, at most {MAX_DEPTH} are allowed"
@@ -152,7 +152,7 @@ def _valid(spans: Any) -> bool:
 
 
 def _not_utf8(data: Bytes, starts: Ints, lengths: Ints, spans: Any) -> Iterator[tuple[int, int]]:
-    """The records that are not UTF-8 and where they stop being it, found by halving."""
+    """Find by halving the records that are not UTF-8, and the byte at which each stops being it."""
     stack = [(0, len(starts))]
     while stack:
         low, high = stack.pop()
@@ -170,7 +170,7 @@ def _not_utf8(data: Bytes, starts: Ints, lengths: Ints, spans: Any) -> Iterator[
 
 
 def _too_deep(data: Bytes, starts: Ints, lengths: Ints) -> Iterator[tuple[int, int]]:
-    """The records nested too deeply and how deep they are; 0 of those whose brackets are not even closed."""
+    """Yield the records nested too deeply and how deep they are; 0 where brackets are not even closed."""
     if lengths.max() <= MAX_DEPTH:
         return
     # Only a record with many opening brackets can be deep, and only those are looked at closely.

@@ -1,7 +1,7 @@
-"""What can still be had of compressed data that is damaged: up to the last byte before the damage, and on behind it.
+"""Damaged compressed data: all that still decompresses, up to the last byte before the damage and again after it.
 
 A unit is what decompresses by itself: a gzip member, a zstd frame. Where one is damaged, the next is looked for that is
-whole, checksum and all. Reading here is exact and slow; what is not damaged never comes here.
+whole, checksum and all. This way of reading is exact and slow; undamaged data never takes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 _STARTS = {"gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), "zstd": re.compile(rb"\x28\xb5\x2f\xfd")}
 _BLOCK = 64 * 1024
 _TRIALS = 64
-"""At so many places a whole unit is looked for: somebody may have written nothing but beginnings."""
+"""A whole unit is looked for at so many places: a file may hold nothing but beginnings of one."""
 _EFFORT = 64
 """And so many bytes are decompressed for it altogether, for each of the input: each beginning may lead to the end."""
 
@@ -78,7 +78,7 @@ def walk(
 
 
 def _next_whole(file: IO[bytes], compression: str, at: int, size: int, most: int) -> tuple[int, int]:
-    """Where the next whole unit begins, the end if there is none; and how many bytes were decompressed to know it."""
+    """Return where the next whole unit begins (the end if none does) and how many bytes were decompressed."""
     unit, spent = _gzip_member if compression == "gzip" else _zstd_frame, 0
     for place in islice(_places(file, _STARTS[compression], at, size), _TRIALS):
         if spent > most:
@@ -108,7 +108,7 @@ def _places(file: IO[bytes], pattern: re.Pattern[bytes], at: int, size: int) -> 
 
 
 def _gzip_member(file: IO[bytes], at: int, size: int) -> Unit:
-    """A member and the zeros behind it: tapes and some tools pad with them."""
+    """Decompress a member and skip the zeros after it, with which tapes and some tools pad."""
     file.seek(at)
     if file.read(2) != GZIP:
         return at, Damage("trailing garbage after gzip", "what follows is not gzip")
@@ -131,7 +131,7 @@ def _gzip_member(file: IO[bytes], at: int, size: int) -> Unit:
 
 
 def salvage_block(member: zlib._Decompress, block: bytes) -> Generator[bytes, None, int]:
-    """What comes out before the first bad byte: a failing call gives out nothing, so the bytes go in one by one.
+    """Yield what comes out before the first bad byte: a failing call yields nothing, so bytes go in one by one.
 
     Returns how many were good.
     """
@@ -153,7 +153,7 @@ def _behind_zeros(file: IO[bytes], at: int, size: int) -> int:
 
 
 def _zstd_frame(file: IO[bytes], at: int, size: int) -> Unit:
-    """A frame, block by block; or one that is to be skipped over."""
+    """Decompress a frame block by block, or skip one that says so."""
     file.seek(at)
     head = file.read(8)
     if not ZSTD.match(head):
@@ -161,11 +161,11 @@ def _zstd_frame(file: IO[bytes], at: int, size: int) -> Unit:
     if head[1:4] == b"\x2a\x4d\x18":
         end = at + 8 + int.from_bytes(head[4:8], "little")
         return (end, None) if len(head) == 8 and end <= size else (at, Damage("truncated zstd", "it ends in a frame"))
-    blocks, given = _Blocks(file, at, size), 0
+    blocks, yielded = _Blocks(file, at, size), 0
     try:
         with pa.CompressedInputStream(pa.PythonFile(blocks, mode="r"), "zstd") as stream:
             while piece := stream.read(_BLOCK):
-                given += len(piece)
+                yielded += len(piece)
                 yield piece
         return blocks.end, None
     except OSError as error:
@@ -175,8 +175,8 @@ def _zstd_frame(file: IO[bytes], at: int, size: int) -> Unit:
     # The call that failed gave out nothing of what came before the damage: once more, and there byte by byte.
     blocks = _Blocks(file, at, size)
     with suppress(OSError), pa.CompressedInputStream(pa.PythonFile(blocks, mode="r"), "zstd") as stream:
-        while given:
-            given -= len(stream.read(min(given, _BLOCK)))
+        while yielded:
+            yielded -= len(stream.read(min(yielded, _BLOCK)))
         while piece := stream.read(1):
             yield piece
     return blocks.at, damage
@@ -189,7 +189,7 @@ class _Blocks:
 
     def __init__(self, file: IO[bytes], at: int, size: int) -> None:
         self.at = at
-        """Where the block begins that was given out last."""
+        """Where the last block that was read begins."""
         self.end = at
         """Where the one after it begins; after the last, where the frame ends."""
         self._file = file
@@ -199,7 +199,7 @@ class _Blocks:
         self._checksum = False
 
     def read(self, n: int = -1) -> bytes:
-        """At most n bytes, all of one block; none behind the frame."""
+        """Return at most n bytes, all of one block; none after the frame."""
         if not self._rest:
             self.at = self.end
             self._rest = self._next()
@@ -235,11 +235,11 @@ class _Blocks:
         return self._take(4)
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True, as pyarrow asks."""
         return True
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Mark it closed; it owns nothing."""
         self.closed = True
 
 

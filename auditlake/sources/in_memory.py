@@ -1,4 +1,4 @@
-"""Lines that are at hand already: a stretch of a file to which somebody may still append."""
+"""Lines in memory as an input: a stretch of a file to which a process may still append."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ID_ROOM = 128
 
 
 @dataclass(frozen=True, slots=True)
-class HeldLines:
-    """A stretch of a file of JSON lines as an input. Where a record stands is told as of the file, not of the stretch.
+class MemoryLines:
+    """A stretch of a file of JSON lines as an input. A record's place is that in the file, not in the stretch.
 
     Args:
         name: What to call the file.
@@ -49,52 +49,52 @@ class HeldLines:
         return None
 
 
-class HeldStream:
-    """What an ingest needs to know of held lines as of any stream."""
+class MemoryStream:
+    """Lines in memory, as an ingest reads any stream."""
 
     damage: Damage | None = None
     """Nothing is ever wrong with the whole."""
 
-    def __init__(self, given: HeldLines) -> None:
-        self._given = given
-        whole = hashlib.sha256(given.data)
-        whole.update(given.torn)
+    def __init__(self, stretch: MemoryLines) -> None:
+        self._stretch = stretch
+        whole = hashlib.sha256(stretch.data)
+        whole.update(stretch.torn)
         self.sha256 = whole.hexdigest()
         """Of all bytes, in hex."""
-        self.size = given.size
+        self.size = stretch.size
         """How many bytes there are."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The whole lines, in one chunk."""
-        yield self._given.data
+        """Yield the whole lines, in one chunk."""
+        yield self._stretch.data
 
     def records(self, max_record: int) -> Iterator[Batch]:
-        """The lines as records; the torn one is rejected."""
+        """Yield the lines as records; the torn one is rejected."""
         from auditlake.sources.model import empty_batch, reject  # with Arrow, which is slow to import
         from auditlake.sources.split import split_lines
 
-        given, number = self._given, 0
+        stretch, number = self._stretch, 0
         for batch in split_lines(self, max_record + ID_ROOM):
             number += len(batch) + len(batch.rejected)
             moved = [
-                replace(each, line=each.line + given.line - 1, offset=each.offset + given.offset)
+                replace(each, line=each.line + stretch.line - 1, offset=each.offset + stretch.offset)
                 for each in batch.rejected
             ]
-            lines, offsets = batch.lines + (given.line - 1), batch.offsets + given.offset
+            lines, offsets = batch.lines + (stretch.line - 1), batch.offsets + stretch.offset
             yield replace(batch, lines=lines, offsets=offsets, rejected=tuple(moved))
-        if given.torn:
-            line, offset = given.line + given.data.count(b"\n"), given.offset + len(given.data)
+        if stretch.torn:
+            line, offset = stretch.line + stretch.data.count(b"\n"), stretch.offset + len(stretch.data)
             why = "its writer ended before the line did"
-            yield empty_batch((reject(number, line, offset, TORN, why, given.torn, max_record),))
+            yield empty_batch((reject(number, line, offset, TORN, why, stretch.torn, max_record),))
 
     def reread(self, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:
-        """Records again, by their place in the file."""
+        """Yield records again, by their place in the file."""
         for offset, length in zip(offsets, lengths, strict=True):
-            start = int(offset) - self._given.offset
-            yield self._given.data[start : start + int(length)]
+            start = int(offset) - self._stretch.offset
+            yield self._stretch.data[start : start + int(length)]
 
     def pause(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: it owns no file."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: it owns no file."""

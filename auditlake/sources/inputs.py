@@ -1,4 +1,4 @@
-"""What the caller names becomes the inputs that are meant: each entry of a folder is one, or is left out and named."""
+"""The inputs that the caller's paths stand for: each entry of a folder is one, or is left out and named."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ OWN = frozenset(
     ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "policies", "quarantine", "queries",
      "reports", "set-aside", "pseudonyms.key", "auditor.yaml", LAKE)
 )  # fmt: skip
-"""What a lake itself has in its folder, with whatever is hidden there; other folders in it may be somebody's logs."""
+"""What a lake has in its folder, hidden entries apart; other folders in it may hold logs."""
 _MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
-"""What Spark and its relatives write beside the files of a table."""
+"""The notes that Spark and its relatives write to the folder of a table."""
 _OF_A_LAKE = re.compile(
     r"(?:^|/)(?:event_date=[^/]+/part-[0-9a-f]{64}\.parquet|quarantine/records-[0-9a-f]{64}\.jsonl|"
     r"landing/\d+/\d{10,}\.jsonl|lake\.toml|pseudonyms\.key)\Z"
@@ -48,22 +48,22 @@ class _Entry(NamedTuple):
 
 
 def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
-    """The files that paths, folders, patterns and ``-`` stand for, in the order given; each once.
+    """Return the files that paths, folders, patterns and ``-`` stand for, in that order; each once.
 
     A folder stands for every file in it and below, sorted. What is not to be read there is in the list too, with the
     reason: hidden files and folders, links that lead nowhere or to what is read already, what is no file, the notes
-    that lie beside tables, and lakes with all that is theirs. Of a file and links to it, the one that was named itself
+    that lie with tables, and lakes with all that is theirs. Of a file and links to it, the one that was named itself
     is read, else the file. A pattern is only one where no file of that very name exists.
 
     Raises:
         SourceError: Something does not exist or cannot be read.
     """
     _lake_above.cache_clear()
-    found: dict[str, InputFile] = {}
+    inputs: dict[str, InputFile] = {}
     links: set[str] = set()
     for arg in args:
         if str(arg) == "-":
-            found.setdefault("-", InputFile("-", None))
+            inputs.setdefault("-", InputFile("-", None))
             continue
         path = Path(arg)
         if os.path.lexists(path):
@@ -76,34 +76,34 @@ def expand_inputs(args: Sequence[str | Path]) -> list[InputFile]:
             raise SourceError(f"{printable(path)} does not exist", hint="Give a file, a folder, a pattern, or - .")
         within = "" if paths == [path] and not path.is_dir() else printable(path)
         for each, why, linked in (entry for one in paths for entry in _entries(one, named=not within)):
-            known = found.get(key := str(each.absolute()))
+            known = inputs.get(key := str(each.absolute()))
             if known is None or (known.within and not within):
-                found[key] = InputFile(printable(each), each, within, why)
+                inputs[key] = InputFile(printable(each), each, within, why)
                 links |= {key} if linked else set()
-    return _each_once(found, links)
+    return _each_once(inputs, links)
 
 
-def _each_once(found: Mapping[str, InputFile], links: Collection[str]) -> list[InputFile]:
-    """The same inputs, by their absolute paths; of those that are one file all but one are left out."""
+def _each_once(inputs: Mapping[str, InputFile], links: Collection[str]) -> list[InputFile]:
+    """Return the same inputs, by their absolute paths; of those that are one file all but one are left out."""
     same: dict[str, list[str]] = {}
-    for key, given in found.items():
-        if given.path is not None and not given.left_out:
+    for key, each in inputs.items():
+        if each.path is not None and not each.left_out:
             same.setdefault(os.path.realpath(key), []).append(key)
-    told = dict(found)
+    once = dict(inputs)
     for keys in same.values():
-        read, *others = sorted(keys, key=lambda key: (bool(found[key].within), key in links))
+        read, *others = sorted(keys, key=lambda key: (bool(inputs[key].within), key in links))
         for key in others:
-            told[key] = replace(found[key], left_out=f"the same file as {found[read].name}")
-    return list(told.values())
+            once[key] = replace(inputs[key], left_out=f"the same file as {inputs[read].name}")
+    return list(once.values())
 
 
 def printable(path: Path) -> str:
-    """A path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
+    """Return a path as text that can always be printed and stored: odd bytes of a name as ``\\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _entries(path: Path, *, named: bool) -> Iterator[_Entry]:
-    """The file itself, or what is in the folder."""
+    """Yield the file itself, or what is in the folder."""
     try:
         if not named and not path.exists():
             yield _Entry(path, _leads_nowhere(path))
@@ -123,7 +123,7 @@ def _folder(path: Path) -> Iterator[_Entry]:
 
 
 def _file(path: Path, *, named: bool) -> str:
-    """Why a file is left out, or an empty text.
+    """Return why a file is left out, or an empty text.
 
     Raises:
         OSError: It cannot be read.
@@ -150,7 +150,7 @@ def _leads_nowhere(path: Path) -> str:
 
 
 def _walk(folder: Path) -> Iterator[_Entry]:
-    """What is in a folder and below. Links to folders come last: what they lead to may lie in a folder here."""
+    """Yield what is in a folder and below. Links to folders come last: they may lead to a folder in here."""
     seen: dict[tuple[int, int], Path] = {}
     waiting, links = [(folder, folder.is_symlink())], deque[Path]()
     while waiting or links:
@@ -171,7 +171,7 @@ def _walk(folder: Path) -> Iterator[_Entry]:
 
 
 def _of_folder(path: Path, *, linked: bool) -> _Entry:
-    """A file of a folder, perhaps of one that a link leads to."""
+    """Return a file of a folder as an entry; a link may have led to the folder."""
     if path.name.startswith("."):
         return _Entry(path, HIDDEN)
     if not path.exists():
@@ -180,7 +180,7 @@ def _of_folder(path: Path, *, linked: bool) -> _Entry:
 
 
 def _left_out_folder(path: Path) -> str:
-    """Why a folder in a folder is left out, or an empty text."""
+    """Return why a folder in a folder is left out, or an empty text."""
     if path.name.startswith("."):
         return HIDDEN
     if _MARKERS.fullmatch(path.name):
@@ -190,7 +190,7 @@ def _left_out_folder(path: Path) -> str:
 
 
 def _of_a_lake(path: Path) -> str:
-    """Why a path is not read, where it is a lake or a lake's own; links do not hide that."""
+    """Return why a path of a lake is not read, or an empty text; links do not hide that."""
     real = Path(os.path.realpath(path))
     if os.path.lexists(real / LAKE):
         return A_LAKE
@@ -203,23 +203,23 @@ def _of_a_lake(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _lake_above(folder: Path) -> Path | None:
-    """The innermost lake that a folder is or lies in."""
+    """Return the innermost lake that a folder is or lies in."""
     if os.path.lexists(folder / LAKE):
         return folder
     return None if folder == folder.parent else _lake_above(folder.parent)
 
 
 def is_marker(name: str) -> bool:
-    """Whether a name is that of a note which lies beside the files of a table."""
+    """Return whether a file of this name is a note that lies with the files of a table."""
     return _MARKERS.fullmatch(name) is not None
 
 
 def of_a_lakes_own(name: str) -> bool:
-    """Whether a path in an archive is one that a lake gives to what it keeps."""
+    """Return whether a path in an archive is one that a lake gives to its own files."""
     return _OF_A_LAKE.search(name) is not None
 
 
 def unreadable(name: str, error: Exception) -> SourceError:
-    """What to say of an input that the system refuses."""
+    """Return the error about an input that the system refuses."""
     why = getattr(error, "strerror", None) or str(error)
     return SourceError(f"{name} cannot be read: {why}", hint="Check that it is there and that you may read it.")

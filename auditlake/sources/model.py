@@ -1,7 +1,7 @@
-"""What the reading of inputs hands on: input files, batches of records, and what could not become a record.
+"""The data that reading inputs gives: input files, batches of records, and what could not become a record.
 
 A record's *raw bytes* are what lay in the (decompressed) input, without line terminator and byte order mark. They are
-what an event id is computed from and what goes into quarantine, so nothing here ever gives out a parser's version.
+what an event id is computed from and what goes into quarantine, so no parser's version ever stands in for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 MAX_RECORD = 16 * 1024 * 1024
 """The longest record, in bytes, unless the caller sets another limit."""
 MAX_DEPTH = 512
-"""The deepest nesting a record may have: everything behind us parses recursively."""
+"""The deepest nesting a record may have: every later parser is recursive."""
 KEPT = 64 * 1024
 """How much is kept of a record that is over the limit."""
 
@@ -44,7 +44,7 @@ class InputFile:
     Args:
         name: What to call it in messages and in the chain of custody; always printable, ``-`` for standard input.
         path: Where it lies; None for standard input.
-        within: The folder or pattern that it was found by; empty where it was named itself.
+        within: The folder or pattern that led to it; empty where it was named itself.
         left_out: Why it is not to be opened; empty where it is.
         archive: The archive that it is a member of; empty where it is none.
         restore: Puts a member of an archive back to its path, where it was let go of.
@@ -102,7 +102,7 @@ class Chunks(Protocol):
     """What the splitters need of a stream: its bytes in pieces, and afterwards whether it broke off."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed bytes, in pieces of any size; an empty one where some are missing."""
+        """Yield the decompressed bytes, in pieces of any size; an empty one where some are missing."""
 
     @property
     def damage(self) -> Damage | None:
@@ -126,7 +126,7 @@ class Batch:
     lengths: Ints
     """Length of each one's raw bytes."""
     text: Any
-    """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space behind it."""
+    """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space after it."""
     rejected: tuple[Rejected, ...] = ()
     originals: tuple[bytes, ...] | None = None
     """The raw bytes where they are not the text itself: CSV rows."""
@@ -139,7 +139,7 @@ class Batch:
         return len(self.records)
 
     def raw(self, i: int) -> bytes:
-        """The original bytes of the batch's i-th record, without terminator and byte order mark."""
+        """Return the original bytes of the batch's i-th record, without terminator and byte order mark."""
         if self.originals is not None:
             return self.originals[i]
         _, offsets, data = self.text.buffers()
@@ -148,13 +148,13 @@ class Batch:
 
 
 def empty_batch(rejected: tuple[Rejected, ...]) -> Batch:
-    """A batch without records, for what was rejected."""
+    """Return a batch without records, for what was rejected."""
     none = np.empty(0, np.int64)
     return Batch(none, none, none, none, pa.array([], pa.large_string()), rejected)
 
 
 def reject(record: int, line: int, offset: int, reason: str, detail: str, data: bytes, max_record: int) -> Rejected:
-    """A rejected record of which all bytes are at hand; cut to :data:`KEPT` where it is longer than ``max_record``."""
+    """Return a rejected record of which all bytes are here; cut to :data:`KEPT` if longer than ``max_record``."""
     if len(data) <= max_record:
         return Rejected(record, line, offset, len(data), reason, detail, data)
     digest = hashlib.sha256(data).hexdigest()
@@ -207,7 +207,7 @@ class Pending:
             self._hash(whole)
 
     def _hash(self, data: bytes) -> None:
-        # The digest up to the last byte that counts is kept beside the running one, so that white space of any length
+        # The digest up to the last byte that counts is kept with the running one, so that white space of any length
         # at the end can be left out although it was never held.
         body = data.removesuffix(b"\r") if self._trim == b"\r" else data.rstrip(self._trim)
         self._digest.update(body)
@@ -218,13 +218,13 @@ class Pending:
         self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
 
     def take(self) -> bytes:
-        """All bytes so far, and start over with none (not when over the limit)."""
+        """Return all bytes so far, and start over with none (not when over the limit)."""
         whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self.length = [], 0
         return whole
 
     def tail(self) -> bytes:
-        """The last bytes, as many as a key and the white space around it may take."""
+        """Return the last bytes, as many as a key and the white space around it may take."""
         got = self._tail
         for piece in reversed(self._pieces):
             got = piece[-_TAIL:] + got
@@ -233,10 +233,10 @@ class Pending:
         return got[-_TAIL:]
 
     def rejected(self, record: int, reason: str, detail: str) -> Rejected:
-        """It as a rejected record; too long whatever ``reason`` says where it is over the limit."""
+        """Return it as a rejected record; over the limit it is too long, whatever ``reason`` says."""
         if self.over:
             length, digest = self._trimmed
-            # Shorter only where the limit was passed by white space behind the record.
+            # Shorter only where white space after the record passed the limit.
             size = f"{length} bytes" if length > self._max else f"{self.length} bytes with the white space behind it"
             why = f"{size}, at most {self._max} are allowed"
             return Rejected(record, self.line, self.offset, length, TOO_LONG, why, self._head, digest.hexdigest())

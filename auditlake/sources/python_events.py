@@ -130,7 +130,7 @@ def _line(record: Mapping[Any, Any]) -> bytes:
         for key, value in row.items():
             if isinstance(value, datetime):
                 row[key] = _instant(value)
-        written = Writer().told(row)
+        written = Writer().json_of(row)
     except _UnfitError as error:
         place, detail = error.args
         written = Refused(NOT_A_ROW, f"{place}: {detail}"[:KEPT], _content(record), place.partition(".")[0])

@@ -1,8 +1,10 @@
-"""From what the caller names to batches of records: inputs gathered, recognised and cut."""
+"""Inputs become batches of records: gathered from what the caller names, recognised, and cut."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL
 from auditlake.sources.archive import NESTED, Archive, archive_kind
-from auditlake.sources.in_memory import HeldLines, HeldStream
+from auditlake.sources.catalog import SOURCES, input_sources
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.python_events import Made, PythonInput, with_reasons, write_inputs
-from auditlake.sources.recognise import SOURCES, Recognised, recognise
+from auditlake.sources.recognise import Recognised, recognise
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
 
@@ -27,7 +30,7 @@ DAMAGED = "it is damaged, and no record of it could be unpacked"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenInput:
     """An input that is ready to be read."""
 
     source: str | None
@@ -35,7 +38,7 @@ class Opened:
     format: str
     notice: str
     """Why it is left out, where it is."""
-    stream: Stream | HeldStream
+    stream: Stream | MemoryStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
     archive: Archive | None = None
@@ -43,12 +46,12 @@ class Opened:
 
 
 def open_records(
-    given: InputFile | HeldLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
-) -> Opened:
+    origin: InputFile | MemoryLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
+) -> OpenInput:
     """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
 
     Args:
-        given: The input.
+        origin: The input.
         source: The source that the user named; None to recognise it.
         max_record: Bytes; longer records are refused.
         spool: Where to keep what comes from a pipe.
@@ -58,74 +61,83 @@ def open_records(
         SourceError: It cannot be read, or there is no such source.
         UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
     """
-    if isinstance(given, HeldLines):
-        held = HeldStream(given)
-        return Opened(given.source, "lines", "", held, held.records(max_record))
-    if source is not None and source not in SOURCES:
-        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(SOURCES)}")
-    if given.left_out:
-        unread = HeldStream(HeldLines(given.name, 0, 1, b"", b""))
-        return Opened(None, UNREAD, given.left_out, unread, iter(()))
-    stream = open_stream(given, spool_dir=spool)
+    if isinstance(origin, MemoryLines):
+        lines = MemoryStream(origin)
+        return OpenInput(origin.source, "lines", "", lines, lines.records(max_record))
+    if source is not None and source not in input_sources():
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(input_sources())}")
+    if origin.left_out:
+        unread = MemoryStream(MemoryLines(origin.name, 0, 1, b"", b""))
+        return OpenInput(None, UNREAD, origin.left_out, unread, iter(()))
+    stream = open_stream(origin, spool_dir=spool)
     try:
         if kind := archive_kind(stream.peek(1024)):
             return _archive(stream, kind, spool)
-        found = _recognised(stream, given, source)
-        if found.format == "skip":
-            return Opened(None, found.format, found.notice, stream, _nothing(stream))
-        batches = _cut(stream, found, max_record)
-        if given.within:
+        recognised = _recognised(stream, origin, source)
+        if recognised.format == "skip":
+            return OpenInput(None, recognised.format, recognised.notice, stream, _nothing(stream))
+        batches = _cut(stream, recognised, max_record)
+        if origin.within:
             batches = _begun(batches)
-        if isinstance(given, PythonInput):
+        if isinstance(origin, PythonInput):
             batches = with_reasons(batches)
-        return Opened(found.source, found.format, "", stream, batches)
+        return OpenInput(recognised.source, recognised.format, "", stream, batches)
     except UnrecognisedInputError as error:
-        if strict or not given.within:
+        if strict or not origin.within:
             stream.close()
             raise
-        notice = DAMAGED if given.damaged else f"not recognised ({error.why})"
-        return Opened(None, UNRECOGNISED, notice, stream, _nothing(stream))
+        notice = DAMAGED if origin.damaged else f"not recognised ({error.why})"
+        return OpenInput(None, UNRECOGNISED, notice, stream, _nothing(stream))
     except BaseException:
         stream.close()
         raise
 
 
-def _recognised(stream: Stream, given: InputFile, source: str | None) -> Recognised:
+def _recognised(stream: Stream, origin: InputFile, source: str | None) -> Recognised:
     """Return what an input is; of records made in Python that no source knows, each says by itself what it lacks."""
-    if isinstance(given, PythonInput) and given.format == "arrow":
+    if isinstance(origin, PythonInput) and origin.format == "arrow":
         return Recognised(CANONICAL, "arrow")
     try:
-        return recognise(stream.peek(), given.name, (source,) if source else tuple(SOURCES), stream.peek)
+        return recognise(stream.peek(), origin.name, (source,) if source else (), stream.peek)
     except UnrecognisedInputError:
-        if isinstance(given, PythonInput):
-            return Recognised(CANONICAL, given.format)
+        if isinstance(origin, PythonInput):
+            return Recognised(CANONICAL, origin.format)
         raise
 
 
-def _cut(stream: Stream, found: Recognised, max_record: int) -> Iterator[Batch]:
-    if found.format == "lines":
+def _cut(stream: Stream, recognised: Recognised, max_record: int) -> Iterator[Batch]:
+    if recognised.format == "lines":
         return split_lines(stream, max_record)
-    if found.format == "documents":
-        return split_documents(stream, max_record, SOURCES[found.source].wrappers if found.unwrap else ())
+    if recognised.format == "documents":
+        return split_documents(stream, max_record, SOURCES[recognised.source].wrappers if recognised.unwrap else ())
     from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
 
-    return {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[found.format](stream, max_record)
+    return {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[recognised.format](stream, max_record)
 
 
-def _archive(stream: Stream, kind: str, spool: Path) -> Opened:
-    """An archive, or the refusal of one that lies in another."""
+def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
+    """Open an archive, and refuse one that lies in another."""
     if stream.input.archive:
         name = stream.input.name
         raise UnrecognisedInputError(f"{name} is {NESTED}", why=NESTED, hint="Unpack the archive, and give the folder.")
     archive = Archive(stream, kind, spool)
     if why := archive.why_no_logs():
         raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
-    return Opened(None, kind, "", stream, archive.damages(), archive)
+    return OpenInput(None, kind, "", stream, archive.damages(), archive)
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, the first of them made: by then it is known whether a table has the columns of events."""
+    """Return the same batches, the first of them made: by then the columns of a table are checked."""
     return chain([first] if (first := next(batches, None)) is not None else [], batches)
+
+
+def cut_ahead(batches: Iterator[Batch], many: int) -> Iterator[Batch]:
+    """Yield the same batches; so many of the next ones are cut while the caller works on those before."""
+    with ThreadPoolExecutor(1, "auditlake-cut") as pool:
+        waiting = deque(pool.submit(next, batches, None) for _ in range(many))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, batches, None))
+            yield batch
 
 
 def _nothing(stream: Stream) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""What an input is: which source made it, and how it is cut into records. Its content counts first, its name second."""
+"""Recognition: the source of an input, and how it is cut into records. Its content counts first, its name second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import orjson
 
 from auditlake.errors import UnrecognisedInputError
 from auditlake.sources.batches import BOM, unmarked
+from auditlake.sources.catalog import SOURCES, input_sources, wrapper_keys
 from auditlake.sources.model import MAX_RECORD, Damage
 from auditlake.sources.split import split_documents
 from auditlake.sources.split_lines import records_of
@@ -40,7 +41,7 @@ class Recognised:
     Args:
         source: The name of the source, as the SQL mapping is called.
         format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``, ``arrow``; ``skip`` is to be left out.
-        notice: What the user should be told, or an empty string.
+        notice: A sentence for the user, or an empty text.
         unwrap: Whether an array under a wrapper key holds records, and is no field of an event.
     """
 
@@ -50,56 +51,10 @@ class Recognised:
     unwrap: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What a source's records look like: at least ``enough`` of these keys, or any of ``alone``."""
-
-    keys: frozenset[str]
-    enough: int
-    looks_for: str
-    alone: frozenset[str] = frozenset()
-    tables: bool = False
-    """Whether it also comes as CSV and Parquet."""
-    wrappers: tuple[str, ...] = ()
-    """The keys under which it wraps its records in one object."""
-    leave_out: frozenset[str] = frozenset()
-    """Keys that together mark a file which lies beside the records and holds none."""
-    left_out: str = ""
-
-    def fits(self, keys: frozenset[str]) -> bool:
-        """Whether an object with these keys is one of its records."""
-        return len(self.keys & keys) >= self.enough or bool(self.alone & keys)
-
-
-SOURCES: dict[str, Marks] = {
-    "auditlake": Marks(
-        keys=frozenset({"event_type", "timestamp"}),
-        enough=2,
-        looks_for="JSON objects with the keys event_type and timestamp, or CSV or Parquet with these columns",
-        tables=True,
-    ),
-    "cloudtrail": Marks(
-        keys=frozenset(
-            ("eventVersion", "eventSource", "eventName", "eventTime", "userIdentity", "eventID", "awsRegion")
-        ),
-        enough=3,
-        alone=frozenset({"CloudTrailEvent"}),
-        looks_for="JSON objects with at least three of the keys eventVersion, eventSource, eventName, eventTime, ..., "
-        'or with CloudTrailEvent: one per line, in an array, or under "Records" or "Events"',
-        wrappers=("Records", "Events"),
-        leave_out=frozenset({"digestStartTime", "digestEndTime", "logFiles"}),
-        left_out="a CloudTrail digest file, which holds no events",
-    ),
-}
-"""The known sources by name."""
-_WRAPPERS = tuple(key for marks in SOURCES.values() for key in marks.wrappers)
-_WRAPPER = re.compile(b'"(?:' + "|".join(_WRAPPERS).encode() + rb')"\s*:\s*\Z')
-
-
 def recognise(
     peeked: bytes,
     name: str,
-    sources: Sequence[str] = tuple(SOURCES),
+    sources: Sequence[str] = (),
     more: Callable[[int], bytes] | None = None,
 ) -> Recognised:
     """Say what an input is.
@@ -107,12 +62,14 @@ def recognise(
     Args:
         peeked: Its first bytes, decompressed; fewer than :data:`~auditlake.sources.stream.PEEK` only if that is all.
         name: Its file name, or ``-``.
-        sources: The sources to try, in this order. A single one was named by the user: then only the format is decided.
+        sources: The sources to try, in this order; all if there are none. A single one was named by the caller: then
+            only the format is decided.
         more: Gives so many first bytes, where ``peeked`` may not be enough.
 
     Raises:
         UnrecognisedInputError: It is none of them.
     """
+    sources = sources or input_sources()
     size = PEEK
     while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked):
         size = min(8 * size, PEEK_MOST)
@@ -135,18 +92,19 @@ def recognise(
 def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str], named: str | None) -> Recognised:
     outline = _outline(head)
     form = _form(head, suffix, outline)
-    found = [frozenset(record) for record in _records(head, form, unwrap=outline.unwrap)]
-    empty = None if found else outline.empty
-    if not found and head.lstrip(_WHITE)[:1] in (b"{", b"["):
+    records: Sequence[Mapping[str, Any]] = _records(head, form, unwrap=outline.unwrap)
+    empty = None if records else outline.empty
+    if not records and head.lstrip(_WHITE)[:1] in (b"{", b"["):
         # The first record may be longer than any record may be: then the keys in its beginning have to do.
-        found = [outline.keys, frozenset(key.decode() for key in _KEY.findall(head[: 64 * 1024]))]
+        keys = (key.decode() for key in _KEY.findall(head[: 64 * 1024]))
+        records = [dict.fromkeys(outline.keys), dict.fromkeys(keys)]
     for source in sources:
-        marks = SOURCES[source]
-        if marks.leave_out and found and all(marks.leave_out <= keys for keys in found):
-            return Recognised(source, "skip", f"{name} is {marks.left_out}; it is left out")
+        leave_out, left_out = SOURCES[source].leave_out, SOURCES[source].left_out
+        if leave_out and records and all(leave_out <= record.keys() for record in records):
+            return Recognised(source, "skip", f"{name} is {left_out}; it is left out")
     for source in sources:
         holds_none = empty is not None and set(empty) <= set(SOURCES[source].wrappers)
-        if named or holds_none or any(SOURCES[source].fits(keys) for keys in found):
+        if named or holds_none or any(map(SOURCES[source].fits, records)):
             return Recognised(source, form, unwrap=outline.unwrap)
     why = _impression(head)
     raise UnrecognisedInputError(
@@ -158,7 +116,7 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str],
 
 
 def _tells(head: bytes) -> bool:
-    """Whether the beginning of a long input is enough: it is no JSON at all, or has a whole record in it."""
+    """Return whether the beginning of a long input is enough: it has a whole record in it, or is no JSON at all."""
     head = head.replace(BOM, b"")
     if head.lstrip(_WHITE)[:1] not in (b"{", b"["):
         table = head.startswith(tuple(_MAGIC)) or _table_columns(head) is not None
@@ -178,7 +136,7 @@ def _suffix(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """What can be told of the first value."""
+    """What the beginning shows of the first value."""
 
     keys: frozenset[str] = frozenset()
     """The keys of an object, so far as it was seen."""
@@ -217,16 +175,18 @@ def _outline(head: bytes) -> _Outline:
     spans = list(zip(edges[own].tolist(), edges[own + 1].tolist(), strict=True))
     keys = frozenset(key.decode() for a, b in spans for key in _KEY.findall(text, a, b))
     arrays = [text[max(0, b - 256) : b] for a, b in spans if text[b : b + 1] == b"["]
-    wrapper = any(_WRAPPER.search(before) for before in arrays)
+    wrappers = wrapper_keys()
+    opens_records = re.compile(b'"(?:' + "|".join(map(re.escape, wrappers)).encode() + rb')"\s*:\s*\Z')
+    wrapper = any(opens_records.search(before) for before in arrays)
     empty = None
     if whole and wrapper and isinstance(value, dict):
-        wrapped = tuple(key for key in _WRAPPERS if isinstance(value.get(key), list))
+        wrapped = tuple(key for key in wrappers if isinstance(value.get(key), list))
         empty = None if any(value[key] for key in wrapped) else wrapped
     return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty)
 
 
 def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
-    """Whether it is cut into lines or into documents."""
+    """Return whether it is cut into lines or into documents."""
     lines = list(islice(_lines(head, _SOLID), 20))
     whole = [line for line in lines if isinstance(_value(line), dict)]
     first = _value(lines[0])
@@ -246,20 +206,20 @@ def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
 
 
 def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
-    """The lines that have something; there may be millions that have not."""
+    """Yield the lines in which a pattern occurs; there may be millions in which it does not."""
     at = 0
-    while found := having.search(head, at):
-        begin = head.rfind(b"\n", at, found.start()) + 1 or at
-        at = end if (end := head.find(b"\n", found.start())) >= 0 else len(head)
+    while match := having.search(head, at):
+        begin = head.rfind(b"\n", at, match.start()) + 1 or at
+        at = end if (end := head.find(b"\n", match.start())) >= 0 else len(head)
         yield head[begin:at]
 
 
 def _is_event(keys: frozenset[str]) -> bool:
-    return any(marks.fits(keys) for marks in SOURCES.values())
+    return any(source.marks is not None and source.marks.fit(keys) for source in SOURCES.values())
 
 
 def _value(text: bytes) -> Any:
-    """The JSON value, or None where it is none."""
+    """Return the JSON value, or None where it is none."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -285,24 +245,24 @@ class _Peeked:
 
 
 def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]:
-    """The records in it that are objects."""
+    """Return the records in it that are objects."""
     if form == "lines":
         texts = [record for line in _lines(head, _OPENING) for record in records_of(line)]
     else:
         texts = []
-        for batch in split_documents(_Peeked(head), PEEK_MOST, _WRAPPERS if unwrap else ()):
+        for batch in split_documents(_Peeked(head), PEEK_MOST, wrapper_keys() if unwrap else ()):
             texts += [batch.raw(i) for i in range(len(batch))]
     values = (_value(text) for text in texts)
     return [value for value in values if isinstance(value, dict)]
 
 
 def delimiter(header: str) -> str:
-    """What separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
+    """Return what separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
     return max(",;\t|", key=header.count)
 
 
 def _table_columns(head: bytes) -> list[str] | None:
-    """The columns, if the first line is a CSV header with those of an event."""
+    """Return the columns, if the first line is a CSV header with those of an event."""
     try:
         first = head.lstrip(_WHITE).partition(b"\n")[0][: 64 * 1024].decode().rstrip("\r")
         columns = next(csv.reader(io.StringIO(first), delimiter=delimiter(first)), [])
@@ -313,7 +273,7 @@ def _table_columns(head: bytes) -> list[str] | None:
 
 
 def _impression(head: bytes) -> str:
-    """What it looks like, to help whoever gave it: never a part of it, since it may be anything, a key for instance."""
+    """Say what it looks like, without quoting it: it may be anything, a key for instance."""
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
             return f"it looks like {what}"

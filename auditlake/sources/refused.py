@@ -1,10 +1,12 @@
-"""Why a record is refused, with the field that is at fault and its value as it came: what people need to mend it."""
+"""Why a record is refused, with the field at fault and its value as it came: people need both to mend their logs."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from auditlake.events.exact_json import parse, write
+from auditlake.events.schema import CANONICAL
+from auditlake.sources.catalog import SOURCES
 from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
 
 SHOWN = 200
@@ -18,11 +20,6 @@ _FIELDS = {
     "a time outside of 1970 to 9998": "timestamp",
     "exported from another source": "source",
     "a source that auditlake alone writes": "source",
-    "eventTime is missing": "eventTime",
-    "eventName is missing": "eventName",
-    "CloudTrailEvent is not valid JSON": "CloudTrailEvent",
-    "CloudTrailEvent is not a JSON object": "CloudTrailEvent",
-    "CloudTrailEvent has a key twice": "CloudTrailEvent",
 }
 """Which field each reason is about, where the reason alone says it."""
 _NAMED = frozenset(
@@ -30,14 +27,12 @@ _NAMED = frozenset(
      "an array where text belongs")
 )  # fmt: skip
 """Reasons whose detail is the field."""
-_TIMES = {"cloudtrail": "eventTime"}
-"""What a source calls the time, where it is not ``timestamp``."""
 
 
 class Refusal(NamedTuple):
-    """A record that is none of ours."""
+    """A record that cannot become an event."""
 
-    seq: int
+    record: int
     reason: str
     """One of a few phrases that can be counted."""
     detail: str
@@ -48,51 +43,54 @@ class Refusal(NamedTuple):
     """The field's value as it came, cut; empty where there is none to show."""
 
 
-def refusal(seq: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = "") -> Refusal:
+def refusal(
+    record: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = CANONICAL
+) -> Refusal:
     """Say which field is at fault, and with what.
 
     Args:
-        seq: The record's number.
+        record: The record's number in the ingest.
         reason: Why it is refused.
         detail: What exactly.
         raw: The record's bytes.
         value: The field's value, where it is known already.
-        source: The mapping that was used.
+        source: The source of the record.
     """
-    field = detail if reason in _NAMED else _FIELDS.get(reason, "")
+    row = SOURCES[source]
+    field = detail if reason in _NAMED else row.faults.get(reason) or _FIELDS.get(reason, "")
     if field == "timestamp":
-        field = _TIMES.get(source, field)
+        field = row.time_field
     if value is None:
         value = _value(raw, field) if field else ""
-    return Refusal(seq, reason, detail, field, cut(value))
+    return Refusal(record, reason, detail, field, cut(value))
 
 
 def beginning(raw: bytes) -> str:
-    """How a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
+    """Return how a record begins that was to be JSON, or an empty text: what is no log at all is not quoted."""
     text = raw[: 4 * SHOWN].lstrip()
     return text.decode("utf-8", "backslashreplace") if text[:1] in {b"{", b"["} else ""
 
 
-def shown(rejected: Rejected) -> str:
-    """How a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
+def excerpt(rejected: Rejected) -> str:
+    """Return how a record begins that is refused as a whole: a row of a table, or what was to be JSON."""
     if rejected.reason in {WRONG_FIELDS, NOT_CSV, NOT_UTF8}:
         return cut(rejected.data[: 4 * SHOWN].decode("utf-8", "backslashreplace"))
     return cut(beginning(rejected.data))
 
 
 def cut(value: str) -> str:
-    """A value of a sane length."""
+    """Return a value cut to a sane length."""
     return value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
 
 
 def _value(raw: bytes, field: str) -> str:
-    """What a record has in a field: text as it is, anything else as JSON; empty where it has none."""
+    """Return a field's value: text as it is, anything else as JSON; empty if the record has none."""
     try:
-        found: Any = parse(raw)
-        for step in [field] if isinstance(found, dict) and field in found else field.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
+        value: Any = parse(raw)
+        for step in [field] if isinstance(value, dict) and field in value else field.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         return ""
-    if found is None:
+    if value is None:
         return ""
-    return str(found) if isinstance(found, str) else write(found)
+    return str(value) if isinstance(value, str) else write(value)

@@ -1,4 +1,4 @@
-"""A row of a table as the JSON of an event: what a lake exported comes back as what it was."""
+"""Rows of a table as JSON of events: a row that a lake exported becomes again the event that it was."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class RefusedError(Exception):
     """A row that is no record; its arguments are reason and detail."""
 
 
-def told_empty(row: bytes, separator: str) -> set[int]:
-    """Which fields of a row are an empty text between quotes, and not nothing at all."""
+def quoted_empty(row: bytes, separator: str) -> set[int]:
+    """Return which fields of a row are an empty text between quotes, and not nothing at all."""
     apart = re.escape(separator)
     field = re.compile(rf'(?:^|{apart})("(?:[^"]|"")*"|[^{apart}]*)')
-    return {i for i, found in enumerate(field.finditer(row.decode())) if found[1] == '""'}
+    return {i for i, match in enumerate(field.finditer(row.decode())) if match[1] == '""'}
 
 
 def event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as an event: without a lake's internal columns, and with JSON text where JSON belongs as that JSON.
+    """Return a row as an event: without a lake's internal columns, its JSON text as that JSON.
 
     Raises:
         RefusedError: With that JSON in it, the record would be nested too deeply.
@@ -54,7 +54,7 @@ def event(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(value: Any, *, exported: bool) -> Any:
-    """JSON text as that JSON. What a lake exported is always JSON; elsewhere a text or a number is what it says."""
+    """Return JSON text as that JSON. What a lake exported always is; elsewhere a text or a number stays itself."""
     if not isinstance(value, str) or not (exported or value.lstrip()[:1] in {"{", "["}):
         return value
     data = value.encode("utf-8", "surrogatepass")
@@ -89,8 +89,8 @@ class Writer:
         self._decodes = decodes
         self._bad = b""
 
-    def told(self, row: dict[str, Any]) -> bytes | Refused:
-        """The row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so neither has an event."""
+    def json_of(self, row: dict[str, Any]) -> bytes | Refused:
+        """Return the row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so no event has one."""
         if self._decodes and (odd := infinite(row)) is not None:
             place, number = odd
             return Refused(NOT_JSON, f"{place}: JSON has no {number}", self._content(row), place, number)
@@ -103,12 +103,12 @@ class Writer:
             return Refused(NOT_A_ROW, str(error)[:200], self._content(row))
         if self._bad:
             field = next((name for name, value in row.items() if value is self._bad), "")
-            shown = self._bad[:60].decode("utf-8", "backslashreplace")
-            return Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, shown)
+            value = self._bad[:60].decode("utf-8", "backslashreplace")
+            return Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, value)
         return text
 
     def _content(self, row: dict[str, Any]) -> bytes:
-        """All that a row says, for people: numbers that JSON has not as JavaScript spells them."""
+        """Return the whole row for people to read; numbers that JSON lacks are spelled as in JavaScript."""
         try:
             text = json.dumps(row, default=self._plain, ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Streams cut into records: one per line, or the values of JSON documents.
 
 Whatever the input, each of its bytes ends up in a record, in a rejected record, or is white space or a document's own
-brackets and commas; and no more is held than a few chunks and the longest record.
+brackets and commas; memory holds a few chunks and the longest record, and no more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, places, seal
+from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, make_batch, places
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_JSON,
@@ -57,7 +57,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
             continue
         start = 0
         if len(pending):
-            # What began in an earlier chunk is a batch by itself: the rest need not be copied behind it.
+            # What began in an earlier chunk is a batch by itself, so that the rest need not be copied.
             start = chunk.index(b"\n") + 1
             pending.append(memoryview(chunk)[: start - 1])
             batch = _line(pending, line, number, max_record)
@@ -77,7 +77,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
 
 
 def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
-    """The batch of one line that was collected, without its terminator."""
+    """Return the batch of one line that was collected, without its terminator."""
     if pending.over:
         return empty_batch((pending.rejected(number, "", ""),))
     data = np.frombuffer(pending.take() + b"\n", np.uint8)
@@ -85,7 +85,7 @@ def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
 
 
 def _parts(body: memoryview) -> Iterator[tuple[Bytes, Ints]]:
-    """Whole lines and where they end, in parts small enough that the columns do not take more than the bytes."""
+    """Yield whole lines and where they end, in parts so small that the columns take no more than the bytes."""
     data = np.frombuffer(body, np.uint8)
     ends = places(data, _NEWLINE)
     start = 0
@@ -97,7 +97,7 @@ def _parts(body: memoryview) -> Iterator[tuple[Bytes, Ints]]:
 
 
 def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record: int) -> Batch:
-    """The batch of some whole lines."""
+    """Return the batch of some whole lines."""
     starts = np.empty_like(ends)
     starts[0], starts[1:] = 0, ends[:-1] + 1
     lengths = ends - starts
@@ -117,7 +117,7 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
         starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
         gaps |= len(starts) > whole
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return seal(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
+    return make_batch(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
 
 
 def split_documents(
@@ -170,7 +170,7 @@ class _Window:
         self.commas = {base: np.flatnonzero(comma & (depth == base)) for base in (1, 2)}
 
     def end(self, base: int, i: int) -> int:
-        """The first token from i on that closes what is open at depth ``base``; their number if there is none."""
+        """Return the first token from i on that closes what is open at depth ``base``; their number if none does."""
         ends = self.ends[base]
         k = bisect_left(ends, i)
         return int(ends[k]) if k < len(ends) else len(self.pos)
@@ -221,7 +221,7 @@ class _Documents:
         self._keep()
 
     def finish(self, *, whole: bool) -> Iterator[Batch]:
-        """The stream is over; or, where it is not whole, what comes is missing."""
+        """End the stream; where it is not whole, what comes next is missing."""
         pending, closed = self._pending, self._scanner.depth == self._base and not self._scanner.in_string
         why = "a string is not closed" if self._scanner.in_string else "a bracket is not closed"
         self.line = self._line[1]
@@ -272,14 +272,14 @@ class _Documents:
         self._fold()
 
     def _open(self, p: int, kind: int) -> None:
-        """A bracket opens at the top."""
+        """Note that a bracket opens at the top."""
         self._gap(p, final=True)
         self._cur, self._state, self._seen = p, "value", True
         if kind == _OPEN_ARRAY:
             self._enter(p, 1)
 
     def _enter(self, p: int, base: int) -> None:
-        """An array opens whose elements are the records."""
+        """Note that an array opens whose elements are the records."""
         self._state, self._base, self._comma, self._cur = "elements", base, False, p + 1
         self._opened = (self._at + p, self._line_at(p))
 
@@ -309,7 +309,7 @@ class _Documents:
         return self._wrapper.search(before) is not None
 
     def _close(self, end: int) -> None:
-        """A value at the top ends."""
+        """Note that a value at the top ends."""
         pending = self._pending
         if len(pending):
             pending.append(memoryview(self._text)[self._cur : end])
@@ -324,7 +324,7 @@ class _Documents:
         self._state, self._base, self._cur = "top", 0, end
 
     def _gap(self, stop: int, *, final: bool) -> None:
-        """What stands outside brackets: white space, values without brackets, garbage."""
+        """Read what stands outside brackets: white space, values without brackets, garbage."""
         if self._pending.over:
             # Its beginning is gone, so where it ends can no longer be told from white space in strings.
             if final:
@@ -344,13 +344,13 @@ class _Documents:
         self._cur = stop
 
     def _pass_long(self, stop: int) -> None:
-        """A record over the limit ends."""
+        """Note that a record over the limit ends."""
         self._pending.append(memoryview(self._text)[self._cur : stop])
         self._reject(self._pending.rejected(self.number, "", ""))
         self._pending = self._fresh(0, 1)
 
     def _elements(self, window: _Window, i: int) -> int:
-        """The records of an array as far as this window goes; gives the token to go on with."""
+        """Cut the records of an array as far as this window goes; return the token to go on with."""
         close = window.end(self._base, i)
         closed = close < len(window.pos)
         low, high = np.searchsorted(window.commas[self._base], (i, close))
@@ -377,7 +377,7 @@ class _Documents:
         return close + 1
 
     def _leave(self, p: int, kind: int) -> None:
-        """The array of records ends."""
+        """Note that the array of records ends."""
         if self._base == 2:
             # The bracket belongs to what stands around the records, and is judged with it.
             self._state, self._base, self._cur = "value", 0, p
@@ -435,7 +435,7 @@ class _Documents:
         return Pending(offset, line, self._max, _WHITE)
 
     def _line_at(self, place: int) -> int:
-        """The line of a place in the text; places are asked for in ascending order."""
+        """Return the line of a place in the text; places are asked for in ascending order."""
         self._fold()
         known, line = self._line
         if place > known:
@@ -463,7 +463,7 @@ class _Documents:
         if self._spans or self._rejected:
             columns = np.concatenate([*self._spans, np.empty((4, 0), np.int64)], axis=1)
             starts, lengths, lines, numbers = columns
-            batch = seal(self._data, starts, lengths, lines, numbers, self._at, self._max, gaps=True)
+            batch = make_batch(self._data, starts, lengths, lines, numbers, self._at, self._max, gaps=True)
             rejected = sorted((*batch.rejected, *self._rejected), key=lambda item: item.record)
             yield replace(batch, rejected=tuple(rejected))
         self._spans, self._rejected, self._count = [], [], 0

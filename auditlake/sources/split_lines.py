@@ -1,4 +1,4 @@
-"""Lines that were put together: several objects on one line, and byte order marks before lines."""
+"""Lines that were joined: several objects on one line, and byte order marks before lines."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def unmark(data: Bytes, starts: Ints, lengths: Ints, max_record: int) -> bool:
 
 
 def find_touching(data: Bytes) -> Ints:
-    """Where an object may end with, on the same line, another behind it."""
-    found = []
+    """Return where an object may end with another after it on the same line."""
+    windows = []
     for start in range(0, len(data) - 1, WINDOW):
         window = data[start : start + WINDOW + 1]
-        behind = window[1:]
+        following = window[1:]
         # Text is compared far quicker than places are collected, and there are hardly ever any.
-        near = behind == _OPEN_OBJECT
+        near = following == _OPEN_OBJECT
         for byte in _BETWEEN:
-            near |= behind == byte
+            near |= following == byte
         near &= window[:-1] == _CLOSE_OBJECT
         if near.any():
-            found.append(np.flatnonzero(near) + start)
-    return np.concatenate(found) if found else _NONE
+            windows.append(np.flatnonzero(near) + start)
+    return np.concatenate(windows) if windows else _NONE
 
 
 def cut_touching(
     data: Bytes, touching: Ints, starts: Ints, lengths: Ints, lines: Ints, max_record: int
 ) -> tuple[Ints, Ints, Ints]:
-    """The same lines, those cut that hold several objects side by side: each of these is a record.
+    """Return the same lines, those cut that hold several objects side by side: each of these is a record.
 
     A line over the limit is not: of one that came in several chunks only the beginning would be there.
     """
@@ -75,7 +75,7 @@ def cut_touching(
 
 
 def _objects(line: Bytes) -> list[tuple[int, int]]:
-    """Where the objects that stand side by side on a line begin and end; anything else is one piece."""
+    """Return where the objects that stand side by side on a line begin and end; anything else is one piece."""
     tokens = Scanner().feed(line)
     text = line.tobytes()
     parts, begin = [], 0
@@ -83,12 +83,12 @@ def _objects(line: Bytes) -> list[tuple[int, int]]:
         if following := _NEXT_OBJECT.match(text, stop):
             parts.append((begin, stop))
             begin = following.end() - 1
-    # White space behind a line that is one record always was a part of it; behind several it is none of the last one.
+    # White space after a line of one record always was a part of it; after several it belongs to none.
     return [*parts, (begin, len(text.rstrip(_WHITE)) if parts else len(text))]
 
 
 def records_of(line: bytes) -> list[bytes]:
-    """The records of one line, as :func:`~auditlake.sources.split.split_lines` cuts it."""
+    """Return the records of one line, as :func:`~auditlake.sources.split.split_lines` cuts it."""
     line = unmarked(line)
     if not _SIDE_BY_SIDE.search(line):
         return [line]

@@ -40,7 +40,7 @@ BOMB_FLOOR = 1024 * 1024 * 1024
 KEPT_PIECE = 1024 * 1024
 """How large the pieces are in which that is kept which could not be decompressed."""
 
-# What the decompressor is given at a time: it copies what it has not used, so this is small.
+# How much the decompressor gets at a time: it copies what it has not used, so this is small.
 _BLOCK = 128 * 1024
 
 
@@ -57,7 +57,7 @@ class _Raw:
         self._back = b""
 
     def read(self, n: int) -> bytes:
-        """At most n bytes, and fewer only where the input ends."""
+        """Return at most n bytes, and fewer only where the input ends."""
         if self._back:
             back, self._back = self._back[:n], self._back[n:]
             return back + self.read(n - len(back)) if len(back) < n else back
@@ -161,13 +161,13 @@ class Stream:
                 self._first = file.read(min(KEPT_PIECE, gap.stop - gap.start))
 
     def _broken(self, begin: int, at: int, damage: Damage | None) -> Iterator[bytes]:
-        """What can be had beyond a place at which something is wrong with what begins before it."""
+        """Yield what can be had after a place at which something is wrong with what begins before it."""
         self._raw.drain()
         with self.file() as file:
             yield from walk(file, self.compression, begin, at, damage, self.size, self._note)
 
     def peek(self, n: int = PEEK) -> bytes:
-        """The first n decompressed bytes (fewer if there are not so many), without taking them."""
+        """Return the first n decompressed bytes (fewer if there are not so many), without taking them."""
         have = sum(map(len, self._ahead))
         while have < n and (chunk := next(self._chunks, None)) is not None:
             self._ahead.append(chunk)
@@ -175,7 +175,7 @@ class Stream:
         return b"".join(self._ahead)[:n] if len(self._ahead) != 1 else self._ahead[0][:n]
 
     def __iter__(self) -> Iterator[bytes]:
-        """The decompressed chunks, an empty one where some are missing; the next is fetched while one is worked on."""
+        """Yield the decompressed chunks, an empty one where some are missing; the next is fetched meanwhile."""
         ahead, self._ahead = self._ahead, []
         yield from ahead
         if self._pool is None:
@@ -211,7 +211,7 @@ class Stream:
             want = self._chunk
 
     def _gathered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Pieces that fit into the room there is, as chunks; an empty one stays by itself."""
+        """Join pieces into chunks that fill the room there is; an empty one stays by itself."""
         out: list[bytes] = []
         self._room = min(self._chunk, 4 * PEEK)
         for piece in pieces:
@@ -227,7 +227,7 @@ class Stream:
             yield b"".join(out)
 
     def _members(self) -> Iterator[bytes]:
-        """What comes out of the gzip members one after another, in pieces that fit into the room there is."""
+        """Decompress the gzip members one after another, in pieces that fit into the room there is."""
         block = self._raw.read(_BLOCK)
         while block:
             begin = self._raw.at - len(block)
@@ -261,25 +261,25 @@ class Stream:
                 return
 
     def _frames(self) -> Iterator[bytes]:
-        """What comes out of the zstd frames one after another."""
-        given = 0
+        """Decompress the zstd frames one after another."""
+        yielded = 0
         try:
             with pa.CompressedInputStream(pa.PythonFile(_Readable(self._raw), mode="r"), "zstd") as stream:
                 while piece := stream.read(min(self._room, 2 * _BLOCK)):
-                    given += len(piece)
+                    yielded += len(piece)
                     yield piece
             return
         except OSError:
             pass
         # The call that failed gave out nothing, and frames that were whole may be in it: once more from the beginning.
         for piece in self._broken(0, 0, None):
-            known = min(given, len(piece))
-            given -= known
-            if known < len(piece) or not (known or given):
+            known = min(yielded, len(piece))
+            yielded -= known
+            if known < len(piece) or not (known or yielded):
                 yield piece[known:]
 
     def file(self) -> IO[bytes]:
-        """The input's own bytes as a file that can seek; only after the iteration."""
+        """Return the input's own bytes as a file that can seek; only after the iteration."""
         if self._spool is not None:
             self._spool.flush()
         elif self._file.closed and self.input.path is not None:
@@ -334,7 +334,7 @@ class Stream:
 
     @contextmanager
     def again(self) -> Iterator[Stream]:
-        """The same bytes as a stream once more, also where they came from a pipe; only after the iteration."""
+        """Open the same bytes as a stream once more, also where they came from a pipe; only after the iteration."""
         with self.file() as file, self._over(file) as stream:
             yield stream
 

@@ -1,7 +1,6 @@
-"""What is JSON and what is not, by RFC 8259 to the letter, and where its brackets are.
+"""JSON by RFC 8259 to the letter, and where its brackets are.
 
-DuckDB takes ``NaN`` for JSON, and a parser that recurses falls over deep nesting; what comes through here is fit for
-both.
+DuckDB takes ``NaN`` for JSON, and a recursive parser fails on deep nesting; text that passes here is fit for both.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Tokens:
     kind: Bytes
     """Which byte."""
     depth: Ints
-    """How many brackets are open behind it; a closing one too many leaves it 0."""
+    """How many brackets are open after it; a closing one too many leaves it 0."""
 
 
 class Scanner:
@@ -63,7 +62,7 @@ class Scanner:
         inside = (np.cumsum(quote) + int(self.in_string)) & 1
         if len(inside):
             self.in_string = bool(inside[-1])
-        # A real quote is none of ours whichever side of it counts as inside.
+        # A real quote is no structure, whichever side of it counts as inside.
         ours = np.flatnonzero((inside == 0) & (kind != _QUOTE) & ~slash)
         at, kind = at[ours], kind[ours]
         depth = self.depth + np.cumsum(_STEP[kind])
@@ -74,13 +73,13 @@ class Scanner:
         return Tokens(at, kind, depth)
 
     def _escapes(self, at: Ints, slash: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
-        """Which tokens are escaped: those right behind an odd number of backslashes."""
+        """Return which tokens are escaped: those right after an odd number of backslashes."""
         escaped = np.zeros(len(at), np.bool_)
         if self._escaped and len(at) and at[0] == 0:
             escaped[0] = True
         near = np.zeros(len(at), np.bool_)
         near[1:] = at[1:] - at[:-1] == 1
-        # A run of backslashes starts at one that is not behind another, or whose neighbour the last window used up.
+        # A run of backslashes starts at one that follows no other, or whose neighbour the last window used up.
         first = slash.copy()
         first[1:] &= ~(slash[:-1] & near[1:])
         if len(at) > 1 and escaped[0] and slash[0]:
@@ -94,7 +93,7 @@ class Scanner:
 
 
 def nesting(data: bytes | memoryview) -> tuple[int, bool]:
-    """How deep brackets are nested at most, and whether all that were opened (and the last string) are closed again."""
+    """Return how deep brackets are nested, and whether all of them (and the last string) are closed again."""
     scanner, deepest = Scanner(), 0
     view = np.frombuffer(data, np.uint8)
     for start in range(0, len(view), WINDOW):
@@ -104,7 +103,7 @@ def nesting(data: bytes | memoryview) -> tuple[int, bool]:
 
 
 def depth(data: bytes) -> int:
-    """How deep brackets are nested at most; 0 of a number, 1 of ``[]``.
+    """Return how deep brackets are nested at most; 0 of a number, 1 of ``[]``.
 
     >>> depth(b'{"a": [1, "]["]}')
     2
@@ -113,7 +112,7 @@ def depth(data: bytes) -> int:
 
 
 def why_not_json(data: bytes) -> str | None:
-    """Why this is not one JSON value, in a few words with a position; None if it is one.
+    """Say why this is not one JSON value, in a few words with a position; None if it is one.
 
     Args:
         data: The bytes, which may be anything.
@@ -150,7 +149,7 @@ def _refusal(data: bytes) -> str | None:
 
 
 def _tame(match: re.Match[bytes]) -> bytes:
-    """A number that may be too large as one that is not, of the same form: what is wrong around it stays wrong."""
+    """Replace a number that may be too large by a small one of the same form: errors around it stay errors."""
     text = match[0]
     if text[:1] == b'"' or len(text) < 4:
         return text
@@ -158,7 +157,7 @@ def _tame(match: re.Match[bytes]) -> bytes:
 
 
 def repeated_key(data: bytes) -> str | None:
-    """The first key that an object has twice at its top level, however it is escaped; None if there is none.
+    """Return the first key that an object has twice at its top level, however it is escaped; None without one.
 
     Args:
         data: Valid JSON; of anything but an object the answer is None.
@@ -177,7 +176,7 @@ def repeated_key(data: bytes) -> str | None:
 
 
 def why_not_an_object(data: bytes) -> tuple[str, str] | None:
-    """The reason and detail why a record cannot be an event's JSON object; None if it can.
+    """Return the reason and detail why a record cannot be an event's JSON object; None if it can.
 
     >>> why_not_an_object(b"[]")
     ('not a JSON object', '')

@@ -1,13 +1,13 @@
 """Tables as records: each row of a CSV or Parquet file becomes a JSON object, under the names of its columns.
 
-The original bytes stay at hand: of CSV the row as it stood there, of Parquet, where there is none, the JSON text.
+The original bytes are kept: the row of a CSV file as it stood there; Parquet has none, so the JSON text counts.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from auditlake.display.formula_guard import unguarded
 from auditlake.engine.statements import statement
-from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.errors import InputChangedError, SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.batches import BOM, broken, chunks_at, places, unmarked
 from auditlake.sources.model import (
@@ -37,7 +37,7 @@ from auditlake.sources.model import (
     reject,
 )
 from auditlake.sources.recognise import delimiter
-from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, told_empty
+from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, quoted_empty
 from auditlake.sources.stream import Stream
 from auditlake.sources.values import values
 
@@ -77,7 +77,7 @@ def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
 
 
 @dataclass(slots=True)
-class _Found:
+class _CutRows:
     """What the rows of a piece became."""
 
     places: list[tuple[int, int, int, int]]
@@ -88,7 +88,7 @@ class _Found:
     """Bytes of the texts."""
 
     def batch(self, header: bytes) -> Batch:
-        """A batch of them, below a header."""
+        """Return a batch of them, below a header."""
         numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
         text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
         return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals), header)
@@ -118,7 +118,7 @@ class _Rows:
 
     def feed(self, at: int, piece: bytes) -> Iterator[Batch]:
         """Take the next piece."""
-        found, start = _Found([], [], [], []), 0
+        cut, start = _CutRows([], [], [], []), 0
         first = piece.find(b"\n") + 1
         if not len(self._pending):
             self._pending = Pending(at, self.line, self._max)
@@ -127,44 +127,44 @@ class _Rows:
             return
         if len(self._pending):
             self._pending.append(memoryview(piece)[: first - 1])
-            self._end_of_line(found)
+            self._end_of_line(cut)
             start = first
         ends = places(np.frombuffer(piece, np.uint8)[start:], _NEWLINE) + start
         quotes = np.searchsorted(places(np.frombuffer(piece, np.uint8), _QUOTE), np.append(start, ends))
         for end, odd in zip(ends.tolist(), (np.diff(quotes) % 2).tolist(), strict=True):
-            self._take(piece[start:end], at + start, odd, found)
+            self._take(piece[start:end], at + start, odd, cut)
             start = end + 1
-            if found.size > _TEXT:
-                yield found.batch(self._head)
-                found = _Found([], [], [], [])
+            if cut.size > _TEXT:
+                yield cut.batch(self._head)
+                cut = _CutRows([], [], [], [])
         self._pending = Pending(at + start, self.line, self._max)
         self._pending.append(memoryview(piece)[start:])
-        if found.places or found.rejected:
-            yield found.batch(self._head)
+        if cut.places or cut.rejected:
+            yield cut.batch(self._head)
 
     def finish(self, end: int) -> Iterator[Batch]:
-        """The stream is over: the last row need not be terminated."""
-        found = _Found([], [], [], [])
+        """End the stream: the last row need not be terminated."""
+        cut = _CutRows([], [], [], [])
         if len(self._pending):
-            self._end_of_line(found)
+            self._end_of_line(cut)
         while self._open:
-            self._give_up(found)
+            self._give_up(cut)
         if self._header is None and end:
             raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
-        if found.places or found.rejected:
-            yield found.batch(self._head)
+        if cut.places or cut.rejected:
+            yield cut.batch(self._head)
 
-    def _end_of_line(self, found: _Found) -> None:
+    def _end_of_line(self, cut: _CutRows) -> None:
         if self._pending.over:
             while self._open:
-                self._give_up(found)
-            found.rejected.append(self._pending.rejected(self.number, TOO_LONG, ""))
+                self._give_up(cut)
+            cut.rejected.append(self._pending.rejected(self.number, TOO_LONG, ""))
             self.number, self.line = self.number + 1, self.line + 1
         else:
             row = self._pending.take()
-            self._take(row, self._pending.offset, row.count(b'"') % 2, found)
+            self._take(row, self._pending.offset, row.count(b'"') % 2, cut)
 
-    def _take(self, row: bytes, offset: int, odd: int, found: _Found) -> None:
+    def _take(self, row: bytes, offset: int, odd: int, cut: _CutRows) -> None:
         """Take the next line."""
         line, self.line = self.line, self.line + 1
         if not (self._open or self._exported) and row.startswith(BOM):  # no export has marks: that is data
@@ -175,42 +175,42 @@ class _Rows:
             self._head = row.removesuffix(b"\r") + b"\n"
             self._most_lines = min(_ROW_LINES, _TEXT // len(self._head))
         elif not (odd or self._open):
-            self._row(row, offset, line, found)
+            self._row(row, offset, line, cut)
         else:
             self._open.append((row, offset, line))
             self._size += len(row) + 1
             if odd and len(self._open) > 1:
-                self._join(found)
+                self._join(cut)
             elif self._size > self._max or len(self._open) > self._most_lines:
-                self._give_up(found)
+                self._give_up(cut)
 
-    def _join(self, found: _Found) -> None:
-        """Both quotes are there: the lines are one row if that is what they make."""
+    def _join(self, cut: _CutRows) -> None:
+        """Join the lines between two quotes to one row, if that is what they make."""
         _, offset, line = self._open[0]
         row = b"\n".join(text for text, _, _ in self._open)
         try:
             self._values(row.removesuffix(b"\r"))
         except RefusedError:
-            self._give_up(found)
+            self._give_up(cut)
         else:
             self._open, self._size = [], 0
-            self._row(row, offset, line, found)
+            self._row(row, offset, line, cut)
 
-    def _give_up(self, found: _Found) -> None:
-        """The quote that the first line opens is not closed."""
+    def _give_up(self, cut: _CutRows) -> None:
+        """Reject the first open line: the quote in it is not closed."""
         (row, offset, line), *others = self._open
         row = row.removesuffix(b"\r")
         self._open, self._size = [], 0
-        found.rejected.append(reject(self.number, line, offset, NOT_CSV, "a quote is not closed", row, self._max))
+        cut.rejected.append(reject(self.number, line, offset, NOT_CSV, "a quote is not closed", row, self._max))
         self.number += 1
         for i, (text, place, at_line) in enumerate(others):
             if text.count(b'"') % 2:
                 self._open = others[i:]
                 self._size = sum(len(text) + 1 for text, _, _ in self._open)
                 return
-            self._row(text, place, at_line, found)
+            self._row(text, place, at_line, cut)
 
-    def _row(self, row: bytes, offset: int, line: int, found: _Found) -> None:
+    def _row(self, row: bytes, offset: int, line: int, cut: _CutRows) -> None:
         row = row.removesuffix(b"\r")
         if not row:
             return
@@ -218,12 +218,12 @@ class _Rows:
             text = orjson.dumps(event(self._values(row)))
         except RefusedError as error:
             reason, detail = error.args
-            found.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
+            cut.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
         else:
-            found.places.append((self.number, line, offset, len(row)))
-            found.texts.append(text)
-            found.size += len(text)
-            found.originals.append(row)
+            cut.places.append((self.number, line, offset, len(row)))
+            cut.texts.append(text)
+            cut.size += len(text)
+            cut.originals.append(row)
         self.number += 1
 
     def _values(self, row: bytes) -> dict[str, str | None]:
@@ -236,9 +236,9 @@ class _Rows:
         if not self._exported:
             return {name: field or None for name, field in zip(header, fields, strict=True)}
         # What a lake exported: an apostrophe guards what a spreadsheet would run, and "" may be an empty text.
-        told = told_empty(row, self._dialect["delimiter"]) if b'""' in row else ()
+        empty = quoted_empty(row, self._dialect["delimiter"]) if b'""' in row else ()
         return {
-            name: unguarded(field) if field or i in told else None
+            name: unguarded(field) if field or i in empty else None
             for i, (name, field) in enumerate(zip(header, fields, strict=True))
         }
 
@@ -328,6 +328,27 @@ def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     stream.verify()
 
 
+def reread_rows(stream: Stream, kind: str, records: Iterable[int], max_record: int) -> Iterator[bytes]:
+    """Yield the JSON text of rows of a Parquet or Arrow stream once more, by their ascending numbers.
+
+    A row has no place to seek to, so all are read again.
+
+    Raises:
+        InputChangedError: The file is no longer what was read.
+    """
+    read = read_arrow if kind == "arrow" else read_parquet
+    with stream.again() as again:
+        wanted = iter(records)
+        record = next(wanted, None)
+        for batch in read(again, max_record):
+            while record is not None and record in batch.records:
+                yield batch.raw(int(np.searchsorted(batch.records, record)))
+                record = next(wanted, None)
+        if again.sha256 != stream.sha256:
+            message = f"{stream.input.name} changed while it was read"
+            raise InputChangedError(message, hint="nothing of it was landed; read it again")
+
+
 @dataclass(frozen=True, slots=True)
 class _Unread:
     """A stretch of a Parquet file that is damaged: a row group, or the whole."""
@@ -337,7 +358,7 @@ class _Unread:
     stop: int
 
     def pieces(self, file: IO[bytes], number: int) -> Iterator[Rejected]:
-        """Its bytes, as records that were rejected."""
+        """Yield its bytes, as records that were rejected."""
         for i, at in enumerate(range(self.start, max(self.stop, self.start + 1), _PIECE)):
             data = os.pread(file.fileno(), min(_PIECE, self.stop - at), at)
             yield Rejected(number + i, number + i + 1, -1, len(data), "corrupt Parquet", self.detail, data)
@@ -354,8 +375,8 @@ def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | 
         yield _Unread(f"not a Parquet file that can be read: {_why(error)}", 0, size)
         return
     if codecs - CODECS:
-        given, known = ", ".join(sorted(codecs - CODECS)), ", ".join(sorted(CODECS))
-        message = f"{name} is compressed with {given}; what can be read is {known}"
+        unknown, known = ", ".join(sorted(codecs - CODECS)), ", ".join(sorted(CODECS))
+        message = f"{name} is compressed with {unknown}; what can be read is {known}"
         raise SourceError(message, hint="Write it again, for example with zstd.")
     _check_columns(name, parquet.schema_arrow.names)
     for group in range(parquet.num_row_groups):
@@ -373,7 +394,7 @@ def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | 
 
 
 def _stretch(file: IO[bytes], group: int, size: int) -> tuple[int, int]:
-    """Where a row group lies; the whole file where that cannot be told."""
+    """Return where a row group lies; the whole file if that is unknown."""
     with suppress(duckdb.Error), duckdb.connect(config={"threads": 1}) as alone:
         part = statement("sources/parquet.sql", "stretch")
         start, stop = alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}", "row_group": group}).fetchall()[0]
@@ -383,7 +404,7 @@ def _stretch(file: IO[bytes], group: int, size: int) -> tuple[int, int]:
 
 
 def _codecs(file: IO[bytes]) -> set[str]:
-    """The compressions in use, as far as they can be told.
+    """Return the compressions in use, as far as the file says so.
 
     DuckDB also reads the statistics of each column, and gives up where a time among them is beyond its own range: that
     is no damage. What pyarrow cannot unpack is then found as the rows are read.
@@ -412,16 +433,16 @@ def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch
     earlier: dict[int, bytes] = {}
     for i, (row, before) in enumerate(_rows(table)):
         writer = Writer()
-        told = writer.told(row)
-        if isinstance(told, bytes) and len(told) > max_record:
-            told = Refused(TOO_LONG, f"{len(told)} bytes as JSON, at most {max_record} are allowed", told)
-        if isinstance(told, Refused):
-            why = reject(number + i, number + i + 1, -1, told.reason, told.detail, told.data, max_record)
-            rejected.append(replace(why, field=told.field, value=told.value))
+        text = writer.json_of(row)
+        if isinstance(text, bytes) and len(text) > max_record:
+            text = Refused(TOO_LONG, f"{len(text)} bytes as JSON, at most {max_record} are allowed", text)
+        if isinstance(text, Refused):
+            why = reject(number + i, number + i + 1, -1, text.reason, text.detail, text.data, max_record)
+            rejected.append(replace(why, field=text.field, value=text.value))
             continue
-        if (writer.decoded or before) and (was := Writer(decodes=False).told({**row, **before})) != told:
+        if (writer.decoded or before) and (was := Writer(decodes=False).json_of({**row, **before})) != text:
             earlier |= {len(texts): was} if isinstance(was, bytes) else {}
-        texts.append(told)
+        texts.append(text)
         kept.append(number + i)
     records: Ints = np.array(kept, np.int64)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -432,13 +453,13 @@ def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch
 
 
 def _rows(table: pa.RecordBatch) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each row, and what of it an earlier version read in another way."""
+    """Yield each row, and what of it an earlier version read in another way."""
     names = table.schema.names
     columns: list[list[Any]] = []
     before: dict[str, list[Any]] = {}
     for name, column in zip(names, table.columns, strict=True):
-        told, otherwise = values(column)
-        columns.append(told)
+        present, otherwise = values(column)
+        columns.append(present)
         before |= {name: otherwise} if otherwise is not None else {}
     for i, row in enumerate(zip(*columns, strict=True)):
         now = dict(zip(names, row, strict=True))

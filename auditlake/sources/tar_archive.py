@@ -1,4 +1,4 @@
-"""Tar archives, member by member, as they come; a header that is damaged costs what lies before the next one."""
+"""Tar archives, member by member, in order; a damaged header costs what lies before the next one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Reader:
         self._held: list[memoryview] = []  # what comes first is last
 
     def read(self, n: int) -> bytes:
-        """At most n bytes, fewer only where the archive ends or something is missing."""
+        """Return at most n bytes, fewer only where the archive ends or something is missing."""
         pieces, want = [], n
         while want and (self._held or self._fetch()):
             piece = self._held.pop()
@@ -59,7 +59,7 @@ class _Reader:
 
 
 def tar_header(block: bytes) -> tarfile.TarInfo | None:
-    """What a block says as the header of a member; None if it is none."""
+    """Read a block as the header of a member; None if it is none."""
     if len(block) < _BLOCK or not block.strip(b"\0"):
         return None
     try:
@@ -70,7 +70,7 @@ def tar_header(block: bytes) -> tarfile.TarInfo | None:
 
 
 def tar_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
-    """Go through an archive, or several put together; what is no member is told to ``lost``."""
+    """Go through an archive, or several put together; a stretch that is no member is added to ``lost``."""
     reader, names = _Reader(iter(stream)), dict[str, Any]()
     while (block := reader.read(_BLOCK)) or reader.missing:
         if len(block) == _BLOCK and not block.strip(b"\0"):
@@ -123,21 +123,21 @@ def _contents(reader: _Reader, size: int, lost: list[Lost], name: str) -> Iterat
 
 
 def _extended(info: tarfile.TarInfo, data: bytes) -> dict[str, Any]:
-    """What stands before a member of its name and size where these are too long for its header."""
+    """Read the name and size that precede a member because they are too long for its header."""
     if info.type == tarfile.GNUTYPE_LONGNAME:
         return {"path": data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-    found: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     at = 0
     while (note := _NOTE.match(data, at)) and note.end() < (stop := at + int(note[1])) <= len(data):
         key = note[2].decode("utf-8", "replace")
         if key in {"path", "size"}:
-            found[key] = data[note.end() : stop - 1].decode("utf-8", "surrogateescape")
+            names[key] = data[note.end() : stop - 1].decode("utf-8", "surrogateescape")
         elif key.startswith(_SPARSE):
-            found[_SPARSE] = ""
+            names[_SPARSE] = ""
         at = stop
     with suppress(KeyError, ValueError):
-        found["size"] = max(int(found.pop("size")), 0)
-    return found
+        names["size"] = max(int(names.pop("size")), 0)
+    return names
 
 
 def _next_header(reader: _Reader) -> Lost:

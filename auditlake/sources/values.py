@@ -1,4 +1,4 @@
-"""What lies in a Parquet file as values that JSON has: exact, whatever their type, unit or size."""
+"""Values of a Parquet file as values that JSON has: exact, whatever their type, unit or size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NotText(bytes):
 
 
 def values(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
-    """The values of a column, and the same as an earlier version read them, where that was otherwise.
+    """Return the values of a column; also as an earlier version read them, if that differed.
 
     Timestamps at the top become RFC 3339 text in UTC, with as many digits as they have, six at least; a year beyond
     9999 or before 0 has a sign. What is nested is as it was: only what Python has no room for becomes such text.
@@ -33,15 +33,15 @@ def values(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
     if pa.types.is_timestamp(column.type):
         return _instants(column)
     if _has_nanoseconds(column.type):
-        return [_told(each) for each in column], None
+        return [_converted(each) for each in column], None
     try:
         return column.to_pylist(), None
     except (ValueError, OverflowError, pa.ArrowException):
-        return [_told(each) for each in column], None
+        return [_converted(each) for each in column], None
 
 
 def infinite(value: Any, place: str = "") -> tuple[str, str] | None:
-    """Where a value has a number that JSON has not, and which: ``("details.score", "NaN")``; None where it has none."""
+    """Find a number that JSON lacks, and its place: ``("details.score", "NaN")``; None without one."""
     if isinstance(value, float):
         if math.isfinite(value):
             return None
@@ -51,7 +51,7 @@ def infinite(value: Any, place: str = "") -> tuple[str, str] | None:
         inner = ((f"{place}.{key}" if place else key, each) for key, each in value.items())
     elif isinstance(value, list | tuple):
         inner = ((place, each) for each in value)
-    return next((found for name, each in inner if (found := infinite(each, name))), None)
+    return next((fault for name, each in inner if (fault := infinite(each, name))), None)
 
 
 def _instants(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
@@ -76,7 +76,7 @@ def _instants(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
 
 
 def _instant(stored: int, unit: str) -> str:
-    """An instant since 1970 as text, of any year."""
+    """Print an instant since 1970, of any year."""
     seconds, rest = divmod(stored, _UNITS[unit])
     days, second = divmod(seconds, _DAY)
     fraction = rest * 10 ** _DIGITS[unit] // _UNITS[unit]
@@ -88,7 +88,7 @@ def _clock(second: int) -> str:
 
 
 def _day(days: int) -> str:
-    """A day since 1970 in the Gregorian calendar, of any year."""
+    """Print a day since 1970 in the Gregorian calendar, of any year."""
     era, day = divmod(days + 719_468, 146_097)  # from 1 March of the year 0, in eras of 400 years
     year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
     day -= 365 * year + year // 4 - year // 100
@@ -100,7 +100,7 @@ def _day(days: int) -> str:
 
 
 def _has_nanoseconds(kind: pa.DataType) -> bool:
-    """Whether a type has nanoseconds somewhere, which Python's own values have no room for."""
+    """Return whether a type has nanoseconds somewhere, for which Python's own values have no room."""
     if pa.types.is_temporal(kind):
         return getattr(kind, "unit", "") == "ns"
     if pa.types.is_dictionary(kind):
@@ -110,21 +110,21 @@ def _has_nanoseconds(kind: pa.DataType) -> bool:
     return any(_has_nanoseconds(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _told(value: pa.Scalar) -> Any:
-    """One value, however deep it lies: as Python has it, or where it has no room, as text."""
+def _converted(value: pa.Scalar) -> Any:
+    """Convert one value, however deep it lies, to Python's own; to text where Python has no room for it."""
     kind = value.type
     if not value.is_valid:
         return None
     if isinstance(kind, pa.BaseExtensionType):
-        return _told(value.value)
+        return _converted(value.value)
     if pa.types.is_dictionary(kind):
-        return _told(value.dictionary[value.index.as_py()])
+        return _converted(value.dictionary[value.index.as_py()])
     if pa.types.is_struct(kind):
-        return {kind.field(i).name: _told(value[i]) for i in range(kind.num_fields)}
+        return {kind.field(i).name: _converted(value[i]) for i in range(kind.num_fields)}
     if pa.types.is_map(kind):
-        return [(_told(pair["key"]), _told(pair["value"])) for pair in value.values]
+        return [(_converted(pair["key"]), _converted(pair["value"])) for pair in value.values]
     if pa.types.is_nested(kind) and hasattr(value, "values"):
-        return [_told(each) for each in value.values]
+        return [_converted(each) for each in value.values]
     return _temporal(value, kind) if pa.types.is_temporal(kind) else _leaf(value)
 
 
@@ -155,13 +155,13 @@ def _temporal(value: pa.Scalar, kind: pa.DataType) -> Any:
         days, second = divmod(seconds, _DAY)
         if not rest % 1_000 and abs(days) < timedelta.max.days:
             return timedelta(days, second, rest // 1_000)
-        told = f"{second // 3600}:{second // 60 % 60:02d}:{second % 60:02d}{fraction}"
-        return f"{days} day{'' if abs(days) == 1 else 's'}, {told}" if days else told
+        clock = f"{second // 3600}:{second // 60 % 60:02d}:{second % 60:02d}{fraction}"
+        return f"{days} day{'' if abs(days) == 1 else 's'}, {clock}" if days else clock
     return f"{_clock(seconds)}{fraction}"
 
 
 def _short(text: str) -> str:
-    """An instant without zeros that say nothing, as nested ones were always written."""
+    """Shorten an instant by zeros that say nothing, as nested ones were always written."""
     whole, _, fraction = text[:-1].partition(".")
     fraction = fraction.removesuffix("000") if len(fraction) == 9 else fraction
     return f"{whole}.{fraction}Z" if int(fraction) else f"{whole}Z"

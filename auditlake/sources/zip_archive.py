@@ -1,4 +1,4 @@
-"""ZIP archives, member by member: by their directory, or, where that is damaged, by the members' own headers."""
+"""ZIP archives, member by member: by their directory, or by the members' own headers if that is damaged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _FAULTS = (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFErro
 
 
 def why_no_logs(stream: Stream) -> str:
-    """Why a ZIP archive is not one of logs, or an empty text; the stream is read to its end."""
+    """Return why a ZIP archive is not one of logs, or an empty text; the stream is read to its end."""
     for _ in stream:
         pass
     if stream.compression != "none":
@@ -71,7 +71,7 @@ def why_no_logs(stream: Stream) -> str:
 
 
 def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
-    """Go through an archive; what is no member, and the bytes of one that is damaged, are told to ``lost``."""
+    """Go through an archive; stretches that are no member, or a damaged one, are added to ``lost``."""
     for _ in stream:
         pass
     with stream.file() as file:
@@ -79,12 +79,12 @@ def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
             members: Iterator[_Zipped] = iter(_directory(file))
         except _FAULTS:
             members = _headers(file, stream.size, lost)
-        total, behind = 0, 0
+        total, end = 0, 0
         for member in members:
             why = member.left_out
-            if member.start < behind:
+            if member.start < end:
                 why = "its bytes belong to another member"
-            behind = max(behind, member.start + member.size)
+            end = max(end, member.start + member.size)
             pieces = _inflated(file, member, stream.size, lost)
             if member.name.endswith("/"):
                 continue
@@ -118,10 +118,10 @@ class _Counted:
 
 
 def _directory(file: IO[bytes]) -> list[_Zipped]:
-    """The members by the central directory, in the order in which they lie there."""
+    """List the members by the central directory, in the order in which they lie there."""
     with zipfile.ZipFile(file) as archive:
         infos = sorted(archive.infolist(), key=lambda each: each.header_offset)
-    found = []
+    members = []
     for info in infos:
         file.seek(info.header_offset)
         header = file.read(30)
@@ -130,12 +130,12 @@ def _directory(file: IO[bytes]) -> list[_Zipped]:
         start = (
             info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
         )
-        found.append(_Zipped(info.filename, info.flag_bits, info.compress_type, info.CRC, start, info.compress_size))
-    return found
+        members.append(_Zipped(info.filename, info.flag_bits, info.compress_type, info.CRC, start, info.compress_size))
+    return members
 
 
 def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
-    """The members by their own headers, one behind the other: the directory at the end is damaged or cut off."""
+    """Yield the members by their own headers, in order: the directory at the end is damaged or cut off."""
     at, room = 0, max(BOMB_FLOOR, MAX_RATIO * size)
     damage = Damage("corrupt zip", "the archive's directory is missing or damaged, and no member begins here")
     while at < size:
@@ -154,16 +154,16 @@ def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
         if flags & 8 and not packed:
             at, used = _end(file, method, start, size, room)
             room -= used
-            packed, told = at - start, _at(file, at, 28)
-            if checked := told.startswith(_BEHIND):
-                crc = int.from_bytes(told[4:8], "little")
-                at += 24 if told[24:26] == b"PK" and told[16:18] != b"PK" else 16
+            packed, note = at - start, _at(file, at, 28)
+            if checked := note.startswith(_BEHIND):
+                crc = int.from_bytes(note[4:8], "little")
+                at += 24 if note[24:26] == b"PK" and note[16:18] != b"PK" else 16
         text = name.decode("utf-8" if flags & 0x800 else "cp437", "replace")
         yield _Zipped(text, flags, method, crc if checked else None, start, packed)
 
 
 def _packed_size(extra: bytes) -> int:
-    """How many packed bytes a member has by what lies behind its name; 0 where it does not say so."""
+    """Return how many packed bytes a member has by what follows its name; 0 if that does not say."""
     at = 0
     while len(extra) >= at + 4:
         kind, length = (int.from_bytes(extra[i : i + 2], "little") for i in (at, at + 2))
@@ -174,7 +174,7 @@ def _packed_size(extra: bytes) -> int:
 
 
 def _end(file: IO[bytes], method: int, start: int, size: int, room: int) -> tuple[int, int]:
-    """Where a member ends whose header does not say its size, and how many bytes came out until that was known.
+    """Return where a member of unknown size ends, and how many bytes came out until that was known.
 
     One that never ends, or gives out more than there is room for, takes all that is left.
     """
@@ -196,12 +196,12 @@ def _end(file: IO[bytes], method: int, start: int, size: int, room: int) -> tupl
 
 
 def _end_of_stored(file: IO[bytes], start: int, size: int) -> int:
-    """Where what is not packed ends: at the note behind it, which says its size, or where anything else begins."""
+    """Return where an unpacked member ends: at the note after it, or where anything else begins."""
     at = start
     while (at := _find(file, b"PK", at, size)) < size:
-        told = _at(file, at, 16)
-        says = {int.from_bytes(told[8:stop], "little") for stop in (12, 16)}
-        if told.startswith((_LOCAL, b"PK\x01\x02")) or (told.startswith(_BEHIND) and at - start in says):
+        note = _at(file, at, 16)
+        says = {int.from_bytes(note[8:stop], "little") for stop in (12, 16)}
+        if note.startswith((_LOCAL, b"PK\x01\x02")) or (note.startswith(_BEHIND) and at - start in says):
             return at
         at += 2
     return size
@@ -213,18 +213,18 @@ def _at(file: IO[bytes], at: int, count: int) -> bytes:
 
 
 def _find(file: IO[bytes], what: bytes, at: int, size: int) -> int:
-    """Where something stands from a place on; the end if nowhere."""
+    """Return the first place of some bytes from a place on; the end if there is none."""
     look = 4 * 1024
     while at < size:
         window = _at(file, at, min(look, size - at))
-        if (found := window.find(what)) >= 0:
-            return at + found
+        if (place := window.find(what)) >= 0:
+            return at + place
         at, look = at + max(len(window) - len(what) + 1, 1), min(2 * look, _PIECE)
     return size
 
 
 def _unpacked(unpacker: Any, block: bytes) -> Iterator[bytes]:
-    """What packed bytes hold, in pieces that fit into memory: a few of bzip2's may hold gigabytes."""
+    """Yield the content of packed bytes in pieces that fit into memory: a few of bzip2's may hold gigabytes."""
     if isinstance(unpacker, bz2.BZ2Decompressor):
         yield unpacker.decompress(block, _PIECE)
         while not (unpacker.eof or unpacker.needs_input):
@@ -234,7 +234,7 @@ def _unpacked(unpacker: Any, block: bytes) -> Iterator[bytes]:
 
 
 def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Lost]) -> Iterator[bytes]:
-    """The member's bytes; where they cannot be unpacked to the end, what came is used, and the packed ones are lost."""
+    """Yield the member's bytes; if some cannot be unpacked, those before count and the packed ones are lost."""
     at, stop, crc = member.start, min(member.start + member.size, size), 0
     unpacker = _METHODS[member.method]() if member.method in _METHODS else None
     why = "" if member.start + member.size <= size else "its end is missing"

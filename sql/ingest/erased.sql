@@ -11,7 +11,7 @@ where conflicts;
 -- Candidates that conflict with nothing but events that have a pseudonym somewhere, and may be those: an event of one of
 -- the sources that are not mapped, which $own are, is another one where a field differs that never has a pseudonym.
 create or replace temp table untold as
-select matches.seq
+select matches.seq, min(matches.record) as record
 from matches
 join looked_for
   on matches.seq = looked_for.seq and matches.was_spelled_so = looked_for.was_spelled_so
@@ -40,7 +40,7 @@ having bool_and(matches.conflicts)
 -- name: untold_by_content()
 -- Candidates that have an id that was made from content, or looks like one.
 create or replace temp table untold as
-select distinct seq
+select distinct seq, record
 from looked_for
 where regexp_full_match(event_id, '[0-9a-f]{64}');
 
@@ -49,11 +49,11 @@ where regexp_full_match(event_id, '[0-9a-f]{64}');
 -- returns: input, byte_offset, records
 select
   bounds.input,
-  min_by(places.byte_offset, untold.seq) as byte_offset,
-  count(*) as records
+  min_by(places.byte_offset, untold.record) as byte_offset,
+  count(distinct untold.record) as records
 from untold
-join places on untold.seq = places.seq
-asof join bounds on untold.seq >= bounds.first_seq
+join places on untold.record = places.record
+asof join bounds on untold.record >= bounds.first_record
 group by bounds.input
 order by bounds.input;
 

@@ -1,9 +1,10 @@
 -- What several of the writers read is no temporary table: each has a connection of its own.
 
 -- name: identified()
--- An id from content for every record that brought none: SHA-256 over its source, the SHA-256 of its bytes and its
--- occurrence number among identical records of its input, separated by newlines. Few records are identical, so only
--- those are numbered; `bounds` has the seq at which each input that has records begins.
+-- An id from content for every event that brought none: SHA-256 over its source, the SHA-256 of its record's bytes, the
+-- occurrence number of that among identical records of its input, and its own number in its record unless that is 0,
+-- separated by newlines. Few records are identical, so only those are numbered; `bounds` has the record at which each
+-- input that has records begins.
 create or replace table identified as
 with repeated_digests as (
   select hash(digest) as key
@@ -15,15 +16,18 @@ with repeated_digests as (
 occurrences as (
   select
     digests.seq,
-    row_number() over (partition by bounds.input, digests.digest order by digests.seq) as occurrence
+    dense_rank() over (partition by bounds.input, digests.digest order by digests.record) as occurrence
   from digests
   semi join repeated_digests on hash(digests.digest) = repeated_digests.key
-  asof join bounds on digests.seq >= bounds.first_seq
+  asof join bounds on digests.record >= bounds.first_record
 )
 
 select
   digests.seq,
-  sha256(digests.source || chr(10) || digests.digest || chr(10) || coalesce(occurrences.occurrence, 1)) as event_id
+  sha256(
+    digests.source || chr(10) || digests.digest || chr(10) || coalesce(occurrences.occurrence, 1)
+    || if(digests.event_number > 0, chr(10) || digests.event_number, '')
+  ) as event_id
 from digests
 left join occurrences on digests.seq = occurrences.seq;
 
@@ -35,7 +39,7 @@ with occurrences as (
     earlier_digests.*,
     row_number() over (partition by bounds.input, digest order by seq) as occurrence
   from earlier_digests
-  asof join bounds on earlier_digests.seq >= bounds.first_seq
+  asof join bounds on earlier_digests.record >= bounds.first_record
 )
 
 select
@@ -48,6 +52,7 @@ from occurrences;
 create or replace temp view candidates as
 select
   staged.seq,
+  staged.record,
   coalesce(staged.event_id, identified.event_id) as event_id,
   event_type,
   "timestamp",
@@ -64,10 +69,11 @@ from staged
 left join identified on staged.seq = identified.seq;
 
 -- name: candidates_with_own_ids()
--- The same where every record brought its id.
+-- The same where every event brought its id.
 create or replace temp view candidates as
 select
   seq,
+  record,
   event_id,
   event_type,
   "timestamp",
@@ -90,6 +96,7 @@ from candidates
 union all
 select
   candidates.seq,
+  candidates.record,
   coalesce(earlier.event_id, earlier_identified.event_id, candidates.event_id) as event_id,
   coalesce(earlier.event_type, candidates.event_type) as event_type,
   coalesce(earlier."timestamp", candidates."timestamp") as "timestamp",
@@ -145,6 +152,7 @@ order by event_date;
 create or replace temp table matches as
 select
   looked_for.seq,
+  looked_for.record,
   looked_for.was_spelled_so,
   looked_for.details is distinct from events.details
   or (
@@ -174,6 +182,7 @@ where not was_spelled_so
 create or replace temp table known as
 select
   seq,
+  min(record) as record,
   bool_and(conflicts) as conflicts
 from matches
 group by seq
@@ -186,6 +195,7 @@ create or replace table losers as
 with contenders as (
   select
     seq,
+    record,
     source,
     event_id,
     details,
@@ -204,6 +214,7 @@ with contenders as (
 compared as (
   select
     seq,
+    record,
     details,
     columns_of_own,
     first_value(seq) over same_id as first_seq,
@@ -213,48 +224,49 @@ compared as (
   window same_id as (partition by source, event_id order by seq)
 )
 
-select seq, conflicts from known
+select seq, record, conflicts from known
 union all
 select
   seq,
+  record,
   details is distinct from first_details or columns_of_own is distinct from first_columns as conflicts
 from compared
 where seq <> first_seq;
 
 -- name: losers_by_input()
--- How many duplicates and conflicts each input has; `bounds` has the seq at which each input that has records begins.
--- returns: input, conflicts, records
+-- How many duplicates and conflicts each input has; `bounds` has the record at which each input that has records begins.
+-- returns: input, conflicts, events
 select
   bounds.input,
   losers.conflicts,
-  count(*) as records
+  count(*) as events
 from losers
-asof join bounds on losers.seq >= bounds.first_seq
+asof join bounds on losers.record >= bounds.first_record
 group by all
 order by all;
 
 -- name: conflicting($first, $behind)
--- The records of one input, from $first to before $behind, that bring another event under a known id, and where they
--- stand.
--- returns: seq, line, byte_offset, byte_length, event_id
-select places.seq, line, byte_offset, byte_length, event_id
+-- The events of one input, of the records from $first to before $behind, that bring another event under a known id, and
+-- where their records stand.
+-- returns: record, line, byte_offset, byte_length, event_id
+select places.record, line, byte_offset, byte_length, event_id
 from losers
-join places on losers.seq = places.seq
+join places on losers.record = places.record
 join candidates on losers.seq = candidates.seq
 where conflicts
-  and losers.seq >= $first
-  and losers.seq < $behind
-order by places.seq;
+  and losers.record >= $first
+  and losers.record < $behind
+order by losers.seq;
 
 -- name: lost($first, $last)
--- Which of the records from $first to $last do not land.
+-- Which of the events from $first to $last do not land.
 -- returns: seq
 select seq
 from losers
 where seq between $first and $last;
 
--- name: given_ids($first, $last)
--- The ids that were made for records from $first to $last.
+-- name: made_ids($first, $last)
+-- The ids that were made for events from $first to $last.
 -- returns: seq, event_id
 select seq, event_id
 from identified

@@ -63,48 +63,50 @@ from loaded;
 -- What a canonical mapping, `unspelled`, made of marked numbers, with the numbers as they came.
 create or replace temp view mapped as
 select
-  record,
-  replace(event_id, getvariable('mark'), '') as event_id,
-  replace(event_type, getvariable('mark'), '') as event_type,
-  replace("timestamp", getvariable('mark'), '') as "timestamp",
-  replace(user_id, getvariable('mark'), '') as user_id,
-  replace(action, getvariable('mark'), '') as action,
-  replace(resource, getvariable('mark'), '') as resource,
-  replace(status, getvariable('mark'), '') as status,
-  regexp_replace(details, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g') as details,
-  regexp_replace(metadata, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g') as metadata,
-  replace(session_id, getvariable('mark'), '') as session_id,
-  replace(ip_address, getvariable('mark'), '') as ip_address,
-  replace(exported_from, getvariable('mark'), '') as exported_from,
-  replace(reason, getvariable('mark'), '') as reason
+  * replace (
+    replace(event_id, getvariable('mark'), '') as event_id,
+    replace(event_type, getvariable('mark'), '') as event_type,
+    replace("timestamp", getvariable('mark'), '') as "timestamp",
+    replace(user_id, getvariable('mark'), '') as user_id,
+    replace(action, getvariable('mark'), '') as action,
+    replace(resource, getvariable('mark'), '') as resource,
+    replace(status, getvariable('mark'), '') as status,
+    regexp_replace(details, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g') as details,
+    regexp_replace(metadata, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g') as metadata,
+    replace(session_id, getvariable('mark'), '') as session_id,
+    replace(ip_address, getvariable('mark'), '') as ip_address,
+    replace(exported_from, getvariable('mark'), '') as exported_from,
+    replace(reason, getvariable('mark'), '') as reason
+  )
 from unspelled;
 
 -- name: spelled_verbatim()
 -- The same of any other mapping: its details are the vendor's event, and its metadata has texts of its own making.
 create or replace temp view mapped as
 select
-  record,
-  replace(event_id, getvariable('mark'), '') as event_id,
-  replace(event_type, getvariable('mark'), '') as event_type,
-  replace("timestamp", getvariable('mark'), '') as "timestamp",
-  replace(user_id, getvariable('mark'), '') as user_id,
-  replace(action, getvariable('mark'), '') as action,
-  replace(resource, getvariable('mark'), '') as resource,
-  replace(status, getvariable('mark'), '') as status,
-  regexp_replace(
-    cast(json(details) as varchar), '"' || getvariable('mark') || '([^"]*)"', '\1', 'g'
-  ) as details,
-  replace(metadata, getvariable('mark'), '') as metadata,
-  replace(session_id, getvariable('mark'), '') as session_id,
-  replace(ip_address, getvariable('mark'), '') as ip_address,
-  replace(reason, getvariable('mark'), '') as reason
+  * replace (
+    replace(event_id, getvariable('mark'), '') as event_id,
+    replace(event_type, getvariable('mark'), '') as event_type,
+    replace("timestamp", getvariable('mark'), '') as "timestamp",
+    replace(user_id, getvariable('mark'), '') as user_id,
+    replace(action, getvariable('mark'), '') as action,
+    replace(resource, getvariable('mark'), '') as resource,
+    replace(status, getvariable('mark'), '') as status,
+    regexp_replace(
+      cast(json(details) as varchar), '"' || getvariable('mark') || '([^"]*)"', '\1', 'g'
+    ) as details,
+    replace(metadata, getvariable('mark'), '') as metadata,
+    replace(session_id, getvariable('mark'), '') as session_id,
+    replace(ip_address, getvariable('mark'), '') as ip_address,
+    replace(reason, getvariable('mark'), '') as reason
+  )
 from unspelled;
 
 -- name: spelled_otherwise()
 -- The events that an earlier version would have spelled in another way than they are now, as it would have.
--- returns: seq, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
+-- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address
-select * exclude (source, event_day, reason, refused_value)
+select * exclude (event_number, source, event_day, reason, refused_value)
 from (from spelled_before except from spelled_now)
 where reason is null;
 
@@ -133,6 +135,8 @@ from arriving;
 -- Where an earlier version made the id from other bytes: their digests.
 create or replace temp table earlier_digests (
   seq bigint,
+  record bigint,
+  event_number bigint,
   source varchar,
   digest varchar
 );

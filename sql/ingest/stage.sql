@@ -1,16 +1,18 @@
 -- name: places()
 -- Where each record stands in its input, in case it has to be shown.
 create or replace temp table places (
-  seq bigint,
+  record bigint,
   line bigint,
   byte_offset bigint,
   byte_length bigint
 );
 
 -- name: digests()
--- SHA-256 of the bytes of the records that brought no id.
+-- For every event that brought no id, the SHA-256 of its record's bytes.
 create or replace temp table digests (
   seq bigint,
+  record bigint,
+  event_number bigint,
   source varchar,
   digest varchar
 );
@@ -26,7 +28,7 @@ select
 from loaded;
 
 -- name: objects()
--- Of these, the records that are JSON objects beyond doubt. DuckDB also takes trailing commas, NaN and Infinity, so what
+-- The records among them that are JSON objects beyond doubt. DuckDB also takes trailing commas, NaN and Infinity, so what
 -- may hold one is left out, for a stricter parser to judge. Each pattern begins with a byte that is quick to find.
 create or replace temp view objects as
 with looked_at as (
@@ -93,8 +95,9 @@ select * exclude (in_order)
 from keyed;
 
 -- name: stage($source, $sources, $event_types, $verbatim)
--- The records that `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has
--- a reason why it is none.
+-- What `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has a reason why
+-- it is none. A mapping of which one record may give several rows, or none, numbers those of each record from 0 in
+-- `event_number`; every other gives one row a record, and has no such column.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
 -- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
 -- What a lake exported is of the source that it was there, if that is one of $sources; only a mapping that can tell has
@@ -102,7 +105,9 @@ from keyed;
 with sourced as (
   from mapped
   union all by name
-  select cast(null as varchar) as exported_from
+  select
+    cast(null as varchar) as exported_from,
+    cast(null as bigint) as event_number
   where false
 ),
 
@@ -133,7 +138,8 @@ timed as (
 )
 
 select
-  record as seq,
+  record,
+  event_number,
   event_id,
   event_type,
   instant as "timestamp",
@@ -178,43 +184,48 @@ from timed;
 
 -- name: keep_places()
 insert into places
-select seq, "lines", offsets, lengths
+select record, "lines", offsets, lengths
 from new_places;
 
 -- name: keep_digests($source)
--- The digests of what is `unidentified`, over exactly their bytes: `raws` has each record's text, perhaps with white space
--- behind it.
+-- The digests of what is `unidentified`, over exactly the bytes of its records: `raws` has each record's text, perhaps
+-- with white space behind it.
 insert into digests
 select
-  raws.record as seq,
+  nameless.seq,
+  nameless.record,
+  nameless.event_number,
   $source as source,
   sha256(encode(raws."text")[1:raws.byte_length]) as digest
 from raws
-semi join (
-  select seq
+join (
+  select seq, record, event_number
   from unidentified
   where event_id is null
-) as nameless on raws.record = nameless.seq;
+) as nameless on raws.record = nameless.record;
 
 -- name: keep_earlier_digests($source)
 -- The same of the bytes that an earlier version took.
 insert into earlier_digests
 select
-  raws.record as seq,
+  nameless.seq,
+  nameless.record,
+  nameless.event_number,
   $source as source,
   sha256(encode(raws."text")[1:raws.byte_length]) as digest
 from raws
-semi join (
-  select seq
+join (
+  select seq, record, event_number
   from unidentified
   where event_id is null
-) as nameless on raws.record = nameless.seq;
+) as nameless on raws.record = nameless.record;
 
 -- name: spilled()
 -- Where mapped records wait that find no room in memory. No temporary table: each of the writers has a connection of its
 -- own.
 create or replace table spilled (
   seq bigint,
+  record bigint,
   event_id varchar,
   event_type varchar,
   "timestamp" timestamptz,

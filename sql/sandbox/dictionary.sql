@@ -14,7 +14,7 @@ from (values
   ('events', 'metadata', 'varchar', 'JSON: what is about the event rather than of it; unknown fields under _extra'),
   ('events', 'session_id', 'varchar', 'the session of the user, where the source has sessions'),
   ('events', 'ip_address', 'varchar', 'from where it was done'),
-  ('events', 'source', 'varchar', 'the mapping that made it: auditlake, cloudtrail, or auditlake.self for its own'),
+  ('events', 'source', 'varchar', 'the source whose mapping made it (listed in the catalog)'),
   ('events', 'ingested_at', 'timestamptz', 'when the lake learnt of it; much later than timestamp: a late event'),
   ('events', 'event_date', 'date', 'the UTC day of timestamp; conditions on it skip whole files'),
   ('policies', 'policy_id', 'varchar', 'the name of its file'),

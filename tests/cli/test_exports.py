@@ -7,9 +7,9 @@ from pathlib import Path
 
 import auditlake
 from auditlake.config import BUILT_IN_TYPES
+from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import ingest
-from auditlake.sources.in_memory import HeldLines
-from auditlake.store.table import IngestOptions
+from auditlake.sources.in_memory import MemoryLines
 from tests.cli.conftest import Run
 from tests.ingest.lakes import NOW, kept
 from tests.ingest.test_cloudtrail_ingest import EVENTS
@@ -53,7 +53,7 @@ def test_nobody_hides_behind_an_export(run: Run, tmp_path: Path) -> None:
     twice = auditlake.create(tmp_path / "twice").ingest(forged, vendor)
     assert (twice.landed, twice.reasons) == (3, {"id_conflict": 3})
 
-    lines = HeldLines("log", 0, 1, exported.replace('"event_id":"id-', '"event_id":"new-').encode(), b"")
+    lines = MemoryLines("log", 0, 1, exported.replace('"event_id":"id-', '"event_id":"new-').encode(), b"")
     options = IngestOptions(BUILT_IN_TYPES, 10_000)
     logged = ingest(lake._context, [lines], options, now=NOW)
     assert [(item.reason, item.value) for item in kept(logged)] == [("exported from another source", "cloudtrail")] * 3

@@ -21,12 +21,12 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ids_are_uuids_of_version_7() -> None:
     """An id is a UUID as RFC 9562 wants it: version 7, its variant, the time in milliseconds in front."""
-    before = ids.clock.milliseconds()
+    before = ids.machine.milliseconds()
     made = uuid.UUID(text := uuid7())
 
     assert text == str(made)
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert before <= made.int >> 80 <= ids.clock.milliseconds()
+    assert before <= made.int >> 80 <= ids.machine.milliseconds()
 
 
 def test_ids_rise() -> None:
@@ -46,8 +46,8 @@ def test_ids_of_threads_differ() -> None:
 
 def test_a_clock_that_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
     """However the clock is set, ids differ and rise."""
-    seeded, now = random.Random(7), [ids.clock.milliseconds()]
-    monkeypatch.setattr(ids.clock, "milliseconds", lambda: now[0])
+    seeded, now = random.Random(7), [ids.machine.milliseconds()]
+    monkeypatch.setattr(ids.machine, "milliseconds", lambda: now[0])
     made = []
     for _ in range(5000):
         now[0] += seeded.choice([0, 0, 0, 1, -1, 5000, -5000, -10_000_000])
@@ -69,7 +69,7 @@ def test_a_series_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_forked_child_has_ids_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one and the same millisecond, a child's ids are not its parent's."""
-    monkeypatch.setattr(ids.clock, "milliseconds", lambda: 1 << 41)
+    monkeypatch.setattr(ids.machine, "milliseconds", lambda: 1 << 41)
     uuid7()
     reading, writing = os.pipe()
     child = os.fork()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake.ingest import day_buffer as room
-from auditlake.ingest.day_buffer import Staged
+from auditlake.ingest.day_buffer import DayBuffer
 from auditlake.ingest.mapping import STAGED
 
 sizes = st.lists(st.integers(0, 40), min_size=1, max_size=6)
@@ -39,7 +39,7 @@ def test_every_row_once(held: int, sizes: list[int], days: list[int], order: lis
     with pytest.MonkeyPatch.context() as patch, duckdb.connect() as connection:
         patch.setattr(room, "_HELD_BYTES", held)
         patch.setattr(room, "_TURNS", turns)
-        staged = Staged(connection)
+        staged = DayBuffer(connection)
         for table in tables:
             staged.add(table)
         staged.show()
