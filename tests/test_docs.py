@@ -238,7 +238,7 @@ def test_commands_exist(path: str) -> None:
             line.replace("'", "").replace('"', "") if line.count("'") % 2 or line.count('"') % 2 else line
         )
         command: click.Command = cli
-        context = click.Context(cli)
+        context = click.Context(cli, **cli.context_settings)
         rest = words[1:]
         while True:
             _, rest, _ = command.make_parser(context).parse_args(rest) if command is cli else ({}, rest, [])

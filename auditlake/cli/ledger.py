@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -103,7 +103,8 @@ def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
 
     `auditlake verify --checkpoint FILE` compares the lake with it later.
     """
-    _put("checkpoint", opened(path).ledger.checkpoint(), out, as_json=as_json)
+    note = opened(path).ledger.checkpoint()
+    _put(note, out, {"checkpoint": note.decode()} if as_json else None)
 
 
 @click.command()
@@ -114,14 +115,16 @@ def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def prove(path: str, event_id: str, source: str | None, out: Path | None, as_json: bool) -> None:
     """Print a proof that an event is in the ledger."""
-    _put("proof", opened(path).ledger.prove(event_id, source=source), out, as_json=as_json)
+    proof = opened(path).ledger.prove(event_id, source=source)
+    _put(proof, out, {"proof": json.loads(proof)} if as_json else None)
 
 
-def _put(name: str, data: bytes, out: Path | None, *, as_json: bool) -> None:
+def _put(data: bytes, out: Path | None, record: dict[str, Any] | None) -> None:
+    """Write the data to the file, or print it; print the record instead if there is one."""
     if out is not None:
         write(out, data)
-    if as_json:
-        machine({name: json.loads(data) if name == "proof" else data.decode(), "out": out})
+    if record is not None:
+        machine(record | {"out": out})
     elif out is None:
         click.echo(data.decode(), nl=False)
 
@@ -188,7 +191,8 @@ def rotate(path: str, out: Path | None, as_json: bool) -> None:
 
     Keep the public key elsewhere. The old private key is removed.
     """
-    _put("public_key", f"{opened(path).ledger.rotate_key()}\n".encode(), out, as_json=as_json)
+    public_key = opened(path).ledger.rotate_key()
+    _put(f"{public_key}\n".encode(), out, {"public_key": public_key} if as_json else None)
 
 
 COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

@@ -40,7 +40,8 @@ def every_command(context: click.Context, group: click.Group) -> Iterator[tuple[
             yield from every_command(inner, command)
 
 
-COMMANDS = dict(every_command(click.Context(cli, info_name="auditlake"), cli))
+# With the settings of the command line: click keeps the option --help of a command as it was asked for first.
+COMMANDS = dict(every_command(click.Context(cli, info_name="auditlake", **cli.context_settings), cli))
 LEAVES = {path: each.command for path, each in COMMANDS.items() if not isinstance(each.command, click.Group)}
 
 

@@ -56,7 +56,7 @@ def cli_page() -> str:
     sections = {verb.name: verb.section for verb in VERBS}
     section = ""
     for name, command in _commands(cli, "auditlake"):
-        context = click.Context(command, info_name=name)
+        context = click.Context(command, info_name=name, **cli.context_settings)
         if (now := sections.get(name.partition(" ")[2].partition(" ")[0], section)) != section:
             parts.append(f"## {(section := now)}")
         parts += [
