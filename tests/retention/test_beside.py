@@ -11,6 +11,7 @@ import pytest
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
 from auditlake.disk.lock import exclusive
+from auditlake.landing.flush import flush
 from auditlake.landing.trail import Trail
 from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.model import Change
@@ -108,8 +109,7 @@ def test_logged_meanwhile(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> N
     """What is logged of the person between the flush and the erasure is named as left."""
     log(lake, 0, "ann", "annette")
     assert not any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
-    flush = lake.flush
-    monkeypatch.setattr(lake, "flush", lambda: (flush(), log(lake, 10, "ann")))
+    monkeypatch.setattr("auditlake.facets.retention.flush", lambda context: (flush(context), log(lake, 10, "ann")))
     assert any("were logged while" in sentence for sentence in lake.retention.erase("ann", **WHY).left)
     monkeypatch.undo()
     assert lake.retention.erase("ann", **WHY).events == 1
