@@ -109,7 +109,7 @@ def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypat
 
     def die(*arguments: Any) -> None:
         if where == "half":
-            (lake.layout.ledger / "key.pub").write_text(f"{arguments[1].verifier}\n")
+            (lake.layout.ledger / "key.pub").write_text(f"{arguments[2].verifier}\n")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -93,7 +93,7 @@ def test_one_key_of_two_makers(lake: AuditLake, monkeypatch: pytest.MonkeyPatch)
     """Of two that make the key at once, the second takes what the first one made."""
     first = "7" * 64
 
-    def meanwhile(layout: Layout) -> None:
+    def meanwhile(layout: Layout, *_: object) -> None:
         layout.pseudonyms.write_text(first)
 
     monkeypatch.setattr("auditlake.store.pseudonyms.recorded_key", meanwhile)
