@@ -200,7 +200,7 @@ def test_a_receiver_that_hangs(receiver: Receiver, place: Place) -> None:
     posting = hook(receiver.url, timeout_seconds=0.05)
     ours = Dispatch([posting], place)
     ours.send(alert(1))
-    until(lambda: receiver.asked == 2)
+    until(lambda: receiver.asked >= 2)
     posting._timeout = HANG_SECONDS
     until(lambda: receiver.got)
     ours.close(HANG_SECONDS)
