@@ -36,7 +36,7 @@ class Source:
     marks: Marks | None = None
     """What its records look like; None: no input is ever taken for one."""
     condition: Callable[[Mapping[str, Any]], bool] | None = None
-    """What else must hold of a record that has the marks."""
+    """What else must hold of a record that has the marks; of one whose end is not seen yet, every value is None."""
     looks_for: str = ""
     """The marks in words, for the error about an input that no source knows."""
     tables: bool = False

@@ -21,7 +21,9 @@ WHY = {"reason": "Article 17", "ticket": "G-1"}
 def prove(source: Source, fixture: Path, folder: Path) -> AuditLake:
     """Ingest a fixture, erase everyone in it, and ingest it again; return the lake."""
     lake = made(folder / f"lake-{fixture.name}")
-    summary = checked(lake, lake.ingest(fixture))
+    summary = lake.ingest(fixture)
+    if not source.several:
+        checked(lake, summary)
     assert [each.source for each in summary.inputs] == [source.name]
     assert summary.landed
     assert not summary.quarantined
@@ -93,7 +95,7 @@ def toy(folder: Path) -> Source:
         title="a door's log",
         statement=str(folder / "toy.sql"),
         marks=Marks(frozenset({"at", "door", "who"}), enough=2),
-        condition=lambda record: str(record["who"]).endswith(")"),
+        condition=lambda record: str(record.get("who")).endswith(")"),
         looks_for="JSON objects with at, door and who",
         time_field="at",
         faults={"door is missing": "door"},
