@@ -22,9 +22,10 @@ from auditlake.engine.statements import statement
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
 from auditlake.landing.segments import Position, application, slots
-from auditlake.policies.compile import BEFORE_ALL, Question, filled
+from auditlake.policies.compile import filled
 from auditlake.policies.evaluate import episodes, group_values
 from auditlake.policies.model import Policy
+from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.store.delta import view_snapshot
 from auditlake.store.deltalog import METADATA_KEY
 from auditlake.store.failures import explained

@@ -12,10 +12,10 @@ from auditlake.display.cards import Card, Fact
 from auditlake.display.shown import Shown, cells
 from auditlake.display.text import count, moment, spelled
 from auditlake.errors import PolicyError
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.policies import evaluate
-from auditlake.policies.compile import Question
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
     import altair as alt

@@ -11,9 +11,9 @@ from auditlake.config import REPORT_PERIOD
 from auditlake.engine.duck import connect
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant
-from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import default_since, evaluate
+from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy, PolicyTest
+from auditlake.policies.question import Question, default_since
 from auditlake.reports.build import build_report
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import rows
 from auditlake.engine.statements import statement
-from auditlake.policies.compile import Question, asked_by_none, earlier, kept_by_none
+from auditlake.policies.compile import asked_by_none, kept_by_none
 from auditlake.policies.evaluate import Answers, evaluate
 from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, earlier
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Finding, Report
 from auditlake.store.delta import Snapshot

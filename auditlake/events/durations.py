@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-from auditlake.policies.model import Duration
+from dataclasses import dataclass
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
@@ -23,6 +22,24 @@ _ISO = re.compile(
     r"(?:T(?=[0-9])(?:(?P<h>[0-9]+)H)?(?:(?P<min>[0-9]+)M)?(?:(?P<s>[0-9]+)S)?)?"
 )
 _EXPECTED = "expected a length such as 24h, 30d, 12w, 6mo, 7y, 90min or ISO 8601 such as P30D"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A fixed length of time, as it was written and as it counts."""
+
+    text: str
+    """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
+    microseconds: int
+    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def length_of(length: Duration | None) -> int:
+    """Return the microseconds of a length; 0 where there is none."""
+    return length.microseconds if length else 0
 
 
 def parse_duration(text: str, field: str) -> Duration:

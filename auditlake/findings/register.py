@@ -19,7 +19,7 @@ from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, S
 from auditlake.findings.journal import Line, append, concerning, read
 from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
 from auditlake.machine import Clock
-from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.build import subject_of
 from auditlake.store.bookkeeping import record_journal
 from auditlake.user import login_name

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statement, statements
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.events.durations import length_of
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -23,9 +26,6 @@ _LONG_US = 2 * _DAY_US
 
 MOMENTS = "moments"
 """The step that reads type and time of the governed events from the files."""
-
-BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
-"""The last instant that no event can have: the bounds that events are compared with are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,6 @@ class CompiledQuery:
     def parameters(self) -> dict[str, Any]:
         """The values that any of the statements binds, by name."""
         return dict(sorted(item for step in self.steps for item in step.parameters.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """When a policy is asked: all instants aware, UTC, since < until <= as_of."""
-
-    as_of: datetime
-    since: datetime
-    until: datetime
-
-    @property
-    def midnight(self) -> datetime:
-        """00:00 UTC of the day of as_of."""
-        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def compile_policy(
@@ -119,11 +105,6 @@ def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dic
     """Those of the event types, with their counts, that no policy names."""
     named = {name for policy in policies for name in policy.required_events}
     return {name: events for name, events in sorted(by_type.items()) if name not in named}
-
-
-def length_of(length: Duration | None) -> int:
-    """Microseconds; none of what is not there."""
-    return length.microseconds if length else 0
 
 
 def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
@@ -208,11 +189,6 @@ def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> d
         "cutoff": question.midnight - timedelta(microseconds=length_of(policy.retention_period)),
         "type_cutoffs": cutoffs,
     }
-
-
-def earlier(instant: datetime, length: timedelta) -> datetime:
-    """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
-    return max(instant, BEFORE_ALL + length) - length
 
 
 def _query(

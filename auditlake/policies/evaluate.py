@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
@@ -13,17 +13,17 @@ from auditlake.engine.statements import statement
 from auditlake.policies.compile import (
     MOMENTS,
     CompiledQuery,
-    Question,
     Step,
     compile_backtest,
     compile_policy,
-    earlier,
     moments_of,
     samples_of,
 )
 from auditlake.policies.condition import ConditionError
+from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import own_errors, passing_over
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
     import duckdb
@@ -205,14 +205,3 @@ def samples(
 def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     """The values of a group in the order of the policy's group_by: SQL gives a single one by itself."""
     return (key,) if isinstance(key, str) else tuple(key)
-
-
-def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
-    """Where a policy's period begins unless the caller says: one retention period before it ends.
-
-    Args:
-        policy: The policy.
-        until: Where the period ends.
-        report_period: The length of the period of a policy without a retention period.
-    """
-    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
 from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
-from auditlake.policies.model import Hold
 from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 if TYPE_CHECKING:
     import yaml
@@ -22,6 +22,45 @@ _REQUIRED = ("reason", "owner", "ticket", "created")
 _LISTS = ("event_types", "user_ids", "resources")
 _OPTIONAL = (*_LISTS, "since", "until", "released", "released_because")
 _HINT = "correct every line listed: a hold that cannot be read keeps everything from deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: events that match everything it names are never deleted or changed while it is active."""
+
+    id: str
+    """The file's name without ``.yaml``, of the form of a policy's id."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    ticket: str
+    created: datetime
+    event_types: tuple[str, ...] = ()
+    """Only events of these types; of any if empty."""
+    user_ids: tuple[str, ...] = ()
+    """Only events of these users; of anybody if empty."""
+    resources: tuple[str, ...] = ()
+    """Only events about these resources; about anything if empty."""
+    since: datetime | None = None
+    """Only events not before it."""
+    until: datetime | None = None
+    """Only events not after it."""
+    released: datetime | None = None
+    """When it ended; it stays on record."""
+    released_because: str | None = None
+    """Why it ended."""
+    digest: str = ""
+    """``sha256:`` and the hex digest of the hold file's bytes."""
+    matches: int | None = field(default=None, compare=False)
+    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
+    be counted."""
+
+    def is_active(self, as_of: datetime) -> bool:
+        """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
+
+        A hold made after ``as_of`` counts: it is there to keep what is there.
+        """
+        return self.released is None or self.released > as_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +161,30 @@ def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
             return hold
     hint = f"there are: {', '.join(hold.id for hold in holds) or 'none'}"
     raise HoldError(f"this lake has no hold {hold_id!r}", hint=hint)
+
+
+def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
+    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody or something.
+
+    Raises:
+        LakeFormatError: It is needed, and has gone or is another one.
+    """
+    named = any(each.user_ids or each.resources for each in holds)
+    return widened(holds, pseudonyms(layout, make=False)) if named else tuple(holds)
+
+
+def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
+    """Holds that also find what has become a pseudonym of those whom they name."""
+    if names is None:
+        return tuple(holds)
+    return tuple(
+        replace(
+            hold,
+            user_ids=(*hold.user_ids, *map(names.of, hold.user_ids)),
+            resources=(*hold.resources, *map(names.of, hold.resources)),
+        )
+        for hold in holds
+    )
 
 
 def check_hold_id(hold_id: str) -> None:

@@ -14,9 +14,10 @@ import yaml
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
+from auditlake.events.durations import Duration
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies.condition import ConditionError, check_condition
-from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
+from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Policy, PolicyTest
 from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
 
 if TYPE_CHECKING:

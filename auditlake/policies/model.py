@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal
+
+from auditlake.events.durations import Duration, length_of
 
 Severity = Literal["low", "medium", "high", "critical"]
 Coverage = Literal["required", "optional"]
@@ -13,19 +14,7 @@ Coverage = Literal["required", "optional"]
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
 GROUP_COLUMNS: tuple[str, ...] = ("user_id", "ip_address", "session_id", "resource", "action", "status", "source")
 """The columns a policy may group its threshold by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """A fixed length of time, as it was written and as it counts."""
-
-    text: str
-    """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
-    microseconds: int
-    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
-
-    def __str__(self) -> str:
-        return self.text
+_DAY = Duration("24h", 86_400_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,7 @@ class Policy:
     go."""
     alert_threshold: int | None = None
     """k: from how many events in one window on there is a breach; at least 1. None: the policy counts nothing."""
-    window: Duration = Duration("24h", 86_400_000_000)
+    window: Duration = _DAY
     """W: the length of the rolling window; of no meaning without a threshold, as ``group_by`` and ``where`` are."""
     group_by: tuple[str, ...] = ()
     """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""
@@ -99,39 +88,31 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A legal hold: events that match everything it names are never deleted or changed while it is active."""
+class RetentionConflict:
+    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
 
-    id: str
-    """The file's name without ``.yaml``, of the form of a policy's id."""
-    reason: str
-    owner: str
-    """Who answers for it."""
-    ticket: str
-    created: datetime
-    event_types: tuple[str, ...] = ()
-    """Only events of these types; of any if empty."""
-    user_ids: tuple[str, ...] = ()
-    """Only events of these users; of anybody if empty."""
-    resources: tuple[str, ...] = ()
-    """Only events about these resources; about anything if empty."""
-    since: datetime | None = None
-    """Only events not before it."""
-    until: datetime | None = None
-    """Only events not after it."""
-    released: datetime | None = None
-    """When it ended; it stays on record."""
-    released_because: str | None = None
-    """Why it ended."""
-    digest: str = ""
-    """``sha256:`` and the hex digest of the hold file's bytes."""
-    matches: int | None = field(default=None, compare=False)
-    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
-    be counted."""
+    event_type: str
+    keep_policy: str
+    """The policy that requires the event to be kept."""
+    retention_period: str
+    limit_policy: str
+    """The policy that limits personal data."""
+    max_retention: str
 
-    def is_active(self, as_of: datetime) -> bool:
-        """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
 
-        A hold made after ``as_of`` counts: it is there to keep what is there.
-        """
-        return self.released is None or self.released > as_of
+def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
+    """Yield where the limit on personal data is shorter than what must be kept, for types that the policy shares."""
+    for limit in sorted(policies, key=lambda each: each.id):
+        for keep in sorted(policies, key=lambda each: each.id):
+            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
+                continue
+            if limit.max_retention.microseconds < length_of(keep.retention_period):
+                for name in sorted(set(limit.required_events) & set(keep.required_events)):
+                    yield RetentionConflict(
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
+                    )
+
+
+def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
+    """Return every conflict between policies, once."""
+    return tuple(dict.fromkeys(each for policy in policies for each in conflicts_of(policy, policies)))

@@ -8,12 +8,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from auditlake.errors import ReportError
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant, parse_bound
-from auditlake.policies.compile import BEFORE_ALL, Question
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
+
+
+BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
+"""The last instant that no event can have: the bounds that events are compared with are exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """When a policy is asked: all instants aware, UTC, since < until <= as_of."""
+
+    as_of: datetime
+    since: datetime
+    until: datetime
+
+    @property
+    def midnight(self) -> datetime:
+        """00:00 UTC of the day of as_of."""
+        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +90,23 @@ def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_per
     Raises:
         ReportError: See :func:`resolve`.
     """
-    from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
-
     return Question(as_of, *resolve(request, as_of, default_since(policy, as_of, report_period)))
+
+
+def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
+    """Where a policy's period begins unless the caller says: one retention period before it ends.
+
+    Args:
+        policy: The policy.
+        until: Where the period ends.
+        report_period: The length of the period of a policy without a retention period.
+    """
+    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))
+
+
+def earlier(instant: datetime, length: timedelta) -> datetime:
+    """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
+    return max(instant, BEFORE_ALL + length) - length
 
 
 def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:

@@ -12,9 +12,9 @@ from typing import Any
 from auditlake.display.text import counted_events
 from auditlake.events.times import print_instant
 from auditlake.findings.decisions import NOTHING, Journal, Seen, Subject
-from auditlake.policies.compile import BEFORE_ALL, Question, length_of
 from auditlake.policies.evaluate import Answers, Row, group_values
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Policy, conflicts_of
+from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.reports.model import (
     CoverageAnswer,
     DailyPeak,
@@ -24,7 +24,6 @@ from auditlake.reports.model import (
     Query,
     Report,
     RetentionAnswer,
-    RetentionConflict,
     SampleEvent,
     Status,
     Threshold,
@@ -234,26 +233,8 @@ def _retention(answers: Answers, policies: Sequence[Policy], firsts: Sequence[da
         kept_by_other_policies=kept,
         held=held,
         oldest_event=min(firsts, default=None),
-        conflicts=tuple(_conflicts(policy, policies)),
+        conflicts=tuple(conflicts_of(policy, policies)),
     )
-
-
-def _conflicts(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
-    """Where one policy's limit on personal data is shorter than what another needs, for a type they share."""
-    for limit in sorted(policies, key=lambda each: each.id):
-        for keep in sorted(policies, key=lambda each: each.id):
-            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
-                continue
-            if limit.max_retention.microseconds < length_of(keep.retention_period):
-                for name in sorted(set(limit.required_events) & set(keep.required_events)):
-                    yield RetentionConflict(
-                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
-                    )
-
-
-def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
-    """Every such conflict between policies, once."""
-    return tuple(dict.fromkeys(each for policy in policies for each in _conflicts(policy, policies)))
 
 
 def _first_day(answers: Answers) -> date | None:

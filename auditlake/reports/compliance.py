@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.config import MAX_FINDINGS
 from auditlake.disk import evidence_json
 from auditlake.disk.durable import FILE_MODE, FOLDER_MODE, sync_folder, write_whole
 from auditlake.disk.files import open_file, read_file
@@ -22,16 +23,18 @@ from auditlake.disk.layout import Layout, report_stem
 from auditlake.display.shown import Shown
 from auditlake.display.text import SHOWN_EPISODES
 from auditlake.errors import ReportError
+from auditlake.events.durations import Duration
 from auditlake.events.times import parse_instant
 from auditlake.findings.cards import Findings
 from auditlake.findings.decisions import NOTHING, Journal
-from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import default_since, evaluate, samples
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.policies.evaluate import evaluate, samples
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, default_since
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.document import FORMS, REPORT_VERSION
 from auditlake.reports.last_verification import last_verification
-from auditlake.reports.model import MAX_FINDINGS, Detail, Report
+from auditlake.reports.model import Detail, Report
 
 if TYPE_CHECKING:
     import altair as alt

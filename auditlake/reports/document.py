@@ -17,6 +17,7 @@ from auditlake.display.text import UNSEEN
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
 from auditlake.findings.decisions import Journal, Review
+from auditlake.policies.model import RetentionConflict
 from auditlake.reports.model import (
     FINDING_KINDS,
     CoverageAnswer,
@@ -25,7 +26,6 @@ from auditlake.reports.model import (
     Query,
     Report,
     RetentionAnswer,
-    RetentionConflict,
     Threshold,
 )
 

@@ -33,9 +33,10 @@ from auditlake.engine.statements import statements
 from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant
-from auditlake.policies.compile import Question, filled
+from auditlake.policies.compile import filled
 from auditlake.policies.evaluate import group_values
 from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from auditlake.reports.document import canonical, json_value
 
 if TYPE_CHECKING:

@@ -8,11 +8,10 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from auditlake.findings.decisions import NOTHING, Acceptance, Journal
+from auditlake.policies.model import RetentionConflict
 
 Status = Literal["compliant", "violation", "no_data", "error"]
 FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
-MAX_FINDINGS = 10_000
-"""How many findings a report lists itself, unless lake.toml says otherwise."""
 FINDING_KINDS: tuple[FindingKind, ...] = ("threshold_exceeded", "missing_required_type", "coverage_gap")
 
 
@@ -71,19 +70,6 @@ class CoverageAnswer:
     silent_days: tuple[date, ...]
     fields: Mapping[str, Any] = field(default_factory=dict)
     """How complete the fields are that the policy asks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionConflict:
-    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
-
-    event_type: str
-    keep_policy: str
-    """The policy that needs the event."""
-    retention_period: str
-    limit_policy: str
-    """The policy that limits personal data."""
-    max_retention: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,17 +33,9 @@ from auditlake.display.text import (
 )
 from auditlake.errors import ReportError
 from auditlake.findings.decisions import Acceptance, Journal, Review
+from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import REPORT_VERSION, json_value
-from auditlake.reports.model import (
-    Detail,
-    Finding,
-    Query,
-    Report,
-    RetentionAnswer,
-    RetentionConflict,
-    SampleEvent,
-    Status,
-)
+from auditlake.reports.model import Detail, Finding, Query, Report, RetentionAnswer, SampleEvent, Status
 from auditlake.reports.page_charts import HeatMap, PeakChart, heat_map
 from auditlake.reports.threshold_section import counted_figures, question_facts, threshold_chart
 

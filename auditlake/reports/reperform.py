@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
-from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.document import instant
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from auditlake.disk.layout import Layout
 from auditlake.events.times import Instant, as_end, given, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.policies.files import chosen, refuse_unreadable
+from auditlake.policies.holds import Hold
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Hold, Policy
+from auditlake.policies.model import Policy
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.query.rows import Rows
 from auditlake.query.view import engine

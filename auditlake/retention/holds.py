@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +9,9 @@ from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import HoldError
+from auditlake.events.durations import Duration
 from auditlake.policies.holds import (
+    Hold,
     HoldRequest,
     check_hold_id,
     chosen_hold,
@@ -20,14 +21,12 @@ from auditlake.policies.holds import (
     released_hold,
 )
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Duration, Hold
 from auditlake.retention.commit_record import Record
 from auditlake.retention.terms import last_recorded, terms_of, with_hold
 from auditlake.store import delta
 from auditlake.store.bookkeeping import notice_changes
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.failures import explained
-from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 
 def add_hold(
@@ -102,30 +101,6 @@ def _was_released(layout: Layout, hold_id: str) -> bool:
         if said.get("id") == hold_id:
             return bool(said["what"] == "released")
     return False
-
-
-def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
-    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody or something.
-
-    Raises:
-        LakeFormatError: It is needed, and has gone or is another one.
-    """
-    named = any(each.user_ids or each.resources for each in holds)
-    return widened(holds, pseudonyms(layout, make=False)) if named else tuple(holds)
-
-
-def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
-    """Holds that also find what has become a pseudonym of those whom they name."""
-    if names is None:
-        return tuple(holds)
-    return tuple(
-        replace(
-            hold,
-            user_ids=(*hold.user_ids, *map(names.of, hold.user_ids)),
-            resources=(*hold.resources, *map(names.of, hold.resources)),
-        )
-        for hold in holds
-    )
 
 
 def _record(

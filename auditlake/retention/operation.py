@@ -17,7 +17,7 @@ from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.landing.blank_segments import copied
 from auditlake.policies.compile import Step
-from auditlake.policies.model import Hold
+from auditlake.policies.holds import Hold
 from auditlake.reports.render import render_certificate_json
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id
 from auditlake.retention.commit_record import Kind, Record

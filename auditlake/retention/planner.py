@@ -10,11 +10,11 @@ from typing import Protocol
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect
+from auditlake.events.durations import Duration
 from auditlake.events.personal_paths import personal_path
-from auditlake.policies.holds import load_holds
+from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Duration, Policy
-from auditlake.retention.holds import widened
+from auditlake.policies.model import Policy
 from auditlake.retention.plan import RetentionPlan, make_plan
 from auditlake.retention.rules import Judge
 from auditlake.retention.side_files import due_leftovers

@@ -21,9 +21,9 @@ from typing import Literal
 
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import FINDINGS_FILE, REPORT_FILE, Layout
+from auditlake.events.durations import Duration, length_of
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.policies.compile import earlier, length_of
-from auditlake.policies.model import Duration
+from auditlake.policies.question import earlier
 from auditlake.reports.listing import newest_instant
 from auditlake.retention.rules import Judge, longest_of_all
 from auditlake.store.deltalog import commit_metadata

@@ -15,7 +15,7 @@ from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.landing.flush import FlushSummary
-    from auditlake.policies.model import Hold
+    from auditlake.policies.holds import Hold
     from auditlake.retention.apply import Applied
     from auditlake.retention.erase import Erased
     from auditlake.retention.plan import RetentionPlan
@@ -51,7 +51,7 @@ class RetentionVerbs:
             HoldError: A file cannot be used.
             LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
         """
-        from auditlake.retention.holds import binding
+        from auditlake.policies.holds import binding
 
         return binding(self.layout, self.holds())
 
@@ -96,7 +96,7 @@ class RetentionVerbs:
         """A hold that has begun, with how many events it matches: what hinders counting does not hinder the hold."""
         from auditlake.engine.statements import statement
         from auditlake.policies.compile import fill_holds
-        from auditlake.retention.holds import binding
+        from auditlake.policies.holds import binding
 
         with suppress(AuditLakeError):
             step = fill_holds(statement("retention/held.sql", "matched"), binding(self.layout, [hold]), {})

@@ -205,9 +205,8 @@ class Tables:
         from auditlake.engine.duck import connect
         from auditlake.findings.journal import concerning, read
         from auditlake.policies.evaluate import evaluate
-        from auditlake.policies.holds import load_holds
+        from auditlake.policies.holds import binding, load_holds
         from auditlake.reports.build import build_report
-        from auditlake.retention.holds import binding
         from auditlake.store.failures import explained
 
         as_of, policies = self._sight.instant, self._loaded

@@ -21,8 +21,8 @@ def works(*, by_user: bool) -> dict[str, Work]:
 
 
 def _ours(place: Place, _: Path, *, by_user: bool) -> int:
-    from auditlake.policies.compile import Question
     from auditlake.policies.evaluate import backtest
+    from auditlake.policies.question import Question
 
     policy = _asked(place, by_user=by_user).policy
     own = policy.alert_threshold
@@ -35,7 +35,8 @@ def _ours(place: Place, _: Path, *, by_user: bool) -> int:
 
 def _one(place: Place, _: Path, *, by_user: bool) -> int:
     from auditlake.engine.duck import rows
-    from auditlake.policies.compile import Question, compile_policy
+    from auditlake.policies.compile import compile_policy
+    from auditlake.policies.question import Question
 
     policy = _asked(place, by_user=by_user).policy
     found = 0

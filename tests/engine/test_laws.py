@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
-from auditlake.policies.compile import Question
+from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import evaluate
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from auditlake.reports.build import build_report
 from auditlake.reports.document import report_dict
 from tests.oracle import judge

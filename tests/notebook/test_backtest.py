@@ -18,9 +18,10 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.analysis.backtest import _thresholds
 from auditlake.engine.duck import connect
 from auditlake.errors import PolicyError, ReportError
-from auditlake.policies.compile import Question
+from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import backtest, episodes
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from tests.oracle import judge
 from tests.strategies import WINDOWS, Case, cases
 

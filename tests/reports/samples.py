@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from auditlake.policies.model import RetentionConflict
 from auditlake.reports.index import IndexEntry
 from auditlake.reports.model import (
     CoverageAnswer,
@@ -17,7 +18,6 @@ from auditlake.reports.model import (
     Query,
     Report,
     RetentionAnswer,
-    RetentionConflict,
     SampleEvent,
     Threshold,
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
-from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, RetentionConflict, SampleEvent
+from auditlake.policies.model import RetentionConflict
+from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, SampleEvent
 from auditlake.reports.page import SiblingFiles
 from auditlake.reports.render import render_index, render_json, render_page
 from tests.reports import samples

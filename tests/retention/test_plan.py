@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from auditlake import AuditLake
 from auditlake.engine.duck import connect, keep_rows
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
 from auditlake.retention.plan import RetentionPlan, make_plan
 from auditlake.retention.rules import Judge
 from auditlake.store.delta import Snapshot
