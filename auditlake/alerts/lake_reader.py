@@ -23,7 +23,8 @@ from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
 from auditlake.landing.segments import Position, application, slots
 from auditlake.policies.compile import filled
-from auditlake.policies.evaluate import episodes, group_values
+from auditlake.policies.evaluate import episodes
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.store.delta import view_snapshot

@@ -75,7 +75,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r}: since must be before as_of")
     _fill(connection, events)
     (answers,) = evaluate(connection, [(policy, Question(as_of, since, as_of))], [policy])
-    return build_report(answers, [policy], generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
+    return build_report(answers, generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
 
 
 def _full(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from auditlake.reports.model import Detail, Report, RetentionAnswer, Status, Threshold
+    from auditlake.policies.kinds.retention_due import RetentionAnswer
+    from auditlake.policies.kinds.threshold import Threshold
+    from auditlake.reports.model import Detail, Report, Status
 
 UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -227,8 +229,10 @@ def verdict_words(report: Report) -> str:
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are listed below all the same." if report.violations else silence
-    answer, kinds = report.threshold, [finding.kind for finding in report.violations]
-    missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
+    from auditlake.policies import kinds  # slow to import
+
+    answer, found_kinds = report.threshold, [finding.kind for finding in report.violations]
+    missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
     found = []
     if answer and answer.episodes:
         counted = f"{answer.alert_threshold:,} {subject(report, answer.alert_threshold)}{apart(report)}"
@@ -237,6 +241,7 @@ def verdict_words(report: Report) -> str:
         found.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
         found.append(_gaps(report, gaps))
+    found += filter(None, (kind.sentence(report.violations) for kind in kinds.KINDS if kind.name in report.measures))
     if not found:
         return _nothing_found(report, answer)
     return f"The policy found {_listed(found)}.{_accepted_words(report)}"

@@ -16,18 +16,18 @@ from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
 from auditlake.findings.cards import findings_card
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
+from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, append, concerning, read
 from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
 from auditlake.machine import Clock
 from auditlake.policies.question import BEFORE_ALL
-from auditlake.reports.build import subject_of
 from auditlake.store.bookkeeping import record_journal
 from auditlake.user import login_name
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card
+    from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.model import Finding
 
 _LONGEST = 4000
 _NAMED = 10

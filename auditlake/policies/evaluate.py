@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import rows
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import (
-    MOMENTS,
     CompiledQuery,
     Step,
     compile_backtest,
@@ -22,6 +21,8 @@ from auditlake.policies.compile import (
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import own_errors, passing_over
+from auditlake.policies.kinds.model import MOMENTS
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = tuple[Any, ...]
+_EPOCH_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Answers:
     """The rows of every step that gave rows, by the step's name, and the queries that gave them."""
 
     policy: Policy
+    policies: Sequence[Policy]
+    """Every policy of the lake."""
     question: Question
     rows: Mapping[str, list[Row]]
     queries: tuple[tuple[CompiledQuery, int], ...]
@@ -49,6 +53,17 @@ class Answers:
         """The only row of a step."""
         (row,) = self.rows[name]
         return row
+
+    @property
+    def first_day(self) -> date | None:
+        """The UTC day of the lake's first event."""
+        _, first = self.one("presence")
+        return first.date() if first else None
+
+    @staticmethod
+    def day(number: int) -> date:
+        """Return the day that so many days lie after 1970-01-01."""
+        return _EPOCH_DAY + timedelta(days=number)
 
 
 def evaluate(
@@ -84,7 +99,7 @@ def _evaluate(
     def answers(asked: Policy, error: str | None) -> Answers:
         queries, given = _asked(connection, asked, policies, question, holds=holds)
         counted = tuple((query, len(given[query.name])) for query in queries)
-        return Answers(policy if error is None else asked, question, given, counted, error, asked)
+        return Answers(policy if error is None else asked, policies, question, given, counted, error, asked)
 
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
@@ -200,8 +215,3 @@ def samples(
     for key, start, *event in run_step(connection, last):
         found.setdefault((group_values(key), start), []).append(tuple(event))
     return found
-
-
-def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
-    """The values of a group in the order of the policy's group_by: SQL gives a single one by itself."""
-    return (key,) if isinstance(key, str) else tuple(key)

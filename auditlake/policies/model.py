@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from auditlake.events.durations import Duration, length_of
@@ -67,8 +67,14 @@ class Policy:
     """``sha256:`` and the hex digest of the policy file's bytes."""
     text: str = ""
     """The policy file as it was read."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """The values of keys that have no field above, by name: those of other question kinds."""
     fault: str | None = None
     """Why its file cannot be used, with the places in it; then it asks nothing, and only stands for the file."""
+
+    def value(self, key: str) -> Any:
+        """Return the value of a key of its file; None where it has none."""
+        return getattr(self, key) if key in _FIELDS else self.more.get(key)
 
     @property
     def is_readable(self) -> bool:
@@ -85,6 +91,9 @@ class Policy:
     def shown_window(self) -> str | None:
         """The window as it was written; None where there is no threshold that it would belong to."""
         return None if self.alert_threshold is None else str(self.window)
+
+
+_FIELDS = frozenset(field.name for field in fields(Policy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +125,20 @@ def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retenti
 def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
     """Return every conflict between policies, once."""
     return tuple(dict.fromkeys(each for policy in policies for each in conflicts_of(policy, policies)))
+
+
+def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
+    """Return the policy that keeps events of a type the longest, the first among equals; None if none keeps it."""
+    keepers = [policy for policy in policies if policy.retention_period and event_type in policy.required_events]
+    return max(keepers, key=lambda policy: length_of(policy.retention_period), default=None)
+
+
+def kept_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Return the event types, with their counts, that no policy with a retention period names."""
+    return asked_by_none(by_type, [policy for policy in policies if policy.retention_period])
+
+
+def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Return the event types, with their counts, that no policy names."""
+    named = {name for policy in policies for name in policy.required_events}
+    return {name: events for name, events in sorted(by_type.items()) if name not in named}

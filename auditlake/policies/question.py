@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from auditlake.errors import ReportError
 from auditlake.events.durations import Duration, parse_duration
@@ -31,6 +31,12 @@ class Question:
     def midnight(self) -> datetime:
         """00:00 UTC of the day of as_of."""
         return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every UTC day with an instant in (since, until]; instants are whole microseconds."""
+        first = (self.since + MICROSECOND).date()
+        return tuple(first + timedelta(days=i) for i in range((self.until.date() - first).days + 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ from auditlake.events.durations import parse_duration
 from auditlake.events.times import parse_instant, print_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 T = TypeVar("T")
@@ -112,6 +113,9 @@ class Reader:
         event_types: The event types that this lake knows.
     """
 
+    in_use = False
+    """Whether the file is in a lake already: then a condition that may fail on some events is no mistake."""
+
     def __init__(self, what: str, needs: Sequence[str], event_types: frozenset[str]) -> None:
         self.what = what
         self.needs = needs
@@ -133,6 +137,23 @@ class Reader:
         """Note a mistake at a node."""
         mark = at.start_mark if isinstance(at, yaml.Node) else at
         self.mistakes.append((mark.line + 1, mark.column + 1, message) if mark is not None else (1, 1, message))
+
+    def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:
+        """Where a character of a scalar's value is in the file; the scalar's start where that cannot be told.
+
+        Folding and indentation change white space only, so the characters that are none can be counted.
+        """
+        line, column = node.start_mark.line, node.start_mark.column
+        style = node.style if isinstance(node, yaml.ScalarNode) else None
+        lines = self.lines[: node.end_mark.line + 1]
+        if offset is None or (style == '"' and "\\" in "".join(lines[line:])):
+            return line + 1, column + 1
+        before = node.value[:offset].replace("'", "''") if style == "'" else node.value[:offset]
+        start = (line + 1, 0) if style in ("|", ">") else (line, column + bool(style))
+        visible = ((row, at) for row in range(line, len(lines)) for at, seen in enumerate(lines[row]) if seen.strip())
+        places = (place for place in visible if place >= start)
+        row, at = next(islice(places, len("".join(before.split())), None), (line, column))
+        return row + 1, at + 1
 
     # From bytes to nodes
 
@@ -224,6 +245,22 @@ class Reader:
                 lines[key.value] = key.start_mark.line + 1
 
     # From nodes to values
+
+    def value(self, node: yaml.Node, key: str, schema: Mapping[str, Any]) -> Any:
+        """Read a value as its schema says: the part of JSON Schema that the files of a lake need."""
+        if nullable(schema) and is_null(node):
+            return None
+        if "enum" in schema:
+            return self.choice(node, key, schema["enum"], schema.get("title", "value"))
+        if schema["type"] == "integer":
+            return self.integer(node, key, schema["minimum"], schema.get("maximum", 10**9))
+        if schema["type"] == "array":
+            item = schema["items"]
+            if schema.get("minItems") and isinstance(node, yaml.SequenceNode) and not node.value:
+                self.wrong(node, f"{key}: expected at least one {item['title']}, got an empty list")
+            return self.several(node, key, lambda node, key: self.value(node, key, item))
+        formats = {"length": self.duration, "event type": self.event_type, "line": self.label}
+        return formats.get(schema.get("format", ""), self.text)(node, key)
 
     def is_a(self, node: yaml.Node, kind: type[yaml.Node], key: str, expected: str) -> bool:
         """Whether a node is of a kind; noted where it is not."""
@@ -336,6 +373,11 @@ class Reader:
         if not node.style and (number := _JSON_NUMBER.fullmatch(node.value)):
             return float(node.value) if number[1] or number[2] else int(node.value)
         return self.text(node, key, expected="what JSON knows", also=("timestamp",)) if node.value else ""
+
+
+def nullable(schema: Mapping[str, Any]) -> bool:
+    """Return whether a schema takes null."""
+    return "null" in schema.get("type", ())
 
 
 def _plain_kind(value: str) -> str:

@@ -247,7 +247,7 @@ def produce(
     for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
         policy, question = answers.policy, answers.question
         report = build_report(
-            answers, policies, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,
+            answers, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,
             journal=journal(policy.id),
         )  # fmt: skip
         detail = None

@@ -10,24 +10,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
 from auditlake.display.text import UNSEEN
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
 from auditlake.findings.decisions import Journal, Review
+from auditlake.findings.finding import Finding
+from auditlake.policies import kinds
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.policies.kinds.retention_due import RetentionAnswer
+from auditlake.policies.kinds.threshold import Threshold
 from auditlake.policies.model import RetentionConflict
-from auditlake.reports.model import (
-    FINDING_KINDS,
-    CoverageAnswer,
-    Evidence,
-    Finding,
-    Query,
-    Report,
-    RetentionAnswer,
-    Threshold,
-)
+from auditlake.reports.model import Evidence, Query, Report
 
 REPORT_VERSION = 2
 """The form that is written unless another is asked for."""
@@ -106,7 +102,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         ReportError: A value has no JSON form (an instant without a zone, a number that is not finite).
     """
     listed = report.violations if whole is None else report.violations[: whole["listed"]]
-    kinds = Counter(finding.kind for finding in report.violations)
+    counts = Counter(finding.kind for finding in report.violations)
     return {
         "report_version": REPORT_VERSION,
         **_head(report),
@@ -114,7 +110,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         "error": report.error,
         "status_now": report.status_now,
         **_types(report),
-        "findings_by_kind": {kind: kinds[kind] for kind in FINDING_KINDS},
+        "findings_by_kind": {kind: counts[kind] for kind in kinds.finding_kinds()},
         "more_findings": whole,
         "violations": [finding_dict(finding) for finding in listed],
         "threshold": report.threshold and _threshold(report.threshold),
@@ -197,30 +193,16 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
 
 
 def _found(finding: Finding) -> dict[str, Any]:
-    head: dict[str, Any] = {"id": finding.id, "kind": finding.kind}
-    match finding.kind:
-        case "missing_required_type":
-            return head | {"event_type": finding.event_type, "message": finding.message}
-        case "coverage_gap":
-            return head | {
-                "event_type": finding.event_type,
-                "start": _instant_or_none(finding.start),
-                "end": _instant_or_none(finding.end),
-                "message": finding.message,
-            }
-        case "threshold_exceeded":
-            return head | {
-                "group": dict(finding.group or {}),
-                "start": _instant_or_none(finding.start),
-                "end": _instant_or_none(finding.end),
-                "ongoing": finding.ongoing,
-                "started_before_period": finding.started_before_period,
-                "peak": finding.peak,
-                "peak_at": _instant_or_none(finding.peak_at),
-                "message": finding.message,
-            }
-        case _:
-            assert_never(finding.kind)
+    about: dict[str, Any] = {
+        "event_type": finding.event_type, "group": dict(finding.group or {}), "start": finding.start,
+        "end": finding.end,
+    }  # fmt: skip
+    kind = kinds.finding_kinds().get(finding.kind)
+    if kind is None or kind.keys is None:
+        own = about | {"measures": finding.measures}
+    else:
+        own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
+    return {"id": finding.id, "kind": finding.kind, **json_value(own), "message": finding.message}
 
 
 def instant(moment: datetime) -> str:

@@ -33,9 +33,12 @@ from auditlake.display.text import (
 )
 from auditlake.errors import ReportError
 from auditlake.findings.decisions import Acceptance, Journal, Review
+from auditlake.findings.finding import Finding
+from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import REPORT_VERSION, json_value
-from auditlake.reports.model import Detail, Finding, Query, Report, RetentionAnswer, SampleEvent, Status
+from auditlake.reports.kind_sections import KindSection, kind_sections
+from auditlake.reports.model import Detail, Query, Report, SampleEvent, Status
 from auditlake.reports.page_charts import HeatMap, PeakChart, heat_map
 from auditlake.reports.threshold_section import counted_figures, question_facts, threshold_chart
 
@@ -198,6 +201,8 @@ class CompliancePage:
     """The numbers behind it."""
     conflicts: tuple[tuple[Text, ...], ...]
     """Conflicts: type, policy that keeps, its period, policy that limits, its period."""
+    others: tuple[KindSection, ...]
+    """The sections of other question kinds."""
     evidence: tuple[Fact, ...]
     """Lake, snapshot, digests."""
     queries: tuple[QueryBlock, ...]
@@ -219,7 +224,9 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     if any(len(detail.day_counts.get(name, ())) != len(detail.days) for name in names):
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
-    sections = [name for name in _SECTIONS if name not in _left_out(report)]
+    others = kind_sections(report)
+    titles = _titles(others)
+    sections = [name for name in titles if name not in _left_out(report)]
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
     taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(
@@ -236,7 +243,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         verdict_words=text.verdict_words(report),
         now_words=text.now_words(report),
         counted_words=text.counted_words(report),
-        sections=tuple(Section(name, _SECTIONS[name]) for name in sections),
+        sections=tuple(Section(name, titles[name]) for name in sections),
         numbers={name: f"{number}" for number, name in enumerate(sections, 1)},
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in taken[:SHOWN_EPISODES]),
         accepted_words=text.beyond(len(taken), "accepted finding"),
@@ -255,6 +262,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         retention_words=text.retention_words(report.retention),
         retention=_retention(report.retention) if report.retention else (),
         conflicts=tuple(_conflict(conflict) for conflict in report.retention.conflicts) if report.retention else (),
+        others=others,
         evidence=_evidence(report),
         queries=() if report.is_unread else tuple(map(_query, report.evidence.queries)),
     )
@@ -265,6 +273,13 @@ def style_digest() -> str:
     """SHA-256 in base64 of the style that the templates include, as a content security policy wants it."""
     style = (assets.folder("reports_templates") / "style.css").read_bytes().removesuffix(b"\n")
     return base64.b64encode(hashlib.sha256(style).digest()).decode("ascii")
+
+
+def _titles(others: Sequence[KindSection]) -> dict[str, str]:
+    """Return the sections that a page may have, in order: those of other kinds come before the evidence."""
+    own = {each.anchor: each.title for each in others}
+    last = {name: _SECTIONS[name] for name in ("evidence", "reading")}
+    return {name: title for name, title in _SECTIONS.items() if name not in last} | own | last
 
 
 def _left_out(report: Report) -> set[str]:
@@ -374,7 +389,7 @@ def _episodes(report: Report, detail: Detail) -> tuple[Episode, ...]:
 
 def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, place: int) -> Episode:
     start, peak = finding.start or report.since, finding.peak or 0
-    began = "already reached at the start of the period" if finding.started_before_period else ""
+    began = "already reached at the start of the period" if finding.measures["started_before_period"] else ""
     few = samples[:SHOWN_SAMPLES]
     every = f"The {peak:,} events" if peak > 1 else "The event"
     some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
@@ -391,7 +406,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             Fact(
                 "Peak",
                 Text(f"{peak:,}"),
-                "" if finding.peak_at is None else f"at {moment(finding.peak_at, zone=False)}",
+                f"at {moment(finding.measures['peak_at'], zone=False)}",
             ),
         ),
         samples=tuple(_sample(event) for event in few),

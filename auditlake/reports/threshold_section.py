@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from auditlake.display import text
 from auditlake.display.text import Fact, Text, shown, spelled
-from auditlake.reports.model import Report, Threshold
+from auditlake.policies.kinds.threshold import Threshold
+from auditlake.reports.model import Report
 from auditlake.reports.page_charts import PeakChart, peak_chart
 
 

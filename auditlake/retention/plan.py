@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from auditlake.display.shown import Shown
 from auditlake.engine.duck import rows
 from auditlake.events.times import print_instant
-from auditlake.policies.compile import asked_by_none, kept_by_none
-from auditlake.policies.model import Policy, RetentionConflict, conflicts
+from auditlake.policies.model import Policy, RetentionConflict, asked_by_none, conflicts, kept_by_none
 from auditlake.retention.named_events import named
 from auditlake.retention.rules import Judge
 from auditlake.retention.side_files import Leftover

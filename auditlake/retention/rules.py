@@ -12,9 +12,9 @@ from auditlake.events.durations import Duration, length_of
 from auditlake.events.json_tokens import spelled
 from auditlake.events.personal import NOBODY, SOURCES, Eraser
 from auditlake.events.personal_paths import PersonalPath
-from auditlake.policies.compile import Step, fill_holds, longest_retention
+from auditlake.policies.compile import Step, fill_holds
 from auditlake.policies.holds import Hold
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Policy, longest_retention
 from auditlake.policies.question import earlier
 from auditlake.store.pseudonyms import Pseudonyms
 

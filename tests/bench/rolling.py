@@ -110,7 +110,7 @@ def _ours(place: Place, _: Path, *, by_user: bool) -> dict[str, list[Row]]:
 
 def _plainly(found: Mapping[str, list[Row]]) -> tuple[list[Row], list[Row]]:
     """The episodes with instants as microseconds, and the daily peaks."""
-    from auditlake.policies.evaluate import group_values
+    from auditlake.policies.kinds.threshold import group_values
 
     episodes = [
         (*group_values(key), _micros(start), end and _micros(end), ongoing, before, peak, _micros(peak_at))

@@ -41,7 +41,7 @@ def answer(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
     connection.register("events", table.append_column("event_date", days))
     question = Question(case.as_of, case.since, case.until)
     (answers,) = evaluate(connection, [(case.policy, question)], case.policies)
-    report = build_report(answers, case.policies, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
+    report = build_report(answers, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
     return report_dict(report)
 
 

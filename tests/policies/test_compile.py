@@ -13,8 +13,8 @@ import auditlake
 from auditlake.assets import folder
 from auditlake.engine.statements import statements
 from auditlake.events.durations import Duration
-from auditlake.policies.compile import CompiledQuery, compile_policy, longest_retention
-from auditlake.policies.model import Policy
+from auditlake.policies.compile import CompiledQuery, compile_policy
+from auditlake.policies.model import Policy, longest_retention
 from auditlake.policies.question import Question, earlier
 
 GOLDEN = Path(__file__).parent / "golden"

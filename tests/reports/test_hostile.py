@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
+from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.model import RetentionConflict
-from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, SampleEvent
+from auditlake.reports.model import Detail, Query, Report, SampleEvent
 from auditlake.reports.page import SiblingFiles
 from auditlake.reports.render import render_index, render_json, render_page
 from tests.reports import samples

@@ -19,9 +19,10 @@ from auditlake import assets
 from auditlake.display import cards, text
 from auditlake.display.text import SHOWN_EPISODES
 from auditlake.errors import ReportError
+from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.reports import document, index, page, page_charts
 from auditlake.reports.index import index_page
-from auditlake.reports.model import CoverageAnswer, Detail, Report
+from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import SiblingFiles, compliance_page
 from auditlake.reports.render import TEMPLATES, environment, render_index, render_page
 from tests.reports import samples

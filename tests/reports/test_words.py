@@ -10,7 +10,8 @@ from datetime import date, timedelta
 import pytest
 
 from auditlake.display import text
-from auditlake.reports.model import CoverageAnswer, Report
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.reports.model import Report
 from tests.reports import samples
 
 
