@@ -18,6 +18,8 @@ from auditlake.alerts.tally import Tally
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import StatementError
 from auditlake.engine.statements import statement
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
@@ -153,7 +155,7 @@ class Lakeside:
             return []
         question = Question(instant(now), instant(since), instant(last))
         found: list[tuple[Group, int, int]] = []
-        for key, start, end, *_ in episodes(self.connection, policy, question):
+        for key, start, end, *_ in _episodes(self.connection, policy, question):
             group, stop = group_values(key), micros(end) if end else last + 1
             if stop > ends_after and (groups is None or group in groups):
                 found.append((group, micros(start), stop))
@@ -227,3 +229,11 @@ def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         connect(temp=Path(spill)) as connection,
     ):
         yield connection
+
+
+def _episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Any]:
+    """Return the episodes; the evaluator tells DuckDB's errors apart itself."""
+    try:
+        return episodes(DuckEngine(connection), policy, question)
+    except StatementError as error:
+        raise error.cause from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.display.cards import Card, Fact
 from auditlake.display.shown import Shown, cells
 from auditlake.display.text import count, moment, spelled
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
 from auditlake.events.durations import Duration, parse_duration
 from auditlake.policies import evaluate
@@ -136,7 +137,8 @@ def backtest(
         PolicyError: A threshold or a window makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    found = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
+    engine = DuckEngine(connection)
+    found = evaluate.backtest(engine, [(replace(policy, window=length), asked) for length in lengths], wanted)
     tried = tuple(
         Tried(str(length), threshold, episodes)
         for length, rows in zip(lengths, found, strict=True)

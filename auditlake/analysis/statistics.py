@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import rows
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.findings.finding import Finding
 from auditlake.policies.evaluate import Answers, evaluate
@@ -97,7 +98,7 @@ def statistics(
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
     judged: dict[str, Report] = {}
     asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
-    for answers in evaluate(connection, asked, policies):
+    for answers in evaluate(DuckEngine(connection), asked, policies):
         judged[answers.policy.id] = _report(answers)
     violations = [
         Violation(policy_id, each)

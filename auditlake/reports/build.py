@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from auditlake.engine.model import Row
 from auditlake.events.times import print_instant
 from auditlake.findings.decisions import NOTHING, Journal, Seen
 from auditlake.findings.finding import Finding, canonical_group, subject_of
 from auditlake.policies import kinds
-from auditlake.policies.evaluate import Answers, Row
+from auditlake.policies.evaluate import Answers
 from auditlake.policies.kinds.threshold import EPISODE, status_now
 from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question

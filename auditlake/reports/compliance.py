@@ -22,6 +22,7 @@ from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout, report_stem
 from auditlake.display.shown import Shown
 from auditlake.display.text import SHOWN_EPISODES
+from auditlake.engine.model import Engine
 from auditlake.errors import ReportError
 from auditlake.events.durations import Duration
 from auditlake.events.times import parse_instant
@@ -38,7 +39,6 @@ from auditlake.reports.model import Detail, Report
 
 if TYPE_CHECKING:
     import altair as alt
-    import duckdb
 
     from auditlake.display.cards import Card
     from auditlake.reports.index import IndexEntry
@@ -211,7 +211,7 @@ class ComplianceReport(Shown):
 
 
 def produce(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     asked: Sequence[tuple[Policy, Question]],
     policies: Sequence[Policy],
     holds: Sequence[Hold] = (),
@@ -226,10 +226,10 @@ def produce(
     ask: Ask | None = None,
     max_findings: int = MAX_FINDINGS,
 ) -> Iterator[ComplianceReport]:
-    """Build the report of each policy on a connection that has the ``events`` view of the snapshot.
+    """Build the report of each policy on an engine that has the events of the snapshot.
 
     Args:
-        connection: The engine.
+        engine: The engine.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
@@ -244,7 +244,7 @@ def produce(
         max_findings: How many findings a report's JSON lists.
     """
     listen(0, len(asked), asked[0][0].id if asked else "")
-    for done, answers in enumerate(evaluate(connection, asked, policies, holds), 1):
+    for done, answers in enumerate(evaluate(engine, asked, policies, holds), 1):
         policy, question = answers.policy, answers.question
         report = build_report(
             answers, generated_at=generated_at or question.as_of, lake_id=lake_id, snapshot=snapshot,
@@ -253,7 +253,7 @@ def produce(
         detail = None
         if pages:
             shown = (
-                samples(connection, answers.asked or policy, question, SHOWN_EPISODES)
+                samples(engine, answers.asked or policy, question, SHOWN_EPISODES)
                 if report.threshold and report.threshold.episodes
                 else {}
             )

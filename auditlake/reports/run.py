@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditlake.config import LakeConfig
 from auditlake.disk.layout import Layout
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.events.times import Instant, as_end, given, judged_as_of
 from auditlake.findings.journal import concerning, read
 from auditlake.policies.files import chosen, refuse_unreadable
@@ -86,7 +87,7 @@ def judged(
     journal = partial(concerning, read(layout), entries=entries)
     with engine(layout, landing, instant, version) as (connection, seen):
         made = tuple(produce(
-            connection, asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
+            DuckEngine(connection), asked, known, holds, lake_id=config.id, snapshot=seen.evidence,
             report_period=config.report_period,
             generated_at=given(generated_at), pages=pages, journal=journal, listen=listen, ask=ask,
             max_findings=config.max_findings,

@@ -205,6 +205,7 @@ class Tables:
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
         from auditlake.engine.duck import connect
+        from auditlake.engine.duck_engine import DuckEngine
         from auditlake.findings.journal import concerning, read
         from auditlake.policies.evaluate import evaluate
         from auditlake.policies.holds import binding, load_holds
@@ -226,7 +227,7 @@ class Tables:
             _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
-            for answers in self._in_time(evaluate(connection, asked, policies, holds)):
+            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds)):
                 self._judged[answers.policy.id] = build_report(
                     answers, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),

@@ -21,6 +21,7 @@ def works(*, by_user: bool) -> dict[str, Work]:
 
 
 def _ours(place: Place, _: Path, *, by_user: bool) -> int:
+    from auditlake.engine.duck_engine import DuckEngine
     from auditlake.policies.evaluate import backtest
     from auditlake.policies.question import Question
 
@@ -29,7 +30,7 @@ def _ours(place: Place, _: Path, *, by_user: bool) -> int:
     step = max(1, own // 25)
     tried = sorted({own, *(max(1, own + step * (n - TRIED // 2)) for n in range(TRIED))})
     with _engine(place) as connection:
-        (counts,) = backtest(connection, [(policy, Question(AS_OF, SINCE, AS_OF))], tried)
+        (counts,) = backtest(DuckEngine(connection), [(policy, Question(AS_OF, SINCE, AS_OF))], tried)
     return int(dict(counts)[own])
 
 

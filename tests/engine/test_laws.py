@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy
@@ -40,7 +41,7 @@ def answer(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
     days = pa.array([event.timestamp.date() for event in case.events], pa.date32())
     connection.register("events", table.append_column("event_date", days))
     question = Question(case.as_of, case.since, case.until)
-    (answers,) = evaluate(connection, [(case.policy, question)], case.policies)
+    (answers,) = evaluate(DuckEngine(connection), [(case.policy, question)], case.policies)
     report = build_report(answers, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
     return report_dict(report)
 
@@ -98,7 +99,7 @@ def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnect
         "source": ["auditlake"] * 3 * groups,
     }))  # fmt: skip
     policy = Policy("many", "Many", "", ("login",), Duration("1d", 86_400_000_000), 3, group_by=("user_id",))
-    (answers,) = evaluate(connection, [(policy, Question(as_of, since, until))], [policy])
+    (answers,) = evaluate(DuckEngine(connection), [(policy, Question(as_of, since, until))], [policy])
 
     assert "AS INT128" in answers.queries[0][0].sql
     assert [(row[0], row[1], row[5]) for row in answers.rows["rolling_counts"]] == [

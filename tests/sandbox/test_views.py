@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import auditlake
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.evaluate import evaluate
@@ -165,7 +166,7 @@ def test_what_was_judged_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
 
     def slow(connection: Any, wanted: Sequence[Any], *others: Any) -> Iterator[Any]:
         asked.append(len(wanted))
-        for answers in evaluate(connection, wanted, *others):
+        for answers in evaluate(DuckEngine(connection), wanted, *others):
             yield answers
             if len(asked) == 1:
                 raise TooMuch("it took longer than it may")

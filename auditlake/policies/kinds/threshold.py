@@ -19,7 +19,8 @@ from auditlake.policies.question import Question, earlier
 if TYPE_CHECKING:
     import yaml
 
-    from auditlake.policies.evaluate import Answers, Row
+    from auditlake.engine.model import Row
+    from auditlake.policies.evaluate import Answers
     from auditlake.policies.yaml_reader import Reader
 
 _DAY_US = 86_400_000_000
