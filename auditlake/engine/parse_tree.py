@@ -53,15 +53,15 @@ def walk(value: Any, visit: Visit, depth: int = 0) -> Any:
 
 def expressions(value: Any) -> list[Node]:
     """Return every expression of a part of a tree, those within it before the one that holds them."""
-    found: list[Node] = []
+    nodes: list[Node] = []
 
     def visit(node: Node, depth: int) -> None:
         walk([*node.values()], visit, depth)
         if "class" in node:
-            found.append(node)
+            nodes.append(node)
 
     walk(value, visit)
-    return found
+    return nodes
 
 
 def bare(value: Any) -> Any:

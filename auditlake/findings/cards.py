@@ -25,7 +25,7 @@ class Findings(tuple[Finding, ...], Shown):
 
 
 def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
-    """Findings, each with the policy that found it where there may be several."""
+    """Return findings, each with the policy that found it where there may be several."""
     policies = any(policy is not None for policy, _ in found)
     rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in found[:_SHOWN]]
     headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
@@ -33,7 +33,7 @@ def findings_card(found: Sequence[tuple[str | None, Finding]]) -> Card:
 
 
 def report_card(report: Report) -> Card:
-    """A report in short; the page says all."""
+    """Return a report in short; the page says all."""
     answer, kept = report.threshold, report.retention
     asked = (
         Fact("events", f"{report.total_events:,}"),

@@ -87,7 +87,7 @@ class FindingRegister:
         self._wait = wait_seconds
 
     def list(self, *policy_ids: str, **options: Any) -> Listing:
-        """What the policies find; of every policy if none is named. The options are those of ``reports``.
+        """Return what the policies find; of every policy if none is named. The options are those of ``reports``.
 
         The lake remembers where was looked: :meth:`accept` and the others find the id there.
         """
@@ -112,7 +112,7 @@ class FindingRegister:
         return found
 
     def show(self, finding_id: str, **options: Any) -> tuple[Listed, tuple[Entry, ...]]:
-        """A finding, and every entry of the journal about it or those that an acceptance of it covers.
+        """Return a finding, and every entry of the journal about it or those that an acceptance of it covers.
 
         Args:
             finding_id: Its id, or as much of it as no other id begins with.
@@ -135,7 +135,7 @@ class FindingRegister:
         self, finding_id: str, *, reason: str, owner: str, expires: Instant | None = None, ticket: str | None = None,
         by: str | None = None, until: Instant | None = None, period_until: Instant | None = None, **options: Any,
     ) -> Acceptance:  # fmt: skip
-        """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
+        """Accept a finding, and later ones of its policy, kind, group and type, until an instant.
 
         They are still shown, and do not count for the status. As of later instants they are open again.
 
@@ -238,7 +238,7 @@ class FindingRegister:
         return written, made
 
     def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
-        """Every review in the journal, of these policies if some are named, in the order in which they were given."""
+        """Return every review in the journal, of these policies if some are named, in order."""
         found = (line.entry for line in read(self._layout))
         return tuple(
             each for each in found
@@ -252,7 +252,7 @@ class FindingRegister:
         return line.entry
 
     def _find(self, finding_id: str, **options: Any) -> Listed:
-        """The finding whose id is or begins so: in the period that the options say, or where it was listed."""
+        """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
         if not is_prefix(finding_id):
             raise ReportError(
                 f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
@@ -275,7 +275,7 @@ class FindingRegister:
         return _only(finding_id, found, "now, where it was listed, or in the whole time")
 
     def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
-        """What is found in a place and begins so: on the newest snapshot, or else on the place's own."""
+        """Return the findings of places whose id begins so: on the newest snapshot, or else on the place's own."""
         found: dict[str, Listed] = {}
         now = self._clock()
         for place in places:
@@ -290,7 +290,7 @@ class FindingRegister:
         return tuple(found.values())
 
     def _not_given(self, finding_id: str, options: Mapping[str, Any]) -> ReportError:
-        """Why there is nothing to take back from a finding."""
+        """Return why no acceptance of a finding can be taken back."""
         accepted = self._find(finding_id, **options).finding.accepted
         if accepted is None:
             return ReportError(f"finding {finding_id} is open: nobody answers for it")
@@ -302,7 +302,7 @@ def _beginning(prefix: str, found: Iterable[Listed]) -> list[Listed]:
 
 
 def _only(prefix: str, found: Sequence[Listed], where: str) -> Listed:
-    """The one finding whose id begins so."""
+    """Return the one finding whose id begins so."""
     if len(matched := {each.finding.id: each for each in _beginning(prefix, found)}) > 1:
         raise _ambiguous(prefix, matched)
     for each in matched.values():
@@ -318,7 +318,7 @@ def _ambiguous(prefix: str, candidates: Iterable[str]) -> ReportError:
 
 
 def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
-    """The acceptance that was given on the finding whose id is or begins so, if it stands."""
+    """Return the acceptance that was given on the finding whose id is or begins so, if it stands."""
     given = (line.entry for line in lines)  # of several on one finding the newest
     mine = (each for each in given if isinstance(each, Acceptance) and each.finding_id.startswith(finding_id))
     standing = {each.finding_id: each for each in mine if each in concerning(lines, each.subject.policy_id).acceptances}

@@ -52,7 +52,7 @@ class CompiledQuery:
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False
 ) -> tuple[CompiledQuery, ...]:
-    """All queries of a policy, in the order in which they run: those of the questions that it asks.
+    """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
     Which events there were of each required type is asked of every policy.
 
@@ -74,7 +74,7 @@ def compile_policy(
 
 
 def moments_of(policies: Sequence[Policy]) -> Step:
-    """The step ``moments`` for policies that are judged together: kept in memory where it serves more than one."""
+    """Return the step ``moments`` of policies judged together: a table where it serves more than one."""
     if len(policies) < 2:
         part = moments()
         return Step(part.name, part.text, {})
@@ -110,7 +110,7 @@ def _query(
 
 
 def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]) -> Step:
-    """A statement whose only slot is ``on_hold``, ready to run.
+    """Return a statement whose only slot is ``on_hold``, ready to run.
 
     Args:
         part: The statement.
@@ -124,7 +124,7 @@ def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]
 def _fill(
     part: Statement, where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...], *, wide: bool = False
 ) -> str:
-    """The statement's text with its slots filled; a statement without slots stays as it is written."""
+    """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
     if not wide and not any(slot in part.text for slot in _SLOTS):
         return part.text
     from sqlglot import exp, parse_one
@@ -143,7 +143,7 @@ def _fill(
 
 
 def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expression]:
-    """What fills each slot identifier of ``sql/``."""
+    """Return what fills each slot identifier of ``sql/``."""
     from sqlglot import exp
 
     from auditlake.policies.condition import condition_tree
@@ -169,17 +169,17 @@ _HOLD_LISTS = {"event_types": "event_type", "user_ids": "user_id", "resources": 
 
 
 def hold_values(holds: Sequence[Hold]) -> dict[str, object]:
-    """The values that the conditions of holds bind, by name."""
+    """Return the values that the conditions of holds bind, by name."""
     values: dict[str, object] = {}
     for number, hold in enumerate(holds):
         lists = {name: list(getattr(hold, name)) for name in _HOLD_LISTS}
-        given = {**lists, "since": hold.since, "until": hold.until}
-        values |= {f"hold_{number}_{name}": value for name, value in given.items() if value}
+        named = {**lists, "since": hold.since, "until": hold.until}
+        values |= {f"hold_{number}_{name}": value for name, value in named.items() if value}
     return values
 
 
 def hold_tree(number: int, hold: Hold) -> exp.Expression:
-    """The condition of one hold: everything that it names; its values are those of :func:`hold_values`."""
+    """Return the condition of one hold: everything that it names; :func:`hold_values` has its values."""
     from sqlglot import exp
 
     def bound(name: str) -> exp.Expression:
@@ -204,7 +204,7 @@ def hold_tree(number: int, hold: Hold) -> exp.Expression:
 
 
 def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
-    """A list with the number of every hold that an event is under."""
+    """Return a list with the number of every hold that an event is under."""
     from sqlglot import exp
 
     numbers = [
@@ -215,11 +215,11 @@ def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
 
 
 def filled(part: Statement, policy: Policy) -> str:
-    """A statement with a policy's condition and groups in its slots."""
+    """Return a statement with a policy's condition and groups in its slots."""
     return _fill(part, policy.where, policy.group_by, ())
 
 
-def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:
-    """A few of the events behind the first ``shown`` episodes; only after the rolling counts, on one connection."""
-    values = values_of(policy, question) | {"shown": shown}
+def samples_of(policy: Policy, question: Question, most: int) -> CompiledQuery:
+    """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
+    values = values_of(policy, question) | {"shown": most}
     return _query(Query("samples", every("samples"), values), policy, question)

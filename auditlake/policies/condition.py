@@ -9,7 +9,7 @@ The text goes through six gates, each of which refuses what it does not know:
 5. sqlglot reads DuckDB's spelling and writes it again, and DuckDB must see the same tree in what comes out;
 6. a trial on odd events, for what fails beyond TRY (see probe).
 
-Date parts and casts of ``timestamp`` depend on the session's time zone; whoever runs a condition sets it to UTC.
+Date parts and casts of ``timestamp`` depend on the session's time zone: the caller sets it to UTC.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _table(text: str) -> dict[str, str]:
-    """``first: other, another; next: …`` as a table from every name to the first one beside it."""
+    """Return ``first: other, another; next: …`` as a table from every name to the first of its group."""
     groups = [re.split("[:,] *", group.strip()) for group in text.split(";")]
     return {name: names[0] for names in groups for name in names}
 
@@ -147,7 +147,7 @@ def check_condition(text: str, *, tried: bool = True) -> str:
 
 
 def condition_tree(text: str) -> exp.Expression:
-    """The condition as a sqlglot tree, ready to be put in the place of another node.
+    """Return the condition as a sqlglot tree, ready to be put in the place of another node.
 
     Args:
         text: A SQL condition, normalised or not; it is checked again.
@@ -230,7 +230,7 @@ def _error(offset: int | None, message: str) -> ConditionError:
 
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
-    """A database in memory, locked down, with one empty table of an event's columns."""
+    """Open a database in memory, locked down, with one empty table of an event's columns."""
     import duckdb
 
     closed = {"enable_external_access": False, "autoload_known_extensions": False, "python_enable_replacements": False}
@@ -244,7 +244,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 
 def _parse(text: str) -> Node:
-    """The condition's node, if the statement that it makes differs from the plain one in nothing else."""
+    """Return the condition's node, if its statement differs from the plain one in nothing else."""
     answer = parse_tree.parse(_connection(), _PREFIX + text)
     if answer["error"]:
         raise _error(int(answer.get("position", -1)), _one_line(answer["error_message"]))
@@ -266,7 +266,7 @@ def _statement(condition: Node) -> Node:
 
 
 def _spell(node: Node) -> str:
-    """DuckDB's own spelling of the node."""
+    """Return DuckDB's own spelling of the node."""
     _, where, condition = parse_tree.spell(_connection(), _statement(node)).partition(" FROM events WHERE ")
     if not where:
         raise _error(None, "the condition could not be written down again")
@@ -281,7 +281,7 @@ def _refuse(node: Node, message: str) -> ConditionError:
 
 
 def _canonical(node: Node, depth: int = 0) -> Node:
-    """The node with one spelling for each of its meanings, after every part of it was found on the allow-list."""
+    """Return the node with one spelling for each meaning, after every part was found on the allow-list."""
     kind = str(node.get("class"))
     if depth > _MAX_DEPTH:
         raise _refuse(node, f"the condition is nested more than {_MAX_DEPTH} deep")
@@ -361,14 +361,14 @@ def _function(node: Node) -> Node:
 
 
 def _unit(node: Node, arguments: list[Node]) -> Node:
-    """The unit of ``date_part('HOUR', …)``, in lower case."""
+    """Return the unit of ``date_part('HOUR', …)``, in lower case."""
     if not arguments or arguments[0]["class"] != "CONSTANT" or arguments[0]["literal"]["kind"] != "STRING":
         raise _refuse(node, f"{node['function_name']} takes its unit as a string, such as 'hour'")
     return _with_text(arguments[0], arguments[0]["literal"]["text"].lower())
 
 
 def _path(node: Node, path: Node) -> Node:
-    """A JSON path in full: ``'a'`` as ``'$.a'``, ``'a b'`` as ``'$."a b"'``, ``0`` as ``'$[0]'``."""
+    """Return a JSON path in full: ``'a'`` as ``'$.a'``, ``'a b'`` as ``'$."a b"'``, ``0`` as ``'$[0]'``."""
     kind, text = (path["literal"]["kind"], path["literal"]["text"]) if path["class"] == "CONSTANT" else ("", "")
     if kind == "INTEGER":
         return _with_text(path, f"$[#{text}]" if text.startswith("-") else f"$[{text}]", "STRING")
@@ -384,14 +384,14 @@ def _path(node: Node, path: Node) -> Node:
 
 
 def _json_arrow(node: Node, left: Node, right: Node) -> Node:
-    """``json_extract(a, 'p')`` as ``a -> 'p'``, which DuckDB's parser takes for a lambda."""
+    """Return ``json_extract(a, 'p')`` as ``a -> 'p'``, which DuckDB's parser takes for a lambda."""
     place = {key: node[key] for key in ("query_location", "query_location_length")}
     kind = {"class": "LAMBDA", "type": "LAMBDA", "alias": "", "syntax_type": "SINGLE_ARROW"}
     return {**kind, **place, "lhs": left, "expr": right}
 
 
 def _arrow(node: Node) -> Node:
-    """The parser cannot tell ``->`` of JSON from that of a lambda; only a value and a constant path make the former."""
+    """Return ``->`` of JSON: the parser takes it for a lambda unless it has a value and a constant path."""
     left, right = node["lhs"], node["expr"]
     if node["syntax_type"] != "SINGLE_ARROW":
         raise _refuse(node, "a lambda is not allowed")
@@ -414,7 +414,7 @@ def _cast(node: Node) -> Node:
 
 
 def _operator(node: Node) -> Node:
-    """``NOT (a IS NULL)`` as ``a IS NOT NULL``."""
+    """Return ``NOT (a IS NULL)`` as ``a IS NOT NULL``."""
     child = node["children"][0]
     if node["type"] == "OPERATOR_NOT" and child["type"] == "OPERATOR_IS_NULL":
         return {**child, "type": "OPERATOR_IS_NOT_NULL"}
@@ -455,7 +455,7 @@ def _check_type(spelling: str) -> None:
 
 
 def _one_line(message: str) -> str:
-    """DuckDB's message without its class and without the lines that show the statement."""
+    """Return DuckDB's message without its class and without the lines that show the statement."""
     first = next((line for line in message.splitlines() if line.strip()), "it could not be understood")
     return re.sub(r"^(?:[A-Z][A-Za-z ]+ Error: )+|\. You might .*$", "", first).strip().rstrip(".!")[:200]
 
@@ -464,7 +464,7 @@ def _one_line(message: str) -> str:
 
 
 def _faithful_tree(spelling: str, node: Node) -> exp.Expression:
-    """Sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
+    """Return sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
     import sqlglot
 
     refusal = _error(None, "the condition is valid, but cannot be carried into a query unchanged; write it more simply")

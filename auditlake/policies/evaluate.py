@@ -45,7 +45,7 @@ class Answers:
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
 
     def one(self, name: str) -> Row:
-        """The only row of a step."""
+        """Return the only row of a step."""
         (row,) = self.rows[name]
         return row
 
@@ -92,16 +92,16 @@ def _evaluate(
     question: Question,
 ) -> Answers:
     def answers(asked: Policy, error: str | None) -> Answers:
-        queries, given = _asked(engine, asked, policies, question, holds=holds)
-        counted = tuple((query, len(given[query.name])) for query in queries)
-        return Answers(policy if error is None else asked, policies, question, given, counted, error, asked)
+        queries, rows = _asked(engine, asked, policies, question, holds=holds)
+        counted = tuple((query, len(rows[query.name])) for query in queries)
+        return Answers(policy if error is None else asked, policies, question, rows, counted, error, asked)
 
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
     try:
         return answers(policy, None)
-    except StatementError as found:
-        error = f"the condition of {policy.id} cannot be evaluated: {found}"
+    except StatementError as failure:
+        error = f"the condition of {policy.id} cannot be evaluated: {failure}"
     _read_all(engine, policy)
     # With the events that it passes over it may be too long, and what else fails is found when it is run again.
     with suppress(ConditionError, StatementError):
@@ -111,7 +111,7 @@ def _evaluate(
 
 
 def _unasked(policy: Policy) -> Policy:
-    """The policy without its threshold, which alone has a condition."""
+    """Return the policy without its threshold, which alone has a condition."""
     return replace(policy, alert_threshold=None)
 
 
@@ -122,13 +122,13 @@ def _read_all(engine: Engine, policy: Policy) -> None:
 
 
 def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
-    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold, which it has."""
+    """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
     run_step(engine, moments_of([policy]))
     return _asked(engine, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
 
 def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
-    """For each policy and question, how many episodes each threshold would have given: (threshold, episodes).
+    """Return (threshold, episodes) for each policy and question, over the thresholds.
 
     The policies are one policy with several windows: what they have in common is read once.
     """
@@ -152,11 +152,11 @@ def _asked(
     *,
     holds: Sequence[Hold] = (),
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """The queries of a policy, or one of them, and what they give."""
+    """Return the queries of a policy, or one of them, and what they give."""
 
     def queries(*, wide: bool) -> list[CompiledQuery]:
-        found = compile_policy(policy, policies, question, holds=holds, wide=wide)
-        return [query for query in found if only in {None, query.name}]
+        compiled = compile_policy(policy, policies, question, holds=holds, wide=wide)
+        return [query for query in compiled if only in {None, query.name}]
 
     return _narrow_or_wide(engine, queries)
 
@@ -164,7 +164,7 @@ def _asked(
 def _narrow_or_wide(
     engine: Engine, queries: Callable[..., Sequence[CompiledQuery]]
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """What queries give in 63 bits, or where those do not do, in 128."""
+    """Return what queries give in 63 bits, or in 128 where a number has no room in those."""
     try:
         asked = queries(wide=False)
         return asked, _run(engine, asked)
@@ -175,13 +175,13 @@ def _narrow_or_wide(
 
 
 def _run(engine: Engine, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:
-    """The rows of each step. Scripts are whole by themselves, so steps recur in them; their tables are still there."""
-    given: dict[str, list[Row]] = {MOMENTS: []}
+    """Return the rows of each step. Scripts are whole by themselves: a step that recurs runs once."""
+    rows: dict[str, list[Row]] = {MOMENTS: []}
     for query in queries:
         for step in query.steps:
-            if step.name not in given:
-                given[step.name] = run_step(engine, step)
-    return given
+            if step.name not in rows:
+                rows[step.name] = run_step(engine, step)
+    return rows
 
 
 def run_step(engine: Engine, step: Step) -> list[Row]:
@@ -190,15 +190,15 @@ def run_step(engine: Engine, step: Step) -> list[Row]:
 
 
 def samples(
-    engine: Engine, policy: Policy, question: Question, shown: int
+    engine: Engine, policy: Policy, question: Question, most: int
 ) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
-    """A few of the events behind the first ``shown`` episodes, by group key and start.
+    """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
     """
-    found: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
-    first, last = samples_of(policy, question, shown).steps
+    events: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
+    first, last = samples_of(policy, question, most).steps
     run_step(engine, first)
     for key, start, *event in run_step(engine, last):
-        found.setdefault((group_values(key), start), []).append(tuple(event))
-    return found
+        events.setdefault((group_values(key), start), []).append(tuple(event))
+    return events

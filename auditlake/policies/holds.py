@@ -36,11 +36,11 @@ class Hold:
     ticket: str
     created: datetime
     event_types: tuple[str, ...] = ()
-    """Only events of these types; of any if empty."""
+    """Only events of these types; of every type if empty."""
     user_ids: tuple[str, ...] = ()
-    """Only events of these users; of anybody if empty."""
+    """Only events of these users; of every user if empty."""
     resources: tuple[str, ...] = ()
-    """Only events about these resources; about anything if empty."""
+    """Only events about these resources; about every resource if empty."""
     since: datetime | None = None
     """Only events not before it."""
     until: datetime | None = None
@@ -56,7 +56,7 @@ class Hold:
     be counted."""
 
     def is_active(self, as_of: datetime) -> bool:
-        """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
+        """Return whether it keeps events from deletion at an instant: from its record until its release.
 
         A hold made after ``as_of`` counts: it is there to keep what is there.
         """
@@ -97,7 +97,7 @@ def load_hold(text: str | bytes, *, file: str, hold_id: str, event_types: frozen
 
 
 def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
-    """Every hold of a lake, released ones among them, by id.
+    """Return every hold of a lake, released ones among them, by id.
 
     Raises:
         HoldError: With every mistake of every file.
@@ -112,21 +112,21 @@ def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
 
 
 def new_hold(hold_id: str, request: HoldRequest, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
-    """A hold that begins now, and its file's bytes.
+    """Return a hold that begins now, and its file's bytes.
 
     Raises:
         HoldError: It would not be read back: a blank reason, an event type that the lake does not know.
     """
     values = {name: list(getattr(request, name)) for name in _LISTS if getattr(request, name)}
     times = {name: getattr(request, name) for name in ("since", "until")}
-    said = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
+    fields = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
             **{name: value for name, value in times.items() if value is not None}}  # fmt: skip
-    data = _dump(said)
+    data = _dump(fields)
     return load_hold(data, file=f"{hold_id}.yaml", hold_id=hold_id, event_types=event_types), data
 
 
 def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
-    """The same hold, ended now, and its file's bytes.
+    """Return the same hold, ended now, and its file's bytes.
 
     Raises:
         HoldError: It has ended already, or there is no reason.
@@ -139,19 +139,19 @@ def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset
 
 
 def is_release_of(hold: Hold, digest: str | None) -> bool:
-    """Whether a hold's file is what :func:`released_hold` makes of the file that had this digest."""
+    """Return whether a hold's file is what :func:`released_hold` makes of the file with this digest."""
     if hold.released is None or hold.digest != digest_of(_dumped(hold)):
         return False
     return digest_of(_dumped(replace(hold, released=None, released_because=None))) == digest
 
 
 def _dumped(hold: Hold) -> bytes:
-    said = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
-    return _dump({name: list(value) if name in _LISTS else value for name, value in said.items() if value})
+    fields = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    return _dump({name: list(value) if name in _LISTS else value for name, value in fields.items() if value})
 
 
 def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
-    """One hold by its id.
+    """Return one hold by its id.
 
     Raises:
         HoldError: There is none.
@@ -164,7 +164,7 @@ def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
 
 
 def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
-    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody or something.
+    """Return holds as reports count them; the key of the pseudonyms is read only where one names a person or thing.
 
     Raises:
         LakeFormatError: It is needed, and has gone or is another one.
@@ -174,7 +174,7 @@ def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
 
 
 def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
-    """Holds that also find what has become a pseudonym of those whom they name."""
+    """Return holds that also match the pseudonyms of the names in them."""
     if names is None:
         return tuple(holds)
     return tuple(
@@ -199,12 +199,12 @@ def check_hold_id(hold_id: str) -> None:
 
 
 def hold_text(layout: Layout, hold_id: str) -> str:
-    """A hold's file as it is."""
+    """Return a hold's file as it is."""
     return read_text(layout.hold(hold_id), within=layout.root)
 
 
 def _dump(values: dict[str, Any]) -> bytes:
-    """YAML whose texts are JSON strings: YAML reads those as what they are, whatever is in them."""
+    """Return YAML whose texts are JSON strings, which YAML reads as they are, whatever they hold."""
     lines = [f"{name}: {_spelled(value)}\n" for name, value in values.items()]
     return ("# A legal hold. End it with `auditlake hold release`; do not remove the file.\n" + "".join(lines)).encode()
 
@@ -221,7 +221,7 @@ class _Reader(Reader):
     """Reads one hold's file."""
 
     def hold(self, content: str | bytes, hold_id: str) -> Hold | None:
-        """The hold; None if there was any mistake."""
+        """Return the hold; None if there was any mistake."""
         self.check_id(hold_id)
         text = self.decoded(content)
         root = None if text is None else self.tree(text)

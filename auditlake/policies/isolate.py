@@ -16,26 +16,26 @@ MOST_ODD = 40
 
 
 def passing_over(engine: Engine, policy: Policy) -> Policy | None:
-    """The policy with a condition whose failures on odd events TRY catches like others, and that is else the same.
+    """Return the policy with a condition whose failures on odd events TRY catches like all others.
 
     None if it fails on too many, or without any event.
     """
     if policy.where is None:
         return None
-    found: list[str] = []
+    ids: list[str] = []
     for event_id in _odd_events(engine, policy):
-        found.append(event_id)
-        if len(found) > MOST_ODD:
+        ids.append(event_id)
+        if len(ids) > MOST_ODD:
             return None
-    if not found:
+    if not ids:
         return None
-    listed = ", ".join(map(literal, sorted(set(found))))
+    listed = ", ".join(map(literal, sorted(set(ids))))
     passed_over = "cast('failed on ' || event_id as boolean)"
     return replace(policy, where=f"case when event_id in ({listed}) then {passed_over} else ({policy.where}) end")
 
 
 def _odd_events(engine: Engine, policy: Policy) -> Iterator[str]:
-    """Their ids, found by halves."""
+    """Yield their ids, found by halves."""
     parts = statements("policies/odd_events.sql")
     engine.rows(parts["numbered"].text, parts["numbered"].bind({"types": list(policy.required_events)}))
     ((total,),) = engine.rows(parts["how_many"].text)

@@ -1,10 +1,11 @@
-"""Policies from YAML: every mistake at once, each with its place in the file (see nodes)."""
+"""Policies from YAML: every mistake at once, each with its place in the file (see yaml_reader)."""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +84,12 @@ def load_policies(
         return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=in_use)
 
     instead = _unreadable if tolerant else None
-    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
-    return tuple(sorted(found, key=lambda each: each.id))
+    policies = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
+    return tuple(sorted(policies, key=lambda each: each.id))
 
 
 def _unreadable(path: Path, error: PolicyError) -> Policy:
-    """What stands for a policy whose file cannot be used."""
+    """Return the policy that stands for a file that cannot be used."""
     name = path.stem if path.suffix == ".yaml" else path.name
     plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     try:
@@ -128,7 +129,7 @@ class _Reader(Reader):
     test_events = 0
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
-        """The policy; None if there was any mistake."""
+        """Return the policy; None if there was any mistake."""
         self.check_id(policy_id)
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
@@ -160,12 +161,12 @@ class _Reader(Reader):
 
     def check_questions(self, fields: dict[str, yaml.Node], values: dict[str, Any], keys: Iterable[Key]) -> None:
         """Refuse a key without the one that it needs, and a policy that asks nothing."""
-        given = {name for name, node in fields.items() if not is_null(node)}
+        present = {name for name, node in fields.items() if not is_null(node)}
         for key in keys:
-            if key.needs is not None and key.needs not in fields and key.name in given:
+            if key.needs is not None and key.needs not in fields and key.name in present:
                 self.wrong(fields[key.name], f"{key.name}: expected with {key.needs!r}, which is missing")
         asking = [key.name for key in keys if key.asks]
-        if given.intersection(asking) == {"coverage"} and values["coverage"] == "optional":
+        if present.intersection(asking) == {"coverage"} and values["coverage"] == "optional":
             others = ", ".join(name for name in asking if name != "coverage")
             why = "asks nothing by itself, and no other key asks anything"
             self.wrong(fields["coverage"], f"coverage: 'optional' {why}: write 'required', or add one of {others}")
@@ -174,14 +175,14 @@ class _Reader(Reader):
         return tuple(sorted(self.value(node, key, schema.EVENT_TYPES)))
 
     def controls(self, node: yaml.Node, key: str) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        frameworks: dict[str, tuple[str, ...]] = {}
         if self.is_a(node, yaml.MappingNode, key, "frameworks, each with a list of controls"):
             for framework, ids in node.value:
                 name = self.text(framework, key, also=("int", "float"))
-                found[name or ""] = self.several(ids, key, lambda item, at: self.text(item, at, also=("int", "float")))
+                frameworks[name or ""] = self.several(ids, key, partial(self.text, also=("int", "float")))
                 if isinstance(ids, yaml.SequenceNode) and not ids.value:
                     self.wrong(ids, f"{key}: expected at least one control, got an empty list")
-        return found
+        return frameworks
 
     # The tests within a policy
 
@@ -214,19 +215,19 @@ class _Reader(Reader):
         return PolicyTest(name or "", tuple(events), expect, as_of, since, node.start_mark.line + 1)
 
     def events(self, node: yaml.Node) -> list[dict[str, Any]]:
-        """One entry of a test's events: a single event, or as many as its ``count`` says."""
+        """Return the events of one entry of a test: a single one, or as many as its ``count`` says."""
         fields = self.mapping(node, "an event", tuple(schema.EVENT["properties"]), ())
-        found: dict[str, Any] = {}
+        event: dict[str, Any] = {}
         for key, short, read in (("event_type", "type", self.event_type), ("timestamp", "at", self.instant)):
             if isinstance(node, yaml.MappingNode) and (key in fields) == (short in fields):
                 self.wrong(node, f"an event needs either {short!r} or {key!r}")
             for name in {key, short} & set(fields):
-                found[key] = read(fields[name], name)
+                event[key] = read(fields[name], name)
         for key in (name for name in fields if name not in _NOT_A_COLUMN):
-            found[key] = None if is_null(fields[key]) else self.text(fields[key], key)
+            event[key] = None if is_null(fields[key]) else self.text(fields[key], key)
         for key in (name for name in fields if name in _JSON_COLUMNS):  # the column holds JSON text
             value = self.json_value(fields[key], key)
-            found[key] = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            event[key] = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         count = self.integer(fields["count"], "count", 1, schema.MAX_TEST_EVENTS) if "count" in fields else 1
         every = self.duration(fields["every"], "every") if "every" in fields else Duration("", 0)
         if "every" in fields and "count" not in fields:
@@ -237,15 +238,15 @@ class _Reader(Reader):
         if self.test_events > schema.MAX_TEST_EVENTS >= self.test_events - (count or 0):
             self.wrong(node, f"the tests of a policy have at most {schema.MAX_TEST_EVENTS:,} events in all")
         if (
-            found.get("timestamp") is None
+            event.get("timestamp") is None
             or every is None
             or count is None
             or self.test_events > schema.MAX_TEST_EVENTS
         ):
             return []
-        first, step = parse_instant(found["timestamp"]), timedelta(microseconds=every.microseconds)
+        first, step = parse_instant(event["timestamp"]), timedelta(microseconds=every.microseconds)
         try:
-            return [{**found, "timestamp": print_instant(first + step * number)} for number in range(count)]
+            return [{**event, "timestamp": print_instant(first + step * number)} for number in range(count)]
         except OverflowError:
             self.wrong(node, "the last of these events would be after the year 9999")
             return []

@@ -1,4 +1,4 @@
-"""A policy: what is governed and what is asked of it. A hold: what must stay. From YAML, never changed afterwards."""
+"""A policy: what is governed and what is asked of it. Read from YAML, never changed afterwards."""
 
 from __future__ import annotations
 

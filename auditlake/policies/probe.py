@@ -75,9 +75,9 @@ def _innermost(
     node: Node,
     tried: list[tuple[Node, str]],
     texts: list[str | None],
-    found: Exception,
+    failure: Exception,
 ) -> ConditionError:
-    """What fails, of the parts that are tried: the first, since children come before their parents."""
+    """Return what fails of the parts that are tried: the first, since children come before their parents."""
     import duckdb
 
     for part, spelling in tried:
@@ -85,7 +85,7 @@ def _innermost(
             _try(cursor, [spelling], texts)
         except duckdb.Error as error:
             return _fails(part, _one_line(str(error)))
-    return _fails(node, _one_line(str(found)))
+    return _fails(node, _one_line(str(failure)))
 
 
 def _try(cursor: duckdb.DuckDBPyConnection, spellings: list[str], texts: list[str | None]) -> None:

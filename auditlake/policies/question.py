@@ -54,7 +54,7 @@ class PeriodRequest:
 
 
 def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
-    """The period as two instants, since < until <= as_of.
+    """Return the period as two instants, since < until <= as_of.
 
     No period begins earlier than just before 1970, where no event can be. A calendar stretch begins with its first
     instant, so ``since`` is the microsecond before it, and ends with its last.
@@ -85,7 +85,7 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
 
 
 def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_period: Duration) -> Question:
-    """What a report of a policy asks about: by default, one retention period before as_of.
+    """Return what a report of a policy asks about: by default, one retention period before as_of.
 
     Args:
         policy: The policy.
@@ -100,7 +100,7 @@ def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_per
 
 
 def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
-    """Where a policy's period begins unless the caller says: one retention period before it ends.
+    """Return where a policy's period begins unless the caller says: one retention period before it ends.
 
     Args:
         policy: The policy.
@@ -111,7 +111,7 @@ def default_since(policy: Policy, until: datetime, report_period: Duration) -> d
 
 
 def earlier(instant: datetime, length: timedelta) -> datetime:
-    """``instant - length``, but never before the instant ahead of 1970: no event is older (semantics.md, Time)."""
+    """Return ``instant - length``, at the earliest the instant ahead of 1970: no event is older."""
     return max(instant, BEFORE_ALL + length) - length
 
 
@@ -127,7 +127,7 @@ def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> da
 
 
 def _end(asked: Instant, as_of: datetime) -> datetime:
-    """Where a period ends: a day that has begun by as_of and is not over ends the period there."""
+    """Return where a period ends: at as_of on a day that has begun by then and is not over."""
     end = as_end(asked)
     return as_of if as_instant(asked) <= as_of < end else end
 

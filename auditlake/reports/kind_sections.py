@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditlake.display.text import SHOWN_EPISODES, Fact, Text, beyond, moment, shown
@@ -31,6 +32,13 @@ def kind_sections(report: Report) -> tuple[KindSection, ...]:
     """Return a section for each kind with a title that the report has an answer of."""
     asked = (kind for kind in kinds.KINDS if kind.title is not None and kind.name in report.measures)
     return tuple(_section(report, kind) for kind in asked)
+
+
+def titled(titles: Mapping[str, str], sections: Sequence[KindSection]) -> dict[str, str]:
+    """Return the titles of a page's sections by anchor, in order: those of other kinds come before the evidence."""
+    last = {name: titles[name] for name in ("evidence", "reading")}
+    first = {name: title for name, title in titles.items() if name not in last}
+    return first | {each.anchor: each.title for each in sections} | last
 
 
 def _section(report: Report, kind: Kind) -> KindSection:

@@ -37,7 +37,7 @@ from auditlake.findings.finding import Finding
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import REPORT_VERSION, json_value
-from auditlake.reports.kind_sections import KindSection, kind_sections
+from auditlake.reports.kind_sections import KindSection, kind_sections, titled
 from auditlake.reports.model import Detail, Query, Report, SampleEvent, Status
 from auditlake.reports.page_charts import HeatMap, PeakChart, heat_map
 from auditlake.reports.threshold_section import counted_figures, question_facts, threshold_chart
@@ -225,7 +225,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
     others = kind_sections(report)
-    titles = _titles(others)
+    titles = titled(_SECTIONS, others)
     sections = [name for name in titles if name not in _left_out(report)]
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
     taken = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
@@ -273,13 +273,6 @@ def style_digest() -> str:
     """SHA-256 in base64 of the style that the templates include, as a content security policy wants it."""
     style = (assets.folder("reports_templates") / "style.css").read_bytes().removesuffix(b"\n")
     return base64.b64encode(hashlib.sha256(style).digest()).decode("ascii")
-
-
-def _titles(others: Sequence[KindSection]) -> dict[str, str]:
-    """Return the sections that a page may have, in order: those of other kinds come before the evidence."""
-    own = {each.anchor: each.title for each in others}
-    last = {name: _SECTIONS[name] for name in ("evidence", "reading")}
-    return {name: title for name, title in _SECTIONS.items() if name not in last} | own | last
 
 
 def _left_out(report: Report) -> set[str]:

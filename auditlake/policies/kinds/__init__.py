@@ -1,9 +1,8 @@
-"""The question kinds: one file each, with everything that is its own.
+"""Question kinds: one file each, with everything that is its own; a new kind is a file here and a row of ``KINDS``.
 
 Hides how a question is written in YAML, which statements answer it, and how rows become findings.
-Door: :data:`KINDS`, and :class:`~auditlake.policies.kinds.model.Kind`, what one has to say.
-A new kind is a file here and a row of the tuple.
-Read first: model.py, then coverage.py.
+The door: ``KINDS``, ``finding_kinds``, ``model.Kind``.
+Read first: ``model.py``.
 """
 
 from __future__ import annotations
