@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.evaluate import evaluate
@@ -164,9 +163,9 @@ def test_what_was_judged_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     """Where one question has not the time for all policies, the next goes on behind those that are judged."""
     asked: list[int] = []
 
-    def slow(connection: Any, wanted: Sequence[Any], *others: Any) -> Iterator[Any]:
+    def slow(engine: Any, wanted: Sequence[Any], *others: Any) -> Iterator[Any]:
         asked.append(len(wanted))
-        for answers in evaluate(DuckEngine(connection), wanted, *others):
+        for answers in evaluate(engine, wanted, *others):
             yield answers
             if len(asked) == 1:
                 raise TooMuch("it took longer than it may")

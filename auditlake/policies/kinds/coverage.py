@@ -41,7 +41,6 @@ class CoverageKind(Kind):
             type=["string", "null"]), asks=True),
     )  # fmt: skip
     finding_kinds = (MISSING, GAP)
-    sections = ("coverage",)
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query over types and days; every report says which events of a required type there were."""

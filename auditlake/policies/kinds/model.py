@@ -79,10 +79,8 @@ class Kind:
     asked_by: str | None = None
     """The key whose value asks it of a policy; None: it is asked of every policy."""
     finding_kinds: tuple[FindingKind, ...] = ()
-    sections: tuple[str, ...] = ()
-    """The anchors of the sections that the report's page has for it."""
     title: str | None = None
-    """The title of its section, where the page is to make a general one of its answer and its findings."""
+    """The title of its general section on the page, of its facts and findings; None: the page has sections for it."""
     tally: str | None = None
     """``module:name`` of its live counts, resolved by the room of alerts; None: the kind raises no alerts."""
 

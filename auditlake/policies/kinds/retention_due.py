@@ -44,7 +44,6 @@ class RetentionDueKind(Kind):
             type=["string", "null"]), asks=True),
     )  # fmt: skip
     asked_by = "retention_period"
-    sections = ("retention",)
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query: over days where no hold and no instant within a day matters."""

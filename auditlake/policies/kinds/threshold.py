@@ -87,7 +87,6 @@ class ThresholdKind(Kind):
     )  # fmt: skip
     asked_by = "alert_threshold"
     finding_kinds = (EPISODE,)
-    sections = ("counts", "episodes")
     tally = "auditlake.alerts.tally:Tally"
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
