@@ -199,10 +199,11 @@ def _found(finding: Finding) -> dict[str, Any]:
     }  # fmt: skip
     kind = kinds.finding_kinds().get(finding.kind)
     if kind is None or kind.keys is None:
-        own = about | {"measures": finding.measures}
+        own = about | {"measures": json_value(finding.measures)}
     else:
         own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
-    return {"id": finding.id, "kind": finding.kind, **json_value(own), "message": finding.message}
+    plain = {key: instant(value) if isinstance(value, datetime) else value for key, value in own.items()}
+    return {"id": finding.id, "kind": finding.kind, **plain, "message": finding.message}
 
 
 def instant(moment: datetime) -> str:

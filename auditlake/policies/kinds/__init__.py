@@ -7,6 +7,9 @@ Read first: ``model.py``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from auditlake.policies.kinds.coverage import CoverageKind
 from auditlake.policies.kinds.model import FindingKind, Kind
 from auditlake.policies.kinds.retention_due import RetentionDueKind
@@ -16,6 +19,11 @@ KINDS: tuple[Kind, ...] = (ThresholdKind(), CoverageKind(), RetentionDueKind())
 """Every kind, in the order in which a policy's questions are asked. Look it up on this module when it is needed."""
 
 
-def finding_kinds() -> dict[str, FindingKind]:
+def finding_kinds() -> Mapping[str, FindingKind]:
     """Return every sort of finding, by its name, in the order of the kinds."""
-    return {each.name: each for kind in KINDS for each in kind.finding_kinds}
+    return _by_name(KINDS)
+
+
+@lru_cache(maxsize=2)
+def _by_name(known: tuple[Kind, ...]) -> Mapping[str, FindingKind]:
+    return {each.name: each for kind in known for each in kind.finding_kinds}
