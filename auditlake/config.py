@@ -15,15 +15,15 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.personal_paths import personal_path
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
-from auditlake.policies.model import Duration
-from auditlake.reports.model import MAX_FINDINGS
 
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
+MAX_FINDINGS = 10_000
+"""How many findings a report lists itself, unless lake.toml says otherwise."""
 
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
-    from auditlake.findings.register import FindingRegister
+    from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
     from auditlake.ingest.ingest import Listener
     from auditlake.landing.flush import FlushSummary
@@ -82,7 +82,7 @@ class AuditLake(Shown):
     @cached_property
     def findings(self) -> FindingRegister:
         """What the policies find and what people decided about it: ``list``, ``accept``, ``reopen``, ``review``."""
-        from auditlake.findings.register import FindingRegister
+        from auditlake.facets.findings import FindingRegister
 
         return FindingRegister(self._context, self.reports)
 

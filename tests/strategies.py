@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from auditlake.policies.model import Duration, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.model import Policy
 from tests.oracle import DAY, Ev, Where, midnight
 
 HOUR = 3_600_000_000

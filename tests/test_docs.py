@@ -30,7 +30,8 @@ from auditlake.cli.docs import FOLDER, topics
 from auditlake.cli.exit_codes import EXIT_CODES
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
 from auditlake.policies import condition
-from auditlake.policies.model import Hold, Policy, PolicyTest
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy, PolicyTest
 from tests.docs.generate import PAGES, slug
 
 ROOT = Path(__file__).resolve().parents[1]

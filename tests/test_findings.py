@@ -331,7 +331,7 @@ def test_of_two_who_accept_at_once_one_does(lake: AuditLake, monkeypatch: pytest
     number = found(lake, "ben")[0][0]
     seen = lake.findings._find(number)
     accept(lake, number)
-    monkeypatch.setattr("auditlake.findings.register.FindingRegister._find", lambda *_, **__: seen)
+    monkeypatch.setattr("auditlake.facets.findings.FindingRegister._find", lambda *_, **__: seen)
     with pytest.raises(ReportError, match="accepted already"):
         accept(lake, number)
     monkeypatch.undo()
@@ -455,7 +455,7 @@ def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
     first, second = (number for number, _ in found(lake, "ann"))
     accept(lake, second)
     with monkeypatch.context() as patched:
-        patched.setattr("auditlake.findings.register.record_journal", lambda *_, **__: None)
+        patched.setattr("auditlake.facets.findings.record_journal", lambda *_, **__: None)
         accept(lake, first)
     report = lake.ledger.verify()
     assert report.ok

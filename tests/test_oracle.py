@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.policies.model import Duration, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.model import Policy
 from tests.oracle import DAY, Ev, Hold, count, episodes, judge
 from tests.strategies import ADDRESSES, HOUR, TYPES, USERS, WHERES, Case, cases
 

@@ -18,14 +18,18 @@ from auditlake.alerts.tally import Tally
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import StatementError
 from auditlake.engine.statements import statement
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
 from auditlake.landing.segments import Position, application, slots
-from auditlake.policies.compile import BEFORE_ALL, Question, filled
-from auditlake.policies.evaluate import episodes, group_values
+from auditlake.policies.compile import filled
+from auditlake.policies.evaluate import episodes
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
+from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.store.deltalog import METADATA_KEY
 from auditlake.store.failures import explained
 from auditlake.store.snapshot import view_snapshot
@@ -153,7 +157,7 @@ class LakeReader:
             return []
         question = Question(instant(now), instant(since), instant(last))
         stretches: list[tuple[Group, int, int]] = []
-        for key, start, end, *_ in episodes(self.connection, policy, question):
+        for key, start, end, *_ in _episodes(self.connection, policy, question):
             group, stop = group_values(key), micros(end) if end else last + 1
             if stop > ends_after and (groups is None or group in groups):
                 stretches.append((group, micros(start), stop))
@@ -227,3 +231,11 @@ def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         connect(temp=Path(spill)) as connection,
     ):
         yield connection
+
+
+def _episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Any]:
+    """Return the episodes; the evaluator tells DuckDB's errors apart itself."""
+    try:
+        return episodes(DuckEngine(connection), policy, question)
+    except StatementError as error:
+        raise error.cause from None

@@ -16,7 +16,7 @@ from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.mapping import STAGED, map_records
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.policies.compile import filled
-from auditlake.policies.evaluate import group_values
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.sources.model import Damage
 from auditlake.sources.split import split_lines

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from auditlake.display.text import counted_events, visible
 from auditlake.events.times import parse_instant, print_instant
+from auditlake.findings.finding import canonical_group, finding_id
+from auditlake.policies.kinds.threshold import EPISODE
 from auditlake.policies.model import Policy
 
 Kind = Literal["threshold_exceeded", "resolved"]
@@ -83,12 +85,10 @@ class Alert:
 
 def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:
     """Make the alert that tells of a turn, raised now; times and lengths are microseconds."""
-    from auditlake.reports.build import canonical_group, finding_id  # imports DuckDB, and sinks need not
-
     group = dict(zip(policy.group_by, turn.group, strict=True))
     start = print_instant(instant(turn.crossing))
     return Alert(
-        id=finding_id(policy.id, "threshold_exceeded", canonical_group(group), "", start),
+        id=finding_id(policy.id, EPISODE.name, canonical_group(group), "", start),
         kind=turn.kind,
         policy_id=policy.id,
         policy_name=policy.name,

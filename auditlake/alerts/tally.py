@@ -15,8 +15,10 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 
 from auditlake.alerts.model import Group, Turn
+from auditlake.policies import kinds
 from auditlake.policies.model import Policy
 
 GRACE_US = 1_000_000
@@ -50,6 +52,12 @@ class _Kept:
     sightings: list[Sighting] = field(default_factory=list)
     due: int | None = None
     """When to look at it again although nothing comes."""
+
+
+def tally_of(policy: Policy) -> type[Tally] | None:
+    """Return what counts a policy live: the tally that the kind of its question names; None where none does."""
+    names = (kind.tally for kind in kinds.KINDS if kind.is_asked(policy))
+    return next((resolve_name(name) for name in names if name is not None), None)
 
 
 class Tally:

@@ -8,6 +8,7 @@ import logging
 import os
 from contextlib import suppress
 
+from auditlake.alerts.tally import tally_of
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.errors import PolicyError
@@ -49,8 +50,8 @@ class Rules:
 
     @property
     def counted(self) -> dict[str, Policy]:
-        """Those with a threshold, by id: the others have nothing to alert of."""
-        return {name: policy for name, policy in self.policies.items() if policy.alert_threshold is not None}
+        """The policies with a tally, by id: the others have nothing to alert of."""
+        return {name: policy for name, policy in self.policies.items() if tally_of(policy) is not None}
 
     def changed(self) -> bool:
         """Look at the files; whether a policy is new, gone, or not the same as before."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from auditlake.context import LakeContext
 from auditlake.display.cards import Card, CardFact, Shown, cells
 from auditlake.display.text import count, moment, spelled
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import judged_as_of
 from auditlake.policies import evaluate
-from auditlake.policies.compile import Question
 from auditlake.policies.files import named_policies
-from auditlake.policies.model import Duration, Policy
-from auditlake.policies.question import question
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, question
 from auditlake.policies.request import PeriodOptions, ReportRequest
 from auditlake.query.view import engine
 
@@ -159,7 +159,9 @@ def backtest(
         PolicyError: A threshold or a window makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    counts = evaluate.backtest(connection, [(replace(policy, window=length), asked) for length in lengths], wanted)
+    counts = evaluate.backtest(
+        DuckEngine(connection), [(replace(policy, window=length), asked) for length in lengths], wanted
+    )
     tried = tuple(
         Tried(str(length), threshold, episodes)
         for length, rows in zip(lengths, counts, strict=True)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.config import REPORT_PERIOD
 from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
 from auditlake.events.times import parse_instant
-from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import default_since, evaluate
+from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy, PolicyTest
+from auditlake.policies.question import Question, default_since
 from auditlake.reports.build import build_report
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
     if not since < as_of:
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r}: since must be before as_of")
     _fill(connection, events)
-    (answers,) = evaluate(connection, [(policy, Question(as_of, since, as_of))], [policy])
-    return build_report(answers, [policy], generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
+    (answers,) = evaluate(DuckEngine(connection), [(policy, Question(as_of, since, as_of))], [policy])
+    return build_report(answers, generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
 
 
 def _full(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import rows
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
-from auditlake.policies.compile import Question, asked_by_none, earlier, kept_by_none
+from auditlake.findings.finding import Finding
 from auditlake.policies.evaluate import Answers, evaluate
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Policy, asked_by_none, kept_by_none
+from auditlake.policies.question import Question, earlier
 from auditlake.reports.build import build_report
-from auditlake.reports.model import Finding, Report
+from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
 from auditlake.store.model import Snapshot
 
@@ -96,8 +98,8 @@ def statistics(
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
     judged: dict[str, Report] = {}
     asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
-    for answers in evaluate(connection, asked, policies):
-        judged[answers.policy.id] = _report(answers, policies)
+    for answers in evaluate(DuckEngine(connection), asked, policies):
+        judged[answers.policy.id] = _report(answers)
     violations = [
         Violation(policy_id, each)
         for policy_id, report in judged.items()
@@ -138,10 +140,10 @@ def _last_window(policy: Policy, as_of: datetime) -> Question:
     return Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of)
 
 
-def _report(answers: Answers, policies: Sequence[Policy]) -> Report:
+def _report(answers: Answers) -> Report:
     nowhere = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
     as_of = answers.question.as_of
-    return build_report(answers, policies, generated_at=as_of, lake_id="", snapshot=nowhere)
+    return build_report(answers, generated_at=as_of, lake_id="", snapshot=nowhere)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:

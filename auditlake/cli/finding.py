@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from auditlake.facets.findings import Listed
     from auditlake.findings.decisions import Entry
-    from auditlake.findings.register import Listed
 
 _SHOWN_FINDINGS = 1_000
 _FINDING = ("policy_id", "severity", "state", "as_of", "since", "until", "the finding's own keys")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from auditlake.policies.model import Hold
+    from auditlake.policies.holds import Hold
     from auditlake.retention.plan import PartitionPlan, RetentionPlan
 
 _BECOMES = {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}

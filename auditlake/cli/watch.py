@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditlake.alerts.model import Alert
+    from auditlake.events.durations import Duration
     from auditlake.lake import AuditLake
-    from auditlake.policies.model import Duration
 
 
 _LOOK_SECONDS = 1.0

@@ -29,7 +29,7 @@ _AS_IS = frozenset({
     "float", "double", "decimal", "varchar", "uuid", "enum", "blob", "null", "date", "time", "timestamp", "timestamp_s",
     "timestamp_ms", "timestamp_ns", "timestamp with time zone", "timestamptz_ns",
 })  # fmt: skip
-"""The types that Arrow has; all others are text, those that nobody has looked at among them."""
+"""The types that Arrow has; all others become text, new types of DuckDB among them."""
 _DIGITS = 10**38
 _DAY = 86_400_000_000
 _FOREVER = {32: (1 << 31) - 1, 64: (1 << 63) - 1}
@@ -37,7 +37,7 @@ _FOREVER = {32: (1 << 31) - 1, 64: (1 << 63) - 1}
 
 
 def exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The relation, with the columns that Arrow would change as text."""
+    """Return the relation, with the columns that Arrow would change as text."""
     kinds = [_exact_kind(kind) for kind in relation.types]
     if not any(kinds):
         return relation
@@ -50,7 +50,7 @@ def exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
 
 
 def _exact_kind(kind: Any) -> str | None:
-    """The type to cast to, so that Arrow has it; None if it has it already."""
+    """Return the type to cast to, so that Arrow has it; None if it has it already."""
     if kind.id in _AS_IS:
         return None
     if kind.id not in {"list", "array", "struct", "map", "tuple"}:
@@ -82,7 +82,7 @@ def inexact(table: pa.Table | pa.RecordBatch) -> str | None:
 
 
 def refuse_inexact(table: Any) -> Any:
-    """The table.
+    """Return the table unless a value of it would be taken for another one.
 
     Raises:
         QueryError: It has a value that would be taken for another one.
@@ -118,15 +118,15 @@ def _inexact(array: Any) -> Iterator[str]:
 
 
 def _range(array: Any) -> tuple[Any, Any]:
-    """The least and the greatest value; zeros if there is none."""
+    """Return the least and the greatest value; zeros if there is none."""
     import pyarrow.compute as pc
 
-    found = pc.min_max(array)
-    return found["min"].as_py() or 0, found["max"].as_py() or 0
+    ends = pc.min_max(array)
+    return ends["min"].as_py() or 0, ends["max"].as_py() or 0
 
 
 def table_rows(table: Any) -> list[tuple[Any, ...]]:
-    """The rows of an Arrow table or batch as tuples; instants are aware, in UTC.
+    """Return the rows of an Arrow table or batch as tuples; instants are aware, in UTC.
 
     Raises:
         OverflowError: Python has no such value, as for a date of the year 10000.
@@ -150,7 +150,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def python_rows(table: Any) -> list[tuple[Any, ...]]:
-    """The rows of an Arrow table as :func:`table_rows` gives them.
+    """Return the rows of an Arrow table as :func:`table_rows` gives them.
 
     Raises:
         QueryError: Python has no such value.
@@ -165,7 +165,7 @@ def python_rows(table: Any) -> list[tuple[Any, ...]]:
 
 
 def polars_frame(table: Any) -> pl.DataFrame:
-    """An Arrow table as a Polars frame, without copying where Polars can use Arrow's memory."""
+    """Return an Arrow table as a Polars frame, without copying where Polars can use Arrow's memory."""
     import polars  # noqa: ICN001 - slow to import
 
     frame = polars.from_arrow(table)
@@ -174,7 +174,7 @@ def polars_frame(table: Any) -> pl.DataFrame:
 
 
 def pandas_frame(table: Any, **options: Any) -> pd.DataFrame:
-    """An Arrow table as a pandas frame; needs pandas installed.
+    """Return an Arrow table as a pandas frame; needs pandas installed.
 
     Raises:
         QueryError: It is not installed, or has no such value.

@@ -29,7 +29,7 @@ _SETTINGS = {
 def connect(
     *, temp: Path | None = None, memory: str | None = None, threads: int | None = None, exact_try: bool = True
 ) -> duckdb.DuckDBPyConnection:
-    """A new private DuckDB.
+    """Open a new private DuckDB.
 
     Args:
         temp: Where it may spill; nowhere if None.
@@ -47,7 +47,7 @@ def connect(
 
 
 def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -> duckdb.DuckDBPyConnection:
-    """The connection, with what each has to be told by itself."""
+    """Return the connection with the settings that each has to be given by itself."""
     connection.execute("set TimeZone = 'UTC'")
     # Data files never change, and a report asks the same ones many times.
     connection.execute("set parquet_metadata_cache = true")
@@ -79,7 +79,7 @@ _shared: weakref.WeakValueDictionary[str, duckdb.DuckDBPyConnection] = weakref.W
 
 
 def shared() -> duckdb.DuckDBPyConnection:
-    """A connection for rows that live as long as somebody holds them: views of its own, but one DuckDB for all.
+    """Return a connection for rows that outlive the call: views of its own, but one DuckDB for all.
 
     That DuckDB may spill, into a folder that goes away with the last of them.
     """
@@ -118,8 +118,8 @@ def view_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
     """
-    shown = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
-    connection.execute(f"create or replace temp view {identifier(name)} as {shown}")
+    select = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
+    connection.execute(f"create or replace temp view {identifier(name)} as {select}")
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

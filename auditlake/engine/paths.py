@@ -40,12 +40,12 @@ def check_path(path: Path) -> None:
 
 
 def has_pattern(path: str) -> bool:
-    """Whether DuckDB would take a path for a pattern."""
+    """Return whether DuckDB would take a path for a pattern."""
     return _PATTERN.search(path) is not None
 
 
 def no_pattern(path: Path) -> str:
-    """A path spelled for a DuckDB elsewhere, so that it is no pattern.
+    """Return a path spelled for a DuckDB elsewhere, so that it is no pattern.
 
     Here :func:`for_duckdb` is better: with a backslash in the path too, DuckDB finds nothing by this spelling.
     """
@@ -53,14 +53,14 @@ def no_pattern(path: Path) -> str:
 
 
 def for_duckdb(file: Path) -> str:
-    """A path by which the DuckDB of this process reads exactly this file."""
+    """Return a path by which the DuckDB of this process reads exactly this file."""
     if not has_pattern(str(file)):
         return str(file)
     return no_pattern(_link(file.parents[1], "folder") / file.parent.name / file.name)
 
 
 def for_delta(table: Path) -> str:
-    """A path by which delta-rs finds exactly this Delta table's log, which must be there.
+    """Return a path by which delta-rs finds exactly this Delta table's log, which must be there.
 
     Raises:
         LakeError: The path is not for delta-rs, and neither is that of the folder for temporary files.
@@ -76,7 +76,7 @@ def for_delta(table: Path) -> str:
 
 
 def _link(folder: Path, name: str) -> Path:
-    """A link of a name to a folder; nothing else lies beside it."""
+    """Return a link of a name to a folder; its own folder holds nothing else."""
     key = (os.getpid(), folder / name)
     link = _links.get(key)
     if link is None or not link.exists():

@@ -12,19 +12,19 @@ would also take a folder far above the lake, say ``source=web``, for a column of
 
 
 def literal(text: str) -> str:
-    """A SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own making."""
+    """Return a SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """A quoted SQL identifier."""
+    """Return a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def select_events(
     files: Sequence[str], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
 ) -> str:
-    """The query that gives the events of exactly these Parquet files, or no rows at all.
+    """Return the query that gives the events of exactly these Parquet files, or no rows at all.
 
     Args:
         files: The files, below folders ``event_date=…``, as :mod:`auditlake.engine.paths` spells them.

@@ -36,7 +36,7 @@ class Statement:
     """Where its header stands, 1-based."""
 
     def bind(self, values: dict[str, object]) -> dict[str, object]:
-        """The values it needs, out of all that are known.
+        """Return the values it needs, out of all that are known.
 
         Raises:
             KeyError: One is missing; that is a mistake in the program.
@@ -46,7 +46,7 @@ class Statement:
 
 @cache
 def statements(file: str) -> dict[str, Statement]:
-    """All statements of a file, by name, in file order.
+    """Return all statements of a file, by name, in file order.
 
     Args:
         file: Path below ``sql/``, e.g. ``policies/retention.sql``.
@@ -55,17 +55,17 @@ def statements(file: str) -> dict[str, Statement]:
 
 
 def parsed(text: str, file: str) -> dict[str, Statement]:
-    """The statements of a file's text, by name, in file order."""
+    """Return the statements of a file's text, by name, in file order."""
     headers = list(_HEADER.finditer(text))
-    found: dict[str, Statement] = {}
+    by_name: dict[str, Statement] = {}
     for header, following in zip(headers, [*headers[1:], None][: len(headers)], strict=True):
         body = text[header.start() : following.start() if following else len(text)].strip().removesuffix(";")
         names = tuple(part.strip().removeprefix("$") for part in header["parameters"].split(",") if part.strip())
         line = text.count("\n", 0, header.start()) + 1
-        found[header["name"]] = Statement(header["name"], names, body, file, line)
-    return found
+        by_name[header["name"]] = Statement(header["name"], names, body, file, line)
+    return by_name
 
 
 def statement(file: str, name: str) -> Statement:
-    """One statement by file and name."""
+    """Return one statement by file and name."""
     return statements(file)[name]

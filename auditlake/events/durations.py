@@ -37,6 +37,11 @@ class Duration:
         return self.text
 
 
+def length_of(length: Duration | None) -> int:
+    """Return the microseconds of a length; 0 where there is none."""
+    return length.microseconds if length else 0
+
+
 def parse_duration(text: str, field: str) -> Duration:
     """Read a length of time.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from auditlake.context import LakeContext
 from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
-from auditlake.policies.model import Hold
+from auditlake.policies.holds import Hold
 
 
 class Holds:
@@ -42,7 +42,7 @@ class Holds:
             HoldError: A file cannot be used.
             LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
         """
-        from auditlake.retention.holds import binding
+        from auditlake.policies.holds import binding
 
         return binding(self._context.layout, self.all())
 
@@ -98,8 +98,8 @@ class Holds:
         """Return a new hold with how many events it matches. What hinders counting does not hinder the hold."""
         from auditlake.engine.statements import statement
         from auditlake.policies.compile import fill_holds
+        from auditlake.policies.holds import binding
         from auditlake.query.view import ask
-        from auditlake.retention.holds import binding
 
         with suppress(AuditLakeError):
             widened = binding(self._context.layout, [hold])

@@ -13,7 +13,7 @@ class Subject:
 
     policy_id: str
     kind: str
-    """``threshold_exceeded``, ``missing_required_type`` or ``coverage_gap``."""
+    """The finding's kind, such as ``threshold_exceeded``."""
     group: str = ""
     """The group as compact JSON text, its columns in the order of the policy's group_by; empty where there is none."""
     event_type: str = ""
@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A finding that somebody answers for, and those like it, until an instant."""
+    """An accepted finding, and those like it, until an instant: its owner answers for them."""
 
     number: int
     """The journal's entry, from 1."""
@@ -63,7 +63,7 @@ class Acceptance:
     ticket: str | None = None
 
     def covers(self, seen: Seen) -> bool:
-        """Whether it covers a finding: the one that was looked at, or a later one like it."""
+        """Return whether it covers a finding: the one that was looked at, or a later one like it."""
         if seen.subject != self.subject or seen.as_of > self.until:
             return False
         if seen.start is None or self.start is None:
@@ -89,7 +89,7 @@ class Reopening:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Somebody has looked at a policy's report and signed it off (PCI DSS 4.0.1, 10.4)."""
+    """The sign-off of a policy's report (PCI DSS 4.0.1, 10.4)."""
 
     number: int
     at: datetime
@@ -118,11 +118,11 @@ class Review:
         return {"at": self.at, "by": self.by, "note": self.note, "status": self.status, "as_of": self.as_of}
 
     def is_about(self, policy_id: str) -> bool:
-        """Whether the report was about a policy."""
+        """Return whether the report was about a policy."""
         return policy_id == self.policy_id or policy_id in self.policies
 
     def covers(self, policy_id: str, since: datetime, until: datetime) -> bool:
-        """Whether it signs what a policy says of exactly this period."""
+        """Return whether it signs what a policy says of exactly this period."""
         return self.is_about(policy_id) and (self.since, self.until) == (since, until)
 
 
@@ -153,14 +153,14 @@ class Journal:
         return tuple(each for each in self.reviews if each.since is not None)
 
     def over(self, policy_id: str, since: datetime, until: datetime) -> Journal:
-        """What of it a report over a period shows: of the reviews those of that period, and those that name none."""
+        """Return what a report over a period shows of it: the reviews of that period, and those that name none."""
         mine = (each for each in self.reviews if each.since is None or each.covers(policy_id, since, until))
         return replace(self, reviews=tuple(mine))
 
     def acceptance(self, seen: Seen) -> Acceptance | None:
-        """The newest acceptance that covers a finding."""
+        """Return the newest acceptance that covers a finding."""
         return next((each for each in reversed(self.acceptances) if each.covers(seen)), None)
 
 
 NOTHING = Journal()
-"""The journal of a policy that nobody has written about."""
+"""The journal of a policy without any entry."""

@@ -42,7 +42,7 @@ class Line:
 
 
 def read(layout: Layout) -> tuple[Line, ...]:
-    """All entries, in order. A last line without its line break was never acknowledged, and is not there.
+    """Return all entries, in order. A last line without a line break was never acknowledged, and is left out.
 
     Raises:
         LakeFormatError: A line is none of ours.
@@ -57,7 +57,7 @@ def read(layout: Layout) -> tuple[Line, ...]:
 
 
 def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = None) -> Journal:
-    """What the journal says about a policy.
+    """Return what the journal says about a policy.
 
     Args:
         lines: All entries.
@@ -70,17 +70,17 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     if entries is not None and entries > len(lines):
         message = f"the journal of findings has {len(lines)} entries, expected {entries} at least"
         raise LakeFormatError(message, hint="entries are missing: restore it from a backup")
-    mine = [line for line in lines[:entries] if _is_about(line.entry, policy_id)]
-    if not mine:
+    lines_about = [line for line in lines[:entries] if _is_about(line.entry, policy_id)]
+    if not lines_about:
         return Journal()
-    said = [line.entry for line in mine]
-    taken_back = {entry.acceptance for entry in said if isinstance(entry, Reopening)}
-    accepted = (entry for entry in said if isinstance(entry, Acceptance))
+    decisions = [line.entry for line in lines_about]
+    taken_back = {entry.acceptance for entry in decisions if isinstance(entry, Reopening)}
+    accepted = (entry for entry in decisions if isinstance(entry, Acceptance))
     return Journal(
-        entries=mine[-1].entry.number,
-        digest=mine[-1].digest,
+        entries=lines_about[-1].entry.number,
+        digest=lines_about[-1].digest,
         acceptances=tuple(entry for entry in accepted if entry.number not in taken_back),
-        reviews=tuple(entry for entry in said if isinstance(entry, Review)),
+        reviews=tuple(entry for entry in decisions if isinstance(entry, Review)),
     )
 
 
@@ -90,7 +90,7 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
     Args:
         layout: The lake.
         entry: What to write.
-        check: Is told all entries before it, while nobody else can write; what it raises keeps the entry out.
+        check: Is told all entries before it, while no other process can write; what it raises keeps the entry out.
 
     Raises:
         LakeError: The disk refused it; nothing is written down.
@@ -111,7 +111,7 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
 
 @contextmanager
 def _opened(layout: Layout) -> Iterator[int]:
-    """The journal's file, for one writer at a time."""
+    """Open the journal's file for one writer at a time."""
     is_new = not layout.journal.exists()
     descriptor = descriptor_of(layout.journal, within=layout.root, flags=os.O_RDWR | os.O_CREAT)
     try:
@@ -124,7 +124,7 @@ def _opened(layout: Layout) -> Iterator[int]:
 
 
 def _whole_lines(descriptor: int) -> bytes:
-    """What is written; a writer's last line without its line break is taken away, since nobody was told of it."""
+    """Return what is written; a last line without a line break is removed, since its writer never reported it."""
     data = bytearray()
     while chunk := os.pread(descriptor, 1 << 20, len(data)):
         data += chunk
@@ -159,10 +159,11 @@ def _digest(before: str, line: bytes) -> str:
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON values, its kind first."""
+    """Return an entry as JSON values, its kind first."""
     (kind,) = (name for name, each in _KINDS.items() if isinstance(entry, each))
-    said = asdict(entry).items()
-    return {"kind": kind} | {key: print_instant(value) if isinstance(value, datetime) else value for key, value in said}
+    values = asdict(entry)
+    times = {name: print_instant(value) for name, value in values.items() if isinstance(value, datetime)}
+    return {"kind": kind} | values | times
 
 
 def _printed(entry: Entry) -> bytes:
@@ -184,16 +185,16 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
         yield Line(entry, digest)
 
 
-def _parsed(said: dict[str, Any]) -> Entry:
-    kind = _KINDS[said.pop("kind")]
+def _parsed(record: dict[str, Any]) -> Entry:
+    kind = _KINDS[record.pop("kind")]
     expected = {field.name for field in fields(kind)}
-    if set(said) not in ((expected, expected - _PERIOD) if kind is Review else (expected,)):
+    if set(record) not in ((expected, expected - _PERIOD) if kind is Review else (expected,)):
         raise ValueError("unknown or missing keys")
     for name in _INSTANTS:
-        if said.get(name) is not None:
-            said[name] = parse_instant(said[name])
-    if "subject" in said:
-        said["subject"] = Subject(**said["subject"])
-    if "policies" in said:
-        said["policies"] = tuple(said["policies"])
-    return kind(**said)
+        if record.get(name) is not None:
+            record[name] = parse_instant(record[name])
+    if "subject" in record:
+        record["subject"] = Subject(**record["subject"])
+    if "policies" in record:
+        record["policies"] = tuple(record["policies"])
+    return kind(**record)

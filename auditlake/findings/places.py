@@ -1,6 +1,6 @@
 """Where findings were seen: in the journal, in the kept reports, and in what was listed last.
 
-A finding's id is the same in every run over the same period, so whoever has an id has seen it in some period. What was
+A finding's id is the same in every run over the same period, so a known id was seen in some period. What was
 listed is remembered in ``LAKE/findings/listed.json`` as periods alone: ids are made of names that may be erased.
 """
 
@@ -49,39 +49,39 @@ class Place:
 
 
 def is_prefix(text: str) -> bool:
-    """Whether an id may begin so."""
+    """Return whether an id may begin so."""
     return _ID.match(text) is not None
 
 
 def recorded(layout: Layout, lines: Sequence[Line], prefix: str) -> dict[str, list[Place]]:
-    """The places of every finding in the journal or a kept report whose id begins so; newest reports first."""
-    found: dict[str, list[Place]] = defaultdict(list)
+    """Return the places of every finding in the journal or a kept report whose id begins so; newest first."""
+    places: dict[str, list[Place]] = defaultdict(list)
     for place, ids in sorted(_kept(layout, prefix), key=lambda each: each[0].as_of, reverse=True):
         for each in ids:
-            found[each].append(place)
+            places[each].append(place)
     for line in reversed(lines):
         if isinstance(line.entry, Acceptance) and line.entry.finding_id.startswith(prefix):
-            found[line.entry.finding_id] += _around(line.entry)
-    return dict(found)
+            places[line.entry.finding_id] += _around(line.entry)
+    return dict(places)
 
 
 def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
     wanted = re.compile(rf'"id": ?"({prefix}[0-9a-f]*)"'.encode())
     for path in layout.reports.glob("compliance_*.json"):
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # whoever reads it says what is wrong
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # its reader says what is wrong
             data = read_file(path, within=layout.root)
             ids = {match.decode() for match in wanted.findall(data)}
             more = _unlisted(layout, match[1].decode(), prefix) if (match := _MORE.search(data)) else set()
             if ids or more:
-                said = json.loads(data)
-                ids = ids & {each["id"] for each in said["violations"]} | more
-                since, until = (datetime.fromisoformat(said["period"][name]) for name in ("since", "until"))
-                snapshot = int(said["evidence"]["snapshot"])
-                yield Place((said["policy_id"],), parse_instant(said["as_of"]), until, since, snapshot), ids
+                report = json.loads(data)
+                ids = ids & {each["id"] for each in report["violations"]} | more
+                since, until = (datetime.fromisoformat(report["period"][name]) for name in ("since", "until"))
+                snapshot = int(report["evidence"]["snapshot"])
+                yield Place((report["policy_id"],), parse_instant(report["as_of"]), until, since, snapshot), ids
 
 
 def _unlisted(layout: Layout, name: str, prefix: str) -> set[str]:
-    """The ids of that beginning in the Parquet file of a report that finds more than it lists."""
+    """Return the ids of that beginning in the Parquet file of a report that finds more than it lists."""
     import pyarrow.parquet as pq
 
     with suppress(OSError, ValueError), open_file(layout.reports / name, within=layout.root) as file:
@@ -91,7 +91,7 @@ def _unlisted(layout: Layout, name: str, prefix: str) -> set[str]:
 
 
 def _around(entry: Acceptance) -> Iterator[Place]:
-    """Where an accepted finding was: the journal has all of its period but the beginning.
+    """Yield where an accepted finding was: the journal has all of its period but the beginning.
 
     It began before the period, which then begins with it, or in the period: then any beginning before it will do.
     """
@@ -103,10 +103,10 @@ def _around(entry: Acceptance) -> Iterator[Place]:
 
 
 def remember(layout: Layout, places: Iterable[Place]) -> None:
-    """Write down where somebody has just looked, where the lake can be written to; else it is not remembered."""
-    mine = list(dict.fromkeys(places))
-    others = [[each for each in listing if each not in mine] for listing in listings(layout)]
-    kept = [mine, *filter(None, others)][:_LISTINGS]
+    """Write down where was just looked, if the lake can be written to."""
+    newest = list(dict.fromkeys(places))
+    others = [[each for each in listing if each not in newest] for listing in listings(layout)]
+    kept = [newest, *filter(None, others)][:_LISTINGS]
     data = json.dumps([[_printed(each) for each in listing] for listing in kept], separators=(",", ":")).encode()
     with suppress(OSError):
         path = _file(layout)
@@ -115,7 +115,7 @@ def remember(layout: Layout, places: Iterable[Place]) -> None:
 
 
 def listings(layout: Layout) -> list[list[Place]]:
-    """Where was looked, newest first; what cannot be read is forgotten."""
+    """Return the places of earlier listings, newest first; what cannot be read is forgotten."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         data = read_file(_file(layout), within=layout.root, limit=_LARGEST)
         return [[_place(each) for each in listing] for listing in json.loads(data)]
@@ -131,10 +131,10 @@ def _printed(place: Place) -> dict[str, Any]:
     return {"policies": place.policies, **times, "snapshot": place.snapshot}
 
 
-def _place(said: dict[str, Any]) -> Place:
+def _place(record: dict[str, Any]) -> Place:
     # A period may begin the microsecond before 1970, which is no time of an event.
-    since, snapshot = said["since"], said["snapshot"]
+    since, snapshot = record["since"], record["snapshot"]
     return Place(
-        tuple(map(str, said["policies"])), parse_instant(said["as_of"]), parse_instant(said["until"]),
+        tuple(map(str, record["policies"])), parse_instant(record["as_of"]), parse_instant(record["until"]),
         datetime.fromisoformat(since) if since else None, None if snapshot is None else int(snapshot),
     )  # fmt: skip

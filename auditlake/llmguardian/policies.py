@@ -15,8 +15,9 @@ import yaml
 
 from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
+from auditlake.events.durations import Duration
 from auditlake.llmguardian.model import AuditEventType, CompliancePolicy, type_name
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
     from auditlake.lake import AuditLake

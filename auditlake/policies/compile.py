@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.statements import Statement, statement, statements
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.engine.statements import Statement, statement
+from auditlake.policies import kinds
+from auditlake.policies.holds import Hold
+from auditlake.policies.kinds.model import Inquiry, Query, every, moments
+from auditlake.policies.kinds.threshold import changes, values_of
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 """The identifiers that are filled in."""
-
-_DAY_US = 86_400_000_000
-_LONG_US = 2 * _DAY_US
-"""From which window on levels are carried over midnights instead of arrivals."""
-
-MOMENTS = "moments"
-"""The step that reads type and time of the governed events from the files."""
-
-BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
-"""The last instant that no event can have: the bounds that events are compared with are exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +49,10 @@ class CompiledQuery:
         return dict(sorted(item for step in self.steps for item in step.parameters.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """When a policy is asked: all instants aware, UTC, since < until <= as_of."""
-
-    as_of: datetime
-    since: datetime
-    until: datetime
-
-    @property
-    def midnight(self) -> datetime:
-        """00:00 UTC of the day of as_of."""
-        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False
 ) -> tuple[CompiledQuery, ...]:
-    """All queries of a policy, in the order in which they run: those of the questions that it asks.
+    """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
     Which events there were of each required type is asked of every policy.
 
@@ -83,161 +63,54 @@ def compile_policy(
         holds: The legal holds of the lake; those that have ended by as_of do not count.
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
     """
-    values = _values(policy, policies, question)
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
-    asked: dict[str, Iterator[Statement]] = {}
-    if policy.alert_threshold is not None:
-        asked |= {"rolling_counts": _rolling_counts(policy), "threshold_totals": _totals(policy)}
-    asked["required_types"] = _required_types(policy)
-    if policy.retention_period is not None:
-        asked["retention"] = _retention(values, active)
-    return tuple(_query(name, parts, policy, values, holds=active, wide=wide) for name, parts in asked.items())
+    inquiry = Inquiry(policy, policies, question, active)
+    return tuple(
+        _query(query, policy, question, holds=active, wide=wide)
+        for kind in kinds.KINDS
+        if kind.is_asked(policy)
+        for query in kind.queries(inquiry)
+    )
 
 
 def moments_of(policies: Sequence[Policy]) -> Step:
-    """The step ``moments`` for policies that are judged together: kept in memory where it serves more than one."""
+    """Return the step ``moments`` of policies judged together: a table where it serves more than one."""
     if len(policies) < 2:
-        part = statement("policies/moments.sql", MOMENTS)
+        part = moments()
         return Step(part.name, part.text, {})
     part = statement("policies/moments.sql", "moments_in_memory")
     types = sorted({name for policy in policies for name in policy.required_events})
     return Step(part.name, part.text, {"types": types})
 
 
-def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
-    """The policy that keeps events of a type the longest, the first among equals; None if none keeps it."""
-    keepers = [policy for policy in policies if policy.retention_period and event_type in policy.required_events]
-    return max(keepers, key=lambda policy: length_of(policy.retention_period), default=None)
-
-
-def kept_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
-    """Those of the event types, with their counts, that no policy with a retention period names."""
-    return asked_by_none(by_type, [policy for policy in policies if policy.retention_period])
-
-
-def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
-    """Those of the event types, with their counts, that no policy names."""
-    named = {name for policy in policies for name in policy.required_events}
-    return {name: events for name, events in sorted(by_type.items()) if name not in named}
-
-
-def length_of(length: Duration | None) -> int:
-    """Microseconds; none of what is not there."""
-    return length.microseconds if length else 0
-
-
 def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
-    """How many episodes each threshold would have given: the policy's changes, made once for all of them."""
-    values = _values(policy, [policy], question) | {"thresholds": list(thresholds)}
-    changes = statements("policies/rolling_counts.sql")
-    parts = [*_arrivals(policy), *(changes[name] for name in ("changes", "rises", "falls")), *_all("backtest")]
-    return _query("backtest", parts, policy, values, wide=wide)
-
-
-def _is_plain(policy: Policy) -> bool:
-    """Whether the threshold counts every governed event in one group: then type and time are all it needs."""
-    return policy.where is None and not policy.group_by
-
-
-def _arrivals(policy: Policy) -> Iterator[Statement]:
-    if _is_plain(policy):
-        yield _moments()
-    yield from _all("arrivals" if _is_plain(policy) else "arrivals_by_group")
-
-
-def _rolling_counts(policy: Policy) -> Iterator[Statement]:
-    yield from _arrivals(policy)
-    yield from _all("rolling_counts")
-    yield from _all("daily_peaks_long" if policy.window.microseconds > _LONG_US else "daily_peaks")
-
-
-def _totals(policy: Policy) -> Iterator[Statement]:
-    if _is_plain(policy):
-        yield _moments()
-    yield from _all("threshold_totals_plain" if _is_plain(policy) else "threshold_totals")
-    yield from _all("presence_now")
-
-
-def _required_types(policy: Policy) -> Iterator[Statement]:
-    yield _moments()
-    yield from _all("type_days")
-    for each in _all("required_types"):
-        if each.name != "coverage_gaps" or policy.max_gap is not None:
-            yield each
-
-
-def _retention(values: Mapping[str, Any], holds: Sequence[Hold]) -> Iterator[Statement]:
-    cutoffs = [values["cutoff"], *values["type_cutoffs"]]
-    if not holds and all(cutoff.time() == time.min for cutoff in cutoffs):
-        yield _moments()
-        yield from _all("type_days")
-        yield from _all("retention_by_day")
-    else:
-        yield from _all("retention")
-
-
-def _moments() -> Statement:
-    return statement("policies/moments.sql", MOMENTS)
-
-
-def _all(file: str) -> Iterable[Statement]:
-    return statements(f"policies/{file}.sql").values()
-
-
-def _values(policy: Policy, policies: Sequence[Policy], question: Question) -> dict[str, object]:
-    """Every value that a statement may bind, by its name in ``sql/``."""
-    window = timedelta(microseconds=policy.window.microseconds)
-    keepers = [longest_retention(name, [policy, *policies]) for name in policy.required_events]
-    cutoffs = [earlier(question.midnight, timedelta(microseconds=length_of(keeper.retention_period)))
-               for keeper in keepers if keeper]  # fmt: skip
-    look_back = earlier(question.since, window)
-    origin = look_back.replace(hour=0, minute=0, second=0, microsecond=0)
-    return {
-        "types": list(policy.required_events),
-        "alert_threshold": policy.alert_threshold,
-        "window_us": policy.window.microseconds,
-        "as_of": question.as_of,
-        "since": question.since,
-        "until": question.until,
-        "look_back": look_back,
-        "origin": origin,
-        "span_us": ((question.until - origin + window) // timedelta(days=1) + 1) * _DAY_US,
-        "window_start": earlier(question.as_of, window),
-        "max_gap_us": policy.max_gap.microseconds if policy.max_gap else None,
-        # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
-        "cutoff": question.midnight - timedelta(microseconds=length_of(policy.retention_period)),
-        "type_cutoffs": cutoffs,
-    }
-
-
-def earlier(instant: datetime, length: timedelta) -> datetime:
-    """``instant - length``, but never before the instant ahead of 1970: no event is older.
-
-    See docs/reference/semantics.md, Time.
-    """
-    return max(instant, BEFORE_ALL + length) - length
+    """Compile how many episodes each threshold would have given: the policy's changes, made once for all of them."""
+    values = values_of(policy, question) | {"thresholds": list(thresholds)}
+    return _query(Query("backtest", [*changes(policy), *every("backtest")], values), policy, question, wide=wide)
 
 
 def _query(
-    name: str,
-    parts: Iterable[Statement],
-    policy: Policy,
-    values: dict[str, object],
-    *,
-    holds: tuple[Hold, ...] = (),
-    wide: bool = False,
+    query: Query, policy: Policy, question: Question, *, holds: tuple[Hold, ...] = (), wide: bool = False
 ) -> CompiledQuery:
+    values = {
+        "types": list(policy.required_events),
+        "as_of": question.as_of,
+        "since": question.since,
+        "until": question.until,
+        **query.values,
+    }
+
     def step(part: Statement) -> Step:
         # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
         widened = wide and part.name == "arrivals"
         text = _fill(part, policy.where, policy.group_by, holds if "on_hold" in part.text else (), wide=widened)
         return Step(part.name, text, part.bind(values) | (hold_values(holds) if "on_hold" in part.text else {}))
 
-    return CompiledQuery(name, tuple(step(part) for part in parts))
+    return CompiledQuery(query.name, tuple(step(part) for part in query.statements))
 
 
 def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]) -> Step:
-    """A statement whose only slot is ``on_hold``, ready to run.
+    """Return a statement whose only slot is ``on_hold``, ready to run.
 
     Args:
         part: The statement.
@@ -251,7 +124,7 @@ def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]
 def _fill(
     part: Statement, where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...], *, wide: bool = False
 ) -> str:
-    """The statement's text with its slots filled; a statement without slots stays as it is written."""
+    """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
     if not wide and not any(slot in part.text for slot in _SLOTS):
         return part.text
     from sqlglot import exp, parse_one
@@ -270,7 +143,7 @@ def _fill(
 
 
 def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expression]:
-    """What fills each slot identifier of ``sql/``."""
+    """Return what fills each slot identifier of ``sql/``."""
     from sqlglot import exp
 
     from auditlake.policies.condition import condition_tree
@@ -296,17 +169,17 @@ _HOLD_LISTS = {"event_types": "event_type", "user_ids": "user_id", "resources": 
 
 
 def hold_values(holds: Sequence[Hold]) -> dict[str, object]:
-    """The values that the conditions of holds bind, by name."""
+    """Return the values that the conditions of holds bind, by name."""
     values: dict[str, object] = {}
     for number, hold in enumerate(holds):
         lists = {name: list(getattr(hold, name)) for name in _HOLD_LISTS}
-        given = {**lists, "since": hold.since, "until": hold.until}
-        values |= {f"hold_{number}_{name}": value for name, value in given.items() if value}
+        named = {**lists, "since": hold.since, "until": hold.until}
+        values |= {f"hold_{number}_{name}": value for name, value in named.items() if value}
     return values
 
 
 def hold_tree(number: int, hold: Hold) -> exp.Expression:
-    """The condition of one hold: everything that it names; its values are those of :func:`hold_values`."""
+    """Return the condition of one hold: everything that it names; :func:`hold_values` has its values."""
     from sqlglot import exp
 
     def bound(name: str) -> exp.Expression:
@@ -331,7 +204,7 @@ def hold_tree(number: int, hold: Hold) -> exp.Expression:
 
 
 def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
-    """A list with the number of every hold that an event is under."""
+    """Return a list with the number of every hold that an event is under."""
     from sqlglot import exp
 
     numbers = [
@@ -342,11 +215,11 @@ def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
 
 
 def filled(part: Statement, policy: Policy) -> str:
-    """A statement with a policy's condition and groups in its slots."""
+    """Return a statement with a policy's condition and groups in its slots."""
     return _fill(part, policy.where, policy.group_by, ())
 
 
-def samples_of(policy: Policy, question: Question, shown: int) -> CompiledQuery:
-    """A few of the events behind the first ``shown`` episodes; only after the rolling counts, on one connection."""
-    values = _values(policy, [policy], question) | {"shown": shown}
-    return _query("samples", statements("policies/samples.sql").values(), policy, values)
+def samples_of(policy: Policy, question: Question, most: int) -> CompiledQuery:
+    """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
+    values = values_of(policy, question) | {"shown": most}
+    return _query(Query("samples", every("samples"), values), policy, question)

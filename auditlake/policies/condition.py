@@ -9,16 +9,17 @@ The text goes through six gates, each of which refuses what it does not know:
 5. sqlglot reads DuckDB's spelling and writes it again, and DuckDB must see the same tree in what comes out;
 6. a trial on odd events, for what fails beyond TRY (see probe).
 
-Date parts and casts of ``timestamp`` depend on the session's time zone; whoever runs a condition sets it to UTC.
+Date parts and casts of ``timestamp`` depend on the session's time zone: the caller sets it to UTC.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from auditlake.engine import parse_tree
+from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.policies.probe import ConditionError, check_runs
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 __all__ = ["ConditionError", "check_condition", "condition_tree"]
-
-_Node = dict[str, Any]
 
 MAX_LENGTH = 4000
 _MAX_DEPTH = 16  # sqlglot needs up to 43 of Python's 1,000 stack frames for each level
@@ -41,7 +40,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _table(text: str) -> dict[str, str]:
-    """``first: other, another; next: …`` as a table from every name to the first one beside it."""
+    """Return ``first: other, another; next: …`` as a table from every name to the first of its group."""
     groups = [re.split("[:,] *", group.strip()) for group in text.split(";")]
     return {name: names[0] for names in groups for name in names}
 
@@ -148,7 +147,7 @@ def check_condition(text: str, *, tried: bool = True) -> str:
 
 
 def condition_tree(text: str) -> exp.Expression:
-    """The condition as a sqlglot tree, ready to be put in the place of another node.
+    """Return the condition as a sqlglot tree, ready to be put in the place of another node.
 
     Args:
         text: A SQL condition, normalised or not; it is checked again.
@@ -231,7 +230,7 @@ def _error(offset: int | None, message: str) -> ConditionError:
 
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
-    """A database in memory, locked down, with one empty table of an event's columns."""
+    """Open a database in memory, locked down, with one empty table of an event's columns."""
     import duckdb
 
     closed = {"enable_external_access": False, "autoload_known_extensions": False, "python_enable_replacements": False}
@@ -244,59 +243,45 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _call(function: str, argument: str) -> str:
-    """What one of DuckDB's own functions makes of a text; a cursor of its own for every call, whatever the thread."""
-    with _connection().cursor() as cursor:
-        row = cursor.execute(f"values ({function}($text))", {"text": argument}).fetchone()
-    return str(row[0]) if row else ""
-
-
-def _parse(text: str) -> _Node:
-    """The condition's node, if the statement that it makes differs from the plain one in nothing else."""
-    answer = json.loads(_call("json_serialize_sql", _PREFIX + text))
+def _parse(text: str) -> Node:
+    """Return the condition's node, if its statement differs from the plain one in nothing else."""
+    answer = parse_tree.parse(_connection(), _PREFIX + text)
     if answer["error"]:
         raise _error(int(answer.get("position", -1)), _one_line(answer["error_message"]))
-    plain = json.loads(_plain_statement())
-    plain["statements"][0]["node"]["where_clause"] = condition = answer["statements"][0]["node"].get("where_clause")
-    if _bare(answer) != _bare(plain) or condition is None:
+    condition = answer["statements"][0]["node"].get("where_clause")
+    if condition is None or bare(answer) != bare(_statement(condition)):
         raise _error(None, "a condition is one expression; no other clause or statement may follow it")
     return dict(condition)
 
 
 @cache
-def _plain_statement() -> str:
-    return _call("json_serialize_sql", _PREFIX + "true")
+def _plain_statement() -> Node:
+    return parse_tree.parse(_connection(), _PREFIX + "true")
 
 
-def _spell(node: _Node) -> str:
-    """DuckDB's own spelling of the node."""
-    answer = json.loads(_plain_statement())
-    answer["statements"][0]["node"]["where_clause"] = node
-    _, found, condition = _call("json_deserialize_sql", json.dumps(answer)).partition(" FROM events WHERE ")
-    if not found:
+def _statement(condition: Node) -> Node:
+    """Return the tree of the plain statement with another condition."""
+    (plain,) = _plain_statement()["statements"]
+    return {**_plain_statement(), "statements": [{**plain, "node": {**plain["node"], "where_clause": condition}}]}
+
+
+def _spell(node: Node) -> str:
+    """Return DuckDB's own spelling of the node."""
+    _, where, condition = parse_tree.spell(_connection(), _statement(node)).partition(" FROM events WHERE ")
+    if not where:
         raise _error(None, "the condition could not be written down again")
     return condition
-
-
-def _bare(value: Any) -> Any:
-    """The tree without what does not change its meaning: positions, and how an operator is written."""
-    if isinstance(value, list):
-        return [_bare(item) for item in value]
-    if isinstance(value, dict):
-        skipped = ("query_location", "query_location_length", "is_operator")
-        return {key: _bare(item) for key, item in value.items() if key not in skipped}
-    return value
 
 
 # 3. The allow-list
 
 
-def _refuse(node: _Node, message: str) -> ConditionError:
+def _refuse(node: Node, message: str) -> ConditionError:
     return _error(node.get("query_location"), message)
 
 
-def _canonical(node: _Node, depth: int = 0) -> _Node:
-    """The node with one spelling for each of its meanings, after every part of it was found on the allow-list."""
+def _canonical(node: Node, depth: int = 0) -> Node:
+    """Return the node with one spelling for each meaning, after every part was found on the allow-list."""
     kind = str(node.get("class"))
     if depth > _MAX_DEPTH:
         raise _refuse(node, f"the condition is nested more than {_MAX_DEPTH} deep")
@@ -310,22 +295,20 @@ def _canonical(node: _Node, depth: int = 0) -> _Node:
             raise _refuse(node, f"{what}: {key.replace('_', ' ')} is not allowed in a condition")
     node = dict(node)
     for field in children:
-        node[field] = _descend(node[field], depth + 1)
+        node[field] = walk(node[field], lambda part, _: _descend(part, depth + 1))
     return _SPECIAL[kind](node) if kind in _SPECIAL else node
 
 
-def _descend(value: Any, depth: int) -> Any:
-    """The canonical form of a field that holds a node, a list of nodes, or records of nodes (arguments, CASE)."""
-    if isinstance(value, list):
-        return [_descend(item, depth) for item in value]
+def _descend(value: Node, depth: int) -> Node:
+    """Return the canonical form of a node, or of a record of nodes (an argument, a WHEN of CASE)."""
     if "class" in value:
         return _canonical(value, depth)
     if value.get("name"):
         raise _error(None, f"a named argument ({value['name']}) is not allowed")
-    return {key: item if key == "name" else _descend(item, depth) for key, item in value.items()}
+    return {key: walk(item, lambda part, _: _descend(part, depth)) for key, item in value.items()}
 
 
-def _constant(node: _Node) -> _Node:
+def _constant(node: Node) -> Node:
     kind, text = node["literal"]["kind"], node["literal"]["text"]
     if kind not in _LITERALS or set(node["literal"]) != {"kind", "text"}:
         raise _refuse(node, f"a constant of kind {kind} is not allowed")
@@ -335,11 +318,11 @@ def _constant(node: _Node) -> _Node:
     return node
 
 
-def _with_text(constant: _Node, text: str, kind: str = "") -> _Node:
+def _with_text(constant: Node, text: str, kind: str = "") -> Node:
     return {**constant, "literal": {"kind": kind or constant["literal"]["kind"], "text": text}}
 
 
-def _column(node: _Node) -> _Node:
+def _column(node: Node) -> Node:
     names = [str(name).lower() for name in node["column_names"]]
     if len(names) > 1:
         raise _refuse(node, f"write the column alone, not as {'.'.join(names)}")
@@ -350,7 +333,7 @@ def _column(node: _Node) -> _Node:
     return {**node, "column_names": names}
 
 
-def _function(node: _Node) -> _Node:
+def _function(node: Node) -> Node:
     written = str(node["function_name"]).lower()
     name = _ALIASES.get(written, written)
     if node["order_bys"].get("orders") or node["qualified_name"].get("path") != [node["function_name"]]:
@@ -377,15 +360,15 @@ def _function(node: _Node) -> _Node:
     return {**node, "arguments": [{"name": "", "expression": argument} for argument in arguments]}
 
 
-def _unit(node: _Node, arguments: list[_Node]) -> _Node:
-    """The unit of ``date_part('HOUR', …)``, in lower case."""
+def _unit(node: Node, arguments: list[Node]) -> Node:
+    """Return the unit of ``date_part('HOUR', …)``, in lower case."""
     if not arguments or arguments[0]["class"] != "CONSTANT" or arguments[0]["literal"]["kind"] != "STRING":
         raise _refuse(node, f"{node['function_name']} takes its unit as a string, such as 'hour'")
     return _with_text(arguments[0], arguments[0]["literal"]["text"].lower())
 
 
-def _path(node: _Node, path: _Node) -> _Node:
-    """A JSON path in full: ``'a'`` as ``'$.a'``, ``'a b'`` as ``'$."a b"'``, ``0`` as ``'$[0]'``."""
+def _path(node: Node, path: Node) -> Node:
+    """Return a JSON path in full: ``'a'`` as ``'$.a'``, ``'a b'`` as ``'$."a b"'``, ``0`` as ``'$[0]'``."""
     kind, text = (path["literal"]["kind"], path["literal"]["text"]) if path["class"] == "CONSTANT" else ("", "")
     if kind == "INTEGER":
         return _with_text(path, f"$[#{text}]" if text.startswith("-") else f"$[{text}]", "STRING")
@@ -400,15 +383,15 @@ def _path(node: _Node, path: _Node) -> _Node:
     return _with_text(path, f'$."{text}"')
 
 
-def _json_arrow(node: _Node, left: _Node, right: _Node) -> _Node:
-    """``json_extract(a, 'p')`` as ``a -> 'p'``, which DuckDB's parser takes for a lambda."""
+def _json_arrow(node: Node, left: Node, right: Node) -> Node:
+    """Return ``json_extract(a, 'p')`` as ``a -> 'p'``, which DuckDB's parser takes for a lambda."""
     place = {key: node[key] for key in ("query_location", "query_location_length")}
     kind = {"class": "LAMBDA", "type": "LAMBDA", "alias": "", "syntax_type": "SINGLE_ARROW"}
     return {**kind, **place, "lhs": left, "expr": right}
 
 
-def _arrow(node: _Node) -> _Node:
-    """The parser cannot tell ``->`` of JSON from that of a lambda; only a value and a constant path make the former."""
+def _arrow(node: Node) -> Node:
+    """Return ``->`` of JSON: the parser takes it for a lambda unless it has a value and a constant path."""
     left, right = node["lhs"], node["expr"]
     if node["syntax_type"] != "SINGLE_ARROW":
         raise _refuse(node, "a lambda is not allowed")
@@ -418,7 +401,7 @@ def _arrow(node: _Node) -> _Node:
     return {**node, "expr": _path(node, right)}
 
 
-def _cast(node: _Node) -> _Node:
+def _cast(node: Node) -> Node:
     kind = node["type_expr"]
     written = str(kind.get("type_name", "")).upper()
     name, parts = _CAST_TYPES.get(written), kind.get("children", [])
@@ -430,8 +413,8 @@ def _cast(node: _Node) -> _Node:
     return {**node, "type_expr": {**kind, "type_name": name, "qualified_name": {"path": [name]}}}
 
 
-def _operator(node: _Node) -> _Node:
-    """``NOT (a IS NULL)`` as ``a IS NOT NULL``."""
+def _operator(node: Node) -> Node:
+    """Return ``NOT (a IS NULL)`` as ``a IS NOT NULL``."""
     child = node["children"][0]
     if node["type"] == "OPERATOR_NOT" and child["type"] == "OPERATOR_IS_NULL":
         return {**child, "type": "OPERATOR_IS_NOT_NULL"}
@@ -472,7 +455,7 @@ def _check_type(spelling: str) -> None:
 
 
 def _one_line(message: str) -> str:
-    """DuckDB's message without its class and without the lines that show the statement."""
+    """Return DuckDB's message without its class and without the lines that show the statement."""
     first = next((line for line in message.splitlines() if line.strip()), "it could not be understood")
     return re.sub(r"^(?:[A-Z][A-Za-z ]+ Error: )+|\. You might .*$", "", first).strip().rstrip(".!")[:200]
 
@@ -480,8 +463,8 @@ def _one_line(message: str) -> str:
 # 5. sqlglot's reading
 
 
-def _faithful_tree(spelling: str, node: _Node) -> exp.Expression:
-    """Sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
+def _faithful_tree(spelling: str, node: Node) -> exp.Expression:
+    """Return sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
     import sqlglot
 
     refusal = _error(None, "the condition is valid, but cannot be carried into a query unchanged; write it more simply")
@@ -491,6 +474,6 @@ def _faithful_tree(spelling: str, node: _Node) -> exp.Expression:
         again = _canonical(_parse(written))
     except (sqlglot.errors.SqlglotError, ValueError, TypeError, AttributeError, LookupError):
         raise refusal from None
-    if not isinstance(tree, sqlglot.exp.Expression) or _bare(again) != _bare(node):
+    if not isinstance(tree, sqlglot.exp.Expression) or bare(again) != bare(node):
         raise refusal
     return tree

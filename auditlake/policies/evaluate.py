@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime, timedelta
 
-from auditlake.engine.duck import rows
+from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import (
-    MOMENTS,
     CompiledQuery,
-    Question,
     Step,
     compile_backtest,
     compile_policy,
-    earlier,
     moments_of,
     samples_of,
 )
 from auditlake.policies.condition import ConditionError
-from auditlake.policies.isolate import own_errors, passing_over
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.policies.holds import Hold
+from auditlake.policies.isolate import passing_over
+from auditlake.policies.kinds.model import MOMENTS
+from auditlake.policies.kinds.threshold import group_values
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 
-if TYPE_CHECKING:
-    import duckdb
-
-Row = tuple[Any, ...]
+_EPOCH_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,8 @@ class Answers:
     """The rows of every step that gave rows, by the step's name, and the queries that gave them."""
 
     policy: Policy
+    policies: Sequence[Policy]
+    """Every policy of the lake."""
     question: Question
     rows: Mapping[str, list[Row]]
     queries: tuple[tuple[CompiledQuery, int], ...]
@@ -46,13 +45,24 @@ class Answers:
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
 
     def one(self, name: str) -> Row:
-        """The only row of a step."""
+        """Return the only row of a step."""
         (row,) = self.rows[name]
         return row
 
+    @property
+    def first_day(self) -> date | None:
+        """The UTC day of the lake's first event."""
+        _, first = self.one("presence")
+        return first.date() if first else None
+
+    @staticmethod
+    def day(number: int) -> date:
+        """Return the day that so many days lie after 1970-01-01."""
+        return _EPOCH_DAY + timedelta(days=number)
+
 
 def evaluate(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     asked: Sequence[tuple[Policy, Question]],
     policies: Sequence[Policy],
     holds: Sequence[Hold] = (),
@@ -61,86 +71,80 @@ def evaluate(
 
     A policy that cannot be judged stops no other: its threshold is left out, and its answers say why.
 
-    Temporary tables of the connection are overwritten: take what needs them before the next answers.
+    Temporary tables of the engine are overwritten: take what needs them before the next answers.
 
     Args:
-        connection: The engine, with the view ``events``.
+        engine: The engine, with ``events``.
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
     """
-    run_step(connection, moments_of([policy for policy, _ in asked]))
+    run_step(engine, moments_of([policy for policy, _ in asked]))
     for policy, question in asked:
-        yield _evaluate(connection, policy, policies, holds, question)
+        yield _evaluate(engine, policy, policies, holds, question)
 
 
 def _evaluate(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     policy: Policy,
     policies: Sequence[Policy],
     holds: Sequence[Hold],
     question: Question,
 ) -> Answers:
     def answers(asked: Policy, error: str | None) -> Answers:
-        queries, given = _asked(connection, asked, policies, question, holds=holds)
-        counted = tuple((query, len(given[query.name])) for query in queries)
-        return Answers(policy if error is None else asked, question, given, counted, error, asked)
+        queries, rows = _asked(engine, asked, policies, question, holds=holds)
+        counted = tuple((query, len(rows[query.name])) for query in queries)
+        return Answers(policy if error is None else asked, policies, question, rows, counted, error, asked)
 
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
     try:
         return answers(policy, None)
-    except own_errors() as found:
-        error = f"the condition of {policy.id} cannot be evaluated: {_first_line(found)}"
-    _read_all(connection, policy)
+    except StatementError as failure:
+        error = f"the condition of {policy.id} cannot be evaluated: {failure}"
+    _read_all(engine, policy)
     # With the events that it passes over it may be too long, and what else fails is found when it is run again.
-    with suppress(ConditionError, *own_errors()):
-        if (sound := passing_over(connection, policy)) is not None:
+    with suppress(ConditionError, StatementError):
+        if (sound := passing_over(engine, policy)) is not None:
             return answers(sound, None)
     return answers(_unasked(policy), error)
 
 
 def _unasked(policy: Policy) -> Policy:
-    """The policy without its threshold, which alone has a condition."""
+    """Return the policy without its threshold, which alone has a condition."""
     return replace(policy, alert_threshold=None)
 
 
-def _read_all(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
+def _read_all(engine: Engine, policy: Policy) -> None:
     """Read whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised."""
     part = statement("policies/readable.sql", "readable")
-    rows(connection, part.text, part.bind({"types": list(policy.required_events)}))
+    engine.rows(part.text, part.bind({"types": list(policy.required_events)}))
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
+    """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
+    run_step(engine, moments_of([policy]))
+    return _asked(engine, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
 
 
-def episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Row]:
-    """The rows of ``rolling_counts`` alone: the stretches at or above a policy's threshold, which it has."""
-    run_step(connection, moments_of([policy]))
-    return _asked(connection, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
-
-
-def backtest(
-    connection: duckdb.DuckDBPyConnection, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]
-) -> list[list[Row]]:
-    """For each policy and question, how many episodes each threshold would have given: (threshold, episodes).
+def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
+    """Return (threshold, episodes) for each policy and question, over the thresholds.
 
     The policies are one policy with several windows: what they have in common is read once.
     """
-    run_step(connection, moments_of([policy for policy, _ in asked]))
+    run_step(engine, moments_of([policy for policy, _ in asked]))
 
     def counts(policy: Policy, question: Question) -> list[Row]:
         def queries(*, wide: bool) -> list[CompiledQuery]:
             return [compile_backtest(policy, question, thresholds, wide=wide)]
 
-        return _narrow_or_wide(connection, queries)[1]["backtest"]
+        return _narrow_or_wide(engine, queries)[1]["backtest"]
 
     return [counts(policy, question) for policy, question in asked]
 
 
 def _asked(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     policy: Policy,
     policies: Sequence[Policy],
     question: Question,
@@ -148,71 +152,53 @@ def _asked(
     *,
     holds: Sequence[Hold] = (),
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """The queries of a policy, or one of them, and what they give."""
+    """Return the queries of a policy, or one of them, and what they give."""
 
     def queries(*, wide: bool) -> list[CompiledQuery]:
-        found = compile_policy(policy, policies, question, holds=holds, wide=wide)
-        return [query for query in found if only in {None, query.name}]
+        compiled = compile_policy(policy, policies, question, holds=holds, wide=wide)
+        return [query for query in compiled if only in {None, query.name}]
 
-    return _narrow_or_wide(connection, queries)
+    return _narrow_or_wide(engine, queries)
 
 
 def _narrow_or_wide(
-    connection: duckdb.DuckDBPyConnection, queries: Callable[..., Sequence[CompiledQuery]]
+    engine: Engine, queries: Callable[..., Sequence[CompiledQuery]]
 ) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """What queries give in 63 bits, or where those do not do, in 128."""
-    import duckdb  # slow to import
-
+    """Return what queries give in 63 bits, or in 128 where a number has no room in those."""
     try:
         asked = queries(wide=False)
-        return asked, _run(connection, asked)
-    except duckdb.OutOfRangeException:
+        return asked, _run(engine, asked)
+    except RangeError:
         # More groups than 63 bits have room for, each with the policy's span of time to itself.
         asked = queries(wide=True)
-        return asked, _run(connection, asked)
+        return asked, _run(engine, asked)
 
 
-def _run(connection: duckdb.DuckDBPyConnection, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:
-    """The rows of each step. Scripts are whole by themselves, so steps recur in them; their tables are still there."""
-    given: dict[str, list[Row]] = {MOMENTS: []}
+def _run(engine: Engine, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:
+    """Return the rows of each step. Scripts are whole by themselves: a step that recurs runs once."""
+    rows: dict[str, list[Row]] = {MOMENTS: []}
     for query in queries:
         for step in query.steps:
-            if step.name not in given:
-                given[step.name] = run_step(connection, step)
-    return given
+            if step.name not in rows:
+                rows[step.name] = run_step(engine, step)
+    return rows
 
 
-def run_step(connection: duckdb.DuckDBPyConnection, step: Step) -> list[Row]:
+def run_step(engine: Engine, step: Step) -> list[Row]:
     """Run one statement; its rows, or none where it only makes a table."""
-    return rows(connection, step.sql, dict(step.parameters))
+    return engine.step(step.name, step.sql, step.parameters)
 
 
 def samples(
-    connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question, shown: int
+    engine: Engine, policy: Policy, question: Question, most: int
 ) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
-    """A few of the events behind the first ``shown`` episodes, by group key and start.
+    """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
-    To be called right after :func:`evaluate` on the same connection: it reads the temporary tables that are left.
+    To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
     """
-    found: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
-    first, last = samples_of(policy, question, shown).steps
-    run_step(connection, first)
-    for key, start, *event in run_step(connection, last):
-        found.setdefault((group_values(key), start), []).append(tuple(event))
-    return found
-
-
-def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
-    """The values of a group in the order of the policy's group_by: SQL gives a single one by itself."""
-    return (key,) if isinstance(key, str) else tuple(key)
-
-
-def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
-    """Where a policy's period begins unless the caller says: one retention period before it ends.
-
-    Args:
-        policy: The policy.
-        until: Where the period ends.
-        report_period: The length of the period of a policy without a retention period.
-    """
-    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))
+    events: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
+    first, last = samples_of(policy, question, most).steps
+    run_step(engine, first)
+    for key, start, *event in run_step(engine, last):
+        events.setdefault((group_values(key), start), []).append(tuple(event))
+    return events

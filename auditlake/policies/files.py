@@ -27,7 +27,7 @@ def write_built_in(layout: Layout) -> None:
 
 
 def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Policy, ...]:
-    """The policies that are named, in the order named and each once; all of them if none is.
+    """Return the policies that are named, in the order named and each once; all of them if none is.
 
     Raises:
         PolicyNotFoundError: One is not there; the message suggests one that is.
@@ -49,17 +49,17 @@ def no_such_policy(name: str, known: Iterable[str]) -> PolicyNotFoundError:
 def named_policies(
     layout: Layout, event_types: frozenset[str], named: Sequence[str], *, in_use: bool = True
 ) -> tuple[Policy, ...]:
-    """Policies by their ids in the lake, or by the paths of files outside of it; the lake's own if none is named.
+    """Return policies by ids of the lake or by paths of files outside of it; the lake's own if none is named.
 
     Raises:
         PolicyError: One of them cannot be used; those of the lake are taken as they are where they are ``in_use``.
     """
-    found = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
+    policies = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
     ids = [name for name in named if not name.endswith(".yaml")]
     if ids or not named:
-        found += chosen(load_policies(layout.policies, event_types, tolerant=True, in_use=in_use), ids)
-    refuse_unreadable(found)
-    return tuple(found)
+        policies += chosen(load_policies(layout.policies, event_types, tolerant=True, in_use=in_use), ids)
+    refuse_unreadable(policies)
+    return tuple(policies)
 
 
 def refuse_unreadable(policies: Sequence[Policy]) -> None:
@@ -120,7 +120,7 @@ def refuse_unknown(layout: Layout, policy_id: str) -> None:
 
 
 def read_policy(file: Path, event_types: frozenset[str], *, in_use: bool = False, within: Path | None = None) -> Policy:
-    """A policy from a file anywhere, or of the lake that it is ``within``; its name is the policy's id.
+    """Return a policy from any file, or from the lake that it is ``within``; the file's name is its id.
 
     Raises:
         PolicyError: It cannot be read or used.

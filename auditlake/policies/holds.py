@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
 from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
-from auditlake.policies.model import Hold
 from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
+from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 if TYPE_CHECKING:
     import yaml
@@ -22,6 +22,45 @@ _REQUIRED = ("reason", "owner", "ticket", "created")
 _LISTS = ("event_types", "user_ids", "resources")
 _OPTIONAL = (*_LISTS, "since", "until", "released", "released_because")
 _HINT = "correct every line listed: a hold that cannot be read keeps everything from deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: events that match everything it names are never deleted or changed while it is active."""
+
+    id: str
+    """The file's name without ``.yaml``, of the form of a policy's id."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    ticket: str
+    created: datetime
+    event_types: tuple[str, ...] = ()
+    """Only events of these types; of every type if empty."""
+    user_ids: tuple[str, ...] = ()
+    """Only events of these users; of every user if empty."""
+    resources: tuple[str, ...] = ()
+    """Only events about these resources; about every resource if empty."""
+    since: datetime | None = None
+    """Only events not before it."""
+    until: datetime | None = None
+    """Only events not after it."""
+    released: datetime | None = None
+    """When it ended; it stays on record."""
+    released_because: str | None = None
+    """Why it ended."""
+    digest: str = ""
+    """``sha256:`` and the hex digest of the hold file's bytes."""
+    matches: int | None = field(default=None, compare=False)
+    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
+    be counted."""
+
+    def is_active(self, as_of: datetime) -> bool:
+        """Return whether it keeps events from deletion at an instant: from its record until its release.
+
+        A hold made after ``as_of`` counts: it is there to keep what is there.
+        """
+        return self.released is None or self.released > as_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +97,7 @@ def load_hold(text: str | bytes, *, file: str, hold_id: str, event_types: frozen
 
 
 def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
-    """Every hold of a lake, released ones among them, by id.
+    """Return every hold of a lake, released ones among them, by id.
 
     Raises:
         HoldError: With every mistake of every file.
@@ -73,21 +112,21 @@ def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
 
 
 def new_hold(hold_id: str, request: HoldRequest, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
-    """A hold that begins now, and its file's bytes.
+    """Return a hold that begins now, and its file's bytes.
 
     Raises:
         HoldError: It would not be read back: a blank reason, an event type that the lake does not know.
     """
     values = {name: list(getattr(request, name)) for name in _LISTS if getattr(request, name)}
     times = {name: getattr(request, name) for name in ("since", "until")}
-    said = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
+    fields = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
             **{name: value for name, value in times.items() if value is not None}}  # fmt: skip
-    data = _dump(said)
+    data = _dump(fields)
     return load_hold(data, file=f"{hold_id}.yaml", hold_id=hold_id, event_types=event_types), data
 
 
 def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
-    """The same hold, ended now, and its file's bytes.
+    """Return the same hold, ended now, and its file's bytes.
 
     Raises:
         HoldError: It has ended already, or there is no reason.
@@ -100,19 +139,19 @@ def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset
 
 
 def is_release_of(hold: Hold, digest: str | None) -> bool:
-    """Whether a hold's file is what :func:`released_hold` makes of the file that had this digest."""
+    """Return whether a hold's file is what :func:`released_hold` makes of the file with this digest."""
     if hold.released is None or hold.digest != digest_of(_dumped(hold)):
         return False
     return digest_of(_dumped(replace(hold, released=None, released_because=None))) == digest
 
 
 def _dumped(hold: Hold) -> bytes:
-    said = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
-    return _dump({name: list(value) if name in _LISTS else value for name, value in said.items() if value})
+    fields = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    return _dump({name: list(value) if name in _LISTS else value for name, value in fields.items() if value})
 
 
 def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
-    """One hold by its id.
+    """Return one hold by its id.
 
     Raises:
         HoldError: There is none.
@@ -122,6 +161,30 @@ def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
             return hold
     hint = f"there are: {', '.join(hold.id for hold in holds) or 'none'}"
     raise HoldError(f"this lake has no hold {hold_id!r}", hint=hint)
+
+
+def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
+    """Return holds as reports count them; the key of the pseudonyms is read only where one names a person or thing.
+
+    Raises:
+        LakeFormatError: It is needed, and has gone or is another one.
+    """
+    named = any(each.user_ids or each.resources for each in holds)
+    return widened(holds, pseudonyms(layout, make=False)) if named else tuple(holds)
+
+
+def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
+    """Return holds that also match the pseudonyms of the names in them."""
+    if names is None:
+        return tuple(holds)
+    return tuple(
+        replace(
+            hold,
+            user_ids=(*hold.user_ids, *map(names.of, hold.user_ids)),
+            resources=(*hold.resources, *map(names.of, hold.resources)),
+        )
+        for hold in holds
+    )
 
 
 def check_hold_id(hold_id: str) -> None:
@@ -136,12 +199,12 @@ def check_hold_id(hold_id: str) -> None:
 
 
 def hold_text(layout: Layout, hold_id: str) -> str:
-    """A hold's file as it is."""
+    """Return a hold's file as it is."""
     return read_text(layout.hold(hold_id), within=layout.root)
 
 
 def _dump(values: dict[str, Any]) -> bytes:
-    """YAML whose texts are JSON strings: YAML reads those as what they are, whatever is in them."""
+    """Return YAML whose texts are JSON strings, which YAML reads as they are, whatever they hold."""
     lines = [f"{name}: {_spelled(value)}\n" for name, value in values.items()]
     return ("# A legal hold. End it with `auditlake hold release`; do not remove the file.\n" + "".join(lines)).encode()
 
@@ -158,7 +221,7 @@ class _Reader(Reader):
     """Reads one hold's file."""
 
     def hold(self, content: str | bytes, hold_id: str) -> Hold | None:
-        """The hold; None if there was any mistake."""
+        """Return the hold; None if there was any mistake."""
         self.check_id(hold_id)
         text = self.decoded(content)
         root = None if text is None else self.tree(text)

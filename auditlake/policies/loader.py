@@ -1,11 +1,11 @@
-"""Policies from YAML: every mistake at once, each with its place in the file (see nodes)."""
+"""Policies from YAML: every mistake at once, each with its place in the file (see yaml_reader)."""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import timedelta
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,21 @@ import yaml
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
+from auditlake.events.durations import Duration
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
-from auditlake.policies.condition import ConditionError, check_condition
-from auditlake.policies.model import GROUP_COLUMNS, SEVERITIES, Duration, Policy, PolicyTest
-from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
+from auditlake.policies import kinds, schema
+from auditlake.policies.kinds.model import Key
+from auditlake.policies.model import Policy, PolicyTest
+from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder, nullable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Mapping
 
-_MAX_TEST_EVENTS = 10_000
 _HINT = "correct every line listed; a policy is used only when its file has no mistake"
 
 _REQUIRED = ("name", "description", "required_events")
-_QUESTIONS = ("alert_threshold", "coverage", "max_gap", "retention_period", "max_retention")
-_OF_THRESHOLD = ("window", "group_by", "where")
-_OPTIONAL = (*_QUESTIONS, *_OF_THRESHOLD, "severity", "controls", "tests")
-_TEST_KEYS = ("name", "events", "expect", "as_of", "since")
-_EXPECT_COUNTS = ("episodes", "gaps", "total", "peak")
-_TEXT_COLUMNS = ("user_id", "action", "resource", "status", "session_id", "ip_address", "source", "event_id")
 _JSON_COLUMNS = ("details", "metadata")
-_EVENT_KEYS = ("event_type", "type", "timestamp", "at", *_TEXT_COLUMNS, *_JSON_COLUMNS, "count", "every")
+_NOT_A_COLUMN = ("event_type", "type", "timestamp", "at", *_JSON_COLUMNS, "count", "every")
 
 
 def load_policy(
@@ -89,12 +84,12 @@ def load_policies(
         return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=in_use)
 
     instead = _unreadable if tolerant else None
-    found = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
-    return tuple(sorted(found, key=lambda each: each.id))
+    policies = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
+    return tuple(sorted(policies, key=lambda each: each.id))
 
 
 def _unreadable(path: Path, error: PolicyError) -> Policy:
-    """What stands for a policy whose file cannot be used."""
+    """Return the policy that stands for a file that cannot be used."""
     name = path.stem if path.suffix == ".yaml" else path.name
     plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     try:
@@ -109,104 +104,85 @@ def _unreadable(path: Path, error: PolicyError) -> Policy:
     )  # fmt: skip
 
 
+def policy_keys() -> dict[str, Key]:
+    """Return every key of a policy's file, by name: those of every policy, and those of the question kinds."""
+    return {key.name: key for key in (*_COMMON, *(key for kind in kinds.KINDS for key in kind.keys))}
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a policy's file, for editors; ``policy.schema.json`` is the shipped copy."""
+    keys = policy_keys()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "auditlake policy",
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(_REQUIRED),
+        "properties": {name: key.schema for name, key in keys.items()},
+        "dependentRequired": {name: [key.needs] for name, key in keys.items() if key.needs is not None},
+    }
+
+
 class _Reader(Reader):
     """Reads one policy's file."""
 
     test_events = 0
-    in_use = False
 
     def policy(self, content: str | bytes, policy_id: str) -> Policy | None:
-        """The policy; None if there was any mistake."""
+        """Return the policy; None if there was any mistake."""
         self.check_id(policy_id)
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
         if text is None or root is None:
             return None
-        values = self.values(self.mapping(root, "a policy", (*_REQUIRED, *_OPTIONAL), _REQUIRED))
+        keys = policy_keys()
+        values = self.values(self.mapping(root, "a policy", tuple(keys), _REQUIRED), keys)
         if self.mistakes:
             return None
-        return Policy(id=policy_id, **values, digest=digest_of(content), text=text)
+        more = {name: values.pop(name) for name in [*values] if name not in Policy.__slots__}
+        return Policy(id=policy_id, **values, more=more, digest=digest_of(content), text=text)
 
     # A policy's values
 
-    def values(self, fields: dict[str, yaml.Node]) -> dict[str, Any]:
-        readers: dict[str, Callable[[yaml.Node, str], Any]] = {
-            "name": self.label, "description": self.text, "required_events": self.required_events,
-            "alert_threshold": lambda node, key: self.integer(node, key, 1), "group_by": self.group_by,
-            "where": self.condition, "controls": self.controls, "tests": self.tests,
-            "coverage": lambda node, key: self.choice(node, key, ("required", "optional")),
-            "severity": lambda node, key: self.choice(node, key, SEVERITIES),
-        }  # fmt: skip
+    def values(self, fields: dict[str, yaml.Node], keys: Mapping[str, Key]) -> dict[str, Any]:
+        """Read the values of a policy's keys, and check what they have to do with each other."""
         values: dict[str, Any] = {}
-        for key, node in fields.items():
-            if key in ("where", "max_gap", "max_retention") and is_null(node):
-                values[key] = None
+        for name, node in fields.items():
+            key = keys[name]
+            if key.read is None or (nullable(key.schema) and is_null(node)):
+                values[name] = self.value(node, name, key.schema)
             else:
-                values[key] = readers.get(key, self.duration)(node, key)
-        self.check_questions(fields, values)
+                values[name] = key.read(self, node, name)
+        self.check_questions(fields, values, keys.values())
         for test in values.get("tests", ()):
             for missing in set(test.expect.get("missing", ())) - set(values.get("required_events") or ()):
                 self.mistakes.append((test.line, 1, f"test {test.name!r}: {missing!r} is not among required_events"))
         return values
 
-    def check_questions(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
-        """Refuse what belongs to a threshold that is not there, and a policy that asks nothing."""
-        if "alert_threshold" not in fields:
-            for key in _OF_THRESHOLD:
-                if key in fields and not is_null(fields[key]):
-                    self.wrong(fields[key], f"{key}: expected with 'alert_threshold', which is missing")
-        asked = {key for key in _QUESTIONS if key in fields and (key == "alert_threshold" or not is_null(fields[key]))}
-        if asked == {"coverage"} and values["coverage"] == "optional":
-            others = ", ".join(key for key in _QUESTIONS if key != "coverage")
+    def check_questions(self, fields: dict[str, yaml.Node], values: dict[str, Any], keys: Iterable[Key]) -> None:
+        """Refuse a key without the one that it needs, and a policy that asks nothing."""
+        present = {name for name, node in fields.items() if not is_null(node)}
+        for key in keys:
+            if key.needs is not None and key.needs not in fields and key.name in present:
+                self.wrong(fields[key.name], f"{key.name}: expected with {key.needs!r}, which is missing")
+        asking = [key.name for key in keys if key.asks]
+        if present.intersection(asking) == {"coverage"} and values["coverage"] == "optional":
+            others = ", ".join(name for name in asking if name != "coverage")
             why = "asks nothing by itself, and no other key asks anything"
             self.wrong(fields["coverage"], f"coverage: 'optional' {why}: write 'required', or add one of {others}")
 
     def required_events(self, node: yaml.Node, key: str) -> tuple[str, ...]:
-        if isinstance(node, yaml.SequenceNode) and not node.value:
-            self.wrong(node, f"{key}: expected at least one event type, got an empty list")
-        return tuple(sorted(self.several(node, key, self.event_type)))
-
-    def group_by(self, node: yaml.Node, key: str) -> tuple[str, ...]:
-        return self.several(node, key, lambda item, at: self.choice(item, at, GROUP_COLUMNS, "column"))
-
-    def condition(self, node: yaml.Node, key: str) -> str | None:
-        text = self.text(node, key, expected="a condition")
-        if text is None:
-            return None
-        try:
-            check_condition(text, tried=not self.in_use)
-            return text.strip()
-        except ConditionError as error:
-            line, column = self.inside(node, error.offset)
-            self.mistakes.append((line, column, f"{key}: {error}"))
-            return None
-
-    def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:
-        """Where a character of a scalar's value is in the file; the scalar's start where that cannot be told.
-
-        Folding and indentation change white space only, so the characters that are none can be counted.
-        """
-        line, column = node.start_mark.line, node.start_mark.column
-        style = node.style if isinstance(node, yaml.ScalarNode) else None
-        lines = self.lines[: node.end_mark.line + 1]
-        if offset is None or (style == '"' and "\\" in "".join(lines[line:])):
-            return line + 1, column + 1
-        before = node.value[:offset].replace("'", "''") if style == "'" else node.value[:offset]
-        start = (line + 1, 0) if style in ("|", ">") else (line, column + bool(style))
-        visible = ((row, at) for row in range(line, len(lines)) for at, seen in enumerate(lines[row]) if seen.strip())
-        places = (place for place in visible if place >= start)
-        row, at = next(islice(places, len("".join(before.split())), None), (line, column))
-        return row + 1, at + 1
+        return tuple(sorted(self.value(node, key, schema.EVENT_TYPES)))
 
     def controls(self, node: yaml.Node, key: str) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        frameworks: dict[str, tuple[str, ...]] = {}
         if self.is_a(node, yaml.MappingNode, key, "frameworks, each with a list of controls"):
             for framework, ids in node.value:
                 name = self.text(framework, key, also=("int", "float"))
-                found[name or ""] = self.several(ids, key, lambda item, at: self.text(item, at, also=("int", "float")))
+                frameworks[name or ""] = self.several(ids, key, partial(self.text, also=("int", "float")))
                 if isinstance(ids, yaml.SequenceNode) and not ids.value:
                     self.wrong(ids, f"{key}: expected at least one control, got an empty list")
-        return found
+        return frameworks
 
     # The tests within a policy
 
@@ -221,7 +197,7 @@ class _Reader(Reader):
         return tuple(tests.values())
 
     def test(self, node: yaml.Node) -> PolicyTest:
-        fields = self.mapping(node, "a test", _TEST_KEYS, _TEST_KEYS[:3])
+        fields = self.mapping(node, "a test", tuple(schema.TEST["properties"]), schema.TEST["required"])
         name = self.label(fields["name"], "name") if "name" in fields else None
         as_of, since = (
             self.instant(fields[key], key, read) if key in fields else None
@@ -239,44 +215,56 @@ class _Reader(Reader):
         return PolicyTest(name or "", tuple(events), expect, as_of, since, node.start_mark.line + 1)
 
     def events(self, node: yaml.Node) -> list[dict[str, Any]]:
-        """One entry of a test's events: a single event, or as many as its ``count`` says."""
-        fields = self.mapping(node, "an event", _EVENT_KEYS, ())
-        found: dict[str, Any] = {}
+        """Return the events of one entry of a test: a single one, or as many as its ``count`` says."""
+        fields = self.mapping(node, "an event", tuple(schema.EVENT["properties"]), ())
+        event: dict[str, Any] = {}
         for key, short, read in (("event_type", "type", self.event_type), ("timestamp", "at", self.instant)):
             if isinstance(node, yaml.MappingNode) and (key in fields) == (short in fields):
                 self.wrong(node, f"an event needs either {short!r} or {key!r}")
             for name in {key, short} & set(fields):
-                found[key] = read(fields[name], name)
-        for key in (name for name in fields if name in _TEXT_COLUMNS):
-            found[key] = None if is_null(fields[key]) else self.text(fields[key], key)
+                event[key] = read(fields[name], name)
+        for key in (name for name in fields if name not in _NOT_A_COLUMN):
+            event[key] = None if is_null(fields[key]) else self.text(fields[key], key)
         for key in (name for name in fields if name in _JSON_COLUMNS):  # the column holds JSON text
             value = self.json_value(fields[key], key)
-            found[key] = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        count = self.integer(fields["count"], "count", 1, _MAX_TEST_EVENTS) if "count" in fields else 1
+            event[key] = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        count = self.integer(fields["count"], "count", 1, schema.MAX_TEST_EVENTS) if "count" in fields else 1
         every = self.duration(fields["every"], "every") if "every" in fields else Duration("", 0)
         if "every" in fields and "count" not in fields:
             self.wrong(fields["every"], "every: expected with 'count', which is missing")
         if "event_id" in fields and "count" in fields:
             self.wrong(fields["event_id"], "event_id: not with 'count': each event has an id of its own")
         self.test_events += count or 0
-        if self.test_events > _MAX_TEST_EVENTS >= self.test_events - (count or 0):
-            self.wrong(node, f"the tests of a policy have at most {_MAX_TEST_EVENTS:,} events in all")
-        if found.get("timestamp") is None or every is None or count is None or self.test_events > _MAX_TEST_EVENTS:
+        if self.test_events > schema.MAX_TEST_EVENTS >= self.test_events - (count or 0):
+            self.wrong(node, f"the tests of a policy have at most {schema.MAX_TEST_EVENTS:,} events in all")
+        if (
+            event.get("timestamp") is None
+            or every is None
+            or count is None
+            or self.test_events > schema.MAX_TEST_EVENTS
+        ):
             return []
-        first, step = parse_instant(found["timestamp"]), timedelta(microseconds=every.microseconds)
+        first, step = parse_instant(event["timestamp"]), timedelta(microseconds=every.microseconds)
         try:
-            return [{**found, "timestamp": print_instant(first + step * number)} for number in range(count)]
+            return [{**event, "timestamp": print_instant(first + step * number)} for number in range(count)]
         except OverflowError:
             self.wrong(node, "the last of these events would be after the year 9999")
             return []
 
     def expect(self, node: yaml.Node) -> dict[str, Any]:
-        fields = self.mapping(node, "expect", ("status", "missing", *_EXPECT_COUNTS), ())
+        known = schema.EXPECT["properties"]
+        fields = self.mapping(node, "expect", tuple(known), ())
         if isinstance(node, yaml.MappingNode) and not node.value:
-            self.wrong(node, "expect: expected at least one of status, missing, episodes, gaps, total, peak")
-        found: dict[str, Any] = {key: self.integer(fields[key], key) for key in fields if key in _EXPECT_COUNTS}
-        if "status" in fields:
-            found["status"] = self.choice(fields["status"], "status", ("no_data", "violation", "compliant"))
-        if "missing" in fields:
-            found["missing"] = tuple(sorted(self.several(fields["missing"], "missing", self.event_type)))
-        return found
+            self.wrong(node, f"expect: expected at least one of {', '.join(known)}")
+        values = {key: self.value(fields[key], key, known[key]) for key in fields}
+        return values | ({"missing": tuple(sorted(values["missing"]))} if "missing" in values else {})
+
+
+_COMMON = (
+    Key("name", schema.NAME),
+    Key("description", schema.DESCRIPTION),
+    Key("required_events", schema.EVENT_TYPES, _Reader.required_events),
+    Key("severity", schema.SEVERITY),
+    Key("controls", schema.CONTROLS, _Reader.controls),
+    Key("tests", schema.TESTS, _Reader.tests),
+)

@@ -1,13 +1,12 @@
-"""A policy: what is governed and what is asked of it. A hold: what must stay. From YAML, never changed afterwards."""
+"""A policy: what is governed and what is asked of it. Read from YAML, never changed afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from auditlake.events.durations import Duration as Duration  # noqa: PLC0414 - other rooms import it from here
+from auditlake.events.durations import Duration, length_of
 
 Severity = Literal["low", "medium", "high", "critical"]
 Coverage = Literal["required", "optional"]
@@ -68,8 +67,14 @@ class Policy:
     """``sha256:`` and the hex digest of the policy file's bytes."""
     text: str = ""
     """The policy file as it was read."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """The values of keys that have no field above, by name: those of other question kinds."""
     fault: str | None = None
     """Why its file cannot be used, with the places in it; then it asks nothing, and only stands for the file."""
+
+    def value(self, key: str) -> Any:
+        """Return the value of a key of its file; None where it has none."""
+        return getattr(self, key) if key in _FIELDS else self.more.get(key)
 
     @property
     def is_readable(self) -> bool:
@@ -88,40 +93,52 @@ class Policy:
         return None if self.alert_threshold is None else str(self.window)
 
 
+_FIELDS = frozenset(field.name for field in fields(Policy))
+
+
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A legal hold: events that match everything it names are never deleted or changed while it is active."""
+class RetentionConflict:
+    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
 
-    id: str
-    """The file's name without ``.yaml``, of the form of a policy's id."""
-    reason: str
-    owner: str
-    """Who answers for it."""
-    ticket: str
-    created: datetime
-    event_types: tuple[str, ...] = ()
-    """Only events of these types; of any if empty."""
-    user_ids: tuple[str, ...] = ()
-    """Only events of these users; of anybody if empty."""
-    resources: tuple[str, ...] = ()
-    """Only events about these resources; about anything if empty."""
-    since: datetime | None = None
-    """Only events not before it."""
-    until: datetime | None = None
-    """Only events not after it."""
-    released: datetime | None = None
-    """When it ended; it stays on record."""
-    released_because: str | None = None
-    """Why it ended."""
-    digest: str = ""
-    """``sha256:`` and the hex digest of the hold file's bytes."""
-    matches: int | None = field(default=None, compare=False)
-    """Of a hold that was just added: how many events it matched then. None of one that was read, or if they could not
-    be counted."""
+    event_type: str
+    keep_policy: str
+    """The policy that requires the event to be kept."""
+    retention_period: str
+    limit_policy: str
+    """The policy that limits personal data."""
+    max_retention: str
 
-    def is_active(self, as_of: datetime) -> bool:
-        """Whether it keeps events from deletion at an instant: from when it is on record until it is released.
 
-        A hold made after ``as_of`` counts: it is there to keep what is there.
-        """
-        return self.released is None or self.released > as_of
+def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
+    """Yield where the limit on personal data is shorter than what must be kept, for types that the policy shares."""
+    for limit in sorted(policies, key=lambda each: each.id):
+        for keep in sorted(policies, key=lambda each: each.id):
+            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
+                continue
+            if limit.max_retention.microseconds < length_of(keep.retention_period):
+                for name in sorted(set(limit.required_events) & set(keep.required_events)):
+                    yield RetentionConflict(
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
+                    )
+
+
+def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
+    """Return every conflict between policies, once."""
+    return tuple(dict.fromkeys(each for policy in policies for each in conflicts_of(policy, policies)))
+
+
+def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | None:
+    """Return the policy that keeps events of a type the longest, the first among equals; None if none keeps it."""
+    keepers = [policy for policy in policies if policy.retention_period and event_type in policy.required_events]
+    return max(keepers, key=lambda policy: length_of(policy.retention_period), default=None)
+
+
+def kept_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Return the event types, with their counts, that no policy with a retention period names."""
+    return asked_by_none(by_type, [policy for policy in policies if policy.retention_period])
+
+
+def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
+    """Return the event types, with their counts, that no policy names."""
+    named = {name for policy in policies for name in policy.required_events}
+    return {name: events for name, events in sorted(by_type.items()) if name not in named}

@@ -8,15 +8,14 @@ They depend on constants and types, so that a handful of odd events brings them 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.statements import statement
 
 if TYPE_CHECKING:
     import duckdb
-
-_Node = dict[str, Any]
 
 _TEXTS = (
     "", " ", "a", "%", "!", "[", "adm", "0", "1", "-1", "1.5", "3", "nan", "true", "null", "9223372036854775807", "{}",
@@ -45,7 +44,7 @@ class ConditionError(ValueError):
         """Whether it is well formed, and fails on events in a way that cannot be passed over."""
 
 
-def check_runs(node: _Node, spell: Callable[[_Node], str], connection: duckdb.DuckDBPyConnection) -> None:
+def check_runs(node: Node, spell: Callable[[Node], str], connection: duckdb.DuckDBPyConnection) -> None:
     """Try every part of a condition on odd events.
 
     Args:
@@ -58,7 +57,7 @@ def check_runs(node: _Node, spell: Callable[[_Node], str], connection: duckdb.Du
     """
     import duckdb
 
-    nodes = list(_parts(node))
+    nodes = expressions(node)
     for each in nodes:
         _check_escape(each)
     tried = [(each, spell(each)) for each in nodes if each.get("class") in _TRIED]
@@ -73,12 +72,12 @@ def check_runs(node: _Node, spell: Callable[[_Node], str], connection: duckdb.Du
 
 def _innermost(
     cursor: duckdb.DuckDBPyConnection,
-    node: _Node,
-    tried: list[tuple[_Node, str]],
+    node: Node,
+    tried: list[tuple[Node, str]],
     texts: list[str | None],
-    found: Exception,
+    failure: Exception,
 ) -> ConditionError:
-    """What fails, of the parts that are tried: the first, since children come before their parents."""
+    """Return what fails of the parts that are tried: the first, since children come before their parents."""
     import duckdb
 
     for part, spelling in tried:
@@ -86,7 +85,7 @@ def _innermost(
             _try(cursor, [spelling], texts)
         except duckdb.Error as error:
             return _fails(part, _one_line(str(error)))
-    return _fails(node, _one_line(str(found)))
+    return _fails(node, _one_line(str(failure)))
 
 
 def _try(cursor: duckdb.DuckDBPyConnection, spellings: list[str], texts: list[str | None]) -> None:
@@ -96,23 +95,11 @@ def _try(cursor: duckdb.DuckDBPyConnection, spellings: list[str], texts: list[st
         odd.project(", ".join(f"try({spelling}) is null" for spelling in spellings)).fetchall()
 
 
-def _parts(value: Any) -> Iterator[_Node]:
-    """Every node of a tree, children before their parents."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _parts(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _parts(item)
-        if "class" in value:
-            yield value
-
-
-def _is_text(node: _Node) -> bool:
+def _is_text(node: Node) -> bool:
     return node.get("class") == "CONSTANT" and node["literal"]["kind"] == "STRING"
 
 
-def _check_escape(node: _Node) -> None:
+def _check_escape(node: Node) -> None:
     """Refuse a pattern whose escape is no single character or escapes nothing: DuckDB notices on an event it fits."""
     if node.get("class") != "FUNCTION" or node["function_name"] not in _ESCAPING:
         return
@@ -129,7 +116,7 @@ def _check_escape(node: _Node) -> None:
         at += 2 if pattern[at] == escape else 1
 
 
-def _fails(node: _Node, why: str) -> ConditionError:
+def _fails(node: Node, why: str) -> ConditionError:
     message = f"this fails on some events, beyond what a condition can pass over: {why}"
     return ConditionError(message, node.get("query_location"), fails=True)
 

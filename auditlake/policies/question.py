@@ -5,15 +5,38 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from auditlake.errors import ReportError
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import MICROSECOND, Instant, as_end, as_exclusive, as_instant, parse_bound
-from auditlake.policies.compile import BEFORE_ALL, Question
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
 
 _NAMED = re.compile(r"(?P<year>\d{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))?")
+
+
+BEFORE_ALL = datetime.fromisoformat("1969-12-31T23:59:59.999999+00:00")
+"""The last instant that no event can have: the bounds that events are compared with are exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """When a policy is asked: all instants aware, UTC, since < until <= as_of."""
+
+    as_of: datetime
+    since: datetime
+    until: datetime
+
+    @property
+    def midnight(self) -> datetime:
+        """00:00 UTC of the day of as_of."""
+        return self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every UTC day with an instant in (since, until]; instants are whole microseconds."""
+        first = (self.since + MICROSECOND).date()
+        return tuple(first + timedelta(days=i) for i in range((self.until.date() - first).days + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +54,7 @@ class PeriodRequest:
 
 
 def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
-    """The period as two instants, since < until <= as_of.
+    """Return the period as two instants, since < until <= as_of.
 
     No period begins earlier than just before 1970, where no event can be. A calendar stretch begins with its first
     instant, so ``since`` is the microsecond before it, and ends with its last.
@@ -62,7 +85,7 @@ def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) ->
 
 
 def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_period: Duration) -> Question:
-    """What a report of a policy asks about: by default, one retention period before as_of.
+    """Return what a report of a policy asks about: by default, one retention period before as_of.
 
     Args:
         policy: The policy.
@@ -73,9 +96,23 @@ def question(policy: Policy, request: PeriodRequest, as_of: datetime, report_per
     Raises:
         ReportError: See :func:`resolve`.
     """
-    from auditlake.policies.evaluate import default_since  # with DuckDB, which is slow to import
-
     return Question(as_of, *resolve(request, as_of, default_since(policy, as_of, report_period)))
+
+
+def default_since(policy: Policy, until: datetime, report_period: Duration) -> datetime:
+    """Return where a policy's period begins unless the caller says: one retention period before it ends.
+
+    Args:
+        policy: The policy.
+        until: Where the period ends.
+        report_period: The length of the period of a policy without a retention period.
+    """
+    return earlier(until, timedelta(microseconds=(policy.retention_period or report_period).microseconds))
+
+
+def earlier(instant: datetime, length: timedelta) -> datetime:
+    """Return ``instant - length``, at the earliest the instant ahead of 1970: no event is older."""
+    return max(instant, BEFORE_ALL + length) - length
 
 
 def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> datetime:
@@ -90,7 +127,7 @@ def _beginning(request: PeriodRequest, until: datetime, default: datetime) -> da
 
 
 def _end(asked: Instant, as_of: datetime) -> datetime:
-    """Where a period ends: a day that has begun by as_of and is not over ends the period there."""
+    """Return where a period ends: at as_of on a day that has begun by then and is not over."""
     end = as_end(asked)
     return as_of if as_instant(asked) <= as_of < end else end
 

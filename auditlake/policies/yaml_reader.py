@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ from auditlake.events.durations import parse_duration
 from auditlake.events.times import parse_instant, print_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 T = TypeVar("T")
@@ -65,18 +66,18 @@ def load_folder(
     except OSError as error:
         many = "policies" if what == "policy" else f"{what}s"
         raise failure((f"{folder}:1:1: the folder of {many} cannot be read: {error.strerror}",)) from error
-    found: list[T] = []
+    contents: list[T] = []
     problems: list[str] = []
     for path in paths:
         try:
-            found.append(_load_file(path, what, load, failure, follow=follow))
+            contents.append(_load_file(path, what, load, failure, follow=follow))
         except PolicyError as error:
             if instead is not None:
-                found.append(instead(path, error))
+                contents.append(instead(path, error))
             problems.extend(error.problems if instead is None else ())
     if problems:
         raise failure(tuple(problems), hint=hint)
-    return found
+    return contents
 
 
 def _load_file(
@@ -95,7 +96,7 @@ def _load_file(
 
 
 def digest_of(content: str | bytes) -> str:
-    """``sha256:`` and the hex digest of a file's bytes."""
+    """Return ``sha256:`` and the hex digest of a file's bytes."""
     return f"sha256:{hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()}"
 
 
@@ -112,6 +113,9 @@ class Reader:
         event_types: The event types that this lake knows.
     """
 
+    in_use = False
+    """Whether the file is in a lake already: then a condition that may fail on some events is no mistake."""
+
     def __init__(self, what: str, needs: Sequence[str], event_types: frozenset[str]) -> None:
         self.what = what
         self.needs = needs
@@ -120,7 +124,7 @@ class Reader:
         self.lines: list[str] = []
 
     def problems(self, file: str) -> tuple[str, ...]:
-        """Every mistake noted, as ``file:line:column: message``, in the file's order."""
+        """Return every mistake noted, as ``file:line:column: message``, in the file's order."""
         return tuple(f"{file}:{line}:{column}: {what}" for line, column, what in sorted(set(self.mistakes)))
 
     def check_id(self, name: str) -> None:
@@ -134,10 +138,27 @@ class Reader:
         mark = at.start_mark if isinstance(at, yaml.Node) else at
         self.mistakes.append((mark.line + 1, mark.column + 1, message) if mark is not None else (1, 1, message))
 
+    def inside(self, node: yaml.Node, offset: int | None) -> tuple[int, int]:
+        """Return where a character of a scalar is in the file; the scalar's start where that is unknown.
+
+        Folding and indentation change white space only, so the characters that are none can be counted.
+        """
+        line, column = node.start_mark.line, node.start_mark.column
+        style = node.style if isinstance(node, yaml.ScalarNode) else None
+        lines = self.lines[: node.end_mark.line + 1]
+        if offset is None or (style == '"' and "\\" in "".join(lines[line:])):
+            return line + 1, column + 1
+        before = node.value[:offset].replace("'", "''") if style == "'" else node.value[:offset]
+        start = (line + 1, 0) if style in ("|", ">") else (line, column + bool(style))
+        visible = ((row, at) for row in range(line, len(lines)) for at, seen in enumerate(lines[row]) if seen.strip())
+        places = (place for place in visible if place >= start)
+        row, at = next(islice(places, len("".join(before.split())), None), (line, column))
+        return row + 1, at + 1
+
     # From bytes to nodes
 
     def decoded(self, content: str | bytes) -> str | None:
-        """The file as text; None if it cannot be YAML."""
+        """Return the file as text; None if it cannot be YAML."""
         data = content if isinstance(content, bytes) else content.encode(errors="surrogatepass")
         if len(data) > MAX_BYTES:
             self.wrong(None, "the file is larger than 1 MiB")
@@ -159,7 +180,7 @@ class Reader:
         self.mistakes.append((len(lines), len(lines[-1]) + 1, message))
 
     def tree(self, text: str) -> yaml.Node | None:
-        """The one document's node; None if the text is not YAML, or nothing."""
+        """Return the one document's node; None if the text is not YAML, or nothing."""
         roots: list[yaml.Node] = []
         try:
             self.compose(yaml.parse(text, Loader=_PARSER), roots)
@@ -194,7 +215,7 @@ class Reader:
                     raise yaml.MarkedYAMLError(None, None, f"nested more than {_MAX_DEPTH} deep", mark)
 
     def node(self, event: yaml.NodeEvent) -> yaml.Node:
-        """The node that an event begins."""
+        """Return the node that an event begins."""
         start: _Mark = event.start_mark
         end: _Mark = event.end_mark
         if isinstance(event, yaml.AliasEvent):
@@ -225,8 +246,24 @@ class Reader:
 
     # From nodes to values
 
+    def value(self, node: yaml.Node, key: str, schema: Mapping[str, Any]) -> Any:
+        """Read a value as its schema says: the part of JSON Schema that the files of a lake need."""
+        if nullable(schema) and is_null(node):
+            return None
+        if "enum" in schema:
+            return self.choice(node, key, schema["enum"], schema.get("title", "value"))
+        if schema["type"] == "integer":
+            return self.integer(node, key, schema["minimum"], schema.get("maximum", 10**9))
+        if schema["type"] == "array":
+            item = schema["items"]
+            if schema.get("minItems") and isinstance(node, yaml.SequenceNode) and not node.value:
+                self.wrong(node, f"{key}: expected at least one {item['title']}, got an empty list")
+            return self.several(node, key, lambda node, key: self.value(node, key, item))
+        formats = {"length": self.duration, "event type": self.event_type, "line": self.label}
+        return formats.get(schema.get("format", ""), self.text)(node, key)
+
     def is_a(self, node: yaml.Node, kind: type[yaml.Node], key: str, expected: str) -> bool:
-        """Whether a node is of a kind; noted where it is not."""
+        """Return whether a node is of a kind, and note a mistake where it is not."""
         if isinstance(node, kind):
             return True
         if not isinstance(node, _Refused):
@@ -234,7 +271,7 @@ class Reader:
         return False
 
     def mapping(self, node: yaml.Node, what: str, keys: Sequence[str], required: Sequence[str]) -> dict[str, yaml.Node]:
-        """The values of the known keys, after refusing the others and missing what is required."""
+        """Return the values of known keys; note unknown keys, and required ones that are missing."""
         if not self.is_a(node, yaml.MappingNode, what, "keys with values"):
             return {}
         fields: dict[str, yaml.Node] = {}
@@ -249,7 +286,7 @@ class Reader:
         return fields
 
     def text(self, node: yaml.Node, key: str, *, expected: str = "text", also: Collection[str] = ()) -> str | None:
-        """A text that is not blank; ``also`` names the plain kinds that are taken as they are written."""
+        """Return a text that is not blank; ``also`` names the plain kinds that are taken as they are written."""
         if not self.is_a(node, yaml.ScalarNode, key, expected):
             return None
         if node.tag and node.tag not in also:
@@ -262,7 +299,7 @@ class Reader:
         return None
 
     def label(self, node: yaml.Node, key: str) -> str | None:
-        """A text of one line."""
+        """Return a text of one line."""
         text = self.text(node, key)
         if text is None or len(_LINE_END.split(text)) == 1:
             return text
@@ -270,7 +307,7 @@ class Reader:
         return None
 
     def integer(self, node: yaml.Node, key: str, least: int = 0, most: int = 10**9) -> int | None:
-        """A whole number within bounds."""
+        """Return a whole number within bounds."""
         expected = f"a whole number from {least} to {most}"
         if not self.is_a(node, yaml.ScalarNode, key, expected) or not isinstance(node, yaml.ScalarNode):
             return None
@@ -282,7 +319,7 @@ class Reader:
         return None
 
     def choice(self, node: yaml.Node, key: str, choices: Collection[str], what: str = "value") -> str | None:
-        """One of several texts."""
+        """Return one of several texts."""
         text = self.text(node, key)
         if text is None or text in choices:
             return text
@@ -290,7 +327,7 @@ class Reader:
         return None
 
     def several(self, node: yaml.Node, key: str, read: Callable[[yaml.Node, str], str | None]) -> tuple[str, ...]:
-        """A list of different texts, each read by ``read``."""
+        """Return a list of different texts, each read by ``read``."""
         values: dict[str, None] = {}
         if not self.is_a(node, yaml.SequenceNode, key, "a list, such as [a, b]"):
             return ()
@@ -303,7 +340,7 @@ class Reader:
         return tuple(values)
 
     def parsed(self, node: yaml.Node, key: str, expected: str, parse: Callable[[str], Any]) -> Any:
-        """What a text is read as."""
+        """Return what a text is read as."""
         text = self.text(node, key, expected=expected, also=("int", "float", "timestamp"))
         try:
             return None if text is None else parse(text)
@@ -312,19 +349,19 @@ class Reader:
             return None
 
     def duration(self, node: yaml.Node, key: str) -> Any:
-        """A length of time, read as its key asks."""
+        """Return a length of time, read as its key asks."""
         return self.parsed(node, key, "a length of time", lambda text: parse_duration(text, key))
 
     def instant(self, node: yaml.Node, key: str, read: Callable[[str], datetime] = parse_instant) -> Any:
-        """An instant, spelled the one way."""
+        """Return an instant, spelled the one way."""
         return self.parsed(node, key, "an instant", lambda text: print_instant(read(text)))
 
     def event_type(self, node: yaml.Node, key: str) -> str | None:
-        """An event type that this lake knows."""
+        """Return an event type that this lake knows."""
         return self.choice(node, key, self.event_types, "event type")
 
     def json_value(self, node: yaml.Node, key: str) -> Any:
-        """What a JSON document would hold: YAML's other plain spellings are refused."""
+        """Return what a JSON document would hold; YAML's other plain spellings are refused."""
         if isinstance(node, yaml.MappingNode):
             return {name.value: self.json_value(item, key) for name, item in node.value if hasattr(name, "style")}
         if isinstance(node, yaml.SequenceNode):
@@ -338,14 +375,19 @@ class Reader:
         return self.text(node, key, expected="what JSON knows", also=("timestamp",)) if node.value else ""
 
 
+def nullable(schema: Mapping[str, Any]) -> bool:
+    """Return whether a schema takes null."""
+    return "null" in schema.get("type", ())
+
+
 def _plain_kind(value: str) -> str:
-    """What YAML takes a plain scalar for, where that is not text: int, float, bool, null or timestamp."""
+    """Return what YAML takes a plain scalar for, if not for text: int, float, bool, null or timestamp."""
     kind = str(_RESOLVER.resolve(yaml.ScalarNode, value, (True, False))).rpartition(":")[2]  # type: ignore[no-untyped-call]
     return kind if kind in _PLAIN else ""
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether a value is YAML's null."""
+    """Return whether a value is YAML's null."""
     return isinstance(node, yaml.ScalarNode) and node.tag == "null"
 
 
@@ -359,7 +401,7 @@ def _shown(node: yaml.Node) -> str:
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
-    """What may have been meant, as the end of a message."""
+    """Return what may have been meant, as the end of a message."""
     known = sorted(words)
     close = get_close_matches(word[:64], known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditlake.display.cards import Card, CardFact, cut
 from auditlake.display.text import moment
-from auditlake.findings.cards import findings_card
+from auditlake.reports.findings_card import findings_card
 from auditlake.reports.model import Report
 from auditlake.reports.sentences import verdict_words
 

@@ -9,23 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from auditlake.config import MAX_FINDINGS
 from auditlake.disk.layout import report_stem
 from auditlake.display.cards import Card, Shown
 from auditlake.errors import ReportError
-from auditlake.findings.cards import Findings
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.policies.kinds.retention_due import RetentionAnswer
+from auditlake.policies.kinds.threshold import Threshold
 from auditlake.policies.model import Policy
 from auditlake.reports.card import report_card
 from auditlake.reports.document import FORMS, REPORT_VERSION, render_json
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
-from auditlake.reports.model import (
-    MAX_FINDINGS,
-    CoverageAnswer,
-    Detail,
-    Report,
-    RetentionAnswer,
-    Status,
-    Threshold,
-)
+from auditlake.reports.findings_card import Findings
+from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.page import SiblingFiles, render_page
 
 if TYPE_CHECKING:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, assert_never
+from datetime import datetime
+from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import canonical, instant, instant_or_none, json_value
 from auditlake.display.templates import check_schema, render_values
 from auditlake.errors import ReportError
-from auditlake.reports.model import FINDING_KINDS, Finding, Report
+from auditlake.findings.finding import Finding
+from auditlake.policies import kinds
+from auditlake.reports.model import Report
 from auditlake.reports.sections import catalog
 
 REPORT_VERSION = 2
@@ -121,7 +124,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         ReportError: A value has no JSON form (an instant without a zone, a number that is not finite).
     """
     listed = report.violations if whole is None else report.violations[: whole["listed"]]
-    kinds = Counter(finding.kind for finding in report.violations)
+    counts = Counter(finding.kind for finding in report.violations)
     parts = _parts(report, REPORT_VERSION)
     evidence = parts.pop("evidence")
     return {
@@ -131,7 +134,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         "error": report.error,
         "status_now": report.status_now,
         **_types(report),
-        "findings_by_kind": {kind: kinds[kind] for kind in FINDING_KINDS},
+        "findings_by_kind": {kind: counts[kind] for kind in kinds.finding_kinds()},
         "more_findings": whole,
         "violations": [finding_dict(finding) for finding in listed],
         **{key: parts.pop(key) for key in _ANSWERS},
@@ -210,27 +213,14 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    head: dict[str, Any] = {"id": finding.id, "kind": finding.kind}
-    match finding.kind:
-        case "missing_required_type":
-            return head | {"event_type": finding.event_type, "message": finding.message}
-        case "coverage_gap":
-            return head | {
-                "event_type": finding.event_type,
-                "start": instant_or_none(finding.start),
-                "end": instant_or_none(finding.end),
-                "message": finding.message,
-            }
-        case "threshold_exceeded":
-            return head | {
-                "group": dict(finding.group or {}),
-                "start": instant_or_none(finding.start),
-                "end": instant_or_none(finding.end),
-                "ongoing": finding.ongoing,
-                "started_before_period": finding.started_before_period,
-                "peak": finding.peak,
-                "peak_at": instant_or_none(finding.peak_at),
-                "message": finding.message,
-            }
-        case _:
-            assert_never(finding.kind)
+    about: dict[str, Any] = {
+        "event_type": finding.event_type, "group": dict(finding.group or {}), "start": finding.start,
+        "end": finding.end,
+    }  # fmt: skip
+    kind = kinds.finding_kinds().get(finding.kind)
+    if kind is None or kind.keys is None:
+        own = about | {"measures": json_value(finding.measures)}
+    else:
+        own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
+    plain = {key: instant(value) if isinstance(value, datetime) else value for key, value in own.items()}
+    return {"id": finding.id, "kind": finding.kind, **plain, "message": finding.message}

@@ -34,16 +34,17 @@ from auditlake.engine.statements import statements
 from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant
-from auditlake.policies.compile import Question, filled
-from auditlake.policies.evaluate import group_values
+from auditlake.policies.compile import filled
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.model import Finding
 
 FORM = 1
 """The version of the pack's form."""

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from auditlake.reports.build import canonical_group
+from auditlake.findings.finding import Finding, canonical_group
 from auditlake.reports.document import finding_dict
-from auditlake.reports.model import Finding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,6 +137,6 @@ def _row(each: Finding) -> tuple[Any, ...]:
     accepted = each.accepted
     taken = (accepted.number, accepted.until, accepted.owner) if accepted else (None, None, None)
     return (
-        each.id, each.kind, each.event_type, canonical_group(each.group) or None, each.start, each.end, each.ongoing,
-        each.started_before_period, each.peak, each.peak_at, each.message, *taken,
+        each.id, each.kind, each.event_type, canonical_group(each.group) or None, each.start, each.end,
+        *map(each.measures.get, ("ongoing", "started_before_period", "peak", "peak_at")), each.message, *taken,
     )  # fmt: skip

@@ -7,97 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from auditlake.findings.decisions import NOTHING, Acceptance, Journal
+from auditlake.findings.decisions import NOTHING, Journal
+from auditlake.findings.finding import Finding
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.policies.kinds.retention_due import RetentionAnswer
+from auditlake.policies.kinds.threshold import Threshold
 
 Status = Literal["compliant", "violation", "no_data", "error"]
-FindingKind = Literal["threshold_exceeded", "missing_required_type", "coverage_gap"]
-MAX_FINDINGS = 10_000
-"""How many findings a report lists itself, unless lake.toml says otherwise."""
-FINDING_KINDS: tuple[FindingKind, ...] = ("threshold_exceeded", "missing_required_type", "coverage_gap")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing a policy found. Fields that a kind does not have are None."""
-
-    id: str
-    """16 hex digits, the same in every run over the same period (docs/reference/semantics.md, The JSON report)."""
-    kind: FindingKind
-    message: str
-    event_type: str | None = None
-    """missing_required_type and coverage_gap: the required type it is about."""
-    group: Mapping[str, str] | None = None
-    """threshold_exceeded of a policy with ``group_by``: column to value."""
-    start: datetime | None = None
-    end: datetime | None = None
-    """None where the finding runs on at the end of the period."""
-    ongoing: bool | None = None
-    started_before_period: bool | None = None
-    peak: int | None = None
-    peak_at: datetime | None = None
-    accepted: Acceptance | None = None
-    """Where somebody answers for it: then it does not count for the status."""
-
-
-@dataclass(frozen=True, slots=True)
-class DailyPeak:
-    """The largest rolling count of any group on one UTC day; None before the lake's first event."""
-
-    date: date
-    peak: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """The answer to question 1: counts in a rolling window."""
-
-    window: str
-    alert_threshold: int
-    group_by: tuple[str, ...]
-    where: str | None
-    where_errors: int
-    recent_events: int
-    ungrouped_events: int
-    future_events: int
-    episodes: int
-    daily_peaks: tuple[DailyPeak, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageAnswer:
-    """The answer to question 2, beside its findings."""
-
-    max_gap: str | None
-    silent_days: tuple[date, ...]
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    """How complete the fields are that the policy asks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionConflict:
-    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
-
-    event_type: str
-    keep_policy: str
-    """The policy that needs the event."""
-    retention_period: str
-    limit_policy: str
-    """The policy that limits personal data."""
-    max_retention: str
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionAnswer:
-    """The answer to question 3, as far as a report gives it."""
-
-    retention_period: str
-    cutoff: datetime
-    due: int
-    kept_by_other_policies: int
-    held: int
-    oldest_event: datetime | None
-    """The oldest governed event in the lake, up to as_of."""
-    conflicts: tuple[RetentionConflict, ...]
 
 
 @dataclass(frozen=True, slots=True)

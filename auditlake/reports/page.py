@@ -14,8 +14,9 @@ from auditlake.display.templates import Document, file_name, render_bytes, style
 from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.errors import ReportError
 from auditlake.findings.decisions import Acceptance, Review
+from auditlake.findings.finding import Finding
 from auditlake.reports.document import REPORT_VERSION
-from auditlake.reports.model import Detail, Finding, Report, Status
+from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.sections import catalog
 from auditlake.reports.sentences import SHOWN_EPISODES, VERDICTS, beyond, counted_words, now_words, verdict_words
 
@@ -116,7 +117,8 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
     if any(len(detail.day_counts.get(name, ())) != len(detail.days) for name in names):
         message = f"the detail of {report.policy_id!r} does not count every required type on every day of the period"
         raise ReportError(message)
-    present = [(section, body) for section in catalog.SECTIONS if (body := section.body(report, detail)) is not None]
+    sections = catalog.sections_of(report)
+    present = [(section, body) for section in sections if (body := section.body(report, detail)) is not None]
     governed = () if report.is_unread else (Fact("Governed events", Text(f"{report.total_events:,}"), "in the period"),)
     accepted = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
     return CompliancePage(

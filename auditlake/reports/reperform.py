@@ -13,7 +13,7 @@ from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
 from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
-from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.document import check_report
 
 if TYPE_CHECKING:

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import concerning, read
-from auditlake.policies.compile import Question
-from auditlake.policies.evaluate import Answers, default_since, evaluate, samples
+from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
+from auditlake.policies.holds import Hold
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Hold, Policy
-from auditlake.policies.question import question
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
 from auditlake.query.rows import Rows
-from auditlake.query.view import ask, engine
+from auditlake.query.view import ask
+from auditlake.query.view import engine as open_engine
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Detail, Report
@@ -78,7 +81,7 @@ def judged(
         for policy in chosen(policies, request.policy_ids)
     ]
     version = flush() if request.snapshot is None else request.snapshot
-    with engine(context, version) as (connection, snapshot):
+    with open_engine(context, version) as (connection, snapshot):
         basis = Basis(connection, snapshot, policies, tuple(holds))
         yield Judged(connection, policies, tuple(produce(context, request, basis, asked)))
 
@@ -96,16 +99,17 @@ def produce(
     """
     config, journal, generated_at = context.config, read(context.layout), as_instant_or_none(request.generated_at)
     request.listen(0, len(asked), asked[0][0].id if asked else "")
-    for done, answers in enumerate(evaluate(basis.connection, asked, basis.policies, basis.holds), 1):
+    engine = DuckEngine(basis.connection)
+    for done, answers in enumerate(evaluate(engine, asked, basis.policies, basis.holds), 1):
         policy, about = answers.policy, answers.question
         report = build_report(
-            answers, basis.policies, generated_at=generated_at or about.as_of, lake_id=config.id,
+            answers, generated_at=generated_at or about.as_of, lake_id=config.id,
             snapshot=basis.snapshot.evidence, journal=concerning(journal, policy.id, entries=request.entries),
         )  # fmt: skip
         usual = (default_since(policy, about.as_of, config.report_period), about.as_of)
         yield ComplianceReport(
             report,
-            _detail(basis.connection, answers, report) if request.pages else None,
+            _detail(engine, answers, report) if request.pages else None,
             usual_period=(about.since, about.until) == usual,
             max_findings=config.max_findings,
             asked=answers.asked,
@@ -114,12 +118,12 @@ def produce(
         request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
 
 
-def _detail(connection: duckdb.DuckDBPyConnection, answers: Answers, report: Report) -> Detail:
+def _detail(engine: Engine, answers: Answers, report: Report) -> Detail:
     """Gather what only the page shows, from the temporary tables that gave the answers."""
     if report.threshold is None or not report.threshold.episodes:
         return build_detail(answers, report, {})
     policy = answers.asked or answers.policy
-    return build_detail(answers, report, samples(connection, policy, answers.question, SHOWN_EPISODES))
+    return build_detail(answers, report, samples(engine, policy, answers.question, SHOWN_EPISODES))
 
 
 def _ask(context: LakeContext, query: str, values: Mapping[str, Any] | None, version: int | None) -> Rows:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditlake.display.text import count, instant_name, spelled, visible
-from auditlake.reports.model import Report, Status, Threshold
+from auditlake.policies.kinds.threshold import Threshold
+from auditlake.reports.model import Report, Status
 
 SHOWN_EPISODES = 200
 """How many episodes a page shows, with samples of their events, and how many accepted findings and gaps."""
@@ -42,8 +43,8 @@ def verdict_words(report: Report) -> str:
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are still listed below." if report.violations else silence
-    answer, kinds = report.threshold, [finding.kind for finding in report.violations]
-    missing, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
+    answer, found_kinds = report.threshold, [finding.kind for finding in report.violations]
+    missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
     parts = []
     if answer and answer.episodes:
         counted = f"{answer.alert_threshold:,} {subject(report, answer.alert_threshold)}{apart(report)}"
@@ -52,6 +53,9 @@ def verdict_words(report: Report) -> str:
         parts.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
         parts.append(gaps_found(report, gaps))
+    from auditlake.policies import kinds  # slow to import
+
+    parts += filter(None, (kind.sentence(report.violations) for kind in kinds.KINDS if kind.name in report.measures))
     if not parts:
         return _nothing_found(report, answer)
     return f"The policy found {_listed(parts)}.{_accepted_words(report)}"

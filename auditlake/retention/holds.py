@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
-from auditlake.disk.layout import Layout
 from auditlake.errors import HoldError
 from auditlake.policies.holds import (
+    Hold,
     HoldRequest,
     check_hold_id,
     chosen_hold,
@@ -20,13 +19,11 @@ from auditlake.policies.holds import (
     released_hold,
 )
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Hold
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
 from auditlake.retention.terms import last_recorded, terms_of, with_hold
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.model import Change
-from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from auditlake.store.turn import Turn, writer_turn
 
 
@@ -81,30 +78,6 @@ def _was_released(commits: Commits, hold_id: str) -> bool:
         if about.get("id") == hold_id:
             return bool(about["what"] == "released")
     return False
-
-
-def binding(layout: Layout, holds: Sequence[Hold]) -> tuple[Hold, ...]:
-    """Holds as they count in reports: the key of the pseudonyms is needed only where one names somebody or something.
-
-    Raises:
-        LakeFormatError: It is needed, and has gone or is another one.
-    """
-    named = any(each.user_ids or each.resources for each in holds)
-    return widened(holds, pseudonyms(layout, make=False)) if named else tuple(holds)
-
-
-def widened(holds: Sequence[Hold], names: Pseudonyms | None) -> tuple[Hold, ...]:
-    """Holds that also find what has become a pseudonym of those whom they name."""
-    if names is None:
-        return tuple(holds)
-    return tuple(
-        replace(
-            hold,
-            user_ids=(*hold.user_ids, *map(names.of, hold.user_ids)),
-            resources=(*hold.resources, *map(names.of, hold.resources)),
-        )
-        for hold in holds
-    )
 
 
 def _record(

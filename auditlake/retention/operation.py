@@ -16,7 +16,7 @@ from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
-from auditlake.policies.model import Hold
+from auditlake.policies.holds import Hold
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
 from auditlake.retention.day_rewrite import DayRewrite, rewrite_day, taken_with_days

@@ -12,8 +12,7 @@ from typing import Any, Literal
 from auditlake.display.cards import Card, CardFact, Shown, cells, cut
 from auditlake.display.text import count, moment
 from auditlake.events.times import print_instant
-from auditlake.policies.model import Policy
-from auditlake.reports.model import RetentionConflict
+from auditlake.policies.model import Policy, RetentionConflict
 from auditlake.retention.side_files import Leftover
 from auditlake.store.model import DataFile
 

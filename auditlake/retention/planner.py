@@ -14,12 +14,9 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import connect, rows
 from auditlake.events.personal_paths import personal_path
 from auditlake.events.times import day_of
-from auditlake.policies.compile import asked_by_none, kept_by_none
-from auditlake.policies.holds import load_holds
+from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.loader import load_policies
-from auditlake.policies.model import Policy
-from auditlake.reports.build import conflicts
-from auditlake.retention.holds import widened
+from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
 from auditlake.retention.named_events import named
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
 from auditlake.retention.rules import RetentionRules

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from auditlake.engine.statements import statement
+from auditlake.events.durations import Duration, length_of
 from auditlake.events.json_tokens import spelled
 from auditlake.events.personal import Eraser
 from auditlake.events.personal_paths import PersonalPath
-from auditlake.policies.compile import Step, earlier, fill_holds, length_of, longest_retention
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.policies.compile import Step, fill_holds
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy, longest_retention
+from auditlake.policies.question import earlier
 from auditlake.sources.catalog import personal_data
 from auditlake.store.pseudonyms import Pseudonyms
 

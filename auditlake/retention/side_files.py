@@ -23,10 +23,9 @@ from auditlake.alerts.files import followed
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import FINDINGS_FILE, REPORT_FILE, Layout
 from auditlake.display.text import count
+from auditlake.events.durations import Duration, length_of
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.landing.blank_segments import copied
-from auditlake.policies.compile import length_of
-from auditlake.policies.model import Duration
 from auditlake.reports.listing import newest_instant
 from auditlake.retention.rules import RetentionRules, longest_of_all
 from auditlake.store.deltalog import Commits

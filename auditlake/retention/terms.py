@@ -19,7 +19,7 @@ import yaml
 
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
-from auditlake.events.durations import parse_duration
+from auditlake.events.durations import Duration, parse_duration
 from auditlake.ledger.book import (
     digest_of_holds,
     read_entry,
@@ -28,7 +28,8 @@ from auditlake.ledger.book import (
 )
 from auditlake.ledger.entry import Entry
 from auditlake.ledger.sidecars import holds_path, policy_path
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
 
 _ACCEPTING = ("delete", "begin")

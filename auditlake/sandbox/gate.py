@@ -6,15 +6,15 @@ Everything is on a list or it is refused: the kinds of nodes, the tables, the fu
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.parse_tree import Node, parse, walk
 from auditlake.sandbox import allowed_sql as known
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _ONLY = "only one query is allowed: SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE,
 _PIVOT = "this PIVOT needs its values written out: PIVOT … ON column IN ('a', 'b') USING count(*)"
 _PIVOTED = "PIVOT statements with pivot elements extracted from the data"
 """How DuckDB's own refusal begins where such a PIVOT has parameters."""
-_Node = Mapping[str, Any]
 
 
 class Refusal(ValueError):  # noqa: N818 - what the gate says, not what failed
@@ -55,30 +54,29 @@ class Gate:
     used: set[str] = field(default_factory=set)
     """The views that the statement reads."""
 
-    def check(self, text: str, tree: str, several: Callable[[], bool]) -> None:
+    def check(self, text: str, tree: Node, several: Callable[[], bool]) -> None:
         """Look at every node of a statement.
 
         Args:
             text: The statement.
-            tree: What ``json_serialize_sql`` makes of it.
+            tree: What DuckDB makes of it.
             several: Tells whether DuckDB makes several statements of it.
 
         Raises:
             Refusal: Something in it is not on a list.
         """
         self.used = set()
-        answer = json.loads(tree)
-        if answer.get("error"):
-            message = str(answer.get("error_message", ""))
-            raise Several(_PIVOT) if _PIVOTED in message or several() else Refusal(_why(text, answer))
-        statements = answer.get("statements", [])
+        if tree.get("error"):
+            message = str(tree.get("error_message", ""))
+            raise Several(_PIVOT) if _PIVOTED in message or several() else Refusal(_why(text, tree))
+        statements = tree.get("statements", [])
         if len(statements) != 1:
             raise Refusal(f"{_ONLY}; got {len(statements)} statements")
         self._query(statements[0]["node"], frozenset(), 0)
 
     # Queries
 
-    def _query(self, node: _Node, scope: frozenset[str], depth: int) -> None:
+    def _query(self, node: Node, scope: frozenset[str], depth: int) -> None:
         kind = node.get("type")
         if kind not in known.QUERY_NODES:
             raise Refusal(f"{_in_words(kind)} is not allowed in a query")
@@ -89,23 +87,22 @@ class Gate:
         if kind == "RECURSIVE_CTE_NODE":
             # Where it begins ("left") it does not know itself: there its name would be a table of the engine.
             itself = inner | {_folded(self._new_name(node.get("cte_name", "")))}
-            self._part(walked.pop("right", None), itself, depth + 1)
+            self._parts({"right": walked.pop("right", None)}, itself, depth + 1)
         elif kind == "CTE_NODE":
             inner = self._cte(node.get("cte_name", ""), node, inner, depth)
         self._parts(walked, inner, depth + 1)
 
-    def _cte(self, name: str, holder: _Node, scope: frozenset[str], depth: int) -> frozenset[str]:
+    def _cte(self, name: str, holder: Node, scope: frozenset[str], depth: int) -> frozenset[str]:
         """Return the scope with one more CTE in it; its own query sees those before it, and itself where it is
         recursive.
         """
         self._new_name(name)
         body = holder.get("query_node") or (holder.get("query") or {}).get("node") or holder.get("query")
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             raise Refusal(f"the CTE {name} is of a kind that is not known")
         self._query(body, scope, depth + 1)
-        for key, value in holder.items():
-            if key not in {"query_node", "query"}:
-                self._part(value, scope, depth + 1)
+        rest = {key: value for key, value in holder.items() if key not in {"query_node", "query"}}
+        self._parts(rest, scope, depth + 1)
         return scope | {_folded(name)}
 
     def _new_name(self, name: str) -> str:
@@ -119,20 +116,14 @@ class Gate:
 
     # Everything in them
 
-    def _part(self, value: Any, scope: frozenset[str], depth: int) -> None:
+    def _parts(self, node: Node, scope: frozenset[str], depth: int) -> None:
+        visit = partial(self._node, scope)
+        for value in node.values():
+            walk(value, visit, depth)
+
+    def _node(self, scope: frozenset[str], node: Node, depth: int) -> None:
         if depth > DEEPEST:
             raise Refusal(f"the statement is nested more than {DEEPEST} levels deep")
-        if isinstance(value, list):
-            for item in value:
-                self._part(item, scope, depth + 1)
-        elif isinstance(value, Mapping):
-            self._node(value, scope, depth)
-
-    def _parts(self, node: _Node, scope: frozenset[str], depth: int) -> None:
-        for value in node.values():
-            self._part(value, scope, depth)
-
-    def _node(self, node: _Node, scope: frozenset[str], depth: int) -> None:
         kind = node.get("type")
         if "class" in node:
             self._expression(node)
@@ -147,7 +138,7 @@ class Gate:
             raise Refusal("only what reads is allowed in a query")
         self._parts(node, scope, depth + 1)
 
-    def _table(self, node: _Node, kind: str, scope: frozenset[str]) -> None:
+    def _table(self, node: Node, kind: str, scope: frozenset[str]) -> None:
         if kind == "BASE_TABLE":
             self._base_table(node, scope)
         elif kind == "SHOW_REF":
@@ -161,7 +152,7 @@ class Gate:
         elif kind not in known.TABLE_NODES | known.MODIFIERS | known.ORDERS:
             raise Refusal(f"{_in_words(kind)} is not allowed in a query")
 
-    def _base_table(self, node: _Node, scope: frozenset[str]) -> None:
+    def _base_table(self, node: Node, scope: frozenset[str]) -> None:
         name = str(node.get("table_name", ""))
         path = (node.get("qualified_name") or {}).get("path", [name])
         if node.get("schema_name") or node.get("catalog_name") or path != [name]:
@@ -174,7 +165,7 @@ class Gate:
             raise Refusal(f"there is no view {name[:80]!r}; there are: {', '.join(sorted(self.tables))}")
         self.used.add(_folded(name))
 
-    def _expression(self, node: _Node) -> None:
+    def _expression(self, node: Node) -> None:
         kind = node["class"]
         if kind not in known.EXPRESSIONS:
             raise Refusal(f"{_in_words(kind)} is not allowed in a query")
@@ -187,7 +178,7 @@ class Gate:
         elif kind == "TYPE" and len((node.get("qualified_name") or {}).get("path", [])) > 1:
             raise Refusal("a type is named without a catalog or schema")
 
-    def _function(self, node: _Node) -> None:
+    def _function(self, node: Node) -> None:
         name = str(node.get("function_name", ""))
         path = (node.get("qualified_name") or {}).get("path", [name])
         if node.get("schema") or node.get("catalog") or path != [name]:
@@ -221,9 +212,9 @@ def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> froze
         raise Refusal(f"a statement has at most {LONGEST:,} characters, got {len(text):,}")
     if "\0" in text:
         raise Refusal("a statement has no NUL character")
-    ((tree,),) = connection.execute("values (json_serialize_sql($text))", {"text": text}).fetchall()
+    tree = parse(connection, text)
     try:
-        gate.check(text, str(tree), several=partial(_is_several, connection, text))
+        gate.check(text, tree, several=partial(_is_several, connection, text))
     except RecursionError:
         raise Refusal("the statement is nested too deeply") from None
     return frozenset(gate.used)
@@ -244,7 +235,7 @@ def _in_words(kind: Any) -> str:
     return str(kind).removesuffix("_NODE").removesuffix("_QUERY").replace("_", " ")[:60]
 
 
-def _why(text: str, answer: _Node) -> str:
+def _why(text: str, answer: Node) -> str:
     """Say what is wrong with a statement that DuckDB does not make a tree of."""
     message = " ".join(str(answer.get("error_message", "")).split())
     if "Only SELECT" not in message:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from auditlake.findings.decisions import Acceptance
+    from auditlake.findings.finding import Finding
     from auditlake.policies.model import Policy
-    from auditlake.reports.model import Finding, Report
+    from auditlake.reports.model import Report
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -44,6 +45,7 @@ _PIECE = 1_000
 _TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
 
 _T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
+_MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
     "policies": {
         "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _I,
@@ -203,11 +205,11 @@ class Tables:
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
         from auditlake.engine.duck import connect
+        from auditlake.engine.duck_engine import DuckEngine
         from auditlake.findings.journal import concerning, read
         from auditlake.policies.evaluate import evaluate
-        from auditlake.policies.holds import load_holds
+        from auditlake.policies.holds import binding, load_holds
         from auditlake.reports.build import build_report
-        from auditlake.retention.holds import binding
         from auditlake.store.failures import explained
 
         as_of, policies = self._sight.instant, self._loaded
@@ -225,9 +227,9 @@ class Tables:
             _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
-            for answers in self._in_time(evaluate(connection, asked, policies, holds)):
+            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds)):
                 self._judged[answers.policy.id] = build_report(
-                    answers, policies, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
+                    answers, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),
                 )  # fmt: skip
         return tuple(self._judged[policy.id] for policy in policies)
@@ -251,8 +253,8 @@ class Tables:
             findings = [
                 {
                     "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
-                    "started": each.start, "ended": each.end, "ongoing": each.ongoing,
-                    "started_before_period": each.started_before_period, "peak": each.peak, "peak_at": each.peak_at,
+                    "started": each.start, "ended": each.end,
+                    **{name: each.measures.get(name) for name in _MEASURES},
                     **self._whose(policy, each), **self._accepted(each.accepted),
                 }
                 for each in report.violations
@@ -263,7 +265,7 @@ class Tables:
 
     def _whose(self, policy: Policy, finding: Finding) -> Row:
         """Return what tells of a finding's group, as the principal may see it."""
-        from auditlake.reports.build import episode_message
+        from auditlake.policies.kinds.threshold import episode_message
 
         masking, group = self._sight.masking, finding.group or {}
         if not masking.hides(group):

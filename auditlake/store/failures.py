@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout, part_day_and_digest
+from auditlake.engine.model import StatementError
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
 from auditlake.store.snapshot import read_snapshot
 
@@ -38,6 +39,8 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # the reader of our output has gone: nothing of the lake
+    except StatementError as error:
+        raise failure(layout, what, error.cause) from error.cause
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         message = f"{what} failed: {error.strerror or error}{where}"

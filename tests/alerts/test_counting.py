@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from auditlake.alerts import tally as room
 from auditlake.alerts.model import Group, Turn
 from auditlake.alerts.tally import GRACE_US, Tally
-from auditlake.policies.model import Duration, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.model import Policy
 from tests.oracle import count, episodes
 
 S = 1_000_000

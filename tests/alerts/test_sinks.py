@@ -15,7 +15,8 @@ import pytest
 from auditlake.alerts import sinks as room
 from auditlake.alerts.model import Alert, Turn, alert_of, instant
 from auditlake.alerts.sinks import CallSink, Dispatch, JsonlSink, LogSink, Place, Sink, as_sinks
-from auditlake.policies.model import Duration, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.model import Policy
 from tests.alerts.lakes import BASE, SECOND
 from tests.alerts.samples import alert
 from tests.waiting import HANG_SECONDS, until

@@ -21,21 +21,23 @@ def works(*, by_user: bool) -> dict[str, Work]:
 
 
 def _ours(place: Place, _: Path, *, by_user: bool) -> int:
-    from auditlake.policies.compile import Question
+    from auditlake.engine.duck_engine import DuckEngine
     from auditlake.policies.evaluate import backtest
+    from auditlake.policies.question import Question
 
     policy = _asked(place, by_user=by_user).policy
     own = policy.alert_threshold
     step = max(1, own // 25)
     tried = sorted({own, *(max(1, own + step * (n - TRIED // 2)) for n in range(TRIED))})
     with _engine(place) as connection:
-        (counts,) = backtest(connection, [(policy, Question(AS_OF, SINCE, AS_OF))], tried)
+        (counts,) = backtest(DuckEngine(connection), [(policy, Question(AS_OF, SINCE, AS_OF))], tried)
     return int(dict(counts)[own])
 
 
 def _one(place: Place, _: Path, *, by_user: bool) -> int:
     from auditlake.engine.duck import rows
-    from auditlake.policies.compile import Question, compile_policy
+    from auditlake.policies.compile import compile_policy
+    from auditlake.policies.question import Question
 
     policy = _asked(place, by_user=by_user).policy
     found = 0

@@ -19,8 +19,9 @@ from tests.bench.work import Work
 if TYPE_CHECKING:
     import polars as pl
 
-    from auditlake.policies.compile import Question, Step
+    from auditlake.policies.compile import Step
     from auditlake.policies.model import Policy
+    from auditlake.policies.question import Question
 
 Row = tuple[Any, ...]
 TYPES = ("api_call", "data_access", "data_deletion", "data_modification")
@@ -48,7 +49,8 @@ class Asked:
     @property
     def policy(self) -> Policy:
         """The same as a policy of auditlake."""
-        from auditlake.policies.model import Duration, Policy
+        from auditlake.events.durations import Duration
+        from auditlake.policies.model import Policy
 
         return Policy(
             "rolling", "Rolling", "", TYPES, Duration("365d", 365 * _DAY), self.threshold, Duration("24h", _W),
@@ -108,7 +110,7 @@ def _ours(place: Place, _: Path, *, by_user: bool) -> dict[str, list[Row]]:
 
 def _plainly(found: Mapping[str, list[Row]]) -> tuple[list[Row], list[Row]]:
     """The episodes with instants as microseconds, and the daily peaks."""
-    from auditlake.policies.evaluate import group_values
+    from auditlake.policies.kinds.threshold import group_values
 
     episodes = [
         (*group_values(key), _micros(start), end and _micros(end), ongoing, before, peak, _micros(peak_at))
@@ -126,7 +128,8 @@ def _engine(place: Place) -> Any:
 
 
 def _steps(asked: Asked) -> tuple[Step, ...]:
-    from auditlake.policies.compile import Question, compile_policy
+    from auditlake.policies.compile import compile_policy
+    from auditlake.policies.question import Question
 
     question: Question = Question(AS_OF, SINCE, AS_OF)
     return compile_policy(asked.policy, [asked.policy], question)[0].steps

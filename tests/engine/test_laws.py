@@ -12,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from auditlake.engine.duck import connect
-from auditlake.policies.compile import Question
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import evaluate
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from auditlake.reports.build import build_report
 from auditlake.reports.document import report_dict
 from tests.oracle import judge
@@ -39,8 +41,8 @@ def answer(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
     days = pa.array([event.timestamp.date() for event in case.events], pa.date32())
     connection.register("events", table.append_column("event_date", days))
     question = Question(case.as_of, case.since, case.until)
-    (answers,) = evaluate(connection, [(case.policy, question)], case.policies)
-    report = build_report(answers, case.policies, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
+    (answers,) = evaluate(DuckEngine(connection), [(case.policy, question)], case.policies)
+    report = build_report(answers, generated_at=_NOW, lake_id="x", snapshot=_SNAPSHOT)
     return report_dict(report)
 
 
@@ -97,7 +99,7 @@ def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnect
         "source": ["auditlake"] * 3 * groups,
     }))  # fmt: skip
     policy = Policy("many", "Many", "", ("login",), Duration("1d", 86_400_000_000), 3, group_by=("user_id",))
-    (answers,) = evaluate(connection, [(policy, Question(as_of, since, until))], [policy])
+    (answers,) = evaluate(DuckEngine(connection), [(policy, Question(as_of, since, until))], [policy])
 
     assert "AS INT128" in answers.queries[0][0].sql
     assert [(row[0], row[1], row[5]) for row in answers.rows["rolling_counts"]] == [

@@ -17,10 +17,12 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.analysis.backtest import _thresholds
 from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError, ReportError
-from auditlake.policies.compile import Question
+from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import backtest, episodes
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from tests.oracle import judge
 from tests.strategies import WINDOWS, Case, cases
 
@@ -52,7 +54,7 @@ def test_equals_the_policy_and_the_oracle(connection: duckdb.DuckDBPyConnection,
     register(one, case)
     windows = list(dict.fromkeys([case.policy.window, *WINDOWS[:2]]))
     asked = [(replace(case.policy, window=window), question) for window in windows]
-    found = backtest(several, asked, THRESHOLDS)
+    found = backtest(DuckEngine(several), asked, THRESHOLDS)
 
     for (policy, _), rows in zip(asked, found, strict=True):
         assert [threshold for threshold, _ in rows] == THRESHOLDS
@@ -62,7 +64,7 @@ def test_equals_the_policy_and_the_oracle(connection: duckdb.DuckDBPyConnection,
                            where=case.where_callable)  # fmt: skip
             assert count == oracle["threshold"]["episodes"], (policy.window, threshold)
         k = case.policy.alert_threshold or THRESHOLDS[0]  # one without a threshold can be tried all the same
-        assert dict(rows)[k] == len(episodes(one, replace(policy, alert_threshold=k), question))
+        assert dict(rows)[k] == len(episodes(DuckEngine(one), replace(policy, alert_threshold=k), question))
 
 
 def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnection) -> None:
@@ -77,7 +79,7 @@ def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnect
     policy = Policy("many", "Many", "", ("login",), Duration("1d", 86_400_000_000), 3, group_by=("user_id",))
     question = Question(until, datetime.fromisoformat("1970-01-02T00:00:00+00:00"), until)
 
-    assert backtest(connection, [(policy, question)], [1, 3, 4]) == [[(1, groups), (3, groups), (4, 0)]]
+    assert backtest(DuckEngine(connection), [(policy, question)], [1, 3, 4]) == [[(1, groups), (3, groups), (4, 0)]]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.errors import QueryError
-from auditlake.findings.cards import Findings
+from auditlake.reports.findings_card import Findings
 from auditlake.sandbox.session import Answer
 from tests.notebook.conftest import AS_OF, HOSTILE
 

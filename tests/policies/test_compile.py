@@ -12,8 +12,10 @@ import pytest
 import auditlake
 from auditlake.assets import folder
 from auditlake.engine.statements import statements
-from auditlake.policies.compile import CompiledQuery, Question, compile_policy, earlier, longest_retention
-from auditlake.policies.model import Duration, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.compile import CompiledQuery, compile_policy
+from auditlake.policies.model import Policy, longest_retention
+from auditlake.policies.question import Question, earlier
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = folder("sql")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.cli import main
+from auditlake.engine import duck
+from auditlake.engine.model import Row
 from auditlake.errors import LakeFormatError, PolicyError
-from auditlake.policies import evaluate
 from auditlake.policies.condition import ConditionError, check_condition
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -184,14 +185,14 @@ def test_what_fails_is_refused_where_it_is_added(lake: AuditLake) -> None:
 def test_whatever_else_fails_is_the_policys_own(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of DuckDB that nothing foresaw is the status of the one policy whose condition raised it."""
     put(lake, "odd", POLICY.format(where="action = 'admin'"))
-    run_step = evaluate.run_step
+    rows = duck.rows
 
-    def fail(connection: duckdb.DuckDBPyConnection, step: evaluate.Step) -> list[evaluate.Row]:
-        if "'admin'" in step.sql:
+    def fail(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None) -> list[Row]:
+        if "'admin'" in sql:
             raise duckdb.NotImplementedException("Not implemented Error: this is new")
-        return run_step(connection, step)
+        return rows(connection, sql, parameters)
 
-    monkeypatch.setattr(evaluate, "run_step", fail)
+    monkeypatch.setattr(duck, "rows", fail)
     made = {each.policy_id: each for each in lake.reports(pages=False)}
     assert [key for key, each in made.items() if each.status == "error"] == ["odd"]
     assert made["odd"].report.error == "the condition of odd cannot be evaluated: Not implemented Error: this is new"

@@ -7,8 +7,9 @@ import hashlib
 import pytest
 
 from auditlake.errors import PolicyError
+from auditlake.events.durations import Duration
 from auditlake.policies.loader import load_policy
-from auditlake.policies.model import Duration, Policy
+from auditlake.policies.model import Policy
 
 TYPES = frozenset({"login", "logout", "auth_failure", "data_access"})
 

@@ -7,20 +7,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from auditlake.findings.finding import Finding
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.policies.kinds.retention_due import RetentionAnswer
+from auditlake.policies.kinds.threshold import DailyPeak, Threshold
+from auditlake.policies.model import RetentionConflict
 from auditlake.reports.index import IndexEntry
-from auditlake.reports.model import (
-    CoverageAnswer,
-    DailyPeak,
-    Detail,
-    Evidence,
-    Finding,
-    Query,
-    Report,
-    RetentionAnswer,
-    RetentionConflict,
-    SampleEvent,
-    Threshold,
-)
+from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent
 
 GOLDEN = Path(__file__).parent / "small.json"
 AS_OF = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -95,10 +88,7 @@ def episode(name: str, user: str, start: datetime, hours: float | None, peak: in
         group={"user_id": user},
         start=start,
         end=None if hours is None else start + timedelta(hours=hours),
-        ongoing=hours is None,
-        started_before_period=False,
-        peak=peak,
-        peak_at=at,
+        measures={"ongoing": hours is None, "started_before_period": False, "peak": peak, "peak_at": at},
     )
 
 
@@ -214,7 +204,7 @@ def violation(days: int = 90, *, threshold: int = 5, scale: float = 1.0, unknown
     )
     samples = {
         finding.id: tuple(
-            event(number, (finding.peak_at or AS_OF) - timedelta(minutes=7 * number), (finding.group or {})["user_id"])
+            event(number, finding.measures["peak_at"] - timedelta(minutes=7 * number), (finding.group or {})["user_id"])
             for number in range(5)
         )
         for finding in episodes

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import render_json
 from auditlake.reports.index import render_index
-from auditlake.reports.model import CoverageAnswer, Detail, Query, Report, RetentionConflict, SampleEvent
+from auditlake.reports.model import Detail, Query, Report, SampleEvent
 from auditlake.reports.page import SiblingFiles, render_page
 from tests.reports import samples
 

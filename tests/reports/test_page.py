@@ -19,9 +19,10 @@ from auditlake import assets
 from auditlake.display import cards, text
 from auditlake.display.templates import environment
 from auditlake.errors import ReportError
+from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.reports import document, index, page, page_charts
 from auditlake.reports.index import index_page, render_index
-from auditlake.reports.model import CoverageAnswer, Detail, Report
+from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import SiblingFiles, compliance_page, render_page
 from auditlake.reports.sections import counts, coverage, episodes, evidence, reading, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges

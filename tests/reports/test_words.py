@@ -10,7 +10,8 @@ from datetime import date, timedelta
 import pytest
 
 from auditlake.display import text
-from auditlake.reports.model import CoverageAnswer, Report
+from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.reports.model import Report
 from auditlake.reports.sections.coverage import SHOWN_RANGES, gaps_words, silent_ranges, silent_words, types_words
 from auditlake.reports.sections.episodes import episodes_words
 from auditlake.reports.sections.retention import retention_words

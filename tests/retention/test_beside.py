@@ -11,7 +11,6 @@ import pytest
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watch import elected, evaluate_once
 from auditlake.disk.lock import exclusive
-from auditlake.landing.flush import flush
 from auditlake.landing.trail import Trail
 from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.model import Change

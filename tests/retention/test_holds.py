@@ -12,8 +12,7 @@ from auditlake import AuditLake
 from auditlake.engine.statements import statement
 from auditlake.errors import HoldError
 from auditlake.policies.compile import fill_holds, hold_values
-from auditlake.policies.holds import load_hold
-from auditlake.policies.model import Hold
+from auditlake.policies.holds import Hold, load_hold
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
 from tests.store.lakes import cli
 

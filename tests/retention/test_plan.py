@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from auditlake import AuditLake
 from auditlake.engine.duck import connect, keep_rows
-from auditlake.policies.model import Duration, Hold, Policy
+from auditlake.events.durations import Duration
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
 from auditlake.retention.plan import RetentionPlan
 from auditlake.retention.planner import make_plan
 from auditlake.retention.rules import RetentionRules

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.text import Fact, Text, shown, spelled
-from auditlake.reports.model import Detail, Report, Threshold
+from auditlake.policies.kinds.threshold import Threshold
+from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import PeakChart, peak_chart
 from auditlake.reports.sections.model import Section, Term
 from auditlake.reports.sentences import apart, counted_words, subject

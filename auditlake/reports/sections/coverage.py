@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled
-from auditlake.reports.model import Detail, Finding, Report
+from auditlake.findings.finding import Finding
+from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import HeatMap, heat_map
 from auditlake.reports.sections.model import Section, Term
 from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gaps_found

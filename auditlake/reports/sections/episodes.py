@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditlake.display.text import Fact, Text, length, moment, shown, visible
-from auditlake.reports.model import Detail, Finding, Report, SampleEvent
+from auditlake.findings.finding import Finding
+from auditlake.reports.model import Detail, Report, SampleEvent
 from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES
 
@@ -73,7 +74,7 @@ def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
 
 def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, place: int) -> Episode:
     start, peak = finding.start or report.since, finding.peak or 0
-    began = "already reached at the start of the period" if finding.started_before_period else ""
+    began = "already reached at the start of the period" if finding.measures["started_before_period"] else ""
     few = samples[:_SHOWN_SAMPLES]
     every = f"The {peak:,} events" if peak > 1 else "The event"
     some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
@@ -90,7 +91,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             Fact(
                 "Peak",
                 Text(f"{peak:,}"),
-                "" if finding.peak_at is None else f"at {moment(finding.peak_at, zone=False)}",
+                f"at {moment(finding.measures['peak_at'], zone=False)}",
             ),
         ),
         samples=tuple(_sample(event) for event in few),

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import instant, instant_or_none
 from auditlake.display.text import Fact, Text, count, moment, shown, spelled
-from auditlake.reports.model import Detail, Report, RetentionAnswer, RetentionConflict
+from auditlake.policies.kinds.retention_due import RetentionAnswer
+from auditlake.policies.model import RetentionConflict
+from auditlake.reports.model import Detail, Report
 from auditlake.reports.sections.model import Section
 
 

@@ -14,20 +14,20 @@ from auditlake.context import LakeContext
 from auditlake.display.cards import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
-from auditlake.findings.cards import findings_card
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
+from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, append, concerning, read
 from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
 from auditlake.machine import login_name
-from auditlake.policies.compile import BEFORE_ALL
+from auditlake.policies.question import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
-from auditlake.reports.build import subject_of
+from auditlake.reports.findings_card import findings_card
 from auditlake.store.turn import record_journal
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card
+    from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.model import Finding
 
 _LONGEST = 4000
 _NAMED = 10
@@ -133,7 +133,7 @@ class FindingRegister:
         as_of: Instant | None = None, since: Instant | None = None, last: str | None = None,
         period: str | None = None, snapshot: int | None = None,
     ) -> Acceptance:  # fmt: skip
-        """Answer for a finding, and for later ones of its policy, kind, group and type, until an instant.
+        """Accept a finding, and later ones of its policy, kind, group and type, until an instant.
 
         They are still shown, and do not count for the status. As of later instants they are open again.
 
@@ -246,7 +246,7 @@ class FindingRegister:
         return written, made
 
     def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
-        """Every review in the journal, of these policies if some are named, in the order in which they were given."""
+        """Return every review in the journal, of these policies if some are named, in order."""
         found = (line.entry for line in read(self._layout))
         return tuple(
             each for each in found
@@ -283,7 +283,7 @@ class FindingRegister:
         return _only(finding_id, found, "now, where it was listed, or in the whole time")
 
     def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
-        """What is found in a place and begins so: on the newest snapshot, or else on the place's own."""
+        """Return the findings of places whose id begins so: on the newest snapshot, or else on the place's own."""
         found: dict[str, Listed] = {}
         now = self._clock()
         for place in places:
@@ -310,7 +310,7 @@ def _beginning(prefix: str, found: Iterable[Listed]) -> list[Listed]:
 
 
 def _only(prefix: str, found: Sequence[Listed], where: str) -> Listed:
-    """The one finding whose id begins so."""
+    """Return the one finding whose id begins so."""
     if len(matched := {each.finding.id: each for each in _beginning(prefix, found)}) > 1:
         raise _ambiguous(prefix, matched)
     for each in matched.values():
@@ -326,7 +326,7 @@ def _ambiguous(prefix: str, candidates: Iterable[str]) -> ReportError:
 
 
 def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
-    """The acceptance that was given on the finding whose id is or begins so, if it stands."""
+    """Return the acceptance that was given on the finding whose id is or begins so, if it stands."""
     given = (line.entry for line in lines)  # of several on one finding the newest
     mine = (each for each in given if isinstance(each, Acceptance) and each.finding_id.startswith(finding_id))
     standing = {each.finding_id: each for each in mine if each in concerning(lines, each.subject.policy_id).acceptances}

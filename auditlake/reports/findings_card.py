@@ -6,15 +6,11 @@ from collections.abc import Sequence
 
 from auditlake.display.cards import Card, Shown, cells
 from auditlake.display.text import count, moment
-from auditlake.reports.model import Finding
+from auditlake.findings.finding import Finding
+from auditlake.policies.kinds import finding_kinds
 
 _SHOWN = 20
 _HEADINGS = ("finding", "kind", "who or what", "start", "end", "peak", "state", "message")
-_KINDS = {
-    "threshold_exceeded": "episode",
-    "missing_required_type": "missing type",
-    "coverage_gap": "gap",
-}
 
 
 class Findings(tuple[Finding, ...], Shown):
@@ -39,7 +35,16 @@ def _row(finding: Finding) -> Sequence[object]:
     end = "goes on" if finding.start is not None and finding.end is None else finding.end
     accepted = finding.accepted
     state = "open" if accepted is None else f"accepted until {moment(accepted.until)}"
-    return (finding.id, _KINDS[finding.kind], about, finding.start, end, finding.peak, state, finding.message)
+    return (
+        finding.id,
+        finding_kinds()[finding.kind].noun,
+        about,
+        finding.start,
+        end,
+        finding.peak,
+        state,
+        finding.message,
+    )
 
 
 def _more(findings: Sequence[object]) -> str:

@@ -1,0 +1,57 @@
+"""A finding: one thing that a policy found, with an id that every run over the same period gives it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from auditlake.findings.decisions import Acceptance, Subject
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a policy found."""
+
+    id: str
+    """16 hex digits, the same in every run over the same period (semantics.md, The JSON report)."""
+    kind: str
+    """Its sort, as ``threshold_exceeded``: one of those that the kinds of :mod:`auditlake.policies.kinds` have."""
+    message: str
+    event_type: str | None = None
+    """The event type that it is about; None where it is about none or several."""
+    group: Mapping[str, str] | None = None
+    """Column to value, of a policy that counts by group."""
+    start: datetime | None = None
+    end: datetime | None = None
+    """None where the finding continues at the end of the period."""
+    measures: Mapping[str, Any] = field(default_factory=dict)
+    """What its kind measures, by name: an episode has ongoing, started_before_period, peak and peak_at."""
+    accepted: Acceptance | None = None
+    """The acceptance that covers it: an accepted finding does not count for the status."""
+
+    @property
+    def peak(self) -> int | None:
+        """The highest count, of a kind that counts."""
+        return self.measures.get("peak")
+
+
+def finding_id(policy_id: str, kind: str, group: str, event_type: str, start: str) -> str:
+    """Return the first 16 hex digits of SHA-256 over the compact JSON array of the five."""
+    text = _compact([policy_id, kind, group, event_type, start])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def canonical_group(group: Mapping[str, str] | None) -> str:
+    """Return a group as compact JSON text, keys in the order of the policy's group_by; empty where there is none."""
+    return _compact(dict(group)) if group else ""
+
+
+def subject_of(policy_id: str, finding: Finding) -> Subject:
+    """Return what a finding has in common with those that an acceptance of it covers."""
+    return Subject(policy_id, finding.kind, canonical_group(finding.group), finding.event_type or "")

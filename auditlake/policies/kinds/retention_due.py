@@ -1,0 +1,81 @@
+"""Question 3: which events have been kept long enough (semantics.md, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from auditlake.engine.statements import Statement
+from auditlake.events.durations import length_of
+from auditlake.policies.kinds.model import Inquiry, Key, Kind, Query, every, length, moments
+from auditlake.policies.model import RetentionConflict, conflicts_of, longest_retention
+from auditlake.policies.question import earlier
+
+if TYPE_CHECKING:
+    from auditlake.findings.finding import Finding
+    from auditlake.policies.evaluate import Answers
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionAnswer:
+    """The answer, as far as a report gives it."""
+
+    retention_period: str
+    cutoff: datetime
+    due: int
+    kept_by_other_policies: int
+    held: int
+    oldest_event: datetime | None
+    """The oldest governed event in the lake, up to as_of."""
+    conflicts: tuple[RetentionConflict, ...]
+
+
+class RetentionDueKind(Kind):
+    """How many events are past the retention period, kept by other policies, or under a hold."""
+
+    name = "retention"
+    keys = (
+        Key("retention_period", length("retention_period",
+            "How long governed events must be kept; a month counts 31 days, a year 366."), asks=True),
+        Key("max_retention", length("max_retention",
+            "How long personal data may be kept at most; a month counts 30 days, a year 365.",
+            type=["string", "null"]), asks=True),
+    )  # fmt: skip
+    asked_by = "retention_period"
+
+    def queries(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return the one query: over days where no hold and no instant within a day matters."""
+        policy, midnight = inquiry.policy, inquiry.question.midnight
+        keepers = [longest_retention(name, [policy, *inquiry.policies]) for name in policy.required_events]
+        cutoffs = [earlier(midnight, timedelta(microseconds=length_of(keeper.retention_period)))
+                   for keeper in keepers if keeper]  # fmt: skip
+        # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
+        cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
+        values = {"cutoff": cutoff, "type_cutoffs": cutoffs}
+        whole_days = all(each.time() == time.min for each in (cutoff, *cutoffs))
+        yield Query("retention", _by_day() if whole_days and not inquiry.holds else every("retention"), values)
+
+    def judge(self, answers: Answers) -> tuple[Iterable[Finding], RetentionAnswer | None]:
+        """Return the numbers: what is due is no finding."""
+        policy = answers.policy
+        if policy.retention_period is None:
+            return (), None
+        held, kept, due = answers.one("retention")
+        query = next(query for query, _ in answers.queries if query.name == "retention")
+        return (), RetentionAnswer(
+            retention_period=str(policy.retention_period),
+            cutoff=query.parameters["cutoff"],
+            due=due,
+            kept_by_other_policies=kept,
+            held=held,
+            oldest_event=min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None),
+            conflicts=tuple(conflicts_of(policy, answers.policies)),
+        )
+
+
+def _by_day() -> Iterator[Statement]:
+    yield moments()
+    yield from every("type_days")
+    yield from every("retention_by_day")
