@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 def four_findings(folder: Path) -> None:
     """Make a lake with two bursts of ann on different days, one of ben, and no logout."""
-    lake = auditlake.create(folder / "lake", clock=Clock())
+    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
     (folder / "watched.yaml").write_text(POLICY)
     lake.policies.add(folder / "watched.yaml")
     burst(lake, "ann", NOON - 9 * DAY)

@@ -38,7 +38,7 @@ def twelve_days(folder: Path) -> None:
 @pytest.fixture
 def full(tmp_path: Path) -> AuditLake:
     """A lake of twelve days of which most is due."""
-    return AuditLake(copy_of(twelve_days, tmp_path) / "lake", clock=Clock())
+    return AuditLake(copy_of(twelve_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 KEPT_WHOLE = ("-30/", "-31/", "04-01/")

@@ -50,7 +50,7 @@ def three_people(folder: Path) -> None:
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A lake of three people's events."""
-    return AuditLake(copy_of(three_people, tmp_path) / "lake", clock=Clock())
+    return AuditLake(copy_of(three_people, tmp_path) / "lake", clock=Clock(NOW))
 
 
 def rows(lake: AuditLake) -> dict[str, tuple[str | None, ...]]:

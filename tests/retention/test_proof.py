@@ -36,7 +36,7 @@ def six_days(folder: Path) -> None:
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A lake of six days of which some are due."""
-    return AuditLake(copy_of(six_days, tmp_path) / "lake", clock=Clock())
+    return AuditLake(copy_of(six_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 def told(lake: AuditLake) -> dict[str, tuple[str, str]]:
