@@ -22,6 +22,7 @@ from auditlake.findings.journal import append, concerning, read
 from auditlake.reports.document import check_report
 from auditlake.reports.sections.evidence import _journal
 from auditlake.testing import Clock
+from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -41,16 +42,20 @@ def clock() -> Clock:
     return Clock(NOON)
 
 
-@pytest.fixture
-def lake(tmp_path: Path, clock: Clock) -> AuditLake:
-    """Two bursts of ann on different days, one of ben, and no logout: four findings."""
-    lake = auditlake.create(tmp_path / "lake", clock=clock)
-    (tmp_path / "watched.yaml").write_text(POLICY)
-    lake.policies.add(tmp_path / "watched.yaml")
+def four_findings(folder: Path) -> None:
+    """Make a lake with two bursts of ann on different days, one of ben, and no logout."""
+    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    (folder / "watched.yaml").write_text(POLICY)
+    lake.policies.add(folder / "watched.yaml")
     burst(lake, "ann", NOON - 9 * DAY)
     burst(lake, "ann", NOON - 5 * DAY)
     burst(lake, "ben", NOON - 7 * DAY)
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path, clock: Clock) -> AuditLake:
+    """A lake with four findings."""
+    return auditlake.open(copy_of(four_findings, tmp_path) / "lake", clock=clock)
 
 
 def burst(lake: AuditLake, user: str, at: datetime) -> None:

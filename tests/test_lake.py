@@ -12,15 +12,21 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake, AuditLakeError
+from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
+def one_login(folder: Path) -> None:
+    """Make a lake with one event."""
+    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake.ingest(AuditEvent("login", NOON, user_id="alice", event_id="e"))
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOON)
-    lake.ingest(AuditEvent("login", NOON, user_id="alice", event_id="e"))
-    return lake
+    """A lake with one event."""
+    return auditlake.open(copy_of(one_login, tmp_path) / "lake", clock=lambda: NOON)
 
 
 @pytest.mark.parametrize(

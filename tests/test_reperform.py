@@ -14,17 +14,23 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
 from auditlake.reports.reperform import NOTHING, _differences
+from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOON)
+def three_ingests(folder: Path) -> None:
+    """Make a lake with seven failures on each of three days."""
+    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
     for day in range(3):
         at = NOON - timedelta(days=day)
         lake.ingest([AuditEvent("auth_failure", at - timedelta(seconds=i), user_id="ann") for i in range(7)])
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake of three ingests."""
+    return auditlake.open(copy_of(three_ingests, tmp_path) / "lake", clock=lambda: NOON)
 
 
 @pytest.fixture

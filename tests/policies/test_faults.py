@@ -19,6 +19,7 @@ from auditlake.engine import duck
 from auditlake.engine.model import Row
 from auditlake.errors import LakeFormatError, PolicyError
 from auditlake.policies.condition import ConditionError, check_condition
+from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 POLICY = """name: A condition
@@ -64,15 +65,18 @@ def test_what_try_catches_is_accepted(text: str) -> None:
     assert check_condition(text)
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    """A lake with six failures of an admin."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOON)
-    lake.ingest([
+def six_failures(folder: Path) -> None:
+    """Make a lake with six failures of an admin."""
+    auditlake.create(folder / "lake", clock=lambda: NOON).ingest([
         AuditEvent("auth_failure", NOON - timedelta(minutes=i), user_id="ann", action="admin", status="x")
         for i in range(6)
     ])  # fmt: skip
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake with six failures of an admin."""
+    return auditlake.open(copy_of(six_failures, tmp_path) / "lake", clock=lambda: NOON)
 
 
 def put(lake: AuditLake, name: str, text: str) -> None:

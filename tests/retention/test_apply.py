@@ -21,21 +21,24 @@ from auditlake.retention.cleanup import Cleanup, certificate_paths
 from auditlake.store.deltalog import commit_metadata
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
+from tests.templates import copy_of
 
 HOLD = {"reason": "r", "owner": "o", "ticket": "t"}
 
 
-@pytest.fixture
-def full(tmp_path: Path) -> AuditLake:
-    """A lake with policies of two and of ten days, an event of each for twelve days, no grace, nothing deleted."""
-    clock = Clock(NOW - 11 * DAY)
+def twelve_days(folder: Path) -> None:
+    """Make a lake with policies of two and of ten days, an event of each for twelve days, no grace, nothing deleted."""
     policies = {"two": policy_text(["login"], "2d"), "ten": policy_text(["logout"], "10d")}
-    lake = graced(made(tmp_path / "lake", policies, clock), "0h")
+    lake = graced(made(folder / "lake", policies, Clock(NOW - 11 * DAY)), "0h")
     lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, (record(2 * n, NOW - n * DAY) for n in range(12)), "a.jsonl")
     bring(lake, (record(2 * n + 1, NOW - n * DAY, "logout") for n in range(12)), "b.jsonl")
-    clock.now = NOW
-    return lake
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> AuditLake:
+    """A lake of twelve days of which most is due."""
+    return AuditLake(copy_of(twelve_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 KEPT_WHOLE = ("-30/", "-31/", "04-01/")

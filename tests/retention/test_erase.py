@@ -23,6 +23,7 @@ from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
 from tests.store.lakes import cli, data_files
+from tests.templates import copy_of
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 HOLD = {"reason": "r", "owner": "o", "ticket": "t"}
@@ -34,10 +35,9 @@ def later(lake: AuditLake, days: int) -> AuditLake:
     return AuditLake(lake.layout.root, clock=Clock(NOW + days * DAY))
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    """A lake of three people's events on four days."""
-    lake = made(tmp_path / "lake", {"keep": policy_text(["login"], "100d")}, Clock())
+def three_people(folder: Path) -> None:
+    """Make a lake of three people's events on four days."""
+    lake = made(folder / "lake", {"keep": policy_text(["login"], "100d")}, Clock())
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0h"'))
     lake = AuditLake(lake.layout.root, clock=Clock())
     bring(lake, (
@@ -45,7 +45,12 @@ def lake(tmp_path: Path) -> AuditLake:
                details={"to": {"email": "ann@example.org"}, "n": 1})
         for n in range(12)
     ))  # fmt: skip
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake of three people's events."""
+    return AuditLake(copy_of(three_people, tmp_path) / "lake", clock=Clock(NOW))
 
 
 def rows(lake: AuditLake) -> dict[str, tuple[str | None, ...]]:

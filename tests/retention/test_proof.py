@@ -16,23 +16,27 @@ from auditlake.ledger.book import read_entry, read_head
 from auditlake.ledger.entry import Entry
 from auditlake.ledger.sidecars import kept_path
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
+from tests.templates import copy_of
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 HOLD = {"reason": "r", "owner": "o", "ticket": "t"}
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    """A lake with an event of each of two types for six days in one batch, of three people, without grace."""
+def six_days(folder: Path) -> None:
+    """Make a lake with an event of each of two types for six days in one batch, of three people, without grace."""
     clock = Clock(NOW - 11 * DAY)
     policies = {"two": policy_text(["login"], "2d"), "long": policy_text(["logout"], "4d", "3d")}
-    lake = made(tmp_path / "lake", policies, clock)
+    lake = made(folder / "lake", policies, clock)
     lake.layout.config.write_text(lake.layout.config.read_text().replace('grace = "24h"', 'grace = "0h"'))
     lake = AuditLake(lake.layout.root, clock=clock)
     lake.retention.apply(accept_weaker="tests")
     bring(lake, (record(n, NOW - n // 2 * DAY, ("login", "logout")[n % 2]) for n in range(12)))
-    clock.now = NOW
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake of six days of which some are due."""
+    return AuditLake(copy_of(six_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 def told(lake: AuditLake) -> dict[str, tuple[str, str]]:

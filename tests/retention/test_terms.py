@@ -15,19 +15,24 @@ from auditlake.ledger.sidecars import holds_path, policy_path
 from auditlake.retention.terms import shortened, state_of
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
+from tests.templates import copy_of
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 HOLD = {"reason": "r", "owner": "o", "ticket": "t"}
 HAND = "reason: r\nowner: o\nticket: t\ncreated: 2026-01-01T00:00:00Z\n"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    """A lake with a policy of two days whose terms are accepted, and with old events."""
-    lake = made(tmp_path / "lake", {"two": policy_text(["login"], "2d")}, Clock(NOW - timedelta(hours=1)))
+def accepted(folder: Path) -> None:
+    """Make a lake with a policy of two days whose terms are accepted, and with old events."""
+    lake = made(folder / "lake", {"two": policy_text(["login"], "2d")}, Clock(NOW - timedelta(hours=1)))
     lake.retention.apply(accept_weaker="tests")
     bring(lake, (record(n, NOW - n * DAY) for n in range(6)))
-    return lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake with accepted terms."""
+    return AuditLake(copy_of(accepted, tmp_path) / "lake", clock=Clock(NOW - timedelta(hours=1)))
 
 
 def add(lake: AuditLake, retention: str, name: str = "new") -> None:

@@ -21,17 +21,22 @@ from auditlake.store import batch_numbers
 from auditlake.store import commit as commit_module
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.model import Change, DataFile
-from tests.store.lakes import NOW, check, cli, commit, expected, ids, made, opened, write_events
+from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+from tests.store.lakes import NOW, check, commit, expected, ids, made, opened, write_events
+from tests.templates import copy_of
 
 META = {"kind": "ingest", "batch": 99, "rows": 1}
 
 
+def one_ingest(folder: Path) -> None:
+    """Make a lake of one ingest of two days."""
+    made(folder / "lake").ingest(write_events(folder / "first.jsonl", range(6)))
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    """A lake of one ingest of two days."""
-    lake = made(tmp_path / "lake")
-    lake.ingest(write_events(tmp_path / "first.jsonl", range(6)))
-    return lake
+    """A lake of one ingest."""
+    return opened(copy_of(one_ingest, tmp_path) / "lake")
 
 
 def write_foreign(lake: AuditLake, number: int = 0) -> None:
@@ -145,7 +150,7 @@ def test_a_commit_that_is_there_despite_an_error_counts(lake: AuditLake, monkeyp
 # --- What others did ---
 
 
-def test_foreign_versions_are_named(lake: AuditLake, tmp_path: Path) -> None:
+def test_foreign_versions_are_named(lake: AuditLake, tmp_path: Path, run: Run) -> None:  # noqa: F811
     """Versions that another program committed are named in the statistics, for people and for machines."""
     assert lake.statistics().foreign_versions == ()
     write_foreign(lake, 1)
@@ -153,8 +158,9 @@ def test_foreign_versions_are_named(lake: AuditLake, tmp_path: Path) -> None:
     write_foreign(lake, 2)
 
     assert lake.statistics().foreign_versions == (2, 4)
-    assert "another program committed, of which auditlake cannot vouch: 2, 4" in cli(lake.layout.root, "stats").stdout
-    assert json.loads(cli(lake.layout.root, "stats", "--json").stdout)["foreign_versions"] == [2, 4]
+    stats = ("--lake", lake.layout.root, "stats")
+    assert "another program committed, of which auditlake cannot vouch: 2, 4" in run(*stats).out
+    assert run(*stats, "--json").json["foreign_versions"] == [2, 4]
     assert lake.snapshot().rows == 11
 
 

@@ -13,15 +13,19 @@ import pytest
 from auditlake import AuditLake
 from auditlake.engine import duck
 from auditlake.errors import AuditLakeError, LakeError, QueryError
-from tests.store.lakes import cli, made, write_events
+from tests.store.lakes import cli, made, opened, write_events
+from tests.templates import copy_of
+
+
+def four_days(folder: Path) -> None:
+    """Make a lake of four days."""
+    made(folder / "lake").ingest(write_events(folder / "first.jsonl", range(12)))
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A lake of four days."""
-    lake = made(tmp_path / "lake")
-    lake.ingest(write_events(tmp_path / "first.jsonl", range(12)))
-    return lake
+    return opened(copy_of(four_days, tmp_path) / "lake")
 
 
 def zero(path: Path) -> None:
