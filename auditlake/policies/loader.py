@@ -256,7 +256,8 @@ class _Reader(Reader):
         fields = self.mapping(node, "expect", tuple(known), ())
         if isinstance(node, yaml.MappingNode) and not node.value:
             self.wrong(node, f"expect: expected at least one of {', '.join(known)}")
-        values = {key: self.value(fields[key], key, known[key]) for key in fields}
+        ordered = sorted(fields, key=lambda key: (key == "missing", key == "status"))
+        values = {key: self.value(fields[key], key, known[key]) for key in ordered}
         return values | ({"missing": tuple(sorted(values["missing"]))} if "missing" in values else {})
 
 
