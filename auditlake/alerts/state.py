@@ -87,7 +87,7 @@ def read_state(path: Path) -> State | None:
 
 def _policy_dict(policy: PolicyState) -> dict[str, Any]:
     breaches = [
-        [list(group), each.start, each.end, each.given, each.waiting]
+        [list(group), each.start, each.end, each.raised, each.waiting]
         for group, listed in policy.breaches.items()
         for each in listed
     ]
@@ -96,9 +96,9 @@ def _policy_dict(policy: PolicyState) -> dict[str, Any]:
 
 def _policy_of(written: Mapping[str, Any]) -> PolicyState:
     breaches: dict[Group, list[Breach]] = {}
-    for group, start, end, given, waiting in written["breaches"]:
+    for group, start, end, raised, waiting in written["breaches"]:
         breach = Breach(
-            int(start), int(end), [(int(at), int(count)) for at, count in given], [int(at) for at in waiting]
+            int(start), int(end), [(int(at), int(count)) for at, count in raised], [int(at) for at in waiting]
         )
         breaches.setdefault(tuple(group), []).append(breach)
     return PolicyState(str(written["judged_by"]), breaches)

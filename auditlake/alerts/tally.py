@@ -39,7 +39,7 @@ class Breach:
 
     start: int
     end: int
-    given: list[tuple[int, int]]
+    raised: list[tuple[int, int]]
     """The alerts given for it: crossing instant and count. Several where stretches turned out to be one."""
     waiting: list[int]
     """The crossing instants of those whose resolution is not given yet."""
@@ -135,14 +135,14 @@ class Tally:
         last = bisect_right(breaches, end, key=lambda breach: breach.start)
         same = breaches[first:last]
         whole = Breach(min([start, *(each.start for each in same)]), max([end, *(each.end for each in same)]),
-                       [given for each in same for given in each.given],
+                       [raised for each in same for raised in each.raised],
                        [crossing for each in same for crossing in each.waiting])  # fmt: skip
         breaches[first:last] = [whole]
-        if not whole.given:
-            whole.given.append((start, count))
+        if not whole.raised:
+            whole.raised.append((start, count))
         elif whole.waiting or whole.end <= passed:
             return
-        crossing, count = whole.given[0]
+        crossing, count = whole.raised[0]
         whole.waiting.append(crossing)
         yield Turn("threshold_exceeded", group, crossing, crossing, count)
 

@@ -43,7 +43,7 @@ _USERS = tuple(
 _SERVICES = ("svc-gateway", "svc-rag", "svc-batch", "svc-eval", "svc-billing", "svc-guard", "svc-reindex", "svc-cron")
 _VICTIM, _NIGHT_VICTIM, _THIEF = "frank", "ingrid", "svc-reindex"
 _ATTACKER, _NIGHT_ATTACKER = "198.51.100.23", "2001:db8:bad::66"
-_UTC_OFFSETS = (2, -4, 5)  # offices in Berlin, New York and Karachi: nobody's working day crosses midnight UTC
+_UTC_OFFSETS = (2, -4, 5)  # offices in Berlin, New York and Karachi: no working day crosses midnight UTC
 _MODELS = (("atlas-large", 3, 15), ("atlas-small", 1, 4), ("borealis-2", 2, 8), ("embed-v3", 1, 1))
 """Name, and the price of a token in and a token out in millionths of a dollar."""
 
@@ -202,7 +202,7 @@ class _Trail:
         return items[int(self.chance.random() * len(items))]
 
     def identity(self) -> str:
-        """A new id of the form of a UUID (version 8: our own scheme), apart from the random numbers."""
+        """Return a new id of the form of a UUID (version 8: our own scheme), apart from the random numbers."""
         self.serial += 1
         text = hashlib.sha256(b"%d:%d" % (self.seed, self.serial)).hexdigest()
         return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-a{text[17:20]}-{text[20:32]}"
@@ -210,7 +210,7 @@ class _Trail:
     def record(
         self, at: int, kind: str, user: str | None, ip: str | None, session: str | None = None
     ) -> dict[str, Any]:
-        """A canonical record of that kind, with plausible content; it is not in the trail yet."""
+        """Make a canonical record of that kind, with plausible content; it is not in the trail yet."""
         actions, resources, statuses = (words.split() for words in _KINDS[kind][2:])
         resource = self.pick(resources).format(self.below(400))
         # Most applications send metadata with some events only, so it is null in the others.
@@ -293,7 +293,7 @@ def _session(trail: _Trail, day: int, index: int, count: int) -> None:
 def _service_event(trail: _Trail, at: int) -> None:
     kind = _kind(trail, at // _DAY, _SERVICES_DO)
     user: str | None = trail.pick(_SERVICES)
-    # Whoever fails to authenticate to a service is nobody known; the thief reads documents in its nights only.
+    # Failures to authenticate to a service are of no known person; the thief reads documents in its nights only.
     if kind == "auth_failure" or (kind in _OFTEN_NOBODY and trail.below(2) == 0):
         user = None
     elif user == _THIEF and kind.startswith("data_"):
@@ -353,7 +353,9 @@ def _incidents(trail: _Trail) -> tuple[Incident, ...]:
 
 
 def _broken(trail: _Trail) -> tuple[tuple[str, bytes], ...]:
-    """What is wrong, and a record with exactly that wrong; they cannot be events, so no incident depends on them."""
+    """Return what is wrong, and a record with exactly that wrong; they cannot be events, so no incident depends on
+    them.
+    """
     at = trail.plan.at(40) * _DAY + 12 * _HOUR
 
     def line(**changes: Any) -> bytes:
@@ -428,7 +430,7 @@ def _llmguardian(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def _redelivered(events: Sequence[_At]) -> tuple[list[bytes], list[bytes]]:
-    """The first 500 lines of a day once more, and three other records under ids of that day."""
+    """Return the first 500 lines of a day once more, and three other records under ids of that day."""
     again = [line for _, line in events[:500]]
     records = [orjson.loads(line) for _, line in events]
     hidden = [record for record in records if record["event_type"] == "model_access"][-3:]

@@ -38,9 +38,9 @@ class Topic:
 def topics() -> dict[str, Topic]:
     """Return every page by its name, in the order of ``index.md``."""
     text = (FOLDER / "index.md").read_text(encoding="utf-8")
-    found = (Topic(Path(each["path"]).stem, each["title"], each["summary"], each["path"])
+    pages = (Topic(Path(each["path"]).stem, each["title"], each["summary"], each["path"])
              for each in _LISTED.finditer(text))  # fmt: skip
-    return {each.name: each for each in found}
+    return {each.name: each for each in pages}
 
 
 @click.command()

@@ -232,8 +232,8 @@ def described() -> list[tuple[str, str, str, str]]:
     from auditlake.sandbox.dictionary import dictionary
 
     row = re.compile(r"\('((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)', '((?:[^']|'')*)'\)")
-    found = row.findall(dictionary())
-    return [tuple(each.replace("''", "'") for each in parts) for parts in found]
+    rows = row.findall(dictionary())
+    return [tuple(each.replace("''", "'") for each in parts) for parts in rows]
 
 
 class Completer:

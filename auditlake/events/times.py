@@ -126,7 +126,7 @@ def judged_as_of(asked: Instant | None, now: datetime, error: type[AuditLakeErro
         return now
     if (instant := as_end(bound)) > now:
         message = f"as of {print_instant(instant)} lies ahead: it is {print_instant(now)}"
-        raise error(message, hint="nobody knows yet what will have happened by then: name an earlier time, or none")
+        raise error(message, hint="what happens until then is not known yet: name an earlier time, or none")
     return instant
 
 

@@ -83,32 +83,32 @@ class FindingRegister:
         self._context = context
 
     def list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
-        """What the policies find; of every policy if none is named. The options are those of ``reports``.
+        """Return what the policies find, of every policy if none is named; the options are those of ``reports``.
 
         The lake remembers where was looked: :meth:`accept` and the others find the id there.
         """
-        found = self._list(*policy_ids, **options)
+        listing = self._list(*policy_ids, **options)
         policies: dict[tuple[datetime, datetime, datetime], dict[str, None]] = {}
-        for each in found:
+        for each in listing:
             policies.setdefault((each.as_of, each.since, each.until), {})[each.policy_id] = None
         remember(self._layout, (
             Place(tuple(named), as_of, until, since, options.get("snapshot"))
             for (as_of, since, until), named in policies.items()
         ))  # fmt: skip
-        return found
+        return listing
 
     def _list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
         made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
-        found = Listing(
-            Listed(said.policy_id, said.severity, said.as_of, said.since, said.until, finding)
-            for said in made
-            for finding in said.violations
+        listing = Listing(
+            Listed(report.policy_id, report.severity, report.as_of, report.since, report.until, finding)
+            for report in made
+            for finding in report.violations
         )
-        found.faults = tuple((said.policy_id, said.error) for said in made if said.error is not None)
-        return found
+        listing.faults = tuple((report.policy_id, report.error) for report in made if report.error is not None)
+        return listing
 
     def show(self, finding_id: str, **options: Unpack[PeriodOptions]) -> tuple[Listed, tuple[Entry, ...]]:
-        """A finding, and every entry of the journal about it or those that an acceptance of it covers.
+        """Return a finding, and every entry of the journal about it or those that an acceptance of it covers.
 
         Args:
             finding_id: Its id, or as much of it as no other id begins with.
@@ -118,14 +118,16 @@ class FindingRegister:
         Raises:
             ReportError: No policy finds it there, or several findings begin so.
         """
-        found = self._find(finding_id, **options)
-        subject = found.seen.subject
+        listed = self._find(finding_id, **options)
+        subject = listed.seen.subject
         entries = [line.entry for line in read(self._layout)]
-        mine = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
+        numbers = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
         about = [
-            each for each in entries if each.number in mine or (isinstance(each, Reopening) and each.acceptance in mine)
+            each
+            for each in entries
+            if each.number in numbers or (isinstance(each, Reopening) and each.acceptance in numbers)
         ]
-        return found, tuple(about)
+        return listed, tuple(about)
 
     def accept(
         self, finding_id: str, *, reason: str, owner: str, expires: Instant | None = None, ticket: str | None = None,
@@ -161,20 +163,20 @@ class FindingRegister:
         texts = {"reason": reason, "owner": owner, "by": by or login_name()}
         for name, text in texts.items():
             _check(name, text)
-        found = self._find(
+        listed = self._find(
             finding_id, until=period_until, as_of=as_of, since=since, last=last, period=period, snapshot=snapshot
         )
-        seen = found.seen
+        seen = listed.seen
 
         def check(lines: Sequence[Line]) -> None:
-            standing = concerning(lines, found.policy_id).acceptance(seen)
+            standing = concerning(lines, listed.policy_id).acceptance(seen)
             if standing is not None and standing.until >= now:  # it may have stood where the finding was seen
                 raise ReportError(
-                    f"finding {found.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
+                    f"finding {listed.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
                 )
 
         entry = Acceptance(
-            0, now, found.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
+            0, now, listed.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
             system_user=login_name(), ticket=ticket,
         )  # fmt: skip
         written = self._write(entry, check)
@@ -235,11 +237,11 @@ class FindingRegister:
         _check("note", note)
         _check("by", by)
         (made,) = self._judge(policy_id, pages=False, **options)
-        said = made.report
+        report = made.report
         digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
         entry = Review(
-            0, self._clock(), policy_id, said.as_of, said.evidence.snapshot, said.status, digest, by, login_name(),
-            note, ticket, said.since, said.until, (policy_id,),
+            0, self._clock(), policy_id, report.as_of, report.evidence.snapshot, report.status, digest, by,
+            login_name(), note, ticket, report.since, report.until, (policy_id,),
         )  # fmt: skip
         written = self._write(entry)
         assert isinstance(written, Review)
@@ -247,9 +249,9 @@ class FindingRegister:
 
     def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
         """Return every review in the journal, of these policies if some are named, in order."""
-        found = (line.entry for line in read(self._layout))
+        entries = (line.entry for line in read(self._layout))
         return tuple(
-            each for each in found
+            each for each in entries
             if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
         )  # fmt: skip
 
@@ -260,7 +262,7 @@ class FindingRegister:
         return line.entry
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
-        """The finding whose id is or begins so: in the period that the options say, or where it was listed."""
+        """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
         if not is_prefix(finding_id):
             raise ReportError(
                 f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
@@ -274,17 +276,17 @@ class FindingRegister:
         if len(candidates) > 1:
             raise _ambiguous(finding_id, candidates)
         for number in candidates:
-            found = listed or next(filter(None, (self._at([place], number) for place in known[number])), ())
-            return _only(number, found, "any more where it was seen")
+            listed_there = listed or next(filter(None, (self._at([place], number) for place in known[number])), ())
+            return _only(number, listed_there, "any more where it was seen")
         life = Place((), self._clock(), self._clock(), BEFORE_ALL)
         looked = chain([()], older, [[life]])
         matches = (self._at(places, finding_id) if places else self._list() for places in looked)
-        found = next((each for each in matches if _beginning(finding_id, each)), ())
-        return _only(finding_id, found, "now, where it was listed, or in the whole time")
+        listed_there = next((each for each in matches if _beginning(finding_id, each)), ())
+        return _only(finding_id, listed_there, "now, where it was listed, or in the whole time")
 
     def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
         """Return the findings of places whose id begins so: on the newest snapshot, or else on the place's own."""
-        found: dict[str, Listed] = {}
+        by_id: dict[str, Listed] = {}
         now = self._clock()
         for place in places:
             if place.as_of > now or (place.since and place.since >= place.until):
@@ -292,26 +294,26 @@ class FindingRegister:
             for snapshot in dict.fromkeys((None, place.snapshot)):
                 with suppress(PolicyNotFoundError, SnapshotError):  # it has gone since
                     there = _beginning(prefix, self._list(*place.policies, **place.options, snapshot=snapshot))
-                    found |= {each.finding.id: each for each in there if each.finding.id not in found}
+                    by_id |= {each.finding.id: each for each in there if each.finding.id not in by_id}
                     if there:
                         break
-        return tuple(found.values())
+        return tuple(by_id.values())
 
     def _not_given(self, finding_id: str, options: PeriodOptions) -> ReportError:
         """Why there is nothing to take back from a finding."""
         accepted = self._find(finding_id, **options).finding.accepted
         if accepted is None:
-            return ReportError(f"finding {finding_id} is open: nobody answers for it")
+            return ReportError(f"finding {finding_id} is open: it is not accepted")
         return ReportError(f"finding {finding_id} is accepted {_by(accepted)}", hint=_take_back(accepted))
 
 
-def _beginning(prefix: str, found: Iterable[Listed]) -> list[Listed]:
-    return [each for each in found if each.finding.id.startswith(prefix)]
+def _beginning(prefix: str, listed: Iterable[Listed]) -> list[Listed]:
+    return [each for each in listed if each.finding.id.startswith(prefix)]
 
 
-def _only(prefix: str, found: Sequence[Listed], where: str) -> Listed:
+def _only(prefix: str, listed: Sequence[Listed], where: str) -> Listed:
     """Return the one finding whose id begins so."""
-    if len(matched := {each.finding.id: each for each in _beginning(prefix, found)}) > 1:
+    if len(matched := {each.finding.id: each for each in _beginning(prefix, listed)}) > 1:
         raise _ambiguous(prefix, matched)
     for each in matched.values():
         return each
@@ -327,9 +329,11 @@ def _ambiguous(prefix: str, candidates: Iterable[str]) -> ReportError:
 
 def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
     """Return the acceptance that was given on the finding whose id is or begins so, if it stands."""
-    given = (line.entry for line in lines)  # of several on one finding the newest
-    mine = (each for each in given if isinstance(each, Acceptance) and each.finding_id.startswith(finding_id))
-    standing = {each.finding_id: each for each in mine if each in concerning(lines, each.subject.policy_id).acceptances}
+    entries = (line.entry for line in lines)  # of several on one finding the newest
+    matching = (each for each in entries if isinstance(each, Acceptance) and each.finding_id.startswith(finding_id))
+    standing = {
+        each.finding_id: each for each in matching if each in concerning(lines, each.subject.policy_id).acceptances
+    }
     if len(standing) > 1:
         raise _ambiguous(finding_id, standing)
     return next(iter(standing.values()), None)

@@ -154,8 +154,8 @@ class Journal:
 
     def over(self, policy_id: str, since: datetime, until: datetime) -> Journal:
         """Return what a report over a period shows of it: the reviews of that period, and those that name none."""
-        mine = (each for each in self.reviews if each.since is None or each.covers(policy_id, since, until))
-        return replace(self, reviews=tuple(mine))
+        reviews = (each for each in self.reviews if each.since is None or each.covers(policy_id, since, until))
+        return replace(self, reviews=tuple(reviews))
 
     def acceptance(self, seen: Seen) -> Acceptance | None:
         """Return the newest acceptance that covers a finding."""

@@ -129,14 +129,14 @@ def segments(layout: Layout) -> tuple[Segment, ...]:
 def _segments_of(layout: Layout, slot: int) -> Iterator[Segment]:
     # In this order: what is listed before the slot is free never grows again, for the next writer begins a new
     # segment; and its size, looked up after that, is final.
-    found = numbers(layout, slot)
-    held = bool(found) and _held(layout, slot)
-    for number in found:
+    present = numbers(layout, slot)
+    held = bool(present) and _held(layout, slot)
+    for number in present:
         path = layout.segment(slot, number)
         with suppress(FileNotFoundError):  # a flush has brought it into the table and removed it
             if not S_ISREG((status := path.lstat()).st_mode):
                 raise _refusal(path, f"this is {kind_of(status.st_mode)}, expected a regular file")
-            yield Segment(slot, number, path, status.st_size, held and number == found[-1])
+            yield Segment(slot, number, path, status.st_size, held and number == present[-1])
 
 
 def _held(layout: Layout, slot: int) -> bool:

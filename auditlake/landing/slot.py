@@ -81,7 +81,7 @@ class OpenSegment:
             self._unclear = True
             try:
                 if not os.fstat(self.file.fileno()).st_nlink:
-                    raise OSError(errno.ENOENT, "somebody has removed it")
+                    raise OSError(errno.ENOENT, "it has been removed")
                 # All in one call of C: no signal handler runs between the sync and its outcome.
                 outcome.extend(map(self._sync, (self.file.fileno(),)))
             except OSError as error:

@@ -120,7 +120,7 @@ class Tiles:
         whole = self._folder / tile_name(kind, tile)
         with suppress(OSError):
             return path, read_file(path, within=self._folder)
-        longer = (found for found in self._partial(kind, tile) if int(found.name) > width)
+        longer = (tile_path for tile_path in self._partial(kind, tile) if int(tile_path.name) > width)
         for candidate in (*longer, whole):
             with suppress(OSError):
                 return candidate, read_file(candidate, within=self._folder)

@@ -168,8 +168,8 @@ class Reader:
         except UnicodeDecodeError as error:
             self.wrong_after(data[: error.start].decode(), f"the file is not UTF-8 (byte 0x{data[error.start]:02x})")
             return None
-        if found := _UNPRINTABLE.search(text):
-            self.wrong_after(text[: found.start()], f"the character U+{ord(found[0]):04X} is not allowed in YAML")
+        if match := _UNPRINTABLE.search(text):
+            self.wrong_after(text[: match.start()], f"the character U+{ord(match[0]):04X} is not allowed in YAML")
             return None
         self.lines = _LINE_END.split(text)
         return text

@@ -27,7 +27,7 @@ def build_report(
     snapshot: Mapping[str, Any],
     journal: Journal = NOTHING,
 ) -> Report:
-    """A policy's report.
+    """Build a policy's report.
 
     Args:
         answers: What its queries gave.
@@ -40,8 +40,10 @@ def build_report(
     received, _ = answers.one("presence")
     types = {name: (events, last) for name, events, _, last in answers.rows["required_types"]}
     judged = {kind.name: kind.judge(answers) for kind in kinds.KINDS}
-    found = (_dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each)
-    findings = tuple(sorted(found, key=_place))
+    judged_findings = (
+        _dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each
+    )
+    findings = tuple(sorted(judged_findings, key=_place))
     answered = {name: answer for name, (_, answer) in judged.items()}
     return Report(
         policy_id=policy.id,
@@ -78,22 +80,22 @@ def build_report(
 
 
 def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequence[Row]]) -> Detail:
-    """What only the page shows: the events by type and day, and samples of the events behind episodes."""
+    """Return what only the page shows: the events by type and day, and samples of the events behind episodes."""
     days = answers.question.days
     place = {day: i for i, day in enumerate(days)}
     counts = {name: [0] * len(days) for name in answers.policy.required_events}
     for name, number, events in answers.rows["type_day_counts"]:
         counts[name][place[answers.day(number)]] += events
-    shown = {}
+    samples_by_id = {}
     for finding in report.violations:
         key = tuple((finding.group or {}).values())
         if finding.kind == EPISODE.name and (found := samples.get((key, finding.start))):
-            shown[finding.id] = tuple(SampleEvent(*event) for event in found)
-    return Detail(days, {name: tuple(each) for name, each in counts.items()}, shown, answers.first_day)
+            samples_by_id[finding.id] = tuple(SampleEvent(*event) for event in found)
+    return Detail(days, {name: tuple(each) for name, each in counts.items()}, samples_by_id, answers.first_day)
 
 
 def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
-    """The finding, with the acceptance that covers it."""
+    """Return the finding, with the acceptance that covers it."""
     if not journal.acceptances:
         return finding
     subject = subject_of(policy.id, finding)

@@ -189,7 +189,7 @@ def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
 
 
 def certificate_document(record: Mapping[str, Any]) -> CertificateDocument:
-    """A certificate's values in the order of the form."""
+    """Return a certificate's values in the order of the form."""
     return CertificateDocument(**{each.name: _value(record, each.name) for each in fields(CertificateDocument)})
 
 

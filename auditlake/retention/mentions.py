@@ -39,7 +39,7 @@ NOT_SEARCHED = (
     "The log and the ledger stay: names of input files, operators and reasons in them were not searched.",
     (
         "The ledger keeps unsalted hashes of the events as they were, the log those of the inputs, and findings and "
-        "alerts have ids that are hashes: whoever guesses all that one was made from can confirm it."
+        "alerts have ids that are hashes: a guess of all that one was made from can be confirmed."
     ),
 )
 """What every erasure leaves."""

@@ -228,7 +228,7 @@ def say_columns(log: Path, version: int) -> None:
 def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
     """Raise unless a version is the commit of this process, and make it durable."""
     if commit_metadata(layout, version) != dict(metadata):
-        message = f"version {version} of the table was written by somebody else"
+        message = f"version {version} of the table was written by another program"
         raise CommitError(message, hint="run it again")
     try:
         sync_file(layout.commit(version))

@@ -442,18 +442,18 @@ class _Check:
         takings: Mapping[Key, Taking],
     ) -> tuple[BatchVerdict, ...]:
         expected = {(part.batch, part.day): part for entry in entries for part in entry.parts}
-        found, rows = Found(), Rows(self._layout, entries, days)
+        hashed, rows = Found(), Rows(self._layout, entries, days)
         if self._full:
-            found = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
-            for file, why in sorted(found.problems.items()):
+            hashed = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
+            for file, why in sorted(hashed.problems.items()):
                 self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
-        for (batch, day), parts in sorted(found.parts.items()):
+        for (batch, day), parts in sorted(hashed.parts.items()):
             if (batch, day) not in expected:
                 what = f"has {sum(part.rows for part in parts)} rows of batch {batch} that the ledger does not know"
                 self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day)}")
         verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
         for key, part in sorted(expected.items()):
-            verdicts[part.batch].append(self._part(part, found.parts.get(key, []), takings.get(key), rows))
+            verdicts[part.batch].append(self._part(part, hashed.parts.get(key, []), takings.get(key), rows))
         return tuple(
             BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
             for batch, parts in sorted(verdicts.items())

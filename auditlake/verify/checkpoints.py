@@ -128,10 +128,10 @@ def read_checkpoint(data: bytes) -> SignedCheckpoint:
         (version,) = [match for line in extensions if (match := _VERSION.match(line))]
         if len(extensions) - 1 > sum(line.startswith(f"{_NEW_KEY} ") for line in extensions) or len(extensions) > 2:
             raise ValueError("it says more than a checkpoint does")
-        found = [_SIGNATURE.match(line) for line in below.split("\n")[:-1]]
-        if None in found or (below and not below.endswith("\n")) or not data.decode().endswith("\n"):
+        matches = [_SIGNATURE.match(line) for line in below.split("\n")[:-1]]
+        if None in matches or (below and not below.endswith("\n")) or not data.decode().endswith("\n"):
             raise ValueError("a line below the text is no signature")
-        signatures = tuple((each[1], base64.b64decode(each[2], validate=True)) for each in found if each)
+        signatures = tuple((each[1], base64.b64decode(each[2], validate=True)) for each in matches if each)
         decoded = base64.b64decode(root, validate=True)
         if str(int(size)) != size or len(decoded) != 32 or base64.b64encode(decoded).decode() != root:
             raise ValueError("its size or root is not well formed")

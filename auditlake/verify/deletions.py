@@ -65,14 +65,17 @@ class Deletions:
 
         The writer that finished after the grace has unlinked them; another is to be expected.
         """
-        taken_at, said = self.log.times.get(entry.fields["version"]), entry.fields["details"].get("grace_seconds")
+        taken_at, grace_seconds = (
+            self.log.times.get(entry.fields["version"]),
+            entry.fields["details"].get("grace_seconds"),
+        )
         if taken_at is not None and any(at >= taken_at + grace * 1000 for at, grace in self.finished):
             return True
-        return age > (timedelta(seconds=said) if isinstance(said, int) else self.grace) + _PATIENCE
+        return age > (timedelta(seconds=grace_seconds) if isinstance(grace_seconds, int) else self.grace) + _PATIENCE
 
 
 def read_deletions(layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog, grace: timedelta) -> Deletions:
-    """The deletions and erasures among these entries."""
+    """Return the deletions and erasures among these entries."""
     last_of: dict[date, LedgerEntry] = {}
     for entry in entries:
         if entry.fields["kind"] in _TAKING:

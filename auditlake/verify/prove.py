@@ -246,8 +246,8 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     claimed = Part(part["batch"], day, part["size"], above)
     top = _root(leaf_hash(claimed.data), proof["batch"], "the part is not in the batch")
     text = entry["text"].encode("ascii")
-    said = parse_entry(text)
-    if [part["batch"], proof["batch"]["size"], top.hex()] not in said["roots"]:
+    fields = parse_entry(text)
+    if [part["batch"], proof["batch"]["size"], top.hex()] not in fields["roots"]:
         raise LedgerError("the entry does not have the root of the batch")
     checkpoint = read_checkpoint(proof["checkpoint"].encode())
     whole = _root(leaf_hash(text), entry, wrong := "the entry is not in the tree of the checkpoint")
@@ -257,7 +257,7 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     if public_key is not None and not checkpoint.is_signed_by(signer):
         hint = "if that key followed another one later, check with the older one, or have the proof made anew"
         raise LedgerError(f"the checkpoint is not signed by {signer}", hint=hint)
-    return Proven(event, checkpoint.origin, checkpoint.size, said["at"], (public_key or "").strip())
+    return Proven(event, checkpoint.origin, checkpoint.size, fields["at"], (public_key or "").strip())
 
 
 def _signer(rotations: Sequence[Mapping[str, str]], checkpoint: SignedCheckpoint, kept: str) -> str:

@@ -51,14 +51,14 @@ def hash_rows(days: Mapping[date, Sequence[tuple[Path, int]]], replaced: Mapping
         days: The files of each day, with about how many rows they have.
         replaced: The events of parts that were removed or changed.
     """
-    found = Found()
+    hashed = Found()
     for group in _groups(days):
         parts = _attempt([file for day in group for file, _ in days[day]], replaced)
         if isinstance(parts, str):
-            parts = [part for day in group for part in _salvage(found, [file for file, _ in days[day]], replaced)]
+            parts = [part for day in group for part in _salvage(hashed, [file for file, _ in days[day]], replaced)]
         for part in parts:
-            found.parts.setdefault((part.batch, part.day), []).append(part)
-    return found
+            hashed.parts.setdefault((part.batch, part.day), []).append(part)
+    return hashed
 
 
 def _groups(days: Mapping[date, Sequence[tuple[Path, int]]]) -> Iterator[list[date]]:

@@ -90,12 +90,12 @@ def told(taking: Taking) -> tuple[Verdict, str]:
 
 
 def _told(withdrawal: Withdrawal) -> str:
-    said, details = withdrawal.entry.fields, withdrawal.entry.fields["details"]
+    fields, details = withdrawal.entry.fields, withdrawal.entry.fields["details"]
     policies = details.get("policies")
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
     rows = "" if withdrawal.rows is None else f", {withdrawal.rows} row{'' if withdrawal.rows == 1 else 's'}"
-    return f"{'deleted' if withdrawal.gone else 'erased'}{under} on {str(said['at'])[:10]}{rows}{certificate}"
+    return f"{'deleted' if withdrawal.gone else 'erased'}{under} on {str(fields['at'])[:10]}{rows}{certificate}"
 
 
 def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:

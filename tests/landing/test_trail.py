@@ -412,7 +412,7 @@ def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.
     log.log(event())
     while lake.layout.root.exists():
         shutil.rmtree(lake.layout.root, ignore_errors=True)  # a flush may be at work in it
-    with pytest.raises(LandingError, match="somebody has removed it"):
+    with pytest.raises(LandingError, match="it has been removed"):
         until(lambda: log.log(event()) and durability == "os" and log.sync())
     with pytest.raises(LandingError, match="a new segment could not be made: No such file"):
         log.log(event())

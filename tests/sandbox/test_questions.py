@@ -122,5 +122,5 @@ def test_values() -> None:
             found.values(wrong, NOW)
     with pytest.raises(QueryError, match="needs user"):
         chosen(Layout(Path("/nowhere")), "user_activity").values({}, NOW)
-    with pytest.raises(QueryError, match="no question"):
+    with pytest.raises(QueryError, match="no canned query"):
         chosen(Layout(Path("/nowhere")), "nothing")
