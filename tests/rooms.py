@@ -65,7 +65,8 @@ def _room(name: str) -> Room:
     flat = {key: " ".join(value.split()).replace("``", "`") for key, value in match.groupdict().items()}
     flat["what"] = re.sub(r":(?:class|func|mod):`([^`]+)`", r"`\1`", flat["what"])
     door = tuple(re.findall(r"`([^`]+)`", flat["door"]))
-    return Room(name, flat["what"].rstrip("."), flat["hides"].rstrip("."), door, match["first"])
+    what = re.sub(r"^[\w' ]{1,20}: ", "", flat["what"]).rstrip(".")
+    return Room(name, what, flat["hides"].rstrip("."), door, match["first"])
 
 
 def main() -> int:
