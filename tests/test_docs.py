@@ -122,7 +122,7 @@ def test_verb_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal a page is laid out, and a link to another page is the command that shows it."""
     from auditlake.cli import docs
 
-    monkeypatch.setattr("shutil.get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    monkeypatch.setenv("COLUMNS", "80")
     page = f"# A\n\n[What](reference/semantics.md#time) and `code`\n\n| a |\n|---|\n| b |\n\n```sh\n{'x' * 120}\n```\n"
     shown = click.unstyle(docs._rendered(page))
 

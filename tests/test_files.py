@@ -82,3 +82,22 @@ def test_nothing_outside_is_removed(folder):
     with pytest.raises(OSError, match="symbolic link"):
         files.check_folder(folder / "in" / "link", within=folder)
     files.check_folder(folder / "not" / "there", within=folder)
+
+
+def test_an_interrupt_closes_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt right after a folder was closed is raised as itself, and no descriptor is closed twice."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("x")
+    real, closed = os.close, []
+
+    def close(descriptor: int) -> None:
+        real(descriptor)
+        closed.append(descriptor)
+        if len(closed) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "close", close)
+    with pytest.raises(KeyboardInterrupt):
+        files.read_file(tmp_path / "a" / "b" / "file", within=tmp_path)
+
+    assert len(closed) == len(set(closed))

@@ -140,26 +140,25 @@ def entered(folder: Path, *, within: Path) -> Iterator[int]:
     """
     if not folder.is_relative_to(within) or ".." in (names := folder.relative_to(within).parts):
         raise OSError(errno.EXDEV, "this does not lie in the lake", str(folder))
-    at, here = within, os.open(within, _ENTER & ~os.O_NOFOLLOW)
+    at, folders = within, [os.open(within, _ENTER & ~os.O_NOFOLLOW)]
     try:
         for name in names:
             at /= name
-            here = _next(here, name, at)
-        yield here
+            folders.append(_next(folders[-1], name, at))
+        yield folders[-1]
     finally:
-        os.close(here)
+        while folders:  # taken off first: closed twice, a number may be another file's by then
+            os.close(folders.pop())
 
 
 def _next(here: int, name: str, path: Path) -> int:
-    """Enter the next folder: return its descriptor in place of that of the folder above."""
+    """Go one folder down and return its descriptor."""
     try:
         _expect(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode, "a folder", path)
-        there = os.open(name, _ENTER, dir_fd=here)
+        return os.open(name, _ENTER, dir_fd=here)
     except OSError as error:
         error.filename = str(path)
         raise
-    os.close(here)
-    return there
 
 
 @contextmanager

@@ -179,18 +179,21 @@ def test_a_child_does_not_keep_the_lock(lake: AuditLake, watch: Callable[..., Wa
     one = watch()
     until(lambda: one.is_evaluating)
     here, there = os.pipe()
+    forked, said = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(there)
+        os.write(said, b"x")  # it has let go of what its parent holds
         os.read(here, 1)  # until the parent lets it go
         os._exit(0)
+    os.read(forked, 1)
     try:
         one.stop(wait_seconds=HANG_SECONDS)
         with elected(lake.layout) as is_elected:
             assert is_elected
     finally:
-        os.close(there)
-        os.close(here)
+        for descriptor in (there, here, forked, said):
+            os.close(descriptor)
         assert os.waitpid(child, 0)[1] == 0
 
 

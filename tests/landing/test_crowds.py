@@ -82,10 +82,13 @@ from auditlake.disk.layout import Layout
 from tests.landing.lakes import event, trail
 log = trail(Layout(Path({str(layout.root)!r})))
 log.log(event())
+forked, told = os.pipe()
 if os.fork() == 0:
+    os.write(told, b"x")
     os.close(1)
     sys.stdin.readline()
     os._exit(0)
+os.read(forked, 1)
 os._exit(0)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:

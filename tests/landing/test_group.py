@@ -33,7 +33,7 @@ class Disk:
 
 
 def submit_all(group: Group, lines: list[bytes]) -> dict[bytes, BaseException | None]:
-    """Each line in a thread of its own, and what came of it."""
+    """Submit each line in a thread of its own; return what each call raised."""
     found: dict[bytes, BaseException | None] = {}
 
     def work(line: bytes) -> None:
@@ -66,7 +66,7 @@ def test_one_caller_alone() -> None:
 
 
 def test_callers_share_a_landing() -> None:
-    """Whoever comes while a landing is under way is in the next one, together with all others."""
+    """Callers that come during a landing share the next one."""
     disk, first, go_on = Disk(), Event(), Event()
 
     def before(data: bytes) -> None:
@@ -90,7 +90,7 @@ def test_callers_share_a_landing() -> None:
     assert sorted(disk.landed) == sorted([b"first", *LINES])
 
 
-def test_nobody_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_caller_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers are woken, and do not have to look for themselves."""
     monkeypatch.setattr(room, "_PATIENCE_SECONDS", 3600)
     disk = Disk()
@@ -99,8 +99,8 @@ def test_nobody_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(disk.landed) == sorted(LINES * 20)
 
 
-def test_a_refusal_is_told_to_all_in_it() -> None:
-    """What the disk refuses is told to every caller whose line was in it, in its own words; the next ones go on."""
+def test_a_refusal_is_raised_in_all_its_callers() -> None:
+    """Every caller whose line the disk refuses gets that error as its own; the next ones go on."""
     disk = Disk()
 
     def before(data: bytes) -> None:
@@ -169,10 +169,7 @@ def test_an_interrupt_after_the_landing() -> None:
 
 
 def test_a_leader_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leader that could not even tell its followers is found out: they are told, and nothing is landed again.
-
-    Their lines are on the disk, so what they are told is that.
-    """
+    """The next leader releases the followers of one that was lost after its landing, and lands nothing again."""
     monkeypatch.setattr(room, "_PATIENCE_SECONDS", 0.01)
     disk = Disk()
     real, spoilt = disk.group._settle, []

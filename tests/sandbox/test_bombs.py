@@ -1,4 +1,4 @@
-"""What takes too much is stopped, and the parent hardly notices."""
+"""A question that takes too much is stopped, and its parent hardly notices."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_stopped(statement: str, lake: auditlake.AuditLake) -> None:
 
 
 def test_killed(lake: auditlake.AuditLake) -> None:
-    """What does not listen to the engine's own deadline is killed with its process."""
+    """A question that ignores the engine's own deadline is killed with its process."""
     with session(lake, seconds=SECONDS) as opened:
         pid = opened._child.pid
         with pytest.raises(StoppedError, match="longer than it may"):
@@ -69,7 +69,7 @@ def test_killed(lake: auditlake.AuditLake) -> None:
 
 
 def test_memory(lake: auditlake.AuditLake) -> None:
-    """What a function takes beside the engine's own count of memory is limited too."""
+    """Memory that a function takes outside the engine's own count is limited too."""
     with session(lake, memory_mb=512) as opened, pytest.raises(StoppedError, match="memory"):
         opened.sql("SELECT damerau_levenshtein(repeat('a', 30000), repeat('b', 30000))")
 
