@@ -210,7 +210,7 @@ class _Trail:
     def record(
         self, at: int, kind: str, user: str | None, ip: str | None, session: str | None = None
     ) -> dict[str, Any]:
-        """Make a canonical record of that kind, with plausible content; it is not in the trail yet."""
+        """Make a canonical record of that kind; it is not in the trail yet."""
         actions, resources, statuses = (words.split() for words in _KINDS[kind][2:])
         resource = self.pick(resources).format(self.below(400))
         # Most applications send metadata with some events only, so it is null in the others.
@@ -353,9 +353,7 @@ def _incidents(trail: _Trail) -> tuple[Incident, ...]:
 
 
 def _broken(trail: _Trail) -> tuple[tuple[str, bytes], ...]:
-    """Return what is wrong, and a record with exactly that wrong; they cannot be events, so no incident depends on
-    them.
-    """
+    """Return mistakes, each with a record that has it; these cannot be events, so no incident depends on them."""
     at = trail.plan.at(40) * _DAY + 12 * _HOUR
 
     def line(**changes: Any) -> bytes:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
 from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
-from auditlake.policies.holds import Hold
+
+if TYPE_CHECKING:
+    from auditlake.policies.holds import Hold
 
 
 class Holds:
