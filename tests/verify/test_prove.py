@@ -172,7 +172,7 @@ def test_a_proof_with_a_field_of_somebody(run: Callable[..., Any]) -> None:
     done = run("verify-proof", FAULTS / "proof_extra_key.json", "--public-key", FAULTS / "proof_key.pub", "--json")
 
     assert done.code == 4
-    assert done.out.startswith("WRONG: that is not a proof: its event has '")
+    assert json.loads(done.out)["problem"].startswith("that is not a proof: its event has '")
 
 
 @pytest.mark.parametrize(
