@@ -217,9 +217,7 @@ def _heading(record: Mapping[str, Any]) -> str:
         return f"{count(record['pseudonymised'], 'event')} of one person lost the name{left}"
     if record["deleted"]:
         return f"{count(record['deleted'], 'event')} deleted"
-    return (
-        f"{count(record['pseudonymised'], 'event')} pseudonymised" if record["pseudonymised"] else "No event was due"
-    )
+    return f"{count(record['pseudonymised'], 'event')} pseudonymised" if record["pseudonymised"] else "No event was due"
 
 
 def remaining_words(remaining: Mapping[str, Any] | None) -> str:
