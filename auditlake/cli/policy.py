@@ -219,6 +219,18 @@ def backtest(path: str, /, name: str, as_json: bool, **options: Any) -> None:
 _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
 
 
+@policy.command()
+@json_option(
+    "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentRequired",
+    text="Print one JSON object, as without it",
+)  # fmt: skip
+def schema(as_json: bool) -> None:  # noqa: ARG001 - the output is JSON either way
+    """Print the JSON Schema of a policy file, for editors."""
+    from auditlake.policies.loader import policy_schema
+
+    machine(policy_schema())
+
+
 def _show_effect(effect: PolicyEffect) -> None:
     """Print what a policy changes; nothing if it changes nothing."""
     changed = [each for each in effect.types if each.newly_governed or each.change or each.becomes_due]

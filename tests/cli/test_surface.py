@@ -142,7 +142,7 @@ def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_pat
         "review list": run("review", "list", "--json"), "policy list": run("policy", "list", "--json"),
         "policy show": run("policy", "show", "failed_logins", "--json"),
         "policy check": run("policy", "check", "--json"),
-        "policy sql": run("policy", "sql", "failed_logins", "--json"),
+        "policy sql": run("policy", "sql", "failed_logins", "--json"), "policy schema": run("policy", "schema", "--json"),
         "policy add": run("policy", "add", "new.yaml", "--json"),
         "policy backtest": run("policy", "backtest", "failed_logins", "--thresholds", "5", "--json"),
         "policy remove": run("policy", "remove", "new", "--yes", "--json"),
