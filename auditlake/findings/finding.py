@@ -40,6 +40,21 @@ class Finding:
         """The highest count, of a kind that counts."""
         return self.measures.get("peak")
 
+    @property
+    def peak_at(self) -> datetime | None:
+        """When an episode's count was highest; None of another kind."""
+        return self.measures.get("peak_at")
+
+    @property
+    def ongoing(self) -> bool | None:
+        """Whether an episode runs on at the end of the period; None of another kind."""
+        return self.measures.get("ongoing")
+
+    @property
+    def started_before_period(self) -> bool | None:
+        """Whether an episode had begun before the period; None of another kind."""
+        return self.measures.get("started_before_period")
+
 
 def finding_id(policy_id: str, kind: str, group: str, event_type: str, start: str) -> str:
     """Return the first 16 hex digits of SHA-256 over the compact JSON array of the five."""
