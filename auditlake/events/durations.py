@@ -1,4 +1,4 @@
-"""Lengths of time, as people write them in a policy (semantics.md, Time)."""
+"""Lengths of time, as people write them in a policy (docs/reference/semantics.md, Time)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Duration:
     text: str
     """As written in the policy, e.g. ``30d``, ``7y``, ``P1Y``."""
     microseconds: int
-    """Its length; what a month or a year counts for depends on the field (semantics.md, Time)."""
+    """Its length; what a month or a year counts for depends on the field (docs/reference/semantics.md, Time)."""
 
     def __str__(self) -> str:
         return self.text

@@ -19,7 +19,7 @@ class Finding:
     """One thing that a policy found."""
 
     id: str
-    """16 hex digits, the same in every run over the same period (semantics.md, The JSON report)."""
+    """16 hex digits, the same in every run over the same period (docs/reference/semantics.md, The JSON report)."""
     kind: str
     """Its sort, as ``threshold_exceeded``: one of those that the kinds of :mod:`auditlake.policies.kinds` have."""
     message: str
