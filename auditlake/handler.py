@@ -34,9 +34,10 @@ class AuditHandler(logging.Handler):
     event's ``metadata`` as ``message`` and ``logger``, unless it has these keys already.
 
     An extra that cannot be logged, such as one of an unknown event type, is kept all the same: the next flush
-    quarantines it with its reason. As with every handler of the standard library, no error reaches the application:
-    each goes to :meth:`logging.Handler.handleError`, which writes to standard error while
-    :data:`logging.raiseExceptions` is set.
+    quarantines it with its reason, or makes an event of it where it would of a file's line; values that JSON cannot say
+    are kept as Python shows them. As with every handler of the standard library, no error reaches the application: each
+    goes to :meth:`logging.Handler.handleError`, which writes to standard error while :data:`logging.raiseExceptions`
+    is set.
 
     Records of auditlake's own loggers are skipped, and so is what is logged while an event is being logged: a handler
     at the root cannot feed itself. Threads do not wait for one another here: the trail lets them share a sync.

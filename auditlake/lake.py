@@ -12,6 +12,7 @@ from auditlake.config import LakeConfig, read_config
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import refuse_links
+from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
 from auditlake.events.times import Instant, judged_as_of
@@ -63,7 +64,7 @@ class AuditLake(Shown):
         LakeNotFoundError, LakeFormatError: There is no lake at that path, or its settings cannot be understood.
     """
 
-    def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = 600.0) -> None:
+    def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = LOCK_SECONDS) -> None:
         self.layout = Layout(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111 - Path's fails on ~somebody
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)

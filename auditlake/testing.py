@@ -40,12 +40,12 @@ As a fixture of pytest, in ``conftest.py``::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import auditlake
 from auditlake.errors import LakeError
@@ -81,8 +81,24 @@ class Clock:
         return self.now
 
 
+class LakeOptions(TypedDict, total=False):
+    """The options of :func:`auditlake.create` but for the clock."""
+
+    event_types: Sequence[str]
+    default_retention: str | None
+    unsigned: bool
+
+
+class SmallLakeOptions(LakeOptions, total=False):
+    """The options of :func:`make_lake`."""
+
+    clock: Clock | None
+    policies: Mapping[str, str] | None
+    settings: Mapping[str, str | int] | None
+
+
 @contextmanager
-def temporary_lake(**options: Any) -> Iterator[AuditLake]:
+def temporary_lake(**options: Unpack[SmallLakeOptions]) -> Iterator[AuditLake]:
     """Make a lake in a temporary folder, with the options of :func:`make_lake`, which goes away with all that is in it.
 
     >>> with temporary_lake() as lake:
@@ -105,7 +121,7 @@ def make_lake(
     clock: Clock | None = None,
     policies: Mapping[str, str] | None = None,
     settings: Mapping[str, str | int] | None = None,
-    **options: Any,
+    **options: Unpack[LakeOptions],
 ) -> AuditLake:
     """Make a lake whose clock stands still.
 
@@ -161,7 +177,8 @@ def change_settings(lake: AuditLake, **settings: str | int) -> AuditLake:
         if not count:
             raise LakeError(f"lake.toml has no key {key}")
     lake.layout.config.write_text(text, encoding="utf-8")
-    return AuditLake(lake.layout.root, clock=lake._context.clock)  # noqa: SLF001 - the same lake again
+    context = lake._context  # noqa: SLF001 - the same lake again
+    return AuditLake(lake.layout.root, clock=context.clock, wait_seconds=context.wait_seconds)
 
 
 def event(event_type: str = "login", at: Instant = NOW, **fields: Any) -> AuditEvent:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from auditlake.display.text import counted_events, visible
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import EPOCH, MICROSECOND, parse_instant, print_instant
 from auditlake.findings.finding import canonical_group, finding_id
 from auditlake.policies.kinds.threshold import EPISODE
 from auditlake.policies.model import Policy
@@ -17,8 +17,6 @@ Kind = Literal["threshold_exceeded", "resolved"]
 Group = tuple[str, ...]
 """The values of a policy's ``group_by``, in its order; empty where it has none."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SHOWN = 80
 """How many characters of a group's value a message shows."""
 
@@ -118,9 +116,9 @@ def _short(value: str) -> str:
 
 def instant(at: int) -> datetime:
     """Return the instant of so many microseconds since 1970."""
-    return _EPOCH + at * _MICROSECOND
+    return EPOCH + at * MICROSECOND
 
 
 def micros(at: datetime) -> int:
     """Microseconds since 1970 of an instant."""
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - EPOCH) // MICROSECOND

@@ -8,11 +8,12 @@ Python takes for something else: a number of more than 38 digits, infinity, 24:0
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.sql_text import identifier
 from auditlake.errors import QueryError
+from auditlake.events.times import EPOCH
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HINT = "cast it to varchar in the query"
 """What to do about a value that is refused."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.context import LakeContext
-from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.errors import SourceError
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
@@ -89,8 +88,6 @@ class IngestOptions:
     """The source of all inputs; each is recognised by itself if None."""
     strict: bool = False
     """Land nothing if anything would be quarantined."""
-    wait_seconds: float = LOCK_SECONDS
-    """How long to wait while another process writes."""
     most: Most | None = None
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
 
@@ -100,7 +97,7 @@ class IngestOptions:
     ) -> IngestOptions:
         """Return the options of a lake."""
         config = context.config
-        return cls(config.event_types, config.max_record, source, strict, context.wait_seconds, most)
+        return cls(config.event_types, config.max_record, source, strict, most)
 
 
 @dataclass(frozen=True, slots=True)

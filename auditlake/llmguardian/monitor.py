@@ -161,29 +161,26 @@ class AuditMonitor:
             raise MonitoringError(f"Failed to get audit events: {error}") from error
 
     def clear_old_events(self) -> dict[str, Any]:
-        """Delete what no policy and no hold keeps any more, as ``lake.retention.apply`` does.
+        """Return what is due for deletion; nothing is deleted.
 
         LLMGuardian deletes every event that is older than the shortest retention period of any policy, from memory
-        only. Here an event is due once every policy that governs its type lets it go, and never if no policy does; it
-        goes from the disk, in one commit that leaves a certificate. ``lake.retention.plan`` shows it without deleting.
+        only. Here an event is due once every policy that governs its type lets it go, and never if no policy does. An
+        operator deletes what is due with ``lake.retention.apply``, which asks about weaker policies and leaves a
+        certificate.
 
         Returns:
-            ``deleted``: how many events went. ``due``: the same by the policy that kept them the longest.
-            ``certificate``: its id; None if nothing was due.
+            ``deleted``: 0. ``due``: for each policy, how many of its events no policy needs any more.
 
         Raises:
-            MonitoringError: The lake cannot be read or written, or policies have become weaker since the last deletion
-                and an operator has not accepted that; nothing was deleted.
+            MonitoringError: The lake cannot be read.
         """
         try:
-            keys = self._keys()
-            applied = self.lake.retention.apply(as_of=self._clock())
+            reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
         except AuditLakeError as error:
             raise MonitoringError(f"Failed to clear old events: {error}") from error
-        due: Counter[str] = Counter(dict.fromkeys(keys.values(), 0))
-        for day in applied.plan.partitions:
-            due.update({keys.get(rule, rule): events for rule, events in day.due.items()})
-        return {"deleted": applied.plan.due, "due": dict(due), "certificate": applied.certificate}
+        due = {keys.get(each.policy_id, each.policy_id): each.retention.due for each in reports if each.retention}
+        _LOGGER.info("due for deletion, which lake.retention.apply does: %s", due)
+        return {"deleted": 0, "due": due}
 
     # Policies
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
+from auditlake.events.times import day_of
 from auditlake.policies.compile import (
     CompiledQuery,
     Step,
@@ -24,8 +25,6 @@ from auditlake.policies.kinds.model import MOMENTS
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-
-_EPOCH_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Answers:
     @staticmethod
     def day(number: int) -> date:
         """Return the day that so many days lie after 1970-01-01."""
-        return _EPOCH_DAY + timedelta(days=number)
+        return day_of(number)
 
 
 def evaluate(

@@ -212,9 +212,8 @@ def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> froze
         raise Refusal(f"a statement has at most {LONGEST:,} characters, got {len(text):,}")
     if "\0" in text:
         raise Refusal("a statement has no NUL character")
-    tree = parse(connection, text)
     try:
-        gate.check(text, tree, several=partial(_is_several, connection, text))
+        gate.check(text, parse(connection, text), several=partial(_is_several, connection, text))
     except RecursionError:
         raise Refusal("the statement is nested too deeply") from None
     return frozenset(gate.used)

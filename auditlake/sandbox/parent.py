@@ -38,6 +38,7 @@ _ENVIRONMENT = {
 }
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from auditlake.sandbox.child import main; main()"
 _START_SECONDS = 60.0
+_WAIT_SECONDS = 0.25
 _GRACE_SECONDS = 0.5
 """The engine's own deadline comes first, and leaves the child alive."""
 _LONGEST_TOLD = 1 << 20
@@ -236,9 +237,11 @@ class Child:
     def _wait(self, descriptor: int, event: int) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
-        left = self._deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            self._end("it took longer than it may")
+        # In short waits: a signal just before a wait does not end it, and Ctrl-C would go unnoticed until the deadline.
+        while (left := self._deadline - time.monotonic()) > 0:
+            if poll.poll(min(left, _WAIT_SECONDS) * 1000):
+                return
+        self._end("it took longer than it may")
 
     def _why_dead(self) -> str:
         with suppress(subprocess.TimeoutExpired):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -136,6 +137,8 @@ def _line(record: Mapping[Any, Any]) -> bytes:
         written = Refused(NOT_A_ROW, f"{place}: {detail}"[:KEPT], _content(record), place.partition(".")[0])
     except RecursionError:
         written = Refused(TOO_DEEP, "", _content(record))
+    except Exception as error:  # noqa: BLE001 - keys and values may be of any class of the caller
+        written = Refused(NOT_A_ROW, f"{type(error).__name__}: {error}"[:KEPT], _content(record))
     return written if isinstance(written, bytes) else _marked(written)
 
 
@@ -221,8 +224,14 @@ def _described(value: object) -> str:
 
 def _marked(refused: Refused) -> bytes:
     data = refused.data.replace(b"\n", b" ")
-    why = [refused.reason, cut(refused.detail), cut(refused.field), cut(refused.value), len(data)]
+    texts = (_encodable(cut(each)) for each in (refused.detail, refused.field, refused.value))
+    why = [refused.reason, *texts, len(data)]
     return b"".join((_MARK, orjson.dumps([*why, sha256(data).hexdigest()]), _MARK, data[:KEPT]))
+
+
+def _encodable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which JSON in UTF-8 cannot have."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _unmarked(rejected: Rejected) -> Rejected:
@@ -252,18 +261,25 @@ def _table(argument: Any) -> ArrowTable | Iterator[dict[str, Any]] | None:
 
 
 def _write_table(table: ArrowTable | Iterator[dict[str, Any]], file: IO[bytes]) -> Literal["lines", "arrow"]:
-    if not hasattr(table, "__arrow_c_stream__"):
-        file.writelines(_line(row) + b"\n" for row in table)
-        return "lines"
-    try:
+    with _convertible(table):
+        if not hasattr(table, "__arrow_c_stream__"):
+            file.writelines(_line(row) + b"\n" for row in table)
+            return "lines"
         with pa.RecordBatchReader.from_stream(table) as reader, pa.ipc.new_stream(file, reader.schema) as writer:
             for batch in reader:
                 for start in range(0, batch.num_rows, _ROWS):
                     writer.write_batch(batch.slice(start, _ROWS))
-    except pa.ArrowException as error:
+    return "arrow"
+
+
+@contextmanager
+def _convertible(table: Any) -> Iterator[None]:
+    """Raise an EventError where Arrow has no type for something in a table."""
+    try:
+        yield
+    except (pa.ArrowException, TypeError, ValueError) as error:
         message = f"a {type(table).__name__} cannot be read as a table: {str(error).partition(chr(10))[0][:200]}"
         raise EventError(message, hint="cast its columns to types that Arrow has, or give its rows as dicts") from error
-    return "arrow"
 
 
 def _pandas_table(frame: Any, pandas: Any) -> ArrowTable | Iterator[dict[str, Any]]:
@@ -276,7 +292,8 @@ def _pandas_table(frame: Any, pandas: Any) -> ArrowTable | Iterator[dict[str, An
         name for name, kind in frame.dtypes.items() if str(kind) == "object" and not _is_text(frame[name], pandas)
     }
     if not objects:
-        table: ArrowTable = pa.Table.from_pandas(frame, preserve_index=False)
+        with _convertible(frame):
+            table: ArrowTable = pa.Table.from_pandas(frame, preserve_index=False)
         return table
     return _pandas_rows(frame, objects, pandas)
 

@@ -96,7 +96,7 @@ def open_records(
 def _recognised(stream: Stream, origin: InputFile, source: str | None) -> Recognised:
     """Return what an input is; of records made in Python that no source knows, each says by itself what it lacks."""
     if isinstance(origin, PythonInput) and origin.format == "arrow":
-        return Recognised(CANONICAL, "arrow")
+        return Recognised(source or CANONICAL, "arrow")
     try:
         return recognise(stream.peek(), origin.name, (source,) if source else (), stream.peek)
     except UnrecognisedInputError:

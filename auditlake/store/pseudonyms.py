@@ -143,8 +143,10 @@ def keep_key(layout: Layout, names: Pseudonyms) -> None:
 
 def recorded_key(layout: Layout, commits: Commits | None = None) -> str | None:
     """Return the digest of the key whose pseudonyms events have, as the newest deletion or erasure recorded it."""
-    newest = max((int(path.stem) for path in layout.log.glob("*.json") if path.stem.isdecimal()), default=-1)
-    for _, own in (commits or Commits(layout, newest)).of_retention():
+    if commits is None:
+        newest = max((int(path.stem) for path in layout.log.glob("*.json") if path.stem.isdecimal()), default=-1)
+        commits = Commits(layout, newest)
+    for _, own in commits.of_retention():
         return own.get("pseudonym_key")
     return None
 

@@ -106,6 +106,10 @@ def recorded_policies(context: LakeContext) -> Iterator[None]:
     notices. A lake without a ledger begins one with its next commit, which says what its policies are.
     """
     now = context.now
+    if not book.has_ledger(context.layout):
+        with exclusive(context.layout.lock, wait_seconds=context.wait_seconds):
+            yield
+        return
     with writer_turn(context) as turn:
         turn.notice(now)
         yield
@@ -114,6 +118,8 @@ def recorded_policies(context: LakeContext) -> Iterator[None]:
 
 def record_journal(context: LakeContext, lines: int, digest: str) -> None:
     """Let the ledger, if there is one, say how many durable entries the journal of findings has, and their digest."""
+    if not book.has_ledger(context.layout):
+        return
     details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
     with writer_turn(context) as turn:
         turn.record(book.Record("report", context.now.isoformat(), details=details))

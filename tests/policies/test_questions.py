@@ -14,7 +14,7 @@ from auditlake import AuditLake
 from auditlake.display.cards import plain_card
 from auditlake.errors import PolicyError, ReportError
 from auditlake.llmguardian import AuditMonitor
-from auditlake.llmguardian.policies import add, shown
+from auditlake.llmguardian.policies import add, as_llmguardian
 from auditlake.policies.loader import load_policy
 from auditlake.sandbox.canned import chosen
 from tests.retention.lakes import bring, put_policies, record
@@ -158,8 +158,8 @@ def test_other_verbs(lake: AuditLake, tmp_path: Path) -> None:
     assert plain_card(lake._card())
     with ZipFile(lake.evidence("beat", tmp_path / "pack.zip").path) as pack:
         assert pack.testzip() is None
-    assert shown(lake.policies.get("beat")).alert_threshold is None
-    add(lake, "again", shown(lake.policies.get("keep")))
+    assert as_llmguardian(lake.policies.get("beat")).alert_threshold is None
+    add(lake, "again", as_llmguardian(lake.policies.get("keep")))
     assert (lake.policies.get("again").alert_threshold, str(lake.policies.get("again").retention_period)) == (
         None,
         "30d",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import resource
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +33,10 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def interrupt_once_at_work(child: int, before: int) -> None:
+def interrupt_once_at_work(interrupt: Callable[[], None], child: int, before: int) -> None:
     """Send this process what Ctrl-C sends, once the child has begun with its question: nothing else makes it work."""
     until(lambda: processor_time(child) > before)
-    os.kill(os.getpid(), signal.SIGINT)
+    interrupt()
 
 
 @pytest.mark.parametrize("statement", BOMBS)
@@ -103,12 +105,18 @@ def test_large_rows(lake: auditlake.AuditLake) -> None:
     assert (len(cut), cut.complete) == (3, False)
 
 
-def test_interrupted(lake: auditlake.AuditLake) -> None:
-    """Ctrl-C ends a question, not the session."""
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [ctrl_c, _thread.interrupt_main], ids=["in a wait", "just before a wait"])
+def test_interrupted(lake: auditlake.AuditLake, interrupt: Callable[[], None]) -> None:
+    """Ctrl-C ends a question, not the session; also one that comes before a wait begins, which does not wake it."""
     with session(lake, seconds=HANG_SECONDS) as opened:  # no deadline of the question's own comes first
         opened.sql("select 1")
         child = opened._child.pid
-        threading.Thread(target=interrupt_once_at_work, args=(child, processor_time(child)), daemon=True).start()
+        asked = (interrupt, child, processor_time(child))
+        threading.Thread(target=interrupt_once_at_work, args=asked, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             opened.sql("SELECT levenshtein(repeat('a', 2000000), repeat('b', 2000000))")
 
