@@ -50,8 +50,8 @@ def cli_page() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     parts = [
         _NOTICE, "# Command line",
-        "`auditlake COMMAND --help` shows the same for one command. The options of the first table stand before the "
-        "command, and hold for each of them. [Exit codes](exit-codes.md) says how a command ends.",
+        "`auditlake COMMAND --help` shows the same for one command. The options of the first table hold for every "
+        "command, and stand before it or after it. [Exit codes](exit-codes.md) says how a command ends.",
     ]  # fmt: skip
     sections = {verb.name: verb.section for verb in VERBS}
     section = ""
