@@ -140,7 +140,8 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
-        f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a list is searched.\n'
+        f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a\n'
+        f"# list is searched.\n"
         f"personal = []\n\n"
         f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set,\n'

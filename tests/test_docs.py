@@ -31,6 +31,7 @@ from auditlake.cli.exit_codes import EXIT_CODES
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
 from auditlake.policies import condition
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds import KINDS
 from auditlake.policies.model import Policy, PolicyTest
 from tests.docs.generate import PAGES, slug
 
@@ -284,6 +285,7 @@ def test_policy_language(tmp_path: Path) -> None:
     lake = auditlake.create(tmp_path / "lake")
     lake.policies.add(file)
     keys = {each.name for each in fields(Policy)} - {"id", "digest", "text", "fault", "more"}
+    keys |= {key.name for kind in KINDS for key in kind.keys}
     rows = first_cells("reference/policies.md")
 
     assert keys <= set(headings("reference/policies.md"))

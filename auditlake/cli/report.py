@@ -60,7 +60,7 @@ def report(
     exist in the form asked for: it is named with the reason, and the others are written.
 
     A status is about the whole period. By default that is the policy's retention period until now, or the
-    report_period of lake.toml for a policy without one. auditlake stats shows the status of the last window, status_now.
+    report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
     lake = opened(path)
     made = lake.reports(*policies, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
