@@ -1,4 +1,4 @@
-"""The whole program on one screen: an audit trail as a lakehouse in a folder."""
+"""Every verb, in one file: an audit trail as a lakehouse in a folder."""
 
 from __future__ import annotations
 
