@@ -44,7 +44,7 @@ format: install      ## rewrite the files as the style wants them
 types: install       ## mypy, strict
 	$(BIN)/mypy
 
-docs: install        ## write the pages made from the code, build the site in build/docs
+docs: install        ## write the pages and the schema made from the code, build the site in build/docs
 	$(BIN)/python -m tests.docs.generate
 	$(BIN)/python -m sphinx -q -W -n -E -c tests/docs/site auditlake/docs build/docs
 	@echo "open build/docs/index.html"

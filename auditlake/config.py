@@ -135,12 +135,13 @@ def dump_config(config: LakeConfig) -> bytes:
         f"[alerts]\n"
         f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
         f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # what comes later is judged once it is in the table\n\n'
+        f'# lateness = "10min"                       # later events are evaluated after the flush and marked late\n\n'
         f"[retention]\n"
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
-        f'# user_id, ip_address, session_id and what sources declare; e.g. ["$.details.email"]; lists are passed.\n'
+        f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a\n'
+        f"# list is searched.\n"
         f"personal = []\n\n"
         f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set,\n'

@@ -1,4 +1,4 @@
-"""The whole program on one screen: an audit trail as a lakehouse in a folder."""
+"""Every verb, in one file: an audit trail as a lakehouse in a folder."""
 
 from __future__ import annotations
 
@@ -157,9 +157,13 @@ class AuditLake(Shown):
         """Open a trail with settings of its own.
 
         Args:
-            alerts: Whether this process evaluates the policies; see :func:`auditlake.alerts.trail.open_trail`.
-            durability, interval_ms, segment_bytes, segment_seconds, flush_seconds: See
-                :class:`auditlake.landing.trail.TrailOptions`.
+            alerts: Whether this process evaluates the policies while no other one does, or the callables and sinks that
+                it tells besides those of lake.toml. If None, it does where ``[alerts]`` of lake.toml names a place.
+            durability: When ``log`` returns. ``sync``: the event is on the disk. ``interval``: before that; a power
+                cut takes the events of the last ``interval_ms``. ``os``: the same, of about the last half minute.
+            interval_ms: Milliseconds between the syncs of ``interval``.
+            segment_bytes, segment_seconds: Size and age of a segment before the next one begins.
+            flush_seconds: Seconds between the flushes of this process; none if None.
 
         Raises:
             LakeError: A value makes no sense.

@@ -25,7 +25,7 @@ def demo(context: click.Context, folder: Path, as_json: bool) -> None:
     import auditlake
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_verdicts, write_reports
+    from auditlake.cli.report import show_statuses, write_reports
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -46,11 +46,11 @@ def demo(context: click.Context, folder: Path, as_json: bool) -> None:
     reports = lake.reports(as_of=as_of, last="90d", listen=report_progress(quiet=is_silent))
     _, index = write_reports(lake, reports, None, ("json", "html"))
     if as_json:
-        verdicts = [pick(each, "policy_id", "status") for each in reports]
-        machine({"lake": lake_folder, "inputs": inputs_folder, "as_of": as_of, "index": index, "reports": verdicts})
+        statuses = [pick(each, "policy_id", "status") for each in reports]
+        machine({"lake": lake_folder, "inputs": inputs_folder, "as_of": as_of, "index": index, "reports": statuses})
         return
     if not is_silent:
-        show_verdicts(reports)
+        show_statuses(reports)
     say(f"the reports are in {index.parent}; open {index} in a browser")
     say(f"try: {_command()} --lake {lake_folder} events --event-type auth_failure --user-id frank")
 

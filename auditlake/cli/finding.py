@@ -35,8 +35,8 @@ def finding() -> None:
 
 @finding.command("list", epilog=BOUNDS)
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
-@click.option("--open", "state", flag_value="open", help="Only findings without an owner.")
-@click.option("--accepted", "state", flag_value="accepted", help="Only findings with an owner.")
+@click.option("--open", "state", flag_value="open", help="Only open findings.")
+@click.option("--accepted", "state", flag_value="accepted", help="Only accepted findings.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -90,7 +90,7 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
         click.echo(plain(_sentence(each)))
 
 
-@finding.command(epilog=BOUNDS)
+@finding.command(epilog=BOUNDS.replace("--until", "--period-until"))
 @_finding_argument
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is accepted.")
 @click.option("--owner", required=True, metavar="NAME", help="Who answers for it.")
@@ -106,7 +106,7 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
 def accept(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
     """Accept a finding and later ones like it until a date.
 
-    Accepted findings are shown, and do not count for the verdict.
+    Accepted findings are shown, and do not count for the status.
     """
     _tell(opened(path).findings.accept(finding_id, **options), as_json=as_json)
 

@@ -59,8 +59,8 @@ def report(
     Without a name, every policy is judged. The exit code is 3 if a policy cannot be judged, or its report does not
     exist in the form asked for: it is named with the reason, and the others are written.
 
-    A verdict is about the whole period. By default that is the policy's retention period until now, or the
-    report_period of lake.toml for a policy without one. auditlake stats shows the state of the last window, status_now.
+    A status is about the whole period. By default that is the policy's retention period until now, or the
+    report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
     lake = opened(path)
     made = lake.reports(*policies, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
@@ -72,7 +72,7 @@ def report(
         if as_json:
             machine({"reports": [_as_dict(each, written.get(each.policy_id, ())) for each in made], "index": index})
         elif not is_quiet():
-            show_verdicts(made)
+            show_statuses(made)
             say(f"reports in {index.parent}; begin with {index.name}")
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
     is_failed = any(each.status in fail_on for each in made)
@@ -116,8 +116,8 @@ def write_reports(
     return compliance.write_reports(made, folder, formats, form=form), index.write_index(folder, lake.layout)
 
 
-def show_verdicts(made: Sequence[ComplianceReport]) -> None:
-    """Print the table of verdicts."""
+def show_statuses(made: Sequence[ComplianceReport]) -> None:
+    """Print the table of statuses."""
     rows = []
     for each in made:
         document = each.report
@@ -128,7 +128,7 @@ def show_verdicts(made: Sequence[ComplianceReport]) -> None:
         )  # fmt: skip
         known = (None,) * len(numbers) if document.is_unread else numbers
         rows.append((document.policy_id, each.status.replace("_", " "), *known, document.since, document.until))
-    headings = ("policy", "verdict", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
+    headings = ("policy", "status", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
     table(headings, rows, right=(2, 3, 4, 5, 6))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):

@@ -32,7 +32,7 @@ def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
     """Show totals by type and user, and each policy's state now.
 
     The status here is about the policy's last window: violation if the threshold is reached at this moment, else no
-    data if the window has no governed event, else compliant. auditlake report judges whole periods.
+    data if the lake received no event of any type in the window, else compliant. auditlake report judges whole periods.
     """
     statistics = opened(path).statistics(as_of=as_of, users=users)
     if as_json:

@@ -30,7 +30,7 @@ _END_SECONDS = 30.0
 
 
 class Lateness(click.ParamType["Duration"]):
-    """A length of time such as 10m."""
+    """A length of time such as 10min."""
 
     name = "length"
 
@@ -49,7 +49,7 @@ class Lateness(click.ParamType["Duration"]):
 @click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Also append each alert to this file.")
 @click.option("--once", is_flag=True, help="Evaluate what was logged until now, and exit.")
 @click.option("--lateness", type=Lateness(), metavar="LENGTH",
-              help="Events later than this are evaluated after the flush; lake.toml's or 10m by default.")  # fmt: skip
+              help="Events later than this are evaluated after the flush; lake.toml's or 10min if absent.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Also list the policies that are evaluated, and where alerts go.")
 @json_option(
     "id", "kind", "policy_id", "policy_name", "severity", "group", "at", "count", "threshold", "window", "late",

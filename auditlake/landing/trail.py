@@ -135,7 +135,7 @@ class Trail:
         self._group = Group(self._land, self._lock) if self.options.durability == "sync" else None
         self._threads: list[Background] | None = None
         self._aside: Trail | None = None
-        self._troubles = Troubles(_log, f"{self._layout.root} cannot be flushed, it is tried again and again")
+        self._troubles = Troubles(_log, f"{self._layout.root} cannot be flushed; retrying")
 
     def __repr__(self) -> str:
         return f"<Trail {self.options.durability} {self._layout.root}>"

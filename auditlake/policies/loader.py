@@ -24,7 +24,7 @@ from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_fold
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_HINT = "correct every line listed; a policy is used only when its file has no mistake"
+_HINT = "correct every line listed; files with errors are not loaded"
 
 _REQUIRED = ("name", "description", "required_events")
 _JSON_COLUMNS = ("details", "metadata")

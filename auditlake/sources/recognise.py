@@ -107,11 +107,15 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str],
         if named or holds_none or any(map(SOURCES[source].fits, records)):
             return Recognised(source, form, unwrap=outline.unwrap)
     why = _impression(head)
+    marks = [source.marks for source in map(SOURCES.__getitem__, sources) if source.marks]
+    is_near = any(each.keys & record.keys() for each in marks for record in records)
     raise UnrecognisedInputError(
         f"{name} is not recognised ({why}); tried "
         + "; ".join(f"{source}: {SOURCES[source].looks_for}" for source in sources),
         why=why,
-        hint="Name the source with --source if you know what it is; its records are then checked one by one.",
+        hint="Name the source with --source if you know what it is; its records are then checked one by one."
+        if is_near
+        else "Give its fields these names first; `auditlake docs getting-started` shows how jq does it.",
     )
 
 

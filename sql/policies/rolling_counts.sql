@@ -1,5 +1,6 @@
 -- name: changes($window_us)
--- Question 1, step 2: every moment at which a rolling count changes, in order. The last bit is 1 where it rises by one
+-- Question 1, step 2: every moment at which a rolling count changes, in order. Step 1, the table arrivals, is in
+-- arrivals.sql, and in arrivals_by_group.sql where the policy counts by group. The last bit is 1 where it rises by one
 -- and 0 where it falls by one, so that at one instant what leaves is counted out before what arrives is counted in: an
 -- event exactly one window old is out.
 create or replace temp table changes as

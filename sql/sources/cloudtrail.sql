@@ -53,8 +53,9 @@ unwrapped as (
     end as event
   from inspected
 ),
--- The one parse of the event, by position, an empty text being no value. Values 1 to 23 must be text; from 49 on they
--- are whatever may name the resource, the most telling first. NULL if it does not parse after all.
+-- The one parse of the event, by position, an empty text being no value. Values 1 to 23 must be text; 24 to 35 say what
+-- the call was and how it went; 36 to 48 go to metadata, but 45 and 46 name the resource; 49 to 52 are ARNs of the
+-- resource, and from 53 on parameters that may name it, the most telling first. NULL if it does not parse after all.
 parsed as (
   select
     record,
@@ -64,101 +65,97 @@ parsed as (
     envelope_time,
     event,
     list_transform(try(json_extract_string(event, [
-      '$.eventID',
-      '$.eventTime',
-      '$."@timestamp"',
-      '$.eventName',
-      '$.eventSource',
-      '$.eventType',
-      '$.eventCategory',
-      '$.errorCode',
-      '$.sourceIPAddress',
-      '$.insightDetails.insightType',
-      '$.insightDetails.eventSource',
-      '$.insightDetails.eventName',
-      '$.userIdentity.type',
-      '$.userIdentity.arn',
-      '$.userIdentity.userName',
-      '$.userIdentity.sessionContext.sessionIssuer.arn',
-      '$.userIdentity.invokedBy',
-      '$.userIdentity.principalId',
-      '$.userIdentity.accountId',
-      '$.userIdentity.onBehalfOf.userId',
-      '$.userIdentity.userId',
-      '$.userIdentity.accessKeyId',
-      '$.userIdentity.sessionContext.attributes.creationDate',
-      -- 24
-      '$.readOnly',
-      '$.managementEvent',
-      '$.errorMessage',
-      '$.additionalEventData.MFAUsed',
-      '$.userIdentity.sessionContext.attributes.mfaAuthenticated',
-      '$.responseElements.ConsoleLogin',
-      '$.responseElements.SwitchRole',
-      '$.responseElements.ExitRole',
-      '$.responseElements.Logout',
-      '$.responseElements.CheckMfa',
-      '$.serviceEventDetails.UserAuthentication',
-      '$.serviceEventDetails.CredentialVerification',
-      -- 36
-      '$.awsRegion',
-      '$.recipientAccountId',
-      '$.userAgent',
-      '$.sharedEventID',
-      '$.requestID',
-      '$.eventVersion',
-      '$.vpcEndpointId',
-      '$.insightDetails.state',
-      '$.insightType',
-      '$.requestParameters.bucketName',
-      '$.requestParameters.key',
-      '$.resources[0].type',
-      '$.tlsDetails.tlsVersion',
-      -- 49
-      '$.resources[0].ARN',
-      '$.resources[0].arn',
-      '$.resources[1].ARN',
-      '$.resources[1].arn',
-      -- 53
-      '$.requestParameters.userName',
-      '$.requestParameters.roleName',
-      '$.requestParameters.instanceId',
-      '$.requestParameters.secretId',
-      '$.requestParameters.name',
-      '$.requestParameters.groupName',
-      '$.requestParameters.functionName',
-      '$.requestParameters.sourceArn',
-      '$.requestParameters.dBInstanceIdentifier',
-      '$.requestParameters.dBClusterIdentifier',
-      '$.requestParameters.dBSnapshotIdentifier',
-      '$.requestParameters.snapshotId',
-      '$.requestParameters.volumeId',
-      '$.requestParameters.imageId',
-      '$.requestParameters.groupId',
-      '$.requestParameters.keyId',
-      '$.requestParameters.tableName',
-      '$.requestParameters.tableArn',
-      '$.requestParameters.logGroupName',
-      '$.requestParameters.trailName',
-      '$.requestParameters.modelId',
-      '$.requestParameters.guardrailIdentifier',
-      '$.requestParameters.topicArn',
-      '$.requestParameters.queueUrl',
-      '$.requestParameters.policyArn',
-      '$.requestParameters.roleArn',
-      '$.requestParameters.instanceProfileName',
-      '$.requestParameters.repositoryName',
-      '$.requestParameters.clusterName',
-      '$.requestParameters.stackName',
-      '$.requestParameters.resourceArn',
-      '$.requestParameters.resourceId',
-      '$.requestParameters.accountId',
-      '$.requestParameters.networkInterfaceId',
-      '$.requestParameters.subnetId',
-      '$.requestParameters.vpcId',
-      '$.requestParameters.names[0]',
-      '$.requestParameters.instanceIds[0]',
-      '$.requestParameters.instancesSet.items[0].instanceId'
+      '$.eventID',  -- 1
+      '$.eventTime',  -- 2
+      '$."@timestamp"',  -- 3
+      '$.eventName',  -- 4
+      '$.eventSource',  -- 5
+      '$.eventType',  -- 6
+      '$.eventCategory',  -- 7
+      '$.errorCode',  -- 8
+      '$.sourceIPAddress',  -- 9
+      '$.insightDetails.insightType',  -- 10
+      '$.insightDetails.eventSource',  -- 11
+      '$.insightDetails.eventName',  -- 12
+      '$.userIdentity.type',  -- 13
+      '$.userIdentity.arn',  -- 14
+      '$.userIdentity.userName',  -- 15
+      '$.userIdentity.sessionContext.sessionIssuer.arn',  -- 16
+      '$.userIdentity.invokedBy',  -- 17
+      '$.userIdentity.principalId',  -- 18
+      '$.userIdentity.accountId',  -- 19
+      '$.userIdentity.onBehalfOf.userId',  -- 20
+      '$.userIdentity.userId',  -- 21
+      '$.userIdentity.accessKeyId',  -- 22
+      '$.userIdentity.sessionContext.attributes.creationDate',  -- 23
+      '$.readOnly',  -- 24
+      '$.managementEvent',  -- 25
+      '$.errorMessage',  -- 26
+      '$.additionalEventData.MFAUsed',  -- 27
+      '$.userIdentity.sessionContext.attributes.mfaAuthenticated',  -- 28
+      '$.responseElements.ConsoleLogin',  -- 29
+      '$.responseElements.SwitchRole',  -- 30
+      '$.responseElements.ExitRole',  -- 31
+      '$.responseElements.Logout',  -- 32
+      '$.responseElements.CheckMfa',  -- 33
+      '$.serviceEventDetails.UserAuthentication',  -- 34
+      '$.serviceEventDetails.CredentialVerification',  -- 35
+      '$.awsRegion',  -- 36
+      '$.recipientAccountId',  -- 37
+      '$.userAgent',  -- 38
+      '$.sharedEventID',  -- 39
+      '$.requestID',  -- 40
+      '$.eventVersion',  -- 41
+      '$.vpcEndpointId',  -- 42
+      '$.insightDetails.state',  -- 43
+      '$.insightType',  -- 44
+      '$.requestParameters.bucketName',  -- 45
+      '$.requestParameters.key',  -- 46
+      '$.resources[0].type',  -- 47
+      '$.tlsDetails.tlsVersion',  -- 48
+      '$.resources[0].ARN',  -- 49
+      '$.resources[0].arn',  -- 50
+      '$.resources[1].ARN',  -- 51
+      '$.resources[1].arn',  -- 52
+      '$.requestParameters.userName',  -- 53
+      '$.requestParameters.roleName',  -- 54
+      '$.requestParameters.instanceId',  -- 55
+      '$.requestParameters.secretId',  -- 56
+      '$.requestParameters.name',  -- 57
+      '$.requestParameters.groupName',  -- 58
+      '$.requestParameters.functionName',  -- 59
+      '$.requestParameters.sourceArn',  -- 60
+      '$.requestParameters.dBInstanceIdentifier',  -- 61
+      '$.requestParameters.dBClusterIdentifier',  -- 62
+      '$.requestParameters.dBSnapshotIdentifier',  -- 63
+      '$.requestParameters.snapshotId',  -- 64
+      '$.requestParameters.volumeId',  -- 65
+      '$.requestParameters.imageId',  -- 66
+      '$.requestParameters.groupId',  -- 67
+      '$.requestParameters.keyId',  -- 68
+      '$.requestParameters.tableName',  -- 69
+      '$.requestParameters.tableArn',  -- 70
+      '$.requestParameters.logGroupName',  -- 71
+      '$.requestParameters.trailName',  -- 72
+      '$.requestParameters.modelId',  -- 73
+      '$.requestParameters.guardrailIdentifier',  -- 74
+      '$.requestParameters.topicArn',  -- 75
+      '$.requestParameters.queueUrl',  -- 76
+      '$.requestParameters.policyArn',  -- 77
+      '$.requestParameters.roleArn',  -- 78
+      '$.requestParameters.instanceProfileName',  -- 79
+      '$.requestParameters.repositoryName',  -- 80
+      '$.requestParameters.clusterName',  -- 81
+      '$.requestParameters.stackName',  -- 82
+      '$.requestParameters.resourceArn',  -- 83
+      '$.requestParameters.resourceId',  -- 84
+      '$.requestParameters.accountId',  -- 85
+      '$.requestParameters.networkInterfaceId',  -- 86
+      '$.requestParameters.subnetId',  -- 87
+      '$.requestParameters.vpcId',  -- 88
+      '$.requestParameters.names[0]',  -- 89
+      '$.requestParameters.instanceIds[0]',  -- 90
+      '$.requestParameters.instancesSet.items[0].instanceId'  -- 91
     ])), lambda value: nullif(value, '')) as found
   from unwrapped
 ),

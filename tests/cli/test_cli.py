@@ -23,7 +23,7 @@ AS_OF = "2026-11-24T12:00:00Z"
 
 
 def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> None:
-    """init, ingest and report leave a verdict table, four JSON files, four pages and an index."""
+    """init, ingest and report leave a table of statuses, four JSON files, four pages and an index."""
     assert run("init").code == 0
     ingested = run("ingest", events)
     reported = run("report", "--as-of", AS_OF)

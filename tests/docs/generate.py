@@ -28,6 +28,7 @@ import auditlake
 from auditlake import audited, errors, handler, notebook
 from auditlake.cli import VERBS, cli
 from auditlake.engine.statements import statements
+from auditlake.policies.loader import policy_schema
 
 FOLDER = Path(auditlake.__file__).parent / "docs"
 _WIDE = 100
@@ -38,9 +39,11 @@ _NOTICE = "<!-- Made from the code by `make docs`. Do not edit. -->"
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page, and the schema of policy files for editors."""
     for name, make in PAGES.items():
         (FOLDER / name).write_text(make(), encoding="utf-8")
+    schema = json.dumps(policy_schema(), indent=2, ensure_ascii=False)
+    (FOLDER.parent / "policies" / "policy.schema.json").write_text(f"{schema}\n", encoding="utf-8")
 
 
 # The command line
@@ -50,8 +53,8 @@ def cli_page() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     parts = [
         _NOTICE, "# Command line",
-        "`auditlake COMMAND --help` shows the same for one command. The options of the first table stand before the "
-        "command, and hold for each of them. [Exit codes](exit-codes.md) says how a command ends.",
+        "`auditlake COMMAND --help` shows the same for one command. The options of the first table hold for every "
+        "command, and stand before it or after it. [Exit codes](exit-codes.md) says how a command ends.",
     ]  # fmt: skip
     sections = {verb.name: verb.section for verb in VERBS}
     section = ""
@@ -217,7 +220,11 @@ def _fields(kind: type) -> dict[str, str]:
         texts = dict(_texts(ast.parse(dedent(inspect.getsource(where)))))
         names = inspect.get_annotations(base) if is_dataclass(base) or is_typeddict(base) else texts
         found |= {name: texts.get(name) or found.get(name, "") for name in names}
-        found |= {name: value.__doc__ or "" for name, value in vars(base).items() if isinstance(value, property)}
+        found |= {
+            name: value.__doc__ or ""
+            for name, value in vars(base).items()
+            if isinstance(value, property | cached_property)
+        }
     return {name: inspect.cleandoc(text) for name, text in found.items() if not name.startswith("_")}
 
 

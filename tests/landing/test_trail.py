@@ -394,7 +394,7 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
     assert [("today" in each, "nor tomorrow" in each) for each in told] == [
         (True, False), (False, True), (True, False), (True, False),
     ]  # fmt: skip
-    assert told[0] == f"{layout.root} cannot be flushed, it is tried again and again: no flush today"
+    assert told[0] == f"{layout.root} cannot be flushed; retrying: no flush today"
     assert flushing
     assert not any(each._thread.is_alive() for each in flushing)
 

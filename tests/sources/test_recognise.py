@@ -143,7 +143,15 @@ def test_unrecognised(name: str) -> None:
     for source in input_sources():
         assert f"{source}: {SOURCES[source].looks_for}" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert caught.value.hint
+    assert "--source" not in (caught.value.hint or "--source")
+
+
+def test_an_input_with_a_key_of_an_event() -> None:
+    """Only where a record has a key of an event, the hint is to name the source."""
+    with pytest.raises(UnrecognisedInputError) as caught:
+        recognise(b'{"event_type": "login", "when": "2026-11-24"}', "x.jsonl")
+
+    assert "--source" in (caught.value.hint or "")
 
 
 def test_a_zip_is_called_a_zip() -> None:

@@ -69,6 +69,20 @@ def test_a_good_lake(lake: AuditLake, tmp_path: Path) -> None:
     assert failing(lake, tmp_path) == []
 
 
+def test_the_page_from_top_to_bottom(lake: AuditLake, tmp_path: Path) -> None:
+    """The blocks run one after the other in one shell, with relative paths, and leave nothing in the lake."""
+    work = tmp_path / "work"
+    work.mkdir()
+    work.joinpath("tree.py").write_text(PYTHON[0])
+    before = sorted(lake.layout.root.rglob("*"))
+    script = "\n".join([*SH[:2], f'"{sys.executable}" -I -S tree.py "$LAKE" "$KEPT/checkpoint"'])
+    environment = {**os.environ, "LAKE": os.path.relpath(lake.layout.root, work), "KEPT": "../kept"}
+
+    subprocess.run(["sh", "-e", "-c", script], cwd=work, env=environment, capture_output=True, check=True)
+    assert sorted(lake.layout.root.rglob("*")) == before
+    assert {each.name for each in work.iterdir()} >= {"text", "signature", "files.csv", "parts.csv"}
+
+
 def data(lake: AuditLake) -> None:
     """Change a byte of a data file."""
     path = lake.layout.events / lake.snapshot().files[-1].path

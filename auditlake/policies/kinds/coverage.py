@@ -1,4 +1,4 @@
-"""Question 2: whether events of every required type came, and without long gaps (semantics.md, section 2)."""
+"""Question 2: whether events of every required type came without long gaps (semantics.md, Missing required types)."""
 
 from __future__ import annotations
 

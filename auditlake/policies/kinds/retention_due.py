@@ -1,4 +1,4 @@
-"""Question 3: which events have been kept long enough (semantics.md, section 3)."""
+"""Question 3: which events have been kept long enough (semantics.md, Retention)."""
 
 from __future__ import annotations
 

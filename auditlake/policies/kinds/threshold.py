@@ -1,4 +1,7 @@
-"""Question 1: from how many events within a rolling window on a policy is broken (semantics.md, section 1)."""
+"""Question 1: at how many events in a rolling window a policy is violated.
+
+The rules are in semantics.md, Counts in a rolling window.
+"""
 
 from __future__ import annotations
 
