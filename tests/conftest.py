@@ -1,6 +1,13 @@
-"""What all tests share: no test fails because it is slow on a busy machine."""
+"""What all tests share: none fails because the machine is busy, or because it was started in the background."""
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("auditlake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auditlake")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that is not interactive starts what it puts into the background so, and children inherit it: what a test
+    # sends as Ctrl-C would be lost, here and in every process that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
