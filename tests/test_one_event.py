@@ -64,8 +64,9 @@ class Story:
 
     def rows(self) -> list[tuple[str, int, int]]:
         """Return each event's id, batch and number in the batch, from the snapshot's files."""
-        relation = duckdb.read_parquet([str(file) for file in self.data_files])
-        rows: list[tuple[str, int, int]] = relation.select("event_id, batch, seq").order("seq").fetchall()
+        with duckdb.connect() as connection:
+            relation = connection.read_parquet([str(file) for file in self.data_files])
+            rows: list[tuple[str, int, int]] = relation.select("event_id, batch, seq").order("seq").fetchall()
         return rows
 
     def proof(self) -> dict[str, Any]:

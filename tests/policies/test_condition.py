@@ -217,7 +217,9 @@ def test_functions_are_steady() -> None:
 
 
 def _ast(condition: str) -> object:
-    text = duckdb.execute("select json_serialize_sql($1)", [f"select 1 from events where {condition}"]).fetchone()[0]
+    with duckdb.connect() as connection:
+        query = f"select 1 from events where {condition}"
+        ((text,),) = connection.execute("select json_serialize_sql($1)", [query]).fetchall()
 
     def without_places(value: object) -> object:
         if isinstance(value, dict):
