@@ -8,9 +8,11 @@
     │   ├── UnrecognisedInputError   no source knows this input
     │   ├── InputChangedError        an input changed while it was read
     │   └── StrictIngestError        --strict, and something would be quarantined
-    ├── PolicyError             a policy file that cannot be used; lists every mistake
-    │   ├── PolicyNotFoundError
-    │   └── HoldError                a legal hold that cannot be used, or is not there
+    ├── MistakesError           a file of a lake that cannot be used; lists every mistake
+    │   ├── PolicyError              a policy
+    │   │   ├── PolicyNotFoundError
+    │   │   └── HoldError                a legal hold that cannot be used, or is not there
+    │   └── MappingError             the mapping of a source
     ├── LakeError               something about the lake itself
     │   ├── LakeNotFoundError
     │   ├── LakeExistsError
@@ -81,8 +83,8 @@ class StrictIngestError(SourceError):
     """``strict`` was asked for and at least one record would have been quarantined."""
 
 
-class PolicyError(AuditLakeError):
-    """A policy that cannot be used.
+class MistakesError(AuditLakeError):
+    """A file that people write, and that cannot be used.
 
     Args:
         problems: Every mistake found, each ``file:line:column: message``.
@@ -93,6 +95,14 @@ class PolicyError(AuditLakeError):
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else problems
         """Every mistake, in file order."""
         super().__init__("; ".join(self.problems), hint=hint)
+
+
+class PolicyError(MistakesError):
+    """A policy that cannot be used."""
+
+
+class MappingError(MistakesError):
+    """The mapping of a source that cannot be used."""
 
 
 class PolicyNotFoundError(PolicyError):

@@ -10,7 +10,7 @@ from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import json_option
 from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, plain, say
 from auditlake.display.text import count
-from auditlake.sources.catalog import input_sources
+from auditlake.sources.catalog import built_in
 
 if TYPE_CHECKING:
     from auditlake.ingest.custody import IngestSummary
@@ -35,7 +35,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @click.option(
-    "--source", metavar="NAME", help=f"The mapping to use ({', '.join(input_sources())}); detected by default."
+    "--source", metavar="NAME", help=f"The mapping to use ({', '.join(built_in().inputs)}); detected by default."
 )
 @click.option(
     "--strict", is_flag=True, help="Land nothing if a record would be quarantined or an input is not recognised."

@@ -8,6 +8,7 @@
       landing/NN/               a slot: segments of live events, one writer at a time (see auditlake/landing/)
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
+      sources/*.yaml            the lake's own mappings, for logs that auditlake does not know
       ledger/  reports/
       certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
@@ -77,6 +78,11 @@ class Layout:
     def policies(self) -> Path:
         """The policies of the lake."""
         return self.root / "policies"
+
+    @property
+    def sources(self) -> Path:
+        """The mappings of the lake's own; not there where it has none."""
+        return self.root / "sources"
 
     @property
     def holds(self) -> Path:

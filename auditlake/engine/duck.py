@@ -59,10 +59,10 @@ def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -
 
 
 @contextmanager
-def without(connection: duckdb.DuckDBPyConnection, optimizer: str) -> Iterator[None]:
-    """Run statements within this without one of DuckDB's optimizers."""
+def without(connection: duckdb.DuckDBPyConnection, *optimizers: str) -> Iterator[None]:
+    """Run statements within this without some of DuckDB's optimizers."""
     ((before,),) = connection.execute("select current_setting('disabled_optimizers')").fetchall()
-    connection.execute(f"set disabled_optimizers = {literal(','.join(filter(None, [before, optimizer])))}")
+    connection.execute(f"set disabled_optimizers = {literal(','.join(filter(None, [before, *optimizers])))}")
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.errors import SourceError
+from auditlake.sources.catalog import Catalog, built_in, catalog_of
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
 _QUOTED = 60
@@ -20,8 +21,9 @@ _QUOTED = 60
 class InputSummary:
     """The chain of custody of one input, with what became of it.
 
-    Where each record is one event, ``read = landed + duplicates + quarantined``. A record may be several events, or
-    none; a record is quarantined as a whole, and also where one of its events conflicts with another of its id.
+    Where each record is one event, ``read = landed + duplicates + quarantined + skipped``. A record may be several
+    events, or none; a record is quarantined as a whole, and also where one of its events conflicts with another of its
+    id.
     """
 
     name: str
@@ -45,6 +47,15 @@ class InputSummary:
     """Where in the file the input begins, of a stretch of a landing segment."""
     events: int = 0
     """Events that its records gave: those that landed, those that the lake has, and those that conflict."""
+    mapping: str = ""
+    """The version of its mapping, as ``metadata.mapping`` of its events says it; empty where it has none."""
+    skips: Mapping[str, int] = field(default_factory=dict)
+    """Records that the mapping leaves out since they are no events, by the name that it gives them."""
+
+    @property
+    def skipped(self) -> int:
+        """Records that the mapping leaves out."""
+        return sum(self.skips.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,8 @@ class IngestOptions:
     """Land nothing if anything would be quarantined."""
     most: Most | None = None
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+    catalog: Catalog = field(default_factory=built_in)
+    """The sources that inputs may be of."""
 
     @classmethod
     def of(
@@ -97,7 +110,8 @@ class IngestOptions:
     ) -> IngestOptions:
         """Return the options of a lake."""
         config = context.config
-        return cls(config.event_types, config.max_record, source, strict, most)
+        catalog = catalog_of(context.layout, config.event_types)
+        return cls(config.event_types, config.max_record, source, strict, most, catalog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +155,10 @@ class IngestSummary:
     landed: int = field(init=False)
     duplicates: int = field(init=False)
     quarantined: int = field(init=False)
+    skipped: int = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("read", "events", "landed", "duplicates", "quarantined"):
+        for name in ("read", "events", "landed", "duplicates", "quarantined", "skipped"):
             object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
 
     @property
@@ -157,6 +172,11 @@ class IngestSummary:
         if self.read and self.quarantined == self.read and not self.landed:
             return True
         return self.limit is not None and self.limit.exceeded(self.quarantined, self.read)
+
+
+def _once(each: InputSummary) -> int:
+    """Return the records of an input where each of them is one event."""
+    return each.landed + each.duplicates + each.quarantined + each.skipped
 
 
 def custody(
@@ -175,7 +195,9 @@ def custody(
                 "format": each.format, "read": each.read, "landed": each.landed, "duplicates": each.duplicates,
                 "quarantined": each.quarantined, **({"offset": each.offset} if each.offset else {}),
                 **({"notice": each.notice} if each.notice else {}),
-                **({"events": each.events} if each.read != each.landed + each.duplicates + each.quarantined else {}),
+                **({"mapping": each.mapping} if each.mapping else {}),
+                **({"skipped": dict(sorted(each.skips.items()))} if each.skips else {}),
+                **({"events": each.events} if each.read != _once(each) else {}),
             }
             for each in summaries
         ],

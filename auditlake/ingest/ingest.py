@@ -38,7 +38,6 @@ from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
-from auditlake.sources.catalog import SOURCES
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
@@ -201,7 +200,7 @@ class _Run:
     def read(self, origin: InputFile | MemoryLines) -> None:
         """Take every record of one input; they are staged together with those of other small inputs."""
         source, most, strict = self._options.source, self._options.max_record, self._options.strict
-        opened = open_records(origin, source, most, self._folder, strict=strict)
+        opened = open_records(origin, source, most, self._folder, catalog=self._options.catalog, strict=strict)
         if opened.archive is not None:
             self._archives.append(opened.archive)
             for member in opened.archive.members():
@@ -210,7 +209,9 @@ class _Run:
         if isinstance(origin, MemoryLines):
             summary = replace(summary, offset=origin.offset)
         within = "" if isinstance(origin, MemoryLines) else origin.within
-        events = 0 if opened.source and SOURCES[opened.source].several else None
+        if opened.source and (mapping := self._options.catalog[opened.source].version):
+            summary = replace(summary, mapping=mapping)
+        events = 0 if opened.source and self._options.catalog[opened.source].several else None
         self._readings.append(_Reading(summary, self._record, opened.stream, within, events))
         if opened.format == UNREAD:
             return
@@ -257,12 +258,16 @@ class _Run:
         buffer, self._buffer = self._buffer, RecordBuffer()
         if not buffer.batches:
             return
-        mapped = map_records(self._connection, buffer, self._options.event_types, self._ahead)
+        mapped = map_records(self._connection, buffer, self._options.event_types, self._ahead, self._options.catalog)
         self._ahead = mapped.ahead
         for refusal in mapped.refused:
             index, batch, i = buffer.find(refusal.record)
             self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
-        if SOURCES[buffer.source].several:
+        for record, name in mapped.skipped:
+            index = buffer.find(record)[0]
+            skips = self._readings[index].summary.skips
+            self._count(index, skips={**skips, name: skips.get(name, 0) + 1})
+        if self._options.catalog[buffer.source].several:
             for index, events in buffer.count_by_input(mapped.rows["record"].to_numpy()):
                 self._readings[index].events = (self._readings[index].events or 0) + events
         if mapped.rows["event_id"].null_count:
@@ -278,7 +283,7 @@ class _Run:
         unidentified = mapped.rows.select(["seq", "record", "event_id"])
         self._connection.register("unidentified", unidentified.append_column("event_number", mapped.event_numbers))
         self._keep("ingest/stage.sql", "keep_digests", "raws", buffer.raws(), {"source": buffer.source})
-        before = None if SOURCES[buffer.source].several else buffer.earlier_raws()
+        before = None if self._options.catalog[buffer.source].several else buffer.earlier_raws()
         if before is not None:
             self._spelled_before = True
             self._keep("ingest/stage.sql", "keep_earlier_digests", "raws", before, {"source": buffer.source})
@@ -390,7 +395,8 @@ class _Run:
     def _count_events(self) -> None:
         """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
         for index, reading in enumerate(self._readings):
-            one_each = reading.summary.read - reading.summary.quarantined - reading.summary.duplicates
+            each = reading.summary
+            one_each = each.read - each.quarantined - each.duplicates - each.skipped
             self._count(index, events=one_each if reading.events is None else reading.events)
 
     def _settle_numbers(self, lost: Counter[tuple[int, bool]]) -> None:

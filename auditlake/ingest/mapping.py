@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import duckdb
 import numpy as np
@@ -13,17 +12,18 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.engine.duck import without
-from auditlake.engine.statements import statement
+from auditlake.engine.statements import statement, statements
 from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
 from auditlake.ingest.record_buffer import RecordBuffer
-from auditlake.sources.catalog import SOURCES, input_sources
+from auditlake.sources.catalog import Catalog, built_in
 from auditlake.sources.model import Ints
 from auditlake.sources.refused import Refusal, refusal
 from auditlake.sources.strictjson import why_not_an_object
 
 _FILE = "ingest/stage.sql"
 _NUMBERS = "ingest/numbers.sql"
-_OWN = SOURCES[CANONICAL].statement
+_FUNCTIONS = "sources/functions.sql"
+_OWN = "sources/auditlake.sql"
 STAGED = pa.schema(
     [("seq", pa.int64()), ("record", pa.int64())]
     + [(name, pa.timestamp("us", "UTC") if name == "timestamp" else pa.string()) for name in CANONICAL_FIELDS]
@@ -51,10 +51,16 @@ class Mapped:
     """As :data:`EARLIER` says: events that an earlier version would have spelled in another way, as it would have."""
     ahead: int
     """By how much the next record's seq is ahead of its number."""
+    skipped: tuple[tuple[int, str], ...] = ()
+    """The records that the mapping leaves out, each with the name of why."""
 
 
 def map_records(
-    connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str], ahead: int = 0
+    connection: duckdb.DuckDBPyConnection,
+    buffer: RecordBuffer,
+    event_types: Collection[str],
+    ahead: int = 0,
+    catalog: Catalog | None = None,
 ) -> Mapped:
     """Map the records of a buffer to events, and judge them.
 
@@ -66,32 +72,43 @@ def map_records(
         buffer: Records of one source.
         event_types: The types that the lake knows.
         ahead: By how much the first record's seq is ahead of its number.
+        catalog: The sources; those that every lake knows by default.
     """
+    mapping = _Mapping(connection, buffer, event_types, catalog or built_in())
     # A filter on the keys of a record that is pushed below them would read them twice.
-    with without(connection, "filter_pushdown"):
-        return _Mapping(connection, buffer, event_types).mapped(ahead)
+    with without(connection, *mapping.optimizers):
+        return mapping.mapped(ahead)
 
 
 class _Mapping:
     """A buffer on its way through the statements."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, buffer: RecordBuffer, event_types: Collection[str]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        buffer: RecordBuffer,
+        event_types: Collection[str],
+        catalog: Catalog,
     ) -> None:
         self._connection = connection
         self._buffer = buffer
         self._types = sorted(event_types)
-        self._source = SOURCES[buffer.source]
+        self._catalog = catalog
+        self._source = catalog[buffer.source]
         # The canonical mapping finds repeated keys by itself, with the keys it reads anyway.
         self._own = self._source.statement == _OWN
+        self.optimizers = ("filter_pushdown", "common_subexpressions") if self._source.outline else ("filter_pushdown",)
+        """What DuckDB must not do: the latter pulls expressions out of ``TRY``."""
 
     def mapped(self, ahead: int) -> Mapped:
         """Map all of its records."""
         self._load_records(self._buffer.table())
         if self._own:
             self._run(_OWN, "parsed")
-        for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are"):
+        for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are", "values_as_they_are"):
             self._run(_NUMBERS, name)
+        for each in statements(_FUNCTIONS) if self._source.outline else ():
+            self._run(_FUNCTIONS, each)
         self._run(_OWN if self._own else _FILE, "keyed")
         for name in ("objects", "records" if self._own else "records_with_distinct_keys"):
             self._run(_FILE, name)
@@ -114,6 +131,7 @@ class _Mapping:
         if (texts := self._buffer.earlier_texts()) is not None:
             earlier.append(self._spell_before(texts, rows))
         self._connection.unregister("loaded")
+        rows, skipped = self._without_skipped(rows)
         rows, more = self._parted(rows)
         rows, following = self._numbered(rows, ahead)
         before = EARLIER.empty_table()
@@ -121,7 +139,7 @@ class _Mapping:
         if earlier and not self._source.several:
             before = pa.concat_tables(earlier)
             before = before.set_column(0, "seq", compute.add(before["record"], ahead)).cast(EARLIER)
-        return Mapped(rows.select(STAGED.names), rows["event_number"], [*refused, *more], before, following)
+        return Mapped(rows.select(STAGED.names), rows["event_number"], [*refused, *more], before, following, skipped)
 
     def _missing(self, rows: pa.Table) -> Ints:
         """Return the records that gave no row."""
@@ -168,11 +186,13 @@ class _Mapping:
         mark = statement(_NUMBERS, "mark")
         self._connection.execute(mark.text, {"mark": secrets.token_hex(16)})
         self._load_records(self._connection.sql(statement(_NUMBERS, "marked").text).to_arrow_table())
-        self._run(_NUMBERS, "inner_numbers_marked")
+        for name in ("inner_numbers_marked", "values_unmarked"):
+            self._run(_NUMBERS, name)
         self._view_mapping("unspelled")
         self._run(_NUMBERS, "spelled" if self._own else "spelled_verbatim")
         exact = self._map(verbatim=False)
-        self._run(_NUMBERS, "inner_numbers_as_they_are")
+        for name in ("inner_numbers_as_they_are", "values_as_they_are"):
+            self._run(_NUMBERS, name)
         self._view_mapping("mapped")
         return exact, self._differing(before, exact)
 
@@ -190,6 +210,15 @@ class _Mapping:
         self._connection.unregister("spelled_now")
         return differing
 
+    def _without_skipped(self, rows: pa.Table) -> tuple[pa.Table, tuple[tuple[int, str], ...]]:
+        """Return the rows that are not left out, and the records that are; one that has a reason is refused instead."""
+        if rows["skipped"].null_count == len(rows):
+            return rows, ()
+        left_out = compute.and_(compute.is_valid(rows["skipped"]), compute.is_null(rows["fault"]))
+        some = rows.filter(left_out)
+        pairs = dict(zip(some["record"].to_pylist(), some["skipped"].to_pylist(), strict=True))
+        return rows.filter(compute.invert(left_out)), tuple(pairs.items())
+
     def _parted(self, rows: pa.Table) -> tuple[pa.Table, list[Refusal]]:
         """Return the rows that are events, and why the records of the others are refused, each as a whole."""
         refused: list[Refusal] = []
@@ -204,7 +233,7 @@ class _Mapping:
                     continue
                 phrase, _, detail = reason.partition(": ")
                 _, batch, i = self._buffer.find(record)
-                refused.append(refusal(record, phrase, detail, batch.raw(i), value, self._buffer.source))
+                refused.append(refusal(record, phrase, detail, batch.raw(i), value, self._source))
             rows = rows.filter(compute.invert(compute.is_in(rows["record"], value_set=bad["record"])))
         return rows, refused
 
@@ -213,15 +242,15 @@ class _Mapping:
         part = statement(_FILE, "stage")
         values = {
             "source": self._buffer.source,
-            "sources": list(input_sources()) if self._buffer.may_be_exported else [CANONICAL],
+            "sources": list(self._catalog.inputs) if self._buffer.may_be_exported else [CANONICAL],
             "event_types": self._types,
             "verbatim": verbatim and not self._own,
+            "untyped": "no event type fits" if self._source.outline else "event_type is missing",
         }
         return self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
 
     def _view_mapping(self, name: str) -> None:
-        mapping = statement(self._source.statement, PurePath(self._source.statement).stem).text
-        self._connection.execute(f"create or replace temp view {name} as {mapping}")
+        self._connection.execute(f"create or replace temp view {name} as {self._source.sql}")
 
     def _load_records(self, table: pa.Table) -> None:
         self._connection.register("loaded", table)

@@ -1,49 +1,22 @@
 """What a policy's ``where`` may be: one boolean expression over an event's columns, and nothing else.
 
-The text goes through six gates, each of which refuses what it does not know:
-
-1. lexical: length, nesting, comments, ``;``, parameters, prefixed strings, characters that are not what they seem;
-2. DuckDB's own parser: exactly one statement that differs from the plain one in its ``where`` clause alone;
-3. an allow-list over every node of that clause: kinds, operators, types and deterministic scalar functions;
-4. DuckDB's binder, against an empty table of an event's columns: known names, fitting types, a BOOLEAN;
-5. sqlglot reads DuckDB's spelling and writes it again, and DuckDB must see the same tree in what comes out;
-6. a trial on odd events, for what fails beyond TRY (see probe).
-
-Date parts and casts of ``timestamp`` depend on the session's time zone: the caller sets it to UTC.
+What :class:`~auditlake.engine.expression_gate.ExpressionGate` lets through is also read by sqlglot, which writes it
+again, and DuckDB must see the same tree in what comes out: so it can be carried into a query.
 """
 
 from __future__ import annotations
 
-import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from auditlake.engine import parse_tree
-from auditlake.engine.parse_tree import Node, bare, walk
-from auditlake.policies.probe import ConditionError, check_runs
+from auditlake.engine.expression_gate import ExpressionGate
+from auditlake.engine.parse_tree import Node, bare
+from auditlake.engine.probe import ConditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import duckdb
     from sqlglot import exp
 
 __all__ = ["ConditionError", "check_condition", "condition_tree"]
-
-MAX_LENGTH = 4000
-_MAX_DEPTH = 16  # sqlglot needs up to 43 of Python's 1,000 stack frames for each level
-_PREFIX = "from events where "
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def _table(text: str) -> dict[str, str]:
-    """Return ``first: other, another; next: …`` as a table from every name to the first of its group."""
-    groups = [re.split("[:,] *", group.strip()) for group in text.split(";")]
-    return {name: names[0] for names in groups for name in names}
-
 
 COLUMNS = {
     "event_id": "VARCHAR", "event_type": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "user_id": "VARCHAR",
@@ -53,77 +26,8 @@ COLUMNS = {
 }  # fmt: skip
 """The columns that a condition may name, and their types."""
 
-_KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "CONSTANT": ((), ("literal",)),
-    "COLUMN_REF": ((), ("column_names",)),
-    "COMPARISON": (("left", "right"), ()),
-    "CONJUNCTION": (("children",), ()),
-    "OPERATOR": (("children",), ()),
-    "BETWEEN": (("input", "lower", "upper"), ()),
-    "CASE": (("case_checks", "else_expr"), ()),
-    "CAST": (("child",), ("try_cast", "type_expr")),
-    "FUNCTION": (("arguments",), ("function_name", "qualified_name", "is_operator", "order_bys")),
-    "LAMBDA": (("lhs", "expr"), ("syntax_type",)),
-}
-"""The kinds of node that may appear; of each, the fields that hold nodes, and those that are checked by hand."""
 
-_OPERATORS = _names(
-    "OPERATOR_NOT OPERATOR_IS_NULL OPERATOR_IS_NOT_NULL COMPARE_IN OPERATOR_COALESCE OPERATOR_TRY ARRAY_EXTRACT"
-)
-_LITERALS = _names("STRING INTEGER NUMERIC BOOLEAN NULL_LITERAL")
-_COMMON = _names("class type query_location query_location_length")
-
-_CAST_TYPES = _table("""
-    BOOLEAN: BOOL, LOGICAL; TINYINT: INT1; SMALLINT: INT2, SHORT; INTEGER: INT, INT4, SIGNED; BIGINT: INT8, LONG;
-    HUGEINT: INT128; FLOAT: REAL, FLOAT4; DOUBLE: FLOAT8; DECIMAL: NUMERIC; VARCHAR: TEXT, STRING; DATE; TIME;
-    TIMESTAMP: DATETIME; TIMESTAMP WITH TIME ZONE: TIMESTAMPTZ; INTERVAL; JSON
-""")
-"""The types that may be cast to, by each of their names."""
-
-_ALIASES = _table("""
-    strpos: instr, position; substring: substr; lower: lcase; upper: ucase; starts_with: ^@;
-    length: len, char_length, character_length; string_split: str_split, string_to_array;
-    ceil: ceiling; abs: @; %: mod; date_diff: datediff; date_sub: datesub; date_part: datepart; date_trunc: datetrunc;
-    list_contains: list_has, array_has, array_contains; list_extract: array_extract; &&: list_has_any, array_has_any;
-    ->>: json_extract_string, json_extract_path_text; json_extract: json_extract_path
-""")
-"""Other names of allowed functions: written either way, a condition comes out the same."""
-
-FUNCTIONS = _names("""
-    ~~ ~~* !~~ !~~* ~~~ like_escape ilike_escape regexp_matches regexp_full_match regexp_extract
-    lower upper trim ltrim rtrim length strlen starts_with ends_with contains prefix suffix substring left right strpos
-    split_part string_split reverse ascii concat concat_ws || nullif greatest least translate strip_accents md5 sha256
-    + - * / // % abs sign floor ceil round trunc
-    date_part year month day hour minute second dayofweek weekday isodow dayofyear week quarter dayname monthname
-    last_day epoch epoch_ms date_trunc date_diff date_sub make_date
-    to_seconds to_minutes to_hours to_days to_weeks to_months to_years
-    ->> json_extract json_type json_exists json_array_length json_contains json_valid json_keys
-    list_value list_contains list_position list_extract array_length &&
-""")
-"""The functions and operators that a condition may use: scalar, deterministic, and no longer in what they give than in
-what they take. ``replace``, ``regexp_replace``, ``lpad``, ``repeat`` and ``format`` are left out: nested, they make
-gigabytes of a line."""
-
-_PATTERNS = {
-    "~~": "LIKE", "!~~": "NOT LIKE", "~~*": "ILIKE", "!~~*": "NOT ILIKE", "~~~": "GLOB",
-    "like_escape": "LIKE", "ilike_escape": "ILIKE",
-    "regexp_matches": "regexp_matches", "regexp_full_match": "regexp_full_match", "regexp_extract": "regexp_extract",
-}  # fmt: skip
-_UNITS = _names("date_part date_trunc date_diff date_sub")
-_PATHS = _names("->> json_extract json_type json_exists json_array_length json_keys")
-
-_REASONS = {
-    "SUBQUERY": "a subquery is not allowed; write a list of values as IN ('a', 'b')",
-    "STAR": "* is not allowed; name one column",
-    "COLLATE": "COLLATE is not allowed; use lower(…) or ILIKE",
-}
-_UNSTEADY = _names("""
-    now today current_date current_time current_timestamp localtime localtimestamp get_current_timestamp
-    transaction_timestamp random setseed uuid gen_random_uuid uuidv4 uuidv7 nextval currval current_user session_user
-    user timezone age current_setting getvariable version current_schema current_schemas current_database
-    current_catalog current_query txid_current getenv
-""")
-_ARROW_HINT = "-> binds more loosely than ->>, = and AND; put it in parentheses, as in (details -> '$.a')"
+_GATE = ExpressionGate(COLUMNS)
 
 
 def check_condition(text: str, *, tried: bool = True) -> str:
@@ -163,315 +67,27 @@ def condition_tree(text: str) -> exp.Expression:
 
 @lru_cache(maxsize=256)
 def _checked(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
-    _check_characters(text)
+    expression = _GATE.check(text, tried=tried)
+    if expression.type != "BOOLEAN":
+        kind = expression.type.strip('"')
+        raise ConditionError(f"a condition must be true or false, but this is {kind}")
     try:
-        node = _canonical(_parse(text))
-        spelling = _spell(node)
-        _check_type(spelling)
-        tree = _faithful_tree(spelling, node)
-        if tried:
-            check_runs(node, _spell, _connection())
-        return spelling, tree
+        return expression.spelling, _faithful_tree(expression.spelling, expression.node)
     except RecursionError:
-        raise _error(None, "the condition is nested too deeply") from None
-    except ConditionError as error:  # DuckDB counts bytes of the statement
-        at = -1 if error.offset is None else error.offset - len(_PREFIX)
-        error.offset = len(text.encode()[:at].decode(errors="ignore")) if 0 <= at <= len(text.encode()) else None
-        raise
-
-
-# 1. Characters
-
-_LEXEME = re.compile(
-    r"""(?P<literal>'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")|(?P<comment>--|/\*)
-    |(?P<prefix>(?<![A-Za-z0-9_])(?:[EeXxBbNn]|[Uu]&)'(?=[^']|''))|(?P<open>[(\[])|(?P<close>[)\]])
-    |(?P<quote>['"])|(?P<parameter>[$?\#])|(?P<other>[;`\\{}]|[^\x00-\x7f])""",
-    re.VERBOSE,
-)
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LEXICAL = {
-    "comment": "a comment is not allowed in a condition",
-    "prefix": "write a string as '…', without a letter before it",
-    "quote": "a string that begins here has no end",
-    "parameter": "a parameter ({0}) is not allowed; write the value",
-    "other": "{0!r} is not allowed outside a string",
-}
-
-
-def _check_characters(text: str) -> None:
-    """Refuse what no condition needs and what hides something from the reader."""
-    if len(text) > MAX_LENGTH:
-        raise _error(None, f"a condition has at most {MAX_LENGTH:,} characters, got {len(text):,}")
-    if not text.strip():
-        raise _error(None, "the condition is empty")
-    if unseen := _UNSEEN.search(text):
-        raise _error(unseen.start(), f"the invisible character U+{ord(unseen[0]):04X} is not allowed")
-    opened: list[tuple[str, int]] = []
-    for lexeme in _LEXEME.finditer(text):
-        kind = lexeme.lastgroup or ""
-        if kind in _LEXICAL:
-            raise _error(lexeme.start(), _LEXICAL[kind].format(lexeme[0]))
-        if kind == "open":
-            opened.append((lexeme[0], lexeme.start()))
-            if len(opened) > 2 * _MAX_DEPTH:
-                raise _error(lexeme.start(), f"brackets are nested more than {2 * _MAX_DEPTH} deep")
-        elif kind == "close" and (not opened or opened.pop()[0] + lexeme[0] not in ("()", "[]")):
-            raise _error(lexeme.start(), f"{lexeme[0]!r} closes nothing")
-    if opened:
-        raise _error(opened[-1][1], f"{opened[-1][0]!r} is never closed")
-
-
-def _error(offset: int | None, message: str) -> ConditionError:
-    return ConditionError(message, offset)
-
-
-# 2. DuckDB's parser
-
-
-@cache
-def _connection() -> duckdb.DuckDBPyConnection:
-    """Open a database in memory, locked down, with one empty table of an event's columns."""
-    import duckdb
-
-    closed = {"enable_external_access": False, "autoload_known_extensions": False, "python_enable_replacements": False}
-    connection = duckdb.connect(config={**closed, "threads": 1})  # no thread of its own, for processes that fork
-    row = [duckdb.ConstantExpression(None).cast(duckdb.type(kind)).alias(name) for name, kind in COLUMNS.items()]
-    connection.values([None]).select(*row).limit(0).create("events")
-    connection.execute("set timezone = 'UTC'")
-    connection.execute("set disabled_optimizers = 'common_subexpressions'")  # it pulls expressions out of TRY
-    connection.execute("set lock_configuration = true")
-    return connection
-
-
-def _parse(text: str) -> Node:
-    """Return the condition's node, if its statement differs from the plain one in nothing else."""
-    answer = parse_tree.parse(_connection(), _PREFIX + text)
-    if answer["error"]:
-        raise _error(int(answer.get("position", -1)), _one_line(answer["error_message"]))
-    condition = answer["statements"][0]["node"].get("where_clause")
-    if condition is None or bare(answer) != bare(_statement(condition)):
-        raise _error(None, "a condition is one expression; no other clause or statement may follow it")
-    return dict(condition)
-
-
-@cache
-def _plain_statement() -> Node:
-    return parse_tree.parse(_connection(), _PREFIX + "true")
-
-
-def _statement(condition: Node) -> Node:
-    """Return the tree of the plain statement with another condition."""
-    (plain,) = _plain_statement()["statements"]
-    return {**_plain_statement(), "statements": [{**plain, "node": {**plain["node"], "where_clause": condition}}]}
-
-
-def _spell(node: Node) -> str:
-    """Return DuckDB's own spelling of the node."""
-    _, where, condition = parse_tree.spell(_connection(), _statement(node)).partition(" FROM events WHERE ")
-    if not where:
-        raise _error(None, "the condition could not be written down again")
-    return condition
-
-
-# 3. The allow-list
-
-
-def _refuse(node: Node, message: str) -> ConditionError:
-    return _error(node.get("query_location"), message)
-
-
-def _canonical(node: Node, depth: int = 0) -> Node:
-    """Return the node with one spelling for each meaning, after every part was found on the allow-list."""
-    kind = str(node.get("class"))
-    if depth > _MAX_DEPTH:
-        raise _refuse(node, f"the condition is nested more than {_MAX_DEPTH} deep")
-    if kind not in _KINDS or (kind == "OPERATOR" and node["type"] not in _OPERATORS):
-        what = str(node.get("type", kind)).removeprefix("OPERATOR_").replace("_", " ")
-        raise _refuse(node, _REASONS.get(kind, f"{what} is not allowed in a condition"))
-    children, details = _KINDS[kind]
-    for key, value in node.items():
-        if value and key not in (*_COMMON, *children, *details):  # what newer versions add may be there, and empty
-            what = str(node.get("function_name", kind.lower()))
-            raise _refuse(node, f"{what}: {key.replace('_', ' ')} is not allowed in a condition")
-    node = dict(node)
-    for field in children:
-        node[field] = walk(node[field], lambda part, _: _descend(part, depth + 1))
-    return _SPECIAL[kind](node) if kind in _SPECIAL else node
-
-
-def _descend(value: Node, depth: int) -> Node:
-    """Return the canonical form of a node, or of a record of nodes (an argument, a WHEN of CASE)."""
-    if "class" in value:
-        return _canonical(value, depth)
-    if value.get("name"):
-        raise _error(None, f"a named argument ({value['name']}) is not allowed")
-    return {key: walk(item, lambda part, _: _descend(part, depth)) for key, item in value.items()}
-
-
-def _constant(node: Node) -> Node:
-    kind, text = node["literal"]["kind"], node["literal"]["text"]
-    if kind not in _LITERALS or set(node["literal"]) != {"kind", "text"}:
-        raise _refuse(node, f"a constant of kind {kind} is not allowed")
-    if kind in ("INTEGER", "NUMERIC"):
-        text = text.replace("_", "")
-        return _with_text(node, f"0{text}" if text.startswith(".") else text)
-    return node
-
-
-def _with_text(constant: Node, text: str, kind: str = "") -> Node:
-    return {**constant, "literal": {"kind": kind or constant["literal"]["kind"], "text": text}}
-
-
-def _column(node: Node) -> Node:
-    names = [str(name).lower() for name in node["column_names"]]
-    if len(names) > 1:
-        raise _refuse(node, f"write the column alone, not as {'.'.join(names)}")
-    if names[0] in _UNSTEADY:
-        raise _refuse(node, _unsteady(names[0]))
-    if names[0] not in COLUMNS:
-        raise _refuse(node, f"an event has no column {names[0]!r}{_nearest(names[0], COLUMNS)}")
-    return {**node, "column_names": names}
-
-
-def _function(node: Node) -> Node:
-    written = str(node["function_name"]).lower()
-    name = _ALIASES.get(written, written)
-    if node["order_bys"].get("orders") or node["qualified_name"].get("path") != [node["function_name"]]:
-        raise _refuse(node, f"{written} may only be called plainly, as {written}(…)")
-    if name not in FUNCTIONS:
-        if written in _UNSTEADY:
-            raise _refuse(node, _unsteady(written))
-        what = f"the function {written}()" if written[0].isalpha() or written[0] == "_" else f"the operator {written}"
-        raise _refuse(node, f"{what} is not allowed in a condition{_nearest(written, FUNCTIONS)}")
-    node = {**node, "function_name": name, "qualified_name": {"path": [name]}, "is_operator": not name[0].isalpha()}
-    arguments = [argument["expression"] for argument in node["arguments"]]
-    if name in _PATTERNS and any(argument["class"] != "CONSTANT" for argument in arguments[1:]):
-        raise _refuse(node, f"the pattern of {_PATTERNS[name]} must be written out, not taken from an event")
-    if name in _UNITS:
-        arguments[0] = _unit(node, arguments)
-    if name in _PATHS and (len(arguments) > 1 or name in ("->>", "json_extract")):
-        if len(arguments) != 2:
-            raise _refuse(node, f"{written} takes a value and one path")
-        arguments[1] = _path(node, arguments[1])
-    if name == "json_extract":
-        return _json_arrow(node, *arguments)
-    if name == "+" and len(arguments) == 1:
-        return dict(arguments[0])
-    return {**node, "arguments": [{"name": "", "expression": argument} for argument in arguments]}
-
-
-def _unit(node: Node, arguments: list[Node]) -> Node:
-    """Return the unit of ``date_part('HOUR', …)``, in lower case."""
-    if not arguments or arguments[0]["class"] != "CONSTANT" or arguments[0]["literal"]["kind"] != "STRING":
-        raise _refuse(node, f"{node['function_name']} takes its unit as a string, such as 'hour'")
-    return _with_text(arguments[0], arguments[0]["literal"]["text"].lower())
-
-
-def _path(node: Node, path: Node) -> Node:
-    """Return a JSON path in full: ``'a'`` as ``'$.a'``, ``'a b'`` as ``'$."a b"'``, ``0`` as ``'$[0]'``."""
-    kind, text = (path["literal"]["kind"], path["literal"]["text"]) if path["class"] == "CONSTANT" else ("", "")
-    if kind == "INTEGER":
-        return _with_text(path, f"$[#{text}]" if text.startswith("-") else f"$[{text}]", "STRING")
-    if kind != "STRING" or not text:
-        raise _refuse(node, "a JSON path must be written out, as in details ->> '$.a'")
-    if text.startswith(("$", "/")):
-        return path
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
-        return _with_text(path, f"$.{text}")
-    if '"' in text or "\\" in text:
-        raise _refuse(node, f"write the JSON path {text!r} in full, beginning with $")
-    return _with_text(path, f'$."{text}"')
-
-
-def _json_arrow(node: Node, left: Node, right: Node) -> Node:
-    """Return ``json_extract(a, 'p')`` as ``a -> 'p'``, which DuckDB's parser takes for a lambda."""
-    place = {key: node[key] for key in ("query_location", "query_location_length")}
-    kind = {"class": "LAMBDA", "type": "LAMBDA", "alias": "", "syntax_type": "SINGLE_ARROW"}
-    return {**kind, **place, "lhs": left, "expr": right}
-
-
-def _arrow(node: Node) -> Node:
-    """Return ``->`` of JSON: the parser takes it for a lambda unless it has a value and a constant path."""
-    left, right = node["lhs"], node["expr"]
-    if node["syntax_type"] != "SINGLE_ARROW":
-        raise _refuse(node, "a lambda is not allowed")
-    loose = left["class"] in ("COMPARISON", "CONJUNCTION", "BETWEEN") or left["type"] == "OPERATOR_NOT"
-    if loose or right["class"] != "CONSTANT":
-        raise _refuse(node, _ARROW_HINT)
-    return {**node, "expr": _path(node, right)}
-
-
-def _cast(node: Node) -> Node:
-    kind = node["type_expr"]
-    written = str(kind.get("type_name", "")).upper()
-    name, parts = _CAST_TYPES.get(written), kind.get("children", [])
-    plain = kind["qualified_name"] == {"path": [kind["type_name"]]} and not kind["schema"] and not kind["catalog"]
-    numbers = all(part["class"] == "CONSTANT" and part["literal"]["kind"] == "INTEGER" for part in parts)
-    if name is None or not plain or bool(parts) != (name == "DECIMAL") or not numbers:
-        what = f"{written.lower()}(…)" if parts else written.lower()
-        raise _refuse(node, f"a cast to {what} is not allowed; use a plain type, such as DATE or DECIMAL(18, 3)")
-    return {**node, "type_expr": {**kind, "type_name": name, "qualified_name": {"path": [name]}}}
-
-
-def _operator(node: Node) -> Node:
-    """Return ``NOT (a IS NULL)`` as ``a IS NOT NULL``."""
-    child = node["children"][0]
-    if node["type"] == "OPERATOR_NOT" and child["type"] == "OPERATOR_IS_NULL":
-        return {**child, "type": "OPERATOR_IS_NOT_NULL"}
-    return node
-
-
-_SPECIAL = {
-    "CONSTANT": _constant, "COLUMN_REF": _column, "FUNCTION": _function,
-    "CAST": _cast, "LAMBDA": _arrow, "OPERATOR": _operator,
-}  # fmt: skip
-
-
-def _unsteady(name: str) -> str:
-    return f"{name} is not allowed: a condition may not depend on the clock, on chance or on settings"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, [known for known in names if known[0].isalpha()], n=1, cutoff=0.75)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-# 4. DuckDB's binder
-
-
-def _check_type(spelling: str) -> None:
-    """Require that the condition fits an event's columns and is true or false."""
-    import duckdb
-
-    with _connection().cursor() as cursor:
-        try:
-            kind = str(cursor.table("events").project(f"({spelling}) as met").types[0])
-        except duckdb.Error as error:
-            raise _error(None, _one_line(str(error))) from None
-    if kind != "BOOLEAN":
-        raise _error(None, f"a condition must be true or false, but this is {kind.strip(chr(34))}")
-
-
-def _one_line(message: str) -> str:
-    """Return DuckDB's message without its class and without the lines that show the statement."""
-    first = next((line for line in message.splitlines() if line.strip()), "it could not be understood")
-    return re.sub(r"^(?:[A-Z][A-Za-z ]+ Error: )+|\. You might .*$", "", first).strip().rstrip(".!")[:200]
-
-
-# 5. sqlglot's reading
+        raise ConditionError("the condition is nested too deeply") from None
 
 
 def _faithful_tree(spelling: str, node: Node) -> exp.Expression:
     """Return sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
     import sqlglot
 
-    refusal = _error(None, "the condition is valid, but cannot be carried into a query unchanged; write it more simply")
+    refusal = ConditionError(
+        "the condition is valid, but cannot be carried into a query unchanged; write it more simply"
+    )
     try:
         tree = sqlglot.parse_one(spelling, dialect="duckdb")
         written = tree.sql(dialect="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE)
-        again = _canonical(_parse(written))
+        again = _GATE.canonical(written)
     except (sqlglot.errors.SqlglotError, ValueError, TypeError, AttributeError, LookupError):
         raise refusal from None
     if not isinstance(tree, sqlglot.exp.Expression) or bare(again) != bare(node):

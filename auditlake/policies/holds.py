@@ -12,8 +12,8 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
 from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
-from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
+from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder
 
 if TYPE_CHECKING:
     import yaml

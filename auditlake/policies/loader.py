@@ -13,13 +13,13 @@ import yaml
 
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID
-from auditlake.errors import PolicyError
+from auditlake.errors import MistakesError, PolicyError
 from auditlake.events.durations import Duration
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies import kinds, schema
 from auditlake.policies.kinds.model import Key
 from auditlake.policies.model import Policy, PolicyTest
-from auditlake.policies.yaml_reader import Reader, digest_of, is_null, load_folder, nullable
+from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder, nullable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,7 +88,7 @@ def load_policies(
     return tuple(sorted(policies, key=lambda each: each.id))
 
 
-def _unreadable(path: Path, error: PolicyError) -> Policy:
+def _unreadable(path: Path, error: MistakesError) -> Policy:
     """Return the policy that stands for a file that cannot be used."""
     name = path.stem if path.suffix == ".yaml" else path.name
     plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]

@@ -22,6 +22,7 @@ from auditlake.retention.plan import PartitionPlan, RetentionPlan
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
+from auditlake.sources.catalog import catalog_of
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.model import DataFile, Snapshot
@@ -45,6 +46,7 @@ def rules_of(
 
     Raises:
         PolicyError: A policy or a hold cannot be used: then nothing is deleted.
+        MappingError: A mapping of the lake cannot be used, so where its events name people is not known.
     """
     layout, config = context.layout, context.config
     names = pseudonyms(layout, make=False, commits=commits)
@@ -56,6 +58,7 @@ def rules_of(
         personal=tuple(path for text in config.personal if (path := personal_path(text))),
         names=names,
         as_of=as_of,
+        sources=catalog_of(layout, config.event_types).personal_data,
         all_holds=holds,
     )
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from auditlake.engine.statements import statement
 from auditlake.events.durations import Duration, length_of
 from auditlake.events.json_tokens import spelled
-from auditlake.events.personal import Eraser
+from auditlake.events.personal import Eraser, PersonalData
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.policies.compile import Step, fill_holds
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy, longest_retention
 from auditlake.policies.question import earlier
-from auditlake.sources.catalog import personal_data
+from auditlake.sources.catalog import built_in
 from auditlake.store.pseudonyms import Pseudonyms
 
 _DAY = timedelta(days=1)
@@ -37,6 +37,8 @@ class RetentionRules:
     """Where personal data lies beside the columns."""
     names: Pseudonyms | None
     as_of: datetime
+    sources: Mapping[str, PersonalData] = field(default_factory=lambda: built_in().personal_data)
+    """Where the events of each source name people."""
     person: str | None = None
     """The user_id to erase, in an erasure."""
     all_holds: tuple[Hold, ...] = ()
@@ -45,7 +47,7 @@ class RetentionRules:
     @cached_property
     def eraser(self) -> Eraser:
         """What takes the personal data out of events."""
-        return Eraser(self.names or Pseudonyms(b""), personal_data(), self.personal, self.person)
+        return Eraser(self.names or Pseudonyms(b""), self.sources, self.personal, self.person)
 
     @property
     def midnight(self) -> datetime:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from auditlake.engine.statements import statement
-from auditlake.sources.catalog import SOURCES
+from auditlake.sources.catalog import built_in
 
 
 def dictionary(name: str = "dictionary") -> str:
     """Return a statement of ``sql/sandbox/dictionary.sql``; the comment on ``events.source`` lists the catalog."""
-    return statement("sandbox/dictionary.sql", name).text.replace("(listed in the catalog)", f"({', '.join(SOURCES)})")
+    return statement("sandbox/dictionary.sql", name).text.replace(
+        "(listed in the catalog)", f"({', '.join(built_in().sources)})"
+    )

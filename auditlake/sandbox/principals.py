@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, RefusedError
-from auditlake.policies.yaml_reader import Reader, is_null
 from auditlake.sandbox.masking import MASKABLE, Masking, id_keys_of, key_of
+from auditlake.yaml_reader import Reader, is_null
 
 if TYPE_CHECKING:
     import yaml

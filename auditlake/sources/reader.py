@@ -12,7 +12,7 @@ from pathlib import Path
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL
 from auditlake.sources.archive import NESTED, Archive, archive_kind
-from auditlake.sources.catalog import SOURCES, input_sources
+from auditlake.sources.catalog import Catalog
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
@@ -46,7 +46,13 @@ class OpenInput:
 
 
 def open_records(
-    origin: InputFile | MemoryLines, source: str | None, max_record: int, spool: Path, *, strict: bool = False
+    origin: InputFile | MemoryLines,
+    source: str | None,
+    max_record: int,
+    spool: Path,
+    *,
+    catalog: Catalog,
+    strict: bool = False,
 ) -> OpenInput:
     """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
 
@@ -55,6 +61,7 @@ def open_records(
         source: The source that the user named; None to recognise it.
         max_record: Bytes; longer records are refused.
         spool: Where to keep what comes from a pipe.
+        catalog: The sources that there are.
         strict: Leave out nothing that no source knows, also where it was not named itself.
 
     Raises:
@@ -64,8 +71,10 @@ def open_records(
     if isinstance(origin, MemoryLines):
         lines = MemoryStream(origin)
         return OpenInput(origin.source, "lines", "", lines, lines.records(max_record))
-    if source is not None and source not in input_sources():
-        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(input_sources())}")
+    if source is not None and source not in catalog.inputs:
+        for fault in catalog.faults:
+            raise fault
+        raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(catalog.inputs)}")
     if origin.left_out:
         unread = MemoryStream(MemoryLines(origin.name, 0, 1, b"", b""))
         return OpenInput(None, UNREAD, origin.left_out, unread, iter(()))
@@ -73,10 +82,10 @@ def open_records(
     try:
         if kind := archive_kind(stream.peek(1024)):
             return _archive(stream, kind, spool)
-        recognised = _recognised(stream, origin, source)
+        recognised = _recognised(stream, origin, source, catalog)
         if recognised.format == "skip":
             return OpenInput(None, recognised.format, recognised.notice, stream, _nothing(stream))
-        batches = _cut(stream, recognised, max_record)
+        batches = _cut(stream, recognised, max_record, catalog)
         if origin.within:
             batches = _begun(batches)
         if isinstance(origin, PythonInput):
@@ -93,23 +102,23 @@ def open_records(
         raise
 
 
-def _recognised(stream: Stream, origin: InputFile, source: str | None) -> Recognised:
+def _recognised(stream: Stream, origin: InputFile, source: str | None, catalog: Catalog) -> Recognised:
     """Return what an input is; of records made in Python that no source knows, each says by itself what it lacks."""
     if isinstance(origin, PythonInput) and origin.format == "arrow":
         return Recognised(source or CANONICAL, "arrow")
     try:
-        return recognise(stream.peek(), origin.name, (source,) if source else (), stream.peek)
+        return recognise(stream.peek(), origin.name, source, stream.peek, catalog)
     except UnrecognisedInputError:
         if isinstance(origin, PythonInput):
             return Recognised(CANONICAL, origin.format)
         raise
 
 
-def _cut(stream: Stream, recognised: Recognised, max_record: int) -> Iterator[Batch]:
+def _cut(stream: Stream, recognised: Recognised, max_record: int, catalog: Catalog) -> Iterator[Batch]:
     if recognised.format == "lines":
         return split_lines(stream, max_record)
     if recognised.format == "documents":
-        return split_documents(stream, max_record, SOURCES[recognised.source].wrappers if recognised.unwrap else ())
+        return split_documents(stream, max_record, catalog[recognised.source].wrappers if recognised.unwrap else ())
     from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
 
     return {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[recognised.format](stream, max_record)

@@ -16,7 +16,7 @@ import orjson
 
 from auditlake.errors import UnrecognisedInputError
 from auditlake.sources.batches import BOM, unmarked
-from auditlake.sources.catalog import SOURCES, input_sources, wrapper_keys
+from auditlake.sources.catalog import Catalog, Source, built_in
 from auditlake.sources.model import MAX_RECORD, Damage
 from auditlake.sources.split import split_documents
 from auditlake.sources.split_lines import records_of
@@ -27,6 +27,8 @@ Format = Literal["lines", "documents", "csv", "parquet", "arrow", "skip"]
 
 PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
+_TRIED = 20
+"""How many of the first records decide."""
 _LINE_NAMES = (".jsonl", ".ndjson", ".log")
 _WHITE = b" \t\r\n"
 _SOLID = re.compile(rb"[^ \t\r\n]")
@@ -54,30 +56,31 @@ class Recognised:
 def recognise(
     peeked: bytes,
     name: str,
-    sources: Sequence[str] = (),
+    named: str | None = None,
     more: Callable[[int], bytes] | None = None,
+    catalog: Catalog | None = None,
 ) -> Recognised:
     """Say what an input is.
 
     Args:
         peeked: Its first bytes, decompressed; fewer than :data:`~auditlake.sources.stream.PEEK` only if that is all.
         name: Its file name, or ``-``.
-        sources: The sources to try, in this order; all if there are none. A single one was named by the caller: then
-            only the format is decided.
+        named: The source that the caller named: then only the format is decided.
         more: Gives so many first bytes, where ``peeked`` may not be enough.
+        catalog: The sources to try, in their order; those that every lake knows by default.
 
     Raises:
-        UnrecognisedInputError: It is none of them.
+        UnrecognisedInputError: It is none of them, or two know it.
     """
-    sources = sources or input_sources()
+    catalog = catalog or built_in()
+    sources = [source for source in catalog if source.is_input] if named is None else [catalog[named]]
     size = PEEK
-    while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked):
+    while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked, catalog):
         size = min(8 * size, PEEK_MOST)
         peeked = more(size)
     head = unmarked(peeked)
-    named = sources[0] if len(sources) == 1 else None
     suffix = _suffix(name)
-    tables = [source for source in sources if SOURCES[source].tables]
+    tables = [source.name for source in sources if source.tables]
     if head.startswith(b"PAR1") and tables:
         return Recognised(tables[0], "parquet")
     if (tables and _table_columns(head) is not None) or (
@@ -85,33 +88,34 @@ def recognise(
     ):
         return Recognised(tables[0], "csv")
     if not head.strip(_WHITE):
-        return Recognised(sources[0], "documents" if suffix == ".json" else "lines")
-    return _recognise_json(head, name, suffix, sources, named)
+        return Recognised(sources[0].name, "documents" if suffix == ".json" else "lines")
+    return _recognise_json(head, name, suffix, sources, catalog)
 
 
-def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str], named: str | None) -> Recognised:
-    outline = _outline(head)
+def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Source], catalog: Catalog) -> Recognised:
+    outline = _outline(head, catalog)
     form = _form(head, suffix, outline)
-    records: Sequence[Mapping[str, Any]] = _records(head, form, unwrap=outline.unwrap)
+    records: Sequence[Mapping[str, Any]] = _records(head, form, catalog, unwrap=outline.unwrap)[:_TRIED]
     empty = None if records else outline.empty
     if not records and head.lstrip(_WHITE)[:1] in (b"{", b"["):
         # The first record may be longer than any record may be: then the keys in its beginning have to do.
         keys = (key.decode() for key in _KEY.findall(head[: 64 * 1024]))
         records = [dict.fromkeys(outline.keys), dict.fromkeys(keys)]
     for source in sources:
-        leave_out, left_out = SOURCES[source].leave_out, SOURCES[source].left_out
-        if leave_out and records and all(leave_out <= record.keys() for record in records):
-            return Recognised(source, "skip", f"{name} is {left_out}; it is left out")
+        if source.leave_out and records and all(source.leave_out <= record.keys() for record in records):
+            return Recognised(source.name, "skip", f"{name} is {source.left_out}; it is left out")
     for source in sources:
-        holds_none = empty is not None and set(empty) <= set(SOURCES[source].wrappers)
-        if named or holds_none or any(map(SOURCES[source].fits, records)):
-            return Recognised(source, form, unwrap=outline.unwrap)
+        if len(sources) == 1 or (empty is not None and set(empty) <= set(source.wrappers)):
+            return Recognised(source.name, form, unwrap=outline.unwrap)
+    if (fitting := _fitting(name, records, sources)) is not None:
+        return Recognised(fitting, form, unwrap=outline.unwrap)
     why = _impression(head)
-    marks = [source.marks for source in map(SOURCES.__getitem__, sources) if source.marks]
-    is_near = any(each.keys & record.keys() for each in marks for record in records)
+    is_near = any(source.marks and source.marks.keys & record.keys() for source in sources for record in records)
+    stated = [f"{source.name}: {source.looks_for}" for source in sources if source.outline is None]
+    mapped = ", ".join(source.name for source in sources if source.outline is not None)
+    faults = [f"the mapping {fault.problems[0]}, is not used" for fault in catalog.faults]
     raise UnrecognisedInputError(
-        f"{name} is not recognised ({why}); tried "
-        + "; ".join(f"{source}: {SOURCES[source].looks_for}" for source in sources),
+        f"{name} is not recognised ({why}); tried {'; '.join([*stated, *filter(None, [mapped]), *faults])}",
         why=why,
         hint="Name the source with --source if you know what it is; its records are then checked one by one."
         if is_near
@@ -119,18 +123,39 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[str],
     )
 
 
-def _tells(head: bytes) -> bool:
+def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> str | None:
+    """Return the source of most of these records, or None if there is none.
+
+    Raises:
+        UnrecognisedInputError: Two sources know them, and neither goes before the other.
+    """
+    known = {source.name: source.fits(records) for source in sources}
+    fitting = [
+        source
+        for source in sources
+        if (2 * sum(known[source.name]) >= len(records) if source.outline else any(known[source.name])) and records
+    ]
+    gone_before = {source.outline.before for source in fitting if source.outline and source.outline.before}
+    fitting = [source for source in fitting if source.name not in gone_before]
+    if len(fitting) > 1 and fitting[0].outline is not None:
+        names = " and ".join(source.name for source in fitting)
+        why = f"{names} both know its records"
+        raise UnrecognisedInputError(f"{name} is ambiguous: {why}", why=why, hint="Name the source with --source.")
+    return fitting[0].name if fitting else None
+
+
+def _tells(head: bytes, catalog: Catalog) -> bool:
     """Return whether the beginning of a long input is enough: it has a whole record in it, or is no JSON at all."""
     head = head.replace(BOM, b"")
     if head.lstrip(_WHITE)[:1] not in (b"{", b"["):
         table = head.startswith(tuple(_MAGIC)) or _table_columns(head) is not None
-        return table or b"\0" in head or bool(_records(head, "lines", unwrap=False))
-    outline = _outline(head)
+        return table or b"\0" in head or bool(_records(head, "lines", catalog, unwrap=False))
+    outline = _outline(head, catalog)
     form = _form(head, "", outline)
     if outline.wrapper and not outline.whole:
         # Only what is under the key can tell whether that is a field of an event or holds the records.
-        return any(_is_event(frozenset(record)) for record in _records(head, form, unwrap=True))
-    return bool(_records(head, form, unwrap=outline.unwrap))
+        return any(_is_event(frozenset(record), catalog) for record in _records(head, form, catalog, unwrap=True))
+    return bool(_records(head, form, catalog, unwrap=outline.unwrap))
 
 
 def _suffix(name: str) -> str:
@@ -153,13 +178,11 @@ class _Outline:
     empty: tuple[str, ...] | None = None
     """Under which wrapper keys it holds no records, where it holds none; no keys of an array without elements."""
 
-    @property
-    def unwrap(self) -> bool:
-        """Whether arrays under wrapper keys are records."""
-        return not (self.wrapper and _is_event(self.keys))
+    unwrap: bool = True
+    """Whether arrays under wrapper keys are records."""
 
 
-def _outline(head: bytes) -> _Outline:
+def _outline(head: bytes, catalog: Catalog) -> _Outline:
     start = len(head) - len(head.lstrip(_WHITE))
     text = head[start:]
     if text[:1] not in (b"{", b"["):
@@ -179,14 +202,15 @@ def _outline(head: bytes) -> _Outline:
     spans = list(zip(edges[own].tolist(), edges[own + 1].tolist(), strict=True))
     keys = frozenset(key.decode() for a, b in spans for key in _KEY.findall(text, a, b))
     arrays = [text[max(0, b - 256) : b] for a, b in spans if text[b : b + 1] == b"["]
-    wrappers = wrapper_keys()
+    wrappers = catalog.wrapper_keys
     opens_records = re.compile(b'"(?:' + "|".join(map(re.escape, wrappers)).encode() + rb')"\s*:\s*\Z')
     wrapper = any(opens_records.search(before) for before in arrays)
     empty = None
     if whole and wrapper and isinstance(value, dict):
         wrapped = tuple(key for key in wrappers if isinstance(value.get(key), list))
         empty = None if any(value[key] for key in wrapped) else wrapped
-    return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty)
+    unwrap = not (wrapper and _is_event(keys, catalog))
+    return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty, unwrap)
 
 
 def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
@@ -218,8 +242,8 @@ def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
         yield head[begin:at]
 
 
-def _is_event(keys: frozenset[str]) -> bool:
-    return any(source.marks is not None and source.marks.fit(keys) for source in SOURCES.values())
+def _is_event(keys: frozenset[str], catalog: Catalog) -> bool:
+    return any(source.has_marks(keys) for source in catalog)
 
 
 def _value(text: bytes) -> Any:
@@ -248,13 +272,13 @@ class _Peeked:
         yield self._data
 
 
-def _records(head: bytes, form: Format, *, unwrap: bool) -> list[dict[str, Any]]:
+def _records(head: bytes, form: Format, catalog: Catalog, *, unwrap: bool) -> list[dict[str, Any]]:
     """Return the records in it that are objects."""
     if form == "lines":
         texts = [record for line in _lines(head, _OPENING) for record in records_of(line)]
     else:
         texts = []
-        for batch in split_documents(_Peeked(head), PEEK_MOST, wrapper_keys() if unwrap else ()):
+        for batch in split_documents(_Peeked(head), PEEK_MOST, catalog.wrapper_keys if unwrap else ()):
             texts += [batch.raw(i) for i in range(len(batch))]
     values = (_value(text) for text in texts)
     return [value for value in values if isinstance(value, dict)]

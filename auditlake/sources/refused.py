@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from auditlake.events.exact_json import parse, write
-from auditlake.events.schema import CANONICAL
-from auditlake.sources.catalog import SOURCES
+from auditlake.sources.catalog import Source
 from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
 
 SHOWN = 200
@@ -44,7 +43,7 @@ class Refusal(NamedTuple):
 
 
 def refusal(
-    record: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: str = CANONICAL
+    record: int, reason: str, detail: str, raw: bytes, value: str | None = None, source: Source | None = None
 ) -> Refusal:
     """Say which field is at fault, and with what.
 
@@ -56,10 +55,10 @@ def refusal(
         value: The field's value, where it is known already.
         source: The source of the record.
     """
-    row = SOURCES[source]
-    field = detail if reason in _NAMED else row.faults.get(reason) or _FIELDS.get(reason, "")
-    if field == "timestamp":
-        field = row.time_field
+    faults = source.faults if source else {}
+    field = detail if reason in _NAMED else faults.get(reason) or _FIELDS.get(reason, "")
+    if field == "timestamp" and source:
+        field = source.time_field
     if value is None:
         value = _value(raw, field) if field else ""
     return Refusal(record, reason, detail, field, cut(value))

@@ -15,7 +15,7 @@ from auditlake.disk.durable import rename_synced
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import LakeBusyError, SourceError
 from auditlake.ingest.quarantine import Quarantine
-from auditlake.sources.catalog import input_sources
+from auditlake.sources.catalog import built_in
 from auditlake.sources.model import Rejected
 from auditlake.sources.recognise import recognise
 from auditlake.tail.files import CHUNK, Family, Input
@@ -88,7 +88,9 @@ def tail(
         LakeError: The landing cannot be written to; what was not landed is read again the next time.
     """
     if source not in (None, SOURCE):
-        hint = f"auditlake ingest --source {source} maps files" if source in input_sources() else f"there is: {SOURCE}"
+        hint = (
+            f"auditlake ingest --source {source} maps files" if source in built_in().inputs else f"there is: {SOURCE}"
+        )
         raise SourceError(f"only canonical events can be followed, not {source!r}", hint=hint)
     with lake.trail() as trail:
         name = _STDIN if str(path) == _STDIN else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay

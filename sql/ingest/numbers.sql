@@ -51,6 +51,15 @@ create or replace temp macro inner_json(json_text) as json_text;
 -- name: inner_numbers_marked()
 create or replace temp macro inner_json(json_text) as marked_numbers(json_text);
 
+-- name: values_as_they_are()
+-- The values that a mapping reads out of a record.
+create or replace temp macro plain_values(found) as found;
+
+-- name: values_unmarked()
+create or replace temp macro plain_values(found) as list_transform(
+  found, lambda value: replace(regexp_replace(value, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g'), getvariable('mark'), '')
+);
+
 -- name: marked()
 -- The same records with their numbers marked.
 -- returns: record, text
@@ -106,7 +115,7 @@ from unspelled;
 -- The events that an earlier version would have spelled in another way than they are now, as it would have.
 -- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
 --          ip_address
-select * exclude (event_number, source, event_day, reason, refused_value)
+select * exclude (event_number, source, event_day, reason, refused_value, skipped, fault)
 from (from spelled_before except from spelled_now)
 where reason is null;
 

@@ -94,20 +94,21 @@ create or replace temp view records as
 select * exclude (in_order)
 from keyed;
 
--- name: stage($source, $sources, $event_types, $verbatim)
+-- name: stage($source, $sources, $event_types, $verbatim, $untyped)
 -- What `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has a reason why
 -- it is none. A mapping of which one record may give several rows, or none, numbers those of each record from 0 in
 -- `event_number`; every other gives one row a record, and has no such column.
 -- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
 -- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
 -- What a lake exported is of the source that it was there, if that is one of $sources; only a mapping that can tell has
--- exported_from.
+-- exported_from. A record that its mapping leaves out has the name of why in `skipped`; `fault` is the mapping's own reason.
 with sourced as (
   from mapped
   union all by name
   select
     cast(null as varchar) as exported_from,
-    cast(null as bigint) as event_number
+    cast(null as bigint) as event_number,
+    cast(null as varchar) as skipped
   where false
 ),
 
@@ -153,6 +154,8 @@ select
   ip_address,
   coalesce(exported_from, $source) as source,
   epoch_us(instant) // 86400000000 as event_day,
+  skipped,
+  reason as fault,
   case
     when reason is not null
     then reason
@@ -161,7 +164,7 @@ select
     when not list_contains($sources, exported_from)
     then 'exported from another source: ' || exported_from
     when event_type is null
-    then 'event_type is missing'
+    then $untyped
     when not list_contains($event_types, event_type)
     then 'unknown event type: ' || event_type
     when "timestamp" is null

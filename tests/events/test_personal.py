@@ -12,7 +12,7 @@ from auditlake.events.json_tokens import rewritten, scalars
 from auditlake.events.personal import Eraser, Row
 from auditlake.events.personal_paths import PersonalPath, personal_path
 from auditlake.ingest.erased_again import is_erased
-from auditlake.sources.catalog import personal_data
+from auditlake.sources.catalog import built_in
 from auditlake.store.pseudonyms import Pseudonyms
 
 NAMES = Pseudonyms(bytes(32))
@@ -72,13 +72,13 @@ def test_only_what_is_personal_is_replaced(document: Any) -> None:
     """Values at a place and whole texts of the same value become pseudonyms; digits, order and repeated keys stay."""
     text = written(document)
     row = Row("auditlake", None, "ann", None, text, None, "ann", "10.0.0.1", None)
-    after = Eraser(NAMES, personal_data(), (EMAIL,)).erased(row)
+    after = Eraser(NAMES, built_in().personal_data, (EMAIL,)).erased(row)
     words = {"ann", "10.0.0.1"} | places(document)
 
     assert after.details is not None
     assert meant(after.details) == meant(written(replaced(document, (), words)))
     assert after.resource == NAMES.of("ann")
-    assert Eraser(NAMES, personal_data(), (EMAIL,)).erased(row._replace(details=after.details)).details == after.details
+    assert Eraser(NAMES, built_in().personal_data, (EMAIL,)).erased(row._replace(details=after.details)).details == after.details
     assert is_erased(NAMES, text, after.details)
 
 
@@ -102,7 +102,7 @@ def test_what_is_left_is_counted() -> None:
     listed = [{"text": "by ann"}, {"text": "annette"}]
     details = {"note": "ann's host", "list": listed, "by ann": 1, "ann": {"x": "to ann"}}
     row = Row("auditlake", "ask ann", "ann/x", None, json.dumps(details), None, "ann", None, None)
-    eraser = Eraser(NAMES, personal_data())
+    eraser = Eraser(NAMES, built_in().personal_data)
     eraser.erased(row, count=True)
 
     places = {"$.details.note", "$.details.list.text", "$.details.….x", "action", "resource"}
@@ -120,7 +120,7 @@ def test_cloudtrail_names_itself_in_parts() -> None:
         "sourceIPAddress": "ec2.amazonaws.com", "requestParameters": {"tags": [["ann@example.org", "ops"]]},
     }  # fmt: skip
     row = Row("cloudtrail", None, None, None, json.dumps(details), None, arn, None, None)
-    after = json.loads(Eraser(NAMES, personal_data()).erased(row).details or "")
+    after = json.loads(Eraser(NAMES, built_in().personal_data).erased(row).details or "")
 
     assert after["requestParameters"]["tags"] == [[NAMES.of("ann@example.org"), "ops"]]
     assert (after["eventSource"], after["sourceIPAddress"]) == ("ec2.amazonaws.com",) * 2
@@ -131,7 +131,7 @@ def test_cloudtrail_names_itself_in_parts() -> None:
 
 def test_every_place_can_be_read() -> None:
     """Every source names its places of personal data in its row; each is a place, and is there once."""
-    for about in personal_data().values():
+    for about in built_in().personal_data.values():
         told = [*about.names, *about.traces]
         assert len(about.paths) == len(told) == len(set(told))
         assert all(personal_path(text) for text in told)

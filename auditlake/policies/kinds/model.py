@@ -28,7 +28,7 @@ class Key:
 
     name: str
     schema: Mapping[str, Any]
-    """What its value may be: JSON Schema, as far as :meth:`auditlake.policies.yaml_reader.Reader.value` reads it."""
+    """What its value may be: JSON Schema, as far as :meth:`auditlake.yaml_reader.Reader.value` reads it."""
     read: Callable[[Any, yaml.Node, str], Any] | None = None
     """Reads a value that its schema does not describe fully."""
     asks: bool = False

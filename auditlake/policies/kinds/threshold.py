@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from auditlake.engine.model import Row
     from auditlake.policies.evaluate import Answers
-    from auditlake.policies.yaml_reader import Reader
+    from auditlake.yaml_reader import Reader
 
 _DAY_US = 86_400_000_000
 _LONG_US = 2 * _DAY_US

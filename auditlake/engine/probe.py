@@ -1,17 +1,18 @@
-"""What of a condition fails on some event in a way that ``TRY`` does not catch: found by trying it, before it is used.
+"""What of an expression fails on some row in a way that ``TRY`` does not catch: found by trying it, before it is used.
 
 DuckDB's ``TRY`` turns most errors of a row into null. Others stop the whole statement, and with it the report: patterns
 that DuckDB finds fault with only once it compares them, and functions that exist for a type but not for a unit of it.
-They depend on constants and types, so that a handful of odd events brings them out.
+They depend on constants and types, so that a handful of odd values brings them out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from auditlake.engine.parse_tree import Node, expressions
+from auditlake.engine.sql_text import identifier
 from auditlake.engine.statements import statement
 
 if TYPE_CHECKING:
@@ -44,13 +45,19 @@ class ConditionError(ValueError):
         """Whether it is well formed, and fails on events in a way that cannot be passed over."""
 
 
-def check_runs(node: Node, spell: Callable[[Node], str], connection: duckdb.DuckDBPyConnection) -> None:
-    """Try every part of a condition on odd events.
+def check_runs(
+    node: Node,
+    spell: Callable[[Node], str],
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[tuple[str, str]],
+) -> None:
+    """Try every part of an expression on odd values.
 
     Args:
-        node: The condition's canonical node.
+        node: The expression's canonical node.
         spell: Gives DuckDB's spelling of a node.
         connection: The engine, without the optimizer that pulls expressions out of ``TRY``.
+        columns: The columns that it names, and their types.
 
     Raises:
         ConditionError: A part fails; the innermost one is told, with its place in the statement.
@@ -63,15 +70,24 @@ def check_runs(node: Node, spell: Callable[[Node], str], connection: duckdb.Duck
     tried = [(each, spell(each)) for each in nodes if each.get("class") in _TRIED]
     constants = {each["literal"]["text"] for each in nodes if _is_text(each)}
     texts = [None, *_TEXTS, *sorted(constants)]
+    row = ", ".join(f"{_odd(kind)} as {identifier(name)}" for name, kind in columns) or "t"
     with connection.cursor() as cursor:
         try:
-            _try(cursor, [spelling for _, spelling in tried], texts)
+            _try(cursor, row, [spelling for _, spelling in tried], texts)
         except duckdb.Error as error:
-            raise _innermost(cursor, node, tried, texts, error) from None
+            raise _innermost(cursor, row, node, tried, texts, error) from None
+
+
+def _odd(kind: str) -> str:
+    """Return what stands in a column of a type."""
+    if kind == "VARCHAR":
+        return "t"
+    return f"cast(ts as {kind})" if kind.startswith(("TIMESTAMP", "DATE")) else f"try(try_cast(t as {kind}))"
 
 
 def _innermost(
     cursor: duckdb.DuckDBPyConnection,
+    row: str,
     node: Node,
     tried: list[tuple[Node, str]],
     texts: list[str | None],
@@ -82,16 +98,16 @@ def _innermost(
 
     for part, spelling in tried:
         try:
-            _try(cursor, [spelling], texts)
+            _try(cursor, row, [spelling], texts)
         except duckdb.Error as error:
             return _fails(part, _one_line(str(error)))
     return _fails(node, _one_line(str(failure)))
 
 
-def _try(cursor: duckdb.DuckDBPyConnection, spellings: list[str], texts: list[str | None]) -> None:
+def _try(cursor: duckdb.DuckDBPyConnection, row: str, spellings: list[str], texts: list[str | None]) -> None:
     if spellings:
-        part = statement("policies/probe.sql", "odd_events")
-        odd = cursor.sql(part.text, params=part.bind({"texts": texts, "times": list(_TIMES)}))
+        part = statement("engine/probe.sql", "odd_values")
+        odd = cursor.sql(part.text, params=part.bind({"texts": texts, "times": list(_TIMES)})).project(row)
         odd.project(", ".join(f"try({spelling}) is null" for spelling in spellings)).fetchall()
 
 

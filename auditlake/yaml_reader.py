@@ -17,7 +17,7 @@ import yaml
 
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import POLICY_ID
-from auditlake.errors import PolicyError
+from auditlake.errors import MistakesError
 from auditlake.events.durations import parse_duration
 from auditlake.events.times import parse_instant, print_instant
 
@@ -41,10 +41,10 @@ def load_folder(
     folder: Path,
     what: str,
     load: Callable[[bytes, str, str], T],
-    failure: type[PolicyError],
+    failure: type[MistakesError],
     *,
     hint: str,
-    instead: Callable[[Path, PolicyError], T] | None = None,
+    instead: Callable[[Path, MistakesError], T] | None = None,
     follow: bool = False,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
@@ -59,7 +59,7 @@ def load_folder(
         follow: Whether its files may be links: those of a lake may not.
 
     Raises:
-        PolicyError: As ``failure``, with every mistake of every file.
+        MistakesError: As ``failure``, with every mistake of every file.
     """
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
@@ -71,7 +71,7 @@ def load_folder(
     for path in paths:
         try:
             contents.append(_load_file(path, what, load, failure, follow=follow))
-        except PolicyError as error:
+        except MistakesError as error:
             if instead is not None:
                 contents.append(instead(path, error))
             problems.extend(error.problems if instead is None else ())
@@ -81,7 +81,7 @@ def load_folder(
 
 
 def _load_file(
-    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[PolicyError], *, follow: bool
+    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[MistakesError], *, follow: bool
 ) -> T:
     try:
         if path.suffix != ".yaml":

@@ -1,0 +1,52 @@
+"""What a mapping is once its file is read: what recognises, cuts and maps the records of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+COLUMNS = ("event_id", "timestamp", "user_id", "action", "resource", "status", "session_id", "ip_address")
+"""The columns of an event that a mapping gives a value each."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingTest:
+    """A test that stands in a mapping's file: a record, and what must come of it."""
+
+    name: str
+    record: str
+    """The record as JSON text, or as a line."""
+    expect: tuple[Mapping[str, Any], ...] = ()
+    """Of each event that must come of it, the columns that the test is about."""
+    skipped: str = ""
+    """The name under which the record must be left out instead; or empty."""
+    quarantined: str = ""
+    """How the reason must begin for which it is refused instead; or empty."""
+    line: int = 1
+    """The test's line in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """A source's mapping, checked and compiled."""
+
+    label: str
+    """What ``metadata.mapping`` of its events says: source and version; of a user's file also its digest."""
+    statement: str
+    """The statement that maps ``records``, like those of ``sql/sources``."""
+    match: tuple[str, ...] | str
+    """The fields that its records have, or a SQL condition over the columns of :attr:`match_paths`."""
+    match_paths: tuple[str, ...]
+    """The JSON paths that the condition reads, as ``p1``, ``p2``, …."""
+    paths: tuple[str, ...]
+    """Every JSON path of a record that the mapping reads."""
+    event_types: tuple[str, ...]
+    """The event types that its events can have, in the mapping's order."""
+    skips: tuple[str, ...] = ()
+    """The names under which records are left out."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Places in a record by the names that Sigma's rules use for them."""
+    tests: tuple[MappingTest, ...] = ()
+    digest: str = ""
+    """``sha256:`` and the digest of the file."""

@@ -1,0 +1,205 @@
+"""Names in the expressions of a mapping: paths into a record become columns of one extraction.
+
+``actor.id``, ``target[0].type`` and ``"@timestamp"`` are DuckDB's own syntax for columns and what is in them, so that
+its parser reads them; here each becomes a column ``p1``, ``p2``, … before the expression is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditlake.engine.parse_tree import Node, walk
+from auditlake.engine.probe import ConditionError
+
+ITEM, ENVELOPE = "item", "envelope"
+"""What an element of the list is called of which each gives an event, and the record around another."""
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ORIGINS = {ITEM: "i", ENVELOPE: "e"}
+_NUMBERS = frozenset({"INTEGER", "NUMERIC"})
+_WHERE = ("query_location", "query_location_length")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a record: its steps, keys and numbers of elements."""
+
+    steps: tuple[str | int, ...]
+
+    @property
+    def path(self) -> str:
+        """The path as DuckDB takes it: ``$.actor.id``, ``$."a b"[0]``."""
+        parts = (f"[{step}]" if isinstance(step, int) else f".{_quoted(step)}" for step in self.steps)
+        return "$" + "".join(parts)
+
+    @property
+    def shown(self) -> str:
+        """The same as in a mapping, for people."""
+        parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        return "".join(parts).removeprefix(".")
+
+
+def _quoted(key: str) -> str:
+    return key if _PLAIN.fullmatch(key) else f'"{key}"'
+
+
+@dataclass
+class Scope:
+    """What the names of one mapping stand for; it collects the places that its expressions read."""
+
+    itemised: bool = False
+    """Whether ``item`` is an element of a list."""
+    enveloped: bool = False
+    """Whether ``envelope`` is a record around another."""
+    lets: set[str] = field(default_factory=set)
+    """The names that the mapping has given to expressions."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """The columns so far, and their types: what the gate knows."""
+    places: dict[str, dict[Place, str]] = field(default_factory=lambda: {"p": {}, "i": {}, "e": {}})
+    """The column of each place: in the record, in ``item``, in ``envelope``."""
+
+    def prepare(self, node: Node) -> Node:
+        """Return the tree of an expression with a column in the place of each path."""
+        if (found := _steps(node)) is not None:
+            return self._column(node, found)
+        node = {key: walk(value, lambda part, _: self.prepare(part)) for key, value in node.items()}
+        if node.get("class") == "FUNCTION" and node["function_name"].lower() == "parse_time":
+            return _time(node)
+        return self._compared(node)
+
+    def column_of(self, text: str) -> Place | None:
+        """Return the place in the record that a text is the name of, if it is nothing but that."""
+        steps = _written(text)
+        if steps is None or (steps[0] in self.lets and len(steps) == 1) or self._origin(steps) != "p":
+            return None
+        return Place(steps)
+
+    def _origin(self, steps: tuple[str | int, ...]) -> str:
+        if (steps[0] == ITEM and self.itemised) or (steps[0] == ENVELOPE and self.enveloped):
+            return _ORIGINS[str(steps[0])]
+        return "p"
+
+    def _column(self, node: Node, steps: tuple[str | int, ...]) -> Node:
+        if len(steps) == 1 and steps[0] in self.lets:
+            return _reference(node, f"let_{steps[0]}")
+        if any('"' in str(step) or "\\" in str(step) for step in steps):
+            raise ConditionError("a key with a quote or a backslash cannot be named", node.get("query_location"))
+        origin = self._origin(steps)
+        place = Place(steps[1:] if origin != "p" else steps)
+        known = self.places[origin]
+        name = known.setdefault(place, f"{origin}{len(known) + 1}")
+        self.columns[name] = "VARCHAR"
+        return _reference(node, name)
+
+    def _compared(self, node: Node) -> Node:
+        """Return a comparison of a path with a number as one of numbers, and with true or false as one of texts."""
+        kind = node.get("class")
+        if kind == "COMPARISON":
+            sides = ["left", "right"]
+        elif kind == "BETWEEN":
+            sides = ["input", "lower", "upper"]
+        elif kind == "OPERATOR" and node["type"] == "COMPARE_IN":
+            return {**node, "children": self._alike(node["children"])}
+        else:
+            return node
+        return {**node, **dict(zip(sides, self._alike([node[side] for side in sides]), strict=True))}
+
+    def _alike(self, sides: list[Node]) -> list[Node]:
+        kinds = {side["literal"]["kind"] for side in sides if side.get("class") == "CONSTANT"}
+        if kinds & _NUMBERS:
+            return [_number(side) if self._is_text(side) else side for side in sides]
+        if "BOOLEAN" in kinds and any(map(self._is_text, sides)):
+            return [_as_text(side) for side in sides]
+        return sides
+
+    def _is_text(self, node: Node) -> bool:
+        return node.get("class") == "COLUMN_REF" and self.columns.get(node["column_names"][0]) == "VARCHAR"
+
+
+def _steps(node: Node) -> tuple[str | int, ...] | None:
+    """Return the steps of a path, or None where a node is none."""
+    if node.get("class") == "COLUMN_REF":
+        return tuple(node["column_names"])
+    if node.get("class") != "OPERATOR" or node.get("type") not in ("STRUCT_EXTRACT", "ARRAY_EXTRACT"):
+        return None
+    base, step = node["children"]
+    before = _steps(base)
+    if before is None or step.get("class") != "CONSTANT":
+        return None
+    literal = step["literal"]
+    if literal["kind"] == "INTEGER" and literal["text"].isdigit():
+        return (*before, int(literal["text"]))
+    return (*before, literal["text"]) if literal["kind"] == "STRING" else None
+
+
+_STEP = re.compile(r'(?:\.|^)(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|"(?P<quoted>[^"\\]+)")|\[(?P<number>[0-9]{1,9})\]')
+
+
+def _written(text: str) -> tuple[str | int, ...] | None:
+    """Return the steps of a path as it is written, or None where a text is none."""
+    steps: list[str | int] = []
+    at = 0
+    text = text.strip()
+    while at < len(text):
+        match = _STEP.match(text, at)
+        if match is None or (match["number"] and not steps):
+            return None
+        steps.append(int(match["number"]) if match["number"] else match["plain"] or match["quoted"])
+        at = match.end()
+    return tuple(steps) or None
+
+
+def place(text: str) -> Place | None:
+    """Return the place that a text names, such as ``actor.id``; None where it names none."""
+    steps = _written(text)
+    return None if steps is None else Place(steps)
+
+
+def _reference(node: Node, name: str) -> Node:
+    where: Node = {key: node[key] for key in _WHERE if key in node}
+    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **where}
+
+
+def _function(node: Node, name: str, arguments: list[Node]) -> dict[str, Any]:
+    """Return a call of a function like one that stands in the tree already."""
+    return {
+        **node,
+        "function_name": name,
+        "qualified_name": {"path": [name]},
+        "arguments": [{"name": "", "expression": argument} for argument in arguments],
+    }
+
+
+def _time(node: Node) -> Node:
+    """Return ``parse_time(x, 'a', 'b')`` as a call with a list of formats."""
+    if node["qualified_name"].get("path") != [node["function_name"]] or len(node["arguments"]) < 2:
+        raise ConditionError("parse_time takes a value and one format or several", node.get("query_location"))
+    value, *formats = (argument["expression"] for argument in node["arguments"])
+    if any(each.get("class") != "CONSTANT" or each["literal"]["kind"] != "STRING" for each in formats):
+        raise ConditionError("the formats of parse_time must be written out", node.get("query_location"))
+    return _function(node, "time_of", [value, _function(node, "list_value", formats)])
+
+
+def _number(node: Node) -> Node:
+    """Return a column as a number, null where it is none."""
+    kind = {
+        "class": "TYPE", "type": "TYPE", "alias": "", "catalog": "", "schema": "", "type_name": "DOUBLE",
+        "qualified_name": {"path": ["DOUBLE"]}, "children": [],
+    }  # fmt: skip
+    where: Node = {key: node[key] for key in _WHERE if key in node}
+    cast: Node = {
+        "class": "CAST",
+        "type": "OPERATOR_CAST",
+        "alias": "",
+        "child": node,
+        "try_cast": True,
+        "type_expr": kind,
+    }
+    return {**cast, **where}
+
+
+def _as_text(node: Node) -> Node:
+    if node.get("class") != "CONSTANT" or node["literal"]["kind"] != "BOOLEAN":
+        return node
+    return {**node, "literal": {"kind": "STRING", "text": str(node["literal"]["text"]).lower()}}

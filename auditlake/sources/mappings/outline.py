@@ -1,0 +1,114 @@
+"""What of a mapping's file can be told without checking its expressions: enough to list, recognise and erase by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from auditlake.events.personal import PersonalData
+from auditlake.sources.mappings.names import Place, place
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The plain facts of a mapping."""
+
+    name: str
+    title: str
+    version: int
+    match: tuple[Place, ...] | str
+    """The fields that its records have, or a SQL condition."""
+    before: str
+    """The source that this one goes before where both fit."""
+    read: str
+    """How its inputs are cut into records."""
+    records: tuple[str, ...]
+    """The fields under which documents keep its records."""
+    several: bool
+    """Whether a record may give several events."""
+    time_field: str
+    """The field of a record that says when."""
+    personal: PersonalData
+    """Where its events name people."""
+    keys: Mapping[str, Any]
+    """Everything that the file says."""
+
+    @property
+    def looks_for(self) -> str:
+        """What its records look like, in words."""
+        if isinstance(self.match, str):
+            return f"records where {self.match}"
+        return f"records with {', '.join(each.shown for each in self.match)}"
+
+
+def outline_of(content: str) -> Outline:
+    """Return the outline of a mapping's file that has no mistakes."""
+    keys = yaml.load(content, Loader=_LOADER)  # noqa: S506 - a safe loader either way
+    match = keys["match"]
+    each = str(keys.get("each", ""))
+    about = keys.get("personal", {})
+    timed = place(parts_of(str(keys["timestamp"]))[0])
+    top = re.split(r"[.\[]", each.removeprefix("$."))[0]
+    return Outline(
+        name=keys["source"],
+        title=str(keys.get("title", keys["source"])),
+        version=int(keys.get("version", 1)),
+        match=match if isinstance(match, str) else tuple(filter(None, map(place, match))),
+        before=keys.get("before", ""),
+        read=keys.get("read", "json"),
+        records=tuple(keys.get("records", ())),
+        several=bool(each) or "also" in keys,
+        time_field=timed.shown if timed else "timestamp",
+        personal=PersonalData(
+            names=personal_places(about.get("names", ()), top) or (),
+            traces=personal_places(about.get("traces", ()), top) or (),
+            nobody=about.get("nobody", ""),
+            within=tuple(about.get("within", ())),
+        ),
+        keys=keys,
+    )
+
+
+def personal_places(texts: Iterable[str], top: str) -> tuple[str, ...] | None:
+    """Return places of a record as those of an event, ``$.details.…``; None if one is no such place.
+
+    Args:
+        texts: Fields of a record, or of ``item``, an element of the list of which each gives an event.
+        top: The field of the record which that list lies in: it does not stay there.
+    """
+    found = []
+    for text in texts:
+        if text.startswith("$."):
+            found.append(text)
+            continue
+        where = place(text.replace("[*]", ""))
+        steps = tuple(step for step in where.steps if isinstance(step, str)) if where else ()
+        if not steps or steps[0] == top:
+            return None
+        plain = (step if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", step) else f'"{step}"' for step in steps)
+        found.append(".".join(("$.details", *plain)))
+    return tuple(found)
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the parts of a text between commas that stand in no brackets and no quotes."""
+    parts, depth, quote, start = [], 0, "", 0
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]

@@ -1,0 +1,155 @@
+"""The statement of a mapping: the steps of ``sql/sources/mapping.sql`` with what the mapping's file says filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import statement, statements
+from auditlake.sources.mappings.names import Place, Scope
+
+ACTION = "mapped_action"
+"""The column of the last step that holds the mapped action, which patterns of event types are compared with."""
+_STEPS = "sources/mapping.sql"
+_SLOT = re.compile(r"\bslot_[a-z_]+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a record, as SQL over the columns of the last step."""
+
+    columns: Mapping[str, str]
+    """The value of each column, ``event_type`` and ``metadata`` among them."""
+    misplaced: tuple[tuple[str, Place], ...] = ()
+    """The columns that stand for a path and must be text, with their places in the record."""
+    when: str = ""
+    """The condition under which the record gives this event; empty: always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the steps of a mapping's statement are made of."""
+
+    scope: Scope
+    lets: tuple[tuple[str, str], ...]
+    """Names and their expressions, in order."""
+    action: str
+    """The expression of the column ``action``, which conditions on the type of an event may read."""
+    events: tuple[Event, ...]
+    skips: tuple[tuple[str, str], ...]
+    """Names and conditions of the records that are left out."""
+    inside: Place | None = None
+    """Where the record is that lies in a field of another."""
+    each: str = ""
+    """The JSON path of the list of which each element gives an event; or empty."""
+    each_top: str = ""
+    """The field of the record that this list lies in."""
+
+
+def functions() -> tuple[str, ...]:
+    """Return the statements that define the functions of mappings."""
+    defined = (each.text for each in statements("sources/functions.sql").values())
+    return (*defined, statement("ingest/numbers.sql", "values_as_they_are").text)
+
+
+def mapping_statement(steps: Steps) -> str:
+    """Return the statement that maps ``records``."""
+    scope = steps.scope
+    parts = [("opened", _filled("unwrapped", inside=literal(steps.inside.path)) if steps.inside else _filled("opened"))]
+    parts.append(("parsed", _filled("parsed", paths=_paths(scope.places["p"]))))
+    last = "parsed"
+    if scope.places["e"]:
+        parts.append(("enveloped", _filled("enveloped", paths=_paths(scope.places["e"]))))
+        last = "enveloped"
+    if steps.each:
+        each = _filled("itemised", paths=_paths(scope.places["i"]), each=literal(steps.each))
+        parts.append(("itemised", each))
+        parts.append(("joined", _reading("parsed", last, _filled("joined"))))
+        last = "joined"
+    named = [f"{origin}[{i}] as {name}" for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)]
+    parts.append(("named", _reading("parsed", last, _filled("named", columns=_listed(named)))))
+    last = "named"
+    for name, sql in (*((f"let_{name}", sql) for name, sql in steps.lets), (ACTION, steps.action)):
+        parts.append((name, _reading("named", last, _filled("called", columns=f"try({sql}) as {name}"))))
+        last = name
+    if steps.each:
+        parts.append(("around", _filled("emptied", without=literal(f"{{{_key(steps.each_top)}:null}}"))))
+    several = bool(steps.each) or len(steps.events) > 1
+    selects = []
+    for number, event in enumerate(steps.events):
+        selects.append(_reading("called", last, _event(steps, event, number if several else None)))
+    ctes = ",\n".join(f"{name} as (\n{text}\n)" for name, text in parts)
+    return f"with {ctes}\n" + "\nunion all\n".join(selects)
+
+
+def _event(steps: Steps, event: Event, number: int | None) -> str:
+    text = {name: ACTION if sql == steps.action else f"try({sql})" for name, sql in event.columns.items()}
+    if steps.each:
+        numbered = f"item_number * {len(steps.events)} + {number}"
+        around = "(select around.around from around where around.record = called.record)"
+        details = (
+            f'case when item is null then (select opened."text" from opened where opened.record = called.record) '
+            f"else concat(left({around}, length({around}) - 1), case when {around} <> '{{}}' then ',' end, "
+            f"'\"item\":', item, '}}') end"
+        )
+    else:
+        numbered, details = "cast(null as bigint)" if number is None else str(number), '"text"'
+    skipped = cases((condition, literal(name)) for name, condition in steps.skips)
+    return _filled(
+        "mapped",
+        number=numbered,
+        details=details,
+        skipped=skipped,
+        unreadable="p is null" if steps.scope.places["p"] else "false",
+        misplaced=_misplaced(event) if not steps.each else "cast(null as varchar)",
+        applies=f"coalesce(try({event.when}), false)" if event.when else "true",
+        **{**dict.fromkeys(_TEXTS, "cast(null as varchar)"), **text},
+    )
+
+
+_TEXTS = (
+    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "metadata", "session_id",
+    "ip_address",
+)  # fmt: skip
+
+
+def _misplaced(event: Event) -> str:
+    """Return why a record is refused in which an object or a list stands where text belongs."""
+    reasons = []
+    for column, place in event.misplaced:
+        kind = f'json_type("text", {literal(place.path)})'
+        looks = f"left({column}, 1) in ('{{', '[') and"
+        for of, what in (("OBJECT", "an object"), ("ARRAY", "an array")):
+            reasons.append((f"{looks} {kind} = '{of}'", literal(f"{what} where text belongs: {place.shown}")))
+    return cases(reasons)
+
+
+def cases(choices: Iterable[tuple[str, str]]) -> str:
+    """Return the SQL of the first value whose condition holds, each condition tried by itself."""
+    whens = [f"when coalesce(try({condition}), false) then {value}" for condition, value in choices]
+    return f"case {' '.join(whens)} end" if whens else "cast(null as varchar)"
+
+
+def _filled(name: str, **slots: str) -> str:
+    text = statement(_STEPS, name).text
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return _SLOT.sub(lambda match: slots[match[0].removeprefix("slot_")], body)
+
+
+def _reading(step: str, other: str, text: str) -> str:
+    """Return a step that reads another one than is written in it."""
+    return text if step == other else re.sub(rf"\b(from|join) {step}\b", rf"\1 {other} as {step}", text)
+
+
+def _paths(places: Mapping[Place, str]) -> str:
+    return f"[{_listed([literal(place.path) for place in places])}]" if places else "['$']"
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(columns)
+
+
+def _key(name: str) -> str:
+    return '"' + name.replace('"', '\\"') + '"'

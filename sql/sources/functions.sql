@@ -1,0 +1,141 @@
+-- What the expressions of a mapping can call beside DuckDB's own functions. Texts in, texts out; null for what is none.
+
+-- name: instant_text()
+-- The instant that a number is, counted since 1970 in units of which a microsecond has so many; exact, what is below a
+-- microsecond dropped. What is no such number stays, to be refused as what it is.
+create or replace temp macro instant_text(number, microseconds) as coalesce(
+  try(strftime(
+    make_timestamp(cast(floor(
+      cast(number as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
+    ) as bigint)),
+    '%Y-%m-%d %H:%M:%S.%f'
+  )),
+  cast(number as varchar)
+);
+
+-- name: instant_of_s()
+create or replace temp macro instant_of_s(number) as instant_text(number, 1000000);
+
+-- name: instant_of_ms()
+create or replace temp macro instant_of_ms(number) as instant_text(number, 1000);
+
+-- name: instant_of_us()
+create or replace temp macro instant_of_us(number) as instant_text(number, 1);
+
+-- name: instant_of_ns()
+create or replace temp macro instant_of_ns(number) as instant_text(number, 0.001);
+
+-- name: parse_time()
+-- The instant in a text by the first of these formats of strptime that fits; UTC unless the format has an offset. A text
+-- that none fits stays, to be refused as what it is.
+create or replace temp macro parse_time(written, formats) as coalesce(
+  strftime(try_strptime(written, formats), '%Y-%m-%d %H:%M:%S.%f'),
+  written
+);
+
+-- name: named()
+-- Of a list of objects, the one whose name or key this is.
+create or replace temp macro named(listed, wanted) as list_filter(
+  json_extract(listed, '$[*]'),
+  lambda each: coalesce(
+    each ->> '$.name', each ->> '$.key', each ->> '$.displayName', each ->> '$.Name', each ->> '$.Key'
+  ) = wanted
+)[1]::varchar;
+
+-- name: value_in()
+-- The value of an object that has a name or key beside it.
+create or replace temp macro value_in(pair) as coalesce(
+  pair ->> '$.value.stringValue', pair ->> '$.value.intValue', pair ->> '$.value.boolValue',
+  pair ->> '$.value.doubleValue', pair ->> '$.newValue', pair ->> '$.NewValue', pair ->> '$.value', pair ->> '$.Value',
+  pair ->> '$.intValue', pair ->> '$.boolValue', pair ->> '$.multiValue'
+);
+
+-- name: named_value()
+create or replace temp macro named_value(listed, wanted) as value_in(named(listed, wanted));
+
+-- name: any_of()
+-- The texts of a list, joined by a character that none has.
+create or replace temp macro any_of(listed) as array_to_string(json_extract_string(listed, '$[*]'), chr(31));
+
+-- name: address_of()
+-- An IP address without what may stand around it: brackets, a port, further addresses after a comma.
+create or replace temp macro address_of(written) as case
+  when regexp_full_match(written, '\[[^\]]*\](:\d+)?') then regexp_extract(written, '\[([^\]]*)\]', 1)
+  when contains(written, ',') then address_of_one(trim(split_part(written, ',', 1)))
+  else address_of_one(written)
+end;
+
+-- name: address_of_one()
+create or replace temp macro address_of_one(written) as regexp_replace(
+  regexp_replace(written, '^(\d+\.\d+\.\d+\.\d+):\d+$', '\1'), '^::ffff:(\d+\.\d+\.\d+\.\d+)$', '\1'
+);
+
+-- name: groups_of()
+-- An address with a closing dotted quad as two groups of zeros, so that what remains is plain IPv6.
+create or replace temp macro groups_of(written) as regexp_replace(
+  written,
+  ':((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])$',
+  ':0:0'
+);
+
+-- name: is_address()
+-- Whether a text is an IP address and nothing else.
+create or replace temp macro is_address(written) as
+  regexp_full_match(
+    written,
+    '((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+  )
+  or (
+    contains(written, ':')
+    and (
+      regexp_full_match(groups_of(written), '([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}')
+      or (
+        regexp_full_match(
+          groups_of(written), '([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?'
+        )
+        and len(regexp_extract_all(groups_of(written), '[0-9A-Fa-f]+')) <= 7
+      )
+    )
+  );
+
+-- name: ip_address()
+-- The address that a text is, or null.
+create or replace temp macro ip_address(written) as case
+  when is_address(address_of(written)) then address_of(written)
+end;
+
+-- name: bits_of_v4()
+create or replace temp macro bits_of_v4(written) as array_to_string(
+  list_transform(string_split(written, '.'), lambda part: lpad(bin(cast(part as integer)), 8, '0')), ''
+);
+
+-- name: hex_groups()
+create or replace temp macro hex_groups(written) as list_filter(string_split(written, ':'), lambda part: part <> '');
+
+-- name: bits_of_groups()
+create or replace temp macro bits_of_groups(listed) as array_to_string(
+  list_transform(listed, lambda part: lpad(bin(cast('0x' || part as integer)), 16, '0')), ''
+);
+
+-- name: bits_of_v6()
+create or replace temp macro bits_of_v6(written) as
+  bits_of_groups(hex_groups(split_part(written, '::', 1)))
+  || repeat('0', 128 - 16 * len(hex_groups(replace(written, '::', ':'))))
+  || bits_of_groups(hex_groups(split_part(written, '::', 2)));
+
+-- name: bits_of()
+-- The bits of an address, 32 or 128 digits; null if it is none.
+create or replace temp macro bits_of(written) as case
+  when not is_address(written) then null
+  when not contains(written, ':') then bits_of_v4(written)
+  when contains(written, '.') then
+    left(bits_of_v6(groups_of(written)), 96) || bits_of_v4(regexp_extract(written, '[0-9.]+$'))
+  else bits_of_v6(written)
+end;
+
+-- name: in_network()
+-- Whether an address is of a network, 10.0.0.0/8 or 2001:db8::/32, however each is spelled.
+create or replace temp macro in_network(written, network) as
+  length(bits_of(ip_address(written))) = length(bits_of(split_part(network, '/', 1)))
+  and left(bits_of(ip_address(written)), cast(split_part(network, '/', 2) as integer))
+    = left(bits_of(split_part(network, '/', 1)), cast(split_part(network, '/', 2) as integer));

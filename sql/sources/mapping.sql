@@ -1,0 +1,103 @@
+-- The steps of a mapping's statement, each of which reads the one before it. What is named slot_… is filled in from the
+-- mapping's file: lists of columns, paths as texts, conditions.
+
+-- name: opened()
+-- The records as they are.
+select record, "text", cast(null as varchar) as envelope_reason
+from records;
+
+-- name: unwrapped()
+-- The record that is the text of a field of another, its envelope. A record without that field is itself. DuckDB's JSON
+-- also takes NaN, Infinity and trailing commas: they are looked for in what is left when every string is replaced by 0.
+select
+  record,
+  case
+    when inside is null or envelope_reason is not null then "text"
+    else inner_json(inside)
+  end as "text",
+  case when inside is not null then "text" end as envelope,
+  envelope_reason
+from (
+  select
+    record,
+    "text",
+    inside,
+    case
+      when inside is null then null
+      when not json_valid(inside) then 'the record inside is not valid JSON'
+      when regexp_matches(regexp_replace(inside, '"(?:[^"\\]|\\.)*"', '0', 'g'), '(?i)nan|inf|,\s*[\]}]')
+        then 'the record inside is not valid JSON'
+      when json_type(inside) <> 'OBJECT' then 'the record inside is not a JSON object'
+      when len(json_keys(inside)) <> len(list_distinct(json_keys(inside))) then 'the record inside has a key twice'
+    end as envelope_reason
+  from (
+    select record, "text", try(json_extract_string("text", slot_inside)) as inside
+    from records
+  )
+);
+
+-- name: parsed()
+-- The one look at a record: every place that the mapping reads.
+select *, plain_values(try(json_extract_string("text", slot_paths))) as p
+from opened;
+
+-- name: enveloped()
+select *, plain_values(try(json_extract_string(envelope, slot_paths))) as e
+from parsed;
+
+-- name: itemised()
+-- The elements of each record's list. A record without one is one event. The text is not carried along: it may be long.
+select
+  record,
+  unnest(items) as item,
+  generate_subscripts(items, 1) - 1 as item_number,
+  plain_values(try(json_extract_string(unnest(items), slot_paths))) as i
+from (
+  select record, case when len(listed) > 0 then listed else [cast(null as json)] end as items
+  from (
+    select record, try(json_extract("text", slot_each)) as listed
+    from opened
+  )
+);
+
+-- name: emptied()
+-- What is around the list, in which an element takes the place of the list.
+select record, try(cast(json_merge_patch("text", slot_without) as varchar)) as around
+from opened;
+
+-- name: joined()
+select parsed.* exclude ("text"), itemised.* exclude (record)
+from parsed
+join itemised using (record);
+
+-- name: named()
+select *, slot_columns
+from parsed;
+
+-- name: called()
+select *, slot_columns
+from named;
+
+-- name: mapped()
+select
+  record,
+  slot_number as event_number,
+  slot_event_id as event_id,
+  slot_event_type as event_type,
+  slot_timestamp as "timestamp",
+  slot_user_id as user_id,
+  slot_action as "action",
+  slot_resource as resource,
+  slot_status as status,
+  slot_details as details,
+  slot_metadata as metadata,
+  slot_session_id as session_id,
+  slot_ip_address as ip_address,
+  slot_skipped as skipped,
+  case
+    when envelope_reason is not null then envelope_reason
+    when slot_unreadable then 'not valid JSON'
+    else slot_misplaced
+  end as reason
+from called
+where slot_applies;
