@@ -20,6 +20,7 @@ from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
 from auditlake.facets.retention import Retention
+from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class AuditLake(Shown):
         """What lake.toml says."""
         self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
         self.policies = Policies(self._context)
+        self.sources = Sources(self._context)
         """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
         self.holds = Holds(self._context)
         """What must stay: ``all``, ``add``, ``release``."""

@@ -31,6 +31,7 @@ VERBS = (
     Verb("log", _IN, "log"),
     Verb("tail", _IN, "log"),
     Verb("flush", _IN, "ingest"),
+    Verb("source", _IN, "source"),
     Verb("events", _ASK, "events"),
     Verb("stats", _ASK, "stats"),
     Verb("sql", _ASK, "sql"),

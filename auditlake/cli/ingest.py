@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _EXAMPLES = 20
 _INPUT = (
     "name", "size", "sha256", "source", "format", "read", "landed", "duplicates", "quarantined", "notice",
+    "mapping", "skips",
 )  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     help="Exit with 1 if more records are quarantined; the valid ones land all the same.",
 )  # fmt: skip
 @json_option(
-    "read", "landed", "duplicates", "quarantined", "snapshot", "batch", "reasons", "examples", "failed", "quarantine",
-    "inputs",
+    "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "failed",
+    "quarantine", "inputs",
 )  # fmt: skip
 @click.pass_obj
 def ingest(
@@ -64,7 +65,7 @@ def ingest(
         summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
     if as_json:
         machine(
-            pick(summary, "read", "landed", "duplicates", "quarantined", "snapshot", "batch")
+            pick(summary, "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch")
             | {"reasons": dict(sorted(summary.reasons.items()))}
             | pick(summary, "examples", "failed", "quarantine")
             | {"inputs": [pick(each, *_INPUT) for each in summary.inputs]}
@@ -84,10 +85,14 @@ def show_summary(summary: IngestSummary) -> None:
     for each in summary.inputs:
         if each.notice:
             click.echo(f"left out {plain(each.name)}: {plain(each.notice)}")
+    skipped = f", {summary.skipped:,} skipped" if summary.skipped else ""
     click.echo(
         f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} landed, "
-        f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
+        f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined{skipped} "
+        f"(snapshot {summary.snapshot})"
     )
+    for name, number in summary.skips.items():
+        click.echo(f"  skipped, {plain(name)}: {number:,}")
     for example in summary.examples[:_EXAMPLES]:
         click.echo(f"  {plain(str(example))}")
     if len(summary.examples) > _EXAMPLES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -160,6 +161,14 @@ class IngestSummary:
     def __post_init__(self) -> None:
         for name in ("read", "events", "landed", "duplicates", "quarantined", "skipped"):
             object.__setattr__(self, name, sum(getattr(each, name) for each in self.inputs))
+
+    @property
+    def skips(self) -> Mapping[str, int]:
+        """Records that mappings leave out, by source and the name that the mapping gives them."""
+        total: Counter[str] = Counter()
+        for each in self.inputs:
+            total.update({f"{each.source}: {name}": number for name, number in each.skips.items()})
+        return total
 
     @property
     def nothing_read(self) -> bool:

@@ -214,7 +214,7 @@ class Catalog:
         faults: What is wrong with the mappings of the lake that cannot be used.
     """
 
-    sources: Mapping[str, Source]
+    sources: dict[str, Source]
     faults: tuple[MappingError, ...] = ()
 
     def __getitem__(self, name: str) -> Source:
@@ -225,17 +225,17 @@ class Catalog:
         """Yield every source."""
         return iter(self.sources.values())
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the sources that an input may have."""
         return tuple(source.name for source in self if source.is_input)
 
-    @cached_property
+    @property
     def wrapper_keys(self) -> tuple[str, ...]:
         """The keys under which any source wraps its records."""
         return tuple(dict.fromkeys(key for source in self for key in source.wrappers))
 
-    @cached_property
+    @property
     def personal_data(self) -> dict[str, PersonalData]:
         """Where the events of each source name people.
 
@@ -271,8 +271,14 @@ def mapped_source(
     )  # fmt: skip
 
 
-def own_source(content: bytes, file: str, event_types: frozenset[str]) -> Source:
-    """Return the source of a lake's own mapping.
+def own_source(content: bytes, file: str, event_types: frozenset[str], *, may_replace: bool = False) -> Source:
+    """Return the source of a mapping that does not ship with auditlake.
+
+    Args:
+        content: The file.
+        file: What to call it in messages.
+        event_types: The types that are known.
+        may_replace: Whether it may have the name of a source that every lake knows: only to be tried.
 
     Raises:
         MappingError: It has mistakes, or the name of a source that every lake knows.
@@ -281,7 +287,7 @@ def own_source(content: bytes, file: str, event_types: frozenset[str]) -> Source
 
     load_mapping(content, file=file, event_types=event_types)
     source = mapped_source(content.decode().removeprefix("\ufeff"), file, is_built_in=False, event_types=event_types)
-    if source.name in built_in().sources:
+    if source.name in built_in().sources and not may_replace:
         known = f"{file}:1:1: every lake has a source {source.name!r}"
         raise MappingError((known,), hint="choose another name; `before` lets it go first")
     return source

@@ -28,7 +28,7 @@ Format = Literal["lines", "documents", "csv", "parquet", "arrow", "skip"]
 PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
 _TRIED = 20
-"""How many of the first records decide."""
+"""How many of the first records decide whether a mapping is for them."""
 _LINE_NAMES = (".jsonl", ".ndjson", ".log")
 _WHITE = b" \t\r\n"
 _SOLID = re.compile(rb"[^ \t\r\n]")
@@ -95,7 +95,7 @@ def recognise(
 def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Source], catalog: Catalog) -> Recognised:
     outline = _outline(head, catalog)
     form = _form(head, suffix, outline)
-    records: Sequence[Mapping[str, Any]] = _records(head, form, catalog, unwrap=outline.unwrap)[:_TRIED]
+    records: Sequence[Mapping[str, Any]] = _records(head, form, catalog, unwrap=outline.unwrap)
     empty = None if records else outline.empty
     if not records and head.lstrip(_WHITE)[:1] in (b"{", b"["):
         # The first record may be longer than any record may be: then the keys in its beginning have to do.
@@ -129,11 +129,11 @@ def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[
     Raises:
         UnrecognisedInputError: Two sources know them, and neither goes before the other.
     """
-    known = {source.name: source.fits(records) for source in sources}
+    first = records[:_TRIED]
     fitting = [
         source
         for source in sources
-        if (2 * sum(known[source.name]) >= len(records) if source.outline else any(known[source.name])) and records
+        if (2 * sum(source.fits(first)) >= len(first) > 0 if source.outline else any(source.fits(records)))
     ]
     gone_before = {source.outline.before for source in fitting if source.outline and source.outline.before}
     fitting = [source for source in fitting if source.name not in gone_before]

@@ -78,7 +78,10 @@ def test_only_what_is_personal_is_replaced(document: Any) -> None:
     assert after.details is not None
     assert meant(after.details) == meant(written(replaced(document, (), words)))
     assert after.resource == NAMES.of("ann")
-    assert Eraser(NAMES, built_in().personal_data, (EMAIL,)).erased(row._replace(details=after.details)).details == after.details
+    assert (
+        Eraser(NAMES, built_in().personal_data, (EMAIL,)).erased(row._replace(details=after.details)).details
+        == after.details
+    )
     assert is_erased(NAMES, text, after.details)
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditlake.errors import SourceError, UnrecognisedInputError
+from auditlake.sources.catalog import built_in
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import InputFile
 from auditlake.sources.reader import open_records
@@ -155,7 +156,7 @@ def test_no_message_quotes_what_is_no_log(logs: Path, tmp_path: Path) -> None:
             path = put(logs / name, content)
             for within, source in (("", None), (str(logs), None), ("", "cloudtrail")):
                 try:
-                    opened = open_records(InputFile(name, path, within), source, 1000, tmp_path)
+                    opened = open_records(InputFile(name, path, within), source, 1000, tmp_path, catalog=built_in())
                     told.append(opened.notice)
                     opened.stream.close()
                 except SourceError as error:

@@ -11,7 +11,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.events.personal import PersonalData
-from auditlake.sources.catalog import SOURCES, Marks, Source
+from auditlake.sources.catalog import Marks, Source, built_in
 from tests.ingest.lakes import events, kept, made, put
 
 STATEMENT = """-- name: shift()
@@ -63,7 +63,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditLake:
         looks_for="JSON objects with watchman and lines",
         personal=PersonalData(names=("$.details.by",)),
     )
-    monkeypatch.setitem(SOURCES, "shift", source)
+    monkeypatch.setitem(built_in().sources, "shift", source)
     return made(tmp_path / "lake")
 
 

@@ -1,0 +1,254 @@
+"""A mapping tried: its own tests, and what it makes of files, without a lake."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from auditlake.engine.duck import connect
+from auditlake.errors import AuditLakeError
+from auditlake.events.schema import CANONICAL_FIELDS
+from auditlake.events.times import parse_instant
+from auditlake.ingest.custody import Example
+from auditlake.ingest.mapping import Mapped, map_records
+from auditlake.ingest.record_buffer import RecordBuffer
+from auditlake.sources.catalog import Catalog, Source
+from auditlake.sources.inputs import expand_inputs
+from auditlake.sources.mappings.model import MappingTest
+from auditlake.sources.model import MAX_RECORD, InputFile
+from auditlake.sources.reader import open_records
+from auditlake.sources.refused import excerpt
+
+_SAMPLE = 5_000
+"""How many records' fields, and how many events' values, are looked at."""
+_NAMED = ("details", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """What came of one of a mapping's own tests."""
+
+    test: MappingTest
+    problems: tuple[str, ...]
+    """What came out otherwise than expected; none: the test passed."""
+
+
+@dataclass
+class Trial:
+    """What a mapping makes of some files."""
+
+    records: int = 0
+    events: int = 0
+    skips: Counter[str] = field(default_factory=Counter)
+    """Records that it leaves out, by name."""
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Records that are refused, by reason and field."""
+    examples: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Of each reason and field, a value."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Inputs that are not read, with the reason."""
+    values: dict[str, Counter[str]] = field(default_factory=dict)
+    """Of each column, the values and how often each is there."""
+    filled: Counter[str] = field(default_factory=Counter)
+    """How many events have a value in each column."""
+    unused: Counter[str] = field(default_factory=Counter)
+    """Fields of records that the mapping does not read, and in how many records each is."""
+
+    @property
+    def refused(self) -> int:
+        """Records that are refused."""
+        return sum(self.reasons.values())
+
+    @property
+    def share(self) -> float:
+        """The share of the records that became events, of those that are not left out."""
+        meant = self.records - sum(self.skips.values())
+        return (meant - self.refused) / meant if meant else 1.0
+
+    def refusals(self) -> list[Example]:
+        """Return why records were refused, most frequent first."""
+        return [Example(*key, self.examples[key], number) for key, number in self.reasons.most_common()][:50]
+
+
+def try_files(catalog: Catalog, name: str, paths: Sequence[str | Path], event_types: frozenset[str]) -> Trial:
+    """Map files by one source, and count what comes of them.
+
+    Args:
+        catalog: The sources.
+        name: The source.
+        paths: Files, folders and patterns.
+        event_types: The types that are known.
+
+    Raises:
+        SourceError: A path is not there or cannot be read, or there is no such source.
+        MappingError: The mapping has mistakes.
+    """
+    trial = Trial(values={column: Counter() for column in CANONICAL_FIELDS})
+    with TemporaryDirectory(prefix="auditlake-") as folder:
+        for origin in expand_inputs(paths):
+            try:
+                for buffer, mapped in _mapped(catalog, name, origin, event_types, Path(folder), trial):
+                    _count(trial, catalog[name], buffer, mapped)
+            except AuditLakeError as error:
+                if not origin.within:
+                    raise
+                trial.left_out[origin.name] = str(error)
+    return trial
+
+
+def run_tests(catalog: Catalog, name: str, event_types: frozenset[str]) -> list[TestOutcome]:
+    """Run the tests that stand in a mapping's file.
+
+    Raises:
+        MappingError: The mapping has mistakes.
+    """
+    outcomes = []
+    with TemporaryDirectory(prefix="auditlake-") as folder:
+        for test in catalog[name].mapping.tests:
+            path = Path(folder, f"test-{test.line}.jsonl")
+            path.write_text(test.record, encoding="utf-8")
+            outcomes.append(TestOutcome(test, tuple(_differences(catalog, name, path, test, event_types))))
+    return outcomes
+
+
+def _mapped(
+    catalog: Catalog, name: str, origin: InputFile, event_types: frozenset[str], folder: Path, trial: Trial
+) -> Iterator[tuple[RecordBuffer, Mapped]]:
+    opened = open_records(origin, name, MAX_RECORD, folder, catalog=catalog)
+    with closing(opened.stream), connect(exact_try=False) as connection:
+        if opened.source is None:
+            trial.left_out[origin.name] = opened.notice
+            return
+        for batch in opened.batches:
+            for rejected in batch.rejected:
+                key = (rejected.reason, rejected.field)
+                trial.reasons[key] += 1
+                trial.examples.setdefault(key, excerpt(rejected))
+            trial.records += len(batch) + len(batch.rejected)
+            if len(batch):
+                buffer = RecordBuffer()
+                buffer.add(0, batch, 0, name)
+                yield buffer, map_records(connection, buffer, event_types, catalog=catalog)
+
+
+def _count(trial: Trial, source: Source, buffer: RecordBuffer, mapped: Mapped) -> None:
+    trial.skips.update(name for _, name in mapped.skipped)
+    for refusal in mapped.refused:
+        key = (
+            refusal.reason if not refusal.detail or refusal.field else f"{refusal.reason}: {refusal.detail}",
+            refusal.field,
+        )
+        trial.reasons[key] += 1
+        trial.examples.setdefault(key, refusal.value)
+    room = max(0, _SAMPLE - trial.events)
+    trial.events += len(mapped.rows)
+    for column in CANONICAL_FIELDS:
+        present = mapped.rows[column].drop_null()
+        trial.filled[column] += len(present)
+        if column not in _NAMED:
+            trial.values[column].update(map(str, present.slice(0, room).to_pylist()))
+    if source.outline is not None:
+        _count_unused(trial, source, buffer)
+
+
+def _count_unused(trial: Trial, source: Source, buffer: RecordBuffer) -> None:
+    used = tuple(source.mapping.paths)
+    for batch in buffer.batches:
+        for text in batch.text.slice(0, _SAMPLE).to_pylist():
+            try:
+                fields = set(_fields(json.loads(text), "$"))
+            except ValueError:
+                continue
+            trial.unused.update(
+                field for field in fields
+                if not any(field == path or field.startswith((f"{path}.", f"{path}[")) for path in used)
+            )  # fmt: skip
+
+
+def _fields(value: Any, path: str, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, Mapping) and value and depth < 6:
+        for key, item in value.items():
+            yield from _fields(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list) and value and depth < 6:
+        yield from _fields(value[0], f"{path}[0]", depth + 1)
+    elif value not in (None, "", [], {}):
+        yield path
+
+
+def _differences(
+    catalog: Catalog, name: str, path: Path, test: MappingTest, event_types: frozenset[str]
+) -> Iterator[str]:
+    """Yield what comes of a test's record otherwise than its file says."""
+    events: list[dict[str, Any]] = []
+    skips: list[str] = []
+    reasons: list[str] = []
+    with TemporaryDirectory(prefix="auditlake-") as folder:
+        trial = Trial()
+        for _, mapped in _mapped(catalog, name, InputFile(path.name, path), event_types, Path(folder), trial):
+            events += mapped.rows.sort_by("seq").to_pylist()
+            skips += [skipped for _, skipped in mapped.skipped]
+            reasons += [": ".join(filter(None, (each.reason, each.detail))) for each in mapped.refused]
+        reasons += [reason for reason, _ in trial.reasons]
+    if test.skipped and skips != [test.skipped]:
+        yield f"expected to be skipped as {test.skipped!r}, got {_said(events, skips, reasons)}"
+    elif test.quarantined and not any(reason.startswith(test.quarantined) for reason in reasons):
+        yield f"expected to be refused since {test.quarantined!r}, got {_said(events, skips, reasons)}"
+    elif test.expect and len(events) != len(test.expect):
+        yield f"expected {len(test.expect)} events, got {_said(events, skips, reasons)}"
+    elif test.expect:
+        for number, (event, expected) in enumerate(zip(events, test.expect, strict=True)):
+            for column, value in expected.items():
+                got = _shown(column, event[column])
+                if not _agrees(column, value, got):
+                    which = f"event {number + 1}, " if len(events) > 1 else ""
+                    yield f"{which}{column}: expected {value!r}, got {got!r}"
+
+
+def _shown(column: str, value: Any) -> Any:
+    if column == "timestamp" and value is not None:
+        return value.isoformat().replace("+00:00", "Z")
+    if column in _NAMED and value is not None:
+        return json.loads(value)
+    return value
+
+
+def _agrees(column: str, expected: Any, got: Any) -> bool:
+    """Return whether a value is as expected; of JSON the keys that the test names."""
+    if column == "timestamp" and expected is not None and got is not None:
+        return parse_instant(str(expected)) == parse_instant(got)
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        return all(key in got and got[key] == value for key, value in expected.items())
+    return bool(expected == got)
+
+
+def _said(events: Sequence[object], skips: Sequence[str], reasons: Sequence[str]) -> str:
+    said = [f"{len(events)} events"] if events else []
+    said += [f"skipped as {name!r}" for name in skips] + [f"refused: {reason}" for reason in reasons]
+    return ", ".join(said) or "nothing"
+
+
+def overlaps(catalog: Catalog) -> list[tuple[str, str, str]]:
+    """Return which records of the mappings' tests two sources take for theirs: whose, which test, and who else.
+
+    A source that goes before another on purpose overlaps with it in nothing.
+    """
+    found = []
+    for source in catalog:
+        if source.outline is None or source.outline.read != "json":
+            continue
+        for test in source.mapping.tests:
+            try:
+                record = json.loads(test.record)
+            except ValueError:
+                continue
+            for other in catalog:
+                first = {other.outline.before if other.outline else "", source.outline.before}
+                if other.name != source.name and not first & {source.name, other.name} and other.fits([record])[0]:
+                    found.append((source.name, test.name, other.name))
+    return found
