@@ -31,6 +31,3 @@ def completion(context: click.Context, shell: str, as_json: bool) -> None:
     kind: Any = get_completion_class(shell)
     script = kind(context.find_root().command, {}, "auditlake", "_AUDITLAKE_COMPLETE").source()
     machine({"shell": shell, "script": script}) if as_json else click.echo(script)
-
-
-COMMANDS = (completion,)

@@ -77,6 +77,3 @@ def _show_all(recipes: Recipes) -> None:
 
 def _gone(recipes: Recipes) -> str:
     return f"snapshot {recipes.snapshot} was compacted since, and the Delta table cannot be read there any more"
-
-
-COMMANDS = (connect,)

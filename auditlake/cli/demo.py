@@ -58,6 +58,3 @@ def demo(context: click.Context, folder: Path, as_json: bool) -> None:
 def _command() -> str:
     """Return how the caller started this program, so that its hints can be typed as they stand."""
     return sys.argv[0] if Path(sys.argv[0]).name == "auditlake" and "/" in sys.argv[0] else "auditlake"
-
-
-COMMANDS = (demo,)

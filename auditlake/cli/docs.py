@@ -96,6 +96,3 @@ def _rendered(text: str) -> str:
     with console.capture() as captured:
         console.print(Page(_LINK.sub(command, text), hyperlinks=False), crop=False)
     return captured.get()
-
-
-COMMANDS = (docs,)

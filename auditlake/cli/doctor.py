@@ -98,6 +98,3 @@ def _list(word: str, lines: Sequence[object], *, verbose: bool) -> None:
         click.echo(f"{word}: {plain(str(line))}")
     if not verbose and len(lines) > _LIST_LINES:
         click.echo(f"{word}: and {len(lines) - _LIST_LINES:,} more; --verbose lists all")
-
-
-COMMANDS = (doctor,)

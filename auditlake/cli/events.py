@@ -119,6 +119,3 @@ def _spelled(value: Any) -> Any:
     if isinstance(value, datetime):
         return print_instant(value)
     return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-COMMANDS = (events,)

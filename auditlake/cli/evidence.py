@@ -75,6 +75,3 @@ def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> 
         click.echo(plain(reason))
     if not done.identical:
         raise click.exceptions.Exit(NEGATIVE)
-
-
-COMMANDS = (evidence, reperform)

@@ -251,6 +251,3 @@ def _sentence(entry: Entry) -> str:
         period = f", {_stretch(entry.since, entry.until)}," if entry.since and entry.until else ""
         return f"{when}: {entry.policy_id}{period} reviewed by {entry.by}: {entry.note}"
     return f"{when}: {entry.finding_id} opened again by {entry.by}: {entry.reason}"
-
-
-COMMANDS = (finding, review)

@@ -114,6 +114,3 @@ def flush(path: str, as_json: bool) -> None:
             f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
             f"(snapshot {summary.snapshot})"
         )
-
-
-COMMANDS = (ingest, flush)

@@ -74,6 +74,3 @@ def backup(path: str, destination: Path, without_key: bool, as_json: bool) -> No
     say(f"copied snapshot {summary.snapshot} to {plain(summary.path)}: {size}")
     if without_key:
         click.echo("the private key of the ledger is not in it: without it, a restored lake takes no commits")
-
-
-COMMANDS = (init, compact, backup)

@@ -193,6 +193,3 @@ def rotate(path: str, out: Path | None, as_json: bool) -> None:
     """
     public_key = opened(path).ledger.rotate_key()
     _put(f"{public_key}\n".encode(), out, {"public_key": public_key} if as_json else None)
-
-
-COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)

@@ -112,6 +112,3 @@ def _in_words(summary: TailSummary) -> str:
     if summary.unfinished:
         parts.append(f"{count(summary.unfinished, 'byte waits for its', 'bytes wait for their')} newline")
     return "; ".join(parts)
-
-
-COMMANDS = (log, tail)

@@ -72,6 +72,3 @@ def _text(text: str | None) -> str:
     """Return text that roff prints as it is."""
     escaped = (text or "").replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line[:1] in {".", "'"} else line for line in escaped.splitlines())
-
-
-COMMANDS = (man,)

@@ -257,6 +257,3 @@ def _as_dict(policy: Policy) -> dict[str, Any]:
     other = {name: length and str(length) for name, length in lengths.items()}
     other |= {"window": policy.shown_window, "tests": len(policy.tests)}
     return {key: other[key] if key in other else getattr(policy, key) for key in _KEYS}
-
-
-COMMANDS = (policy,)

@@ -143,6 +143,3 @@ def _as_dict(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
         "as_of": document.as_of, "snapshot": document.evidence.snapshot, "findings": len(document.violations),
         **({"error": document.error} if document.error else {}), "files": [str(file) for file in files],
     }  # fmt: skip
-
-
-COMMANDS = (report,)

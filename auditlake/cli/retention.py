@@ -278,6 +278,3 @@ def covers(hold: Hold) -> str:
     ]
     parts += [f"{name} {cell(value)}" for name, value in (("since", hold.since), ("until", hold.until)) if value]
     return "; ".join(parts) or "everything"
-
-
-COMMANDS = (hold, retention, erase)

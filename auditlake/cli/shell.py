@@ -304,6 +304,3 @@ def shell(path: str, /, as_json: bool, **who: Any) -> None:
             shell.run()
     if (shell.failed or shell.cut) and not interactive:
         raise click.exceptions.Exit(FAILED if shell.failed else CUT_OFF)
-
-
-COMMANDS = (shell,)

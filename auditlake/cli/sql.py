@@ -168,6 +168,3 @@ def _form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool, a
         raise click.UsageError(f"--json and --format {form} contradict each other")
     form = "json" if as_json else form_of(out) if form is None and out is not None else form
     return Form(form or "table", out, raw, quote_empty)
-
-
-COMMANDS = (sql, query)

@@ -97,6 +97,3 @@ def _show(statistics: Statistics) -> None:
             ),
             right=(3,),
         )  # fmt: skip
-
-
-COMMANDS = (stats,)

@@ -146,6 +146,3 @@ def show(alert: Alert) -> None:
 
     word = "resolved" if alert.kind == "resolved" else "LATE ALERT" if alert.late else "ALERT"
     click.echo(plain(f"{cell(alert.at)}  {word}  {alert.severity}  {alert.policy_id}  {alert.message}"))
-
-
-COMMANDS = (watch,)
