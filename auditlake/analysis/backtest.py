@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -62,23 +62,27 @@ class Backtest(Shown):
         """The windows, in the order asked for."""
         return tuple(dict.fromkeys(each.window for each in self.tried))
 
+    @property
+    def table(self) -> list[list[int]]:
+        """A row for each threshold: itself, and its episodes in each window."""
+        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
+        thresholds = dict.fromkeys(each.threshold for each in self.tried)
+        return [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds]
+
     def episodes(self, threshold: int, window: str | None = None) -> int:
         """Return the episodes of one threshold and window; of the first window if None.
 
         Raises:
             KeyError: It was not tried.
         """
-        chosen = self.windows[0] if window is None else window
-        return {(each.window, each.threshold): each.episodes for each in self.tried}[chosen, threshold]
+        rows = {row[0]: row[1:] for row in self.table}
+        return dict(zip(self.windows, rows[threshold], strict=True))[self.windows[0] if window is None else window]
 
     def pl(self) -> pl.DataFrame:
         """One row for each: window, threshold, episodes."""
         import polars as pl
 
-        columns = {"window": pl.String, "threshold": pl.Int64, "episodes": pl.Int64}
-        return pl.DataFrame(
-            [(each.window, each.threshold, each.episodes) for each in self.tried], columns, orient="row"
-        )
+        return pl.DataFrame(self.tried, {"window": pl.String, "threshold": pl.Int64, "episodes": pl.Int64})
 
     def chart(self) -> alt.LayerChart:
         """Episodes over thresholds, one line a window, and where the policy stands.
@@ -88,13 +92,10 @@ class Backtest(Shown):
         """
         from auditlake.reports.notebook_charts import backtest_chart
 
-        rows = [{"window": each.window, "threshold": each.threshold, "episodes": each.episodes} for each in self.tried]
-        return backtest_chart(self.policy, rows, self.since, self.until)
+        return backtest_chart(self.policy, list(map(asdict, self.tried)), self.since, self.until)
 
     def _card(self) -> Card:
-        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
-        thresholds = list(dict.fromkeys(each.threshold for each in self.tried))
-        rows = [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
+        many = len(self.table)
         return Card(
             kind="backtest",
             title=self.policy.id,
@@ -104,8 +105,8 @@ class Backtest(Shown):
                 CardFact("snapshot", str(self.snapshot)),
             ),
             headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
-            rows=cells(rows),
-            note=_more(len(thresholds)),
+            rows=cells(self.table[:_SHOWN]),
+            note=f"the first {_SHOWN} of {count(many, 'threshold')}; .pl() gives all" if many > _SHOWN else "",
         )
 
 
@@ -113,10 +114,6 @@ def _now(policy: Policy) -> str:
     if policy.alert_threshold is None:
         return "no threshold"
     return f"{policy.alert_threshold:,} within {spelled(str(policy.window))}"
-
-
-def _more(thresholds: int) -> str:
-    return f"the first {_SHOWN} of {count(thresholds, 'threshold')}; .pl() gives all" if thresholds > _SHOWN else ""
 
 
 def backtest_lake(

@@ -119,13 +119,13 @@ def _interrupted() -> int:
 
 
 def _complain(error: AuditLakeError) -> int:
-    from auditlake.cli.output import plain
+    from auditlake.display.text import visible
     from auditlake.errors import PolicyError
 
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
     with suppress(OSError):  # standard error may be closed
         for line in lines:
-            click.echo(f"auditlake: {plain(line)}", err=True)
+            click.echo(f"auditlake: {visible(line)}", err=True)
         if error.hint:
-            click.echo(f"  {plain(error.hint)}", err=True)
+            click.echo(f"  {visible(error.hint)}", err=True)
     return FAILED

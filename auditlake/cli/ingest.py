@@ -8,8 +8,8 @@ import click
 
 from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import json_option
-from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, plain, say
-from auditlake.display.text import count
+from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, say
+from auditlake.display.text import count, visible
 from auditlake.sources.catalog import input_sources
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     "inputs",
 )  # fmt: skip
 @click.pass_obj
-def ingest(
-    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, as_json: bool
-) -> int:
+def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None) -> int:
     """Bring in files, folders, patterns or standard input (-).
 
     All inputs land in one commit. A record that cannot become an event is kept in LAKE/quarantine with its reason, the
@@ -60,16 +58,10 @@ def ingest(
     and named.
     """
     lake = opened(path)
-    with ingest_progress(quiet=as_json) as listen:
+    with ingest_progress() as listen:
         summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
-    if as_json:
-        machine(
-            pick(summary, "read", "landed", "duplicates", "quarantined", "snapshot", "batch")
-            | {"reasons": dict(sorted(summary.reasons.items()))}
-            | pick(summary, "examples", "failed", "quarantine")
-            | {"inputs": [pick(each, *_INPUT) for each in summary.inputs]}
-        )
-    elif summary.quarantined or not is_quiet():
+    reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
+    if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
         show_summary(summary)
     if summary.nothing_read:
         click.echo("auditlake: nothing was read: there is no input, or each is empty or left out", err=True)
@@ -83,13 +75,13 @@ def show_summary(summary: IngestSummary) -> None:
     """Print the summary of an ingest."""
     for each in summary.inputs:
         if each.notice:
-            click.echo(f"left out {plain(each.name)}: {plain(each.notice)}")
+            click.echo(f"left out {visible(each.name)}: {visible(each.notice)}")
     click.echo(
         f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} landed, "
         f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined (snapshot {summary.snapshot})"
     )
     for example in summary.examples[:_EXAMPLES]:
-        click.echo(f"  {plain(str(example))}")
+        click.echo(f"  {visible(str(example))}")
     if len(summary.examples) > _EXAMPLES:
         click.echo(f"  and {len(summary.examples) - _EXAMPLES} more")
     if summary.quarantine:
@@ -99,18 +91,16 @@ def show_summary(summary: IngestSummary) -> None:
 @click.command()
 @json_option("landed", "duplicates", "quarantined", "removed", "snapshot")
 @click.pass_obj
-def flush(path: str, as_json: bool) -> None:
+def flush(path: str) -> None:
     """Bring logged events into the day partitions.
 
     Each arrives exactly once. Answers include logged events before that, too. Run this from cron if no application
     flushes by itself.
     """
     summary = opened(path).flush()
-    if as_json:
-        machine(summary)
-    else:
-        say(
-            f"{count(summary.landed, 'event')} flushed, {count(summary.duplicates, 'duplicate')}, "
-            f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
-            f"(snapshot {summary.snapshot})"
-        )
+    machine(summary)
+    say(
+        f"{count(summary.landed, 'event')} flushed, {count(summary.duplicates, 'duplicate')}, "
+        f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
+        f"(snapshot {summary.snapshot})"
+    )

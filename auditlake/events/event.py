@@ -228,8 +228,9 @@ def _any_json(event: AuditEvent) -> bytes:
         value = getattr(event, name)
         if value is not None and not isinstance(value, str):
             raise EventError(f"{name}: expected text or None, got {type(value).__name__}")
-    if event.ip_address is not None:
-        _check_address(event.ip_address)
+    if event.ip_address is not None and not is_address(event.ip_address):
+        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {event.ip_address!r}"
+        raise EventError(message, hint="a host name belongs into details or metadata")
     fields: dict[str, Any] = {"event_id": event.event_id} if event.event_id is not None else {}
     fields |= {"event_type": event.event_type, "timestamp": print_instant(event.timestamp)}
     for name in ("user_id", "action", "resource", "status", "details", "metadata", "session_id", "ip_address"):
@@ -246,26 +247,21 @@ def _any_json(event: AuditEvent) -> bytes:
         raise EventError(message, hint="use text, numbers, true, false, None, lists and mappings only") from error
 
 
-@lru_cache(maxsize=4096)
-def _is_short_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether a text is an IPv4 or IPv6 address, with a zone or without."""
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
     return True
 
 
+_is_short_address = lru_cache(maxsize=4096)(is_address)
+
+
 def _is_known_address(text: str) -> bool:
     """Say whether it is an address of the usual length; applications see the same ones again and again."""
     return len(text) <= 45 and _is_short_address(text)
-
-
-def _check_address(text: str) -> None:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError as error:
-        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {text!r}"
-        raise EventError(message, hint="a host name belongs into details or metadata") from error
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

@@ -18,21 +18,24 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent, Status
 
+NOWHERE: Mapping[str, Any] = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
+"""The evidence of a report that only the caller reads."""
+
 
 def build_report(
     answers: Answers,
     *,
-    generated_at: datetime,
-    lake_id: str,
-    snapshot: Mapping[str, Any],
+    generated_at: datetime | None = None,
+    lake_id: str = "",
+    snapshot: Mapping[str, Any] = NOWHERE,
     journal: Journal = NOTHING,
 ) -> Report:
     """Build a policy's report.
 
     Args:
         answers: What its queries gave.
-        generated_at: What the report says about when it was made.
-        lake_id: The lake's id.
+        generated_at: What the report says about when it was made; as_of if None.
+        lake_id: The lake's id; empty for a report that only the caller reads.
         snapshot: ``snapshot``, ``files``, ``rows`` and ``inputs_digest`` of the evidence.
         journal: What people decided about findings of this policy.
     """
@@ -51,7 +54,7 @@ def build_report(
         description=policy.description,
         severity=policy.severity,
         controls=policy.controls,
-        generated_at=generated_at,
+        generated_at=generated_at or question.as_of,
         as_of=question.as_of,
         since=question.since,
         until=question.until,

@@ -103,7 +103,7 @@ def produce(
     for done, answers in enumerate(evaluate(engine, asked, basis.policies, basis.holds), 1):
         policy, about = answers.policy, answers.question
         report = build_report(
-            answers, generated_at=generated_at or about.as_of, lake_id=config.id,
+            answers, generated_at=generated_at, lake_id=config.id,
             snapshot=basis.snapshot.evidence, journal=concerning(journal, policy.id, entries=request.entries),
         )  # fmt: skip
         usual = (default_since(policy, about.as_of, config.report_period), about.as_of)

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from auditlake.errors import SourceError
@@ -211,10 +212,9 @@ class Family:
         return folders
 
     def _tried(self, path: Path) -> int | None:
-        try:
+        with suppress(OSError):
             return self._opened(path)
-        except OSError:
-            return None
+        return None
 
     def _opened(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer

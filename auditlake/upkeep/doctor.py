@@ -158,9 +158,9 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     checkpoint, tree = _ledger(layout)
     if checkpoint is None or tree is None or root(tree.hashes) != checkpoint.root:
         return  # what was acknowledged is not known
-    torn = [path for path in _behind(layout, checkpoint, log) if not _whole(path)]
-    for path in torn:
-        yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
+    for version in range(checkpoint.version + 1, log.newest + 1):  # the ledger does not count these yet
+        if not _whole(path := layout.commit(version)):
+            yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
     if tree.uncounted is not None or _has_next_key(layout):
         yield Repair("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
@@ -191,11 +191,6 @@ def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
         if is_unsigned or checkpoint.is_signed_by(read_text(public, within=layout.root, errors="replace")):
             return checkpoint, read_tree(layout, checkpoint.size)
     return None, None
-
-
-def _behind(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> list[Path]:
-    """Log entries that the ledger does not count yet."""
-    return [layout.commit(version) for version in range(checkpoint.version + 1, log.newest + 1)]
 
 
 def _whole(path: Path) -> bool:
