@@ -96,7 +96,11 @@ def statistics(
     """
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
-    asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
+    asked = [
+        (policy, Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of))
+        for policy in policies
+        if policy.alert_threshold is not None
+    ]
     judged = {each.policy.id: build_report(each) for each in evaluate(DuckEngine(connection), asked, policies)}
     return Statistics(
         as_of=as_of,
@@ -131,10 +135,6 @@ def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None)
         status="error" if error else report.status_now if report else None,
         error=error,
     )
-
-
-def _last_window(policy: Policy, as_of: datetime) -> Question:
-    return Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:

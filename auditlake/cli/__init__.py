@@ -20,7 +20,8 @@ import auditlake
 from auditlake.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from auditlake.cli.options import common_options
 from auditlake.cli.verbs import Verb, Verbs
-from auditlake.errors import AuditLakeError
+from auditlake.display.text import visible
+from auditlake.errors import AuditLakeError, PolicyError
 
 VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
@@ -119,9 +120,6 @@ def _interrupted() -> int:
 
 
 def _complain(error: AuditLakeError) -> int:
-    from auditlake.display.text import visible
-    from auditlake.errors import PolicyError
-
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
     with suppress(OSError):  # standard error may be closed
         for line in lines:

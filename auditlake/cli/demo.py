@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+import auditlake
 from auditlake.cli.options import Folder, json_option
 from auditlake.cli.output import ingest_progress, is_json, is_quiet, machine, pick, report_progress, say
 
@@ -22,7 +23,6 @@ def demo(context: click.Context, folder: Path) -> None:
 
     Its audit trail is generated, ingested, judged and reported.
     """
-    import auditlake
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
     from auditlake.cli.report import show_statuses, write_reports

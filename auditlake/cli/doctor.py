@@ -10,7 +10,9 @@ import click
 from auditlake.cli.exit_codes import DONE, NEGATIVE, WRONG
 from auditlake.cli.options import json_option, yes_option
 from auditlake.cli.output import ask, is_json, is_quiet, machine, pick, say
+from auditlake.disk.layout import Layout
 from auditlake.display.text import count, visible
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +37,6 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool) -> 
     """
     if sandbox:
         return DONE if _examine_sandbox() else NEGATIVE
-    from auditlake.disk.layout import Layout
-    from auditlake.machine import system_clock
     from auditlake.upkeep import doctor as room
 
     layout = Layout(Path(path).expanduser().absolute())

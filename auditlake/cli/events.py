@@ -10,11 +10,12 @@ import click
 from auditlake.cli.options import BOUNDS, event_type_option, instant, json_option, near, option, snapshot_option
 from auditlake.cli.output import is_json, machine, opened, say, table
 from auditlake.display.text import visible
+from auditlake.errors import EventError
+from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditlake.lake import AuditLake
     from auditlake.query.rows import Rows
 
 _TABLE_ROWS = 100
@@ -68,7 +69,6 @@ def _refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[st
         EventError: There is such a filter.
     """
     from auditlake.engine.statements import statement
-    from auditlake.errors import EventError
 
     for name in types:
         if name not in lake.config.event_types and not lake.events(event_type=name, limit=1).fetchall():

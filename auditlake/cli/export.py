@@ -23,7 +23,10 @@ import click
 
 from auditlake.cli.options import FORCE, Decorator, keep_flag, several
 from auditlake.cli.output import cell, say, table
+from auditlake.disk.durable import write_whole
 from auditlake.display.text import UNSEEN, count, visible
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
     from auditlake.sandbox.session import Answer
@@ -136,8 +139,6 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         click.ClickException: The disk refused.
     """
-    from auditlake.disk.durable import write_whole
-
     try:
         write_whole(path.absolute(), data)
     except OSError as error:
@@ -172,8 +173,6 @@ def _text(value: Any) -> str:
 
 def plain_value(value: Any) -> Any:
     """Return a value as JSON has it: instants, dates, decimals, bytes and numbers that JSON lacks as text."""
-    from auditlake.events.times import print_instant
-
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -232,8 +231,6 @@ def _json(answer: Answer, _: Form) -> bytes:
 
 
 def _jsonl(answer: Answer, _: Form) -> bytes:
-    from auditlake.events.schema import PUBLIC_COLUMNS
-
     if answer.columns and set(PUBLIC_COLUMNS) <= set(answer.columns):
         # The JSON of events stays JSON.
         lines = (event_line(names(answer), map(plain_value, row)) for row in answer.fetchall())

@@ -11,6 +11,7 @@ from auditlake.cli.options import BOUNDS, instant, json_option, operator_option,
 from auditlake.cli.output import cell, is_json, machine, opened, pick, say, table
 from auditlake.cli.report import tell_faults
 from auditlake.display.text import visible
+from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from auditlake.findings.decisions import Entry
 
 _SHOWN_FINDINGS = 1_000
-_FINDING = ("policy_id", "severity", "state", "as_of", "since", "until", "the finding's own keys")
+_FINDING = ("policy_id", "severity", "state", "as_of", "since", "until")
 _finding_argument = click.argument("finding_id", metavar="FINDING", shell_complete=completers.findings)
 _ticket_option = click.option("--ticket", metavar="ID", help="Where more is written down.")
 
@@ -74,7 +75,7 @@ def list_(
 @finding.command(epilog=BOUNDS)
 @_finding_argument
 @period_options()
-@json_option(*_FINDING, "journal")
+@json_option(*_FINDING, "the finding's own keys", "journal")
 @click.pass_obj
 def show(path: str, /, finding_id: str, **options: Any) -> None:
     """Show a finding and the decisions about it."""
@@ -203,14 +204,10 @@ def _table(listing: Sequence[Listed]) -> None:
 
 def _period(listed: Listed) -> str:
     """Return the report that has a finding, so that it can be made again."""
-    from auditlake.events.times import print_instant
-
     return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, {_stretch(listed.since, listed.until)}"
 
 
 def _stretch(since: datetime, until: datetime) -> str:
-    from auditlake.events.times import print_instant
-
     return f"period ({print_instant(since)}, {print_instant(until)}]"
 
 
@@ -221,8 +218,7 @@ def _group(group: Any) -> str:
 def _as_dict(listed: Listed) -> dict[str, Any]:
     from auditlake.reports.document import finding_dict
 
-    names = ("policy_id", "severity", "state", "as_of", "since", "until")
-    return pick(listed, *names) | finding_dict(listed.finding)
+    return pick(listed, *_FINDING) | finding_dict(listed.finding)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import json_option
 from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, say
 from auditlake.display.text import count, visible
+from auditlake.errors import SourceError
 from auditlake.sources.catalog import input_sources
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ _INPUT = (
 
 
 def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    from auditlake.errors import SourceError
     from auditlake.ingest.custody import most
 
     try:

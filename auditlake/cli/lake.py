@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import auditlake
 from auditlake.cli.options import json_option, option
 from auditlake.cli.output import machine, opened, say
 from auditlake.display.text import count, visible
@@ -21,8 +22,6 @@ from auditlake.display.text import count, visible
 @click.pass_obj
 def init(path: str, event_types: tuple[str, ...], default_retention: str | None, unsigned: bool) -> None:
     """Make a lake, with the built-in policies in it."""
-    import auditlake
-
     lake = auditlake.create(path, event_types=event_types, default_retention=default_retention, unsigned=unsigned)
     machine(lake=lake.layout.root, id=lake.config.id)
     say(f"made a lake at {lake.layout.root}")

@@ -14,6 +14,7 @@ from auditlake.cli.options import json_option
 from auditlake.cli.output import is_quiet, machine, opened, pick, say, table
 from auditlake.disk.files import SMALL, read_file, read_text
 from auditlake.display.text import count, visible
+from auditlake.errors import LedgerError
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
@@ -131,7 +132,6 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool) -> int:
 
     The exit code is 4 if it does not hold.
     """
-    from auditlake.errors import LedgerError
     from auditlake.verify.prove import verify_proof as check
 
     if (public_key is None) == (not unsigned):

@@ -14,6 +14,9 @@ import click
 from auditlake.cli.options import Kind, event_type_option, instant, json_option, read_json
 from auditlake.cli.output import machine, opened, say
 from auditlake.display.text import count, visible
+from auditlake.events.event import AuditEvent
+from auditlake.events.times import as_instant
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from auditlake.tail.follow import TailSummary
@@ -43,10 +46,6 @@ def json_object(text: str) -> dict[str, Any]:
 @click.pass_obj
 def log(path: str, /, timestamp: date | None, **fields: Any) -> None:
     """Log one event, and print its id once it is on the disk."""
-    from auditlake.events.event import AuditEvent
-    from auditlake.events.times import as_instant
-    from auditlake.machine import system_clock
-
     with opened(path).trail(flush_seconds=None) as trail:
         event_id = trail.log(AuditEvent(timestamp=as_instant(timestamp or system_clock()), **fields))
     if not machine(event_id=event_id):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
 from functools import partial
 from typing import Any
 
 import click
 
 from auditlake.cli import completers
+from auditlake.events.times import parse_bound
 
 BOUNDS = (
     "--since and --until are inclusive, and a date means its whole day in UTC. Only a period, as of a report, begins "
@@ -66,12 +66,8 @@ class Kind(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-@partial(Kind, "time")
-def instant(text: str) -> date:
-    """Read an instant or a date, in UTC without an offset; a date stays one: the command knows which end it is."""
-    from auditlake.events.times import parse_bound
-
-    return parse_bound(text)
+instant = Kind("time", parse_bound)
+"""An instant or a date, in UTC without an offset. A date stays one: the command knows which end of it is meant."""
 
 
 @partial(Kind, "numbers")

@@ -24,6 +24,7 @@ from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opene
 from auditlake.cli.report import tell_faults
 from auditlake.display.text import count, visible
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
-    from auditlake.policies.model import Policy
 
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 _KEYS = (

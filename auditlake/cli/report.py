@@ -12,11 +12,11 @@ from auditlake.cli.exit_codes import FAILED, NEGATIVE
 from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
 from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
+from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditlake.lake import AuditLake
     from auditlake.reports.compliance import ComplianceReport
 
 STATUSES = ("violation", "no_data", "compliant", "error")

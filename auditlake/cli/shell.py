@@ -21,9 +21,11 @@ from auditlake.cli.options import json_option, pair
 from auditlake.cli.output import is_json, opened, say, table
 from auditlake.cli.sql import opened_session, session_options, show_queries
 from auditlake.display.text import visible
+from auditlake.errors import AuditLakeError
+from auditlake.lake import AuditLake
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
-    from auditlake.lake import AuditLake
     from auditlake.sandbox.session import AuditSession
 
 _KEYWORDS = (
@@ -123,8 +125,6 @@ class Shell:
     @contextmanager
     def _reported(self) -> Iterator[None]:
         """Report an error, and go on."""
-        from auditlake.errors import AuditLakeError
-
         try:
             yield
         except AuditLakeError as error:
@@ -182,7 +182,6 @@ class Shell:
         show_queries(questions(self._lake.layout).values())
 
     def _dot_run(self, name: str, *words: str) -> None:
-        from auditlake.machine import system_clock
         from auditlake.sandbox.canned import chosen
 
         canned = chosen(self._lake.layout, name)

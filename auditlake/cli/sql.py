@@ -16,7 +16,8 @@ from auditlake.cli.export import FORMATS, Form, form_of, give, out_option
 from auditlake.cli.options import instant, json_option, pair, several, snapshot_option
 from auditlake.cli.output import is_json, machine, opened, pick, table
 from auditlake.display.text import visible
-from auditlake.machine import login_name
+from auditlake.events.times import judged_as_of
+from auditlake.machine import login_name, system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,8 +127,6 @@ def run(
     quote_empty: bool, **who: Any,
 ) -> None:  # fmt: skip
     """Run a canned query; show lists its parameters."""
-    from auditlake.events.times import judged_as_of
-    from auditlake.machine import system_clock
     from auditlake.sandbox.canned import chosen
 
     canned = chosen(opened(path).layout, name)

@@ -15,16 +15,18 @@ import click
 
 from auditlake.cli.options import Kind, json_option
 from auditlake.cli.output import as_json, cell, is_json, opened, say, warn
+from auditlake.config import parse_lateness
 from auditlake.disk.files import kind_of
 from auditlake.display.text import visible
 from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.events.durations import Duration
+from auditlake.lake import AuditLake
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditlake.alerts.model import Alert
-    from auditlake.events.durations import Duration
-    from auditlake.lake import AuditLake
 
 
 _LOOK_SECONDS = 1.0
@@ -34,8 +36,6 @@ _END_SECONDS = 30.0
 @partial(Kind, "length")
 def length(text: str) -> Duration:
     """Read a length of time such as 10min."""
-    from auditlake.config import parse_lateness
-
     try:
         return parse_lateness(text)
     except ValueError as error:
@@ -64,7 +64,6 @@ def watch(
     from auditlake.alerts.sinks import JsonlSink
     from auditlake.alerts.watch import evaluate_once, start_watching
     from auditlake.alerts.webhook import Webhook
-    from auditlake.machine import system_clock
 
     lake = opened(path)
     _tell_file(lake)

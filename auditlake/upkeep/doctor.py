@@ -90,8 +90,11 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     _told(problems, "events", read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
-    with suppress(AuditLakeError):
-        problems += _policies(layout, read_config(layout).event_types)
+    with suppress(AuditLakeError):  # told above
+        try:
+            load_policies(layout.policies, read_config(layout).event_types, in_use=False)
+        except PolicyError as error:
+            problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)
     notices, changes = list(report.notices), tuple[Repair, ...]()
     try:
@@ -137,14 +140,6 @@ def _lost_key(layout: Layout) -> Iterator[Problem]:
             where = _name(layout, key) if key.is_relative_to(layout.root) else str(key)
             what = "the private key is not there, so nothing can be recorded; a copy that is only read needs none"
             yield Problem(where, f"{what}; restore it, or let lake.toml name its place ([ledger] key)")
-
-
-def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
-    try:
-        load_policies(layout.policies, event_types, in_use=False)
-    except PolicyError as error:
-        return [Problem("policies", text) for text in error.problems]
-    return []
 
 
 # What can be done; with the lock held, so that no writer is in the middle of anything
