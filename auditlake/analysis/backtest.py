@@ -62,20 +62,13 @@ class Backtest(Shown):
         """The windows, in the order asked for."""
         return tuple(dict.fromkeys(each.window for each in self.tried))
 
-    @property
-    def table(self) -> list[list[int]]:
-        """A row for each threshold: itself, and its episodes in each window."""
-        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
-        thresholds = dict.fromkeys(each.threshold for each in self.tried)
-        return [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds]
-
     def episodes(self, threshold: int, window: str | None = None) -> int:
         """Return the episodes of one threshold and window; of the first window if None.
 
         Raises:
             KeyError: It was not tried.
         """
-        rows = {row[0]: row[1:] for row in self.table}
+        rows = {row[0]: row[1:] for row in table_of(self)}
         return dict(zip(self.windows, rows[threshold], strict=True))[self.windows[0] if window is None else window]
 
     def pl(self) -> pl.DataFrame:
@@ -95,7 +88,7 @@ class Backtest(Shown):
         return backtest_chart(self.policy, list(map(asdict, self.tried)), self.since, self.until)
 
     def _card(self) -> Card:
-        many = len(self.table)
+        table = table_of(self)
         return Card(
             kind="backtest",
             title=self.policy.id,
@@ -105,9 +98,18 @@ class Backtest(Shown):
                 CardFact("snapshot", str(self.snapshot)),
             ),
             headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
-            rows=cells(self.table[:_SHOWN]),
-            note=f"the first {_SHOWN} of {count(many, 'threshold')}; .pl() gives all" if many > _SHOWN else "",
+            rows=cells(table[:_SHOWN]),
+            note=f"the first {_SHOWN} of {count(len(table), 'threshold')}; .pl() gives all"
+            if len(table) > _SHOWN
+            else "",
         )
+
+
+def table_of(tested: Backtest) -> list[list[int]]:
+    """Return a row for each threshold: itself, and its episodes in each window."""
+    episodes = {(each.window, each.threshold): each.episodes for each in tested.tried}
+    thresholds = dict.fromkeys(each.threshold for each in tested.tried)
+    return [[each, *(episodes[window, each] for window in tested.windows)] for each in thresholds]
 
 
 def _now(policy: Policy) -> str:

@@ -191,12 +191,14 @@ def backtest(path: str, /, name: str, **options: Any) -> None:
 
     POLICY may also be a .yaml file.
     """
+    from auditlake.analysis.backtest import table_of
+
     tested = opened(path).backtest(name, **options)
     threshold = tested.policy.alert_threshold
     if machine(tested, policy_id=tested.policy.id, threshold=threshold, window=tested.policy.shown_window):
         return
     headings = ("threshold", *(f"episodes in {window}" for window in tested.windows))
-    table(headings, tested.table, right=range(len(headings)))
+    table(headings, table_of(tested), right=range(len(headings)))
     now = "no threshold now" if threshold is None else f"now {threshold:,} in {tested.policy.window}"
     say(f"{tested.policy.id}, {now}; period ({tested.since.isoformat()}, {tested.until.isoformat()}]")
 
