@@ -18,7 +18,7 @@ import click
 from auditlake.cli.exit_codes import CUT_OFF, FAILED
 from auditlake.cli.export import FORMATS, Form, check_place, form_of, give
 from auditlake.cli.options import json_option, pair
-from auditlake.cli.output import is_json, opened, say, table
+from auditlake.cli.output import is_json, is_quiet, opened, table
 from auditlake.cli.sql import opened_session, session_options, show_queries
 from auditlake.display.text import visible
 from auditlake.errors import AuditLakeError
@@ -282,10 +282,9 @@ def shell(path: str, /, **who: Any) -> None:
     with opened_session(path, **who) as session:
         shell = Shell(opened(path), session, interactive=interactive, form="json" if is_json() else "table")
         if interactive:
-            greeting = (
-                f"{session.principal} on snapshot {session.snapshot}; each query is put on record; .help for help"
-            )
-            say(visible(greeting))
+            if not is_quiet():
+                at = f"{session.principal} on snapshot {session.snapshot}"
+                click.echo(visible(f"{at}; each query is put on record; .help for help"))
             with _edited():
                 shell.run()
         else:
