@@ -200,9 +200,8 @@ class Evaluator:
         other: list[int] = []
         if newest_version(self._layout, self._seen) != self._seen:
             now = reached(self._layout)
-            commits = brought(self._layout, self._seen, now.snapshot.version)
-            other = [commit.batch for commit in commits if not commit.live]
-            self._uncounted += [commit.batch for commit in commits if commit.live]
+            live, other = brought(self._layout, self._seen, now.snapshot.version)
+            self._uncounted += live
             self._seen, self._committed = now.snapshot.version, dict(now.positions)
         lost = self._is_something_lost(before)
         if other or lost:
@@ -285,7 +284,7 @@ class Evaluator:
         options = IngestOptions(self._config.event_types, self._config.max_record)
         with the_lake(self._layout, options, instant(self._now)) as lake:
             version = lake.committed.snapshot.version
-            live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
+            live, _ = brought(self._layout, self._accounted, version, since=since)
             before, self._tallies = self._tallies, {}
             for policy_id, policy in self._rules.counted.items():
                 tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)

@@ -10,7 +10,7 @@ import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,19 +45,14 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
 @contextmanager
 def unwatched(layout: Layout) -> Iterator[bool]:
     """Tell whether no process evaluates the alerts of a lake; none begins to until the end of the context."""
-    if not layout.alerts.is_dir():
-        yield True
-        return
-    busy = exclusive(layout.alerts / "watch.lock", wait_seconds=0)
-    try:
-        busy.__enter__()
-    except LakeBusyError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        busy.__exit__(None, None, None)
+    is_unwatched = True
+    with ExitStack() as stack:
+        if layout.alerts.is_dir():
+            try:
+                stack.enter_context(exclusive(layout.alerts / "watch.lock", wait_seconds=0))
+            except LakeBusyError:
+                is_unwatched = False
+        yield is_unwatched
 
 
 def followed(layout: Layout) -> Mapping[int, Position] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,16 +46,6 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A version of the table that brought a batch."""
-
-    batch: int
-    at: datetime
-    live: bool
-    """Whether its events came from the landing."""
-
-
 def reached(layout: Layout) -> Committed:
     """How far the table has come, in every slot there is."""
     return read_committed(layout, slots(layout))
@@ -69,8 +58,8 @@ def newest_version(layout: Layout, known: int) -> int:
     return known
 
 
-def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> list[Commit]:
-    """Return the versions after one and up to another that brought batches.
+def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> tuple[list[int], list[int]]:
+    """Return the batches that versions after one and up to another brought: from the landing, and another way.
 
     Args:
         layout: The lake.
@@ -78,20 +67,18 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
         until: The last that is looked at.
         since: If given, no commit that is older.
     """
-    commits: list[Commit] = []
+    live: list[int] = []
+    other: list[int] = []
     for version in range(until, after, -1):
         entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
             continue
-        commit = Commit(
-            own["batch"], datetime.fromisoformat(own["at"]),
-            any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry),
-        )  # fmt: skip
-        if since is not None and commit.at < since:
+        if since is not None and datetime.fromisoformat(own["at"]) < since:
             break
-        commits.append(commit)
-    return commits[::-1]
+        is_live = any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry)
+        (live if is_live else other).append(own["batch"])
+    return live, other
 
 
 class LakeReader:
@@ -214,9 +201,8 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         committed, left = unflushed(layout)
         if lines := [held(piece, line=1) for piece in left]:
             keep_rows(connection, _LANDING, preview(layout, lines, options, now=now, snapshot=committed.snapshot))
-        view_snapshot(
-            connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
-        )  # fmt: skip
+        beside = _LANDING if lines else None
+        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS, beside=beside)
         reader = LakeReader(connection, committed)
         for piece in left:
             reader.ends[piece.segment.slot] = piece.end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from auditlake.alerts.watch import Watch, all_sinks
+from auditlake.alerts.watch import Watch
 from auditlake.context import LakeContext
 from auditlake.landing.trail import Terms, Trail, TrailOptions
 
@@ -31,6 +31,6 @@ def open_trail(
         alerts = config.alerts.webhook is not None or config.alerts.jsonl is not None
     watch = None
     if alerts is not False:
-        watch = Watch(context.layout, config, context.clock, all_sinks(config, None if alerts is True else alerts))
+        watch = Watch(context.layout, config, context.clock, None if alerts is True else alerts)
     terms = Terms(config.event_types, config.max_record)
     return Trail(context.layout, terms, options, flush=flush, beside=watch)
