@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditlake.disk.durable import write_whole
 from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
@@ -86,12 +85,6 @@ def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) ->
     except (ValueError, RecursionError):
         return None
     return None if names.search(new.decode("utf-8", "replace")) else NewContent(path, len(data), new)
-
-
-def write_anew(new: NewContent) -> None:
-    """Put the new content into the file's place, if it is still there: an alert may have reached its receiver."""
-    if new.path.exists():
-        write_whole(new.path, new.data)
 
 
 def _renamed(data: bytes, names: re.Pattern[str], rename: Callable[[str], str]) -> bytes:

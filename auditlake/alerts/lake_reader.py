@@ -20,6 +20,7 @@ from auditlake.engine.duck import connect, keep_rows, rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError
 from auditlake.engine.statements import statement
+from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
@@ -40,15 +41,7 @@ _LANDING = "_landing"
 _MOST_SEEN = 250_000
 _APPLICATIONS = application(0).removesuffix("00")
 _FIRST = micros(BEFORE_ALL)
-_COLUMNS = (
-    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
-    "session_id", "ip_address", "source", "ingested_at", "batch", "event_date",
-)  # fmt: skip
-
-
-def reached(layout: Layout) -> Committed:
-    """How far the table has come, in every slot there is."""
-    return read_committed(layout, slots(layout))
+_COLUMNS = (*PUBLIC_COLUMNS, "batch")
 
 
 def newest_version(layout: Layout, known: int) -> int:
@@ -151,39 +144,30 @@ class LakeReader:
         turns: list[Turn] = []
         for (group, start, stop), count in zip(stretches, self._counts(policy, stretches), strict=True):
             turns += tally.settle(group, start, stop, count, passed)
-        return [
-            *turns,
-            *(turn for group in dict.fromkeys(each[0] for each in stretches) for turn in tally.resolve(group, passed)),
-        ]
+        for group in dict.fromkeys(group for group, _, _ in stretches):
+            turns += tally.resolve(group, passed)
+        return turns
 
     def _counts(self, policy: Policy, stretches: Sequence[tuple[Group, int, int]]) -> list[int]:
         """How many events were in the window at the beginning of each of some episodes."""
-        import pyarrow as pa
-
         if not stretches:
             return []
-        single = len(policy.group_by) == 1
-        kind = pa.string() if single else pa.list_(pa.string())
-        keys = [group[0] if single else list(group) for group, _, _ in stretches]
+        keys = [group[0] if len(policy.group_by) == 1 else list(group) for group, _, _ in stretches]
         starts = [start for _, start, _ in stretches]
-        table = pa.table(
-            {"number": range(len(stretches)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
-        )
-        self.connection.register("instants", table)
         part = statement("alerts/lake.sql", "counts_at")
         window = policy.window.microseconds
-        values = {"types": list(policy.required_events), "window_us": window,
-                  "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
-        counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
-        self.connection.unregister("instants")
-        return [counts.get(number, 0) for number in range(len(stretches))]
+        values = {
+            "types": list(policy.required_events), "keys": keys, "instants": starts, "window_us": window,
+            "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts)),
+        }  # fmt: skip
+        return [events for _, events in rows(self.connection, filled(part, policy), part.bind(values))]
 
 
 @contextmanager
 def the_table(layout: Layout) -> Iterator[LakeReader]:
     """Open the newest snapshot of the table."""
     with _connected(layout) as connection:
-        committed = reached(layout)
+        committed = read_committed(layout, slots(layout))
         view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
         yield LakeReader(connection, committed)
 

@@ -18,18 +18,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from auditlake.config import LakeConfig
+from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders
 from auditlake.disk.files import descriptor_of
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import try_lock
 from auditlake.errors import LakeBusyError
 from auditlake.landing.background import Troubles
+from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.alerts.evaluator import Evaluator
     from auditlake.alerts.model import Alert
-    from auditlake.alerts.sinks import Dispatch, Sink
+    from auditlake.alerts.sinks import Sink
 
     Alerts = Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None
 
@@ -199,6 +201,29 @@ class Watch:
         finally:
             self.is_evaluating = False
             session.end(_END_SECONDS)
+
+
+def open_trail(
+    context: LakeContext, flush: Callable[[], object], alerts: Alerts | bool, options: TrailOptions
+) -> Trail:
+    """Open a trail on a lake, and beside it, where that is asked for, evaluate what is logged.
+
+    Args:
+        context: The lake.
+        flush: Brings what has landed into the table.
+        alerts: Whether this process evaluates the policies while no other one does, from the first event until the
+            trail is closed. If None, it does where lake.toml says where alerts go (``[alerts]``). A callable, a sink or
+            several of these are told besides ``logging`` and what lake.toml names.
+        options: How the trail is kept.
+    """
+    config = context.config
+    if alerts is None:
+        alerts = config.alerts.webhook is not None or config.alerts.jsonl is not None
+    watch = None
+    if alerts is not False:
+        watch = Watch(context.layout, config, context.clock, None if alerts is True else alerts)
+    terms = Terms(config.event_types, config.max_record)
+    return Trail(context.layout, terms, options, flush=flush, beside=watch)
 
 
 def evaluate_once(

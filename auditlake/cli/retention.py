@@ -97,14 +97,15 @@ def list_(path: str, as_json: bool) -> None:
 @click.pass_obj
 def show(path: str, name: str, as_json: bool) -> None:
     """Print a hold's file."""
-    from auditlake.policies.holds import chosen_hold, hold_text
+    from auditlake.disk.files import read_text
+    from auditlake.policies.holds import chosen_hold
 
     lake = opened(path)
     chosen = chosen_hold(lake.holds.all(), name)
     if as_json:
         machine(pick(chosen, *_HOLD))
     else:
-        click.echo(plain_lines(hold_text(lake.layout, name)), nl=False)
+        click.echo(plain_lines(read_text(lake.layout.hold(name), within=lake.layout.root)), nl=False)
 
 
 @hold.command()

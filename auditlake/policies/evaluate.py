@@ -89,7 +89,9 @@ def _evaluate(
         return answers(policy, None)
     except StatementError as failure:
         error = f"the condition of {policy.id} cannot be evaluated: {failure}"
-    _read_all(engine, policy)
+    # Whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised.
+    readable = statement("policies/readable.sql", "readable")
+    engine.rows(readable.text, readable.bind({"types": list(policy.required_events)}))
     # With the events that it passes over it may be too long, and what else fails is found when it is run again.
     with suppress(ConditionError, StatementError):
         if (sound := passing_over(engine, policy)) is not None:
@@ -100,12 +102,6 @@ def _evaluate(
 def _unasked(policy: Policy) -> Policy:
     """Return the policy without its threshold, which alone has a condition."""
     return replace(policy, alert_threshold=None)
-
-
-def _read_all(engine: Engine, policy: Policy) -> None:
-    """Read whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised."""
-    part = statement("policies/readable.sql", "readable")
-    engine.rows(part.text, part.bind({"types": list(policy.required_events)}))
 
 
 def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
 from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
@@ -176,11 +175,6 @@ def check_hold_id(hold_id: str) -> None:
     """
     if not POLICY_ID.fullmatch(hold_id):
         raise HoldError(f"{hold_id!r} cannot be a hold's id: expected {EXPECTED_ID}")
-
-
-def hold_text(layout: Layout, hold_id: str) -> str:
-    """Return a hold's file as it is."""
-    return read_text(layout.hold(hold_id), within=layout.root)
 
 
 def _spelled(value: Any) -> str:

@@ -90,7 +90,7 @@ class ThresholdKind(Kind):
     )  # fmt: skip
     asked_by = "alert_threshold"
     finding_kinds = (EPISODE,)
-    tally = "auditlake.alerts.tally:Tally"
+    raises_alerts = True
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the rolling counts, and the totals of the last window and the period."""
