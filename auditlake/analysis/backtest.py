@@ -131,7 +131,7 @@ def backtest_lake(
     request = ReportRequest(**options)
     instant = judged_as_of(request.as_of, context.now)
     with engine(context, request.snapshot) as (connection, snapshot):
-        asked = question(policy, request.over, instant, context.config.report_period)
+        asked = question(policy, request, instant, context.config.report_period)
         return backtest(connection, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
 
 

@@ -95,12 +95,13 @@ def list_(path: str) -> None:
 @click.pass_obj
 def show(path: str, name: str) -> None:
     """Print a hold's file."""
-    from auditlake.policies.holds import chosen_hold, hold_text
+    from auditlake.disk.files import read_text
+    from auditlake.policies.holds import chosen_hold
 
     lake = opened(path)
     chosen = chosen_hold(lake.holds.all(), name)
     if not machine(chosen):
-        click.echo(visible(hold_text(lake.layout, name), keep="\n"), nl=False)
+        click.echo(visible(read_text(lake.layout.hold(name), within=lake.layout.root), keep="\n"), nl=False)
 
 
 @hold.command()

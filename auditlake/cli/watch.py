@@ -62,7 +62,7 @@ def watch(
     Each alert and each resolution is a line. One process at a time evaluates a lake; another one waits for it to end.
     """
     from auditlake.alerts.sinks import JsonlSink
-    from auditlake.alerts.watch import evaluate_once, start_watching
+    from auditlake.alerts.watch import Watch, evaluate_once
     from auditlake.alerts.webhook import Webhook
 
     lake = opened(path)
@@ -83,7 +83,8 @@ def watch(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    watching = start_watching(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
+    watching = Watch(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
+    watching.start()
     last = ""
     while not ended.wait(_LOOK_SECONDS):
         # At first it does neither: the engine is slow to import, and earlier events are evaluated first.

@@ -17,7 +17,7 @@ from auditlake.events.times import Instant, as_end, print_instant
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
 from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, append, concerning, read
-from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
+from auditlake.findings.places import PREFIX, Place, listings, recorded, remember
 from auditlake.machine import login_name
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
@@ -263,7 +263,7 @@ class FindingRegister:
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
         """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
-        if not is_prefix(finding_id):
+        if not PREFIX.fullmatch(finding_id):
             raise ReportError(
                 f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
             )

@@ -78,14 +78,14 @@ class Holds:
         Raises:
             HoldError: There is one of that name, or it says something that a hold cannot.
         """
-        from auditlake.policies.holds import HoldRequest
+        from auditlake.policies.holds import Hold
         from auditlake.retention.holds import add_hold
 
-        request = HoldRequest(
-            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources),
+        asked = Hold(
+            hold_id, reason, owner, ticket, self._context.now, tuple(event_types), tuple(user_ids), tuple(resources),
             as_instant_or_none(since), as_end_or_none(until),
         )  # fmt: skip
-        return self._counted(add_hold(self._context, hold_id, request, operator=operator))
+        return self._counted(add_hold(self._context, asked, operator=operator))
 
     def release(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
         """End a hold. What it kept may then be due; the hold itself stays on record.

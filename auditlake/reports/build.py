@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditlake.engine.model import Row
-from auditlake.events.times import print_instant
+from auditlake.events.times import day_of, print_instant
 from auditlake.findings.decisions import NOTHING, Journal, Seen
 from auditlake.findings.finding import Finding, canonical_group, subject_of
 from auditlake.policies import kinds
@@ -88,7 +88,7 @@ def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequenc
     place = {day: i for i, day in enumerate(days)}
     counts = {name: [0] * len(days) for name in answers.policy.required_events}
     for name, number, events in answers.rows["type_day_counts"]:
-        counts[name][place[answers.day(number)]] += events
+        counts[name][place[day_of(number)]] += events
     samples_by_id = {}
     for finding in report.violations:
         key = tuple((finding.group or {}).values())

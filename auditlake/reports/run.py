@@ -77,7 +77,7 @@ def judged(
     as_of = request.as_of
     instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)
     asked = [
-        (policy, question(policy, request.over, instant, config.report_period))
+        (policy, question(policy, request, instant, config.report_period))
         for policy in chosen(policies, request.policy_ids)
     ]
     version = flush() if request.snapshot is None else request.snapshot

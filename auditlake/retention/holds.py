@@ -10,13 +10,12 @@ from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.errors import HoldError
 from auditlake.policies.holds import (
     Hold,
-    HoldRequest,
     check_hold_id,
     chosen_hold,
     is_release_of,
     load_holds,
-    new_hold,
     released_hold,
+    written_hold,
 )
 from auditlake.policies.loader import load_policies
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
@@ -27,15 +26,15 @@ from auditlake.store.model import Change
 from auditlake.store.turn import Turn, writer_turn
 
 
-def add_hold(context: LakeContext, hold_id: str, request: HoldRequest, *, operator: str | None) -> Hold:
+def add_hold(context: LakeContext, asked: Hold, *, operator: str | None) -> Hold:
     """Begin a hold. It counts from the moment its file is there.
 
     Raises:
         HoldError: It says something that a hold cannot, or there is one of that name.
     """
-    check_hold_id(hold_id)
-    layout, now = context.layout, context.now
-    hold, data = new_hold(hold_id, request, now, context.config.event_types)
+    check_hold_id(asked.id)
+    layout, now, hold_id = context.layout, asked.created, asked.id
+    hold, data = written_hold(asked, context.config.event_types)
     with explained(layout, "the hold"), writer_turn(context) as turn:
         layout.holds.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(layout.root)

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from auditlake.alerts.files import NewContent, write_anew
+from auditlake.alerts.files import NewContent
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.disk.durable import make_folders, rename_synced, write_whole
 from auditlake.display.text import count
 from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
@@ -118,7 +118,8 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
         "grace_seconds": int(context.config.grace_seconds),
     }  # fmt: skip
     for each in operation.alerts:
-        write_anew(each)
+        if each.path.exists():  # an alert may have reached its receiver
+            write_whole(each.path, each.data)
     return Done(turn.commit(replace(change, metadata=record.metadata(), details=details)), name, document)
 
 
