@@ -115,18 +115,18 @@ def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
     This is what a report of the policy alone runs. A report of several policies makes the view "moments" a table for
     all of them, and groups that overflow 63 bits are counted in 128; no answer differs.
     """
-    from auditlake.reports.build import printable
+    from auditlake.display.canonical_json import json_value
 
     queries = opened(path).policies.sql(name, as_of=as_of)
     if as_json:
         machine({"queries": [
-            {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
+            {"name": each.name, "sql": each.sql, "parameters": json_value(each.parameters)} for each in queries
         ]})  # fmt: skip
         return
     click.echo(f"-- {_ALONE}\n")
     for each in queries:
         click.echo(f"-- {each.name}")
-        for parameter, value in printable(each.parameters).items():
+        for parameter, value in json_value(each.parameters).items():
             click.echo(f"--   ${parameter} = {json.dumps(value)}")
         click.echo(plain_lines(each.sql) + "\n")
 

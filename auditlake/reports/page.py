@@ -136,7 +136,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         now_words=now_words(report),
         counted_words=counted_words(report),
         sections=tuple(
-            PageSection(section.anchor, section.title, f"{number}", section.heading, body)
+            PageSection(section.anchor, section.title, f"{number}", section.heading or section.title, body)
             for number, (section, body) in enumerate(present, 1)
         ),
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in accepted[:SHOWN_EPISODES]),

@@ -25,4 +25,4 @@ def explaining(sections: Sequence[Section]) -> Section:
     def body(report: Report, _: Detail) -> Reading:
         return Reading(tuple(term for section in sections for term in section.terms(report)))
 
-    return Section(anchor="reading", title="How to read it", heading="How to read it", body=body)
+    return Section(anchor="reading", title="How to read it", body=body)
