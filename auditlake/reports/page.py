@@ -22,16 +22,6 @@ from auditlake.reports.sentences import SHOWN_EPISODES, VERDICTS, beyond, counte
 
 
 @dataclass(frozen=True, slots=True)
-class SiblingFiles:
-    """Files beside the page that it links to, by name; None: no link."""
-
-    json: str | None = None
-    """The same report as JSON."""
-    index: str | None = None
-    """The list of reports."""
-
-
-@dataclass(frozen=True, slots=True)
 class PageSection:
     """A section that this page has."""
 
@@ -88,27 +78,21 @@ class CompliancePage:
     """The handful of numbers that sum it up."""
 
 
-def render_page(report: Report, detail: Detail, sibling_files: SiblingFiles | None = None) -> bytes:
-    """Return the report as a self-contained HTML page.
-
-    Args:
-        report: What to say.
-        detail: What only the page shows.
-        sibling_files: Files beside it to link to.
-
-    Raises:
-        ReportError: See :func:`compliance_page`.
-    """
-    return render_bytes(compliance_page(report, detail, sibling_files or SiblingFiles()))
+def render_page(report: Report, detail: Detail, **siblings: str | None) -> bytes:
+    """Return the report as a self-contained HTML page; see :func:`compliance_page`."""
+    return render_bytes(compliance_page(report, detail, **siblings))
 
 
-def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles) -> CompliancePage:
+def compliance_page(
+    report: Report, detail: Detail, *, json_file: str | None = None, index_file: str | None = None
+) -> CompliancePage:
     """Put a report into words.
 
     Args:
         report: What was found.
         detail: What only the page shows.
-        sibling_files: What to link to.
+        json_file: The same report as JSON, by its name beside the page; no link if None.
+        index_file: The list of reports, likewise.
 
     Raises:
         ReportError: A sibling's name is not a plain file name, or the detail does not fit the report.
@@ -127,8 +111,8 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {instant_name(report.as_of)}",
         policy_name=shown(report.policy_name),
         description=shown(report.description, limit=5000, keep="\n"),
-        json_file=file_name(sibling_files.json),
-        index_file=file_name(sibling_files.index),
+        json_file=file_name(json_file),
+        index_file=file_name(index_file),
         facts=_facts(report),
         status=report.status,
         verdict=VERDICTS[report.status],
