@@ -7,7 +7,6 @@ on its way out. Nothing from an event becomes a link.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from auditlake.display.templates import Document, file_name, render_bytes, style_digest
@@ -135,18 +134,14 @@ def _period(report: Report) -> Fact:
     return Fact("Period", Text(name or bounds), f"{bounds}, {how}" if name else how)
 
 
-def _named_instant(label: str, when: datetime) -> Fact:
-    name, exact = instant_name(when), moment(when)
-    return Fact(label, Text(name), "" if name == exact else exact)
-
-
 def _facts(report: Report) -> tuple[Fact, ...]:
+    name, exact = instant_name(report.as_of), moment(report.as_of)
     generated = () if report.generated_at == report.as_of else (Fact("Generated", Text(moment(report.generated_at))),)
     return (
         Fact("Policy", shown(report.policy_id), code=True),
         *(() if report.is_unread else (Fact("Severity", Text(visible(report.severity).capitalize())),)),
         _period(report),
-        _named_instant("Judged as of", report.as_of),
+        Fact("Judged as of", Text(name), "" if name == exact else exact),
         *generated,
         Fact(
             "Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{count(report.evidence.rows, 'event')} in the lake"

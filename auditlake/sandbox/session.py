@@ -117,7 +117,8 @@ class AuditSession:
             sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
             self._tables = Tables(layout, config, sight, self._accounts.lines)
             self._lock = Lock()
-            self._layers: tuple[str, ...] = ()
+            self.layers: tuple[str, ...] = ()
+            """The layers of the sandbox that hold, beside the process of its own."""
             self._open_child()
         except BaseException:
             self.close()
@@ -152,11 +153,6 @@ class AuditSession:
             rows=self.limits.rows,
             output=self.limits.output_mb * MEGABYTE,
         )
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers of the sandbox that hold, beside the process of its own."""
-        return self._layers
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Run one query; values bind as ``$name``.
@@ -196,7 +192,7 @@ class AuditSession:
             return self._without_secrets(reply), None
         except (ChildGone, TooMuch) as gone:
             self._end_child()
-            return _ended("stopped", gone.why), None
+            return _ended("stopped", str(gone)), None
         except KeyboardInterrupt as interrupt:
             self._end_child()
             return _ended("interrupted", "the asker stopped it"), interrupt
@@ -221,9 +217,9 @@ class AuditSession:
             self._child.open(self._opening)
         except ChildGone as gone:
             self._end_child()
-            raise SandboxError(f"the sandbox could not be opened: {gone.why}") from gone
+            raise SandboxError(f"the sandbox could not be opened: {gone}") from gone
         self._check(self._child)
-        self._layers = self._child.holds
+        self.layers = self._child.holds
         return self._child
 
     def _check(self, child: Child) -> None:

@@ -24,7 +24,7 @@ from auditlake.reports import document, index, page, page_charts
 from auditlake.reports.index import index_page
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
-from auditlake.reports.sections import counts, coverage, episodes, evidence, kinds, reading, retention
+from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
@@ -32,7 +32,7 @@ from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, index, document, page, text, counts, coverage, episodes, evidence, kinds, reading, retention,
+    cards, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
     certificate,
 )  # fmt: skip
 KINDS = [

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, shown, visible
 from auditlake.findings.decisions import Journal, Review
-from auditlake.reports.model import Detail, Evidence, Query, Report
+from auditlake.reports.model import Detail, Query, Report
 from auditlake.reports.sections.model import Section
 
 _DIGESTED = ("over the bytes of the policy file", "over the bytes of the policy file that could be read")
@@ -84,10 +84,7 @@ def _bound(value: object) -> str:
 
 
 def _json(report: Report, form: int) -> dict[str, Any]:
-    return {"evidence": _evidence(report.evidence, form)}
-
-
-def _evidence(evidence: Evidence, form: int) -> dict[str, Any]:
+    evidence = report.evidence
     part: dict[str, Any] = {
         "lake_id": evidence.lake_id,
         "snapshot": evidence.snapshot,
@@ -101,7 +98,7 @@ def _evidence(evidence: Evidence, form: int) -> dict[str, Any]:
         part["journal"] = _journal(evidence.journal, form)
     if evidence.unread_policies and form > 1:
         part["unread_policies"] = list(evidence.unread_policies)
-    return part
+    return {"evidence": part}
 
 
 def _journal(journal: Journal, form: int) -> dict[str, Any]:
