@@ -184,7 +184,7 @@ class ComplianceReport(Shown):
 
     def html(self) -> bytes:
         """Return the page: one self-contained file."""
-        return self.page(f"{self.stem}.json", "index.html")
+        return self._page(f"{self.stem}.json", "index.html")
 
     def files(
         self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None
@@ -193,12 +193,16 @@ class ComplianceReport(Shown):
         name = stem or self.stem
         renderers: dict[str, Callable[[], bytes]] = {
             "json": lambda: self.json(form),
-            "html": lambda: self.page(f"{name}.json", "index.html") if "json" in formats else self.page(),
+            "html": lambda: self._page(f"{name}.json", "index.html") if "json" in formats else self._page(),
         }
         made = {f"{name}.{each}": renderers[each]() for each in formats}
         if form > 1 and "json" in formats and (whole := self.whole) is not None:
             made[whole.file] = whole.data
         return made
+
+    def page(self, json_file: str) -> bytes:
+        """Return the page, for a folder in which only its JSON lies too, under that name."""
+        return self._page(json_file)
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all; all findings as Parquet too, where there are many.
@@ -223,12 +227,7 @@ class ComplianceReport(Shown):
                 pass
         return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}"))
 
-    def page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
-        """Return the page, for a folder in which its JSON and the list of reports lie under these names, if at all.
-
-        Raises:
-            ReportError: The report was made without what its page shows.
-        """
+    def _page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
         detail = self.detail
         if detail is None:
             message = f"the report of {self.policy_id} was made without what its page shows"

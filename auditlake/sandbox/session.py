@@ -22,7 +22,7 @@ from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, as_instant, judged_as_of, print_instant
+from auditlake.events.times import Instant, as_instant, judged_as_of
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
@@ -113,7 +113,7 @@ class AuditSession:
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
-            judged = masking.query(reading, self._printed_as_of, true_values=True)
+            judged = masking.query(reading, self.as_of, true_values=True)
             sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
             self._tables = Tables(layout, config, sight, self._accounts.lines)
             self._lock = Lock()
@@ -124,10 +124,6 @@ class AuditSession:
             self.close()
             raise
 
-    @property
-    def _printed_as_of(self) -> str | None:
-        return None if self.as_of is None else print_instant(self.as_of)
-
     def _plan(
         self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
         engine_reads: bool,
@@ -136,7 +132,7 @@ class AuditSession:
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
             reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
-        events = masking.query(reading, self._printed_as_of)
+        events = masking.query(reading, self.as_of)
         return Opening(
             layers=layers,
             folder=str(layout.events),
