@@ -1,7 +1,8 @@
 """The process that runs an auditor's statements and can do nothing else: a fresh one for each session.
 
 It is told once what to open, puts the sandbox on before DuckDB has started, tries it out, and then answers one
-statement after the other over its pipes. It ends with its parent.
+statement after the other over its pipes. It ends with its parent. All that it ever needs is imported here: once the
+sandbox is on, it has no right to read a module.
 """
 
 from __future__ import annotations
