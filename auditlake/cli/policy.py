@@ -108,10 +108,10 @@ def sql(path: str, name: str, as_of: date | None) -> None:
     This is what a report of the policy alone runs. A report of several policies makes the view "moments" a table for
     all of them, and groups that overflow 63 bits are counted in 128; no answer differs.
     """
-    from auditlake.reports.build import printable
+    from auditlake.display.canonical_json import json_value
 
     queries: list[dict[str, Any]] = [
-        {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)}
+        {"name": each.name, "sql": each.sql, "parameters": json_value(each.parameters)}
         for each in opened(path).policies.sql(name, as_of=as_of)
     ]
     if machine(queries=queries):

@@ -109,12 +109,7 @@ class Sight:
 
 
 class TooMuch(Exception):  # noqa: N818 - told in other words above
-    """A table took more time or memory than a question may."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-        """In a few words."""
+    """A table took more time or memory than a question may. Says why in a few words."""
 
 
 class Tables:
@@ -160,7 +155,7 @@ class Tables:
         try:
             return self._table(makers[name](), SHAPES[name])
         except TooMuch as much:
-            raise TooMuch(f"{much.why} to make the view {name}") from None
+            raise TooMuch(f"{much} to make the view {name}") from None
         except Exception:
             if not self._sight.masked:
                 raise
