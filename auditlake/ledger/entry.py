@@ -86,11 +86,6 @@ class Dumped:
     aside: bytes = b""
     """What is in a file of its own; empty where all is in the entry."""
 
-    @property
-    def aside_digest(self) -> str:
-        """The name of that file."""
-        return sha256(self.aside).hexdigest()
-
 
 def canonical_json(value: Any) -> bytes:
     """JSON in the one way in which it is hashed.

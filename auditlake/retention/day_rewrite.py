@@ -19,7 +19,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
-from auditlake.ledger.sidecars import GONE, Kept, keep
+from auditlake.ledger.sidecars import GONE, Kept, keep, pack
 from auditlake.policies.compile import Step
 from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.model import DataFile
@@ -138,7 +138,9 @@ def _keep_leaves(connection: duckdb.DuckDBPyConnection, layout: Layout, day: dat
     kept: dict[int, list[Kept]] = defaultdict(list)
     for batch, seq, before, after in rows(connection, statement("retention/day.sql", "other_leaves").text):
         kept[batch].append(Kept(seq, before, after or GONE))
-    return tuple(Taken(batch, day, len(leaves), keep(layout, leaves)) for batch, leaves in sorted(kept.items()))
+    return tuple(
+        Taken(batch, day, len(leaves), keep(layout, "kept", pack(leaves))) for batch, leaves in sorted(kept.items())
+    )
 
 
 def taken_with_days(layout: Layout, files: Sequence[DataFile], folder: Path) -> tuple[Taken, ...]:

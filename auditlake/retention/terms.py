@@ -27,7 +27,7 @@ from auditlake.ledger.book import (
     rules_since,
 )
 from auditlake.ledger.entry import Entry
-from auditlake.ledger.sidecars import holds_path, policy_path
+from auditlake.ledger.sidecars import kept_path
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
@@ -137,7 +137,7 @@ def _list_of(layout: Layout, digest: str) -> str | None:
     if not digest:
         return ""
     try:
-        data = read_file(holds_path(layout, digest), within=layout.root)
+        data = read_file(kept_path(layout, "holds", digest), within=layout.root)
     except OSError:
         return None
     return data.decode() if sha256(data).hexdigest() == digest else None
@@ -330,7 +330,7 @@ class _Files:
         """Return what a file demands; None where nothing, or where that is not known."""
         if "max_retention_us" not in (self._known.get(digest) or {}):
             try:
-                content = read_file(policy_path(self._layout, digest), within=self._layout.root)
+                content = read_file(kept_path(self._layout, "policies", digest), within=self._layout.root)
             except OSError:
                 content = b""
             if sha256(content).hexdigest() == digest:

@@ -18,7 +18,7 @@ from auditlake.errors import CommitError, LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile
-from auditlake.ledger.sidecars import keep_marks
+from auditlake.ledger.sidecars import keep
 from auditlake.store.deltalog import commit_leaf, sync_log
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot
@@ -138,7 +138,7 @@ def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...
         hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
         pairs = sorted(pair for some in hashed for pair in some)
     marks = b"".join(own for _, own in pairs)
-    return tuple(part for part, _ in pairs), {"marks": keep_marks(layout, marks)} if marks else {}
+    return tuple(part for part, _ in pairs), {"marks": keep(layout, "marks", marks)} if marks else {}
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
@@ -164,7 +164,7 @@ def _hash(
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
     with connection.cursor() as cursor:
         view_events(cursor, paths, columns=FILE_COLUMNS)
-        return hash_events(cursor, many=many)
+        return list(hash_events(cursor, many=many))
 
 
 def _are_long(paths: Sequence[Path]) -> bool:

@@ -15,7 +15,7 @@ from auditlake.engine.duck import connect, view_events
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.ledger.leaves import Part, leaves, parts
+from auditlake.ledger.leaves import Part, hash_events, leaves
 from auditlake.ledger.merkle import root
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Pa
             connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
         ):
             view_events(connection, files, columns=FILE_COLUMNS)
-            readable = parts(connection)
+            readable = [part for part, _ in hash_events(connection)]
             return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
     except (KeyboardInterrupt, SystemExit):
         raise

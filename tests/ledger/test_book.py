@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -202,12 +203,11 @@ def test_nothing_is_built_on_a_damaged_ledger(
 def test_kept_leaves(lake: AuditLake) -> None:
     """Leaves of removed events are kept in a file named by its content, in the order of seq."""
     some = [sidecars.Kept(5, b"a" * 32), sidecars.Kept(-1, b"b" * 32, b"c" * 32)]
-    path = sidecars.kept_path(lake.layout, sidecars.keep(lake.layout, some))
+    path = sidecars.kept_path(lake.layout, "kept", sidecars.keep(lake.layout, "kept", sidecars.pack(some)))
 
-    assert sidecars.unpack(path.read_bytes()) == sorted(some)
-    for data in (path.read_bytes()[:-1], sidecars.pack(some[:1]) * 2):
-        with pytest.raises(LedgerError):
-            sidecars.unpack(data)
+    expected = b"\xff" * 8 + b"b" * 32 + b"c" * 32 + bytes(7) + b"\5" + b"a" * 32 + bytes(32)
+    assert path.read_bytes() == expected
+    assert path.name == sha256(expected).hexdigest()
 
 
 def test_doing_a_dead_writers_ingest_again_signs_it(
