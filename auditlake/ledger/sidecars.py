@@ -15,12 +15,14 @@ leaf that it was appended with, and the leaf of the event that is in its place n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.ledger.merkle import HASH_SIZE
 
@@ -52,6 +54,14 @@ def keep(layout: Layout, folder: Folder, data: bytes) -> str:
     make_folders(path.parent, below=layout.root)
     write_whole(path, data)
     return path.name
+
+
+def read_kept(layout: Layout, folder: Folder, digest: str) -> bytes | None:
+    """Return the bytes of the file of this name; None if it is not there, or has others."""
+    with suppress(OSError):
+        data = read_file(kept_path(layout, folder, digest), within=layout.root)
+        return data if sha256(data).hexdigest() == digest else None
+    return None
 
 
 def kept_path(layout: Layout, folder: Folder, digest: str) -> Path:

@@ -35,15 +35,19 @@ _ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class DayRewrite:
-    """What is to become of a day."""
+class Day:
+    """What is to become of a partition."""
 
     day: date
     files: tuple[DataFile, ...]
+    events: int
     deleted: int
     """How many rows go."""
     changed: int
     """How many rows get pseudonyms."""
+    held: int
+    whole: bool
+    """Whether all of it goes: then no file is read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,7 @@ class Rewritten:
     """What of the batches of the day it has no longer or otherwise, its leaves kept."""
 
 
-def rewrite_day(
-    layout: Layout, folder: Path, asked: DayRewrite, mark: Step, eraser: Eraser | None, texts: Step
-) -> Rewritten:
+def rewrite_day(layout: Layout, folder: Path, asked: Day, mark: Step, eraser: Eraser | None, texts: Step) -> Rewritten:
     """Write a day's new file into a workspace, synced.
 
     Args:
