@@ -232,12 +232,6 @@ def _event_types(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _max_record(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= _MOST_RECORD:
-        raise ValueError
-    return value
-
-
 def _whole(least: int, most: int) -> Callable[[Any], int]:
     """Return a reader of a whole number within bounds."""
 
@@ -315,7 +309,7 @@ _READERS: _Readers = {
     "report_period": (
         "report_period", "a length of time such as '90d'", partial(parse_duration, field="retention_period"),
     ),
-    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
+    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _whole(1, _MOST_RECORD)),
     "max_findings": ("max_findings", f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),
 }  # fmt: skip
 """lake.toml, but for the format's version and its sections."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from auditlake.alerts.files import NewContent, write_anew
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, rename_synced
 from auditlake.display.text import count
 from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
@@ -21,7 +20,8 @@ from auditlake.retention.commit_record import CommitRecord, Kind
 from auditlake.retention.day_rewrite import Day, rewrite_day, taken_with_days
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover
-from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.dayfile import put_in_place, replacing
+from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
 from auditlake.store.turn import Turn
 
@@ -77,18 +77,11 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     }
     whole = [file for day in operation.days if day.whole for file in day.files]
     taken = (*taken_with_days(layout, whole, turn.folder), *(each for new in drafts.values() for each in new.taken))
-    for new in drafts.values():
-        make_folders((layout.events / new.file.path).parent, below=layout.events)
-    rename_synced((new.draft, layout.events / new.file.path) for new in drafts.values())
+    put_in_place(layout, ((new.draft, new.file) for new in drafts.values()))
     added = {day: new.file for day, new in drafts.items()}
-    had = {file.path: file for day in operation.days for file in day.files}
-    # Names are made of content: a day that lost all of one file's rows may be another file that it had.
-    stays = {file.path for file in added.values()} & had.keys()
-    change = Change(
-        tuple(file for file in added.values() if file.path not in stays),
-        tuple(file for path, file in had.items() if path not in stays), {}, taken=taken,
-    )  # fmt: skip
-    partitions = [_partition(day, added.get(day.day), stays) for day in operation.days]
+    change = replacing((file for day in operation.days for file in day.files), added.values(), taken=taken)
+    removed = {file.path for file in change.removes}
+    partitions = [_partition(day, added.get(day.day), removed) for day in operation.days]
     certificate = _certificate(context, rules, operation, turn.snapshot, turn.snapshot.after(change), partitions)
     document = render_certificate_json(certificate)
     name = certificate_id(document)
@@ -167,10 +160,10 @@ def remaining_of(rules: RetentionRules, operation: Operation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _partition(day: Day, added: DataFile | None, stays: Collection[str]) -> dict[str, Any]:
+def _partition(day: Day, added: DataFile | None, removed: Collection[str]) -> dict[str, Any]:
     return {
         "day": day.day.isoformat(), "action": "drop" if day.whole else "rewrite", "events": day.events,
         "deleted": day.deleted, "pseudonymised": day.changed, "held": day.held,
-        "files_removed": [file.path for file in day.files if file.path not in stays],
+        "files_removed": [file.path for file in day.files if file.path in removed],
         "file_added": added.path if added else None,
     }  # fmt: skip
