@@ -20,8 +20,7 @@ from auditlake.errors import RetentionError
 from auditlake.events.json_tokens import scalars, spelled
 from auditlake.events.times import day_of
 from auditlake.retention.day_rewrite import Day
-from auditlake.retention.named_events import named
-from auditlake.retention.rules import RetentionRules
+from auditlake.retention.rules import RetentionRules, named
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import view_snapshot
 
