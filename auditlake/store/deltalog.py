@@ -294,17 +294,12 @@ def refuse_empty_entries(layout: Layout, entries: Mapping[str, int], version: in
     Raises:
         LakeFormatError: There is one.
     """
-    read_from = max((name[:20] for name in entries if _counts(name, entries[name], version)), default="")
-    read = [name for name in sorted(entries) if name.endswith(".json") and read_from < name[:20]]
-    for name in read:
-        if int(name[:20]) <= version and not entries[name]:
+    earlier = {name: size for name, size in sorted(entries.items()) if int(name[:20]) <= version}
+    read_from = max((name[:20] for name, size in earlier.items() if size and name.endswith(".parquet")), default="")
+    for name, size in earlier.items():
+        if name.endswith(".json") and read_from < name[:20] and not size:
             message = f"the log entry {layout.log / name} is empty"
             raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
-
-
-def _counts(name: str, size: int, version: int) -> bool:
-    """Return whether this is a checkpoint that a version is read from."""
-    return name.endswith(".parquet") and int(name[:20]) <= version and size > 0
 
 
 def transaction_version(layout: Layout, application: str) -> int | None:
