@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.ledger.entry import Entry, EntryFile, Taken, dump, parse
+from auditlake.ledger.entry import Entry, Record, dump, parse
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -36,7 +36,6 @@ from auditlake.ledger.keys import (
     read_settings,
     read_signer,
 )  # fmt: skip
-from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
 from auditlake.ledger.sidecars import keep, kept_path
@@ -54,19 +53,6 @@ _VERSION = "auditlake/version"
 
 Committed = Callable[[int], str | None]
 """Gives the leaf that the commit of a version names; None if it names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What an entry is to say."""
-
-    kind: str
-    at: str
-    parts: tuple[Part, ...] = ()
-    adds: tuple[EntryFile, ...] = ()
-    removes: tuple[str, ...] = ()
-    taken: tuple[Taken, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +343,9 @@ def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | 
     settings = rules.settings
     default = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     dumped = dump(Entry(
-        event.kind, settings.lake_id, event.at, about,
-        _log_digest(layout, about - 1) if about else None,
-        event.parts, event.adds, event.removes, event.taken, rules.policies,
-        digest_of_holds(rules.holds), {**event.details, **default},
+        event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **default},
+        settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
+        digest_of_holds(rules.holds),
     ))  # fmt: skip
     if dumped.aside:
         keep(layout, "aside", dumped.aside)

@@ -13,6 +13,7 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.errors import AuditLakeError, LedgerError
 from auditlake.ledger import book, sidecars
+from auditlake.ledger.entry import Record
 from auditlake.ledger.keys import read_public_key
 from auditlake.store import commit
 from auditlake.store.deltalog import newest_version
@@ -139,7 +140,7 @@ def test_what_a_dead_writer_left_is_finished(
 
 def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
     """An entry that is about no commit lies between those of commits; one whose writer died is dropped."""
-    said = book.Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
+    said = Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
     head = book.read_head(lake.layout)
     assert head is not None
     assert book.record(lake.layout, head, 2, said).size == 4
