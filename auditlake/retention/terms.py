@@ -37,7 +37,10 @@ Terms = Mapping[str, Any]
 def terms_of(policies: Sequence[Policy], holds: Sequence[Hold], default_retention: Duration | None) -> dict[str, Any]:
     """Return what policies, holds and lake.toml demand now."""
     return {
-        "policies": {policy.id: _policy(policy) for policy in policies},
+        "policies": {
+            each.id: {"digest": each.digest, **_terms(each.required_events, each.retention_period, each.max_retention)}
+            for each in policies
+        },
         "holds": holds_of(holds),
         "default_retention": default_retention and str(default_retention),
         "default_retention_us": default_retention and default_retention.microseconds,
@@ -325,11 +328,6 @@ def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:
         return _terms([str(name) for name in policy["required_events"]], **lengths)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-
-
-def _policy(policy: Policy) -> dict[str, Any]:
-    lengths = {"retention_period": policy.retention_period, "max_retention": policy.max_retention}
-    return {"digest": policy.digest, **_terms(list(policy.required_events), **lengths)}
 
 
 def _terms(
