@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from auditlake.errors import EventError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
-from auditlake.landing.unfit import keep_unfit
+from auditlake.landing.trail import keep_unfit
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from auditlake.context import LakeContext
+from auditlake.context import Facet
 from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from auditlake.policies.holds import Hold
 
 
-class Holds:
-    """What must stay whatever is due; iterate over it for every hold.
-
-    Args:
-        context: The lake.
-    """
-
-    def __init__(self, context: LakeContext) -> None:
-        self._context = context
+class Holds(Facet):
+    """What must stay whatever is due; iterate over it for every hold."""
 
     def __iter__(self) -> Iterator[Hold]:
         return iter(self.all())

@@ -29,7 +29,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import Example
 from auditlake.sources.model import Rejected
 from auditlake.sources.refused import excerpt
-from auditlake.store.deltalog import history, newest_version
+from auditlake.store.deltalog import Commits, newest_version
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EXAMPLES = 100
@@ -119,8 +119,8 @@ class ErasedRecords:
 
     def _keyed(self) -> Iterator[str]:
         """Yield the keyed digests that erasures kept: only the files that they wrote are read."""
-        commits = history(self._layout, newest_version(self._layout))
-        for name in (name for name, version in commits.quarantine.items() if commits.others.get(version) == "erase"):
+        past = Commits(self._layout, newest_version(self._layout)).history
+        for name in (name for name, version in past.quarantine.items() if past.others.get(version) == "erase"):
             with (
                 suppress(FileNotFoundError),
                 open_file(self._layout.quarantine / name, within=self._layout.root) as lines,

@@ -19,7 +19,7 @@ from auditlake.policies.holds import (
 )
 from auditlake.policies.loader import load_policies
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
-from auditlake.retention.terms import last_recorded, terms_of, with_hold
+from auditlake.retention.terms import last_recorded, terms_of
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.model import Change
@@ -92,5 +92,6 @@ def _record(
         policies, holds = load_policies(layout.policies, config.event_types), load_holds(layout, config.event_types)
         recorded = terms_of(policies, holds, config.default_retention)
     about = {"id": hold.id, "what": what, "digest": hold.digest}
-    record = CommitRecord("hold", now, operator_or_user(operator), summary, with_hold(recorded, hold), hold=about)
+    terms = {**recorded, "holds": {**recorded["holds"], hold.id: hold.digest}}
+    record = CommitRecord("hold", now, operator_or_user(operator), summary, terms, hold=about)
     turn.commit(Change((), (), record.metadata(), data_change=False, details=record.details()))

@@ -26,7 +26,7 @@ from auditlake.errors import QueryError
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import MEGABYTE
-from auditlake.store.deltalog import commit_metadata, history
+from auditlake.store.deltalog import Commits, commit_metadata
 
 if TYPE_CHECKING:
     import duckdb
@@ -308,7 +308,7 @@ class Tables:
                 }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:
-        for name in sorted(history(self._layout, self._sight.version).quarantine):
+        for name in sorted(Commits(self._layout, self._sight.version).history.quarantine):
             file = self._layout.quarantine / name
             if not file.exists():
                 continue
