@@ -7,7 +7,6 @@ lock now and then. Nothing here is slow to import or to start: a process that lo
 from __future__ import annotations
 
 import atexit
-import fcntl
 import logging
 import os
 import random
@@ -21,6 +20,7 @@ from auditlake.config import LakeConfig
 from auditlake.disk.durable import make_folders
 from auditlake.disk.files import descriptor_of
 from auditlake.disk.layout import Layout
+from auditlake.disk.lock import try_lock
 from auditlake.errors import LakeBusyError
 from auditlake.landing.background import Troubles
 from auditlake.machine import Clock
@@ -57,20 +57,12 @@ def elected(layout: Layout) -> Iterator[bool]:
         descriptor = descriptor_of(layout.alerts / "watch.lock", within=layout.root, flags=os.O_RDWR | os.O_CREAT)
         _HELD.add(descriptor)
     try:
-        yield _lock(descriptor)
+        yield try_lock(descriptor)
     finally:
         with _FORKING:
             if descriptor in _HELD:
                 _HELD.discard(descriptor)
                 os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _Session:

@@ -24,7 +24,6 @@ from auditlake.machine import Clock, system_clock
 if TYPE_CHECKING:
     from auditlake.alerts.model import Alert
     from auditlake.lake import AuditLake
-    from auditlake.reports.compliance import ComplianceReport
 
 _LOGGER = logging.getLogger("auditlake.llmguardian")
 _EVERY_USER = 2**31 - 1
@@ -263,18 +262,22 @@ class AuditMonitor:
             MonitoringError: There is no such policy, the period makes no sense, or the report cannot be written.
         """
         from auditlake.llmguardian.policies import id_of
+        from auditlake.reports.files import write_once
 
         try:
             made = self.lake.report(
                 id_of(policy_name), as_of=as_of or self._clock(), since=since, until=until, last=last, period=period,
                 pages=False,
             )  # fmt: skip
-            path = self._write(made)
+            # Every finding is in its JSON, since no other file is written with it.
+            data = made.relisted(len(made.findings)).json()
+            path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
+            write_once(path, data)
         except PolicyNotFoundError as error:
             raise MonitoringError(f"Unknown policy: {policy_name}") from error
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to report on {policy_name}: {error}") from error
-        report: dict[str, Any] = json.loads(_with_all(made).json())
+        report: dict[str, Any] = json.loads(data)
         findings = report.pop("violations")
         return report | {
             "generated_at": _naive(made.report.generated_at),
@@ -382,26 +385,13 @@ class AuditMonitor:
 
         return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
 
-    def _write(self, made: ComplianceReport) -> Path:
-        from auditlake.reports.files import write_once
-
-        data = _with_all(made).json()
-        path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
-        write_once(path, data)
-        return path
-
 
 def _as_llmguardian(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as LLMGuardian's event, followed by the fields that LLMGuardian leaves out."""
     metadata = _read(row["metadata"])
     if isinstance(metadata, Mapping) and ODD_ADDRESS in metadata:
         metadata = {key: value for key, value in metadata.items() if key != ODD_ADDRESS} or None
-    return {
-        "event_type": row["event_type"], "timestamp": _naive(row["timestamp"]), "user_id": row["user_id"],
-        "action": row["action"], "resource": row["resource"], "status": row["status"],
-        "details": _read(row["details"]), "metadata": metadata, "session_id": row["session_id"],
-        "ip_address": row["ip_address"], "event_id": row["event_id"], "source": row["source"],
-    }  # fmt: skip
+    return row | {"timestamp": _naive(row["timestamp"]), "details": _read(row["details"]), "metadata": metadata}
 
 
 def _read(text: str | None) -> Any:
@@ -410,8 +400,3 @@ def _read(text: str | None) -> Any:
 
 def _naive(instant: datetime) -> str:
     return utc(instant).replace(tzinfo=None).isoformat()
-
-
-def _with_all(made: ComplianceReport) -> ComplianceReport:
-    """Return the report with every finding in its JSON, since no other file is written with it."""
-    return made.relisted(len(made.findings))
