@@ -108,24 +108,17 @@ def make_batch(
         return empty_batch(())
     spans = _texts(data, np.stack((starts, starts + lengths), axis=1).ravel())
     refused = _refused(data, starts, lengths, spans, max_record)
-    rejected = tuple(
-        reject(
-            int(numbers[i]),
-            int(lines[i]),
-            at + int(starts[i]),
-            *why,
-            data[starts[i] : starts[i] + lengths[i]].tobytes(),
-            max_record,
-        )
-        for i, why in sorted(refused.items())
-    )
+    rejected = []
+    for i, why in sorted(refused.items()):
+        raw = data[starts[i] : starts[i] + lengths[i]].tobytes()
+        rejected.append(reject(int(numbers[i]), int(lines[i]), at + int(starts[i]), *why, raw, max_record))
     if not (refused or gaps):
         text = _texts(data, np.append(starts, len(data)))
         return Batch(numbers, lines, at + starts, lengths, text)
     keep = np.ones(len(starts), np.bool_)
     keep[list(refused)] = False
     text = spans.take(pa.array(np.flatnonzero(keep) * 2))
-    return Batch(numbers[keep], lines[keep], at + starts[keep], lengths[keep], text, rejected)
+    return Batch(numbers[keep], lines[keep], at + starts[keep], lengths[keep], text, tuple(rejected))
 
 
 def _texts(data: Bytes, bounds: Ints) -> Any:

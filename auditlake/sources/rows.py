@@ -90,22 +90,19 @@ class Refused:
     value: str = ""
 
 
+@dataclass(slots=True)
 class Writer:
-    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal.
+    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal."""
 
-    Args:
-        decodes: Whether bytes may be text; an earlier version had all of them hexadecimal.
-    """
-
-    def __init__(self, *, decodes: bool = True) -> None:
-        self.decoded = False
-        """Whether bytes were taken for text."""
-        self._decodes = decodes
-        self._bad = b""
+    decodes: bool = True
+    """Whether bytes may be text; an earlier version had all of them hexadecimal."""
+    decoded: bool = False
+    """Whether bytes were taken for text."""
+    _bad: bytes = b""
 
     def json_of(self, row: dict[str, Any]) -> bytes | Refused:
         """Return the row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so no event has one."""
-        if self._decodes and (odd := infinite(row)) is not None:
+        if self.decodes and (odd := infinite(row)) is not None:
             place, number = odd
             return Refused(NOT_JSON, f"{place}: JSON has no {number}", shown_row(row, self._plain), place, number)
         try:
@@ -131,7 +128,7 @@ class Writer:
         if isinstance(value, NotText):
             self._bad = value
             return value.decode("utf-8", "backslashreplace")
-        if self._decodes:
+        if self.decodes:
             with suppress(UnicodeDecodeError):
                 text = value.decode()
                 self.decoded = True

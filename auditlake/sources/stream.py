@@ -254,18 +254,15 @@ class Stream:
     def _frames(self) -> Iterator[bytes]:
         """Decompress the zstd frames one after another."""
         yielded = 0
-        try:
-            with pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), "zstd") as stream:
-                while piece := stream.read(min(self._room, 2 * _BLOCK)):
-                    yielded += len(piece)
-                    yield piece
+        with suppress(OSError), pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), "zstd") as stream:
+            while piece := stream.read(min(self._room, 2 * _BLOCK)):
+                yielded += len(piece)
+                yield piece
             return
-        except OSError:
-            pass
         # The call that failed gave out nothing, and frames that were whole may be in it: once more from the beginning.
         yield from self._broken(0, yielded)
 
-    def file(self) -> IO[bytes]:
+    def file(self) -> io.BufferedReader:
         """Return the input's own bytes as a file that can seek; only after the iteration."""
         if self._spool is not None:
             self._spool.flush()
@@ -288,14 +285,10 @@ class Stream:
         Raises:
             InputChangedError: They are not.
         """
-        now = hashlib.sha256()
         with self.file() as file:
-            left = self.size
-            while left and (piece := file.read(min(left, _BLOCK * 8))):
-                now.update(piece)
-                left -= len(piece)
-        if now.hexdigest() != self.sha256:
-            digests = f"SHA-256 {self.sha256} expected, got {now.hexdigest()}"
+            now = hashlib.file_digest(file, "sha256").hexdigest()
+        if now != self.sha256:
+            digests = f"SHA-256 {self.sha256} expected, got {now}"
             message = f"{self.input.name} changed while it was read: {digests}"
             raise InputChangedError(message, hint="Nothing of it was landed; read it again once nothing writes to it.")
 
@@ -310,23 +303,21 @@ class Stream:
             InputChangedError: The input is no longer what was read.
         """
         self.verify()
-        with self.file() as file:
-            if self.compression == "none":
-                for offset, length in zip(offsets, lengths, strict=True):
-                    file.seek(int(offset))
-                    yield file.read(int(length))
-                return
-            with self._over(file) as again:
+        if self.compression != "none":
+            with self.again() as again:
                 yield from _pick(again, offsets, lengths)
+            return
+        with self.file() as file:
+            for offset, length in zip(offsets, lengths, strict=True):
+                file.seek(int(offset))
+                yield file.read(int(length))
 
     @contextmanager
     def again(self) -> Iterator[Stream]:
         """Open the same bytes as a stream once more, also where they came from a pipe; only after the iteration."""
-        with self.file() as file, self._over(file) as stream:
+        most = (self._max_ratio, self._bomb_floor)
+        with self.file() as file, Stream(self.input, file, None, self.size, CHUNK, *most) as stream:
             yield stream
-
-    def _over(self, file: IO[bytes]) -> Stream:
-        return Stream(self.input, file, None, self.size, 8 * 1024 * 1024, self._max_ratio, self._bomb_floor)
 
     def pause(self) -> None:
         """Let go of the file and the thread; what reads again opens it again, and what came from a pipe is kept."""

@@ -87,12 +87,6 @@ class _CutRows:
     size: int = 0
     """Bytes of the texts."""
 
-    def batch(self, header: bytes) -> Batch:
-        """Return a batch of them, below a header."""
-        numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
-        text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
-        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals), header)
-
 
 class _Rows:
     """The state between two pieces of a CSV file: the header, and lines that are not a row yet.
@@ -155,7 +149,9 @@ class _Rows:
         """Give out what there is."""
         cut, self._cut = self._cut, _CutRows()
         if cut.places or cut.rejected:
-            yield cut.batch(self._head)
+            numbers, lines, offsets, lengths = np.array(cut.places, np.int64).reshape(-1, 4).T.copy()
+            text, rejected = pa.array(cut.texts, pa.large_binary()).cast(pa.large_string()), tuple(cut.rejected)
+            yield Batch(numbers, lines, offsets, lengths, text, rejected, tuple(cut.originals), self._head)
 
     def _end_of_line(self) -> None:
         if self._pending.over:
