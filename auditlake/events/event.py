@@ -158,14 +158,10 @@ def _plain_json(event: AuditEvent) -> bytes | None:
     None means that the event needs the slower way, not that it is refused.
     """
     instant, details, metadata, address = event.timestamp, event.details, event.metadata, event.ip_address
+    texts = (event.user_id, event.action, event.resource, event.status, event.session_id, event.event_id)
     if not (
-        type(event.user_id) in _TEXT
-        and type(event.action) in _TEXT
-        and type(event.resource) in _TEXT
-        and type(event.status) in _TEXT
-        and type(event.session_id) in _TEXT
-        and type(event.event_id) in _TEXT
-        and (address is None or (type(address) is str and _is_known_address(address)))
+        _TEXT.issuperset(map(type, texts))
+        and (address is None or (type(address) is str and is_address(address)))
         and (details is None or is_plain(details))
         and (metadata is None or is_plain(metadata))
     ):
@@ -247,29 +243,26 @@ def _any_json(event: AuditEvent) -> bytes:
         raise EventError(message, hint="use text, numbers, true, false, None, lists and mappings only") from error
 
 
-def is_address(text: str) -> bool:
-    """Return whether a text is an IPv4 or IPv6 address, with a zone or without."""
+@lru_cache(maxsize=4096)
+def _is_short_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text.partition("%")[0])
+        ipaddress.ip_address(text)
     except ValueError:
         return False
     return True
 
 
-_is_short_address = lru_cache(maxsize=4096)(is_address)
-
-
-def _is_known_address(text: str) -> bool:
-    """Say whether it is an address of the usual length; applications see the same ones again and again."""
-    return len(text) <= 45 and _is_short_address(text)
+def is_address(text: str) -> bool:
+    """Say whether it is an IPv4 or IPv6 address, whatever its zone; applications see the same ones again and again."""
+    address = text.partition("%")[0]
+    return len(address) <= 45 and _is_short_address(address)
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
     """Return a mapping as a dict, the only one that Python's json knows."""
     if isinstance(value, Mapping):
         return dict(value)
-    message = f"expected what JSON can say, got {type(value).__name__}"
-    raise TypeError(message)
+    raise TypeError(f"expected what JSON can say, got {type(value).__name__}")
 
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:

@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +101,16 @@ class ErasedRecords:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._known: tuple[Pseudonyms, frozenset[str]] | None = None
 
     def has(self, rejected: Rejected) -> bool:
         """Return whether a record is one of them; without the key of the pseudonyms that is unknown."""
         if not rejected.data:
             return False
-        if self._known is None:
-            self._known = self._read()
         names, known = self._known
         return bool(known) and names.of_record(rejected.sha256 or hashlib.sha256(rejected.data).hexdigest()) in known
 
-    def _read(self) -> tuple[Pseudonyms, frozenset[str]]:
+    @cached_property
+    def _known(self) -> tuple[Pseudonyms, frozenset[str]]:
         names = None
         with suppress(LakeFormatError):
             names = pseudonyms(self._layout, make=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
-from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
+from auditlake.events.times import as_instant, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies.yaml_reader import EXPECTED_ID, Reader, digest_of, is_null, load_folder
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
@@ -211,7 +211,7 @@ class _Reader(Reader):
         return readers.get(key, self._instant)(node, key)
 
     def _instant(self, node: yaml.Node, key: str) -> Any:
-        readers = {"since": parse_start, "until": parse_end}
+        readers = {"since": lambda text: as_instant(parse_bound(text)), "until": parse_end}
         return self.parsed(node, key, "an instant", readers.get(key, parse_instant))
 
     def _check_together(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
