@@ -17,13 +17,11 @@ from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
-from auditlake.sources.mappings.outline import parts_of, personal_places
+from auditlake.sources.mappings.outline import SOURCE_NAME, parts_of, personal_places
 from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
 from auditlake.yaml_reader import Reader, digest_of, is_null
 
 HINT = "correct every line listed; a mapping with errors is not used"
-SOURCE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
-"""What the name of a source looks like."""
 READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 """How an input can be cut into records."""
 
