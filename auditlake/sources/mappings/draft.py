@@ -130,6 +130,7 @@ def _is_address(value: Any) -> bool:
 
 
 def _line(column: str, value: str | None, otherwise: str) -> str:
+    value = f"'{value}'" if value and value.startswith('"') else value
     return f"{column}: {value}" if value else f"# {column}:   # {otherwise}"
 
 
