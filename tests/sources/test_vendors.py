@@ -43,7 +43,7 @@ def test_no_two_mappings_know_a_record() -> None:
 
 @pytest.mark.parametrize("fixture", sorted(path.name for path in FIXTURES.iterdir() if path.stem in MAPPED))
 def test_a_fixture(fixture: str, tmp_path: Path) -> None:
-    """It is recognised, lands whole, answers the questions of its page, loses everybody that it names, and lands nothing when it comes again."""
+    """It lands whole under its own name, answers its page's questions, loses everybody, and lands nothing again."""
     path = FIXTURES / fixture
     lake = made(tmp_path / "lake")
     summary = lake.ingest(path)
