@@ -207,6 +207,12 @@ def test_real_cloudtrail() -> None:
 VENDORS = {
     "okta": ("okta",),
     "k8s_audit": ("k8s_audit",),
+    "github_audit": ("github_audit",),
+    "gcp_audit": ("gcp_audit",),
+    "security-analytics": ("gcp_audit",),
+    "gworkspace": ("gworkspace",),
+    "slack": ("slack",),
+    "onepassword": ("onepassword",),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 
