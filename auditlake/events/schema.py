@@ -82,6 +82,8 @@ class EventType(StrEnum):
     DATA_EXPORT = "data_export"
     HUMAN_OVERSIGHT = "human_oversight"
     API_CALL = "api_call"
+    NETWORK_CHANGE = "network_change"
+    PROCESS_EXECUTION = "process_execution"
 
 
 BUILT_IN_TYPES: frozenset[str] = frozenset(each.value for each in EventType)
