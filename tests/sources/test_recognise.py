@@ -208,6 +208,7 @@ VENDORS = {
     "okta": ("okta",),
     "k8s_audit": ("k8s_audit",),
     "entra": ("entra",),
+    "azure_activity": ("azure_activity",),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

@@ -72,6 +72,7 @@ PEOPLE = ("Ann", "ann@example.org", "Bob", "bob@example.org", "Carol", "carol@ex
 # Of each vendor the real files, as patterns, and the records in them that are events.
 FILES = {
     "entra": (("entra/*rules.ndjson", "entra/otrf/*.json"), 24),
+    "azure_activity": (("azure_activity/*rules.ndjson", "azure_activity/plaso*"), 107),
 }
 
 
