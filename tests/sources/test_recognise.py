@@ -209,6 +209,7 @@ VENDORS = {
     "k8s_audit": ("k8s_audit",),
     "entra": ("entra",),
     "azure_activity": ("azure_activity",),
+    "m365": ("m365",),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

@@ -73,6 +73,7 @@ PEOPLE = ("Ann", "ann@example.org", "Bob", "bob@example.org", "Carol", "carol@ex
 FILES = {
     "entra": (("entra/*rules.ndjson", "entra/otrf/*.json"), 24),
     "azure_activity": (("azure_activity/*rules.ndjson", "azure_activity/plaso*"), 107),
+    "m365": (("m365/otrf/*.json",), 1),
 }
 
 
