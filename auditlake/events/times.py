@@ -34,27 +34,23 @@ def parse_instant(text: str) -> datetime:
     """
     match = _SHAPE.fullmatch(text)
     if match is None:
-        message = f"not a time: {text[:60]!r}; expected e.g. 2026-11-24T09:30:00Z"
-        raise ValueError(message)
+        raise ValueError(f"not a time: {text[:60]!r}; expected e.g. 2026-11-24T09:30:00Z")
     leap = match["second"] == "60"
     micro = 999_999 if leap else int((match["fraction"] or "0")[:6].ljust(6, "0"))
     clock = f"{match['date']}T{match['hour']}:{match['minute']}:{'59' if leap else match['second']}"
     try:
         naive = datetime.fromisoformat(clock).replace(microsecond=micro)
     except ValueError as error:
-        message = f"not a time: {text[:60]!r}; {error}"
-        raise ValueError(message) from error
+        raise ValueError(f"not a time: {text[:60]!r}; {error}") from error
     offset = timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
     if offset > timedelta(hours=18):
-        message = f"not a time: {text[:60]!r}; an offset is at most 18:00"
-        raise ValueError(message)
+        raise ValueError(f"not a time: {text[:60]!r}; an offset is at most 18:00")
     try:
         instant = (naive - (-offset if match["sign"] == "-" else offset)).replace(tzinfo=UTC)
     except OverflowError:
         instant = None
     if instant is None or not 1970 <= instant.year <= _LAST_YEAR:
-        message = f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}"
-        raise ValueError(message)
+        raise ValueError(f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}")
     return instant
 
 
@@ -65,11 +61,6 @@ def parse_bound(text: str) -> datetime | date:
         ValueError: It is neither.
     """
     return parse_instant(f"{text}T00:00:00Z").date() if _DATE.fullmatch(text) else parse_instant(text)
-
-
-def parse_start(text: str) -> datetime:
-    """Read an instant or a bare date, which starts with its first microsecond."""
-    return as_instant(parse_bound(text))
 
 
 def parse_end(text: str) -> datetime:

@@ -366,8 +366,9 @@ class _Reader(Reader):
         return found.spelling if found else "false"
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0) -> Expression | None:
+        path = place(text) if text not in ("true", "false", "null") else None
         try:
-            return self._gate.check(text, tried=not self._built_in)
+            return self._gate.check(path.sql if path else text, tried=not self._built_in)
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""

@@ -15,6 +15,8 @@ from auditlake.engine.probe import ConditionError
 
 ITEM, ENVELOPE = "item", "envelope"
 """What an element of the list is called of which each gives an event, and the record around another."""
+ITEM_NUMBER = "item_number"
+"""What the element's place in the list is called, counted from 0."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGINS = {ITEM: "i", ENVELOPE: "e"}
 _NUMBERS = frozenset({"INTEGER", "NUMERIC"})
@@ -30,8 +32,14 @@ class Place:
     @property
     def path(self) -> str:
         """The path as DuckDB takes it: ``$.actor.id``, ``$."a b"[0]``."""
-        parts = (f"[{step}]" if isinstance(step, int) else f".{_quoted(step)}" for step in self.steps)
+        parts = (f"[{step}]" if isinstance(step, int) else step_of(step) for step in self.steps)
         return "$" + "".join(parts)
+
+    @property
+    def sql(self) -> str:
+        """The same as DuckDB's parser reads it, whatever words of SQL are among the keys."""
+        quoted = (f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in self.steps)
+        return "".join(quoted).removeprefix(".")
 
     @property
     def shown(self) -> str:
@@ -40,8 +48,9 @@ class Place:
         return "".join(parts).removeprefix(".")
 
 
-def _quoted(key: str) -> str:
-    return key if _PLAIN.fullmatch(key) else f'"{key}"'
+def step_of(key: str) -> str:
+    """Return the step of a path to a key."""
+    return f".{key}" if _PLAIN.fullmatch(key) else f'."{key}"'
 
 
 @dataclass
@@ -83,6 +92,9 @@ class Scope:
     def _column(self, node: Node, steps: tuple[str | int, ...]) -> Node:
         if len(steps) == 1 and steps[0] in self.lets:
             return _reference(node, f"let_{steps[0]}")
+        if self.itemised and steps == (ITEM_NUMBER,):
+            self.columns[ITEM_NUMBER] = "BIGINT"
+            return _reference(node, ITEM_NUMBER)
         if any('"' in str(step) or "\\" in str(step) for step in steps):
             raise ConditionError("a key with a quote or a backslash cannot be named", node.get("query_location"))
         origin = self._origin(steps)
@@ -178,7 +190,7 @@ def _time(node: Node) -> Node:
     value, *formats = (argument["expression"] for argument in node["arguments"])
     if any(each.get("class") != "CONSTANT" or each["literal"]["kind"] != "STRING" for each in formats):
         raise ConditionError("the formats of parse_time must be written out", node.get("query_location"))
-    return _function(node, "time_of", [value, _function(node, "list_value", formats)])
+    return _function(node, "parse_time", [value, _function(node, "list_value", formats)])
 
 
 def _number(node: Node) -> Node:
