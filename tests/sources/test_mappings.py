@@ -199,6 +199,18 @@ def test_records_inside(tmp_path: Path) -> None:
     assert picked(found[4], "event_id", "action") == ("i", "y")
 
 
+def test_records_inside_one_of_several_fields(tmp_path: Path) -> None:
+    """Of several fields that may hold the record, the first that is there counts, as text or as an object."""
+    text = INSIDE.replace("inside: message", "inside: [message, Data]").replace("message is not null", "did is not null")
+    record = {"did": "x", "at": "2026-11-20T08:00:00Z"}
+    found = events_of(
+        text, {"Data": record}, {"Data": json.dumps(record)}, {"message": json.dumps(record), "Data": {"did": "y"}},
+        record, folder=tmp_path,
+    )  # fmt: skip
+
+    assert [(each["action"], json.loads(each["details"])) for each in found] == [("x", record)] * 4
+
+
 def test_names() -> None:
     """`let` hides a field; a quoted key, an element and a word of SQL are paths; each path is read once."""
     text = DOORS + 'let:\n  who: coalesce("a b"."c.d"[0], \'x\')\n'
