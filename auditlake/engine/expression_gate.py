@@ -215,7 +215,7 @@ class ExpressionGate:
 
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        return _connection(self._macros)
+        return closed_connection(self._macros)
 
     # 1. Characters
 
@@ -377,15 +377,16 @@ class ExpressionGate:
         """Return the type of an expression, which must fit the columns."""
         import duckdb
 
+        words = set(re.findall(r"\w+", spelling))
+        columns = (
+            f"cast(null as {kind}) as {identifier(name)}" for name, kind in self.columns.items() if name in words
+        )
+        row = f"select {', '.join(columns) or 'null as nothing'} limit 0"
         with self._connection.cursor() as cursor:
             try:
-                return str(cursor.sql(self._empty_row()).project(f"({spelling}) as met").types[0])
+                return str(cursor.execute(f"select ({spelling}) as met from ({row})").description[0][1])
             except duckdb.Error as error:
                 raise _error(None, _one_line(str(error))) from None
-
-    def _empty_row(self) -> str:
-        columns = (f"cast(null as {kind}) as {identifier(name)}" for name, kind in self.columns.items())
-        return f"select {', '.join(columns) or 'null as nothing'} limit 0"
 
 
 def _error(offset: int | None, message: str) -> ConditionError:
@@ -393,7 +394,7 @@ def _error(offset: int | None, message: str) -> ConditionError:
 
 
 @cache
-def _connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
+def closed_connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
     """Open a database in memory, locked down, with nothing in it but these macros."""
     import duckdb
 
@@ -409,7 +410,7 @@ def _connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
 
 @cache
 def _plain_statement() -> Node:
-    return parse_tree.parse(_connection(), _PREFIX + "true")
+    return parse_tree.parse(closed_connection(), _PREFIX + "true")
 
 
 def _statement(condition: Node) -> Node:

@@ -68,6 +68,28 @@ def load_mapping(
     return mapping
 
 
+def load_match(condition: str) -> tuple[str, tuple[str, ...]]:
+    """Return a condition of a mapping without mistakes over columns ``p1``, ``p2``, …, and their JSON paths."""
+    scope = Scope()
+    checked = _gate_of(scope).check(condition, tried=False)
+    return _as_condition(checked), tuple(each.path for each in scope.places["p"])
+
+
+def _gate_of(scope: Scope) -> ExpressionGate:
+    gate = ExpressionGate(
+        {}, what="expression", functions=_MORE_FUNCTIONS, aliases=_OTHER_NAMES, macros=functions(),
+        prepare=scope.prepare,
+    )  # fmt: skip
+    scope.columns = gate.columns
+    return gate
+
+
+def _as_condition(found: Expression) -> str:
+    """Return an expression as a condition: of a field alone, that it is true."""
+    is_field = found.node.get("class") == "COLUMN_REF" and found.type == "VARCHAR"
+    return f"({found.spelling} = 'true')" if is_field else found.spelling
+
+
 @dataclass
 class _Draft:
     """One event of a mapping while its keys are read."""
@@ -84,18 +106,9 @@ class _Reader(Reader):
         super().__init__(what, needs, event_types)
         self._built_in = built_in
         self._scope = Scope()
-        self._gate = self._new_gate(self._scope)
+        self._gate = _gate_of(self._scope)
         self._types: dict[str, None] = {}
         self._label = ""
-
-    @staticmethod
-    def _new_gate(scope: Scope) -> ExpressionGate:
-        gate = ExpressionGate(
-            {}, what="expression", functions=_MORE_FUNCTIONS, aliases=_OTHER_NAMES, macros=functions(),
-            prepare=scope.prepare,
-        )  # fmt: skip
-        scope.columns = gate.columns
-        return gate
 
     def mapping_of(self, content: str | bytes) -> SourceMapping | None:
         """Return the mapping; None if there was any mistake."""
@@ -109,7 +122,8 @@ class _Reader(Reader):
         digest = digest_of(content)
         own = "" if self._built_in else f"@{digest.removeprefix('sha256:')[:12]}"
         self._label = f"{name}/{version}{own}"
-        match, match_paths = self._match(keys["match"]) if "match" in keys else ((), ())
+        if "match" in keys:
+            self._check_match(keys["match"])
         inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
         each, top = self._each(keys["each"]) if "each" in keys else ("", "")
         self._scope.enveloped, self._scope.itemised = bool(inside), bool(each)
@@ -133,7 +147,7 @@ class _Reader(Reader):
             tuple(Event(each.columns, tuple(each.misplaced), each.when) for each in events), skips, inside, each, top,
         )  # fmt: skip
         return SourceMapping(
-            label=self._label, statement=mapping_statement(steps), match=match, match_paths=match_paths,
+            label=self._label, statement=mapping_statement(steps),
             paths=tuple(each.path for each in self._scope.places["p"]), event_types=tuple(self._types),
             skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest,
         )  # fmt: skip
@@ -157,18 +171,17 @@ class _Reader(Reader):
         else:
             self.text(node, key, also=_PLAIN)
 
-    def _match(self, node: yaml.Node) -> tuple[tuple[str, ...] | str, tuple[str, ...]]:
+    def _check_match(self, node: yaml.Node) -> None:
+        """Note what is wrong with it; :func:`load_match` compiles a condition when it is asked for."""
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
-            return self.several(node, "match", self.text), ()
+            return
         scope, gate = self._scope, self._gate
         self._scope = Scope()
-        self._gate = self._new_gate(self._scope)
-        condition = self._condition(node, "match")
-        paths = tuple(place.path for place in self._scope.places["p"])
+        self._gate = _gate_of(self._scope)
+        self._condition(node, "match")
         self._scope, self._gate = scope, gate
-        return condition, paths
 
     def _place(self, node: yaml.Node, key: str) -> Place | None:
         text = self.text(node, key)
@@ -357,11 +370,10 @@ class _Reader(Reader):
     def _condition(self, node: yaml.Node, key: str) -> str:
         text = self.text(node, key, expected="a condition", also=_PLAIN)
         found = None if text is None else self._expression(node, key, text)
-        if found is not None and found.node.get("class") == "COLUMN_REF" and found.type == "VARCHAR":
-            return f"({found.spelling} = 'true')"
-        if found is not None and found.type != "BOOLEAN":
+        condition = _as_condition(found) if found else "false"
+        if found is not None and condition == found.spelling and found.type != "BOOLEAN":
             self.wrong(node, f"{key}: a condition must be true or false, but this is {found.type}")
-        return found.spelling if found else "false"
+        return condition
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0) -> Expression | None:
         path = place(text) if text not in ("true", "false", "null") else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
+from auditlake.engine.expression_gate import closed_connection
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement
-from auditlake.sources.mappings.model import SourceMapping
 from auditlake.sources.mappings.names import Place
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.mappings.statement import functions
@@ -16,25 +17,31 @@ from auditlake.sources.mappings.statement import functions
 _MISSING = object()
 
 
-def matches(mapping: SourceMapping, outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
+def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Return of each record whether it has the fields, or meets the condition, of a mapping's ``match``."""
     if not isinstance(outline.match, str):
         return [all(_has(record, place) for place in outline.match) for record in records]
     if not records:
         return []
-    import duckdb
-
+    condition, paths = _compiled(outline.match)
+    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(paths) + 1)) or "p"
+    sql = statement("sources/matching.sql", "matching").text
+    for slot, text in (
+        ("paths", f"[{', '.join(map(literal, paths))}]"),
+        ("columns", columns),
+        ("condition", condition),
+    ):
+        sql = sql.replace(f"slot_{slot}", text)
     texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
-    paths = ", ".join(map(literal, mapping.match_paths)) or "'$'"
-    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(mapping.match_paths) + 1)) or "p"
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for macro in functions():
-            connection.execute(macro)
-        part = statement("sources/matching.sql", "matching")
-        sql = part.text.replace("slot_paths", f"[{paths}]").replace("slot_columns", columns)
-        sql = sql.replace("slot_condition", str(mapping.match))
-        rows = connection.execute(sql, {"texts": texts}).fetchall()
-    return [bool(met) for (met,) in rows]
+    with closed_connection(functions()).cursor() as cursor:
+        return [bool(met) for (met,) in cursor.execute(sql, {"texts": texts}).fetchall()]
+
+
+@cache
+def _compiled(condition: str) -> tuple[str, tuple[str, ...]]:
+    from auditlake.sources.mappings.loader import load_match
+
+    return load_match(condition)
 
 
 def _has(record: Any, place: Place) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement, statements
@@ -48,6 +49,7 @@ class Steps:
     """The field of the record that this list lies in."""
 
 
+@cache
 def functions() -> tuple[str, ...]:
     """Return the statements that define the functions of mappings."""
     defined = (each.text for each in statements("sources/functions.sql").values())
