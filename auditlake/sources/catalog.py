@@ -113,7 +113,7 @@ class Source:
         if self.outline is not None:
             from auditlake.sources.mappings.matching import matches
 
-            return matches(self.mapping, self.outline, records)
+            return matches(self.outline, records)
         marks, condition = self.marks, self.condition
         return [
             marks is not None and marks.fit(frozenset(record)) and (condition is None or condition(record))

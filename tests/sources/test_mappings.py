@@ -174,7 +174,7 @@ def test_numbers_of_elements(tmp_path: Path) -> None:
     alike = {"batch": "b1", "sent at": 1763625600123, "steps": [{"did": "x"}, {"did": "x"}]}
     late = {"batch": "b2", "sent at": "soon", "steps": [{"did": "x"}]}
     found = events_of(BATCHES, alike, late, folder=tmp_path)
-    dotted = BATCHES.replace("epoch_ms(\"sent at\")", "parse_time(\"sent at\", '%Y', '%d.%m.%Y %H:%M')")
+    dotted = BATCHES.replace('epoch_ms("sent at")', "parse_time(\"sent at\", '%Y', '%d.%m.%Y %H:%M')")
     (other,) = events_of(dotted, {"batch": "b3", "sent at": "20.11.2025 08:00", "steps": []}, folder=tmp_path)
 
     assert [each["event_id"] for each in (*found[:2], other)] == ["b1/0", "b1/1", "b3/0"]
@@ -201,7 +201,9 @@ def test_records_inside(tmp_path: Path) -> None:
 
 def test_records_inside_one_of_several_fields(tmp_path: Path) -> None:
     """Of several fields that may hold the record, the first that is there counts, as text or as an object."""
-    text = INSIDE.replace("inside: message", "inside: [message, Data]").replace("message is not null", "did is not null")
+    text = INSIDE.replace("inside: message", "inside: [message, Data]").replace(
+        "message is not null", "did is not null"
+    )
     record = {"did": "x", "at": "2026-11-20T08:00:00Z"}
     found = events_of(
         text, {"Data": record}, {"Data": json.dumps(record)}, {"message": json.dumps(record), "Data": {"did": "y"}},

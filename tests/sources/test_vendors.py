@@ -35,7 +35,7 @@ def test_a_mapping_is_tested(name: str) -> None:
 
 @pytest.mark.parametrize("fixture", sorted(path.name for path in FIXTURES.iterdir() if path.stem in MAPPED))
 def test_a_fixture(fixture: str, tmp_path: Path) -> None:
-    """It is recognised, lands whole, answers the questions of its page, loses everybody that it names, and lands nothing when it comes again."""
+    """It lands whole, answers the questions of its page, loses everybody, and lands nothing when it comes again."""
     path = FIXTURES / fixture
     lake = made(tmp_path / "lake")
     summary = lake.ingest(path)

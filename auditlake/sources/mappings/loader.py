@@ -70,6 +70,19 @@ def load_mapping(
     return mapping
 
 
+def load_condition(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the SQL of the condition ``match`` of a mapping without mistakes, and the paths that it reads.
+
+    Raises:
+        ConditionError: It is none.
+    """
+    scope = Scope()
+    found = _Reader.new_gate(scope).check(text, tried=False)
+    is_text = found.node.get("class") == "COLUMN_REF" and found.type == "VARCHAR"
+    sql = f"({found.spelling} = 'true')" if is_text else found.spelling
+    return sql, tuple(place.path for place in scope.places["p"])
+
+
 @dataclass
 class _Draft:
     """One event of a mapping while its keys are read."""
@@ -86,12 +99,13 @@ class _Reader(Reader):
         super().__init__(what, needs, event_types)
         self._built_in = built_in
         self._scope = Scope()
-        self._gate = self._new_gate(self._scope)
+        self._gate = self.new_gate(self._scope)
         self._types: dict[str, None] = {}
         self._label = ""
 
     @staticmethod
-    def _new_gate(scope: Scope) -> ExpressionGate:
+    def new_gate(scope: Scope) -> ExpressionGate:
+        """Return a gate for expressions whose names stand for what this scope says."""
         gate = ExpressionGate(
             {}, what="expression", functions=_MORE_FUNCTIONS, aliases=_OTHER_NAMES, macros=functions(),
             prepare=scope.prepare,
@@ -111,7 +125,8 @@ class _Reader(Reader):
         digest = digest_of(content)
         own = "" if self._built_in else f"@{digest.removeprefix('sha256:')[:12]}"
         self._label = f"{name}/{version}{own}"
-        match, match_paths = self._match(keys["match"]) if "match" in keys else ((), ())
+        if "match" in keys:
+            self._check_match(keys["match"])
         inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
         each, top = self._each(keys["each"]) if "each" in keys else ("", "")
         self._scope.enveloped, self._scope.itemised = bool(inside), bool(each)
@@ -135,7 +150,7 @@ class _Reader(Reader):
             tuple(Event(each.columns, tuple(each.misplaced), each.when) for each in events), skips, inside, each, top,
         )  # fmt: skip
         return SourceMapping(
-            label=self._label, statement=mapping_statement(steps), match=match, match_paths=match_paths,
+            label=self._label, statement=mapping_statement(steps),
             paths=tuple(each.path for each in self._scope.places["p"]), event_types=tuple(self._types),
             skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest,
         )  # fmt: skip
@@ -159,18 +174,17 @@ class _Reader(Reader):
         else:
             self.text(node, key, also=_PLAIN)
 
-    def _match(self, node: yaml.Node) -> tuple[tuple[str, ...] | str, tuple[str, ...]]:
+    def _check_match(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
-            return self.several(node, "match", self.text), ()
+            self.several(node, "match", self.text)
+            return
         scope, gate = self._scope, self._gate
         self._scope = Scope()
-        self._gate = self._new_gate(self._scope)
-        condition = self._condition(node, "match")
-        paths = tuple(place.path for place in self._scope.places["p"])
+        self._gate = self.new_gate(self._scope)
+        self._condition(node, "match")
         self._scope, self._gate = scope, gate
-        return condition, paths
 
     def _place(self, node: yaml.Node, key: str) -> Place | None:
         text = self.text(node, key)

@@ -4,37 +4,54 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement
-from auditlake.sources.mappings.model import SourceMapping
 from auditlake.sources.mappings.names import Place
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.mappings.statement import functions
 
+if TYPE_CHECKING:
+    import duckdb
+
 _MISSING = object()
 
 
-def matches(mapping: SourceMapping, outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
+def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Return of each record whether it has the fields, or meets the condition, of a mapping's ``match``."""
     if not isinstance(outline.match, str):
         return [all(_has(record, place) for place in outline.match) for record in records]
     if not records:
         return []
+    texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
+    with _connection().cursor() as cursor:
+        rows = cursor.execute(_statement(outline.match), {"texts": texts}).fetchall()
+    return [bool(met) for (met,) in rows]
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    """Open a database in memory that has the functions of mappings, for all that is asked of this process."""
     import duckdb
 
-    texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
-    paths = ", ".join(map(literal, mapping.match_paths)) or "'$'"
-    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(mapping.match_paths) + 1)) or "p"
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for macro in functions():
-            connection.execute(macro)
-        part = statement("sources/matching.sql", "matching")
-        sql = part.text.replace("slot_paths", f"[{paths}]").replace("slot_columns", columns)
-        sql = sql.replace("slot_condition", str(mapping.match))
-        rows = connection.execute(sql, {"texts": texts}).fetchall()
-    return [bool(met) for (met,) in rows]
+    connection = duckdb.connect(config={"threads": 1})
+    for macro in functions():
+        connection.execute(macro.replace(" temp macro ", " macro ", 1))  # every cursor is to have it
+    return connection
+
+
+@cache
+def _statement(condition: str) -> str:
+    """Return the statement that finds the records which meet a condition; nothing else of its mapping is compiled."""
+    from auditlake.sources.mappings.loader import load_condition
+
+    sql, paths = load_condition(condition)
+    listed = ", ".join(map(literal, paths)) or "'$'"
+    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(paths) + 1)) or "p"
+    text = statement("sources/matching.sql", "matching").text
+    return text.replace("slot_paths", f"[{listed}]").replace("slot_columns", columns).replace("slot_condition", sql)
 
 
 def _has(record: Any, place: Place) -> bool:

@@ -35,10 +35,6 @@ class SourceMapping:
     """What ``metadata.mapping`` of its events says: source and version; of a user's file also its digest."""
     statement: str
     """The statement that maps ``records``, like those of ``sql/sources``."""
-    match: tuple[str, ...] | str
-    """The fields that its records have, or a SQL condition over the columns of :attr:`match_paths`."""
-    match_paths: tuple[str, ...]
-    """The JSON paths that the condition reads, as ``p1``, ``p2``, …."""
     paths: tuple[str, ...]
     """Every JSON path of a record that the mapping reads."""
     event_types: tuple[str, ...]
