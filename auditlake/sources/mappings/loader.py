@@ -176,6 +176,7 @@ class _Reader(Reader):
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
+            self.several(node, "match", self.text)
             return
         scope, gate = self._scope, self._gate
         self._scope = Scope()

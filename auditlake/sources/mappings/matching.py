@@ -23,25 +23,21 @@ def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool
         return [all(_has(record, place) for place in outline.match) for record in records]
     if not records:
         return []
-    condition, paths = _compiled(outline.match)
-    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(paths) + 1)) or "p"
-    sql = statement("sources/matching.sql", "matching").text
-    for slot, text in (
-        ("paths", f"[{', '.join(map(literal, paths))}]"),
-        ("columns", columns),
-        ("condition", condition),
-    ):
-        sql = sql.replace(f"slot_{slot}", text)
     texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
     with closed_connection(functions()).cursor() as cursor:
-        return [bool(met) for (met,) in cursor.execute(sql, {"texts": texts}).fetchall()]
+        return [bool(met) for (met,) in cursor.execute(_statement(outline.match), {"texts": texts}).fetchall()]
 
 
 @cache
-def _compiled(condition: str) -> tuple[str, tuple[str, ...]]:
+def _statement(condition: str) -> str:
+    """Return the statement that finds the records which meet a condition; nothing else of its mapping is compiled."""
     from auditlake.sources.mappings.loader import load_match
 
-    return load_match(condition)
+    sql, paths = load_match(condition)
+    listed = ", ".join(map(literal, paths)) or "'$'"
+    columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(paths) + 1)) or "p"
+    text = statement("sources/matching.sql", "matching").text
+    return text.replace("slot_paths", f"[{listed}]").replace("slot_columns", columns).replace("slot_condition", sql)
 
 
 def _has(record: Any, place: Place) -> bool:
