@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ _NO_MEANING = ("query_location", "query_location_length", "is_operator")
 def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Node:
     """Return what DuckDB makes of a text: ``statements``, or ``error`` with why it understands none."""
     return dict(json.loads(_call(connection, "json_serialize_sql", text)))
+
+
+def parse_all(connection: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> list[Node]:
+    """Return what DuckDB makes of each of several texts, in one call."""
+    sql = "select json_serialize_sql(each) from (select unnest(cast($texts as varchar[])) as each)"
+    with connection.cursor() as cursor:
+        return [dict(json.loads(tree)) for (tree,) in cursor.execute(sql, {"texts": list(texts)}).fetchall()]
 
 
 def spell(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:

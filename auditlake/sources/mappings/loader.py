@@ -35,6 +35,8 @@ KEYS = (*_OF_A_SOURCE, *_OF_AN_EVENT)
 _REQUIRED = ("source", "match", "timestamp", "action", "event_type")
 _TEXT_COLUMNS = ("event_id", "timestamp", "user_id", "action", "status", "session_id")
 """The columns in which an object or a list is a mistake of the record."""
+_WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also")
+"""The keys whose values are expressions."""
 _PLAIN = ("int", "float", "bool", "timestamp")
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
@@ -117,6 +119,7 @@ class _Reader(Reader):
         if text is None or root is None:
             return None
         keys = self.mapping(root, "a mapping", KEYS, _REQUIRED)
+        self._gate.read(list(dict.fromkeys(text for key in _WITH_SQL if key in keys for text in _texts(keys[key]))))
         name = self._name(keys["source"]) if "source" in keys else None
         version = self.integer(keys["version"], "version", 1, 10_000) if "version" in keys else 1
         digest = digest_of(content)
@@ -370,16 +373,17 @@ class _Reader(Reader):
 
     def _condition(self, node: yaml.Node, key: str) -> str:
         text = self.text(node, key, expected="a condition", also=_PLAIN)
-        found = None if text is None else self._expression(node, key, text)
+        is_field = text is not None and place(text) is not None
+        kind = "" if is_field else "BOOLEAN"
+        found = None if text is None else self._expression(node, key, text, kind=kind)
         condition = _as_condition(found) if found else "false"
         if found is not None and condition == found.spelling and found.type != "BOOLEAN":
             self.wrong(node, f"{key}: a condition must be true or false, but this is {found.type}")
         return condition
 
-    def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0) -> Expression | None:
-        path = place(text) if text not in ("true", "false", "null") else None
+    def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0, kind: str = "") -> Expression | None:
         try:
-            return self._gate.check(path.sql if path else text, tried=not self._built_in)
+            return self._gate.check(_as_sql(text), tried=not self._built_in, kind=kind if self._built_in else "")
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""
@@ -423,6 +427,20 @@ class _Reader(Reader):
                 else (None if is_null(value) else self.text(value, key, also=_PLAIN))
                 for key, value in keys.items()
             }
+
+
+def _as_sql(text: str) -> str:
+    """Return an expression as SQL: of a field alone, so that no word of SQL is in the way."""
+    path = place(text) if text not in ("true", "false", "null") else None
+    return path.sql if path else text
+
+
+def _texts(node: yaml.Node) -> Iterator[str]:
+    """Yield every text of a part of a file that may be an expression, or one of several between commas."""
+    if isinstance(node, yaml.ScalarNode):
+        yield from (_as_sql(part.strip()) for part in {node.value, *parts_of(node.value)})
+    for value in node.value if isinstance(node, yaml.CollectionNode) else ():
+        yield from _texts(value[1] if isinstance(value, tuple) else value)
 
 
 def _any_pattern(patterns: tuple[str, ...]) -> str:
