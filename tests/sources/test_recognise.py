@@ -213,6 +213,7 @@ VENDORS = {
     "gworkspace": ("gworkspace",),
     "slack": ("slack",),
     "onepassword": ("onepassword",),
+    "llm": ("openai_audit", "anthropic_compliance"),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

@@ -88,6 +88,8 @@ FILES = {
     "gworkspace": (("gworkspace/*rules.ndjson",), 21),
     "slack": (("slack/*rules.ndjson",), 21),
     "onepassword": (("onepassword/*rules.ndjson",), 4),
+    "openai_audit": (("llm/panther_openai*rules.ndjson",), 27),
+    "anthropic_compliance": (("llm/panther_anthropic*rules.ndjson",), 18),
 }
 
 
