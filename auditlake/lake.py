@@ -100,6 +100,7 @@ class AuditLake(Shown):
         source: str | None = None,
         strict: bool = False,
         max_quarantined: int | str | None = None,
+        dry_run: bool = False,
         listen: Listener = lambda _: None,
     ) -> IngestSummary:
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
@@ -109,8 +110,8 @@ class AuditLake(Shown):
                 dict, an iterable of them, or a table of Polars, pandas or Arrow, read as a Parquet file would be.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
-            max_quarantined: ``100`` or ``"5%"``: with more, the summary says ``failed``, as it does where every record
-                was quarantined. What is good lands all the same.
+            max_quarantined: ``100`` or ``"5%"``: with more, as where every record is, the summary says ``failed``.
+            dry_run: Only tell what would land.
             listen: Told now and then how far it is.
 
         Raises:
@@ -119,16 +120,13 @@ class AuditLake(Shown):
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
         from auditlake.disk.lock import workspace
-        from auditlake.ingest.custody import IngestOptions, most
+        from auditlake.ingest.custody import IngestOptions
         from auditlake.ingest.ingest import ingest
         from auditlake.sources.reader import gather
         from auditlake.store.failures import explained
 
-        options = IngestOptions.of(self._context, source=source, strict=strict, most=most(max_quarantined))
-        with (
-            explained(self.layout, "the ingest"),
-            workspace(self.layout.staging) as spool,
-        ):
+        options = IngestOptions.of(self._context, source, strict=strict, most=max_quarantined, dry_run=dry_run)
+        with explained(self.layout, "the ingest"), workspace(self.layout.staging) as spool:
             return ingest(self._context, gather(inputs, spool), options, now=self._context.now, listen=listen)
 
     @overload
@@ -143,7 +141,7 @@ class AuditLake(Shown):
         return self._trail.log(as_event(event, self._context.clock, **fields))
 
     def log_many(self, events: Iterable[Record]) -> list[str]:
-        """Record several events together as :meth:`log` does one, all or none of them; return their ids."""
+        """Record several events as :meth:`log` does one, all or none of them; return their ids."""
         return self._trail.log_many(as_event(event, self._context.clock) for event in events)
 
     def trail(

@@ -28,11 +28,12 @@ from auditlake.cli import cli, main
 from auditlake.cli.demo_data import write_demo
 from auditlake.cli.docs import FOLDER, topics
 from auditlake.cli.exit_codes import EXIT_CODES
+from auditlake.engine import expression_gate
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
-from auditlake.policies import condition
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds import KINDS
 from auditlake.policies.model import Policy, PolicyTest
+from auditlake.sources.catalog import built_in
 from tests.docs.generate import PAGES, slug
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -300,14 +301,17 @@ def test_conditions() -> None:
     section = text_of("reference/policies.md").partition("## Conditions")[2].partition("## Keys of a test")[0]
     listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| .*", section, re.MULTILINE))))
 
-    assert listed == {name for name in condition.FUNCTIONS if name.isidentifier()} - {"like_escape", "ilike_escape"}
-    assert f"{condition.MAX_LENGTH:,} characters" in section
+    assert listed == {name for name in expression_gate.FUNCTIONS if name.isidentifier()} - {
+        "like_escape",
+        "ilike_escape",
+    }
+    assert f"{expression_gate.MAX_LENGTH:,} characters" in section
 
 
 def test_events() -> None:
     """Every column, every built-in type and every source has a row."""
     rows = first_cells("reference/events.md")
-    sources = {path.stem for path in (ROOT / "sql/sources").glob("*.sql")} - {"parquet"}
+    sources = {source.name for source in built_in() if source.outline is None}
 
     assert {*PUBLIC_COLUMNS, *(each.value for each in EventType), *sources} <= rows
 

@@ -23,10 +23,10 @@ _INPUT = (
 
 
 def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    from auditlake.ingest.custody import most
+    from auditlake.ingest.custody import read_limit
 
     try:
-        most(value)
+        read_limit(value)
     except SourceError as error:
         raise click.BadParameter(f"{error}; {error.hint}") from error
     return value
@@ -44,12 +44,15 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     "--max-quarantined", "most", metavar="N|N%", callback=_limit,
     help="Exit with 1 if more records are quarantined; the valid ones land all the same.",
 )  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only tell what would land; the lake stays as it is.")
 @json_option(
     "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "failed",
     "quarantine", "inputs",
 )  # fmt: skip
 @click.pass_obj
-def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None) -> int:
+def ingest(
+    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, dry_run: bool
+) -> int:
     """Bring in files, folders, patterns or standard input (-).
 
     All inputs land in one commit. A record that cannot become an event is kept in LAKE/quarantine with its reason, the
@@ -59,7 +62,9 @@ def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool,
     """
     lake = opened(path)
     with ingest_progress() as listen:
-        summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
+        summary = lake.ingest(
+            *inputs, source=source, strict=strict, max_quarantined=most, dry_run=dry_run, listen=listen
+        )
     reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
     if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
         show_summary(summary)

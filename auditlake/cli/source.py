@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from auditlake.cli.exit_codes import DONE, NEGATIVE
-from auditlake.cli.options import json_option
-from auditlake.cli.output import machine, say, table
+from auditlake.cli.options import json_option, yes_option
+from auditlake.cli.output import ask, machine, opened, say, table
 from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
@@ -65,11 +66,59 @@ def list_(path: str) -> None:
 
 
 @source.command()
+@click.argument("file")
+@click.option("--name", help="What to call the source; the file's name by default.")
+@json_option("source", "text")
+@click.pass_obj
+def new(path: str, file: str, name: str | None) -> None:
+    """Draft a mapping from a sample of a log.
+
+    The sample holds JSON. What the draft says is to be finished by hand.
+    """
+    called = name or re.sub(r"[^a-z0-9_.]+", "_", Path(file).name.partition(".")[0].lower()).strip("_") or "log"
+    text = _sources(path).draft(called, file)
+    if not machine(source=called, text=text):
+        click.echo(visible(text, keep="\n"), nl=False)
+
+
+@source.command()
+@click.argument("file")
+@click.option("--replace", is_flag=True, help="Take the place of the lake's mapping of that source.")
+@json_option("source", "version")
+@click.pass_obj
+def add(path: str, file: str, replace: bool) -> None:
+    """Check a mapping and copy it into the lake."""
+    added = opened(path).sources.add(file, replace=replace)
+    if not machine(source=added.name, version=added.version):
+        say(f"{added.name} is read from now on ({added.version})")
+
+
+@source.command()
+@click.argument("name")
+@yes_option
+@json_option("source")
+@click.pass_obj
+def remove(path: str, name: str, yes: bool) -> None:
+    """Take a mapping out of the lake; its events stay.
+
+    Erasure then knows no more where these events name people, beyond the columns.
+    """
+    if not yes:
+        ask(f"Remove the mapping of {name}? Erasure then covers only the columns of its events.")
+    opened(path).sources.remove(name)
+    if not machine(source=name):
+        say(f"{name} is removed")
+
+
+@source.command()
 @click.argument("which")
+@json_option("source", "text")
 @click.pass_obj
 def show(path: str, which: str) -> None:
     """Print a mapping's file."""
     _, found = _sources(path).of(which)
+    if machine(source=found.name, text=found.text):
+        return
     if found.outline is None:
         say(f"{found.name} has a statement of its own and no mapping; `auditlake source sql {found.name}` shows it")
     else:
@@ -78,18 +127,23 @@ def show(path: str, which: str) -> None:
 
 @source.command()
 @click.argument("which")
+@json_option("source", "sql")
 @click.pass_obj
 def sql(path: str, which: str) -> None:
     """Print the statement that maps the records of a source."""
     _, found = _sources(path).of(which)
-    click.echo(visible(found.sql, keep="\n"))
+    if not machine(source=found.name, sql=found.sql):
+        click.echo(visible(found.sql, keep="\n"))
 
 
 @source.command()
 @json_option("sources", "overlaps")
 @click.pass_obj
 def check(path: str) -> int:
-    """Check every mapping, and find records that two sources take for theirs."""
+    """Check every mapping, and find where two overlap.
+
+    Two sources overlap where both take the record of a test for theirs: then an input of such records is refused.
+    """
     sources = _sources(path)
     overlaps = sources.overlaps()
     for each in sources:

@@ -171,6 +171,10 @@ class Layout:
         """Return the file of a policy."""
         return self.policies / f"{policy_id}.yaml"
 
+    def source(self, name: str) -> Path:
+        """Return the file of a mapping of the lake's own."""
+        return self.sources / f"{name}.yaml"
+
     def hold(self, hold_id: str) -> Path:
         """Return the file of a hold."""
         return self.holds / f"{hold_id}.yaml"

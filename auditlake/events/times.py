@@ -12,7 +12,7 @@ Instant = datetime | date | str
 
 _SHAPE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
-    r"(?:\.(?P<fraction>\d+))?(?:[Zz]|(?P<sign>[+-])(?P<hours>0\d|1[0-8]):(?P<minutes>[0-5]\d))?",
+    r"(?:\.(?P<fraction>\d+))?(?:[Zz]| ?(?P<sign>[+-])(?P<hours>0\d|1[0-8]):?(?P<minutes>[0-5]\d))?",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -25,7 +25,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_instant(text: str) -> datetime:
-    """Read RFC 3339, or the same without an offset (then UTC).
+    """Read RFC 3339, or the same without an offset (then UTC), or with one as in ``-0700`` or `` -07:00``.
 
     Offsets up to ±18:00, years 1970 to 9998, second 60 becomes 59.999999, digits after the sixth are cut.
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
+from auditlake.disk.files import SMALL, read_file
 from auditlake.errors import MappingError, SourceError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.sources.catalog import Catalog, Source, built_in, catalog_of, own_source
+from auditlake.sources.mappings.outline import SOURCE_NAME
 
 if TYPE_CHECKING:
     from auditlake.ingest.trial import TestOutcome, Trial
@@ -45,7 +47,8 @@ class Sources:
         catalog = self.catalog
         if (path := Path(which)).suffix == ".yaml":
             try:
-                source = own_source(path.read_bytes(), str(which), self._event_types, may_replace=True)
+                content = read_file(path, limit=SMALL)
+                source = own_source(content, str(which), self._event_types, may_replace=True)
             except OSError as error:
                 raise SourceError(f"{which} cannot be read: {error.strerror}") from error
             return catalog.with_source(source), source
@@ -55,6 +58,52 @@ class Sources:
             hint = f"there are: {', '.join(catalog.inputs)}; a mapping's file ends in .yaml"
             raise SourceError(f"there is no source {str(which)!r}", hint=hint)
         return catalog, catalog[str(which)]
+
+    def add(self, file: str | Path, *, replace: bool = False) -> Source:
+        """Check a mapping and copy it into the lake, under its source's name; the ledger says so.
+
+        Args:
+            file: The ``.yaml`` file.
+            replace: Whether it takes the place of a mapping of that source.
+
+        Raises:
+            SourceError: It cannot be read.
+            MappingError: It has mistakes, or the lake has another mapping of the source and ``replace`` is not set.
+        """
+        from auditlake.disk.durable import make_folders, write_whole
+        from auditlake.store.turn import recorded_policies
+
+        context = self._lake
+        try:
+            content = read_file(Path(file), limit=SMALL)
+        except OSError as error:
+            raise SourceError(f"{file} cannot be read: {error.strerror}") from error
+        source = own_source(content, str(file), self._event_types)
+        target = context.layout.source(source.name)
+        with recorded_policies(context):
+            if target.exists() and not replace and read_file(target, within=context.layout.root) != content:
+                message = f"{file}:1:1: the lake has another mapping of {source.name!r}"
+                raise MappingError((message,), hint="--replace puts this one in its place")
+            make_folders(context.layout.sources, below=context.layout.root)
+            write_whole(target, content)
+        return source
+
+    def remove(self, name: str) -> None:
+        """Take a mapping out of the lake; its events stay.
+
+        Raises:
+            SourceError: The lake has no mapping of its own of that source.
+        """
+        from auditlake.disk.durable import sync_folder
+        from auditlake.store.turn import recorded_policies
+
+        layout = self._lake.layout
+        if not SOURCE_NAME.fullmatch(name) or not layout.source(name).is_file():
+            own = ", ".join(sorted(path.stem for path in layout.sources.glob("*.yaml"))) or "none"
+            raise SourceError(f"this lake has no mapping of its own of {name!r}", hint=f"there are: {own}")
+        with recorded_policies(self._lake):
+            layout.source(name).unlink(missing_ok=True)
+            sync_folder(layout.sources)
 
     def test(self, which: str | Path) -> list[TestOutcome]:
         """Run the tests that stand in a mapping's file.
@@ -87,6 +136,30 @@ class Sources:
         catalog, source = self.of(which)
         return try_files(catalog, source.name, paths, self._event_types)
 
+    def draft(self, name: str, file: str | Path) -> str:
+        """Return the text of a first mapping from a sample of a log in JSON, to be finished by hand.
+
+        Args:
+            name: The source's name.
+            file: The sample.
+
+        Raises:
+            SourceError: It cannot be read, or holds no JSON objects.
+        """
+        from auditlake.sources.mappings.draft import draft_mapping
+        from auditlake.sources.recognise import sample
+
+        if not SOURCE_NAME.fullmatch(name):
+            expected = "small letters, digits, _ and ., the first a letter"
+            raise SourceError(f"a source's name is of {expected}; got {name!r}")
+        try:
+            records = sample(read_file(Path(file)), Path(file).name, self.catalog)
+        except OSError as error:
+            raise SourceError(f"{file} cannot be read: {error.strerror}") from error
+        if not records:
+            raise SourceError(f"{file} holds no JSON objects", hint="`auditlake docs mappings` has the syntax")
+        return draft_mapping(name, records)
+
     def overlaps(self) -> list[tuple[str, str, str]]:
         """Return which records of the mappings' tests two sources take for theirs: whose, which test, and who else.
 
@@ -100,6 +173,12 @@ class Sources:
         if problems:
             raise MappingError(problems, hint=catalog.faults[0].hint)
         return overlaps(catalog)
+
+    @property
+    def _lake(self) -> LakeContext:
+        if self._context is None:
+            raise SourceError("a mapping can be added to a lake or removed from one only", hint="name it with --lake")
+        return self._context
 
     @property
     def _event_types(self) -> frozenset[str]:

@@ -72,7 +72,7 @@ class Most:
         return quarantined * 100 > self.number * read if self.percent else quarantined > self.number
 
 
-def most(asked: str | int | None) -> Most | None:
+def read_limit(asked: str | int | None) -> Most | None:
     """Read a caller's limit, ``5%`` or ``100``; None if there is no limit.
 
     Raises:
@@ -105,14 +105,27 @@ class IngestOptions:
     catalog: Catalog = field(default_factory=built_in)
     """The sources that inputs may be of."""
 
+    dry_run: bool = False
+    """Only tell what would land."""
+
     @classmethod
     def of(
-        cls, context: LakeContext, *, source: str | None = None, strict: bool = False, most: Most | None = None
+        cls,
+        context: LakeContext,
+        source: str | None = None,
+        *,
+        strict: bool = False,
+        most: str | int | None = None,
+        dry_run: bool = False,
     ) -> IngestOptions:
-        """Return the options of a lake."""
+        """Return the options of a lake; its ``most`` is as a caller writes it.
+
+        Raises:
+            SourceError: ``most`` is no limit.
+        """
         config = context.config
         catalog = catalog_of(context.layout, config.event_types)
-        return cls(config.event_types, config.max_record, source, strict, most, catalog)
+        return cls(config.event_types, config.max_record, source, strict, read_limit(most), catalog, dry_run)
 
 
 @dataclass(frozen=True, slots=True)

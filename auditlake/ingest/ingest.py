@@ -7,19 +7,16 @@ decision on a snapshot is committed on that snapshot.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import rename_synced
@@ -27,33 +24,29 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
 from auditlake.engine.statements import statement
-from auditlake.errors import AuditLakeError, CommitError, StrictIngestError, UnrecognisedInputError
-from auditlake.events.schema import CANONICAL, FILE_COLUMNS, SELF
-from auditlake.events.times import day_of
+from auditlake.errors import AuditLakeError, StrictIngestError, UnrecognisedInputError
+from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
-from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer, Piece, landing
+from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
+from auditlake.ingest.day_files import DayFiles
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
 from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
-from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
-from auditlake.store.dayfile import data_file, put_in_place, write_rows
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
-from auditlake.store.snapshot import file_paths
+from auditlake.store.snapshot import file_paths, read_snapshot
 from auditlake.store.turn import Turn, writer_turn
 
 if TYPE_CHECKING:
     import duckdb
 
-_FILE_BYTES = 128 * 1024 * 1024
-"""How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
 _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
 _OWN = [CANONICAL, SELF]
@@ -108,6 +101,8 @@ def ingest(
         StrictIngestError: ``strict``, and something would be quarantined; nothing lands.
         CommitError: The commit was refused or could not be made durable.
     """
+    if options.dry_run:
+        return _rehearse(context, inputs, options, listen)
     with ExitStack() as stack:
         folder = stack.enter_context(workspace(context.layout.staging))
         spill = folder / "spill"
@@ -123,18 +118,37 @@ def ingest(
             run.close()
 
 
+def _rehearse(
+    context: LakeContext, inputs: Sequence[InputFile | MemoryLines], options: IngestOptions, listen: Listener
+) -> IngestSummary:
+    """Return the summary of an ingest that changes nothing."""
+    with _running(context.layout, options, listen) as run:
+        for each in inputs:
+            run.read(each)
+        run.refuse_strangers()
+        return run.rehearse(read_snapshot(context.layout))
+
+
 def preview(
     layout: Layout, inputs: Sequence[MemoryLines], options: IngestOptions, *, now: datetime, snapshot: Snapshot
 ) -> pa.Table:
     """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="auditlake-")))
-        connection = stack.enter_context(connect(temp=folder, memory=f"{MEMORY}B", exact_try=False))
-        run = _Run(layout, options, connection, folder, lambda _: None)
+    with _running(layout, options, lambda _: None) as run:
+        for each in inputs:
+            run.read(each)
+        return run.preview(now, snapshot)
+
+
+@contextmanager
+def _running(layout: Layout, options: IngestOptions, listen: Listener) -> Iterator[_Run]:
+    """Give an ingest that is not to change the lake: what it writes lies elsewhere."""
+    with (
+        TemporaryDirectory(prefix="auditlake-") as folder,
+        connect(temp=Path(folder), memory=f"{MEMORY}B", exact_try=False) as connection,
+    ):
+        run = _Run(layout, options, connection, Path(folder), listen)
         try:
-            for each in inputs:
-                run.read(each)
-            return run.preview(now, snapshot)
+            yield run
         finally:
             run.close()
 
@@ -309,16 +323,28 @@ class _Run:
         self._count_events()
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(turn.snapshot)
-            self._decide(turn.snapshot, refuse=True)
-            lost = self._lost()
-            for index, conflicts in sorted(lost):
-                if conflicts:
-                    self._refuse_conflicts(index)
-            self._settle_numbers(lost)
-            name = self._quarantine.close()
-            if self._options.strict and self._quarantine.records:
-                raise self._strict_error()
+            name = self._settle(turn.snapshot)
             return self._commit(turn, name, now, advance.to)
+
+    def rehearse(self, snapshot: Snapshot) -> IngestSummary:
+        """Return the summary of an ingest that lands on a snapshot; nothing is changed."""
+        self._identify()
+        self._count_events()
+        self._settle(snapshot)
+        return self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
+
+    def _settle(self, snapshot: Snapshot) -> str:
+        """Decide what lands on a snapshot, and refuse the rest; return the name of its quarantine."""
+        self._decide(snapshot, refuse=True)
+        lost = self._lost()
+        for index, conflicts in sorted(lost):
+            if conflicts:
+                self._refuse_conflicts(index)
+        self._settle_numbers(lost)
+        name = self._quarantine.close()
+        if self._options.strict and self._quarantine.records:
+            raise self._strict_error()
+        return name
 
     def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
         """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
@@ -420,7 +446,7 @@ class _Run:
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             return self._summary(summaries, snapshot.version, None, target)
         batch = allocate_batch(self._layout, snapshot.version)
-        files = self._write(batch, now, landed) if landed else ()
+        files = self._files(batch, now, landed) if landed else ()
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
         if EXACT not in snapshot.transactions:
@@ -435,40 +461,10 @@ class _Run:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
         return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
-    def _write(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
-        """Write every day's file and sync it under its final name; a day of very many rows gets several."""
+    def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)
-        pieces = list(self._staged.pieces(_FILE_BYTES))
-        drafts = [self._folder / f"day-{number}.parquet" for number in range(len(pieces))]
-        write = partial(self._write_piece, batch=batch, now=now)
-        written: list[tuple[Path, DataFile]] = []
-        with ThreadPoolExecutor(2, "auditlake-write") as pool:
-            # The ledger's part comes next: load for it while the first file is written.
-            pool.submit(hashing.expect, landed)
-            for done, (draft, file) in enumerate(zip(drafts, pool.map(write, pieces, drafts), strict=True), 1):
-                written += [(draft, file)] if file else []
-                self._listen(Progress("writing", done, len(pieces), ""))
-        if (rows_written := sum(file.rows for _, file in written)) != landed:
-            message = f"{landed} events were to land, but {rows_written} were written"
-            raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
-        put_in_place(self._layout, written)
-        self._staged.let_go()
-        return tuple(file for _, file in written)
-
-    def _write_piece(self, piece: Piece, draft: Path, *, batch: int, now: datetime) -> DataFile | None:
-        """Write one file, in the order of time; return None where nothing of it lands."""
-        with self._connection.cursor() as cursor:
-            rows = landing(cursor, self._staged.read(cursor, piece))
-        if not len(rows):
-            return None
-        rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
-        rows = rows.append_column("ingested_at", pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), len(rows)))
-        rows = rows.append_column("batch", pa.repeat(pa.scalar(batch, pa.int64()), len(rows)))
-        rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
-        table = rows.select(FILE_COLUMNS)
-        write_rows([table], table.schema, draft)
-        first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
-        return data_file(draft, day_of(piece.day), len(rows), first, last)
+        days = DayFiles(self._connection, self._staged, self._folder, self._layout.events, batch, now)
+        return days.write(landed, lambda done, total: self._listen(Progress("writing", done, total, "")))
 
     # SQL
 

@@ -38,7 +38,7 @@ from auditlake.ledger.keys import (
 )  # fmt: skip
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
-from auditlake.ledger.sidecars import keep, kept_path
+from auditlake.ledger.sidecars import Folder, keep, kept_path
 from auditlake.ledger.tiles import WIDTH, Tiles
 
 KEY = "key"
@@ -46,6 +46,8 @@ KEY = "key"
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
 DEFAULT_RETENTION = "default_retention"
+_SOURCES = "sources"
+"""The detail of an entry that has the SHA-256 of every mapping of the lake's own."""
 """In the details of every entry: the one of lake.toml, where it sets one."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _VERSION = "auditlake/version"
@@ -91,6 +93,8 @@ class _Rules:
     """The SHA-256 of every policy's file, by id."""
     holds: str
     """The list of holds."""
+    sources: Mapping[str, str]
+    """The SHA-256 of every file of a mapping of the lake's own, by its name without ``.yaml``."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -228,7 +232,7 @@ def settle(layout: Layout, version: int, committed: Committed, existing: Callabl
         if any(committed(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
-        _keep_policies(layout)
+        _keep_files(layout, layout.policies, "policies")
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
@@ -279,7 +283,7 @@ def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
 
 
 def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
-    """Add entries about policies and holds that are not those of the last entry, and return the new head.
+    """Add entries about policies, holds and mappings that are not those of the last entry; return the new head.
 
     Args:
         layout: The lake, which is at this version.
@@ -297,9 +301,13 @@ def _notice(
     last = read_entry(layout, head.size - 1)
     changed = last.policies != rules.policies
     if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
-        _keep_policies(layout)
+        _keep_files(layout, layout.policies, "policies")
     if changed:
         change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
+        head = complete(layout, _put(layout, rules, head.size, change, None, version))
+    if (mapped := last.details.get(_SOURCES, {})) != rules.sources:
+        _keep_files(layout, layout.sources, "sources")
+        change = Record("mapping-change", at, details=_changes(mapped, rules.sources, by))
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
         if rules.holds:
@@ -309,12 +317,12 @@ def _notice(
     return head
 
 
-def _keep_policies(layout: Layout) -> None:
-    """Keep the files of all policies; those that init writes are in the terms of its commit, and need not be."""
-    for path in layout.policies.glob("*.yaml"):
+def _keep_files(layout: Layout, files: Path, folder: Folder) -> None:
+    """Keep the files of all policies or mappings; the policies of init are in its commit's terms, and need not be."""
+    for path in files.glob("*.yaml"):
         content = read_file(path, within=layout.root)
-        if not kept_path(layout, "policies", sha256(content).hexdigest()).exists():
-            keep(layout, "policies", content)
+        if not kept_path(layout, folder, sha256(content).hexdigest()).exists():
+            keep(layout, folder, content)
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
@@ -330,20 +338,22 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
 
 def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
     policies = {path.stem: digest for path, digest in _digests(layout.policies)}
-    return _Rules(settings, policies, "".join(f"{path.name} {digest}\n" for path, digest in _digests(layout.holds)))
+    holds = "".join(f"{path.name} {digest}\n" for path, digest in _digests(layout.holds))
+    return _Rules(settings, policies, holds, {path.stem: digest for path, digest in _digests(layout.sources)})
 
 
 def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of policies or holds, in order of their names, each with its SHA-256."""
+    """Yield the files of policies, holds or mappings, in order of their names, each with its SHA-256."""
     for path in sorted(folder.glob("*.yaml")):
         yield path, sha256(read_file(path, within=path.parent)).hexdigest()
 
 
 def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = rules.settings
-    default = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
+    more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
+    more |= {_SOURCES: dict(rules.sources)} if rules.sources else {}
     dumped = dump(Entry(
-        event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **default},
+        event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
         settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
         digest_of_holds(rules.holds),
     ))  # fmt: skip

@@ -26,7 +26,7 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.ledger.merkle import HASH_SIZE
 
-Folder = Literal["kept", "marks", "holds", "policies", "aside"]
+Folder = Literal["kept", "marks", "holds", "policies", "sources", "aside"]
 
 GONE = bytes(HASH_SIZE)
 """Stands for the leaf of an event that is not there any more."""

@@ -99,7 +99,7 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
         )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
-    written += sorted(path for name in ("policies", "holds") for path in (layout.ledger / name).glob("*"))
+    written += sorted(path for name in ("policies", "sources", "holds") for path in (layout.ledger / name).glob("*"))
     named = _naming(names, (path for path in written if path.exists()))
     mentions.stay(named, "file", "of rules may name the person and {stay} on record")
     mentions.left.extend(_unsearched(layout, live))

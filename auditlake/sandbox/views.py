@@ -64,6 +64,7 @@ SHAPES: dict[str, dict[str, str]] = {
     "ingests": {
         "snapshot": _I, "ingested": _W, "batch": _I, "input": _T, "source": _T, "format": _T, "bytes": _I,
         "sha256": _T, "read": _I, "landed": _I, "duplicates": _I, "quarantined": _I,
+        "skipped": _I, "mapping": _T,
     },
     "quarantine": {
         "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
@@ -304,7 +305,8 @@ class Tables:
                     # Of a short input it confirms a guess.
                     "sha256": None if self._sight.masked else each["sha256"],
                     "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
-                    "quarantined": each["quarantined"],
+                    "quarantined": each["quarantined"], "skipped": sum(each.get("skipped", {}).values()),
+                    "mapping": each.get("mapping"),
                 }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:

@@ -123,6 +123,17 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
     )
 
 
+def sample(content: bytes, name: str, catalog: Catalog) -> list[dict[str, Any]]:
+    """Return the first records of a file that are JSON objects, whatever they are."""
+    head = unmarked(content[:PEEK_MOST])
+    outline = _outline(head, catalog)
+    return (
+        _records(head, _form(head, _suffix(name), outline), catalog, unwrap=outline.unwrap)[:1_000]
+        if head.strip(_WHITE)
+        else []
+    )
+
+
 def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> str | None:
     """Return the source of most of these records, or None if there is none.
 

@@ -1,4 +1,4 @@
-"""Policies and holds as the ledger's last entry knew them, and the lists of holds that entries name."""
+"""Policies, mappings and holds as the ledger's last entry knew them, and the lists of holds that entries name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from auditlake.verify.tree import LedgerEntry
 
 
 def unrecorded(layout: Layout, last: LedgerEntry) -> Iterator[Problem]:
-    """Yield what was done to policies and holds after the last entry, which the next entry records."""
-    policies = {str(name): str(digest) for name, digest in last.fields["policies"].items()}
-    now = {path.stem: _digest(path) for path in layout.policies.glob("*.yaml")}
-    for name in sorted(policies.keys() | now.keys()):
-        if policies.get(name) != now.get(name):
-            yield Problem(f"policies/{name}.yaml", "was changed after the last entry")
+    """Yield what was done to policies, mappings and holds after the last entry, which the next entry records."""
+    known = {layout.policies: last.fields["policies"], layout.sources: last.fields["details"].get("sources", {})}
+    for folder, recorded in known.items():
+        now = {path.stem: _digest(path) for path in folder.glob("*.yaml")}
+        for name in sorted(recorded.keys() | now.keys()):
+            if recorded.get(name) != now.get(name):
+                yield Problem(f"{folder.name}/{name}.yaml", "was changed after the last entry")
     holds = "".join(f"{path.name} {_digest(path)}\n" for path in sorted(layout.holds.glob("*.yaml")))
     if last.fields["holds"] != (sha256(holds.encode()).hexdigest() if holds else ""):
         yield Problem("holds", "are not those of the last entry: one was added, changed or removed by hand")
@@ -34,10 +35,11 @@ def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Probl
 
 
 def changed_policies(layout: Layout) -> Iterator[Problem]:
-    """Files of policies that are kept as they were when an entry recorded them, and are not what their names say."""
-    for path in sorted((layout.ledger / "policies").glob("?" * 64)):
-        if _digest(path) != path.name:
-            yield Problem(f"ledger/policies/{path.name}", "was changed: it says what a policy asked for")
+    """Files of policies and mappings that are kept as an entry recorded them, and are not what their names say."""
+    for folder, what in (("policies", "a policy asked for"), ("sources", "a mapping made of records")):
+        for path in sorted((layout.ledger / folder).glob("?" * 64)):
+            if _digest(path) != path.name:
+                yield Problem(f"ledger/{folder}/{path.name}", f"was changed: it says what {what}")
 
 
 def _digest(path: Path) -> str | None:

@@ -104,33 +104,33 @@ create or replace temp macro ip_address(written) as case
   when is_address(address_of(written)) then address_of(written)
 end;
 
--- name: bits_of_v4()
-create or replace temp macro bits_of_v4(written) as array_to_string(
+-- name: quad_bits()
+create or replace temp macro quad_bits(written) as array_to_string(
   list_transform(string_split(written, '.'), lambda part: lpad(bin(cast(part as integer)), 8, '0')), ''
 );
 
 -- name: hex_groups()
 create or replace temp macro hex_groups(written) as list_filter(string_split(written, ':'), lambda part: part <> '');
 
--- name: bits_of_groups()
-create or replace temp macro bits_of_groups(listed) as array_to_string(
+-- name: group_bits()
+create or replace temp macro group_bits(listed) as array_to_string(
   list_transform(listed, lambda part: lpad(bin(cast('0x' || part as integer)), 16, '0')), ''
 );
 
--- name: bits_of_v6()
-create or replace temp macro bits_of_v6(written) as
-  bits_of_groups(hex_groups(split_part(written, '::', 1)))
+-- name: long_bits()
+create or replace temp macro long_bits(written) as
+  group_bits(hex_groups(split_part(written, '::', 1)))
   || repeat('0', 128 - 16 * len(hex_groups(replace(written, '::', ':'))))
-  || bits_of_groups(hex_groups(split_part(written, '::', 2)));
+  || group_bits(hex_groups(split_part(written, '::', 2)));
 
 -- name: bits_of()
 -- The bits of an address, 32 or 128 digits; null if it is none.
 create or replace temp macro bits_of(written) as case
   when not is_address(written) then null
-  when not contains(written, ':') then bits_of_v4(written)
+  when not contains(written, ':') then quad_bits(written)
   when contains(written, '.') then
-    left(bits_of_v6(groups_of(written)), 96) || bits_of_v4(regexp_extract(written, '[0-9.]+$'))
-  else bits_of_v6(written)
+    left(long_bits(groups_of(written)), 96) || quad_bits(regexp_extract(written, '[0-9.]+$'))
+  else long_bits(written)
 end;
 
 -- name: in_network()

@@ -7,8 +7,9 @@ select record, "text", cast(null as varchar) as envelope_reason
 from records;
 
 -- name: unwrapped()
--- The record that is the text of a field of another, its envelope. A record without that field is itself. DuckDB's JSON
--- also takes NaN, Infinity and trailing commas: they are looked for in what is left when every string is replaced by 0.
+-- The record that is the text of a field of another, its envelope; of several fields the first that is there counts. A
+-- record without these fields is itself. DuckDB's JSON also takes NaN, Infinity and trailing commas: they are looked for
+-- in what is left when every string is replaced by 0.
 select
   record,
   case
@@ -31,7 +32,10 @@ from (
       when len(json_keys(inside)) <> len(list_distinct(json_keys(inside))) then 'the record inside has a key twice'
     end as envelope_reason
   from (
-    select record, "text", try(json_extract_string("text", slot_inside)) as inside
+    select
+      record,
+      "text",
+      list_filter(try(json_extract_string("text", slot_paths)), lambda each: each is not null)[1] as inside
     from records
   )
 );

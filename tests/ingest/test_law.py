@@ -209,7 +209,7 @@ def test_any_file_in_little_memory(contents: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("auditlake.ingest.day_buffer._HELD_BYTES", 2_000)
         patch.setattr("auditlake.ingest.day_buffer._TURNS", 2)
-        patch.setattr("auditlake.ingest.ingest._FILE_BYTES", 3_000)
+        patch.setattr("auditlake.ingest.day_files._FILE_BYTES", 3_000)
         patch.setattr("auditlake.ingest.record_buffer._FULL_RECORDS", 20)
         patch.setattr("auditlake.sources.split.BATCH_RECORDS", 20)
         agrees(contents)

@@ -213,7 +213,10 @@ VENDORS = {
     "gworkspace": ("gworkspace",),
     "slack": ("slack",),
     "onepassword": ("onepassword",),
-    "llm": ("openai_audit", "anthropic_compliance"),
+    "entra": ("entra",),
+    "azure_activity": ("azure_activity",),
+    "m365": ("m365",),
+    "llm": ("litellm", "litellm_spend", "langfuse", "garak", "openai_audit", "anthropic_compliance"),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 
@@ -226,7 +229,7 @@ def test_real_data_is_taken_for_what_it_is() -> None:
     for path in others:
         with open_stream(InputFile("-", path)) as stream, suppress(UnrecognisedInputError):
             found = recognise(stream.peek(), path.name)
-            assert found.source in VENDORS.get(path.parent.name, ()), path
+            assert found.source in VENDORS.get(path.relative_to(SHARED / "data" / "real").parts[0], ()), path
 
 
 @pytest.mark.skipif(not real("corpora/json-test-suite", "*.json"), reason="JSONTestSuite is not on this machine")

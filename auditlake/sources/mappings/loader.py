@@ -17,13 +17,11 @@ from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
-from auditlake.sources.mappings.outline import parts_of, personal_places
+from auditlake.sources.mappings.outline import SOURCE_NAME, parts_of, personal_places
 from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
 from auditlake.yaml_reader import Reader, digest_of, is_null
 
 HINT = "correct every line listed; a mapping with errors is not used"
-SOURCE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
-"""What the name of a source looks like."""
 READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 """How an input can be cut into records."""
 
@@ -112,9 +110,9 @@ class _Reader(Reader):
         own = "" if self._built_in else f"@{digest.removeprefix('sha256:')[:12]}"
         self._label = f"{name}/{version}{own}"
         match, match_paths = self._match(keys["match"]) if "match" in keys else ((), ())
-        inside = self._place(keys["inside"], "inside") if "inside" in keys else None
+        inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
         each, top = self._each(keys["each"]) if "each" in keys else ("", "")
-        self._scope.enveloped, self._scope.itemised = inside is not None, bool(each)
+        self._scope.enveloped, self._scope.itemised = bool(inside), bool(each)
         lets = tuple(self._lets(keys["let"])) if "let" in keys else ()
         skips = tuple(self._conditions(keys["skip"], "skip")) if "skip" in keys else ()
         first = self._event({key: keys[key] for key in _OF_AN_EVENT if key in keys}, _Draft())
@@ -178,6 +176,11 @@ class _Reader(Reader):
         if text is not None and found is None:
             self.wrong(node, f"{key}: expected a field of a record, such as actor.id; got {text!r}")
         return found
+
+    def _inside(self, node: yaml.Node) -> Iterator[Place]:
+        for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            if (found := self._place(item, "inside")) is not None:
+                yield found
 
     def _each(self, node: yaml.Node) -> tuple[str, str]:
         """Return the JSON path of a list, and the field of the record that it lies in."""

@@ -145,7 +145,7 @@ def _steps(node: Node) -> tuple[str | int, ...] | None:
     return (*before, literal["text"]) if literal["kind"] == "STRING" else None
 
 
-_STEP = re.compile(r'(?:\.|^)(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|"(?P<quoted>[^"\\]+)")|\[(?P<number>[0-9]{1,9})\]')
+_STEP = re.compile(r'(?:\.|^)(?:(?P<plain>@?[A-Za-z_][A-Za-z0-9_]*)|"(?P<quoted>[^"\\]+)")|\[(?P<number>[0-9]{1,9})\]')
 
 
 def _written(text: str) -> tuple[str | int, ...] | None:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from auditlake.events.personal import PersonalData
 from auditlake.sources.mappings.names import Place, place
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SOURCE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
+"""What the name of a source looks like."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,10 @@ class Outline:
 
 def outline_of(content: str) -> Outline:
     """Return the outline of a mapping's file that has no mistakes."""
-    keys = yaml.load(content, Loader=_LOADER)  # noqa: S506 - a safe loader either way
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    keys = yaml.load(content, Loader=loader)  # noqa: S506 - a safe loader either way
     match = keys["match"]
     each = str(keys.get("each", ""))
     about = keys.get("personal", {})

@@ -40,8 +40,8 @@ class Steps:
     events: tuple[Event, ...]
     skips: tuple[tuple[str, str], ...]
     """Names and conditions of the records that are left out."""
-    inside: Place | None = None
-    """Where the record is that lies in a field of another."""
+    inside: tuple[Place, ...] = ()
+    """Where the record is that lies in a field of another: the first of these fields that is there."""
     each: str = ""
     """The JSON path of the list of which each element gives an event; or empty."""
     each_top: str = ""
@@ -57,7 +57,7 @@ def functions() -> tuple[str, ...]:
 def mapping_statement(steps: Steps) -> str:
     """Return the statement that maps ``records``."""
     scope = steps.scope
-    parts = [("opened", _filled("unwrapped", inside=literal(steps.inside.path)) if steps.inside else _filled("opened"))]
+    parts = [("opened", _filled("unwrapped", paths=_paths(steps.inside)) if steps.inside else _filled("opened"))]
     parts.append(("parsed", _filled("parsed", paths=_paths(scope.places["p"]))))
     last = "parsed"
     if scope.places["e"]:
@@ -143,7 +143,7 @@ def _reading(step: str, other: str, text: str) -> str:
     return text if step == other else re.sub(rf"\b(from|join) {step}\b", rf"\1 {other} as {step}", text)
 
 
-def _paths(places: Mapping[Place, str]) -> str:
+def _paths(places: Iterable[Place]) -> str:
     return f"[{_listed([literal(place.path) for place in places])}]" if places else "['$']"
 
 

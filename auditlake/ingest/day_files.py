@@ -1,0 +1,87 @@
+"""The day files of an ingest: what lands, in the order of time, each file synced under its final name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import compute
+
+from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.errors import CommitError
+from auditlake.events.schema import FILE_COLUMNS
+from auditlake.events.times import day_of
+from auditlake.ingest.day_buffer import DayBuffer, Piece, landing
+from auditlake.ledger import hashing
+from auditlake.store.dayfile import data_file, write_rows
+from auditlake.store.model import DataFile
+
+if TYPE_CHECKING:
+    import duckdb
+
+_FILE_BYTES = 128 * 1024 * 1024
+"""How many bytes of rows a file may get: that much is sorted in memory, by two threads at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayFiles:
+    """Writes what was staged."""
+
+    connection: duckdb.DuckDBPyConnection
+    """Knows which rows land."""
+    staged: DayBuffer
+    folder: Path
+    """For drafts; on the disk of the lake."""
+    events: Path
+    """The folder of the table."""
+    batch: int
+    now: datetime
+
+    def write(self, landed: int, listen: Callable[[int, int], None]) -> tuple[DataFile, ...]:
+        """Write every day's file and sync it under its final name; a day of very many rows gets several.
+
+        Args:
+            landed: How many events must be in them.
+            listen: Told how many files are written, of how many.
+
+        Raises:
+            CommitError: Others are in them.
+        """
+        pieces = list(self.staged.pieces(_FILE_BYTES))
+        drafts = [self.folder / f"day-{number}.parquet" for number in range(len(pieces))]
+        written: list[tuple[Path, DataFile]] = []
+        with ThreadPoolExecutor(2, "auditlake-write") as pool:
+            # The ledger's part comes next: load for it while the first file is written.
+            pool.submit(hashing.expect, landed)
+            for done, (draft, file) in enumerate(zip(drafts, pool.map(self._piece, pieces, drafts), strict=True), 1):
+                written += [(draft, file)] if file else []
+                listen(done, len(pieces))
+        if (rows_written := sum(file.rows for _, file in written)) != landed:
+            message = f"{landed} events were to land, but {rows_written} were written"
+            raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
+        for _, file in written:
+            make_folders((self.events / file.path).parent, below=self.events)
+        rename_synced((draft, self.events / file.path) for draft, file in written)
+        self.staged.let_go()
+        return tuple(file for _, file in written)
+
+    def _piece(self, piece: Piece, draft: Path) -> DataFile | None:
+        """Write one file, in the order of time; return None where nothing of it lands."""
+        with self.connection.cursor() as cursor:
+            rows = landing(cursor, self.staged.read(cursor, piece))
+        if not len(rows):
+            return None
+        rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
+        at = pa.repeat(pa.scalar(self.now, pa.timestamp("us", "UTC")), len(rows))
+        rows = rows.append_column("ingested_at", at)
+        rows = rows.append_column("batch", pa.repeat(pa.scalar(self.batch, pa.int64()), len(rows)))
+        rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
+        table = rows.select(FILE_COLUMNS)
+        write_rows([table], table.schema, draft)
+        first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
+        return data_file(draft, day_of(piece.day), len(rows), first, last)

@@ -1,0 +1,176 @@
+"""A lake's own mappings: added, recognised, in the ledger, covered by erasure; and one with mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditlake import AuditLake
+from auditlake.errors import MappingError, SourceError, UnrecognisedInputError
+from tests.ingest.lakes import events, made, put
+from tests.ledger.lakes import check_ledger, entries
+from tests.verify.lakes import checked
+
+DOORS = """\
+source: doors
+match: [at, who, did]
+event_id: id
+timestamp: at
+user_id: who.mail
+action: did
+skip: {a heartbeat: did = 'ping'}
+event_type: [access_granted: [door.open], api_call: true]
+personal: {names: [who.mail]}
+"""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """A lake with a mapping of its own."""
+    lake = made(tmp_path / "lake")
+    lake.sources.add(put(tmp_path / "doors.yaml", DOORS))
+    return lake
+
+
+def door(number: int, **fields: Any) -> str:
+    record = {"id": f"e{number}", "at": f"2026-11-20T08:00:0{number}Z", "who": {"mail": "ann@example.org"}}
+    return json.dumps({**record, "did": "door.open", **fields})
+
+
+def test_events_in(lake: AuditLake, tmp_path: Path) -> None:
+    """Its records are recognised and land; those it skips are counted by name; each number is in the commit."""
+    file = put(tmp_path / "x.jsonl", door(1), door(2, did="ping"), door(3, at="noon"), door(4))
+    summary = lake.ingest(file)
+
+    assert (summary.read, summary.landed, summary.skipped, summary.quarantined) == (4, 2, 1, 1)
+    assert summary.skips == {"doors: a heartbeat": 1}
+    assert {event["source"] for event in events(lake)} == {"doors"}
+    assert json.loads(events(lake)[0]["metadata"])["mapping"] == lake.sources.of("doors")[1].version
+    again = lake.ingest(file)
+    assert (again.landed, again.duplicates, again.skipped) == (0, 2, 1)
+    with lake.audit_session(principal="erika") as session:
+        assert session.sql("select skipped from ingests where landed > 0").fetchall() == [(1,)]
+    assert checked(lake).ok
+
+
+def test_a_dry_run_changes_nothing(lake: AuditLake, tmp_path: Path) -> None:
+    """It tells the numbers of the ingest that follows, and the lake is as before."""
+    file = put(tmp_path / "x.jsonl", door(1), door(2, did="ping"), door(3, at="noon"), door(1))
+    before = sorted(path for path in lake.layout.root.rglob("*") if path.is_file())
+    told = lake.ingest(file, dry_run=True)
+
+    assert sorted(path for path in lake.layout.root.rglob("*") if path.is_file()) == before
+    done = lake.ingest(file)
+    numbers = ("read", "landed", "duplicates", "quarantined", "skipped", "reasons")
+    assert [getattr(told, name) for name in numbers] == [getattr(done, name) for name in numbers]
+    assert lake.ingest(file, dry_run=True).landed == 0
+
+
+def test_a_changed_mapping_makes_no_conflict(lake: AuditLake, tmp_path: Path) -> None:
+    """The same records under another version of the mapping are duplicates."""
+    file = put(tmp_path / "x.jsonl", door(1), door(2))
+    lake.ingest(file)
+    changed = DOORS.replace("access_granted: [door.open], ", "").replace(
+        "user_id: who.mail", "user_id: who.mail || '!'"
+    )
+    lake.sources.add(put(tmp_path / "doors.yaml", changed), replace=True)
+    summary = lake.ingest(file)
+
+    assert (summary.landed, summary.duplicates, summary.quarantined) == (0, 2, 0)
+    assert {event["event_type"] for event in events(lake)} == {"access_granted"}
+
+
+def test_erasure_covers_its_places(lake: AuditLake, tmp_path: Path) -> None:
+    """No name is left, and the same file again lands nothing."""
+    file = put(tmp_path / "x.jsonl", door(1), door(2, note="ann@example.org"))
+    lake.ingest(file)
+    lake.retention.erase("ann@example.org", reason="Article 17", ticket="G-1")
+
+    assert "ann@example.org" not in str(events(lake))
+    again = lake.ingest(file)
+    assert (again.landed, again.duplicates, again.quarantined) == (0, 2, 0)
+
+
+def test_in_the_ledger(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """Adding, changing and removing a mapping are entries with its digests; a change by hand is noticed."""
+    path = lake.layout.source("doors")
+    path.write_text(DOORS + "title: by hand\n")
+    assert [notice.where for notice in checked(lake).notices] == ["sources/doors.yaml"]
+    lake.ingest(put(tmp_path / "x.jsonl", door(1)))
+    assert run("--lake", lake.layout.root, "source", "remove", "doors", "--yes").code == 0
+
+    found = [entry for entry in entries(lake) if entry.kind == "mapping-change"]
+    keys = ("added", "changed", "removed")
+    changes = [[entry.details["by"], *(len(entry.details[key]) for key in keys)] for entry in found]
+    assert changes == [["auditlake", 1, 0, 0], ["hand", 0, 1, 0], ["auditlake", 0, 0, 1]]
+    check_ledger(lake)
+    assert checked(lake).ok
+    kept = sorted((lake.layout.ledger / "sources").iterdir())
+    assert len(kept) == 2
+    kept[0].write_bytes(b"x")
+    assert [problem.where for problem in checked(lake).problems] == [f"ledger/sources/{kept[0].name}"]
+
+
+def test_a_mapping_with_mistakes(lake: AuditLake, tmp_path: Path) -> None:
+    """It is not used and named where its source is asked for; other inputs land; erasure waits until it is mended."""
+    lake.ingest(put(tmp_path / "x.jsonl", door(1)))
+    lake.layout.source("doors").write_text(DOORS.replace("timestamp: at", "timestamp: at +"))
+    fresh = AuditLake(lake.layout.root)
+
+    with pytest.raises(UnrecognisedInputError, match=r"sources/doors\.yaml:4:"):
+        fresh.ingest(put(tmp_path / "y.jsonl", door(2)))
+    with pytest.raises(MappingError, match=r"doors\.yaml:4:"):
+        fresh.ingest(put(tmp_path / "y.jsonl", door(2)), source="doors")
+    with pytest.raises(MappingError):
+        fresh.retention.erase("ann@example.org", reason="Article 17", ticket="G-1")
+    own = '{"event_type": "login", "timestamp": "2026-11-20T08:00:00Z"}'
+    assert fresh.ingest(put(tmp_path / "z.jsonl", own)).landed == 1
+
+
+def test_what_is_refused(lake: AuditLake, tmp_path: Path) -> None:
+    """Another mapping of a source, one of a built-in source's name, a link, and the removal of what is not there."""
+    other = put(tmp_path / "other.yaml", DOORS + "title: other\n")
+    with pytest.raises(MappingError, match="another mapping of 'doors'"):
+        lake.sources.add(other)
+    with pytest.raises(MappingError, match="every lake has a source 'okta'"):
+        lake.sources.add(put(tmp_path / "okta.yaml", DOORS.replace("doors", "okta")))
+    with pytest.raises(SourceError, match="no mapping of its own of 'okta'"):
+        lake.sources.remove("okta")
+    lake.layout.source("linked").symlink_to(other)
+    with pytest.raises(MappingError, match="symbolic link"):
+        AuditLake(lake.layout.root).ingest(put(tmp_path / "y.jsonl", door(2)), source="linked")
+
+
+def test_ambiguous(lake: AuditLake, tmp_path: Path) -> None:
+    """Where two mappings know the records, the input is refused with both names, until one says it goes before."""
+    gates = DOORS.replace("source: doors", "source: gates")
+    lake.sources.add(put(tmp_path / "gates.yaml", gates))
+    file = put(tmp_path / "x.jsonl", door(1))
+
+    with pytest.raises(UnrecognisedInputError, match="doors and gates both know its records"):
+        lake.ingest(file)
+    assert lake.ingest(file, source="gates").landed == 1
+    lake.sources.add(put(tmp_path / "gates.yaml", gates + "before: doors\n"), replace=True)
+    assert lake.ingest(file).inputs[0].source == "gates"
+
+
+@pytest.mark.parametrize("record", [
+    {"id": 7, "created": 1763625600123, "user": {"email": "ann@example.org"}, "action": "open", "ip": "192.0.2.1"},
+    {"uuid": "a", "@timestamp": "2026-11-20T08:00:00Z", "actor": "ann", "odd key": {"x": 1}, "operation": "open"},
+])  # fmt: skip
+def test_a_draft_can_be_used(record: dict[str, Any], tmp_path: Path, run: Callable[..., Any]) -> None:
+    """What `source new` drafts is a mapping without mistakes, which lands the sample."""
+    sample = put(tmp_path / "sample.jsonl", json.dumps(record), json.dumps(record | {"id": 8, "uuid": "b"}))
+    draft = run("source", "new", sample)
+    file = put(tmp_path / "draft.yaml", draft.out)
+    lake = made(tmp_path / "lake")
+    lake.sources.add(file)
+    (summary,) = lake.ingest(sample).inputs
+
+    assert (summary.source, summary.landed) == ("sample", 2)
+    assert {event["action"] for event in events(lake)} == {"open"}
+    assert all(event["user_id"] and event["event_id"] for event in events(lake))
