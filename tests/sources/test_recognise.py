@@ -216,7 +216,7 @@ VENDORS = {
     "entra": ("entra",),
     "azure_activity": ("azure_activity",),
     "m365": ("m365",),
-    "llm": ("litellm", "litellm_spend", "langfuse", "garak"),
+    "llm": ("litellm", "litellm_spend", "langfuse", "garak", "openai_audit", "anthropic_compliance"),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

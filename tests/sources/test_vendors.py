@@ -90,6 +90,8 @@ FILES = {
     "gworkspace": (("gworkspace/*rules.ndjson",), 21),
     "slack": (("slack/*rules.ndjson",), 21),
     "onepassword": (("onepassword/*rules.ndjson",), 4),
+    "openai_audit": (("llm/panther_openai*rules.ndjson",), 27),
+    "anthropic_compliance": (("llm/panther_anthropic*rules.ndjson",), 18),
     "entra": (("entra/*rules.ndjson", "entra/otrf/*.json"), 24),
     "azure_activity": (("azure_activity/*rules.ndjson", "azure_activity/plaso*"), 107),
     "m365": (("m365/otrf/*.json",), 1),

@@ -32,7 +32,7 @@ html_show_copyright = False
 html_show_sphinx = False
 pygments_style = "default"
 pygments_dark_style = "monokai"
-_GROUPS = {"": "", "guides": "Guides", "reference": "Reference"}
+_GROUPS = {"": "", "guides": "Guides", "sources": "Sources", "reference": "Reference"}
 
 
 def _add_contents(_app: Sphinx, name: str, source: list[str]) -> None:
