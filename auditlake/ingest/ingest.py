@@ -7,7 +7,7 @@ decision on a snapshot is committed on that snapshot.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ from auditlake.ledger import hashing
 from auditlake.sources.archive import Archive
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
+from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.batch_numbers import allocate_batch
@@ -153,6 +153,8 @@ class _Reading:
     """The folder or pattern that led to it."""
     events: int | None = None
     """Events that its records gave; None where each record is one."""
+    recut: Callable[[Stream], Iterator[Batch]] | None = None
+    """Cuts it again, where the bytes of a record do not lie in it as they are."""
 
 
 class _Run:
@@ -212,7 +214,7 @@ class _Run:
         if opened.source and (mapping := self._options.catalog[opened.source].version):
             summary = replace(summary, mapping=mapping)
         events = 0 if opened.source and self._options.catalog[opened.source].several else None
-        self._readings.append(_Reading(summary, self._record, opened.stream, within, events))
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut))
         if opened.format == UNREAD:
             return
         total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
@@ -373,11 +375,9 @@ class _Run:
         *places, ids = table.columns
         records, lines, offsets, lengths = (column.to_numpy() for column in places)
         records = records - reading.first
-        if reading.summary.format in _TABLES:
-            from auditlake.sources.tabular import reread_rows
-
+        if reading.recut is not None:
             assert isinstance(reading.stream, Stream)
-            raws = reread_rows(reading.stream, reading.summary.format, records, self._options.max_record)
+            raws = reread(reading.stream, reading.recut, records)
         else:
             raws = reading.stream.reread(offsets, lengths)
         for record, line, offset, event_id, data in zip(records, lines, offsets, ids, raws, strict=True):

@@ -18,6 +18,7 @@ from auditlake.errors import UnrecognisedInputError
 from auditlake.sources.batches import BOM, unmarked
 from auditlake.sources.catalog import Catalog, Source, built_in
 from auditlake.sources.model import MAX_RECORD, Damage
+from auditlake.sources.rows import delimiter
 from auditlake.sources.split import split_documents
 from auditlake.sources.split_lines import records_of
 from auditlake.sources.stream import PEEK
@@ -282,11 +283,6 @@ def _records(head: bytes, form: Format, catalog: Catalog, *, unwrap: bool) -> li
             texts += [batch.raw(i) for i in range(len(batch))]
     values = (_value(text) for text in texts)
     return [value for value in values if isinstance(value, dict)]
-
-
-def delimiter(header: str) -> str:
-    """Return what separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
-    return max(",;\t|", key=header.count)
 
 
 def _table_columns(head: bytes) -> list[str] | None:
