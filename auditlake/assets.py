@@ -20,5 +20,4 @@ def folder(name: str) -> Path:
     for candidate in (_PACKAGE / "_assets" / name, _PACKAGE.parent / name):
         if candidate.is_dir():
             return candidate
-    message = f"auditlake is installed without its folder {name!r}; install it again"
-    raise FileNotFoundError(message)
+    raise FileNotFoundError(f"auditlake is installed without its folder {name!r}; install it again")

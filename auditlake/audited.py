@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from auditlake.errors import EventError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
-from auditlake.landing.unfit import keep_unfit
+from auditlake.landing.trail import keep_unfit
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from auditlake.lake import AuditLake
@@ -83,18 +82,16 @@ def audited(
     return Audited(lake, event_type, fields, details, clock)
 
 
+@dataclass(eq=False, repr=False)
 class Audited:
     """A decorator for any number of calls, or a context manager for one ``with`` block; :func:`audited` makes it."""
 
-    def __init__(
-        self, lake: AuditLake | Trail, event_type: str, fields: Mapping[str, Any], details: Facts, clock: Clock
-    ) -> None:
-        self._lake = lake
-        self._event_type = event_type
-        self._fields = fields
-        self._details = details
-        self._clock = clock
-        self._entered: _Call | None = None
+    _lake: AuditLake | Trail
+    _event_type: str
+    _fields: Mapping[str, Any]
+    _details: Facts
+    _clock: Clock
+    _entered: _Call | None = None
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the same function with its calls logged.
@@ -110,8 +107,14 @@ class Audited:
     def _called(self, function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._recorded(*args, **kwargs):
-                return function(*args, **kwargs)
+            begun = self._begin(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                begun.end(error)
+                raise
+            begun.end(None)
+            return result
 
         return call
 
@@ -144,16 +147,6 @@ class Audited:
         assert entered is not None
         entered.end(error)
 
-    @contextmanager
-    def _recorded(self, *args: Any, **kwargs: Any) -> Iterator[None]:
-        begun = self._begin(*args, **kwargs)
-        try:
-            yield
-        except BaseException as error:
-            begun.end(error)
-            raise
-        begun.end(None)
-
     def _begin(self, *args: Any, **kwargs: Any) -> _Call:
         def of_call(value: Any) -> Any:
             return value(*args, **kwargs) if callable(value) else value
@@ -164,17 +157,15 @@ class Audited:
         return _Call(self._lake, fields, dict(details or {}), self._clock)
 
 
+@dataclass(slots=True)
 class _Call:
     """One call under way."""
 
-    def __init__(
-        self, lake: AuditLake | Trail, fields: Mapping[str, Any], details: dict[str, Any], clock: Clock
-    ) -> None:
-        self.details = details
-        self._lake = lake
-        self._fields = fields
-        self._clock = clock
-        self._began = perf_counter()
+    _lake: AuditLake | Trail
+    _fields: Mapping[str, Any]
+    details: dict[str, Any]
+    _clock: Clock
+    _began: float = field(default_factory=perf_counter)
 
     def end(self, error: BaseException | None) -> None:
         """Log how the call ended."""

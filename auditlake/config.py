@@ -27,6 +27,8 @@ MAX_FINDINGS = 10_000
 
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
+_NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
+"""The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
 _MOST_FINDINGS = 100_000_000
 _MOST_SECONDS = 86_400
@@ -199,19 +201,19 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     )
 
 
-_Readers = Mapping[str, tuple[str, str, Callable[[Any], Any]]]
-"""Each key: the setting's name, what is expected, and how it is read."""
+_Readers = Mapping[str, tuple[str, Callable[[Any], Any]]]
+"""Each key: what is expected, and how it is read."""
 
 
 def _settings(layout: Layout, raw: Mapping[str, Any], readers: _Readers, section: str = "") -> dict[str, Any]:
     if unknown := sorted(set(raw) - set(readers)):
         raise _unreadable(layout, f"unknown key {section + unknown[0]!r}; expected some of {', '.join(readers)}")
     settings = {}
-    for key, (field_name, expected, read) in readers.items():
+    for key, (expected, read) in readers.items():
         if key in raw or key in _REQUIRED:
             value = raw.get(key, _ABSENT)
             try:
-                settings[field_name] = read(value)
+                settings[_NAMES.get(key, key)] = read(value)
             except (ValueError, TypeError, AttributeError) as error:
                 raise _wrong(layout, section + key, expected, value) from error
     return settings
@@ -230,12 +232,6 @@ def _event_types(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(POLICY_ID.match(name) for name in value):
         raise ValueError
     return tuple(value)
-
-
-def _max_record(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= _MOST_RECORD:
-        raise ValueError
-    return value
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:
@@ -306,43 +302,39 @@ def _personal(value: Any) -> tuple[str, ...]:
 
 
 _READERS: _Readers = {
-    "id": ("id", "a UUID", _id),
-    "created": ("created", "a time such as '2026-11-24T09:30:00Z'", _created),
-    "event_types": ("extra_types", "a list of names of lower-case letters, digits, _ and -", _event_types),
-    "default_retention": (
-        "default_retention", "a length of time such as '365d'", partial(parse_duration, field="retention_period"),
-    ),
-    "report_period": (
-        "report_period", "a length of time such as '90d'", partial(parse_duration, field="retention_period"),
-    ),
-    "max_record": ("max_record", f"a whole number of bytes from 1 to {_MOST_RECORD}", _max_record),
-    "max_findings": ("max_findings", f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),
+    "id": ("a UUID", _id),
+    "created": ("a time such as '2026-11-24T09:30:00Z'", _created),
+    "event_types": ("a list of names of lower-case letters, digits, _ and -", _event_types),
+    "default_retention": ("a length of time such as '365d'", partial(parse_duration, field="retention_period")),
+    "report_period": ("a length of time such as '90d'", partial(parse_duration, field="retention_period")),
+    "max_record": (f"a whole number of bytes from 1 to {_MOST_RECORD}", _whole(1, _MOST_RECORD)),
+    "max_findings": (f"a whole number from 1 to {_MOST_FINDINGS}", _whole(1, _MOST_FINDINGS)),
 }  # fmt: skip
 """lake.toml, but for the format's version and its sections."""
 
 _ALERT_READERS: _Readers = {
-    "webhook": ("webhook", "an http:// or https:// URL without spaces, name or password", checked_webhook),
-    "jsonl": ("jsonl", "a path", _text),
-    "lateness": ("lateness", "a length of time from 1s to 7d, such as '10min'", parse_lateness),
+    "webhook": ("an http:// or https:// URL without spaces, name or password", checked_webhook),
+    "jsonl": ("a path", _text),
+    "lateness": ("a length of time from 1s to 7d, such as '10min'", parse_lateness),
 }
 """The section ``[alerts]``."""
 
-_LEDGER_READERS: _Readers = {"key": ("key", "a path", _text)}
+_LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 """The section ``[ledger]``."""
 
 
 _RETENTION_READERS: _Readers = {
-    "grace": ("grace_seconds", "a length of time such as '24h', or '0'", _grace),
-    "personal": ("personal", "a list of places such as '$.details.email'", _personal),
+    "grace": ("a length of time such as '24h', or '0'", _grace),
+    "personal": ("a list of places such as '$.details.email'", _personal),
 }
 """The section ``[retention]``."""
 
 _DESK_READERS: _Readers = {
-    "seconds": ("seconds", f"a number of seconds up to {_MOST_SECONDS}", _seconds),
-    "memory_mb": ("memory_mb", "a whole number of megabytes from 256 to 1000000", _whole(256, 1_000_000)),
-    "rows": ("rows", "a whole number from 1 to 100000000", _whole(1, 100_000_000)),
-    "output_mb": ("output_mb", "a whole number of megabytes from 1 to 100000", _whole(1, 100_000)),
-    "threads": ("threads", "a whole number from 0 to 1024", _whole(0, 1024)),
+    "seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "memory_mb": ("a whole number of megabytes from 256 to 1000000", _whole(256, 1_000_000)),
+    "rows": ("a whole number from 1 to 100000000", _whole(1, 100_000_000)),
+    "output_mb": ("a whole number of megabytes from 1 to 100000", _whole(1, 100_000)),
+    "threads": ("a whole number from 0 to 1024", _whole(0, 1024)),
 }
 """The section ``[desk]``."""
 

@@ -27,3 +27,14 @@ class LakeContext:
     def now(self) -> datetime:
         """The present; asked once a verb, and handed on."""
         return self.clock()
+
+
+class Facet:
+    """The verbs of a lake that are about one thing.
+
+    Args:
+        context: The lake.
+    """
+
+    def __init__(self, context: LakeContext) -> None:
+        self._context = context

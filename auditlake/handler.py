@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import EventError
 from auditlake.events.event import AuditEvent, as_event
-from auditlake.landing.unfit import keep_unfit
+from auditlake.landing.trail import keep_unfit
 
 if TYPE_CHECKING:
     from auditlake.lake import AuditLake

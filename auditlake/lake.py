@@ -170,7 +170,7 @@ class AuditLake(Shown):
         Raises:
             LakeError: A value makes no sense.
         """
-        from auditlake.alerts.trail import open_trail
+        from auditlake.alerts.watch import open_trail
         from auditlake.landing.trail import TrailOptions
 
         options = TrailOptions(durability, interval_ms, segment_bytes, segment_seconds, flush_seconds)

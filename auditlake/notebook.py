@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import AuditLakeError, QueryError
@@ -40,20 +39,8 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The options in the first line of a cell."""
-
-    lake: str
-    """The variable that holds the lake."""
-    snapshot: int | None
-    """Which version to read."""
-    name: str | None
-    """The variable to keep the rows in; they are shown if None."""
-
-
-def read_line(line: str) -> Cell:
-    """Read what follows ``%%audit``.
+def read_line(line: str) -> tuple[str, int | None, str | None]:
+    """Read what follows ``%%audit``: the lake's variable, the version to read, and the variable to keep the rows in.
 
     Raises:
         QueryError: It has an option that is unknown, or a name that is no variable's.
@@ -68,7 +55,7 @@ def read_line(line: str) -> Cell:
     words = [word for word in words if word != "--snapshot"]
     if (arrow and not name.isidentifier()) or len(words) > 1 or any(not word.isidentifier() for word in words):
         raise QueryError(f"%%audit: {line.strip()!r} cannot be read", hint=_USAGE)
-    return Cell(words[0] if words else "lake", snapshot, name or None)
+    return words[0] if words else "lake", snapshot, name or None
 
 
 def bind(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -122,15 +109,15 @@ def run(line: str, cell: str, variables: Mapping[str, Any]) -> tuple[str | None,
     Raises:
         QueryError: The cell cannot be run.
     """
-    options = read_line(line)
-    lake = variables.get(options.lake)
+    holder, snapshot, name = read_line(line)
+    lake = variables.get(holder)
     if not isinstance(lake, AuditLake):
-        message = f"%%audit needs a lake, and there is none in the Python variable {options.lake}"
-        raise QueryError(message, hint=f'{options.lake} = auditlake.open("…")')
+        message = f"%%audit needs a lake, and there is none in the Python variable {holder}"
+        raise QueryError(message, hint=f'{holder} = auditlake.open("…")')
     sql, values = bind(cell, variables)
-    rows = lake.sql(sql, values or None, snapshot=options.snapshot)
+    rows = lake.sql(sql, values or None, snapshot=snapshot)
     rows.relation()  # a mistake is raised in the cell that has it, even if its rows are only kept
-    return options.name, rows
+    return name, rows
 
 
 def register(shell: Any) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _Mark = Any
+EXPECTED_ID = "small letters, digits, _ and -, at most 64, the first a letter or digit"
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,8 +131,7 @@ class Reader:
     def check_id(self, name: str) -> None:
         """Refuse a file whose name cannot be an id."""
         if not POLICY_ID.fullmatch(name):
-            expected = "small letters, digits, _ and -, at most 64, the first a letter or digit"
-            self.wrong(None, f"the file's name is the {self.what}'s id: expected {expected}; got {name!r}")
+            self.wrong(None, f"the file's name is the {self.what}'s id: expected {EXPECTED_ID}; got {name!r}")
 
     def wrong(self, at: yaml.Node | _Mark, message: str) -> None:
         """Note a mistake at a node."""
@@ -259,6 +259,8 @@ class Reader:
             if schema.get("minItems") and isinstance(node, yaml.SequenceNode) and not node.value:
                 self.wrong(node, f"{key}: expected at least one {item['title']}, got an empty list")
             return self.several(node, key, lambda node, key: self.value(node, key, item))
+        if "number" in schema["type"]:
+            return self.name(node, key)
         formats = {"length": self.duration, "event type": self.event_type, "line": self.label}
         return formats.get(schema.get("format", ""), self.text)(node, key)
 
@@ -305,6 +307,10 @@ class Reader:
             return text
         self.wrong(node, f"{key}: expected one line")
         return None
+
+    def name(self, node: yaml.Node, key: str) -> str | None:
+        """Return a text that may look like a number, as names and tickets do."""
+        return self.text(node, key, also=("int", "float"))
 
     def integer(self, node: yaml.Node, key: str, least: int = 0, most: int = 10**9) -> int | None:
         """Return a whole number within bounds."""

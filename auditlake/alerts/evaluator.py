@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, reached, the_lake, the_table
+from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, the_lake, the_table
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.live_batches import Batches, Counted
 from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
@@ -28,7 +28,8 @@ from auditlake.disk.durable import make_folders
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.ingest.custody import IngestOptions
-from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces
+from auditlake.landing.positions import read_committed
+from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces, slots
 from auditlake.machine import Clock
 from auditlake.policies.model import Policy
 
@@ -77,11 +78,6 @@ class Evaluator:
         self._ahead: int | None = None
         self._saved = time.monotonic()
         self._unsaved = self._urgent = False
-
-    @property
-    def kept(self) -> int:
-        """How many events are kept to count with, over all policies and groups."""
-        return sum(tally.kept for tally in self._tallies.values())
 
     def cycle(self) -> bool:
         """Do everything that there is to do now; whether there is more to read already.
@@ -199,10 +195,9 @@ class Evaluator:
         """Take note of commits: of events that came another way, and of what was removed before it was read."""
         other: list[int] = []
         if newest_version(self._layout, self._seen) != self._seen:
-            now = reached(self._layout)
-            commits = brought(self._layout, self._seen, now.snapshot.version)
-            other = [commit.batch for commit in commits if not commit.live]
-            self._uncounted += [commit.batch for commit in commits if commit.live]
+            now = read_committed(self._layout, slots(self._layout))
+            live, other = brought(self._layout, self._seen, now.snapshot.version)
+            self._uncounted += live
             self._seen, self._committed = now.snapshot.version, dict(now.positions)
         lost = self._is_something_lost(before)
         if other or lost:
@@ -285,7 +280,7 @@ class Evaluator:
         options = IngestOptions(self._config.event_types, self._config.max_record)
         with the_lake(self._layout, options, instant(self._now)) as lake:
             version = lake.committed.snapshot.version
-            live = [each.batch for each in brought(self._layout, self._accounted, version, since=since) if each.live]
+            live, _ = brought(self._layout, self._accounted, version, since=since)
             before, self._tallies = self._tallies, {}
             for policy_id, policy in self._rules.counted.items():
                 tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)

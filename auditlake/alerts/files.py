@@ -10,12 +10,11 @@ import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auditlake.disk.durable import write_whole
 from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
@@ -45,19 +44,14 @@ def alert_files(layout: Layout, jsonl: str | None) -> list[Path]:
 @contextmanager
 def unwatched(layout: Layout) -> Iterator[bool]:
     """Tell whether no process evaluates the alerts of a lake; none begins to until the end of the context."""
-    if not layout.alerts.is_dir():
-        yield True
-        return
-    busy = exclusive(layout.alerts / "watch.lock", wait_seconds=0)
-    try:
-        busy.__enter__()
-    except LakeBusyError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        busy.__exit__(None, None, None)
+    is_unwatched = True
+    with ExitStack() as stack:
+        if layout.alerts.is_dir():
+            try:
+                stack.enter_context(exclusive(layout.alerts / "watch.lock", wait_seconds=0))
+            except LakeBusyError:
+                is_unwatched = False
+        yield is_unwatched
 
 
 def followed(layout: Layout) -> Mapping[int, Position] | None:
@@ -91,12 +85,6 @@ def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) ->
     except (ValueError, RecursionError):
         return None
     return None if names.search(new.decode("utf-8", "replace")) else NewContent(path, len(data), new)
-
-
-def write_anew(new: NewContent) -> None:
-    """Put the new content into the file's place, if it is still there: an alert may have reached its receiver."""
-    if new.path.exists():
-        write_whole(new.path, new.data)
 
 
 def _renamed(data: bytes, names: re.Pattern[str], rename: Callable[[str], str]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from auditlake.engine.duck import connect, keep_rows, rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError
 from auditlake.engine.statements import statement
+from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed
@@ -41,25 +41,7 @@ _LANDING = "_landing"
 _MOST_SEEN = 250_000
 _APPLICATIONS = application(0).removesuffix("00")
 _FIRST = micros(BEFORE_ALL)
-_COLUMNS = (
-    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
-    "session_id", "ip_address", "source", "ingested_at", "batch", "event_date",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A version of the table that brought a batch."""
-
-    batch: int
-    at: datetime
-    live: bool
-    """Whether its events came from the landing."""
-
-
-def reached(layout: Layout) -> Committed:
-    """How far the table has come, in every slot there is."""
-    return read_committed(layout, slots(layout))
+_COLUMNS = (*PUBLIC_COLUMNS, "batch")
 
 
 def newest_version(layout: Layout, known: int) -> int:
@@ -69,8 +51,8 @@ def newest_version(layout: Layout, known: int) -> int:
     return known
 
 
-def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> list[Commit]:
-    """Return the versions after one and up to another that brought batches.
+def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> tuple[list[int], list[int]]:
+    """Return the batches that versions after one and up to another brought: from the landing, and another way.
 
     Args:
         layout: The lake.
@@ -78,20 +60,18 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
         until: The last that is looked at.
         since: If given, no commit that is older.
     """
-    commits: list[Commit] = []
+    live: list[int] = []
+    other: list[int] = []
     for version in range(until, after, -1):
         entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
             continue
-        commit = Commit(
-            own["batch"], datetime.fromisoformat(own["at"]),
-            any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry),
-        )  # fmt: skip
-        if since is not None and commit.at < since:
+        if since is not None and datetime.fromisoformat(own["at"]) < since:
             break
-        commits.append(commit)
-    return commits[::-1]
+        is_live = any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry)
+        (live if is_live else other).append(own["batch"])
+    return live, other
 
 
 class LakeReader:
@@ -164,39 +144,30 @@ class LakeReader:
         turns: list[Turn] = []
         for (group, start, stop), count in zip(stretches, self._counts(policy, stretches), strict=True):
             turns += tally.settle(group, start, stop, count, passed)
-        return [
-            *turns,
-            *(turn for group in dict.fromkeys(each[0] for each in stretches) for turn in tally.resolve(group, passed)),
-        ]
+        for group in dict.fromkeys(group for group, _, _ in stretches):
+            turns += tally.resolve(group, passed)
+        return turns
 
     def _counts(self, policy: Policy, stretches: Sequence[tuple[Group, int, int]]) -> list[int]:
         """How many events were in the window at the beginning of each of some episodes."""
-        import pyarrow as pa
-
         if not stretches:
             return []
-        single = len(policy.group_by) == 1
-        kind = pa.string() if single else pa.list_(pa.string())
-        keys = [group[0] if single else list(group) for group, _, _ in stretches]
+        keys = [group[0] if len(policy.group_by) == 1 else list(group) for group, _, _ in stretches]
         starts = [start for _, start, _ in stretches]
-        table = pa.table(
-            {"number": range(len(stretches)), "group_key": pa.array(keys, kind), "at": pa.array(starts, pa.int64())}
-        )
-        self.connection.register("instants", table)
         part = statement("alerts/lake.sql", "counts_at")
         window = policy.window.microseconds
-        values = {"types": list(policy.required_events), "window_us": window,
-                  "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts))}  # fmt: skip
-        counts = dict(rows(self.connection, filled(part, policy), part.bind(values)))
-        self.connection.unregister("instants")
-        return [counts.get(number, 0) for number in range(len(stretches))]
+        values = {
+            "types": list(policy.required_events), "keys": keys, "instants": starts, "window_us": window,
+            "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts)),
+        }  # fmt: skip
+        return [events for _, events in rows(self.connection, filled(part, policy), part.bind(values))]
 
 
 @contextmanager
 def the_table(layout: Layout) -> Iterator[LakeReader]:
     """Open the newest snapshot of the table."""
     with _connected(layout) as connection:
-        committed = reached(layout)
+        committed = read_committed(layout, slots(layout))
         view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
         yield LakeReader(connection, committed)
 
@@ -214,9 +185,8 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         committed, left = unflushed(layout)
         if lines := [held(piece, line=1) for piece in left]:
             keep_rows(connection, _LANDING, preview(layout, lines, options, now=now, snapshot=committed.snapshot))
-        view_snapshot(
-            connection, layout, committed.snapshot, columns=_COLUMNS, beside=_LANDING if lines else None
-        )  # fmt: skip
+        beside = _LANDING if lines else None
+        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS, beside=beside)
         reader = LakeReader(connection, committed)
         for piece in left:
             reader.ends[piece.segment.slot] = piece.end

@@ -41,56 +41,10 @@ class Counted:
     """When others happened of which the same id was read before, saying something else."""
 
 
-class _Bytes:
+class _Bytes(list[bytes]):
     """Lines that are at hand, as the splitter takes them."""
 
     damage: Damage | None = None
-
-    def __init__(self, data: Sequence[bytes]) -> None:
-        self._data = data
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._data)
-
-
-class Mapper:
-    """Lets statements of a connection read lines as ``staged``: mapped, with their times read and everything judged.
-
-    Args:
-        connection: Where.
-        event_types: The types that the lake knows.
-        max_record: Bytes; a longer record is none.
-    """
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, event_types: frozenset[str], max_record: int) -> None:
-        self._connection = connection
-        self._event_types = event_types
-        self._max = max_record
-        self._base = 0
-
-    def stage(self, lines: Sequence[bytes], own: Sequence[bytes] = ()) -> None:
-        """Replace what is staged by these lines; each record of the mapper's life has its own ``seq``.
-
-        Args:
-            lines: What applications logged.
-            own: What auditlake says about itself.
-        """
-        rows = [*self._mapped(lines, CANONICAL), *self._mapped(own, SELF)]
-        self._connection.register("staged", pa.concat_tables(rows) if rows else STAGED.empty_table())
-
-    def _mapped(self, lines: Sequence[bytes], source: str) -> Iterator[pa.Table]:
-        buffer = RecordBuffer()
-        read = 0
-        for batch in split_lines(_Bytes(lines), self._max):
-            read += len(batch) + len(batch.rejected)
-            if len(batch):
-                buffer.add(0, batch, self._base, source)
-            if buffer.full:
-                yield map_records(self._connection, buffer, self._event_types).rows
-                buffer = RecordBuffer()
-        if buffer.batches:
-            yield map_records(self._connection, buffer, self._event_types).rows
-        self._base += read
 
 
 class Batches:
@@ -104,7 +58,9 @@ class Batches:
 
     def __init__(self, event_types: frozenset[str], max_record: int, threads: int | None) -> None:
         self._connection = connect(threads=threads)
-        self._mapper = Mapper(self._connection, event_types, max_record)
+        self._event_types = event_types
+        self._max = max_record
+        self._base = 0
         self.forget()
 
     def close(self) -> None:
@@ -123,14 +79,35 @@ class Batches:
         self._connection.unregister("seen_elsewhere")
 
     def take(self, lines: Sequence[bytes], now: datetime, own: Sequence[bytes] = ()) -> None:
-        """Read a micro-batch: :meth:`counted` is about it from then on."""
-        self._mapper.stage(lines, own)
+        """Read a micro-batch: :meth:`counted` is about it from then on. Each record has a ``seq`` of its own.
+
+        Args:
+            lines: What applications logged.
+            now: When it is read.
+            own: What auditlake says about itself.
+        """
+        mapped = [*self._mapped(lines, CANONICAL), *self._mapped(own, SELF)]
+        self._connection.register("staged", pa.concat_tables(mapped) if mapped else STAGED.empty_table())
         self._run("fresh", {"now": now})
         self._run("remember")
         ((size,),) = rows(self._connection, statement("alerts/batch.sql", "seen_size").text)
         if size > _GENERATION:
             self._run("grow_old")
             self._run("seen_lately")
+
+    def _mapped(self, lines: Sequence[bytes], source: str) -> Iterator[pa.Table]:
+        buffer = RecordBuffer()
+        read = 0
+        for batch in split_lines(_Bytes(lines), self._max):
+            read += len(batch) + len(batch.rejected)
+            if len(batch):
+                buffer.add(0, batch, self._base, source)
+            if buffer.full:
+                yield map_records(self._connection, buffer, self._event_types).rows
+                buffer = RecordBuffer()
+        if buffer.batches:
+            yield map_records(self._connection, buffer, self._event_types).rows
+        self._base += read
 
     def counted(self, policy: Policy) -> Iterator[Counted]:
         """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""

@@ -192,11 +192,8 @@ class _Courier:
     def _next(self) -> Alert | None:
         """Return the alert to deliver next; None once all are delivered."""
         with self._changed:
-            while not self._waiting:
-                if self._closing:
-                    return None
-                self._changed.wait()
-            return self._waiting.popleft()
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            return self._waiting.popleft() if self._waiting else None
 
     def _deliver(self, alert: Alert) -> bool:
         """Whether the alert is done with."""

@@ -15,10 +15,8 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pkgutil import resolve_name
 
 from auditlake.alerts.model import Group, Turn
-from auditlake.policies import kinds
 from auditlake.policies.model import Policy
 
 GRACE_US = 1_000_000
@@ -54,12 +52,6 @@ class _Kept:
     """When to look at it again although nothing comes."""
 
 
-def tally_of(policy: Policy) -> type[Tally] | None:
-    """Return what counts a policy live: the tally that the kind of its question names; None where none does."""
-    names = (kind.tally for kind in kinds.KINDS if kind.is_asked(policy))
-    return next((resolve_name(name) for name in names if name is not None), None)
-
-
 class Tally:
     """The counts of one policy. All times and lengths are microseconds.
 
@@ -80,16 +72,6 @@ class Tally:
         self._kept: dict[Group, _Kept] = {}
         self._touched: set[Group] = set()
         self._due: list[tuple[int, Group]] = []
-
-    @property
-    def groups(self) -> int:
-        """How many groups something is kept of."""
-        return len(self._kept)
-
-    @property
-    def kept(self) -> int:
-        """How many events are kept, over all groups."""
-        return sum(len(each.sightings) for each in self._kept.values())
 
     def carry(self, breaches: Mapping[Group, list[Breach]]) -> None:
         """Take over what was alerted before."""
@@ -119,7 +101,7 @@ class Tally:
             for start, end in self._stretches(kept.sightings, judged, now):
                 count = self._count(kept.sightings, start)
                 turns += self.settle(group, start, end, count, passed)
-            turns += self._resolve(group, kept.sightings, passed)
+            turns += self.resolve(group, passed)
             self._forget(group, kept, now)
         self._touched.clear()
         return turns
@@ -146,10 +128,15 @@ class Tally:
         whole.waiting.append(crossing)
         yield Turn("threshold_exceeded", group, crossing, crossing, count)
 
-    def resolve(self, group: Group, passed: int) -> list[Turn]:
-        """Return the resolutions of a group's stretches that have ended."""
-        kept = self._kept.get(group)
-        return list(self._resolve(group, kept.sightings if kept else [], passed))
+    def resolve(self, group: Group, passed: int) -> Iterator[Turn]:
+        """Yield the resolutions of a group's stretches that have ended."""
+        kept = self._kept.get(group, _Kept())
+        for breach in self.breaches.get(group, ()):
+            if breach.waiting and breach.end <= passed:
+                count = self._count(kept.sightings, breach.end)
+                for crossing in breach.waiting:
+                    yield Turn("resolved", group, crossing, breach.end, count)
+                breach.waiting = []
 
     def give_up(self, now: int) -> Iterator[Turn]:
         """Resolve every open episode now: the policy is no longer judged."""
@@ -176,14 +163,6 @@ class Tally:
     def _count(self, sightings: list[Sighting], at: int) -> int:
         after = bisect_right(sightings, (at - self._window, _LAST))
         return bisect_right(sightings, (at, _LAST)) - after
-
-    def _resolve(self, group: Group, sightings: list[Sighting], passed: int) -> Iterator[Turn]:
-        for breach in self.breaches.get(group, ()):
-            if breach.waiting and breach.end <= passed:
-                count = self._count(sightings, breach.end)
-                for crossing in breach.waiting:
-                    yield Turn("resolved", group, crossing, breach.end, count)
-                breach.waiting = []
 
     # Forgetting
 

@@ -7,7 +7,6 @@ lock now and then. Nothing here is slow to import or to start: a process that lo
 from __future__ import annotations
 
 import atexit
-import fcntl
 import logging
 import os
 import random
@@ -15,20 +14,24 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from auditlake.config import LakeConfig
+from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders
 from auditlake.disk.files import descriptor_of
 from auditlake.disk.layout import Layout
+from auditlake.disk.lock import try_lock
 from auditlake.errors import LakeBusyError
 from auditlake.landing.background import Troubles
+from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.machine import Clock
 
 if TYPE_CHECKING:
     from auditlake.alerts.evaluator import Evaluator
     from auditlake.alerts.model import Alert
-    from auditlake.alerts.sinks import Dispatch, Sink
+    from auditlake.alerts.sinks import Sink
 
     Alerts = Callable[[Alert], object] | Sink | Iterable[Callable[[Alert], object] | Sink] | None
 
@@ -57,20 +60,12 @@ def elected(layout: Layout) -> Iterator[bool]:
         descriptor = descriptor_of(layout.alerts / "watch.lock", within=layout.root, flags=os.O_RDWR | os.O_CREAT)
         _HELD.add(descriptor)
     try:
-        yield _lock(descriptor)
+        yield try_lock(descriptor)
     finally:
         with _FORKING:
             if descriptor in _HELD:
                 _HELD.discard(descriptor)
                 os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _Session:
@@ -84,14 +79,15 @@ class _Session:
 
         self._dispatch = Dispatch(sinks, Place(layout.root, layout.alerts, clock))
         self._evaluator: Evaluator | None = None
-        self._make: Callable[[], Evaluator] = lambda: _evaluator(
-            layout, config, clock, self._dispatch, lateness, threads
-        )
+        self._lake = layout, config, clock
+        self._lateness, self._threads = lateness, threads
 
     def round(self) -> bool:
         """Evaluate what there is now; whether there is more. After a failure, the next round begins anew."""
         if self._evaluator is None:
-            self._evaluator = self._make()
+            from auditlake.alerts.evaluator import Evaluator  # slow to import
+
+            self._evaluator = Evaluator(*self._lake, self._dispatch, lateness=self._lateness, threads=self._threads)
         try:
             return self._evaluator.cycle()
         except BaseException:
@@ -107,32 +103,25 @@ class _Session:
             self._evaluator.close()
 
 
-def _evaluator(
-    layout: Layout, config: LakeConfig, clock: Clock, dispatch: Dispatch, lateness: int | None, threads: int | None
-) -> Evaluator:
-    from auditlake.alerts.evaluator import Evaluator  # slow to import
-
-    return Evaluator(layout, config, clock, dispatch, lateness=lateness, threads=threads)
-
-
 class Watch:
-    """Evaluates a lake in a thread, whenever no other process does. Made by :func:`start_watching`.
+    """Evaluates a lake in a thread, whenever no other process does; once it was started.
 
     Args:
         layout: The lake.
         config: Its settings.
         clock: Where the present comes from.
-        sinks: Where alerts go.
+        sinks: Where alerts go beside ``logging`` and the sinks of lake.toml: a callable, a sink, several of these. A
+            callable is called in this process only while this process evaluates.
         lateness: Microseconds; that of the settings if None.
-        threads: As many as DuckDB may use; as many as there are cores if None.
+        threads: As many as DuckDB may use: one, so that it takes little from who logs; of the cores if None.
     """
 
     def __init__(
-        self, layout: Layout, config: LakeConfig, clock: Clock, sinks: Sequence[Sink], *, lateness: int | None = None,
+        self, layout: Layout, config: LakeConfig, clock: Clock, sinks: Alerts = None, *, lateness: int | None = None,
         threads: int | None = 1,
     ) -> None:  # fmt: skip
         self._layout = layout
-        self._session: Callable[[], _Session] = lambda: _Session(layout, config, clock, sinks, lateness, threads)
+        self._session = partial(_Session, layout, config, clock, all_sinks(config, sinks), lateness, threads)
         self._troubles = Troubles(_LOG, f"the alerts of {layout.root} cannot be evaluated, it is tried again")
         self._process = 0
         self._stopping = threading.Event()
@@ -214,24 +203,27 @@ class Watch:
             session.end(_END_SECONDS)
 
 
-def start_watching(
-    layout: Layout, config: LakeConfig, clock: Clock, sinks: Alerts = None, *, lateness: int | None = None,
-    threads: int | None = 1,
-) -> Watch:  # fmt: skip
-    """Evaluate the lake's policies in a thread of this process whenever no other one does.
+def open_trail(
+    context: LakeContext, flush: Callable[[], object], alerts: Alerts | bool, options: TrailOptions
+) -> Trail:
+    """Open a trail on a lake, and beside it, where that is asked for, evaluate what is logged.
 
     Args:
-        layout: The lake.
-        config: Its settings.
-        clock: Where the present comes from.
-        sinks: Where alerts go beside ``logging`` and the sinks of lake.toml: a callable, a sink, several of these. A
-            callable is called in this process only while this process evaluates.
-        lateness: Microseconds; that of the settings if None.
-        threads: As many as DuckDB may use: one, so that it takes little from who logs; of the cores if None.
+        context: The lake.
+        flush: Brings what has landed into the table.
+        alerts: Whether this process evaluates the policies while no other one does, from the first event until the
+            trail is closed. If None, it does where lake.toml says where alerts go (``[alerts]``). A callable, a sink or
+            several of these are told besides ``logging`` and what lake.toml names.
+        options: How the trail is kept.
     """
-    watch = Watch(layout, config, clock, all_sinks(config, sinks), lateness=lateness, threads=threads)
-    watch.start()
-    return watch
+    config = context.config
+    if alerts is None:
+        alerts = config.alerts.webhook is not None or config.alerts.jsonl is not None
+    watch = None
+    if alerts is not False:
+        watch = Watch(context.layout, config, context.clock, None if alerts is True else alerts)
+    terms = Terms(config.event_types, config.max_record)
+    return Trail(context.layout, terms, options, flush=flush, beside=watch)
 
 
 def evaluate_once(

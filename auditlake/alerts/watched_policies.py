@@ -8,10 +8,10 @@ import logging
 import os
 from contextlib import suppress
 
-from auditlake.alerts.tally import tally_of
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.errors import PolicyError
+from auditlake.policies import kinds
 from auditlake.policies.files import read_policy
 from auditlake.policies.model import Policy
 
@@ -50,8 +50,9 @@ class Rules:
 
     @property
     def counted(self) -> dict[str, Policy]:
-        """The policies with a tally, by id: the others have nothing to alert of."""
-        return {name: policy for name, policy in self.policies.items() if tally_of(policy) is not None}
+        """The policies that are counted, by id: the others have nothing to alert of."""
+        counting = [kind for kind in kinds.KINDS if kind.raises_alerts]
+        return {name: each for name, each in self.policies.items() if any(kind.is_asked(each) for kind in counting)}
 
     def changed(self) -> bool:
         """Look at the files; whether a policy is new, gone, or not the same as before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -68,17 +68,14 @@ class Backtest(Shown):
         Raises:
             KeyError: It was not tried.
         """
-        chosen = self.windows[0] if window is None else window
-        return {(each.window, each.threshold): each.episodes for each in self.tried}[chosen, threshold]
+        rows = {row[0]: row[1:] for row in table_of(self)}
+        return dict(zip(self.windows, rows[threshold], strict=True))[self.windows[0] if window is None else window]
 
     def pl(self) -> pl.DataFrame:
         """One row for each: window, threshold, episodes."""
         import polars as pl
 
-        columns = {"window": pl.String, "threshold": pl.Int64, "episodes": pl.Int64}
-        return pl.DataFrame(
-            [(each.window, each.threshold, each.episodes) for each in self.tried], columns, orient="row"
-        )
+        return pl.DataFrame(self.tried, {"window": pl.String, "threshold": pl.Int64, "episodes": pl.Int64})
 
     def chart(self) -> alt.LayerChart:
         """Episodes over thresholds, one line a window, and where the policy stands.
@@ -88,13 +85,10 @@ class Backtest(Shown):
         """
         from auditlake.reports.notebook_charts import backtest_chart
 
-        rows = [{"window": each.window, "threshold": each.threshold, "episodes": each.episodes} for each in self.tried]
-        return backtest_chart(self.policy, rows, self.since, self.until)
+        return backtest_chart(self.policy, list(map(asdict, self.tried)), self.since, self.until)
 
     def _card(self) -> Card:
-        episodes = {(each.window, each.threshold): each.episodes for each in self.tried}
-        thresholds = list(dict.fromkeys(each.threshold for each in self.tried))
-        rows = [[each, *(episodes[window, each] for window in self.windows)] for each in thresholds[:_SHOWN]]
+        table = table_of(self)
         return Card(
             kind="backtest",
             title=self.policy.id,
@@ -104,19 +98,24 @@ class Backtest(Shown):
                 CardFact("snapshot", str(self.snapshot)),
             ),
             headings=("threshold", *(f"episodes, {window}" for window in self.windows)),
-            rows=cells(rows),
-            note=_more(len(thresholds)),
+            rows=cells(table[:_SHOWN]),
+            note=f"the first {_SHOWN} of {count(len(table), 'threshold')}; .pl() gives all"
+            if len(table) > _SHOWN
+            else "",
         )
+
+
+def table_of(tested: Backtest) -> list[list[int]]:
+    """Return a row for each threshold: itself, and its episodes in each window."""
+    episodes = {(each.window, each.threshold): each.episodes for each in tested.tried}
+    thresholds = dict.fromkeys(each.threshold for each in tested.tried)
+    return [[each, *(episodes[window, each] for window in tested.windows)] for each in thresholds]
 
 
 def _now(policy: Policy) -> str:
     if policy.alert_threshold is None:
         return "no threshold"
     return f"{policy.alert_threshold:,} within {spelled(str(policy.window))}"
-
-
-def _more(thresholds: int) -> str:
-    return f"the first {_SHOWN} of {count(thresholds, 'threshold')}; .pl() gives all" if thresholds > _SHOWN else ""
 
 
 def backtest_lake(
@@ -132,7 +131,7 @@ def backtest_lake(
     request = ReportRequest(**options)
     instant = judged_as_of(request.as_of, context.now)
     with engine(context, request.snapshot) as (connection, snapshot):
-        asked = question(policy, request.over, instant, context.config.report_period)
+        asked = question(policy, request, instant, context.config.report_period)
         return backtest(connection, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
 
 

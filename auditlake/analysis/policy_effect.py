@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from auditlake.context import LakeContext
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
-from auditlake.retention.named_events import named
 from auditlake.retention.planner import judged_days, rules_of
-from auditlake.retention.rules import RetentionRules
+from auditlake.retention.rules import RetentionRules, named
 from auditlake.retention.terms import kept, state_of, terms_of
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from auditlake.config import REPORT_PERIOD
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
+from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
 from auditlake.events.times import parse_instant
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy, PolicyTest
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
 
     from auditlake.reports.model import Report
 
-_COLUMNS = (
-    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
-    "session_id", "ip_address", "source",
-)  # fmt: skip
-_NO_SNAPSHOT = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
+_COLUMNS = (*CANONICAL_FIELDS, "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +52,7 @@ def check_policies(policies: Sequence[Policy]) -> tuple[CheckResult, ...]:
 
 
 def _check(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTest) -> CheckResult:
-    report = _judge(connection, policy, test)
-    got = _found(report)
+    got = _found(_judge(connection, policy, test))
     differences = tuple(
         f"{name}: expected {_shown(expected)}, got {_shown(got[name])}"
         for name, expected in test.expect.items()
@@ -76,11 +72,11 @@ def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
         raise PolicyError(f"{policy.id}.yaml:{test.line}:1: test {test.name!r}: since must be before as_of")
     _fill(connection, events)
     (answers,) = evaluate(DuckEngine(connection), [(policy, Question(as_of, since, as_of))], [policy])
-    return build_report(answers, generated_at=as_of, lake_id="", snapshot=_NO_SNAPSHOT)
+    return build_report(answers)
 
 
 def _full(event: Mapping[str, Any]) -> dict[str, Any]:
-    full = dict.fromkeys(_COLUMNS) | {"source": "auditlake"} | dict(event)
+    full = dict.fromkeys(_COLUMNS) | {"source": CANONICAL} | dict(event)
     return full | {"timestamp": parse_instant(event["timestamp"])}
 
 

@@ -12,7 +12,7 @@ from auditlake.engine.duck import rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.findings.finding import Finding
-from auditlake.policies.evaluate import Answers, evaluate
+from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
 from auditlake.reports.build import build_report
@@ -96,16 +96,12 @@ def statistics(
     """
     ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
     by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
-    judged: dict[str, Report] = {}
-    asked = [(policy, _last_window(policy, as_of)) for policy in policies if policy.alert_threshold is not None]
-    for answers in evaluate(DuckEngine(connection), asked, policies):
-        judged[answers.policy.id] = _report(answers)
-    violations = [
-        Violation(policy_id, each)
-        for policy_id, report in judged.items()
-        for each in report.violations
-        if each.kind == "threshold_exceeded"
+    asked = [
+        (policy, Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of))
+        for policy in policies
+        if policy.alert_threshold is not None
     ]
+    judged = {each.policy.id: build_report(each) for each in evaluate(DuckEngine(connection), asked, policies)}
     return Statistics(
         as_of=as_of,
         snapshot=snapshot.version,
@@ -117,7 +113,12 @@ def statistics(
         kept_by_no_policy=kept_by_none(by_type, policies),
         asked_by_no_policy=asked_by_none(by_type, policies),
         policies=tuple(_standing(policy, by_type, judged.get(policy.id)) for policy in policies),
-        recent_violations=tuple(violations),
+        recent_violations=tuple(
+            Violation(policy_id, each)
+            for policy_id, report in judged.items()
+            for each in report.violations
+            if each.kind == "threshold_exceeded"
+        ),
         foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
     )
 
@@ -134,16 +135,6 @@ def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None)
         status="error" if error else report.status_now if report else None,
         error=error,
     )
-
-
-def _last_window(policy: Policy, as_of: datetime) -> Question:
-    return Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of)
-
-
-def _report(answers: Answers) -> Report:
-    nowhere = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
-    as_of = answers.question.as_of
-    return build_report(answers, generated_at=as_of, lake_id="", snapshot=nowhere)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -20,49 +20,23 @@ import auditlake
 from auditlake.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from auditlake.cli.options import common_options
 from auditlake.cli.verbs import Verb, Verbs
-from auditlake.errors import AuditLakeError
+from auditlake.display.text import visible
+from auditlake.errors import AuditLakeError, PolicyError
 
-_IN, _ASK, _JUDGE = "Events in", "Questions", "Reports and findings"
-_KEEP, _PROVE, _CARE = "Retention", "Proof", "Upkeep"
-
-VERBS = (
-    Verb("init", _IN, "lake"),
-    Verb("ingest", _IN, "ingest"),
-    Verb("log", _IN, "log"),
-    Verb("tail", _IN, "log"),
-    Verb("flush", _IN, "ingest"),
-    Verb("source", _IN, "source"),
-    Verb("events", _ASK, "events"),
-    Verb("stats", _ASK, "stats"),
-    Verb("sql", _ASK, "sql"),
-    Verb("query", _ASK, "sql"),
-    Verb("shell", _ASK, "shell"),
-    Verb("connect", _ASK, "connect"),
-    Verb("report", _JUDGE, "report"),
-    Verb("finding", _JUDGE, "finding"),
-    Verb("review", _JUDGE, "finding"),
-    Verb("policy", _JUDGE, "policy"),
-    Verb("watch", _JUDGE, "watch"),
-    Verb("evidence", _JUDGE, "evidence"),
-    Verb("reperform", _JUDGE, "evidence"),
-    Verb("hold", _KEEP, "retention"),
-    Verb("retention", _KEEP, "retention"),
-    Verb("erase", _KEEP, "retention"),
-    Verb("verify", _PROVE, "ledger"),
-    Verb("checkpoint", _PROVE, "ledger"),
-    Verb("prove", _PROVE, "ledger"),
-    Verb("verify-proof", _PROVE, "ledger"),
-    Verb("anchor", _PROVE, "ledger"),
-    Verb("key", _PROVE, "ledger"),
-    Verb("compact", _CARE, "lake"),
-    Verb("backup", _CARE, "lake"),
-    Verb("doctor", _CARE, "doctor"),
-    Verb("demo", _CARE, "demo"),
-    Verb("docs", _CARE, "docs"),
-    Verb("completion", _CARE, "completion"),
-    Verb("man", _CARE, "man"),
+VERBS = tuple(
+    Verb(name.replace("_", "-"), section, file)
+    for section, places in {
+        "Events in": "lake.init ingest.ingest log.log log.tail ingest.flush source.source",
+        "Questions": "events.events stats.stats sql.sql sql.query shell.shell connect.connect",
+        "Reports and findings": "report.report finding.finding finding.review policy.policy watch.watch "
+        "evidence.evidence evidence.reperform",
+        "Retention": "retention.hold retention.retention retention.erase",
+        "Proof": "ledger.verify ledger.checkpoint ledger.prove ledger.verify_proof ledger.anchor ledger.key",
+        "Upkeep": "lake.compact lake.backup doctor.doctor demo.demo docs.docs completion.completion man.man",
+    }.items()
+    for file, _, name in (place.partition(".") for place in places.split())
 )
-"""A new command is a file with ``COMMANDS`` and a row here."""
+"""A new command is a function in a file of this room, and ``file.function`` here, in the order of the help."""
 
 
 @click.group(cls=Verbs, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -146,13 +120,10 @@ def _interrupted() -> int:
 
 
 def _complain(error: AuditLakeError) -> int:
-    from auditlake.cli.output import plain
-    from auditlake.errors import PolicyError
-
     lines = error.problems if isinstance(error, PolicyError) else (str(error),)
     with suppress(OSError):  # standard error may be closed
         for line in lines:
-            click.echo(f"auditlake: {plain(line)}", err=True)
+            click.echo(f"auditlake: {visible(line)}", err=True)
         if error.hint:
-            click.echo(f"  {plain(error.hint)}", err=True)
+            click.echo(f"  {visible(error.hint)}", err=True)
     return FAILED

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:
-    from auditlake.disk.layout import Layout
+from auditlake.assets import folder
+from auditlake.config import read_config
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout
+from auditlake.events.schema import BUILT_IN_TYPES
 
 _NEWEST_REPORTS = 20
 _LARGEST = 1 << 22
@@ -31,8 +33,6 @@ def completer(names: Callable[[Layout], Iterable[str]]) -> Completer:
     """Make a completer of a function that reads names from a lake; a lake that cannot be read has none."""
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from auditlake.disk.layout import Layout
-
         with suppress(Exception):
             layout = Layout(Path(context.obj).expanduser().absolute())
             return items(name for name in names(layout) if name.startswith(incomplete))
@@ -60,8 +60,6 @@ def holds(layout: Layout) -> Iterable[str]:
 @completer
 def queries(layout: Layout) -> Iterable[str]:
     """Name the canned queries: the built-in ones and the lake's own."""
-    from auditlake.assets import folder
-
     texts = [_start(folder("sql") / "queries" / "auditor.sql", None)]
     texts += [_start(file, layout.root) for file in (layout.root / "queries").glob("*.sql")]
     return sorted(name for text in texts for name in _STATEMENT.findall(text))
@@ -70,9 +68,6 @@ def queries(layout: Layout) -> Iterable[str]:
 @completer
 def event_types(layout: Layout) -> Iterable[str]:
     """Name the event types that the lake accepts."""
-    from auditlake.config import read_config
-    from auditlake.events.schema import BUILT_IN_TYPES
-
     with suppress(Exception):
         return sorted(read_config(layout).event_types)
     return sorted(BUILT_IN_TYPES)
@@ -87,8 +82,6 @@ def findings(layout: Layout) -> Iterator[str]:
 
 
 def _start(file: Path, within: Path | None) -> str:
-    from auditlake.disk.files import open_file
-
     with suppress(OSError), open_file(file, within=within) as opened:
         return opened.read(_LARGEST).decode("utf-8", "replace")
     return ""

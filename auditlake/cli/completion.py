@@ -16,10 +16,11 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @json_option("shell", "script")
 @click.pass_context
-def completion(context: click.Context, shell: str, as_json: bool) -> None:
+def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes commands in a shell.
 
-    It completes options, files, policies, holds, queries, event types, and the findings of kept reports.
+    It completes options, files, policies, holds, queries, event types, and the findings of kept reports. In zsh, the
+    line must come after `autoload -Uz compinit && compinit`.
 
     \b
     bash: echo 'eval "$(auditlake completion bash)"' >> ~/.bashrc
@@ -30,7 +31,5 @@ def completion(context: click.Context, shell: str, as_json: bool) -> None:
 
     kind: Any = get_completion_class(shell)
     script = kind(context.find_root().command, {}, "auditlake", "_AUDITLAKE_COMPLETE").source()
-    machine({"shell": shell, "script": script}) if as_json else click.echo(script)
-
-
-COMMANDS = (completion,)
+    if not machine(shell=shell, script=script):
+        click.echo(script)

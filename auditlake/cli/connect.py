@@ -23,22 +23,22 @@ _PROGRAMS = ("duckdb", "polars", "spark", "view")
 @click.option("--verbose", is_flag=True, help="Print the text of every program.")
 @json_option("snapshot", "unflushed", *_PROGRAMS)
 @click.pass_obj
-def connect(path: str, program: str | None, snapshot: int | None, verbose: bool, as_json: bool) -> None:
+def connect(path: str, program: str | None, snapshot: int | None, verbose: bool) -> None:
     """Show how DuckDB, Polars or Spark open a snapshot.
 
     With a PROGRAM, print what it runs and nothing else: `auditlake connect view > events.sql`. The view is for any
     DuckDB.
     """
     recipes = opened(path).connect(snapshot=snapshot)
-    if as_json:
-        machine(pick(recipes, "snapshot", "unflushed", *(_PROGRAMS if program is None else (program,))))
-    elif program is None:
+    if machine(pick(recipes, "snapshot", "unflushed", *(_PROGRAMS if program is None else (program,)))):
+        return
+    if program is None:
         _show_all(recipes) if verbose else _show_ways(path, recipes)
     elif (text := getattr(recipes, program)) is None:
         raise click.UsageError(f"{_gone(recipes)}; auditlake connect view and polars give it")
     else:
         click.echo(text, nl=False)
-    if recipes.unflushed and not as_json:
+    if recipes.unflushed:
         say("events logged since then are in no snapshot yet; auditlake flush brings them in", err=True)
 
 
@@ -77,6 +77,3 @@ def _show_all(recipes: Recipes) -> None:
 
 def _gone(recipes: Recipes) -> str:
     return f"snapshot {recipes.snapshot} was compacted since, and the Delta table cannot be read there any more"
-
-
-COMMANDS = (connect,)

@@ -23,16 +23,13 @@ from typing import Any
 
 import orjson
 
+from auditlake.events.schema import CANONICAL_FIELDS
+
 _SECOND = 1_000_000
 _HOUR = 3600 * _SECOND
 _DAY = 24 * _HOUR
 
 _At = tuple[int, bytes]  # microseconds since 00:00 of the first day, and the record as one line of JSON
-
-COLUMNS = tuple(
-    "event_id event_type timestamp user_id action resource status details metadata session_id ip_address".split()
-)
-"""The keys of every canonical record, in the order they are written."""
 
 # Some names are not ASCII, because the names of real people are not.
 _USERS = tuple(
@@ -219,7 +216,7 @@ class _Trail:
             self.identity(), kind, self.plan.text(at), user, self.pick(actions), resource, self.pick(statuses),
             self.details(kind), metadata, session, ip,
         )  # fmt: skip
-        return dict(zip(COLUMNS, values, strict=True))
+        return dict(zip(CANONICAL_FIELDS, values, strict=True))
 
     def details(self, kind: str) -> dict[str, Any]:
         if kind == "model_access":
@@ -410,13 +407,13 @@ def _csv(lines: Iterable[bytes]) -> bytes:
     berlin = timezone(timedelta(hours=2))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(CANONICAL_FIELDS)
     for line in lines:
         record = orjson.loads(line)
         record["timestamp"] = datetime.fromisoformat(record["timestamp"]).astimezone(berlin).isoformat()
         for name in ("details", "metadata"):
             record[name] = record[name] and orjson.dumps(record[name]).decode()
-        writer.writerow([record[name] for name in COLUMNS])
+        writer.writerow([record[name] for name in CANONICAL_FIELDS])
     return text.getvalue().encode()
 
 
@@ -424,7 +421,7 @@ def _llmguardian(lines: Iterable[bytes]) -> list[bytes]:
     """As LLMGuardian's audit monitor writes it: no id, naive time, everything beyond ASCII escaped."""
     records = [orjson.loads(line) for line in lines]
     naive = ({**record, "timestamp": record["timestamp"].removesuffix("Z")} for record in records)
-    return [json.dumps({key: record[key] for key in COLUMNS[1:]}).encode() for record in naive]
+    return [json.dumps({key: record[key] for key in CANONICAL_FIELDS[1:]}).encode() for record in naive]
 
 
 def _redelivered(events: Sequence[_At]) -> tuple[list[bytes], list[bytes]]:

@@ -48,25 +48,23 @@ def topics() -> dict[str, Topic]:
     name for name in topics() if name.startswith(word)
 ))  # fmt: skip
 @json_option("topics; or name, title, summary, path, text")
-def docs(topic: str | None, as_json: bool) -> None:
+def docs(topic: str | None) -> None:
     """Show a page of the documentation, or list the pages.
 
     Without TOPIC, list them. A pipe or a file gets the page as Markdown.
     """
     known = topics()
     if topic is None:
-        if as_json:
-            machine({"topics": [asdict(each) for each in known.values()]})
-        else:
+        if not machine({"topics": [asdict(each) for each in known.values()]}):
             table(("topic", "what it says"), ((each.name, each.summary) for each in known.values()))
         return
     if topic not in known:
         close = near(topic.lower(), known) or "; auditlake docs lists them"
         raise click.BadParameter(f"there is no topic {topic[:64]!r}{close}", param_hint="TOPIC")
     text = (FOLDER / known[topic].path).read_text(encoding="utf-8")
-    if as_json:
-        machine({**asdict(known[topic]), "text": text})
-    elif sys.stdout.isatty():
+    if machine(asdict(known[topic]) | {"text": text}):
+        return
+    if sys.stdout.isatty():
         click.echo_via_pager(_rendered(text))
     else:
         click.echo(text, nl=False)
@@ -96,6 +94,3 @@ def _rendered(text: str) -> str:
     with console.capture() as captured:
         console.print(Page(_LINK.sub(command, text), hyperlinks=False), crop=False)
     return captured.get()
-
-
-COMMANDS = (docs,)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditlake.cli.exit_codes import NEGATIVE, WRONG
+from auditlake.cli.exit_codes import DONE, NEGATIVE, WRONG
 from auditlake.cli.options import json_option, yes_option
-from auditlake.cli.output import ask, is_quiet, machine, plain, say
-from auditlake.display.text import count
+from auditlake.cli.output import ask, is_json, is_quiet, machine, pick, say
+from auditlake.disk.layout import Layout
+from auditlake.display.text import count, visible
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,22 +30,18 @@ _WAIT_SECONDS = 60.0
 @click.option("--verbose", is_flag=True, help="Print harmless notes, too, and every line of a long list.")
 @json_option("problems", "notices", "changes", "or with --sandbox: sandbox", "verdict", "layers")
 @click.pass_obj
-def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool, as_json: bool) -> None:
+def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool) -> int:
     """Diagnose a lake, even one that does not open, and repair it.
 
     The exit code is 4 if anything is wrong.
     """
     if sandbox:
-        if not _examine_sandbox(as_json=as_json):
-            raise click.exceptions.Exit(NEGATIVE)
-        return
-    from auditlake.disk.layout import Layout
-    from auditlake.machine import system_clock
+        return DONE if _examine_sandbox() else NEGATIVE
     from auditlake.upkeep import doctor as room
 
     layout = Layout(Path(path).expanduser().absolute())
     diagnosis = room.examine(layout, now=system_clock())
-    if not as_json:
+    if not is_json():
         _show(diagnosis, repair=repair, verbose=verbose)
     if repair and diagnosis.changes:
         if not yes:
@@ -51,26 +49,22 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool, as_
         changes = diagnosis.changes
         room.repair(layout, changes, now=system_clock(), wait_seconds=_WAIT_SECONDS)
         diagnosis = room.examine(layout, now=system_clock())
-        if not as_json:
-            say(f"{count(len(changes), 'change was', 'changes were')} made; afterwards:")
+        say(f"{count(len(changes), 'change was', 'changes were')} made; afterwards:")
+        if not is_json():
             _show(diagnosis, repair=False, verbose=verbose)
-    if as_json:
-        machine(diagnosis)
-    if diagnosis.problems:
-        raise click.exceptions.Exit(WRONG)
+    machine(pick(diagnosis))
+    return WRONG if diagnosis.problems else DONE
 
 
-def _examine_sandbox(*, as_json: bool) -> bool:
+def _examine_sandbox() -> bool:
     """Print which layers of the sandbox hold here, and return whether auditors' SQL can run."""
     from auditlake.sandbox.selfcheck import examine, lines, verdict
 
     layers = examine()
     can_run, sentence = verdict(layers)
-    if as_json:
-        machine({"sandbox": can_run, "verdict": sentence, "layers": layers})
-    elif not (can_run and is_quiet()):
+    if not machine({"sandbox": can_run, "verdict": sentence, "layers": layers}) and not (can_run and is_quiet()):
         for line in lines(layers):
-            click.echo(plain(line))
+            click.echo(visible(line))
     return can_run
 
 
@@ -95,9 +89,6 @@ def _show(diagnosis: Diagnosis, *, repair: bool, verbose: bool) -> None:
 
 def _list(word: str, lines: Sequence[object], *, verbose: bool) -> None:
     for line in lines if verbose else lines[:_LIST_LINES]:
-        click.echo(f"{word}: {plain(str(line))}")
+        click.echo(f"{word}: {visible(str(line))}")
     if not verbose and len(lines) > _LIST_LINES:
         click.echo(f"{word}: and {len(lines) - _LIST_LINES:,} more; --verbose lists all")
-
-
-COMMANDS = (doctor,)

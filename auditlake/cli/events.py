@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import BOUNDS, Instant, event_type_option, json_option, near, option, snapshot_option
-from auditlake.cli.output import machine, opened, plain, say, table
+from auditlake.cli.options import BOUNDS, event_type_option, instant, json_option, near, option, snapshot_option
+from auditlake.cli.output import is_json, machine, opened, say, table
+from auditlake.display.text import visible
+from auditlake.errors import EventError
+from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditlake.lake import AuditLake
     from auditlake.query.rows import Rows
 
 _TABLE_ROWS = 100
@@ -25,8 +26,8 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 @event_type_option(
     "event_type", multiple=True, aliases=["--type"], help="Only this type; repeatable, like every filter but the times."
 )
-@option("--since", type=Instant(), aliases=["--start"], help="Not before this instant or date.")
-@option("--until", type=Instant(), aliases=["--end"], help="Not after this instant or date.")
+@option("--since", type=instant, aliases=["--start"], help="Not before this instant or date.")
+@option("--until", type=instant, aliases=["--end"], help="Not after this instant or date.")
 @option("--user-id", multiple=True, metavar="USER", aliases=["--user"], help="Only of this user.")
 @option("--status", multiple=True, metavar="STATUS", help="Only with this status.")
 @option("--resource", multiple=True, metavar="RESOURCE", help="Only about this resource.")
@@ -42,19 +43,17 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 @click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.')
 @json_option("events")
 @click.pass_obj
-def events(
-    path: str, /, form: str, quote_empty: bool, as_json: bool, limit: int | None, snapshot: int | None, **filters: Any
-) -> None:
+def events(path: str, /, form: str, quote_empty: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:
     """Show the events that match all filters, in time order."""
     lake = opened(path)
-    is_table = form == "table" and not as_json
+    is_table = form == "table" and not is_json()
     most = _TABLE_ROWS if limit is None and is_table else limit
     _refuse_unknown(lake, filters["event_type"], filters["status"])
     # One more than a table shows says whether there are more.
     asked = most + 1 if is_table and most is not None else most
     rows = lake.events(**{name: value or None for name, value in filters.items()}, limit=asked, snapshot=snapshot)
-    if as_json:
-        machine({"events": [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]})
+    if is_json():
+        machine(events=[dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()])
     elif is_table:
         _table(rows, most)
     else:
@@ -70,7 +69,6 @@ def _refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[st
         EventError: There is such a filter.
     """
     from auditlake.engine.statements import statement
-    from auditlake.errors import EventError
 
     for name in types:
         if name not in lake.config.event_types and not lake.events(event_type=name, limit=1).fetchall():
@@ -93,32 +91,21 @@ def _table(rows: Rows, most: int | None) -> None:
 
 def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
     """Print rows as they come, without holding all of them."""
-    from auditlake.cli.export import event_line, to_pipe
+    from auditlake.cli.export import event_line, plain_value, to_pipe
     from auditlake.reports.csv_lines import csv_line
 
     # A file keeps every character; a terminal would act on some of them.
-    escaped = plain if sys.stdout.isatty() else None
+    escaped = visible if sys.stdout.isatty() else None
     columns = rows.columns
     if form == "csv":
         to_pipe(csv_line(columns).encode())
     for batch in rows.batches():
         lines = []
         for row in batch:
-            values = [_spelled(value) for value in row]
+            values = [plain_value(value) for value in row]
             if form == "jsonl":
                 lines.append(event_line(columns, values) + "\n")
             else:
                 cells = [escaped(value) if escaped and isinstance(value, str) else value for value in values]
                 lines.append(csv_line(cells, quote_empty=quote_empty))
         to_pipe("".join(lines).encode("utf-8", "backslashreplace"))
-
-
-def _spelled(value: Any) -> Any:
-    from auditlake.events.times import print_instant
-
-    if isinstance(value, datetime):
-        return print_instant(value)
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-COMMANDS = (events,)

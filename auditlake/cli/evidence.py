@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from auditlake.cli.exit_codes import NEGATIVE
+from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import BOUNDS, Folder, json_option, period_options, policy_argument
-from auditlake.cli.output import is_quiet, machine, opened, pick, plain, say, table
-from auditlake.display.text import count
+from auditlake.cli.output import is_quiet, machine, opened, pick, say, table
+from auditlake.display.text import count, visible
 
 _SHOWN_DIFFERENCES = 20
 
@@ -21,7 +21,7 @@ _SHOWN_DIFFERENCES = 20
 @period_options()
 @json_option("path", "sha256", "files", "events", "findings")
 @click.pass_obj
-def evidence(path: str, /, policy: str, out: Path, as_json: bool, **options: Any) -> None:
+def evidence(path: str, /, policy: str, out: Path, **options: Any) -> None:
     """Pack a report with its SQL, policies, events and digests.
 
     The pack has the events behind each finding, and can be checked without auditlake.
@@ -32,9 +32,7 @@ def evidence(path: str, /, policy: str, out: Path, as_json: bool, **options: Any
         raise click.UsageError(f"{out} is there already: a pack is never overwritten, name another file")
     pack = opened(path).evidence(policy, out, **options)
     events, findings = sum(pack.events.values()), len(pack.report.report.violations)
-    if as_json:
-        machine(pick(pack, "path", "sha256", "files") | {"events": events, "findings": findings})
-        return
+    machine(pack, events=events, findings=findings)
     say(f"{out}: {count(pack.files, 'file')}, {count(events, 'event')} behind {count(findings, 'finding')}")
     say(f"sha256 {pack.sha256}")
 
@@ -44,37 +42,30 @@ def evidence(path: str, /, policy: str, out: Path, as_json: bool, **options: Any
 @click.option("--policies", type=Folder(file_okay=False, path_type=Path), help="Judge by the policies in this folder.")
 @json_option("policy_id", "as_of", "snapshot", "identical", "differences", "statements", "reasons")
 @click.pass_obj
-def reperform(path: str, report: Path, policies: Path | None, as_json: bool) -> None:
+def reperform(path: str, report: Path, policies: Path | None) -> int:
     """Run a report again on its snapshot and compare the numbers.
 
     The report may be in an evidence pack. The exit code is 1 if a number differs.
     """
+    from auditlake.reports.reperform import NOTHING
+
     done = opened(path).reperform(report, policies=policies)
     what = f"{done.policy_id} as of {done.as_of} on snapshot {done.snapshot}"
-    if as_json:
-        from auditlake.reports.reperform import NOTHING
-
-        differences = [
-            {key: value for key, value in pick(each).items() if value is not NOTHING} for each in done.differences
-        ]
-        machine(
-            pick(done, "policy_id", "as_of", "snapshot", "identical")
-            | {"differences": differences, "statements": [each.where for each in done.statements]}
-            | pick(done, "reasons")
-        )
-    elif not done.identical:
+    differences = [
+        {key: value for key, value in pick(each).items() if value is not NOTHING} for each in done.differences
+    ]
+    code = DONE if done.identical else NEGATIVE
+    if machine(done, differences=differences, statements=[each.where for each in done.statements]):
+        return code
+    if done.identical:
+        say(f"{'numbers the same, statements differ' if done.statements else 'identical'}: {what}")
+    else:
         click.echo(f"not identical: {what}")
         if done.differences:
             rows = [(each.where, str(each.then), str(each.now)) for each in done.differences]
             table(("where", "then", "now"), rows[:_SHOWN_DIFFERENCES])
         if (more := len(done.differences) - _SHOWN_DIFFERENCES) > 0:
             click.echo(f"and {more:,} more; --json lists all")
-    else:
-        say(f"{'numbers the same, statements differ' if done.statements else 'identical'}: {what}")
-    for reason in () if as_json or (done.identical and is_quiet()) else done.reasons:
-        click.echo(plain(reason))
-    if not done.identical:
-        raise click.exceptions.Exit(NEGATIVE)
-
-
-COMMANDS = (evidence, reperform)
+    for reason in () if done.identical and is_quiet() else done.reasons:
+        click.echo(visible(reason))
+    return code

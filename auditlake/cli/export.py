@@ -14,13 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
+from itertools import count as count_from
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.output import cell, plain, plain_lines, say, table
-from auditlake.display.text import count
+from auditlake.cli.options import FORCE, Decorator, keep_flag, several
+from auditlake.cli.output import cell, say, table
+from auditlake.disk.durable import write_whole
+from auditlake.display.text import UNSEEN, count, visible
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
     from auditlake.sandbox.session import Answer
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
 """How an answer can be printed or written."""
 _BINARY = ("parquet", "xlsx")
-_FORCE = "auditlake.cli.export.force"
 _FOR_PEOPLE = ("table", "markdown")
 _ENDINGS = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
@@ -60,31 +65,24 @@ def form_of(out: Path) -> str:
     return form
 
 
-def out_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def out_option(text: str) -> Decorator:
     """Add ``--out FILE``, and ``--force`` to overwrite a file. A bad place is refused before the command does anything.
 
     Args:
         text: The help of ``--out``.
     """
-
-    def options(command: Callable[..., None]) -> Callable[..., None]:
-        out = click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help=text)
-        force = click.option(
-            "--force", is_flag=True, is_eager=True, expose_value=False, callback=_keep_force,
+    return several(
+        click.option(
+            "--force", is_flag=True, is_eager=True, expose_value=False, callback=keep_flag,
             help="Let --out overwrite a file.",
-        )  # fmt: skip
-        return force(out(command))
-
-    return options
-
-
-def _keep_force(context: click.Context, _: click.Parameter, force: bool) -> None:
-    context.meta[_FORCE] = force
+        ),
+        click.option("--out", type=click.Path(path_type=Path), metavar="FILE", callback=_placed, help=text),
+    )  # fmt: skip
 
 
 def _placed(context: click.Context, _: click.Parameter, out: Path | None) -> Path | None:
     if out is not None:
-        check_place(out, force=context.meta[_FORCE])
+        check_place(out, force=FORCE in context.meta)
     return out
 
 
@@ -119,7 +117,7 @@ def give(answer: Answer, form: Form) -> bool:
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
             to_pipe(data)
         elif sys.stdout.isatty():
-            click.echo(plain_lines(data.decode("utf-8")), nl=False)
+            click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
         else:  # click would strip colour codes from the data
             to_pipe(data)
     if not answer.complete:
@@ -141,8 +139,6 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         click.ClickException: The disk refused.
     """
-    from auditlake.disk.durable import write_whole
-
     try:
         write_whole(path.absolute(), data)
     except OSError as error:
@@ -156,7 +152,7 @@ def _show(answer: Answer) -> None:
     rows = [[_cell(value) for value in row] for row in answer.fetchall()]
     types = answer.arrow().schema.types
     right = [i for i, kind in enumerate(types) if str(kind).startswith(("int", "uint", "double", "float", "decimal"))]
-    table([plain(name) for name in answer.columns], rows, right=right)
+    table([visible(name) for name in answer.columns], rows, right=right)
     say(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)
 
 
@@ -171,14 +167,12 @@ def _cell(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     """Return a value as the text of a cell."""
-    spelled = _plain_value(value)
+    spelled = plain_value(value)
     return spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False)
 
 
-def _plain_value(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a value as JSON has it: instants, dates, decimals, bytes and numbers that JSON lacks as text."""
-    from auditlake.events.times import print_instant
-
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -192,30 +186,25 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
-        return {str(key): _plain_value(each) for key, each in value.items()}
+        return {str(key): plain_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain_value(each) for each in value]
+        return [plain_value(each) for each in value]
     return str(value)
 
 
 def names(answer: Answer) -> list[str]:
     """Return the columns' names, made unique: JSON and files keep one value a name."""
-    taken: set[str] = set()
-    names_ = []
+    unique: dict[str, None] = {}
     for name in answer.columns:
-        unique, number = name, 1
-        while unique in taken:
-            number += 1
-            unique = f"{name}_{number}"
-        taken.add(unique)
-        names_.append(unique)
-    return names_
+        numbered = chain([name], (f"{name}_{number}" for number in count_from(2)))
+        unique[next(each for each in numbered if each not in unique)] = None
+    return list(unique)
 
 
 def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
     heads = names(answer)
     for row in answer.fetchall():
-        yield dict(zip(heads, map(_plain_value, row), strict=True))
+        yield dict(zip(heads, map(plain_value, row), strict=True))
 
 
 def _csv(answer: Answer, form: Form) -> bytes:
@@ -242,11 +231,9 @@ def _json(answer: Answer, _: Form) -> bytes:
 
 
 def _jsonl(answer: Answer, _: Form) -> bytes:
-    from auditlake.events.schema import PUBLIC_COLUMNS
-
     if answer.columns and set(PUBLIC_COLUMNS) <= set(answer.columns):
         # The JSON of events stays JSON.
-        lines = (event_line(names(answer), map(_plain_value, row)) for row in answer.fetchall())
+        lines = (event_line(names(answer), map(plain_value, row)) for row in answer.fetchall())
     else:
         lines = (json.dumps(each, ensure_ascii=True) for each in _objects(answer))
     return "".join(line + "\n" for line in lines).encode("ascii", "backslashreplace")
@@ -255,7 +242,6 @@ def _jsonl(answer: Answer, _: Form) -> bytes:
 def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
     """Return an event as a line of JSON; details and metadata keep every number as it came."""
     from auditlake.display.canonical_json import json_escape
-    from auditlake.display.text import UNSEEN
 
     parts = []
     for name, value in zip(columns, row, strict=True):
@@ -269,7 +255,7 @@ def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
 
 def _markdown(answer: Answer, _: Form) -> bytes:
     def line(cells: Sequence[str]) -> str:
-        escaped = (plain(each).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for each in cells)
+        escaped = (visible(each).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for each in cells)
         return f"| {' | '.join(escaped)} |\n"
 
     lines = [line(answer.columns), f"|{'---|' * len(answer.columns)}\n"]
@@ -278,7 +264,7 @@ def _markdown(answer: Answer, _: Form) -> bytes:
 
 
 def _as_table(answer: Answer, _: Form) -> bytes:
-    lines = ["\t".join(plain(name) for name in answer.columns)]
+    lines = ["\t".join(visible(name) for name in answer.columns)]
     lines += ["\t".join(cell(_cell(value)) for value in row) for row in answer.fetchall()]
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
@@ -306,14 +292,14 @@ def _xlsx(answer: Answer, _: Form) -> bytes:
 def _xlsx_cell(value: Any) -> Any:
     from auditlake.cli.xlsx import FIRST_YEAR
 
-    # A spreadsheet's numbers have fifteen digits: longer ones are written as text, so that no digit changes.
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**15:
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, date) and value.year < FIRST_YEAR:
-        return _text(value)
-    return value if value is None or isinstance(value, bool | int | float | date) else _text(value)
+    if isinstance(value, date):
+        fits = value.year >= FIRST_YEAR
+    elif isinstance(value, int | float):
+        # A spreadsheet's numbers have fifteen digits: longer ones are written as text, so that no digit changes.
+        fits = math.isfinite(value) if isinstance(value, float) else abs(value) < 10**15
+    else:
+        fits = value is None
+    return value if fits else _text(value)
 
 
 _WRITERS: dict[str, Callable[[Answer, Form], bytes]] = {

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
-from auditlake.cli.options import BOUNDS, Instant, json_option, operator_option, option, period_options, policy_argument
-from auditlake.cli.output import cell, machine, opened, pick, plain, say, table
+from auditlake.cli.options import BOUNDS, instant, json_option, operator_option, option, period_options, policy_argument
+from auditlake.cli.output import cell, is_json, machine, opened, pick, say, table
 from auditlake.cli.report import tell_faults
+from auditlake.display.text import visible
+from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from auditlake.findings.decisions import Entry
 
 _SHOWN_FINDINGS = 1_000
-_FINDING = ("policy_id", "severity", "state", "as_of", "since", "until", "the finding's own keys")
+_FINDING = ("policy_id", "severity", "state", "as_of", "since", "until")
 _finding_argument = click.argument("finding_id", metavar="FINDING", shell_complete=completers.findings)
 _ticket_option = click.option("--ticket", metavar="ID", help="Where more is written down.")
 
@@ -48,16 +50,14 @@ def finding() -> None:
 @json_option("total", "findings")
 @click.pass_obj
 def list_(
-    path: str, /, policies: tuple[str, ...], state: str | None, as_json: bool, limit: int | None, offset: int,
-    **options: Any,
-) -> None:  # fmt: skip
+    path: str, /, policies: tuple[str, ...], state: str | None, limit: int | None, offset: int, **options: Any
+) -> None:
     """List the findings of policies; of every policy if none is named."""
     listing = opened(path).findings.list(*policies, **options)
     findings = [each for each in listing if state in {None, each.state}]
-    most = limit or (len(findings) if as_json else _SHOWN_FINDINGS)
+    most = limit or (len(findings) if is_json() else _SHOWN_FINDINGS)
     page = findings[offset : offset + most]
-    if as_json:
-        machine({"total": len(findings), "findings": [_as_dict(each) for each in page]})
+    if machine(total=len(findings), findings=[_as_dict(each) for each in page]):
         tell_faults(listing.faults)
         return
     _table(page)
@@ -75,19 +75,19 @@ def list_(
 @finding.command(epilog=BOUNDS)
 @_finding_argument
 @period_options()
-@json_option(*_FINDING, "journal")
+@json_option(*_FINDING, "the finding's own keys", "journal")
 @click.pass_obj
-def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
+def show(path: str, /, finding_id: str, **options: Any) -> None:
     """Show a finding and the decisions about it."""
     listed, entries = opened(path).findings.show(finding_id, **options)
-    if as_json:
-        machine({**_as_dict(listed), "journal": [_entry(each) for each in entries]})
+    record = _as_dict(listed)
+    if machine(record | {"journal": [_entry(each) for each in entries]}):
         return
-    for name, value in _as_dict(listed).items():
+    for name, value in record.items():
         if name != "accepted" and value not in (None, {}):
             click.echo(f"{name + ':':24}{cell(value if not isinstance(value, dict) else _group(value))}")
     for each in entries:
-        click.echo(plain(_sentence(each)))
+        click.echo(visible(_sentence(each)))
 
 
 @finding.command(epilog=BOUNDS.replace("--until", "--period-until"))
@@ -95,20 +95,20 @@ def show(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is accepted.")
 @click.option("--owner", required=True, metavar="NAME", help="Who answers for it.")
 @option(
-    "--expires", type=Instant(), required=True, aliases=["--until"], help="When to look at it again: the end of a date."
+    "--expires", type=instant, required=True, aliases=["--until"], help="When to look at it again: the end of a date."
 )
 @_ticket_option
 @operator_option("by")
 @period_options(until=False)
-@click.option("--period-until", type=Instant(), help="End of the period; --as-of by default.")
+@click.option("--period-until", type=instant, help="End of the period; --as-of by default.")
 @json_option("kind", "number", "at", "the entry's own keys")
 @click.pass_obj
-def accept(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
+def accept(path: str, /, finding_id: str, **options: Any) -> None:
     """Accept a finding and later ones like it until a date.
 
     Accepted findings are shown, and do not count for the status.
     """
-    _tell(opened(path).findings.accept(finding_id, **options), as_json=as_json)
+    _tell(opened(path).findings.accept(finding_id, **options))
 
 
 @finding.command(epilog=BOUNDS)
@@ -118,9 +118,9 @@ def accept(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None
 @period_options()
 @json_option("kind", "number", "at", "the entry's own keys")
 @click.pass_obj
-def reopen(path: str, /, finding_id: str, as_json: bool, **options: Any) -> None:
+def reopen(path: str, /, finding_id: str, **options: Any) -> None:
     """Take back the acceptance of a finding."""
-    _tell(opened(path).findings.reopen(finding_id, **options), as_json=as_json)
+    _tell(opened(path).findings.reopen(finding_id, **options))
 
 
 class Reviews(click.Group):
@@ -145,7 +145,7 @@ def review() -> None:
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
 @json_option("reviews")
 @click.pass_obj
-def list_reviews(path: str, policies: tuple[str, ...], as_json: bool) -> None:
+def list_reviews(path: str, policies: tuple[str, ...]) -> None:
     """List the reviews of all periods in the order of signing.
 
     Without a name, the reviews of every policy are listed.
@@ -158,8 +158,7 @@ def list_reviews(path: str, policies: tuple[str, ...], as_json: bool) -> None:
         # A policy that was removed still has its reviews.
         if not any(each.is_about(name) for each in reviews):
             refuse_unknown(lake.layout, name)
-    if as_json:
-        machine({"reviews": [_entry(each) for each in reviews]})
+    if machine(reviews=[_entry(each) for each in reviews]):
         return
     headings = ("entry", "policies", "status", "since", "until", "reviewed", "by", "note", "ticket", "report")
     table(headings, (
@@ -180,15 +179,14 @@ def list_reviews(path: str, policies: tuple[str, ...], as_json: bool) -> None:
 @period_options()
 @json_option("kind", "number", "at", "the entry's own keys")
 @click.pass_obj
-def sign(path: str, /, policy: str, as_json: bool, **options: Any) -> None:
+def sign(path: str, /, policy: str, **options: Any) -> None:
     """Sign a policy's report off (PCI DSS 10.4).
 
     Every later report of the same period says who reviewed it when.
     """
     entry, made = opened(path).findings.review(policy, **options)
-    _tell(entry, as_json=as_json)
-    if not as_json:
-        say(f"the report says {made.status.replace('_', ' ')}; its JSON has {entry.report}")
+    _tell(entry)
+    say(f"the report says {made.status.replace('_', ' ')}; its JSON has {entry.report}")
 
 
 def _table(listing: Sequence[Listed]) -> None:
@@ -206,14 +204,10 @@ def _table(listing: Sequence[Listed]) -> None:
 
 def _period(listed: Listed) -> str:
     """Return the report that has a finding, so that it can be made again."""
-    from auditlake.events.times import print_instant
-
     return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, {_stretch(listed.since, listed.until)}"
 
 
 def _stretch(since: datetime, until: datetime) -> str:
-    from auditlake.events.times import print_instant
-
     return f"period ({print_instant(since)}, {print_instant(until)}]"
 
 
@@ -224,8 +218,7 @@ def _group(group: Any) -> str:
 def _as_dict(listed: Listed) -> dict[str, Any]:
     from auditlake.reports.document import finding_dict
 
-    names = ("policy_id", "severity", "state", "as_of", "since", "until")
-    return pick(listed, *names) | finding_dict(listed.finding)
+    return pick(listed, *_FINDING) | finding_dict(listed.finding)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -234,9 +227,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return entry_dict(entry)
 
 
-def _tell(entry: Entry, *, as_json: bool) -> None:
+def _tell(entry: Entry) -> None:
     """Print a decision that was recorded."""
-    machine(_entry(entry)) if as_json else say(plain(_sentence(entry)))
+    machine(_entry(entry))
+    say(visible(_sentence(entry)))
 
 
 def _sentence(entry: Entry) -> str:
@@ -251,6 +245,3 @@ def _sentence(entry: Entry) -> str:
         period = f", {_stretch(entry.since, entry.until)}," if entry.since and entry.until else ""
         return f"{when}: {entry.policy_id}{period} reviewed by {entry.by}: {entry.note}"
     return f"{when}: {entry.finding_id} opened again by {entry.by}: {entry.reason}"
-
-
-COMMANDS = (finding, review)

@@ -8,9 +8,9 @@ import click
 
 from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import json_option
-from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, plain, say
-from auditlake.display.text import count
-from auditlake.sources.catalog import built_in
+from auditlake.cli.output import ingest_progress, is_quiet, machine, opened, pick, say
+from auditlake.display.text import count, visible
+from auditlake.errors import SourceError
 
 if TYPE_CHECKING:
     from auditlake.ingest.custody import IngestSummary
@@ -23,7 +23,6 @@ _INPUT = (
 
 
 def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    from auditlake.errors import SourceError
     from auditlake.ingest.custody import most
 
     try:
@@ -36,7 +35,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @click.option(
-    "--source", metavar="NAME", help=f"The mapping to use ({', '.join(built_in().inputs)}); detected by default."
+    "--source", metavar="NAME", help="The source of all of them (`auditlake source list`); detected by default."
 )
 @click.option(
     "--strict", is_flag=True, help="Land nothing if a record would be quarantined or an input is not recognised."
@@ -50,9 +49,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     "quarantine", "inputs",
 )  # fmt: skip
 @click.pass_obj
-def ingest(
-    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, as_json: bool
-) -> int:
+def ingest(path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None) -> int:
     """Bring in files, folders, patterns or standard input (-).
 
     All inputs land in one commit. A record that cannot become an event is kept in LAKE/quarantine with its reason, the
@@ -61,16 +58,10 @@ def ingest(
     and named.
     """
     lake = opened(path)
-    with ingest_progress(quiet=as_json) as listen:
+    with ingest_progress() as listen:
         summary = lake.ingest(*inputs, source=source, strict=strict, max_quarantined=most, listen=listen)
-    if as_json:
-        machine(
-            pick(summary, "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch")
-            | {"reasons": dict(sorted(summary.reasons.items()))}
-            | pick(summary, "examples", "failed", "quarantine")
-            | {"inputs": [pick(each, *_INPUT) for each in summary.inputs]}
-        )
-    elif summary.quarantined or not is_quiet():
+    reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
+    if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
         show_summary(summary)
     if summary.nothing_read:
         click.echo("auditlake: nothing was read: there is no input, or each is empty or left out", err=True)
@@ -84,7 +75,7 @@ def show_summary(summary: IngestSummary) -> None:
     """Print the summary of an ingest."""
     for each in summary.inputs:
         if each.notice:
-            click.echo(f"left out {plain(each.name)}: {plain(each.notice)}")
+            click.echo(f"left out {visible(each.name)}: {visible(each.notice)}")
     skipped = f", {summary.skipped:,} skipped" if summary.skipped else ""
     click.echo(
         f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} landed, "
@@ -92,9 +83,9 @@ def show_summary(summary: IngestSummary) -> None:
         f"(snapshot {summary.snapshot})"
     )
     for name, number in summary.skips.items():
-        click.echo(f"  skipped, {plain(name)}: {number:,}")
+        click.echo(f"  skipped, {visible(name)}: {number:,}")
     for example in summary.examples[:_EXAMPLES]:
-        click.echo(f"  {plain(str(example))}")
+        click.echo(f"  {visible(str(example))}")
     if len(summary.examples) > _EXAMPLES:
         click.echo(f"  and {len(summary.examples) - _EXAMPLES} more")
     if summary.quarantine:
@@ -104,21 +95,16 @@ def show_summary(summary: IngestSummary) -> None:
 @click.command()
 @json_option("landed", "duplicates", "quarantined", "removed", "snapshot")
 @click.pass_obj
-def flush(path: str, as_json: bool) -> None:
+def flush(path: str) -> None:
     """Bring logged events into the day partitions.
 
     Each arrives exactly once. Answers include logged events before that, too. Run this from cron if no application
     flushes by itself.
     """
     summary = opened(path).flush()
-    if as_json:
-        machine(summary)
-    else:
-        say(
-            f"{count(summary.landed, 'event')} flushed, {count(summary.duplicates, 'duplicate')}, "
-            f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
-            f"(snapshot {summary.snapshot})"
-        )
-
-
-COMMANDS = (ingest, flush)
+    machine(summary)
+    say(
+        f"{count(summary.landed, 'event')} flushed, {count(summary.duplicates, 'duplicate')}, "
+        f"{summary.quarantined:,} quarantined, {count(summary.removed, 'segment')} removed "
+        f"(snapshot {summary.snapshot})"
+    )

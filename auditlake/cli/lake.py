@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+import auditlake
 from auditlake.cli.options import json_option, option
-from auditlake.cli.output import machine, opened, plain, say
-from auditlake.display.text import count
+from auditlake.cli.output import machine, opened, say
+from auditlake.display.text import count, visible
 
 
 @click.command()
@@ -19,15 +20,11 @@ from auditlake.display.text import count
 @click.option("--unsigned", is_flag=True, help="Make no key: checkpoints of the ledger are not signed.")
 @json_option("lake", "id")
 @click.pass_obj
-def init(path: str, event_types: tuple[str, ...], default_retention: str | None, unsigned: bool, as_json: bool) -> None:
+def init(path: str, event_types: tuple[str, ...], default_retention: str | None, unsigned: bool) -> None:
     """Make a lake, with the built-in policies in it."""
-    import auditlake
-
     lake = auditlake.create(path, event_types=event_types, default_retention=default_retention, unsigned=unsigned)
-    if as_json:
-        machine({"lake": str(lake.layout.root), "id": lake.config.id})
-    else:
-        say(f"made a lake at {lake.layout.root}")
+    machine(lake=lake.layout.root, id=lake.config.id)
+    say(f"made a lake at {lake.layout.root}")
 
 
 class Hours(click.FloatRange):
@@ -44,16 +41,14 @@ class Hours(click.FloatRange):
               help="Keep replaced files this long for queries that still read them.")  # fmt: skip
 @json_option("days", "files_before", "files_after", "unlinked", "snapshot")
 @click.pass_obj
-def compact(path: str, grace_hours: float, as_json: bool) -> None:
+def compact(path: str, grace_hours: float) -> None:
     """Merge the small files of each day; no answer changes."""
     summary = opened(path).compact(grace_seconds=grace_hours * 3600)
-    if as_json:
-        machine(summary)
-    else:
-        say(
-            f"{count(summary.days, 'day')} compacted: {count(summary.files_before, 'file')} became "
-            f"{summary.files_after:,}, {count(summary.unlinked, 'old file')} removed (snapshot {summary.snapshot})"
-        )
+    machine(summary)
+    say(
+        f"{count(summary.days, 'day')} compacted: {count(summary.files_before, 'file')} became "
+        f"{summary.files_after:,}, {count(summary.unlinked, 'old file')} removed (snapshot {summary.snapshot})"
+    )
 
 
 @click.command()
@@ -61,19 +56,15 @@ def compact(path: str, grace_hours: float, as_json: bool) -> None:
 @click.option("--without-key", is_flag=True, help="Leave out the private key that signs checkpoints.")
 @json_option("path", "snapshot", "files", "size")
 @click.pass_obj
-def backup(path: str, destination: Path, without_key: bool, as_json: bool) -> None:
+def backup(path: str, destination: Path, without_key: bool) -> None:
     """Copy the lake to the new folder DEST while others write.
 
     To restore it, copy it back.
     """
     summary = opened(path).backup(destination, key=not without_key)
-    if as_json:
-        machine(summary)
+    if machine(summary):
         return
     size = f"{count(summary.files, 'file')}, {count(summary.size, 'byte')}"
-    say(f"copied snapshot {summary.snapshot} to {plain(summary.path)}: {size}")
+    say(f"copied snapshot {summary.snapshot} to {visible(summary.path)}: {size}")
     if without_key:
         click.echo("the private key of the ledger is not in it: without it, a restored lake takes no commits")
-
-
-COMMANDS = (init, compact, backup)

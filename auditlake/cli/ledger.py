@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.exit_codes import WRONG
+from auditlake.cli.exit_codes import DONE, WRONG
 from auditlake.cli.export import out_option, write
 from auditlake.cli.options import json_option
-from auditlake.cli.output import is_quiet, machine, opened, pick, plain, say, table
+from auditlake.cli.output import is_quiet, machine, opened, pick, say, table
 from auditlake.disk.files import SMALL, read_file, read_text
-from auditlake.display.text import count
+from auditlake.display.text import count, visible
+from auditlake.errors import LedgerError
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
@@ -38,9 +39,7 @@ _public_key_option = click.option(
     "anchored", "unanchored", "unanchored_since", "unanchored_seconds", "stamped_at", "stamped", "stamp_trusted",
 )  # fmt: skip
 @click.pass_obj
-def verify(
-    path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None, as_json: bool
-) -> None:
+def verify(path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None) -> int:
     """Recompute every hash and compare with the ledger.
 
     The exit code is 4 if anything differs.
@@ -51,25 +50,21 @@ def verify(
         public_key=read_text(public_key, errors="replace") if public_key else None,
         tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None,
     )
-    if as_json:
-        machine(pick(report) | pick(report, "unanchored", "ok"))
-    elif not (report.ok and is_quiet()):
+    if not machine(pick(report) | pick(report, "unanchored", "ok")) and not (report.ok and is_quiet()):
         _show(report)
-    if not report.ok:
-        raise click.exceptions.Exit(WRONG)
+    return DONE if report.ok else WRONG
 
 
 def _show(report: VerifyReport) -> None:
-    parts = [part for batch in report.batches for part in batch.parts if part.detail]
-    if parts:
-        headings = ("batch", "day", "events", "verdict", "")
-        table(headings, ((part.batch, part.day, part.rows, part.verdict, "") for part in parts), right=(0, 2))
+    if parts := [part for batch in report.batches for part in batch.parts if part.detail]:
+        rows = [(part.batch, part.day, part.rows, part.verdict) for part in parts]
+        table(("batch", "day", "events", "verdict"), rows, right=(0, 2))
         for part in parts:
-            click.echo(f"batch {part.batch}, {part.day}: {plain(part.detail)}")
+            click.echo(f"batch {part.batch}, {part.day}: {visible(part.detail)}")
     for notice in report.notices:
-        click.echo(f"note: {plain(str(notice))}")
+        click.echo(f"note: {visible(str(notice))}")
     for problem in report.problems:
-        click.echo(f"WRONG: {plain(str(problem))}")
+        click.echo(f"WRONG: {visible(str(problem))}")
     if not report.size:
         click.echo("SOMETHING IS WRONG")
         return
@@ -78,9 +73,9 @@ def _show(report: VerifyReport) -> None:
         counts[batch.verdict] += 1
     verdicts = ", ".join(f"{many} {verdict}" for verdict, many in counts.items() if many) or "none"
     what = "every row" if report.full else "files and tree, not the rows"
-    signed = f"signed by {plain(report.signed_by)}" if report.signed_by else "unsigned"
+    signed = f"signed by {visible(report.signed_by)}" if report.signed_by else "unsigned"
     since = (
-        f"only this lake vouches for the last {report.unanchored}, since {plain(report.unanchored_since)} "
+        f"only this lake vouches for the last {report.unanchored}, since {visible(report.unanchored_since)} "
         f"({report.unanchored_seconds / 3600:,.1f} hours)"
         if report.unanchored_since
         else "what was kept elsewhere covers all of it"
@@ -98,13 +93,13 @@ def _show(report: VerifyReport) -> None:
 @out_option(_OUT)
 @json_option("checkpoint", "out")
 @click.pass_obj
-def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
+def checkpoint(path: str, out: Path | None) -> None:
     """Print the ledger's newest checkpoint, to be kept elsewhere.
 
     `auditlake verify --checkpoint FILE` compares the lake with it later.
     """
     note = opened(path).ledger.checkpoint()
-    _put(note, out, {"checkpoint": note.decode()} if as_json else None)
+    _put(note, out, checkpoint=note.decode())
 
 
 @click.command()
@@ -113,19 +108,17 @@ def checkpoint(path: str, out: Path | None, as_json: bool) -> None:
 @out_option(_OUT)
 @json_option("proof", "out")
 @click.pass_obj
-def prove(path: str, event_id: str, source: str | None, out: Path | None, as_json: bool) -> None:
+def prove(path: str, event_id: str, source: str | None, out: Path | None) -> None:
     """Print a proof that an event is in the ledger."""
     proof = opened(path).ledger.prove(event_id, source=source)
-    _put(proof, out, {"proof": json.loads(proof)} if as_json else None)
+    _put(proof, out, proof=json.loads(proof))
 
 
-def _put(data: bytes, out: Path | None, record: dict[str, Any] | None) -> None:
-    """Write the data to the file, or print it; print the record instead if there is one."""
+def _put(data: bytes, out: Path | None, **record: Any) -> None:
+    """Write the data to the file, or print it; with ``--json``, print the record."""
     if out is not None:
         write(out, data)
-    if record is not None:
-        machine(record | {"out": out})
-    elif out is None:
+    if not machine(record | {"out": out}) and out is None:
         click.echo(data.decode(), nl=False)
 
 
@@ -134,12 +127,11 @@ def _put(data: bytes, out: Path | None, record: dict[str, Any] | None) -> None:
 @_public_key_option
 @click.option("--unsigned", is_flag=True, help="Accept an unsigned checkpoint, of a lake without a key.")
 @json_option("ok", "event", "origin", "size", "recorded", "signed_by", "or problem", "hint")
-def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: bool) -> None:
+def verify_proof(proof: Path, public_key: Path | None, unsigned: bool) -> int:
     """Check a proof without the lake.
 
     The exit code is 4 if it does not hold.
     """
-    from auditlake.errors import LedgerError
     from auditlake.verify.prove import verify_proof as check
 
     if (public_key is None) == (not unsigned):
@@ -148,17 +140,14 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
         key = read_text(public_key, errors="replace") if public_key else None
         proven = check(read_file(proof), key)
     except LedgerError as error:
-        if as_json:
-            machine({"ok": False, "problem": str(error), "hint": error.hint})
-        else:
-            click.echo(f"WRONG: {plain(str(error))}{f' ({plain(error.hint)})' if error.hint else ''}")
-        raise click.exceptions.Exit(WRONG) from error
-    if as_json:
-        machine({"ok": True} | pick(proven))
-        return
-    signed = f"signed by {plain(proven.signed_by)}" if proven.signed_by else "whose signature was not checked"
-    say(f"event {plain(str(proven.event['event_id']))} was recorded on {plain(proven.recorded)}")
-    say(f"in the ledger {plain(proven.origin)}, checkpoint of {count(proven.size, 'entry', 'entries')}, {signed}")
+        if not machine({"ok": False, "problem": str(error), "hint": error.hint}):
+            click.echo(f"WRONG: {visible(str(error))}{f' ({visible(error.hint)})' if error.hint else ''}")
+        return WRONG
+    machine({"ok": True} | pick(proven))
+    signed = f"signed by {visible(proven.signed_by)}" if proven.signed_by else "whose signature was not checked"
+    say(f"event {visible(str(proven.event['event_id']))} was recorded on {visible(proven.recorded)}")
+    say(f"in the ledger {visible(proven.origin)}, checkpoint of {count(proven.size, 'entry', 'entries')}, {signed}")
+    return DONE
 
 
 @click.command()
@@ -166,11 +155,10 @@ def verify_proof(proof: Path, public_key: Path | None, unsigned: bool, as_json: 
 @_tsa_root_option
 @json_option("at", "size", "trusted")
 @click.pass_obj
-def anchor(path: str, url: str, tsa_root: Path | None, as_json: bool) -> None:
+def anchor(path: str, url: str, tsa_root: Path | None) -> None:
     """Have the newest checkpoint time-stamped (RFC 3161) at URL."""
     stamp = opened(path).ledger.anchor(url, tsa_roots=read_file(tsa_root, limit=SMALL) if tsa_root else None)
-    if as_json:
-        machine({"at": stamp.at.isoformat()} | pick(stamp, "size", "trusted"))
+    if machine(stamp, at=stamp.at.isoformat()):
         return
     say(f"stamped {count(stamp.size, 'entry', 'entries')} at {stamp.at.isoformat()}")
     if not stamp.trusted:
@@ -186,13 +174,10 @@ def key() -> None:
 @out_option("Write the new public key to a new file instead of printing it.")
 @json_option("public_key", "out")
 @click.pass_obj
-def rotate(path: str, out: Path | None, as_json: bool) -> None:
+def rotate(path: str, out: Path | None) -> None:
     """Rotate the signing key, and print the new public key.
 
     Keep the public key elsewhere. The old private key is removed.
     """
     public_key = opened(path).ledger.rotate_key()
-    _put(f"{public_key}\n".encode(), out, {"public_key": public_key} if as_json else None)
-
-
-COMMANDS = (verify, checkpoint, prove, verify_proof, anchor, key)
+    _put(f"{public_key}\n".encode(), out, public_key=public_key)

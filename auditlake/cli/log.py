@@ -2,62 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import Instant, event_type_option, json_option
-from auditlake.cli.output import machine, opened, plain, say
-from auditlake.display.text import count
+from auditlake.cli.options import Kind, event_type_option, instant, json_option, read_json
+from auditlake.cli.output import machine, opened, say
+from auditlake.display.text import count, visible
+from auditlake.events.event import AuditEvent
+from auditlake.events.times import as_instant
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from auditlake.tail.follow import TailSummary
 
 
-class JsonObject(click.ParamType[dict[str, Any]]):
-    """A JSON object."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Read the object."""
-        try:
-            record = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            self.fail(f"not JSON: {error}", param, ctx)
-        if not isinstance(record, dict):
-            self.fail(f"expected a JSON object, got {value[:60]}", param, ctx)
-        return record
+@partial(Kind, "json")
+def json_object(text: str) -> dict[str, Any]:
+    """Read a JSON object."""
+    if not isinstance(record := read_json(text), dict):
+        raise ValueError(f"expected a JSON object, got {text[:60]}")  # noqa: TRY004 - a wrong value to its caller
+    return record
 
 
 @click.command()
 @event_type_option("event_type", required=True, help="A type that the lake knows, e.g. login.")
-@click.option("--timestamp", type=Instant(), help="When it happened; now by default.")
+@click.option("--timestamp", type=instant, help="When it happened; now by default.")
 @click.option("--user-id", metavar="USER", help="Who did it.")
 @click.option("--action", metavar="ACTION", help="What was done.")
 @click.option("--resource", metavar="RESOURCE", help="What it was done to.")
 @click.option("--status", metavar="STATUS", help="How it ended, e.g. success or failure.")
 @click.option("--session-id", metavar="SESSION", help="The session it belongs to.")
 @click.option("--ip-address", metavar="ADDRESS", help="Where it came from.")
-@click.option("--details", type=JsonObject(), metavar="JSON", help="Anything else about it, as an object.")
-@click.option("--metadata", type=JsonObject(), metavar="JSON", help="About the record, as an object.")
+@click.option("--details", type=json_object, metavar="JSON", help="Anything else about it, as an object.")
+@click.option("--metadata", type=json_object, metavar="JSON", help="About the record, as an object.")
 @click.option("--event-id", metavar="ID", help="Its own id: logged twice with the same id, it is one event.")
 @json_option("event_id")
 @click.pass_obj
-def log(path: str, /, as_json: bool, timestamp: date | None, **fields: Any) -> None:
+def log(path: str, /, timestamp: date | None, **fields: Any) -> None:
     """Log one event, and print its id once it is on the disk."""
-    from auditlake.events.event import AuditEvent
-    from auditlake.events.times import as_instant
-    from auditlake.machine import system_clock
-
     with opened(path).trail(flush_seconds=None) as trail:
         event_id = trail.log(AuditEvent(timestamp=as_instant(timestamp or system_clock()), **fields))
-    machine({"event_id": event_id}) if as_json else click.echo(event_id)
+    if not machine(event_id=event_id):
+        click.echo(event_id)
 
 
 @click.command()
@@ -68,7 +60,7 @@ def log(path: str, /, as_json: bool, timestamp: date | None, **fields: Any) -> N
 @click.option("--once", is_flag=True, help="Read what is there and exit.")
 @json_option("records", "refused", "too_long", "files", "unfinished", text="Print one JSON object at the end")
 @click.pass_obj
-def tail(path: str, file: str, source: str | None, from_start: bool, once: bool, as_json: bool) -> None:
+def tail(path: str, file: str, source: str | None, from_start: bool, once: bool) -> None:
     """Follow JSON lines of a growing FILE until Ctrl-C or SIGTERM.
 
     FILE may be standard input (-). Each line lands once, through rotations by renaming or copying, restarts and
@@ -80,9 +72,10 @@ def tail(path: str, file: str, source: str | None, from_start: bool, once: bool,
     with _ended_by_signals() as ended:
         summary = follow(
             opened(path), file, source=source, from_end=not from_start, once=once, stop=ended,
-            listen=lambda sentence: say(plain(sentence), err=True),
+            listen=lambda sentence: say(visible(sentence), err=True),
         )  # fmt: skip
-    machine(summary) if as_json else say(_in_words(summary))
+    machine(summary)
+    say(_in_words(summary))
 
 
 @contextmanager
@@ -112,6 +105,3 @@ def _in_words(summary: TailSummary) -> str:
     if summary.unfinished:
         parts.append(f"{count(summary.unfinished, 'byte waits for its', 'bytes wait for their')} newline")
     return "; ".join(parts)
-
-
-COMMANDS = (log, tail)

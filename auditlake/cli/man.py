@@ -16,13 +16,14 @@ from auditlake.cli.output import machine
 @click.command()
 @json_option("page")
 @click.pass_context
-def man(context: click.Context, as_json: bool) -> None:
+def man(context: click.Context) -> None:
     """Print the manual page in roff.
 
     `auditlake man | man -l -` shows it. To install it, write it to ~/.local/share/man/man1/auditlake.1.
     """
     page = manual(context.find_root())
-    machine({"page": page}) if as_json else click.echo(page, nl=False)
+    if not machine(page=page):
+        click.echo(page, nl=False)
 
 
 def manual(root: click.Context) -> str:
@@ -72,6 +73,3 @@ def _text(text: str | None) -> str:
     """Return text that roff prints as it is."""
     escaped = (text or "").replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line[:1] in {".", "'"} else line for line in escaped.splitlines())
-
-
-COMMANDS = (man,)

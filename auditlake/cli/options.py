@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import click
 
 from auditlake.cli import completers
+from auditlake.events.times import parse_bound
 
 BOUNDS = (
     "--since and --until are inclusive, and a date means its whole day in UTC. Only a period, as of a report, begins "
     "just after an instant that --since names, so that consecutive periods share no event."
 )
 """The rule of inclusion, word for word in the help of every command that has --since and --until."""
-QUIET = "auditlake.quiet"
-"""The key of the context's ``meta`` that says whether summaries and progress are left out."""
+QUIET, JSON, FORCE = "auditlake.quiet", "auditlake.json", "auditlake.force"
+"""The keys of the context's ``meta`` that say whether summaries and progress are left out, which keys the JSON object
+has that is printed instead, and whether files are overwritten."""
 
 _RANGE = re.compile(r"(\d{1,18})(?:\.\.(\d{1,18}))?")
 _MOST_NUMBERS = 10_000
 
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any] | click.Command)
-Decorator = Callable[[AnyCommand], AnyCommand]
+Decorator = Callable[[Any], Any]
 
 
 class Option(click.Option):
@@ -45,42 +46,67 @@ class Option(click.Option):
         self.opts = names
 
 
-class Instant(click.ParamType[date]):
-    """An instant or a date, in UTC without an offset. A date stays one: the command knows which end of it is meant."""
+class Kind(click.ParamType[Any]):
+    """A kind of value that a function reads.
 
-    name = "time"
+    Args:
+        name: What the help calls it.
+        read: Reads the text; its ValueError says what is wrong.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Read the instant or date."""
-        from auditlake.events.times import parse_bound
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
 
-        if isinstance(value, date):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value."""
         try:
-            return parse_bound(value)
+            return self._read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class Numbers(click.ParamType[list[int]]):
-    """Whole numbers and ranges of them, separated by commas: ``1..50`` or ``3,5,10..20``."""
+instant = Kind("time", parse_bound)
+"""An instant or a date, in UTC without an offset. A date stays one: the command knows which end of it is meant."""
 
-    name = "numbers"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """Read the numbers."""
-        if not isinstance(value, str):
-            return list(value)
-        numbers: list[int] = []
-        for part in value.split(","):
-            match = _RANGE.fullmatch(part.strip())
-            first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-            if not 1 <= first <= last or last - first >= _MOST_NUMBERS:
-                self.fail(
-                    f"expected numbers from 1 on such as 1..50 or 3,5,8, got {part.strip() or 'nothing'}", param, ctx
-                )
-            numbers += range(first, last + 1)
-        return numbers
+@partial(Kind, "numbers")
+def numbers(text: str) -> list[int]:
+    """Read whole numbers and ranges of them, separated by commas: ``1..50`` or ``3,5,10..20``."""
+    every: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not 1 <= first <= last or last - first >= _MOST_NUMBERS:
+            raise ValueError(f"expected numbers from 1 on such as 1..50 or 3,5,8, got {part.strip() or 'nothing'}")
+        every += range(first, last + 1)
+    return every
+
+
+def read_json(text: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error
+
+
+@partial(Kind, "pair")
+def pair(text: str) -> tuple[str, Any]:
+    """Read ``name=text``, or ``name:=JSON`` for a number, a truth value, null or a list."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise ValueError(f"expected name=value, got {text!r}")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], read_json(value)
+    except ValueError as error:
+        raise ValueError(f"{name[:-1]}: {error}") from error
 
 
 class Words(click.ParamType[tuple[str, ...]]):
@@ -120,26 +146,6 @@ class Folder(click.Path):
         return super().convert(value, param, ctx) if value else self.fail("expected a folder, got nothing", param, ctx)
 
 
-class Pair(click.ParamType[tuple[str, Any]]):
-    """``name=text``, or ``name:=JSON`` for a number, a truth value, null or a list."""
-
-    name = "pair"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
-        """Read the name and the value."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = str(value).partition("=")
-        if not equals or not name.rstrip(":"):
-            self.fail(f"expected name=value, got {value!r}", param, ctx)
-        if not name.endswith(":"):
-            return name, text
-        try:
-            return name[:-1], json.loads(text)
-        except (ValueError, RecursionError) as error:
-            self.fail(f"{name[:-1]}: not JSON: {error}", param, ctx)
-
-
 def near(word: str, known: Iterable[str]) -> str:
     """Return what to append to a message about an unknown word: the known ones that are spelled nearly the same."""
     from difflib import get_close_matches
@@ -148,12 +154,12 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def option(*names: str, **attributes: Any) -> Decorator[Any]:
+def option(*names: str, **attributes: Any) -> Decorator:
     """Add an option that may have ``aliases``."""
     return click.option(*names, cls=Option, **attributes)
 
 
-def several(*options: Decorator[Any]) -> Decorator[Any]:
+def several(*options: Decorator) -> Decorator:
     """Add options, shown in this order."""
 
     def decorate(command: Any) -> Any:
@@ -164,24 +170,28 @@ def several(*options: Decorator[Any]) -> Decorator[Any]:
     return decorate
 
 
-def json_option(*keys: str, text: str = "Print one JSON object") -> Decorator[Any]:
-    """Add ``--json``; its help documents the keys of the object."""
-    return click.option("--json", "as_json", is_flag=True, help=f"{text}: {', '.join(keys)}.")
+def json_option(*keys: str, text: str = "Print one JSON object") -> Decorator:
+    """Add ``--json``, which :func:`auditlake.cli.output.machine` obeys; its help documents the keys of the object."""
+
+    def keep(context: click.Context, _: click.Parameter, as_json: bool) -> None:
+        if as_json:
+            context.meta[JSON] = keys
+
+    help_ = f"{text}: {', '.join(keys)}."
+    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=keep, help=help_)
 
 
-def period_options(
-    *, until: bool = True, as_of: str = "Events after it do not exist; now by default."
-) -> Decorator[Any]:
+def period_options(*, until: bool = True, as_of: str = "Events after it do not exist; now by default.") -> Decorator:
     """Add the options that choose a period and a snapshot.
 
     Args:
         until: Whether ``--until`` is one of them.
         as_of: The help of ``--as-of``.
     """
-    ends = [click.option("--until", type=Instant(), help="End of the period; --as-of by default.")] if until else []
+    ends = [click.option("--until", type=instant, help="End of the period; --as-of by default.")] if until else []
     return several(
-        click.option("--as-of", type=Instant(), help=as_of),
-        click.option("--since", type=Instant(), help="Start of the period."),
+        click.option("--as-of", type=instant, help=as_of),
+        click.option("--since", type=instant, help="Start of the period."),
         *ends,
         click.option("--last", metavar="DURATION", help="A period of this length, e.g. 30d, instead of --since."),
         click.option("--period", metavar="NAME", help="A calendar period: 2026, 2026-Q3, 2026-10 or a day."),
@@ -189,7 +199,7 @@ def period_options(
     )
 
 
-def operator_option(name: str = "operator") -> Decorator[Any]:
+def operator_option(name: str = "operator") -> Decorator:
     """Add ``--operator``, once also called ``--by``, as the parameter of this name."""
     return option(
         "--operator", name, aliases=["--by"], metavar="NAME",
@@ -197,12 +207,12 @@ def operator_option(name: str = "operator") -> Decorator[Any]:
     )  # fmt: skip
 
 
-def policy_argument(name: str = "policy", **attributes: Any) -> Decorator[Any]:
+def policy_argument(name: str = "policy", **attributes: Any) -> Decorator:
     """Add an argument that names a policy."""
     return click.argument(name, shell_complete=completers.policies, **{"metavar": "POLICY", **attributes})
 
 
-def event_type_option(name: str, **attributes: Any) -> Decorator[Any]:
+def event_type_option(name: str, **attributes: Any) -> Decorator:
     """Add ``--event-type`` as the parameter of this name."""
     attributes = {"metavar": "TYPE", **attributes}
     return option("--event-type", name, shell_complete=completers.event_types, **attributes)
@@ -222,9 +232,10 @@ def _keep_lake(context: click.Context, _: click.Parameter, path: str | None) -> 
         context.obj = path
 
 
-def _keep_quiet(context: click.Context, _: click.Parameter, quiet: bool) -> None:
-    if quiet:
-        context.meta[QUIET] = True
+def keep_flag(context: click.Context, option: click.Parameter, flag: bool) -> None:
+    """Keep a flag where the functions that print find it, after the verb as before it."""
+    if flag:
+        context.meta[f"auditlake.{option.name}"] = True
 
 
 def common_options(command: click.Command, *, lake: str | None = None) -> click.Command:
@@ -241,7 +252,7 @@ def common_options(command: click.Command, *, lake: str | None = None) -> click.
             callback=_keep_lake, help="The lake's folder.", **environment,
         ),
         click.Option(
-            ["--quiet"], is_flag=True, expose_value=False, callback=_keep_quiet,
+            ["--quiet"], is_flag=True, expose_value=False, callback=keep_flag,
             help="Print only answers, warnings and errors.",
         ),
     ]  # fmt: skip

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.exit_codes import NEGATIVE
-from auditlake.cli.options import QUIET
+from auditlake.cli.options import JSON, QUIET
+from auditlake.display.text import visible
+from auditlake.events.times import print_instant
+from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from auditlake.ingest.ingest import Listener
-    from auditlake.lake import AuditLake
 
 _CELL = 200
 _GAP = "  "
@@ -33,40 +35,33 @@ _QUIET_SECONDS = 5.0
 
 def opened(path: str) -> AuditLake:
     """Open the lake that the command is about."""
-    from auditlake.lake import AuditLake
-
     return AuditLake(path)
 
 
-def plain(text: str) -> str:
-    """Return one line of text that a terminal displays and does not act on."""
-    from auditlake.display.text import visible
-
-    return visible(text)
-
-
-def plain_lines(text: str) -> str:
-    """Return text of several lines that a terminal displays and does not act on."""
-    from auditlake.display.text import visible
-
-    return visible(text, keep="\n")
+def _asked(key: str) -> Any:
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(key)
 
 
 def is_quiet() -> bool:
     """Return whether the caller asked for ``--quiet``."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.meta.get(QUIET, False)
+    return _asked(QUIET) is not None
+
+
+def is_json() -> bool:
+    """Return whether the caller asked for ``--json``."""
+    return _asked(JSON) is not None
 
 
 def say(sentence: str, *, err: bool = False) -> None:
-    """Print a summary or a note, unless the caller asked for ``--quiet``."""
-    if not is_quiet():
+    """Print a summary or a note, unless the caller asked for ``--quiet``, or for ``--json`` instead of the summary."""
+    if not is_quiet() and (err or not is_json()):
         click.echo(sentence, err=err)
 
 
 def warn(sentence: str) -> None:
     """Print a warning or an error on standard error."""
-    click.echo(plain(sentence), err=True)
+    click.echo(visible(sentence), err=True)
 
 
 def ask(question: str) -> None:
@@ -132,18 +127,29 @@ def cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, tuple):  # of names that need no escaping
         return ", ".join(value)
-    text = plain(str(value))
+    text = visible(str(value))
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
-def machine(value: Any) -> None:
-    """Print one JSON object."""
-    click.echo(json.dumps(value, ensure_ascii=True, indent=2, default=_as_json))
+def machine(record: Any = None, **values: Any) -> bool:
+    """Print one JSON object if the caller asked for ``--json``, and return whether it is so.
+
+    Args:
+        record: The object, if it is a mapping; else a record that has the keys that the help of ``--json`` names.
+        values: The values of those keys that the record lacks, or has otherwise.
+    """
+    if (keys := _asked(JSON)) is None:
+        return False
+    whole = record if isinstance(record, Mapping) else {
+        key: values[key] if key in values else getattr(record, key) for key in keys
+    }  # fmt: skip
+    click.echo(as_json(whole, indent=2))
+    return True
 
 
-def machine_line(value: Any) -> None:
-    """Print one JSON object on one line."""
-    click.echo(json.dumps(value, ensure_ascii=True, default=_as_json))
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON in ASCII."""
+    return json.dumps(value, ensure_ascii=True, indent=indent, default=_as_json)
 
 
 def pick(record: Any, *names: str) -> dict[str, Any]:
@@ -153,8 +159,6 @@ def pick(record: Any, *names: str) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     """Return what JSON has for a value: an instant as the lake prints it, a dataclass as an object, else its text."""
-    from auditlake.events.times import print_instant
-
     if isinstance(value, datetime):
         return print_instant(value)
     if isinstance(value, Mapping):
@@ -163,9 +167,9 @@ def _as_json(value: Any) -> Any:
 
 
 @contextmanager
-def ingest_progress(*, quiet: bool) -> Iterator[Listener]:
+def ingest_progress() -> Iterator[Listener]:
     """Show the progress of an ingest: a bar on a terminal, a line every few seconds elsewhere, nothing if quiet."""
-    if quiet or is_quiet():
+    if is_quiet() or is_json():
         yield lambda _: None
     elif sys.stderr.isatty():
         yield from _bar()
@@ -187,7 +191,7 @@ def _bar() -> Iterator[Listener]:
         task = progress.add_task("reading", total=None)
 
         def listen(step: Any) -> None:
-            what = f"{step.stage} {plain(step.detail)[-40:]}".replace("[", "(")
+            what = f"{step.stage} {visible(step.detail)[-40:]}".replace("[", "(")
             progress.update(task, description=what, completed=step.done, total=step.total)
 
         yield listen
@@ -201,14 +205,14 @@ def _lines() -> Listener:
         if time.monotonic() - last >= _QUIET_SECONDS:
             last = time.monotonic()
             of = f" of {step.total:,}" if step.total else ""
-            click.echo(f"{step.stage} {plain(step.detail)}: {step.done:,}{of}", err=True)
+            click.echo(f"{step.stage} {visible(step.detail)}: {step.done:,}{of}", err=True)
 
     return listen
 
 
-def report_progress(*, quiet: bool) -> Any:
+def report_progress() -> Any:
     """Show which policy is being judged, on a terminal only."""
-    if quiet or is_quiet() or not sys.stderr.isatty():
+    if is_quiet() or is_json() or not sys.stderr.isatty():
         return lambda *_: None
 
     def listen(done: int, total: int, policy: str) -> None:

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.exit_codes import NEGATIVE
+from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import (
     BOUNDS,
-    Instant,
-    Numbers,
     Words,
+    instant,
     json_option,
+    numbers,
     period_options,
     policy_argument,
     yes_option,
 )
-from auditlake.cli.output import ask, is_quiet, machine, opened, pick, plain, plain_lines, say, table, warn
+from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opened, pick, say, table, warn
 from auditlake.cli.report import tell_faults
-from auditlake.display.text import count
+from auditlake.display.text import count, visible
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
-    from auditlake.policies.model import Policy
 
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 _KEYS = (
@@ -48,13 +48,11 @@ def policy() -> None:
 @policy.command("list")
 @json_option("policies")
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:
+def list_(path: str) -> None:
     """List the lake's policies."""
     every = opened(path).policies.all(tolerant=True)
     policies = [each for each in every if each.is_readable]
-    if as_json:
-        machine({"policies": [_as_dict(each) for each in policies]})
-    else:
+    if not machine(policies=[_as_dict(each) for each in policies]):
         headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
         table(headings, (
             (each.id, each.alert_threshold, each.shown_window, each.group_by, each.max_gap, each.retention_period,
@@ -68,67 +66,62 @@ def list_(path: str, as_json: bool) -> None:
 @policy_argument("name")
 @json_option(*_KEYS, "text")
 @click.pass_obj
-def show(path: str, name: str, as_json: bool) -> None:
+def show(path: str, name: str) -> None:
     """Print a policy's file."""
     chosen = opened(path).policies.get(name)
-    if as_json:
-        machine(_as_dict(chosen) | {"text": chosen.text})
-    else:
-        click.echo(plain_lines(chosen.text), nl=False)
+    if not machine(_as_dict(chosen) | {"text": chosen.text}):
+        click.echo(visible(chosen.text, keep="\n"), nl=False)
 
 
 @policy.command()
 @policy_argument("names", nargs=-1, metavar="[POLICY|FILE...]")
 @json_option("tests")
 @click.pass_obj
-def check(path: str, names: tuple[str, ...], as_json: bool) -> None:
+def check(path: str, names: tuple[str, ...]) -> int:
     """Run the tests inside policies or .yaml files.
 
     Without a name, the tests of every policy run. The exit code is 1 if a test fails.
     """
     results = opened(path).policies.check(*names)
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
-        if as_json:
-            machine({"tests": [pick(each, "policy_id", "test", "passed", "differences") for each in results]})
-        else:
+        if not machine(tests=[pick(each, "policy_id", "test", "passed", "differences") for each in results]):
             _show_results(results)
-    if not all(each.passed for each in results):
-        raise click.exceptions.Exit(NEGATIVE)
+    return DONE if all(each.passed for each in results) else NEGATIVE
 
 
 def _show_results(results: Sequence[CheckResult]) -> None:
     for each in results if not is_quiet() else [each for each in results if not each.passed]:
-        click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {plain(each.test)}")
+        click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {visible(each.test)}")
         for difference in each.differences:
-            click.echo(f"       {plain(difference)}")
+            click.echo(f"       {visible(difference)}")
     say(f"{sum(each.passed for each in results):,} of {count(len(results), 'test')} passed")
 
 
 @policy.command()
 @policy_argument("name")
-@click.option("--as-of", type=Instant(), help="Bind the values for this instant; now by default.")
+@click.option("--as-of", type=instant, help="Bind the values for this instant; now by default.")
 @json_option("queries")
 @click.pass_obj
-def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
+def sql(path: str, name: str, as_of: date | None) -> None:
     """Print the SQL of a policy's report, with its values.
 
     This is what a report of the policy alone runs. A report of several policies makes the view "moments" a table for
     all of them, and groups that overflow 63 bits are counted in 128; no answer differs.
     """
-    from auditlake.reports.build import printable
+    from auditlake.display.canonical_json import json_value
 
-    queries = opened(path).policies.sql(name, as_of=as_of)
-    if as_json:
-        machine({"queries": [
-            {"name": each.name, "sql": each.sql, "parameters": printable(each.parameters)} for each in queries
-        ]})  # fmt: skip
+    queries: list[dict[str, Any]] = [
+        {"name": each.name, "sql": each.sql, "parameters": json_value(each.parameters)}
+        for each in opened(path).policies.sql(name, as_of=as_of)
+    ]
+    if machine(queries=queries):
         return
     click.echo(f"-- {_ALONE}\n")
     for each in queries:
-        click.echo(f"-- {each.name}")
-        for parameter, value in printable(each.parameters).items():
+        click.echo(f"-- {each['name']}")
+        for parameter, value in each["parameters"].items():
             click.echo(f"--   ${parameter} = {json.dumps(value)}")
-        click.echo(plain_lines(each.sql) + "\n")
+        click.echo(visible(each["sql"], keep="\n") + "\n")
 
 
 @policy.command()
@@ -137,7 +130,7 @@ def sql(path: str, name: str, as_of: date | None, as_json: bool) -> None:
 @yes_option
 @json_option(*_KEYS, "failing", "changes")
 @click.pass_obj
-def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
+def add(path: str, file: Path, replace: bool, yes: bool) -> None:
     """Check a policy file and copy it into the lake.
 
     The file's name is the policy's id. The command first lists what changes: event types that become governed, events
@@ -146,16 +139,14 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
     lake = opened(path)
     effect = lake.policies.effect(file, replace=replace)
     is_asking = effect.takes and not yes
-    if not as_json and (is_asking or not is_quiet()):
+    if not is_json() and (is_asking or not is_quiet()):
         _show_effect(effect)
     if is_asking:
         ask(f"add {effect.policy_id}? the next retention apply then deletes what is due")
     added = lake.policies.add(file, replace=replace)
     failing = [each for each in lake.policies.check(added.id) if not each.passed]
-    if as_json:
-        machine(_as_dict(added) | {"failing": len(failing), "changes": effect.as_dict()})
-    else:
-        say(f"added {added.id}")
+    machine(_as_dict(added) | {"failing": len(failing), "changes": effect.as_dict()})
+    say(f"added {added.id}")
     if failing:
         fail = count(len(failing), "of its own tests fails", "of its own tests fail")
         click.echo(f"{fail}; see: auditlake policy check {added.id}", err=True)
@@ -166,7 +157,7 @@ def add(path: str, file: Path, replace: bool, yes: bool, as_json: bool) -> None:
 @yes_option
 @json_option("removed", "changes")
 @click.pass_obj
-def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
+def remove(path: str, name: str, yes: bool) -> None:
     """Remove a policy from the lake.
 
     The command first lists what changes. Events that only this policy keeps may then be due for deletion.
@@ -179,39 +170,35 @@ def remove(path: str, name: str, yes: bool, as_json: bool) -> None:
         raise
     except AuditLakeError as error:  # the removal does not need the counts
         warn(f"auditlake: warning: what changes could not be counted: {error}")
-    if effect and not as_json and not (yes and is_quiet()):
+    if effect and not is_json() and not (yes and is_quiet()):
         _show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.policies.remove(name)
-    machine({"removed": name, "changes": effect and effect.as_dict()}) if as_json else say(f"removed {name}")
+    machine(removed=name, changes=effect and effect.as_dict())
+    say(f"removed {name}")
 
 
 @policy.command(epilog=BOUNDS)
 @policy_argument("name", metavar="POLICY|FILE")
-@click.option("--thresholds", type=Numbers(), default="1..50", show_default=True, help="Which to try, e.g. 3,5,10..20.")
+@click.option("--thresholds", type=numbers, default="1..50", show_default=True, help="Which to try, e.g. 3,5,10..20.")
 @click.option("--windows", type=Words(), metavar="DURATION,...", help="Which to try; the policy's own by default.")
 @period_options()
 @json_option("policy_id", "as_of", "since", "until", "snapshot", "threshold", "window", "tried")
 @click.pass_obj
-def backtest(path: str, /, name: str, as_json: bool, **options: Any) -> None:
+def backtest(path: str, /, name: str, **options: Any) -> None:
     """Count episodes under other thresholds and windows.
 
     POLICY may also be a .yaml file.
     """
+    from auditlake.analysis.backtest import table_of
+
     tested = opened(path).backtest(name, **options)
     threshold = tested.policy.alert_threshold
-    if as_json:
-        machine(
-            {"policy_id": tested.policy.id} | pick(tested, "as_of", "since", "until", "snapshot")
-            | {"threshold": threshold, "window": tested.policy.shown_window, "tried": tested.tried}
-        )  # fmt: skip
+    if machine(tested, policy_id=tested.policy.id, threshold=threshold, window=tested.policy.shown_window):
         return
-    counts = {(each.window, each.threshold): each.episodes for each in tested.tried}
-    thresholds = dict.fromkeys(each.threshold for each in tested.tried)
-    rows = ([each, *(counts[window, each] for window in tested.windows)] for each in thresholds)
     headings = ("threshold", *(f"episodes in {window}" for window in tested.windows))
-    table(headings, rows, right=range(len(headings)))
+    table(headings, table_of(tested), right=range(len(headings)))
     now = "no threshold now" if threshold is None else f"now {threshold:,} in {tested.policy.window}"
     say(f"{tested.policy.id}, {now}; period ({tested.since.isoformat()}, {tested.until.isoformat()}]")
 
@@ -224,11 +211,11 @@ _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
     "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentRequired",
     text="Print one JSON object, as without it",
 )  # fmt: skip
-def schema(as_json: bool) -> None:  # noqa: ARG001 - the output is JSON either way
+def schema() -> None:
     """Print the JSON Schema of a policy file, for editors."""
     from auditlake.policies.loader import policy_schema
 
-    machine(policy_schema())
+    click.echo(as_json(policy_schema(), indent=2))
 
 
 def _show_effect(effect: PolicyEffect) -> None:
@@ -257,6 +244,3 @@ def _as_dict(policy: Policy) -> dict[str, Any]:
     other = {name: length and str(length) for name, length in lengths.items()}
     other |= {"window": policy.shown_window, "tests": len(policy.tests)}
     return {key: other[key] if key in other else getattr(policy, key) for key in _KEYS}
-
-
-COMMANDS = (policy,)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.exit_codes import FAILED, NEGATIVE
-from auditlake.cli.options import BOUNDS, Folder, Instant, Words, json_option, period_options, policy_argument
+from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
 from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
+from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditlake.lake import AuditLake
     from auditlake.reports.compliance import ComplianceReport
 
 STATUSES = ("violation", "no_data", "compliant", "error")
@@ -25,7 +25,7 @@ STATUSES = ("violation", "no_data", "compliant", "error")
 @click.command(epilog=BOUNDS)
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
 @period_options(as_of="Events after it do not exist for the report; now by default.")
-@click.option("--generated-at", type=Instant(), help="When the report says it was made; --as-of by default.")
+@click.option("--generated-at", type=instant, help="When the report says it was made; --as-of by default.")
 @click.option(
     "--out", type=Folder(file_okay=False, path_type=Path), help="Folder to write to; LAKE/reports by default."
 )
@@ -52,7 +52,7 @@ STATUSES = ("violation", "no_data", "compliant", "error")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    as_json: bool, form: int, **options: Any,
+    form: int, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and write their JSON and HTML reports.
 
@@ -63,15 +63,14 @@ def report(
     report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
     lake = opened(path)
-    made = lake.reports(*policies, pages="html" in formats, listen=report_progress(quiet=as_json), **options)
+    made = lake.reports(*policies, pages="html" in formats, listen=report_progress(), **options)
     lacking = _lacking(made, formats, form)
     formed = [each for each in made if each.policy_id not in lacking]
     paths, index = write_reports(lake, formed, out, formats, form)
     written = dict(zip((each.policy_id for each in formed), paths, strict=True))
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
-        if as_json:
-            machine({"reports": [_as_dict(each, written.get(each.policy_id, ())) for each in made], "index": index})
-        elif not is_quiet():
+        reports = [_as_dict(each, written.get(each.policy_id, ())) for each in made]
+        if not (machine(reports=reports, index=index) or is_quiet()):
             show_statuses(made)
             say(f"reports in {index.parent}; begin with {index.name}")
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
@@ -143,6 +142,3 @@ def _as_dict(made: ComplianceReport, files: Sequence[Path]) -> dict[str, Any]:
         "as_of": document.as_of, "snapshot": document.evidence.snapshot, "findings": len(document.violations),
         **({"error": document.error} if document.error else {}), "files": [str(file) for file in files],
     }  # fmt: skip
-
-
-COMMANDS = (report,)

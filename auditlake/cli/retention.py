@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
-from auditlake.cli.options import BOUNDS, Instant, event_type_option, json_option, operator_option, yes_option
-from auditlake.cli.output import ask, cell, machine, opened, pick, plain, plain_lines, say, table, warn
-from auditlake.display.text import count
+from auditlake.cli.options import BOUNDS, event_type_option, instant, json_option, operator_option, yes_option
+from auditlake.cli.output import ask, cell, is_json, machine, opened, pick, say, table, warn
+from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,20 +47,19 @@ def hold() -> None:
 @event_type_option("event_types", multiple=True, help="Only these types; repeatable, like the next two.")
 @click.option("--user-id", "user_ids", multiple=True, metavar="USER", help="Only events of these users.")
 @click.option("--resource", "resources", multiple=True, metavar="RESOURCE", help="Only events about these.")
-@click.option("--since", type=Instant(), help="Only events not before this instant or date.")
-@click.option("--until", type=Instant(), help="Only events not after this instant or date.")
+@click.option("--since", type=instant, help="Only events not before this instant or date.")
+@click.option("--until", type=instant, help="Only events not after this instant or date.")
 @operator_option()
 @json_option(*_HOLD, "matches")
 @click.pass_obj
-def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
+def add(path: str, /, name: str, **options: Any) -> None:
     """Begin a hold over the events that match all filters.
 
     Without a filter it holds every event.
     """
     made = opened(path).holds.add(name, **options)
-    if as_json:
-        machine(pick(made, *_HOLD, "matches"))
-    elif made.matches is None:
+    machine(made)
+    if made.matches is None:
         say(f"holding: {made.id}; how many events it matches could not be counted")
     else:
         say(f"holding: {made.id}, which matches {count(made.matches, 'event')} now")
@@ -71,11 +70,10 @@ def add(path: str, /, name: str, as_json: bool, **options: Any) -> None:
 @hold.command("list")
 @json_option("holds")
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:
+def list_(path: str) -> None:
     """List all holds, released ones included."""
     holds = opened(path).holds.all()
-    if as_json:
-        machine({"holds": [pick(each, *_HOLD) for each in holds]})
+    if machine(holds=[pick(each, *_HOLD) for each in holds]):
         return
     headings = ("hold", "state", "covers", "owner", "ticket", "created", "released")
     table(headings, (
@@ -95,16 +93,15 @@ def list_(path: str, as_json: bool) -> None:
 @_hold_argument
 @json_option(*_HOLD)
 @click.pass_obj
-def show(path: str, name: str, as_json: bool) -> None:
+def show(path: str, name: str) -> None:
     """Print a hold's file."""
-    from auditlake.policies.holds import chosen_hold, hold_text
+    from auditlake.disk.files import read_text
+    from auditlake.policies.holds import chosen_hold
 
     lake = opened(path)
     chosen = chosen_hold(lake.holds.all(), name)
-    if as_json:
-        machine(pick(chosen, *_HOLD))
-    else:
-        click.echo(plain_lines(hold_text(lake.layout, name)), nl=False)
+    if not machine(chosen):
+        click.echo(visible(read_text(lake.layout.hold(name), within=lake.layout.root), keep="\n"), nl=False)
 
 
 @hold.command()
@@ -114,7 +111,7 @@ def show(path: str, name: str, as_json: bool) -> None:
 @operator_option()
 @json_option(*_HOLD)
 @click.pass_obj
-def release(path: str, name: str, reason: str, yes: bool, operator: str | None, as_json: bool) -> None:
+def release(path: str, name: str, reason: str, yes: bool, operator: str | None) -> None:
     """End a hold; it stays on record.
 
     Events that only this hold keeps may then be due for deletion.
@@ -123,7 +120,8 @@ def release(path: str, name: str, reason: str, yes: bool, operator: str | None, 
     if not yes:
         ask(f"release {name}? what only it keeps may then be due for deletion")
     ended = lake.holds.release(name, reason=reason, operator=operator)
-    machine(pick(ended, *_HOLD)) if as_json else say(f"released: {ended.id}")
+    machine(ended)
+    say(f"released: {ended.id}")
 
 
 @click.group()
@@ -132,24 +130,18 @@ def retention() -> None:
 
 
 @retention.command()
-@click.option(
-    "--as-of", type=Instant(), help="The instant to judge at, the end of a date; now by default, never later."
-)
+@click.option("--as-of", type=instant, help="The instant to judge at, the end of a date; now by default, never later.")
 @json_option(*_PLAN)
 @click.pass_obj
-def plan(path: str, as_of: date | None, as_json: bool) -> None:
+def plan(path: str, as_of: date | None) -> None:
     """Show what is due and what stays and why; change nothing."""
     planned = opened(path).retention.plan(as_of)
-    if as_json:
-        machine(planned.as_dict())
-    else:
+    if not machine(planned.as_dict()):
         show_plan(planned)
 
 
 @retention.command()
-@click.option(
-    "--as-of", type=Instant(), help="The instant to judge at, the end of a date; now by default, never later."
-)
+@click.option("--as-of", type=instant, help="The instant to judge at, the end of a date; now by default, never later.")
 @click.option("--plan", "digest", metavar="DIGEST", help="Abort unless the plan's digest matches.")
 @click.option("--accept-weaker", metavar="REASON", help="Apply although rules or holds have become weaker; recorded.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
@@ -157,30 +149,23 @@ def plan(path: str, as_of: date | None, as_json: bool) -> None:
 @operator_option()
 @json_option("was_done", "deleted", "pseudonymised", "held", "plan", "snapshot", "certificate", "unlinked")
 @click.pass_obj
-def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
+def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, **options: Any) -> None:
     """Delete what is due in one commit, and write a certificate."""
     lake = opened(path)
     if dry_run or not yes:
         planned = lake.retention.plan(options["as_of"])
-        if not as_json:
+        if not is_json():
             show_plan(planned)
-        elif dry_run:
-            machine(planned.as_dict())
         if dry_run:
+            machine(planned.as_dict())
             return
         digest = digest or planned.digest  # the plan that is confirmed is the plan that is applied
         ask(f"delete {count(planned.due, 'event')}, pseudonymise {planned.pseudonymise:,}?")
     done = lake.retention.apply(plan=digest, **options)
-    if as_json:
-        machine({
-            "was_done": done.was_done, "deleted": 0 if done.was_done else done.plan.due,
-            "pseudonymised": 0 if done.was_done else done.plan.pseudonymise, "held": done.plan.held,
-            "plan": done.plan.digest, **pick(done, "snapshot", "certificate", "unlinked"),
-        })  # fmt: skip
-        return
-    what = "this plan was carried out before" if done.was_done else (
-        f"{count(done.plan.due, 'event')} deleted, {done.plan.pseudonymise:,} pseudonymised"
-    )  # fmt: skip
+    deleted, pseudonymised = (0, 0) if done.was_done else (done.plan.due, done.plan.pseudonymise)
+    machine(done, deleted=deleted, pseudonymised=pseudonymised, held=done.plan.held, plan=done.plan.digest)
+    what = f"{count(deleted, 'event')} deleted, {pseudonymised:,} pseudonymised"
+    what = "this plan was carried out before" if done.was_done else what
     say(f"{what}, {count(done.unlinked, 'file')} removed (snapshot {done.snapshot})")
     if done.certificate:
         say(f"certificate {lake.layout.certificates / done.certificate}.html")
@@ -197,7 +182,7 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, as_json: b
 @operator_option()
 @json_option("pseudonym", "events", "held", "snapshot", "certificate", "remaining", "left")
 @click.pass_obj
-def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) -> None:
+def erase(path: str, /, user_id: str, yes: bool, **options: Any) -> None:
     """Replace a person's data by pseudonyms; the events stay.
 
     Events under a hold are not changed. Replaced are user_id, ip_address, session_id, the places where the event's
@@ -208,18 +193,16 @@ def erase(path: str, /, user_id: str, yes: bool, as_json: bool, **options: Any) 
 
     lake = opened(path)
     if not yes:
-        ask(f"replace the personal data of {plain(user_id)}? it cannot be brought back")
+        ask(f"replace the personal data of {visible(user_id)}? it cannot be brought back")
     done = lake.retention.erase(user_id, **options)
-    if as_json:
-        machine(pick(done, "pseudonym", "events", "held", "snapshot", "certificate", "remaining", "left"))
-        return
+    machine(done)
     rest = "; nothing is left to erase" if done.certificate is None and not done.held else ""
     rest += f"; {words}" if (words := remaining_words(done.remaining)) else ""
     say(f"{count(done.events, 'event')} erased, {done.held:,} kept by a hold (snapshot {done.snapshot}){rest}")
     for each in done.remaining["places"]:
-        say(f"  still there: {plain(each['place'])}, {count(each['values'], 'time')}")
+        say(f"  still there: {visible(each['place'])}, {count(each['values'], 'time')}")
     for sentence in done.left:
-        say(f"  left: {plain(sentence)}")
+        say(f"  left: {visible(sentence)}")
     if done.certificate:
         say(f"certificate {lake.layout.certificates / done.certificate}.html")
 
@@ -253,7 +236,7 @@ def show_plan(planned: RetentionPlan) -> None:
     for left in planned.leftovers:
         click.echo(f"{left.path} goes too: {left.because}")
     for sentence in planned.weaker:
-        click.echo(f"weaker than recorded: {plain(sentence)}")
+        click.echo(f"weaker than recorded: {visible(sentence)}")
     click.echo(f"plan {planned.digest}")
 
 
@@ -272,12 +255,9 @@ def _keepers(each: PartitionPlan) -> str:
 def covers(hold: Hold) -> str:
     """Return the filters of a hold in a line."""
     parts = [
-        f"{name} {', '.join(map(plain, values))}"
+        f"{name} {', '.join(map(visible, values))}"
         for name, values in (("type", hold.event_types), ("user", hold.user_ids), ("resource", hold.resources))
         if values
     ]
     parts += [f"{name} {cell(value)}" for name, value in (("since", hold.since), ("until", hold.until)) if value]
     return "; ".join(parts) or "everything"
-
-
-COMMANDS = (hold, retention, erase)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,15 @@ import click
 
 from auditlake.cli.exit_codes import CUT_OFF, FAILED
 from auditlake.cli.export import FORMATS, Form, check_place, form_of, give
-from auditlake.cli.options import Pair, json_option
-from auditlake.cli.output import opened, plain, say, table
-from auditlake.cli.sql import opened_session, session_options
+from auditlake.cli.options import json_option, pair
+from auditlake.cli.output import is_json, is_quiet, opened, table
+from auditlake.cli.sql import opened_session, session_options, show_queries
+from auditlake.display.text import visible
+from auditlake.errors import AuditLakeError
+from auditlake.lake import AuditLake
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
-    from auditlake.lake import AuditLake
     from auditlake.sandbox.session import AuditSession
 
 _KEYWORDS = (
@@ -123,18 +125,16 @@ class Shell:
     @contextmanager
     def _reported(self) -> Iterator[None]:
         """Report an error, and go on."""
-        from auditlake.errors import AuditLakeError
-
         try:
             yield
         except AuditLakeError as error:
             self.failed = True
-            click.echo(plain(str(error)), err=True)
+            click.echo(visible(str(error)), err=True)
             if error.hint:
-                click.echo(f"  {plain(error.hint)}", err=True)
+                click.echo(f"  {visible(error.hint)}", err=True)
         except click.ClickException as error:
             self.failed = True
-            click.echo(plain(error.message), err=True)
+            click.echo(visible(error.message), err=True)
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
 
@@ -147,75 +147,63 @@ class Shell:
             return True
         if name in {".quit", ".exit"}:
             return False
-        commands: dict[str, Callable[..., None]] = {
-            ".help": self._help, ".tables": self._tables, ".schema": self._schema, ".queries": self._queries,
-            ".run": self._run, ".policies": self._policies, ".mode": self._mode, ".out": self._to_file,
-            ".timing": self._time,
-        }  # fmt: skip
-        if name not in commands:
-            click.echo(f"there is no {plain(name)}; .help lists the commands", err=True)
+        command: Callable[..., None] | None = getattr(self, f"_dot_{name[1:]}", None)
+        if command is None:
+            click.echo(f"there is no {visible(name)}; .help lists the commands", err=True)
             self.failed = True
             return True
         with self._reported():
             try:
-                signature(commands[name]).bind(*words)
+                signature(command).bind(*words)
             except TypeError:
                 raise click.UsageError(f"{name}: .help shows its use") from None
-            commands[name](*words)
+            command(*words)
         return True
 
-    def _help(self) -> None:
+    def _dot_help(self) -> None:
         click.echo(_HELP)
 
-    def _tables(self) -> None:
-        for name in self._views:
-            click.echo(name)
-
-    @cached_property
-    def _views(self) -> tuple[str, ...]:
+    def _dot_tables(self) -> None:
         from auditlake.sandbox.session import VIEWS
 
-        return VIEWS
+        for name in VIEWS:
+            click.echo(name)
 
-    def _schema(self, view: str | None = None) -> None:
+    def _dot_schema(self, view: str | None = None) -> None:
         rows = [row for row in described() if view in {None, row[0]}]
         if not rows:
-            click.echo(f"there is no view {plain(str(view))}", err=True)
+            click.echo(f"there is no view {visible(str(view))}", err=True)
             return
         table(("view", "column", "type", "description"), rows)
 
-    def _queries(self) -> None:
+    def _dot_queries(self) -> None:
         from auditlake.sandbox.canned import questions
 
-        queries = questions(self._lake.layout).values()
-        table(("query", "parameters", "what it answers"), [
-            (each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in queries
-        ])  # fmt: skip
+        show_queries(questions(self._lake.layout).values())
 
-    def _run(self, name: str, *words: str) -> None:
-        from auditlake.machine import system_clock
+    def _dot_run(self, name: str, *words: str) -> None:
         from auditlake.sandbox.canned import chosen
 
         canned = chosen(self._lake.layout, name)
-        values = dict(Pair().convert(word, None, None) for word in words)
+        values = dict(pair.convert(word, None, None) for word in words)
         self._ask(canned.sql, canned.values(values, self._session.as_of or system_clock()))
 
-    def _policies(self) -> None:
+    def _dot_policies(self) -> None:
         self._ask("from policies select policy_id, alert_threshold, window_length, group_by, retention_period, name")
 
-    def _mode(self, form: str) -> None:
+    def _dot_mode(self, form: str) -> None:
         if form not in FORMATS:
             raise click.UsageError(f"expected one of {', '.join(FORMATS)}")
         self._form = form
 
-    def _to_file(self, name: str, *words: str) -> None:
+    def _dot_out(self, name: str, *words: str) -> None:
         if set(words) - {"--force"}:
             raise click.UsageError("expected .out FILE, or .out FILE --force")
         check_place(Path(name), force=bool(words))
         form_of(Path(name))
         self._out = Path(name)
 
-    def _time(self, how: str = "on") -> None:
+    def _dot_timing(self, how: str = "on") -> None:
         self._timing = how == "on"
 
 
@@ -285,25 +273,21 @@ def _edited() -> Iterator[None]:
 @session_options
 @json_option("snapshot", "complete", "columns", "rows", text="Print each answer as one JSON object")
 @click.pass_obj
-def shell(path: str, /, as_json: bool, **who: Any) -> None:
+def shell(path: str, /, **who: Any) -> None:
     """Ask in SQL at a prompt, in the sandbox, on one snapshot.
 
     Statements may also come from a pipe. Each query is put on record.
     """
     interactive = sys.stdin is not None and sys.stdin.isatty()
     with opened_session(path, **who) as session:
-        shell = Shell(opened(path), session, interactive=interactive, form="json" if as_json else "table")
+        shell = Shell(opened(path), session, interactive=interactive, form="json" if is_json() else "table")
         if interactive:
-            greeting = (
-                f"{session.principal} on snapshot {session.snapshot}; each query is put on record; .help for help"
-            )
-            say(plain(greeting))
+            if not is_quiet():
+                at = f"{session.principal} on snapshot {session.snapshot}"
+                click.echo(visible(f"{at}; each query is put on record; .help for help"))
             with _edited():
                 shell.run()
         else:
             shell.run()
     if (shell.failed or shell.cut) and not interactive:
         raise click.exceptions.Exit(FAILED if shell.failed else CUT_OFF)
-
-
-COMMANDS = (shell,)

@@ -9,8 +9,8 @@ import click
 
 from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import json_option
-from auditlake.cli.output import machine, plain, plain_lines, say, table
-from auditlake.display.text import count
+from auditlake.cli.output import machine, say, table
+from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
     from auditlake.facets.sources import Sources
@@ -38,9 +38,9 @@ def _sources(path: str) -> Sources:
 
 
 @source.command("list")
-@json_option("sources")
+@json_option("sources", "faults")
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:
+def list_(path: str) -> None:
     """List every kind of log that is read."""
     sources = _sources(path)
     rows = [
@@ -51,8 +51,7 @@ def list_(path: str, as_json: bool) -> None:
         for each in sources
     ]  # fmt: skip
     faults = [problem for fault in sources.catalog.faults for problem in fault.problems]
-    if as_json:
-        machine({"sources": rows, "faults": faults})
+    if machine(sources=rows, faults=faults):
         return
     table(
         ("source", "what", "version", "from"),
@@ -62,7 +61,7 @@ def list_(path: str, as_json: bool) -> None:
         ),
     )
     for fault in faults:
-        click.echo(plain(f"cannot be used: {fault}"), err=True)
+        click.echo(visible(f"cannot be used: {fault}"), err=True)
 
 
 @source.command()
@@ -74,7 +73,7 @@ def show(path: str, which: str) -> None:
     if found.outline is None:
         say(f"{found.name} has a statement of its own and no mapping; `auditlake source sql {found.name}` shows it")
     else:
-        click.echo(plain_lines(found.text.rstrip()))
+        click.echo(visible(found.text.rstrip(), keep="\n"))
 
 
 @source.command()
@@ -83,23 +82,21 @@ def show(path: str, which: str) -> None:
 def sql(path: str, which: str) -> None:
     """Print the statement that maps the records of a source."""
     _, found = _sources(path).of(which)
-    click.echo(plain_lines(found.sql))
+    click.echo(visible(found.sql, keep="\n"))
 
 
 @source.command()
 @json_option("sources", "overlaps")
 @click.pass_obj
-def check(path: str, as_json: bool) -> int:
+def check(path: str) -> int:
     """Check every mapping, and find records that two sources take for theirs."""
     sources = _sources(path)
     overlaps = sources.overlaps()
     for each in sources:
         _ = each.sql
-    if as_json:
-        machine({"sources": [each.name for each in sources], "overlaps": overlaps})
-    else:
+    if not machine(sources=[each.name for each in sources], overlaps=overlaps):
         for name, test, other in overlaps:
-            click.echo(plain(f"{name}: {other} also takes the record of its test {test!r} for one of its own"))
+            click.echo(visible(f"{name}: {other} also takes the record of its test {test!r} for one of its own"))
         say(f"{count(len(list(sources)), 'source')} checked, {count(len(overlaps), 'overlap')}")
     return NEGATIVE if overlaps else DONE
 
@@ -109,7 +106,7 @@ def check(path: str, as_json: bool) -> int:
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @json_option("tests", "files")
 @click.pass_obj
-def test(path: str, which: str, files: tuple[str, ...], as_json: bool) -> int:
+def test(path: str, which: str, files: tuple[str, ...]) -> int:
     """Run a mapping's own tests; with FILEs, show what it makes of them.
 
     Of files: the share of records that become events, why the others do not, the most frequent values of each column,
@@ -118,12 +115,10 @@ def test(path: str, which: str, files: tuple[str, ...], as_json: bool) -> int:
     sources = _sources(path)
     outcomes = sources.test(which)
     trial = sources.try_on(which, files) if files else None
-    if as_json:
-        machine({"tests": [_outcome(each) for each in outcomes], "files": trial and _as_dict(trial)})
-    else:
+    if not machine(tests=[_outcome(each) for each in outcomes], files=trial and _as_dict(trial)):
         for each in outcomes:
             for problem in each.problems:
-                click.echo(plain(f"test {each.test.name!r} (line {each.test.line}): {problem}"))
+                click.echo(visible(f"test {each.test.name!r} (line {each.test.line}): {problem}"))
         passed = sum(not each.problems for each in outcomes)
         say(f"{count(len(outcomes), 'test')}, {passed} passed")
         if trial is not None:
@@ -147,21 +142,18 @@ def _as_dict(trial: Trial) -> dict[str, object]:
 
 def _show(trial: Trial) -> None:
     for name, why in trial.left_out.items():
-        click.echo(plain(f"left out {name}: {why}"))
+        click.echo(visible(f"left out {name}: {why}"))
     click.echo(f"{count(trial.records, 'record')}, {trial.share:.1%} mapped: {count(trial.events, 'event')}")
     for name, number in trial.skips.most_common():
-        click.echo(plain(f"  skipped, {name}: {number:,}"))
+        click.echo(visible(f"  skipped, {name}: {number:,}"))
     for example in trial.refusals()[:_LISTED]:
-        click.echo(f"  refused, {plain(str(example))}")
+        click.echo(f"  refused, {visible(str(example))}")
     for column in _COLUMNS:
         values = trial.values[column]
         listed = ", ".join(f"{value} ({number:,})" for value, number in values.most_common(_LISTED))
-        click.echo(plain(f"{column} ({trial.filled[column]:,} filled): {listed or 'nothing'}"))
+        click.echo(visible(f"{column} ({trial.filled[column]:,} filled): {listed or 'nothing'}"))
     if trial.unused:
         listed = ", ".join(
             f"{name.removeprefix('$.')} ({number:,})" for name, number in trial.unused.most_common(_LISTED)
         )
-        click.echo(plain(f"not used: {listed}"))
-
-
-COMMANDS = (source,)
+        click.echo(visible(f"not used: {listed}"))

@@ -13,13 +13,16 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import CUT_OFF
 from auditlake.cli.export import FORMATS, Form, form_of, give, out_option
-from auditlake.cli.options import Instant, Pair, json_option, several, snapshot_option
-from auditlake.cli.output import machine, opened, pick, plain_lines, table
-from auditlake.machine import login_name
+from auditlake.cli.options import instant, json_option, pair, several, snapshot_option
+from auditlake.cli.output import is_json, machine, opened, pick, table
+from auditlake.display.text import visible
+from auditlake.events.times import judged_as_of
+from auditlake.machine import login_name, system_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from auditlake.sandbox.canned import CannedQuery
     from auditlake.sandbox.session import Answer, AuditSession
 
 _LONGEST = 1_000_000
@@ -30,7 +33,7 @@ session_options = several(
     click.option("--rows", type=click.IntRange(min=0), metavar="N",
                  help="The most rows, instead of lake.toml's limit; 0, for the lake's owner, is unlimited."),
     snapshot_option,
-    click.option("--as-of", type=Instant(), help="Events after it do not exist."),
+    click.option("--as-of", type=instant, help="Events after it do not exist."),
     click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", show_envvar=True, metavar="NAME",
                  help="Who asks, recorded next to the system's user name, which is the default."),
 )  # fmt: skip
@@ -45,7 +48,7 @@ form_options = several(
 )  # fmt: skip
 """The options of every command that prints rows."""
 _param_option = click.option(
-    "--param", "params", type=Pair(), multiple=True, metavar="K=V", help="The value of $K as text; K:=5 for a number."
+    "--param", "params", type=pair, multiple=True, metavar="K=V", help="The value of $K as text; K:=5 for a number."
 )
 
 
@@ -58,7 +61,7 @@ _param_option = click.option(
 @click.pass_obj
 def sql(
     path: str, /, query: str | None, file: Any, params: tuple[tuple[str, Any], ...], form: str | None,
-    out: Path | None, raw: bool, quote_empty: bool, as_json: bool, **who: Any,
+    out: Path | None, raw: bool, quote_empty: bool, **who: Any,
 ) -> None:  # fmt: skip
     """Run a query in a sandbox that reads all and changes nothing.
 
@@ -68,7 +71,7 @@ def sql(
     if (query is None) == (file is None):
         raise click.UsageError("expected a query, or --file")
     text = query if query is not None else file.read(_LONGEST)
-    chosen = _form(form, out, raw=raw, quote_empty=quote_empty, as_json=as_json)
+    chosen = _form(form, out, raw=raw, quote_empty=quote_empty)
     with opened_session(path, **who) as session:
         _give(session.sql(text, dict(params)), chosen)
 
@@ -81,14 +84,18 @@ def query() -> None:
 @query.command("list")
 @json_option("queries")
 @click.pass_obj
-def list_(path: str, as_json: bool) -> None:
+def list_(path: str) -> None:
     """List the canned queries; those in LAKE/queries are the lake's own."""
     from auditlake.sandbox.canned import questions
 
     queries = list(questions(opened(path).layout).values())
-    if as_json:
-        machine({"queries": [pick(each, *_QUERY) for each in queries]})
+    if machine(queries=[pick(each, *_QUERY) for each in queries]):
         return
+    show_queries(queries)
+
+
+def show_queries(queries: Iterable[CannedQuery]) -> None:
+    """Print the table of canned queries."""
     rows = [(each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in queries]
     table(("query", "parameters", "what it answers"), rows)
 
@@ -100,12 +107,13 @@ _query_argument = click.argument("name", metavar="QUERY", shell_complete=complet
 @_query_argument
 @json_option(*_QUERY)
 @click.pass_obj
-def show(path: str, name: str, as_json: bool) -> None:
+def show(path: str, name: str) -> None:
     """Print a query's SQL with its description and parameters."""
     from auditlake.sandbox.canned import chosen
 
     canned = chosen(opened(path).layout, name)
-    machine(pick(canned, *_QUERY)) if as_json else click.echo(plain_lines(canned.sql))
+    if not machine(canned):
+        click.echo(visible(canned.sql, keep="\n"))
 
 
 @query.command()
@@ -116,16 +124,14 @@ def show(path: str, name: str, as_json: bool) -> None:
 @click.pass_obj
 def run(
     path: str, /, name: str, params: tuple[tuple[str, Any], ...], form: str | None, out: Path | None, raw: bool,
-    quote_empty: bool, as_json: bool, **who: Any,
+    quote_empty: bool, **who: Any,
 ) -> None:  # fmt: skip
     """Run a canned query; show lists its parameters."""
-    from auditlake.events.times import judged_as_of
-    from auditlake.machine import system_clock
     from auditlake.sandbox.canned import chosen
 
     canned = chosen(opened(path).layout, name)
     values = canned.values(dict(params), judged_as_of(who["as_of"], system_clock()))
-    form_ = _form(form, out, raw=raw, quote_empty=quote_empty, as_json=as_json)
+    form_ = _form(form, out, raw=raw, quote_empty=quote_empty)
     with opened_session(path, **who) as session:
         _give(session.sql(canned.sql, values), form_)
 
@@ -162,12 +168,9 @@ def _without_numpy() -> Iterator[None]:
         del sys.modules["numpy"]
 
 
-def _form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool, as_json: bool) -> Form:
+def _form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool) -> Form:
     """Return the form that is asked for, by its name or by the file's."""
-    if as_json and form not in {None, "json"}:
+    if is_json() and form not in {None, "json"}:
         raise click.UsageError(f"--json and --format {form} contradict each other")
-    form = "json" if as_json else form_of(out) if form is None and out is not None else form
+    form = "json" if is_json() else form_of(out) if form is None and out is not None else form
     return Form(form or "table", out, raw, quote_empty)
-
-
-COMMANDS = (sql, query)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import Instant, json_option
-from auditlake.cli.output import cell, machine, opened, pick, plain, table
-from auditlake.display.text import count
+from auditlake.cli.options import instant, json_option
+from auditlake.cli.output import cell, machine, opened, pick, table
+from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
     from datetime import date
@@ -22,22 +22,20 @@ _TOTALS = (
 
 
 @click.command()
-@click.option("--as-of", type=Instant(), help="Events after it do not exist; now by default.")
+@click.option("--as-of", type=instant, help="Events after it do not exist; now by default.")
 @click.option(
     "--users", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="How many users to list."
 )
 @json_option(*_TOTALS, "policy_compliance", "recent_violations")
 @click.pass_obj
-def stats(path: str, as_of: date | None, users: int, as_json: bool) -> None:
+def stats(path: str, as_of: date | None, users: int) -> None:
     """Show totals by type and user, and each policy's state now.
 
     The status here is about the policy's last window: violation if the threshold is reached at this moment, else no
     data if the lake received no event of any type in the window, else compliant. auditlake report judges whole periods.
     """
     statistics = opened(path).statistics(as_of=as_of, users=users)
-    if as_json:
-        machine(_as_dict(statistics))
-    else:
+    if not machine(_as_dict(statistics)):
         _show(statistics)
 
 
@@ -85,7 +83,7 @@ def _show(statistics: Statistics) -> None:
     show_left_out(statistics.kept_by_no_policy, statistics.asked_by_no_policy)
     for each in statistics.policies:
         if each.error:
-            click.echo(plain(f"error: {each.policy_id} could not be judged: {each.error}"))
+            click.echo(visible(f"error: {each.policy_id} could not be judged: {each.error}"))
     if statistics.recent_violations:
         click.echo("recent violations:")
         table(
@@ -97,6 +95,3 @@ def _show(statistics: Statistics) -> None:
             ),
             right=(3,),
         )  # fmt: skip
-
-
-COMMANDS = (stats,)

@@ -19,7 +19,7 @@ class Verb(NamedTuple):
     name: str
     section: str
     file: str
-    """The module of this package whose ``COMMANDS`` has it."""
+    """The module of this package that has it as a function of the same name."""
 
 
 class Verbs(click.Group):
@@ -41,8 +41,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command with this name, and give it the options of every command."""
         if (file := self._files.pop(cmd_name, None)) is not None:
-            commands = import_module(f"auditlake.cli.{file}").COMMANDS
-            self.commands[cmd_name] = common_options(next(each for each in commands if each.name == cmd_name))
+            command = getattr(import_module(f"auditlake.cli.{file}"), cmd_name.replace("-", "_"))
+            self.commands[cmd_name] = common_options(command)
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

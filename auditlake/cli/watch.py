@@ -6,49 +6,47 @@ import signal
 import stat
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from auditlake.cli.options import json_option
-from auditlake.cli.output import machine_line, opened, plain, say, warn
+from auditlake.cli.options import Kind, json_option
+from auditlake.cli.output import as_json, cell, is_json, opened, say, warn
+from auditlake.config import parse_lateness
 from auditlake.disk.files import kind_of
+from auditlake.display.text import visible
 from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.events.durations import Duration
+from auditlake.lake import AuditLake
+from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditlake.alerts.model import Alert
-    from auditlake.events.durations import Duration
-    from auditlake.lake import AuditLake
 
 
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 30.0
 
 
-class Lateness(click.ParamType["Duration"]):
-    """A length of time such as 10min."""
-
-    name = "length"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
-        """Read the length."""
-        from auditlake.config import parse_lateness
-
-        try:
-            return parse_lateness(value)
-        except ValueError as error:
-            self.fail(str(error).removeprefix("lateness: "), param, ctx)
+@partial(Kind, "length")
+def length(text: str) -> Duration:
+    """Read a length of time such as 10min."""
+    try:
+        return parse_lateness(text)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("lateness: ")) from error
 
 
 @click.command()
 @click.option("--webhook", metavar="URL", help="Also post each alert to this URL as JSON.")
 @click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Also append each alert to this file.")
 @click.option("--once", is_flag=True, help="Evaluate what was logged until now, and exit.")
-@click.option("--lateness", type=Lateness(), metavar="LENGTH",
+@click.option("--lateness", type=length, metavar="LENGTH",
               help="Events later than this are evaluated after the flush; lake.toml's or 10min if absent.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Also list the policies that are evaluated, and where alerts go.")
 @json_option(
@@ -57,22 +55,20 @@ class Lateness(click.ParamType["Duration"]):
 )  # fmt: skip
 @click.pass_obj
 def watch(
-    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
+    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool
+) -> None:
     """Evaluate policies as events are logged, and print alerts.
 
     Each alert and each resolution is a line. One process at a time evaluates a lake; another one waits for it to end.
     """
     from auditlake.alerts.sinks import JsonlSink
-    from auditlake.alerts.watch import evaluate_once, start_watching
+    from auditlake.alerts.watch import Watch, evaluate_once
     from auditlake.alerts.webhook import Webhook
-    from auditlake.machine import system_clock
 
     lake = opened(path)
     _tell_file(lake)
     _show_troubles()
-    sinks: list[Any] = [(lambda alert: machine_line(alert.as_dict())) if as_json else show]
+    sinks: list[Any] = [(lambda alert: click.echo(as_json(alert.as_dict()))) if is_json() else show]
     try:
         sinks += [Webhook(webhook)] if webhook else []
     except ValueError as error:
@@ -87,7 +83,8 @@ def watch(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    watching = start_watching(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
+    watching = Watch(lake.layout, lake.config, system_clock, sinks, lateness=late, threads=None)
+    watching.start()
     last = ""
     while not ended.wait(_LOOK_SECONDS):
         # At first it does neither: the engine is slow to import, and earlier events are evaluated first.
@@ -142,10 +139,5 @@ def _show_troubles() -> None:
 
 def show(alert: Alert) -> None:
     """Print an alert as one line."""
-    from auditlake.cli.output import cell
-
     word = "resolved" if alert.kind == "resolved" else "LATE ALERT" if alert.late else "ALERT"
-    click.echo(plain(f"{cell(alert.at)}  {word}  {alert.severity}  {alert.policy_id}  {alert.message}"))
-
-
-COMMANDS = (watch,)
+    click.echo(visible(f"{cell(alert.at)}  {word}  {alert.severity}  {alert.policy_id}  {alert.message}"))

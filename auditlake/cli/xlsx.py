@@ -75,12 +75,9 @@ def _write(sheet: Any, row: int, column: int, value: Any, name: str, formats: di
     """Fill a cell, and return its width in characters."""
     if value is None:
         return 0
-    if isinstance(value, bool):
-        sheet.write_boolean(row, column, value)
-        return 5
-    if isinstance(value, int | float):
-        sheet.write_number(row, column, value)
-        return len(str(value))
+    if isinstance(value, bool | int | float):
+        sheet.write(row, column, value)
+        return 5 if isinstance(value, bool) else len(str(value))
     if isinstance(value, date) and value.year >= FIRST_YEAR:
         if isinstance(value, datetime):
             at = value.astimezone(UTC) if value.tzinfo else value

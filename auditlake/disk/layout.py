@@ -137,17 +137,8 @@ class Layout:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that ``init`` makes."""
-        names = (
-            "events",
-            "landing",
-            "quarantine",
-            "policies",
-            "holds",
-            "ledger",
-            "reports",
-            "certificates",
-            ".staging",
-        )
+        names = ("events", "landing", "quarantine", "policies", "holds", "ledger", "reports", "certificates",
+                 ".staging")  # fmt: skip
         return tuple(self.root / name for name in names)
 
     def commit(self, version: int) -> Path:

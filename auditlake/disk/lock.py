@@ -70,14 +70,15 @@ def undisturbed(path: Path, *, wait_seconds: float) -> Iterator[bool]:
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
-    while not _try(descriptor):
+    while not try_lock(descriptor):
         if time.monotonic() >= deadline:
             message = f"the lake is busy: another process has held {path} for {wait_seconds:g} s"
             raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
         time.sleep(_POLL_SECONDS)
 
 
-def _try(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Take a file's lock if nobody has it; return whether that worked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -127,7 +128,7 @@ def _is_abandoned(folder: Path) -> bool:
     with suppress(OSError):
         descriptor = descriptor_of(folder / "alive", within=folder.parents[1], flags=os.O_RDWR)
         try:
-            return _try(descriptor)
+            return try_lock(descriptor)
         finally:
             os.close(descriptor)
     with suppress(OSError):

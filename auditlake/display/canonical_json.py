@@ -49,11 +49,6 @@ def instant(moment: datetime) -> str:
     return print_instant(moment)
 
 
-def instant_or_none(moment: datetime | None) -> str | None:
-    """Write an instant, or null where there is none."""
-    return None if moment is None else instant(moment)
-
-
 def json_value(value: Any) -> Any:
     """Turn a query's parameter into a JSON value; a length of time becomes text that DuckDB casts to INTERVAL.
 

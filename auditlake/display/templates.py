@@ -20,7 +20,7 @@ from auditlake.errors import ReportError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from jsonschema_rs import Draft202012Validator, ValidationError
+    from jsonschema_rs import Draft202012Validator
     from markupsafe import Markup
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -90,7 +90,7 @@ def check_schema(document: Any, schema: str, what: str) -> None:
         whole = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
         errors = list(_validator(schema).iter_errors(json.loads(whole)))
     if errors:
-        first = min(errors, key=_depth)
+        first = min(errors, key=lambda error: len(error.instance_path))
         message = f"the JSON {what} does not fit its schema at {_json_path(first.instance_path)}: {first.message[:500]}"
         raise ReportError(message, hint="this is a mistake of auditlake, not of the lake; nothing was written")
 
@@ -126,10 +126,6 @@ def _validator(schema: str) -> Draft202012Validator:
 
     parsed: Any = json.loads((assets.folder("reports_templates") / f"{schema}.schema.json").read_bytes())
     return Draft202012Validator(parsed)
-
-
-def _depth(error: ValidationError) -> int:
-    return len(error.instance_path)
 
 
 def _json_path(steps: Sequence[str | int]) -> str:

@@ -21,17 +21,7 @@ any Python."""
 
 SHOWN_CHARACTERS = 240
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNITS = {
-    "h": "hour",
-    "d": "day",
-    "w": "week",
-    "mo": "month",
-    "y": "year",
-    "H": "hour",
-    "D": "day",
-    "W": "week",
-    "Y": "year",
-}
+_UNITS = {"h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
 _LENGTH = re.compile(r"([0-9]+)\s?(h|d|w|mo|y)|P([0-9]+)([DWY])|PT([0-9]+)(H)")
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _TICK, _MIDNIGHT = timedelta(microseconds=1), time(0)
@@ -187,7 +177,7 @@ def spelled(duration: str) -> str:
     if match is None:
         return shown(duration).text
     number, unit = (group for group in match.groups() if group is not None)
-    return count(int(number), _UNITS[unit])
+    return count(int(number), _UNITS[unit.lower()])
 
 
 def _two_units(stretch: timedelta, large: timedelta, large_name: str, small: timedelta, small_name: str) -> str:

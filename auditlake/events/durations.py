@@ -63,8 +63,7 @@ def parse_duration(text: str, field: str) -> Duration:
     short = text if len(text) <= 40 else text[:40] + "…"
     parts = _iso_parts(text) if text.startswith("P") else _short_parts(text, short)
     if not parts:
-        message = f"{_EXPECTED}, got {short!r}"
-        raise ValueError(message)
+        raise ValueError(f"{_EXPECTED}, got {short!r}")
     lengths = dict(_FIXED)
     if field in _CALENDAR:
         lengths["mo"], lengths["y"] = _CALENDAR[field]
@@ -73,11 +72,9 @@ def parse_duration(text: str, field: str) -> Duration:
         raise ValueError(message)
     microseconds = sum(number * lengths[unit] for unit, number in parts.items())
     if microseconds == 0:
-        message = f"a length of zero ({short!r}) is not allowed; it must be longer than nothing"
-        raise ValueError(message)
+        raise ValueError(f"a length of zero ({short!r}) is not allowed; it must be longer than nothing")
     if microseconds > _UPPER_BOUND:
-        message = f"{short!r} is longer than 200 years; write at most 200y"
-        raise ValueError(message)
+        raise ValueError(f"{short!r} is longer than 200 years; write at most 200y")
     return Duration(text, microseconds)
 
 
@@ -86,19 +83,15 @@ def _short_parts(text: str, short: str) -> dict[str, int]:
     match = _SHORT.fullmatch(text)
     if match is None:
         if re.fullmatch(r"[+-]?[0-9]+", text):
-            message = f"{short!r} has no unit; write e.g. {text.lstrip('+-')}d or {text.lstrip('+-')}h"
-            raise ValueError(message)
+            raise ValueError(f"{short!r} has no unit; write e.g. {text.lstrip('+-')}d or {text.lstrip('+-')}h")
         return {}
     sign, digits, unit = match.groups()
     if unit == "m":
-        message = f"{short!r} is ambiguous; write {digits}min for minutes or {digits}mo for months"
-        raise ValueError(message)
+        raise ValueError(f"{short!r} is ambiguous; write {digits}min for minutes or {digits}mo for months")
     if unit not in _FIXED and unit not in ("mo", "y"):
-        message = f"unknown unit {unit!r} in {short!r}; use one of s, min, h, d, w, mo, y"
-        raise ValueError(message)
+        raise ValueError(f"unknown unit {unit!r} in {short!r}; use one of s, min, h, d, w, mo, y")
     if sign:
-        message = f"a length has no sign, got {short!r}"
-        raise ValueError(message)
+        raise ValueError(f"a length has no sign, got {short!r}")
     return {unit: _number(digits)}
 
 

@@ -158,14 +158,10 @@ def _plain_json(event: AuditEvent) -> bytes | None:
     None means that the event needs the slower way, not that it is refused.
     """
     instant, details, metadata, address = event.timestamp, event.details, event.metadata, event.ip_address
+    texts = (event.user_id, event.action, event.resource, event.status, event.session_id, event.event_id)
     if not (
-        type(event.user_id) in _TEXT
-        and type(event.action) in _TEXT
-        and type(event.resource) in _TEXT
-        and type(event.status) in _TEXT
-        and type(event.session_id) in _TEXT
-        and type(event.event_id) in _TEXT
-        and (address is None or (type(address) is str and _is_known_address(address)))
+        _TEXT.issuperset(map(type, texts))
+        and (address is None or (type(address) is str and is_address(address)))
         and (details is None or is_plain(details))
         and (metadata is None or is_plain(metadata))
     ):
@@ -228,8 +224,9 @@ def _any_json(event: AuditEvent) -> bytes:
         value = getattr(event, name)
         if value is not None and not isinstance(value, str):
             raise EventError(f"{name}: expected text or None, got {type(value).__name__}")
-    if event.ip_address is not None:
-        _check_address(event.ip_address)
+    if event.ip_address is not None and not is_address(event.ip_address):
+        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {event.ip_address!r}"
+        raise EventError(message, hint="a host name belongs into details or metadata")
     fields: dict[str, Any] = {"event_id": event.event_id} if event.event_id is not None else {}
     fields |= {"event_type": event.event_type, "timestamp": print_instant(event.timestamp)}
     for name in ("user_id", "action", "resource", "status", "details", "metadata", "session_id", "ip_address"):
@@ -255,25 +252,17 @@ def _is_short_address(text: str) -> bool:
     return True
 
 
-def _is_known_address(text: str) -> bool:
-    """Say whether it is an address of the usual length; applications see the same ones again and again."""
-    return len(text) <= 45 and _is_short_address(text)
-
-
-def _check_address(text: str) -> None:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError as error:
-        message = f"ip_address: expected an IPv4 or IPv6 address or None, got {text!r}"
-        raise EventError(message, hint="a host name belongs into details or metadata") from error
+def is_address(text: str) -> bool:
+    """Say whether it is an IPv4 or IPv6 address, whatever its zone; applications see the same ones again and again."""
+    address = text.partition("%")[0]
+    return len(address) <= 45 and _is_short_address(address)
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
     """Return a mapping as a dict, the only one that Python's json knows."""
     if isinstance(value, Mapping):
         return dict(value)
-    message = f"expected what JSON can say, got {type(value).__name__}"
-    raise TypeError(message)
+    raise TypeError(f"expected what JSON can say, got {type(value).__name__}")
 
 
 def _check_keys(where: str, value: Any, depth: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import takewhile
 
 COLUMNS: dict[str, str] = {
     "event_id": "varchar",
@@ -37,10 +38,7 @@ PUBLIC_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name not in 
 TEXT_COLUMNS: tuple[str, ...] = ("user_id", "action", "resource", "status", "session_id", "ip_address")
 """Free text of an event; null where unknown."""
 
-CANONICAL_FIELDS: tuple[str, ...] = (
-    "event_id", "event_type", "timestamp", "user_id", "action", "resource", "status", "details", "metadata",
-    "session_id", "ip_address",
-)  # fmt: skip
+CANONICAL_FIELDS: tuple[str, ...] = tuple(takewhile(lambda name: name != "source", COLUMNS))
 """The keys of an event in canonical JSON; any other top-level key is kept in ``metadata`` under ``_extra``."""
 
 
@@ -82,6 +80,8 @@ class EventType(StrEnum):
     DATA_EXPORT = "data_export"
     HUMAN_OVERSIGHT = "human_oversight"
     API_CALL = "api_call"
+    NETWORK_CHANGE = "network_change"
+    PROCESS_EXECUTION = "process_execution"
 
 
 BUILT_IN_TYPES: frozenset[str] = frozenset(each.value for each in EventType)

@@ -12,7 +12,7 @@ Instant = datetime | date | str
 
 _SHAPE = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
-    r"(?:\.(?P<fraction>\d+))?(?:[Zz]|(?P<sign>[+-])(?P<hours>0\d|1[0-8]):(?P<minutes>[0-5]\d))?",
+    r"(?:\.(?P<fraction>\d+))?(?:[Zz]| ?(?P<sign>[+-])(?P<hours>0\d|1[0-8]):?(?P<minutes>[0-5]\d))?",
     re.ASCII,
 )
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -25,7 +25,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_instant(text: str) -> datetime:
-    """Read RFC 3339, or the same without an offset (then UTC).
+    """Read RFC 3339, or the same without an offset (then UTC), or with one as in ``-0700`` or `` -07:00``.
 
     Offsets up to ±18:00, years 1970 to 9998, second 60 becomes 59.999999, digits after the sixth are cut.
 
@@ -34,27 +34,23 @@ def parse_instant(text: str) -> datetime:
     """
     match = _SHAPE.fullmatch(text)
     if match is None:
-        message = f"not a time: {text[:60]!r}; expected e.g. 2026-11-24T09:30:00Z"
-        raise ValueError(message)
+        raise ValueError(f"not a time: {text[:60]!r}; expected e.g. 2026-11-24T09:30:00Z")
     leap = match["second"] == "60"
     micro = 999_999 if leap else int((match["fraction"] or "0")[:6].ljust(6, "0"))
     clock = f"{match['date']}T{match['hour']}:{match['minute']}:{'59' if leap else match['second']}"
     try:
         naive = datetime.fromisoformat(clock).replace(microsecond=micro)
     except ValueError as error:
-        message = f"not a time: {text[:60]!r}; {error}"
-        raise ValueError(message) from error
+        raise ValueError(f"not a time: {text[:60]!r}; {error}") from error
     offset = timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
     if offset > timedelta(hours=18):
-        message = f"not a time: {text[:60]!r}; an offset is at most 18:00"
-        raise ValueError(message)
+        raise ValueError(f"not a time: {text[:60]!r}; an offset is at most 18:00")
     try:
         instant = (naive - (-offset if match["sign"] == "-" else offset)).replace(tzinfo=UTC)
     except OverflowError:
         instant = None
     if instant is None or not 1970 <= instant.year <= _LAST_YEAR:
-        message = f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}"
-        raise ValueError(message)
+        raise ValueError(f"a time outside of 1970 to {_LAST_YEAR}: {text[:60]!r}")
     return instant
 
 
@@ -65,11 +61,6 @@ def parse_bound(text: str) -> datetime | date:
         ValueError: It is neither.
     """
     return parse_instant(f"{text}T00:00:00Z").date() if _DATE.fullmatch(text) else parse_instant(text)
-
-
-def parse_start(text: str) -> datetime:
-    """Read an instant or a bare date, which starts with its first microsecond."""
-    return as_instant(parse_bound(text))
 
 
 def parse_end(text: str) -> datetime:

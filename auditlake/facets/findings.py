@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from auditlake.context import LakeContext
 from auditlake.display.cards import Shown
@@ -17,7 +17,7 @@ from auditlake.events.times import Instant, as_end, print_instant
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
 from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, append, concerning, read
-from auditlake.findings.places import Place, is_prefix, listings, recorded, remember
+from auditlake.findings.places import PREFIX, Place, listings, recorded, remember
 from auditlake.machine import login_name
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
 
+E = TypeVar("E", Acceptance, Reopening, Review)
 _LONGEST = 4000
 _NAMED = 10
 _NAMES_THEM = "auditlake finding list names them; --as-of and --period say when to look"
@@ -179,9 +180,7 @@ class FindingRegister:
             0, now, listed.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
             system_user=login_name(), ticket=ticket,
         )  # fmt: skip
-        written = self._write(entry, check)
-        assert isinstance(written, Acceptance)
-        return written
+        return self._write(entry, check)
 
     def reopen(
         self, finding_id: str, *, reason: str, by: str | None = None, **options: Unpack[PeriodOptions]
@@ -212,9 +211,7 @@ class FindingRegister:
 
         policy_id = standing.subject.policy_id
         entry = Reopening(0, self._clock(), policy_id, standing.number, finding_id, reason, by, login_name())
-        written = self._write(entry, check)
-        assert isinstance(written, Reopening)
-        return written
+        return self._write(entry, check)
 
     def review(
         self,
@@ -243,9 +240,7 @@ class FindingRegister:
             0, self._clock(), policy_id, report.as_of, report.evidence.snapshot, report.status, digest, by,
             login_name(), note, ticket, report.since, report.until, (policy_id,),
         )  # fmt: skip
-        written = self._write(entry)
-        assert isinstance(written, Review)
-        return written, made
+        return self._write(entry), made
 
     def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
         """Return every review in the journal, of these policies if some are named, in order."""
@@ -255,15 +250,16 @@ class FindingRegister:
             if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
         )  # fmt: skip
 
-    def _write(self, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Entry:
+    def _write(self, entry: E, check: Callable[[Sequence[Line]], None] = lambda _: None) -> E:
         """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
         line = append(self._layout, entry, check)
         record_journal(self._context, line.entry.number, line.digest)
+        assert isinstance(line.entry, type(entry))
         return line.entry
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
         """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
-        if not is_prefix(finding_id):
+        if not PREFIX.fullmatch(finding_id):
             raise ReportError(
                 f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
             )

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from auditlake.context import LakeContext
+from auditlake.context import Facet
 from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from auditlake.policies.holds import Hold
 
 
-class Holds:
-    """What must stay whatever is due; iterate over it for every hold.
-
-    Args:
-        context: The lake.
-    """
-
-    def __init__(self, context: LakeContext) -> None:
-        self._context = context
+class Holds(Facet):
+    """What must stay whatever is due; iterate over it for every hold."""
 
     def __iter__(self) -> Iterator[Hold]:
         return iter(self.all())
@@ -78,14 +71,14 @@ class Holds:
         Raises:
             HoldError: There is one of that name, or it says something that a hold cannot.
         """
-        from auditlake.policies.holds import HoldRequest
+        from auditlake.policies.holds import Hold
         from auditlake.retention.holds import add_hold
 
-        request = HoldRequest(
-            reason, owner, ticket, tuple(event_types), tuple(user_ids), tuple(resources),
+        asked = Hold(
+            hold_id, reason, owner, ticket, self._context.now, tuple(event_types), tuple(user_ids), tuple(resources),
             as_instant_or_none(since), as_end_or_none(until),
         )  # fmt: skip
-        return self._counted(add_hold(self._context, hold_id, request, operator=operator))
+        return self._counted(add_hold(self._context, asked, operator=operator))
 
     def release(self, hold_id: str, *, reason: str, operator: str | None = None) -> Hold:
         """End a hold. What it kept may then be due; the hold itself stays on record.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from auditlake.context import LakeContext
+from auditlake.context import Facet
 from auditlake.disk.files import is_file
 from auditlake.errors import ReportError
 
@@ -14,15 +14,8 @@ if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
 
 
-class Ledger:
-    """The verbs that a third party's trust rests on.
-
-    Args:
-        context: The lake.
-    """
-
-    def __init__(self, context: LakeContext) -> None:
-        self._context = context
+class Ledger(Facet):
+    """The verbs that a third party's trust rests on."""
 
     def verify(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditlake.context import LakeContext
+from auditlake.context import Facet
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.policies.model import Policy
 
@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from auditlake.policies.compile import CompiledQuery
 
 
-class Policies:
-    """What a lake is judged by; iterate over it for every policy.
-
-    Args:
-        context: The lake.
-    """
-
-    def __init__(self, context: LakeContext) -> None:
-        self._context = context
+class Policies(Facet):
+    """What a lake is judged by; iterate over it for every policy."""
 
     def __iter__(self) -> Iterator[Policy]:
         return iter(self.all())

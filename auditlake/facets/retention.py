@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from auditlake.context import LakeContext
+from auditlake.context import Facet
 from auditlake.errors import RetentionError
 from auditlake.events.times import Instant, judged_as_of
 
@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from auditlake.retention.plan import RetentionPlan
 
 
-class Retention:
-    """What is due, its deletion, and the erasure of persons.
-
-    Args:
-        context: The lake.
-    """
-
-    def __init__(self, context: LakeContext) -> None:
-        self._context = context
+class Retention(Facet):
+    """What is due, its deletion, and the erasure of persons."""
 
     def plan(self, as_of: Instant | None = None) -> RetentionPlan:
         """Return what is due, what stays, and why. What was logged is flushed first.

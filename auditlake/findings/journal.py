@@ -98,7 +98,10 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
     try:
         make_folders(layout.journal.parent, below=layout.root)
         with _opened(layout) as descriptor:
-            whole = _whole_lines(descriptor)
+            data = read_file(layout.journal, within=layout.root)
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(whole) < len(data):  # the writer of the last line never reported it
+                os.ftruncate(descriptor, len(whole))
             before = tuple(_lines(layout, whole))
             check(before)
             entry = replace(entry, number=len(before) + 1)
@@ -121,17 +124,6 @@ def _opened(layout: Layout) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _whole_lines(descriptor: int) -> bytes:
-    """Return what is written; a last line without a line break is removed, since its writer never reported it."""
-    data = bytearray()
-    while chunk := os.pread(descriptor, 1 << 20, len(data)):
-        data += chunk
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.ftruncate(descriptor, whole)
-    return bytes(data[:whole])
 
 
 def _write(descriptor: int, line: bytes, at: int) -> None:

@@ -26,7 +26,8 @@ from auditlake.findings.journal import Line
 _LISTINGS = 20
 _LARGEST = 1 << 20
 _MORE = re.compile(rb'"file": "(findings_[0-9a-f]{32}\.parquet)"')
-_ID = re.compile(r"[0-9a-f]{1,16}\Z")
+PREFIX = re.compile(r"[0-9a-f]{1,16}")
+"""How a finding's id may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,6 @@ class Place:
     def options(self) -> dict[str, Any]:
         """What a report is asked with, on the newest snapshot."""
         return {"as_of": self.as_of, "since": self.since, "until": self.until}
-
-
-def is_prefix(text: str) -> bool:
-    """Return whether an id may begin so."""
-    return _ID.match(text) is not None
 
 
 def recorded(layout: Layout, lines: Sequence[Line], prefix: str) -> dict[str, list[Place]]:

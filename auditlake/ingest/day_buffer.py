@@ -150,11 +150,8 @@ class DayBuffer:
             return pa.concat_tables([rows for stretch in piece.stretches for rows in stretch.held])
         part = statement(_FILE, "spilled_rows")
         # Additions have numbers of their own, so all rows of the day between these are of the piece.
-        bounds: dict[str, object] = {
-            "day": piece.day,
-            "first": piece.stretches[0].first,
-            "last": piece.stretches[-1].last,
-        }
+        first, last = piece.stretches[0].first, piece.stretches[-1].last
+        bounds: dict[str, object] = {"day": piece.day, "first": first, "last": last}
         # The cursor may not be in UTC.
         return cursor.sql(part.text, params=part.bind(bounds)).to_arrow_table().cast(STAGED)
 

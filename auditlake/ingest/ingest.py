@@ -22,7 +22,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.disk.durable import rename_synced
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows, view_events
@@ -43,9 +43,8 @@ from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
-from auditlake.store.batch_numbers import allocate_batch
-from auditlake.store.dayfile import data_file, write_rows
-from auditlake.store.deltalog import EXACT, keeps_quarantine
+from auditlake.store.dayfile import data_file, put_in_place, write_rows
+from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths
 from auditlake.store.turn import Turn, writer_turn
@@ -452,9 +451,7 @@ class _Run:
         if (rows_written := sum(file.rows for _, file in written)) != landed:
             message = f"{landed} events were to land, but {rows_written} were written"
             raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
-        for _, file in written:
-            make_folders((self._layout.events / file.path).parent, below=self._layout.events)
-        rename_synced((draft, self._layout.events / file.path) for draft, file in written)
+        put_in_place(self._layout, written)
         self._staged.let_go()
         return tuple(file for _, file in written)
 

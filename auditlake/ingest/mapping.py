@@ -102,7 +102,7 @@ class _Mapping:
 
     def mapped(self, ahead: int) -> Mapped:
         """Map all of its records."""
-        self._load_records(self._buffer.table())
+        self._connection.register("loaded", self._buffer.table())
         if self._own:
             self._run(_OWN, "parsed")
         for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are", "values_as_they_are"):
@@ -164,13 +164,13 @@ class _Mapping:
 
     def _judge(self, missing: Ints, refused: list[Refusal]) -> list[int]:
         """Return which records without a row are JSON objects after all; the others are refused."""
-        self._load_records(self._buffer.table(missing))
+        self._connection.register("loaded", self._buffer.table(missing))
         part = statement(_FILE, "sure" if self._own else "sure_with_distinct_keys")
         cleared = self._connection.sql(part.text).fetchnumpy()["record"]
         objects: list[int] = cleared.tolist()
         for record in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
             _, batch, i = self._buffer.find(record)
-            raw = batch.raw(i)
+            raw = batch.raw(i) if batch.originals is None else batch.text[i].as_py().encode()
             if verdict := why_not_an_object(raw):
                 refused.append(refusal(record, *verdict, raw))
             else:
@@ -181,11 +181,11 @@ class _Mapping:
         """Map records in whose numbers DuckDB would change a digit; also as a version did that let it do so."""
         self._run(_FILE, "cleared_records")
         texts = self._buffer.table(records)
-        self._load_records(texts)
+        self._connection.register("loaded", texts)
         before = self._map()
         mark = statement(_NUMBERS, "mark")
         self._connection.execute(mark.text, {"mark": secrets.token_hex(16)})
-        self._load_records(self._connection.sql(statement(_NUMBERS, "marked").text).to_arrow_table())
+        self._connection.register("loaded", self._connection.sql(statement(_NUMBERS, "marked").text).to_arrow_table())
         for name in ("inner_numbers_marked", "values_unmarked"):
             self._run(_NUMBERS, name)
         self._view_mapping("unspelled")
@@ -199,7 +199,7 @@ class _Mapping:
     def _spell_before(self, texts: pa.Table, rows: pa.Table) -> pa.Table:
         """Map the records that an earlier version would have read in another way."""
         self._run(_FILE, "cleared_records")
-        self._load_records(texts)
+        self._connection.register("loaded", texts)
         return self._differing(self._map(), rows)
 
     def _differing(self, before: pa.Table, now: pa.Table) -> pa.Table:
@@ -251,9 +251,6 @@ class _Mapping:
 
     def _view_mapping(self, name: str) -> None:
         self._connection.execute(f"create or replace temp view {name} as {self._source.sql}")
-
-    def _load_records(self, table: pa.Table) -> None:
-        self._connection.register("loaded", table)
 
     def _run(self, file: str, name: str) -> None:
         self._connection.execute(statement(file, name).text)

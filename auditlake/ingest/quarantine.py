@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import Example
 from auditlake.sources.model import Rejected
 from auditlake.sources.refused import excerpt
-from auditlake.store.deltalog import history, newest_version
+from auditlake.store.deltalog import Commits, newest_version
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
 
 _EXAMPLES = 100
@@ -100,18 +101,16 @@ class ErasedRecords:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._known: tuple[Pseudonyms, frozenset[str]] | None = None
 
     def has(self, rejected: Rejected) -> bool:
         """Return whether a record is one of them; without the key of the pseudonyms that is unknown."""
         if not rejected.data:
             return False
-        if self._known is None:
-            self._known = self._read()
         names, known = self._known
         return bool(known) and names.of_record(rejected.sha256 or hashlib.sha256(rejected.data).hexdigest()) in known
 
-    def _read(self) -> tuple[Pseudonyms, frozenset[str]]:
+    @cached_property
+    def _known(self) -> tuple[Pseudonyms, frozenset[str]]:
         names = None
         with suppress(LakeFormatError):
             names = pseudonyms(self._layout, make=False)
@@ -119,8 +118,8 @@ class ErasedRecords:
 
     def _keyed(self) -> Iterator[str]:
         """Yield the keyed digests that erasures kept: only the files that they wrote are read."""
-        commits = history(self._layout, newest_version(self._layout))
-        for name in (name for name, version in commits.quarantine.items() if commits.others.get(version) == "erase"):
+        past = Commits(self._layout, newest_version(self._layout)).history
+        for name in (name for name, version in past.quarantine.items() if past.others.get(version) == "erase"):
             with (
                 suppress(FileNotFoundError),
                 open_file(self._layout.quarantine / name, within=self._layout.root) as lines,

@@ -94,28 +94,22 @@ class RecordBuffer:
 
     def earlier_raws(self) -> Any:
         """Return the same with the bytes of which an earlier version made the id; None if there are none."""
-        earlier: dict[int, bytes] = {}
+        earlier = self._earlier()
         for batch, base in zip(self.batches, self._bases, strict=True):
             if batch.header and batch.originals is not None:
                 earlier |= zip((batch.records + base).tolist(), batch.originals, strict=True)
-            earlier |= {int(batch.records[i]) + base: text for i, text in batch.earlier.items()}
-        if not earlier:
-            return None
-        texts = pa.array(list(earlier.values()), pa.large_binary()).cast(pa.large_string())
-        lengths = np.fromiter(map(len, earlier.values()), np.int64, len(earlier))
-        return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts, "byte_length": lengths}))
+        return _table_of(earlier)
 
     def earlier_texts(self) -> Any:
-        """Return ``record`` and ``text`` as an earlier version read other JSON; None if there are none."""
-        earlier = {
+        """Return the same with the JSON that an earlier version made of it; None if it made that of all."""
+        return _table_of(self._earlier())
+
+    def _earlier(self) -> dict[int, bytes]:
+        return {
             int(batch.records[i]) + base: text
             for batch, base in zip(self.batches, self._bases, strict=True)
             for i, text in batch.earlier.items()
         }
-        if not earlier:
-            return None
-        texts = pa.array(list(earlier.values()), pa.large_binary()).cast(pa.large_string())
-        return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts}))
 
     def places(self) -> Any:
         """Return where each record stands in its input."""
@@ -127,3 +121,11 @@ class RecordBuffer:
 
 def _sliced(table: Any) -> Any:
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+
+
+def _table_of(earlier: dict[int, bytes]) -> Any:
+    if not earlier:
+        return None
+    texts = pa.array(list(earlier.values()), pa.large_binary()).cast(pa.large_string())
+    lengths = np.fromiter(map(len, earlier.values()), np.int64, len(earlier))
+    return _sliced(pa.table({"record": np.array(list(earlier), np.int64), "text": texts, "byte_length": lengths}))

@@ -18,7 +18,7 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeError, LostKeyError
 from auditlake.ingest.custody import IngestOptions
-from auditlake.landing.positions import Committed, held, numbered, read_committed
+from auditlake.landing.positions import held, numbered, read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import MemoryLines
 from auditlake.store.deltalog import newest_version, sync_log, transaction_version
@@ -88,30 +88,42 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
 
 
 def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> FlushSummary:
+    from auditlake.ingest.ingest import ingest  # with DuckDB
+
     layout = context.layout
     # What is logged meanwhile is for the next flush: this one comes to an end.
     until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
     stops: dict[int, Position] = {}
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
+    # Read once: only this process moves the positions while it holds the lock, and a commit refuses if another did.
+    committed = read_committed(layout, slots(layout))
+    version, reached, positions = committed.snapshot.version, committed.snapshot.transactions, committed.positions
     while True:
-        committed = read_committed(layout, slots(layout))
-        total = replace(total, removed=total.removed + _remove(layout, committed))
-        chosen = _choose(layout, committed.positions, until, stops)
+        total = replace(total, removed=total.removed + _remove(layout, version, positions), snapshot=version)
+        chosen = _choose(layout, positions, until, stops)
         if not chosen and lost is not None:
             raise _waits(lost, stops)
         if not chosen:
-            return replace(total, snapshot=committed.snapshot.version)
-        ends = {application(piece.segment.slot): piece.end.packed for piece, _ in chosen}
-        lines = [line for _, line in chosen]
+            return total
+        ends = {piece.segment.slot: piece.end for piece, _ in chosen}
+        to = {application(slot): end.packed for slot, end in ends.items()}
         try:
-            total = _bring(context, options, now, lines, Advance(committed.snapshot.transactions, ends), total)
+            done = ingest(context, [line for _, line in chosen], options, now=now, advance=Advance(reached, to))
         except LostKeyError as error:
             lost = lost or error
             for index, offset in error.first:
                 segment = chosen[index][0].segment
                 place = Position(segment.number, offset)
                 stops[segment.slot] = min(place, stops.get(segment.slot, place))
+            continue
+        version, reached, positions = done.snapshot, {**reached, **to}, {**positions, **ends}
+        total = replace(
+            total,
+            landed=total.landed + done.landed,
+            duplicates=total.duplicates + done.duplicates,
+            quarantined=total.quarantined + done.quarantined,
+        )
 
 
 def _choose(
@@ -139,31 +151,12 @@ def _waits(lost: LostKeyError, stops: Mapping[int, Position]) -> LostKeyError:
     return LostKeyError(str(lost), remedy=lost.remedy, hint=hint, first=())
 
 
-def _bring(
-    context: LakeContext,
-    options: IngestOptions,
-    now: datetime,
-    lines: list[MemoryLines],
-    advance: Advance,
-    total: FlushSummary,
-) -> FlushSummary:
-    from auditlake.ingest.ingest import ingest
-
-    done = ingest(context, lines, options, now=now, advance=advance)
-    return replace(
-        total,
-        landed=total.landed + done.landed,
-        duplicates=total.duplicates + done.duplicates,
-        quarantined=total.quarantined + done.quarantined,
-    )
-
-
-def _remove(layout: Layout, committed: Committed) -> int:
+def _remove(layout: Layout, version: int, positions: Mapping[int, Position]) -> int:
     """Remove the segments of which the table has everything; give how many there were."""
-    done = [segment for segment in segments(layout) if _is_done(segment, committed.positions)]
+    done = [segment for segment in segments(layout) if _is_done(segment, positions)]
     if done:
         # The writer that committed their events may have died before the commit was on the disk.
-        sync_log(layout, committed.snapshot.version)
+        sync_log(layout, version)
     for segment in done:
         remove_file(segment.path, within=layout.root)
     for folder in sorted({segment.path.parent for segment in done}):

@@ -41,11 +41,7 @@ def view_newest(
         now: What ``ingested_at`` says of events that are not flushed.
         columns: What it shows.
     """
-    if not segments(layout):
-        snapshot = read_snapshot(layout)
-        view_snapshot(connection, layout, snapshot, columns=columns)
-        return snapshot
-    snapshot, lines = read_unflushed(layout)
+    snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
     if lines:
         keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
     view_snapshot(connection, layout, snapshot, columns=columns, beside=_TABLE if lines else None)

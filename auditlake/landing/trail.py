@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from threading import RLock
-from typing import Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, get_args
 from weakref import WeakMethod, WeakSet
 
 from auditlake.disk.layout import Layout
@@ -305,6 +305,29 @@ def _unknown(name: str, types: Iterable[str]) -> EventError:
     message = f"event_type: this lake does not know {name[:64]!r}"
     hint = f"close to it: {', '.join(close)}" if close else "lake.toml can declare it: event_types"
     return EventError(message, hint=hint)
+
+
+def keep_unfit(trail: object, record: AuditEvent | Mapping[Any, Any]) -> None:
+    """Append an event that :meth:`Trail.log` refused and that must not be lost, as a line of JSON with an id.
+
+    The next flush quarantines the line with its reason, or makes an event of it where it would of a file's line. What
+    JSON cannot say stands in it as Python shows it.
+
+    Args:
+        trail: The trail, or a lake with one of its own.
+        record: The event, or its fields.
+
+    Raises:
+        LandingError: The disk refused, or the trail is closed.
+    """
+    if isinstance(record, AuditEvent):
+        line = record.as_line(uuid7)[1].removesuffix(b"\n")
+    else:
+        from auditlake.sources.python_events import shown_line  # with Arrow, which is slow to import
+
+        line = shown_line({"event_id": uuid7(), **record})
+    own: Any = getattr(trail, "_trail", trail)
+    own.append_lines([line])
 
 
 _trails: WeakSet[Trail] = WeakSet()

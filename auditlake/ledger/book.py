@@ -14,8 +14,8 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,21 @@ from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.ledger.entry import Dumped, Entry, EntryFile, Taken, dump, parse
+from auditlake.ledger.entry import Entry, Record, dump, parse
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
-    drop_next,
     make_key,
     public_key_path,
     put_next,
-    read_next,
     read_public_key,
+    read_secret,
     read_settings,
     read_signer,
 )  # fmt: skip
-from auditlake.ledger.leaves import Part
 from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
-from auditlake.ledger.sidecars import keep_holds, keep_policy, policy_path
+from auditlake.ledger.sidecars import keep, kept_path
 from auditlake.ledger.tiles import WIDTH, Tiles
 
 KEY = "key"
@@ -55,23 +53,6 @@ _VERSION = "auditlake/version"
 
 Committed = Callable[[int], str | None]
 """Gives the leaf that the commit of a version names; None if it names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What an entry is to say."""
-
-    kind: str
-    at: str
-    parts: tuple[Part, ...] = ()
-    adds: tuple[EntryFile, ...] = ()
-    removes: tuple[str, ...] = ()
-    taken: tuple[Taken, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-Existing = Callable[[], Record]
-"""Gives what a lake holds that has no ledger yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +132,19 @@ def read_note(layout: Layout) -> Note | None:
     return note
 
 
-def read_head(layout: Layout) -> Head | None:
+def read_head(layout: Layout, settings: LedgerSettings | None = None) -> Head | None:
     """Return what the newest checkpoint counts; None if the lake has no ledger.
+
+    Args:
+        layout: The lake.
+        settings: What lake.toml says; it is read if None.
 
     Raises:
         LedgerError: It is damaged, not signed although the lake has a key, or of another lake.
     """
     if (note := read_note(layout)) is None:
         return None
-    checkpoint, settings = parse_checkpoint(note.text), read_settings(layout)
+    checkpoint, settings = parse_checkpoint(note.text), settings or read_settings(layout)
     if checkpoint.origin != settings.origin:
         raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {settings.origin}")
     for line in checkpoint.extensions:
@@ -224,20 +209,21 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     return complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
 
 
-def settle(layout: Layout, version: int, committed: Committed, existing: Existing) -> Head:
+def settle(layout: Layout, version: int, committed: Committed, existing: Callable[[], Record]) -> Head:
     """Finish what a dead writer left, and open the ledger if there is none; give its head.
 
     Args:
         layout: The lake.
         version: Its newest version, which is durable.
         committed: Which leaves commits name.
-        existing: What a lake without a ledger holds.
+        existing: Gives what a lake without a ledger holds.
 
     Raises:
         LedgerError: The ledger is damaged, or is not the one of this log: nothing must be built on it.
     """
-    _finish_rotation(layout)
-    head = read_head(layout)
+    settings = read_settings(layout)
+    _finish_rotation(layout, settings)
+    head = read_head(layout, settings)
     if head is None:
         if any(committed(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
@@ -310,14 +296,14 @@ def _notice(
 ) -> Head:
     last = read_entry(layout, head.size - 1)
     changed = last.policies != rules.policies
-    if changed or not policy_path(layout, "").is_dir():  # an earlier version kept none
+    if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
         _keep_policies(layout)
     if changed:
         change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
         if rules.holds:
-            keep_holds(layout, rules.holds)
+            keep(layout, "holds", rules.holds.encode())
         by_hand = Record("hold", at, details={"by": "hand"})
         head = complete(layout, _put(layout, rules, head.size, by_hand, None, version))
     return head
@@ -326,7 +312,9 @@ def _notice(
 def _keep_policies(layout: Layout) -> None:
     """Keep the files of all policies; those that init writes are in the terms of its commit, and need not be."""
     for path in layout.policies.glob("*.yaml"):
-        keep_policy(layout, read_file(path, within=layout.root))
+        content = read_file(path, within=layout.root)
+        if not kept_path(layout, "policies", sha256(content).hexdigest()).exists():
+            keep(layout, "policies", content)
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
@@ -341,54 +329,33 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
 
 
 def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
-    return _Rules(settings, policy_digests(layout), list_holds(hold_files(layout)))
+    policies = {path.stem: digest for path, digest in _digests(layout.policies)}
+    return _Rules(settings, policies, "".join(f"{path.name} {digest}\n" for path, digest in _digests(layout.holds)))
+
+
+def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of policies or holds, in order of their names, each with its SHA-256."""
+    for path in sorted(folder.glob("*.yaml")):
+        yield path, sha256(read_file(path, within=path.parent)).hexdigest()
 
 
 def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
-    dumped = dump(_entry(layout, rules, event, about))
-    _put_aside(layout, dumped)
-    tiles(layout).put_entry(index, dumped.data)
     settings = rules.settings
-    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
-
-
-def _put_aside(layout: Layout, dumped: Dumped) -> None:
+    default = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
+    dumped = dump(Entry(
+        event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **default},
+        settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
+        digest_of_holds(rules.holds),
+    ))  # fmt: skip
     if dumped.aside:
-        path = layout.ledger / "aside" / dumped.aside_digest
-        make_folders(path.parent, below=layout.root)
-        write_whole(path, dumped.aside)
-
-
-def _entry(layout: Layout, rules: _Rules, event: Record, version: int | None) -> Entry:
-    default = rules.settings.default_retention
-    more = {DEFAULT_RETENTION: default} if default else {}
-    return Entry(
-        event.kind, rules.settings.lake_id, event.at, version,
-        _log_digest(layout, version - 1) if version else None,
-        event.parts, event.adds, event.removes, event.taken, rules.policies,
-        digest_of_holds(rules.holds), {**event.details, **more},
-    )  # fmt: skip
-
-
-def hold_files(layout: Layout) -> list[Path]:
-    """Return the files of holds, in order of their names."""
-    return sorted(layout.root.glob("holds/*.yaml"))
-
-
-def list_holds(files: Sequence[Path]) -> str:
-    """Return the list of holds, one ``NAME SHA-256`` a line, for their files in order of their names."""
-    return "".join(f"{path.name} {sha256(read_file(path, within=path.parent)).hexdigest()}\n" for path in files)
+        keep(layout, "aside", dumped.aside)
+    tiles(layout).put_entry(index, dumped.data)
+    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
 
 
 def digest_of_holds(listed: str) -> str:
     """Return what an entry says of a list of holds."""
     return sha256(listed.encode()).hexdigest() if listed else ""
-
-
-def policy_digests(layout: Layout) -> dict[str, str]:
-    """Return what an entry says of policies: the SHA-256 of every policy's file, by id."""
-    files = sorted(layout.policies.glob("*.yaml"))
-    return {path.stem: sha256(read_file(path, within=path.parent)).hexdigest() for path in files}
 
 
 def _log_digest(layout: Layout, version: int) -> str | None:
@@ -433,15 +400,15 @@ def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
     return new.verifier
 
 
-def _finish_rotation(layout: Layout) -> None:
+def _finish_rotation(layout: Layout, settings: LedgerSettings) -> None:
     """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
-    settings = read_settings(layout)
-    if (new := read_next(settings)) is None:
+    if not settings.next_key.exists():
         return
+    new = read_secret(settings.next_key)
     if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):
         adopt_next(layout, settings, new)
     else:
-        drop_next(settings)
+        settings.next_key.unlink()
 
 
 def complete(layout: Layout, prepared: Prepared) -> Head:

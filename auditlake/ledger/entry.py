@@ -51,17 +51,12 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of the ledger."""
+class Record:
+    """What an entry is to say, as far as its caller knows it."""
 
     kind: str
-    lake_id: str
     at: str
     """When, RFC 3339."""
-    version: int | None = None
-    """The version of the lake that it is about; None if it is not about one."""
-    previous_log: str | None = None
-    """The SHA-256 of the log entry of the version before."""
     parts: tuple[Part, ...] = ()
     """What was appended."""
     adds: tuple[EntryFile, ...] = ()
@@ -69,12 +64,23 @@ class Entry:
     """Paths of files that left the lake."""
     taken: tuple[Taken, ...] = ()
     """What was deleted or erased."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """More, by kind: reasons, certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Record):
+    """One entry of the ledger."""
+
+    lake_id: str = ""
+    version: int | None = None
+    """The version of the lake that it is about; None if it is not about one."""
+    previous_log: str | None = None
+    """The SHA-256 of the log entry of the version before."""
     policies: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 of every policy's file, by id."""
     holds: str = ""
     """A SHA-256 over all files of holds; empty where there are none."""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """More, by kind: reasons, certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +91,6 @@ class Dumped:
     """What is a leaf of the ledger."""
     aside: bytes = b""
     """What is in a file of its own; empty where all is in the entry."""
-
-    @property
-    def aside_digest(self) -> str:
-        """The name of that file."""
-        return sha256(self.aside).hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
@@ -177,9 +178,10 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
         Part(batch, date.fromisoformat(day), n, bytes.fromhex(root)) for batch, day, n, root in fields["parts"]
     )
     return Entry(
-        fields["kind"], fields["lake_id"], fields["at"], fields["version"], fields["previous_log"], parts,
+        fields["kind"], fields["at"], parts,
         tuple(EntryFile(*file) for file in fields["adds"]),
         tuple(fields["removes"]),
         tuple(Taken(batch, date.fromisoformat(day), rows, kept) for batch, day, rows, kept in fields["taken"]),
-        fields["policies"], fields["holds"], fields["details"],
+        fields["details"], fields["lake_id"], fields["version"], fields["previous_log"], fields["policies"],
+        fields["holds"],
     )  # fmt: skip

@@ -64,7 +64,7 @@ def make_key(layout: Layout, settings: LedgerSettings) -> Verifier:
     The private key comes first: from the public one on, every checkpoint is signed.
     """
     if settings.key.exists():
-        signer = _read_signer(settings.key)
+        signer = read_secret(settings.key)
     else:
         signer = new_signer(settings.origin)
         write_whole(settings.key, f"{signer.secret()}\n".encode())
@@ -91,7 +91,7 @@ def read_signer(layout: Layout, settings: LedgerSettings) -> Signer | None:
     """
     if (verifier := read_public_key(layout)) is None:
         return None
-    signer = _read_signer(path := settings.key)
+    signer = read_secret(path := settings.key)
     if signer.verifier != verifier:
         raise LedgerError(f"{path} is not the private key of {public_key_path(layout)}")
     return signer
@@ -102,15 +102,6 @@ def put_next(settings: LedgerSettings, signer: Signer) -> None:
     write_whole(settings.next_key, f"{signer.secret()}\n".encode())
 
 
-def read_next(settings: LedgerSettings) -> Signer | None:
-    """Read the key that was to follow the lake's; return None if there is none.
-
-    Raises:
-        LedgerError: It is damaged.
-    """
-    return _read_signer(settings.next_key) if settings.next_key.exists() else None
-
-
 def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None:
     """Put the key that follows in the place of the lake's, which is gone then."""
     write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
@@ -118,12 +109,12 @@ def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None
     sync_folder(settings.key.parent)
 
 
-def drop_next(settings: LedgerSettings) -> None:
-    """Forget a key that was to follow."""
-    settings.next_key.unlink()
+def read_secret(path: Path) -> Signer:
+    """Read a private key.
 
-
-def _read_signer(path: Path) -> Signer:
+    Raises:
+        LedgerError: It is not there, or damaged.
+    """
     try:
         return parse_signer(read_text(path, errors="replace"))
     except OSError as error:

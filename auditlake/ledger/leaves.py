@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate, pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from auditlake.engine.statements import statement
@@ -73,34 +74,31 @@ def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duc
     return connection.sql(statement("ledger/leaves.sql", "leaves").text)
 
 
-def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> list[tuple[Part, bytes]]:
-    """Return the parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
-
-    Args:
-        connection: Where.
-        many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it; some 60 bytes of each event must
-            then find room in memory.
-    """
-    hashed = (many_parts if many else parts)(connection, marks := bytearray())
-    ends = list(accumulate((MARK * part.rows for part in hashed), initial=0))
-    return [(part, bytes(marks[begin:end])) for part, (begin, end) in zip(hashed, pairwise(ends), strict=True)]
-
-
-def parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """Return the parts of the view ``events`` of a connection, by batch and day; ``marks`` takes the mark of each
-    event.
+def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> Iterator[tuple[Part, bytes]]:
+    """Yield the parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
 
     DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
     with them.
+
+    Args:
+        connection: Where.
+        many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it to be quicker; some 60 bytes of
+            each event must then find room in memory, and eight thousand events whole.
     """
-    return roots(leaves(connection).order(", ".join(_NUMBERS)).to_arrow_reader(_ROWS), marks)
+    import numpy as np
+
+    ordered = _many(connection) if many else leaves(connection).order(", ".join(_NUMBERS)).to_arrow_reader(_ROWS)
+    stretches = (stretch for rows in ordered for stretch in _stretches(rows))
+    for (batch, day), several in groupby(stretches, itemgetter(0, 1)):
+        tree, marks = GrowingTree(), bytearray()
+        for _, _, hashes in several:
+            tree.extend(hashes)
+            marks += np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
+        yield Part(batch, _EPOCH + timedelta(days=day), tree.size, tree.root()), bytes(marks)
 
 
-def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = None) -> list[Part]:
-    """Return the same as :func:`parts`, quicker (:mod:`auditlake.ledger.hashing`).
-
-    Some 60 bytes of each event must find room in memory, and eight thousand events whole.
-    """
+def _many(connection: duckdb.DuckDBPyConnection) -> Iterable[pa.RecordBatch]:
+    """Return the leaves by batch, day and seq, quicker than DuckDB makes them (:mod:`auditlake.ledger.hashing`)."""
     import numpy as np
     import pyarrow as pa
 
@@ -115,38 +113,8 @@ def many_parts(connection: duckdb.DuckDBPyConnection, marks: bytearray | None = 
         return []
     table = pa.Table.from_batches(pieces)
     order = np.lexsort([table[name].to_numpy() for name in reversed(_NUMBERS)])
-    return roots(table.take(pa.array(order)).to_batches(max_chunksize=_ROWS), marks)
-
-
-def roots(leaves: Iterable[pa.RecordBatch], marks: bytearray | None = None) -> list[Part]:
-    """Return the parts of leaves that come as the statement yields them; ``marks`` takes the mark of each, in this
-    order.
-    """
-    parts: list[Part] = []
-    tree = GrowingTree()
-    batch, day = None, 0
-    for rows in leaves:
-        for next_batch, next_day, hashes in _stretches(rows):
-            if (next_batch, next_day) != (batch, day):
-                if batch is not None:
-                    parts.append(_part(batch, day, tree))
-                tree, batch, day = GrowingTree(), next_batch, next_day
-            tree.extend(hashes)
-            if marks is not None:
-                marks += _marks(hashes)
-    if batch is not None:
-        parts.append(_part(batch, day, tree))
-    return parts
-
-
-def _marks(hashes: bytes) -> bytes:
-    import numpy as np
-
-    return np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
-
-
-def _part(batch: int, day: int, tree: GrowingTree) -> Part:
-    return Part(batch, _EPOCH + timedelta(days=day), tree.size, tree.root())
+    ordered: list[pa.RecordBatch] = table.take(pa.array(order)).to_batches(max_chunksize=_ROWS)
+    return ordered
 
 
 def _stretches(rows: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:

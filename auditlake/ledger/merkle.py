@@ -1,4 +1,4 @@
-"""Merkle trees of RFC 6962 (section 2.1): their roots, and the proofs that something is in one or that one grew.
+"""Merkle trees of RFC 6962 (section 2.1): their roots, and the proofs that something is in one.
 
 A hash is 32 bytes. Many of them are one ``bytes``, so that a tree of a million leaves is neither a million objects nor
 a recursion. Proofs are made through a function that gives the root over a stretch of leaves, so that it does not matter
@@ -136,28 +136,6 @@ def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
     return proof[::-1]
 
 
-def consistency_proof(old: int, size: int, subtree: Subtree) -> list[bytes]:
-    """Prove that the tree of the first ``old`` leaves is the beginning of that of the first ``size``.
-
-    Raises:
-        ValueError: The old tree is the larger one, or empty.
-    """
-    if not 0 < old <= size:
-        raise ValueError(f"a tree of {size} leaves does not begin with one of {old}")
-    begin, end, proof = 0, size, []
-    while old != end:
-        middle = begin + _split(end - begin)
-        if old <= middle:
-            proof.append(subtree(middle, end))
-            end = middle
-        else:
-            proof.append(subtree(begin, middle))
-            begin = middle
-    if begin:  # the old tree is not itself a subtree of the new one
-        proof.append(subtree(begin, end))
-    return proof[::-1]
-
-
 def _split(size: int) -> int:
     """How many leaves the left subtree has: the largest power of two below the size."""
     return 1 << (size - 1).bit_length() - 1
@@ -179,34 +157,3 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[byte
             node = node_hash(node, sibling)
         place, last = place >> 1, last >> 1
     return node if last == 0 else None
-
-
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], tree: bytes) -> bool:
-    """Whether a proof shows that a leaf is in the tree with this size and root."""
-    return root_from_inclusion(leaf, index, size, proof) == tree
-
-
-def verify_consistency(old: int, old_root: bytes, size: int, tree: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether a proof shows that one tree is the beginning of another (RFC 9162, 2.1.4.2)."""
-    if not 0 < old <= size:
-        return old == 0 and old_root == EMPTY_ROOT and not proof
-    if old == size:
-        return not proof and old_root == tree
-    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    if not path:
-        return False
-    place, last = old - 1, size - 1
-    while place & 1:
-        place, last = place >> 1, last >> 1
-    older = newer = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            older, newer = node_hash(sibling, older), node_hash(sibling, newer)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
-        else:
-            newer = node_hash(newer, sibling)
-        place, last = place >> 1, last >> 1
-    return last == 0 and older == old_root and newer == tree

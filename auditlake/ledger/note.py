@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -56,12 +56,6 @@ class Verifier:
         except (InvalidSignature, ValueError):
             return False
         return True
-
-    @property
-    def pem(self) -> str:
-        """The key as ``openssl`` reads it."""
-        der = bytes.fromhex("302a300506032b6570032100") + self.key
-        return f"-----BEGIN PUBLIC KEY-----\n{_base64(der)}\n-----END PUBLIC KEY-----\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +244,10 @@ def parse_checkpoint(text: str) -> Checkpoint:
     Raises:
         LedgerError: It is not one.
     """
-    origin, size, tree, *extensions = _lines(text)
+    lines = text.removesuffix("\n").split("\n")
+    if not text.endswith("\n") or len(lines) < 3:
+        raise LedgerError("that is not a checkpoint: expected at least three lines")
+    origin, size, tree, *extensions = lines
     try:
         decoded = base64.b64decode(tree, validate=True)
     except binascii.Error:
@@ -258,13 +255,6 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if not origin or not _SIZE.match(size) or len(decoded) != 32 or _base64(decoded) != tree or "" in extensions:
         raise LedgerError("that is not a checkpoint: expected an origin, a size and a root in base64, a line each")
     return Checkpoint(origin, int(size), decoded, tuple(extensions))
-
-
-def _lines(text: str) -> Sequence[str]:
-    lines = text.removesuffix("\n").split("\n")
-    if not text.endswith("\n") or len(lines) < 3:
-        raise LedgerError("that is not a checkpoint: expected at least three lines")
-    return lines
 
 
 def _base64(data: bytes) -> str:

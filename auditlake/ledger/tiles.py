@@ -22,7 +22,7 @@ from pathlib import Path
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import LedgerError
-from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, node_hash, root
+from auditlake.ledger.merkle import HASH_SIZE, node_hash, root
 
 WIDTH = 256
 """Hashes or entries in a whole tile."""
@@ -193,10 +193,3 @@ class Tiles:
 
 def _pack(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(each).to_bytes(2, "big") + each for each in entries)
-
-
-def append(tiles: Tiles, size: int, data: bytes) -> int:
-    """Add an entry to a tree of so many leaves in both steps; gives its new size."""
-    tiles.put_entry(size, data)
-    tiles.put_hash(size, leaf_hash(data))
-    return size + 1

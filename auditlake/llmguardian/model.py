@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -120,7 +119,7 @@ def recorded(event: AuditEvent, event_id: str) -> canonical.AuditEvent:
     """
     texts = {name: _text(getattr(event, name)) for name in TEXT_COLUMNS}
     metadata = event.metadata
-    if texts["ip_address"] is not None and not _is_address(texts["ip_address"]):
+    if texts["ip_address"] is not None and not canonical.is_address(texts["ip_address"]):
         metadata = {ODD_ADDRESS: texts["ip_address"], **(metadata or {})}
         texts["ip_address"] = None
     return canonical.AuditEvent(
@@ -137,11 +136,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, Enum):
         value = value.value
     return json.dumps(value) if isinstance(value, bool | int | float) else value
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return True

@@ -7,8 +7,8 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -24,7 +24,6 @@ from auditlake.machine import Clock, system_clock
 if TYPE_CHECKING:
     from auditlake.alerts.model import Alert
     from auditlake.lake import AuditLake
-    from auditlake.reports.compliance import ComplianceReport
 
 _LOGGER = logging.getLogger("auditlake.llmguardian")
 _EVERY_USER = 2**31 - 1
@@ -76,12 +75,10 @@ class AuditMonitor:
         self.audit_dir = Path(audit_dir).expanduser() if audit_dir else Path.home() / ".llmguardian" / "audit"
         """Where everything lies."""
         self._clock = clock
-        try:
+        with _as_monitoring_error("setup audit directory", OSError):
             self.lake: AuditLake = self._opened()
             """The lake itself."""
             self._import()
-        except (AuditLakeError, OSError) as error:
-            raise MonitoringError(f"Failed to setup audit directory: {error}") from error
         # The security logger hears of alerts while this process is the one that evaluates the lake.
         self._trail = self.lake.trail(alerts=self._alert if security_logger is not None else None)
 
@@ -147,7 +144,7 @@ class AuditMonitor:
         """
         from auditlake.engine.statements import statement
 
-        try:
+        with _as_monitoring_error("get audit events"):
             filters: dict[str, Any] = {
                 "types": event_type and type_name(event_type), "users": user_id, "actions": action,
                 "resources": resource, "statuses": status, "sessions": session_id, "addresses": ip_address,
@@ -157,8 +154,6 @@ class AuditMonitor:
             values |= {"limit": limit, "offset": offset}
             rows = self.lake.sql(statement("queries/monitor.sql", "monitored").text, values)
             return [_as_llmguardian(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()]
-        except AuditLakeError as error:
-            raise MonitoringError(f"Failed to get audit events: {error}") from error
 
     def clear_old_events(self) -> dict[str, Any]:
         """Return what is due for deletion; nothing is deleted.
@@ -174,10 +169,8 @@ class AuditMonitor:
         Raises:
             MonitoringError: The lake cannot be read.
         """
-        try:
+        with _as_monitoring_error("clear old events"):
             reports, keys = self.lake.reports(as_of=self._clock(), pages=False), self._keys()
-        except AuditLakeError as error:
-            raise MonitoringError(f"Failed to clear old events: {error}") from error
         due = {keys.get(each.policy_id, each.policy_id): each.retention.due for each in reports if each.retention}
         _LOGGER.info("due for deletion, which lake.retention.apply does: %s", due)
         return {"deleted": 0, "due": due}
@@ -193,10 +186,8 @@ class AuditMonitor:
         """
         from auditlake.llmguardian.policies import as_llmguardian, key_of
 
-        try:
+        with _as_monitoring_error("read the policies"):
             return {key_of(each): as_llmguardian(each) for each in self.lake.policies.all()}
-        except AuditLakeError as error:
-            raise MonitoringError(f"Failed to read the policies: {error}") from error
 
     def add_policy(self, name: str, policy: CompliancePolicy) -> None:
         """Put a policy into the lake, or another one in its place; it stays there, and holds for every process.
@@ -209,10 +200,8 @@ class AuditMonitor:
         """
         from auditlake.llmguardian.policies import add
 
-        try:
+        with _as_monitoring_error(f"add policy {name!r}", AttributeError, TypeError):
             add(self.lake, name, policy)
-        except (AuditLakeError, AttributeError, TypeError) as error:
-            raise MonitoringError(f"Failed to add policy {name!r}: {error}") from error
 
     def remove_policy(self, name: str) -> None:
         """Take a policy out of the lake; nothing happens if it has none of that name. No event goes with it.
@@ -222,11 +211,8 @@ class AuditMonitor:
         """
         from auditlake.llmguardian.policies import id_of
 
-        try:
-            with suppress(PolicyNotFoundError):
-                self.lake.policies.remove(id_of(name))
-        except (AuditLakeError, OSError) as error:
-            raise MonitoringError(f"Failed to remove policy {name!r}: {error}") from error
+        with _as_monitoring_error(f"remove policy {name!r}", OSError), suppress(PolicyNotFoundError):
+            self.lake.policies.remove(id_of(name))
 
     # Answers
 
@@ -263,18 +249,22 @@ class AuditMonitor:
             MonitoringError: There is no such policy, the period makes no sense, or the report cannot be written.
         """
         from auditlake.llmguardian.policies import id_of
+        from auditlake.reports.files import write_once
 
         try:
             made = self.lake.report(
                 id_of(policy_name), as_of=as_of or self._clock(), since=since, until=until, last=last, period=period,
                 pages=False,
             )  # fmt: skip
-            path = self._write(made)
+            # Every finding is in its JSON, since no other file is written with it.
+            data = made.relisted(len(made.findings)).json()
+            path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
+            write_once(path, data)
         except PolicyNotFoundError as error:
             raise MonitoringError(f"Unknown policy: {policy_name}") from error
         except (AuditLakeError, OSError) as error:
             raise MonitoringError(f"Failed to report on {policy_name}: {error}") from error
-        report: dict[str, Any] = json.loads(_with_all(made).json())
+        report: dict[str, Any] = json.loads(data)
         findings = report.pop("violations")
         return report | {
             "generated_at": _naive(made.report.generated_at),
@@ -298,10 +288,8 @@ class AuditMonitor:
         """
         from auditlake.reports.document import finding_dict
 
-        try:
+        with _as_monitoring_error("get audit statistics"):
             statistics, keys = self.lake.statistics(as_of=self._clock(), users=_EVERY_USER), self._keys()
-        except AuditLakeError as error:
-            raise MonitoringError(f"Failed to get audit statistics: {error}") from error
         return {
             "total_events": statistics.total_events,
             "events_by_type": Counter(statistics.events_by_type),
@@ -382,13 +370,15 @@ class AuditMonitor:
 
         return {each.id: key_of(each) for each in self.lake.policies.all(tolerant=True)}
 
-    def _write(self, made: ComplianceReport) -> Path:
-        from auditlake.reports.files import write_once
 
-        data = _with_all(made).json()
-        path = self.audit_dir.absolute() / "reports" / f"{made.stem}_{hashlib.sha256(data).hexdigest()[:12]}.json"
-        write_once(path, data)
-        return path
+@contextmanager
+def _as_monitoring_error(what: str, *more: type[Exception]) -> Iterator[None]:
+    """Raise the lake's errors, and those of further types, as the monitor's: it failed to do something."""
+    kinds: tuple[type[Exception], ...] = (AuditLakeError, *more)
+    try:
+        yield
+    except kinds as error:
+        raise MonitoringError(f"Failed to {what}: {error}") from error
 
 
 def _as_llmguardian(row: dict[str, Any]) -> dict[str, Any]:
@@ -396,12 +386,7 @@ def _as_llmguardian(row: dict[str, Any]) -> dict[str, Any]:
     metadata = _read(row["metadata"])
     if isinstance(metadata, Mapping) and ODD_ADDRESS in metadata:
         metadata = {key: value for key, value in metadata.items() if key != ODD_ADDRESS} or None
-    return {
-        "event_type": row["event_type"], "timestamp": _naive(row["timestamp"]), "user_id": row["user_id"],
-        "action": row["action"], "resource": row["resource"], "status": row["status"],
-        "details": _read(row["details"]), "metadata": metadata, "session_id": row["session_id"],
-        "ip_address": row["ip_address"], "event_id": row["event_id"], "source": row["source"],
-    }  # fmt: skip
+    return row | {"timestamp": _naive(row["timestamp"]), "details": _read(row["details"]), "metadata": metadata}
 
 
 def _read(text: str | None) -> Any:
@@ -410,8 +395,3 @@ def _read(text: str | None) -> Any:
 
 def _naive(instant: datetime) -> str:
     return utc(instant).replace(tzinfo=None).isoformat()
-
-
-def _with_all(made: ComplianceReport) -> ComplianceReport:
-    """Return the report with every finding in its JSON, since no other file is written with it."""
-    return made.relisted(len(made.findings))

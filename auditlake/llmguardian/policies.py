@@ -15,7 +15,6 @@ import yaml
 
 from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PolicyError
-from auditlake.events.durations import Duration
 from auditlake.llmguardian.model import AuditEventType, CompliancePolicy, type_name
 from auditlake.policies.model import Policy
 
@@ -68,11 +67,12 @@ def add(lake: AuditLake, key: str, policy: CompliancePolicy) -> None:
 
 def as_llmguardian(policy: Policy) -> CompliancePolicy:
     """Return a lake's policy as LLMGuardian has it."""
+    keep = policy.retention_period
     return CompliancePolicy(
         name=policy.name,
         description=policy.description,
         required_events={_KNOWN.get(name, name) for name in policy.required_events},
-        retention_period=_timedelta(policy.retention_period),
+        retention_period=timedelta(microseconds=keep.microseconds) if keep else None,
         alert_threshold=policy.alert_threshold,
         window=timedelta(microseconds=policy.window.microseconds),
         group_by=policy.group_by,
@@ -80,10 +80,6 @@ def as_llmguardian(policy: Policy) -> CompliancePolicy:
         severity=policy.severity,
         controls=policy.controls,
     )
-
-
-def _timedelta(length: Duration | None) -> timedelta | None:
-    return timedelta(microseconds=length.microseconds) if length else None
 
 
 def _fields(policy: CompliancePolicy) -> dict[str, Any]:

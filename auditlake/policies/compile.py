@@ -50,8 +50,9 @@ class CompiledQuery:
 
 
 def compile_policy(
-    policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False
-) -> tuple[CompiledQuery, ...]:
+    policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False,
+    only: str | None = None,
+) -> tuple[CompiledQuery, ...]:  # fmt: skip
     """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
     Which events there were of each required type is asked of every policy.
@@ -62,6 +63,7 @@ def compile_policy(
         question: The instants that the answer depends on.
         holds: The legal holds of the lake; those that have ended by as_of do not count.
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
+        only: The name of the one query that is wanted; all of them if None.
     """
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
     inquiry = Inquiry(policy, policies, question, active)
@@ -70,6 +72,7 @@ def compile_policy(
         for kind in kinds.KINDS
         if kind.is_asked(policy)
         for query in kind.queries(inquiry)
+        if only in {None, query.name}
     )
 
 
@@ -83,10 +86,12 @@ def moments_of(policies: Sequence[Policy]) -> Step:
     return Step(part.name, part.text, {"types": types})
 
 
-def compile_backtest(policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool) -> CompiledQuery:
+def compile_backtest(
+    policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool
+) -> tuple[CompiledQuery]:
     """Compile how many episodes each threshold would have given: the policy's changes, made once for all of them."""
     values = values_of(policy, question) | {"thresholds": list(thresholds)}
-    return _query(Query("backtest", [*changes(policy), *every("backtest")], values), policy, question, wide=wide)
+    return (_query(Query("backtest", [*changes(policy), *every("backtest")], values), policy, question, wide=wide),)
 
 
 def _query(
@@ -131,7 +136,7 @@ def _fill(
 
     slots = _slots(where, group_by, holds)
 
-    def filled(node: exp.Expression) -> exp.Expression:
+    def filled(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
             return slots[node.name].copy()
         if wide and isinstance(node, exp.DataType) and node.is_type("bigint"):
@@ -142,76 +147,56 @@ def _fill(
     return tree.sql(dialect="duckdb", pretty=True)
 
 
-def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expression]:
+def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expr]:
     """Return what fills each slot identifier of ``sql/``."""
-    from sqlglot import exp
+    from sqlglot import exp, parse_one
 
     from auditlake.policies.condition import condition_tree
 
-    columns = [exp.column(name, quoted=True) for name in group_by]
-    key: exp.Expression = exp.Array(expressions=columns)
+    columns = [f'"{name}"' for name in group_by]
+    key = f"[{', '.join(columns)}]"
     if len(columns) == 1:
         # The column itself says the same as a list of it, and is a third quicker to group by.
         key = columns[0]
     elif columns:
-        known = exp.and_(*(column.copy().is_(exp.null()).not_() for column in columns))
-        key = exp.Case(ifs=[exp.If(this=known, true=key)])
-    return {
-        "predicate": exp.paren(condition_tree(where)) if where else exp.true(),
+        known = " and ".join(f"not {column} is null" for column in columns)
+        key = f"case when {known} then {key} end"
+    matched = [_hold_condition(number, hold) for number, hold in enumerate(holds)]
+    numbers = [f"case when {condition} then {number} end" for number, condition in enumerate(matched)]
+    texts = {
         "key_of_group": key,
-        "on_hold": exp.paren(exp.or_(*map(hold_tree, range(len(holds)), holds))) if holds else exp.false(),
-        "holds_of_event": _holds_of_event(holds),
+        "on_hold": f"({' or '.join(matched)})" if matched else "false",
+        "holds_of_event": f"[{', '.join(numbers) or 'cast(null as int)'}]",
     }
+    slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
+    return slots | {"predicate": exp.paren(condition_tree(where)) if where else exp.true()}
 
 
-_HOLD_LISTS = {"event_types": "event_type", "user_ids": "user_id", "resources": "resource"}
-"""What a hold may name, and the column that it is compared with."""
+_HOLD_TERMS = {
+    "event_types": "list_contains({}, event_type)",
+    "user_ids": "list_contains({}, user_id)",
+    "resources": "list_contains({}, resource)",
+    "since": '"timestamp" >= {}',
+    "until": '"timestamp" <= {}',
+}
+"""What a hold may name, and the condition that this makes."""
 
 
 def hold_values(holds: Sequence[Hold]) -> dict[str, object]:
     """Return the values that the conditions of holds bind, by name."""
     values: dict[str, object] = {}
     for number, hold in enumerate(holds):
-        lists = {name: list(getattr(hold, name)) for name in _HOLD_LISTS}
-        named = {**lists, "since": hold.since, "until": hold.until}
-        values |= {f"hold_{number}_{name}": value for name, value in named.items() if value}
+        for name in _HOLD_TERMS:
+            if value := getattr(hold, name):
+                values[f"hold_{number}_{name}"] = list(value) if isinstance(value, tuple) else value
     return values
 
 
-def hold_tree(number: int, hold: Hold) -> exp.Expression:
+def _hold_condition(number: int, hold: Hold) -> str:
     """Return the condition of one hold: everything that it names; :func:`hold_values` has its values."""
-    from sqlglot import exp
-
-    def bound(name: str) -> exp.Expression:
-        return exp.Parameter(this=exp.var(f"hold_{number}_{name}"))
-
-    instant = exp.column("timestamp", quoted=True)
-    terms: list[Any] = [
-        exp.func("list_contains", bound(name), exp.column(column), dialect="duckdb")
-        for name, column in _HOLD_LISTS.items()
-        if getattr(hold, name)
-    ]
-    if hold.since is not None:
-        terms.append(exp.GTE(this=instant.copy(), expression=bound("since")))
-    if hold.until is not None:
-        terms.append(exp.LTE(this=instant.copy(), expression=bound("until")))
-    if not terms:
-        return exp.true()
+    terms = [term.format(f"$hold_{number}_{name}") for name, term in _HOLD_TERMS.items() if getattr(hold, name)]
     # A column that is null matches nothing that is named.
-    known = exp.func("coalesce", exp.and_(*terms), exp.false())
-    assert isinstance(known, exp.Expression)
-    return known
-
-
-def _holds_of_event(holds: tuple[Hold, ...]) -> exp.Expression:
-    """Return a list with the number of every hold that an event is under."""
-    from sqlglot import exp
-
-    numbers = [
-        exp.Case(ifs=[exp.If(this=hold_tree(number, hold), true=exp.Literal.number(number))])
-        for number, hold in enumerate(holds)
-    ]
-    return exp.Array(expressions=numbers or [exp.cast(exp.null(), "int")])
+    return f"coalesce({' and '.join(terms)}, false)" if terms else "true"
 
 
 def filled(part: Statement, policy: Policy) -> str:

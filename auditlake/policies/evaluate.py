@@ -6,18 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
-from auditlake.events.times import day_of
-from auditlake.policies.compile import (
-    CompiledQuery,
-    Step,
-    compile_backtest,
-    compile_policy,
-    moments_of,
-    samples_of,
-)
+from auditlake.policies.compile import CompiledQuery, Step, compile_backtest, compile_policy, moments_of, samples_of
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import passing_over
@@ -54,11 +47,6 @@ class Answers:
         _, first = self.one("presence")
         return first.date() if first else None
 
-    @staticmethod
-    def day(number: int) -> date:
-        """Return the day that so many days lie after 1970-01-01."""
-        return day_of(number)
-
 
 def evaluate(
     engine: Engine,
@@ -91,7 +79,7 @@ def _evaluate(
     question: Question,
 ) -> Answers:
     def answers(asked: Policy, error: str | None) -> Answers:
-        queries, rows = _asked(engine, asked, policies, question, holds=holds)
+        queries, rows = _narrow_or_wide(engine, partial(compile_policy, asked, policies, question, holds=holds))
         counted = tuple((query, len(rows[query.name])) for query in queries)
         return Answers(policy if error is None else asked, policies, question, rows, counted, error, asked)
 
@@ -101,7 +89,9 @@ def _evaluate(
         return answers(policy, None)
     except StatementError as failure:
         error = f"the condition of {policy.id} cannot be evaluated: {failure}"
-    _read_all(engine, policy)
+    # Whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised.
+    readable = statement("policies/readable.sql", "readable")
+    engine.rows(readable.text, readable.bind({"types": list(policy.required_events)}))
     # With the events that it passes over it may be too long, and what else fails is found when it is run again.
     with suppress(ConditionError, StatementError):
         if (sound := passing_over(engine, policy)) is not None:
@@ -114,16 +104,11 @@ def _unasked(policy: Policy) -> Policy:
     return replace(policy, alert_threshold=None)
 
 
-def _read_all(engine: Engine, policy: Policy) -> None:
-    """Read whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised."""
-    part = statement("policies/readable.sql", "readable")
-    engine.rows(part.text, part.bind({"types": list(policy.required_events)}))
-
-
 def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
     """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
     run_step(engine, moments_of([policy]))
-    return _asked(engine, policy, [policy], question, "rolling_counts")[1]["rolling_counts"]
+    asked = partial(compile_policy, policy, [policy], question, only="rolling_counts")
+    return _narrow_or_wide(engine, asked)[1]["rolling_counts"]
 
 
 def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
@@ -132,55 +117,29 @@ def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], threshold
     The policies are one policy with several windows: what they have in common is read once.
     """
     run_step(engine, moments_of([policy for policy, _ in asked]))
-
-    def counts(policy: Policy, question: Question) -> list[Row]:
-        def queries(*, wide: bool) -> list[CompiledQuery]:
-            return [compile_backtest(policy, question, thresholds, wide=wide)]
-
-        return _narrow_or_wide(engine, queries)[1]["backtest"]
-
-    return [counts(policy, question) for policy, question in asked]
-
-
-def _asked(
-    engine: Engine,
-    policy: Policy,
-    policies: Sequence[Policy],
-    question: Question,
-    only: str | None = None,
-    *,
-    holds: Sequence[Hold] = (),
-) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """Return the queries of a policy, or one of them, and what they give."""
-
-    def queries(*, wide: bool) -> list[CompiledQuery]:
-        compiled = compile_policy(policy, policies, question, holds=holds, wide=wide)
-        return [query for query in compiled if only in {None, query.name}]
-
-    return _narrow_or_wide(engine, queries)
+    compiled = (partial(compile_backtest, policy, question, thresholds) for policy, question in asked)
+    return [_narrow_or_wide(engine, queries)[1]["backtest"] for queries in compiled]
 
 
 def _narrow_or_wide(
-    engine: Engine, queries: Callable[..., Sequence[CompiledQuery]]
-) -> tuple[Sequence[CompiledQuery], dict[str, list[Row]]]:
-    """Return what queries give in 63 bits, or in 128 where a number has no room in those."""
+    engine: Engine, queries: Callable[..., tuple[CompiledQuery, ...]]
+) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
+    """Return queries and what they give in 63 bits, or in 128 where a number has no room in those."""
     try:
-        asked = queries(wide=False)
-        return asked, _run(engine, asked)
+        return _run(engine, queries(wide=False))
     except RangeError:
         # More groups than 63 bits have room for, each with the policy's span of time to itself.
-        asked = queries(wide=True)
-        return asked, _run(engine, asked)
+        return _run(engine, queries(wide=True))
 
 
-def _run(engine: Engine, queries: Sequence[CompiledQuery]) -> dict[str, list[Row]]:
+def _run(engine: Engine, queries: tuple[CompiledQuery, ...]) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
     """Return the rows of each step. Scripts are whole by themselves: a step that recurs runs once."""
     rows: dict[str, list[Row]] = {MOMENTS: []}
     for query in queries:
         for step in query.steps:
             if step.name not in rows:
                 rows[step.name] = run_step(engine, step)
-    return rows
+    return queries, rows
 
 
 def run_step(engine: Engine, step: Step) -> list[Row]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import HoldError
-from auditlake.events.times import parse_end, parse_instant, parse_start, print_instant
+from auditlake.events.times import as_instant, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.store.pseudonyms import Pseudonyms, pseudonyms
-from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder
+from auditlake.yaml_reader import EXPECTED_ID, Reader, digest_of, is_null, load_folder
 
 if TYPE_CHECKING:
     import yaml
@@ -63,21 +63,7 @@ class Hold:
         return self.released is None or self.released > as_of
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
-    """What a new hold is to be."""
-
-    reason: str
-    owner: str
-    ticket: str
-    event_types: tuple[str, ...] = ()
-    user_ids: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-def load_hold(text: str | bytes, *, file: str, hold_id: str, event_types: frozenset[str]) -> Hold:
+def load_hold(text: str | bytes, file: str, hold_id: str, *, event_types: frozenset[str]) -> Hold:
     """Read one hold.
 
     Args:
@@ -104,25 +90,18 @@ def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
     """
     if not layout.holds.exists():  # what copies a lake may leave out empty folders
         return ()
-
-    def load(content: bytes, file: str, hold_id: str) -> Hold:
-        return load_hold(content, file=file, hold_id=hold_id, event_types=event_types)
-
+    load = partial(load_hold, event_types=event_types)
     return tuple(sorted(load_folder(layout.holds, "hold", load, HoldError, hint=_HINT), key=lambda each: each.id))
 
 
-def new_hold(hold_id: str, request: HoldRequest, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
-    """Return a hold that begins now, and its file's bytes.
+def written_hold(hold: Hold, event_types: frozenset[str]) -> tuple[Hold, bytes]:
+    """Return a hold as its file will say it, and the file's bytes.
 
     Raises:
         HoldError: It would not be read back: a blank reason, an event type that the lake does not know.
     """
-    values = {name: list(getattr(request, name)) for name in _LISTS if getattr(request, name)}
-    times = {name: getattr(request, name) for name in ("since", "until")}
-    fields = {"reason": request.reason, "owner": request.owner, "ticket": request.ticket, "created": now, **values,
-            **{name: value for name, value in times.items() if value is not None}}  # fmt: skip
-    data = _dump(fields)
-    return load_hold(data, file=f"{hold_id}.yaml", hold_id=hold_id, event_types=event_types), data
+    data = _dumped(hold)
+    return load_hold(data, f"{hold.id}.yaml", hold.id, event_types=event_types), data
 
 
 def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset[str]) -> tuple[Hold, bytes]:
@@ -134,8 +113,7 @@ def released_hold(hold: Hold, reason: str, now: datetime, event_types: frozenset
     if hold.released is not None:
         message = f"the hold {hold.id!r} was released at {print_instant(hold.released)}"
         raise HoldError(message, hint="a new hold has a new name")
-    data = _dumped(replace(hold, released=now, released_because=reason))
-    return load_hold(data, file=f"{hold.id}.yaml", hold_id=hold.id, event_types=event_types), data
+    return written_hold(replace(hold, released=now, released_because=reason), event_types)
 
 
 def is_release_of(hold: Hold, digest: str | None) -> bool:
@@ -146,8 +124,10 @@ def is_release_of(hold: Hold, digest: str | None) -> bool:
 
 
 def _dumped(hold: Hold) -> bytes:
+    """Return YAML whose texts are JSON strings, which YAML reads as they are, whatever they hold."""
     fields = {name: getattr(hold, name) for name in (*_REQUIRED, *_OPTIONAL)}
-    return _dump({name: list(value) if name in _LISTS else value for name, value in fields.items() if value})
+    lines = [f"{name}: {_spelled(value)}\n" for name, value in fields.items() if value or name in _REQUIRED]
+    return ("# A legal hold. End it with `auditlake hold release`; do not remove the file.\n" + "".join(lines)).encode()
 
 
 def chosen_hold(holds: Sequence[Hold], hold_id: str) -> Hold:
@@ -194,25 +174,13 @@ def check_hold_id(hold_id: str) -> None:
         HoldError: It cannot.
     """
     if not POLICY_ID.fullmatch(hold_id):
-        expected = "small letters, digits, _ and -, at most 64, the first a letter or digit"
-        raise HoldError(f"{hold_id!r} cannot be a hold's id: expected {expected}")
-
-
-def hold_text(layout: Layout, hold_id: str) -> str:
-    """Return a hold's file as it is."""
-    return read_text(layout.hold(hold_id), within=layout.root)
-
-
-def _dump(values: dict[str, Any]) -> bytes:
-    """Return YAML whose texts are JSON strings, which YAML reads as they are, whatever they hold."""
-    lines = [f"{name}: {_spelled(value)}\n" for name, value in values.items()]
-    return ("# A legal hold. End it with `auditlake hold release`; do not remove the file.\n" + "".join(lines)).encode()
+        raise HoldError(f"{hold_id!r} cannot be a hold's id: expected {EXPECTED_ID}")
 
 
 def _spelled(value: Any) -> str:
     if isinstance(value, datetime):
         return print_instant(value)
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return f"[{', '.join(map(_spelled, value))}]"
     return json.dumps(value)  # ASCII: no character that YAML does not allow, but half a surrogate pair
 
@@ -234,23 +202,16 @@ class _Reader(Reader):
 
     def _value(self, node: yaml.Node, key: str) -> Any:
         readers: dict[str, Callable[[yaml.Node, str], Any]] = {
-            "reason": self.text, "released_because": self.text, "owner": self.label, "ticket": self._ticket,
-            "event_types": lambda node, key: self.several(node, key, self.event_type),
-            "user_ids": lambda node, key: self.several(node, key, self._name),
-            "resources": lambda node, key: self.several(node, key, self._name),
+            "reason": self.text, "released_because": self.text, "owner": self.label, "ticket": self.name,
+            "event_types": partial(self.several, read=self.event_type),
+            "user_ids": partial(self.several, read=self.name), "resources": partial(self.several, read=self.name),
         }  # fmt: skip
         if key in ("since", "until", "released", "released_because") and is_null(node):
             return None
         return readers.get(key, self._instant)(node, key)
 
-    def _ticket(self, node: yaml.Node, key: str) -> str | None:
-        return self.text(node, key, also=("int", "float"))
-
-    def _name(self, node: yaml.Node, key: str) -> str | None:
-        return self.text(node, key, also=("int", "float"))
-
     def _instant(self, node: yaml.Node, key: str) -> Any:
-        readers = {"since": parse_start, "until": parse_end}
+        readers = {"since": lambda text: as_instant(parse_bound(text)), "until": parse_end}
         return self.parsed(node, key, "an instant", readers.get(key, parse_instant))
 
     def _check_together(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from auditlake.engine.model import Engine, StatementError
 from auditlake.engine.sql_text import literal
@@ -22,12 +23,8 @@ def passing_over(engine: Engine, policy: Policy) -> Policy | None:
     """
     if policy.where is None:
         return None
-    ids: list[str] = []
-    for event_id in _odd_events(engine, policy):
-        ids.append(event_id)
-        if len(ids) > MOST_ODD:
-            return None
-    if not ids:
+    ids = list(islice(_odd_events(engine, policy), MOST_ODD + 1))
+    if not 0 < len(ids) <= MOST_ODD:
         return None
     listed = ", ".join(map(literal, sorted(set(ids))))
     passed_over = "cast('failed on ' || event_id as boolean)"

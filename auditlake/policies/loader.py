@@ -32,7 +32,7 @@ _NOT_A_COLUMN = ("event_type", "type", "timestamp", "at", *_JSON_COLUMNS, "count
 
 
 def load_policy(
-    text: str | bytes, *, file: str, policy_id: str, event_types: frozenset[str], in_use: bool = False
+    text: str | bytes, file: str, policy_id: str, *, event_types: frozenset[str], in_use: bool = False
 ) -> Policy:
     """Read one policy.
 
@@ -79,10 +79,7 @@ def load_policies(
     Raises:
         PolicyError: With every mistake of every file; where ``tolerant``, only if the folder cannot be read.
     """
-
-    def load(content: bytes, file: str, policy_id: str) -> Policy:
-        return load_policy(content, file=file, policy_id=policy_id, event_types=event_types, in_use=in_use)
-
+    load = partial(load_policy, event_types=event_types, in_use=in_use)
     instead = _unreadable if tolerant else None
     policies = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
     return tuple(sorted(policies, key=lambda each: each.id))
@@ -178,10 +175,7 @@ class _Reader(Reader):
         frameworks: dict[str, tuple[str, ...]] = {}
         if self.is_a(node, yaml.MappingNode, key, "frameworks, each with a list of controls"):
             for framework, ids in node.value:
-                name = self.text(framework, key, also=("int", "float"))
-                frameworks[name or ""] = self.several(ids, key, partial(self.text, also=("int", "float")))
-                if isinstance(ids, yaml.SequenceNode) and not ids.value:
-                    self.wrong(ids, f"{key}: expected at least one control, got an empty list")
+                frameworks[self.name(framework, key) or ""] = self.value(ids, key, schema.LABELS)
         return frameworks
 
     # The tests within a policy

@@ -41,16 +41,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class PeriodRequest:
-    """What the caller said about the period; all of it may be absent."""
+    """What the caller said about the period: the options of :class:`auditlake.policies.request.PeriodOptions`.
+
+    Of a day, ``since`` is the microsecond before it, and ``until`` its last one, as far as it has passed by as_of.
+    """
 
     since: Instant | None = None
-    """The instant before the period; of a day, the microsecond before it."""
     until: Instant | None = None
-    """The period's last instant; of a day its last microsecond, as far as it has passed by as_of."""
     last: str | None = None
-    """A length back from ``until``, e.g. ``30d``."""
     period: str | None = None
-    """``2026``, ``2026-Q3``, ``2026-10`` or a day: that calendar stretch in UTC, as far as it has passed by as_of."""
 
 
 def resolve(request: PeriodRequest, as_of: datetime, default_since: datetime) -> tuple[datetime, datetime]:
@@ -139,13 +138,11 @@ def _named(text: str) -> tuple[datetime, datetime]:
     match = _NAMED.fullmatch(text)
     if match is None or not 1970 <= int(match["year"]) <= 9997:
         raise ReportError(f"period: expected e.g. 2026, 2026-Q3 or 2026-10, got {text!r}")
-    year = int(match["year"])
+    year, first, months = int(match["year"]), 1, 12
     if match["quarter"]:
         first, months = 3 * int(match["quarter"]) - 2, 3
     elif match["month"]:
         first, months = int(match["month"]), 1
-    else:
-        first, months = 1, 12
     start = datetime(year, first, 1, tzinfo=UTC)
     after = first - 1 + months
     end = datetime(year + after // 12, after % 12 + 1, 1, tzinfo=UTC)

@@ -45,16 +45,12 @@ class ReportOptions(PeriodOptions, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRequest:
+class ReportRequest(PeriodRequest):
     """What is asked of reports; each field is the option of that name."""
 
     policy_ids: tuple[str, ...] = ()
     """Which policies; every policy of the lake if empty."""
     as_of: Instant | None = None
-    since: Instant | None = None
-    until: Instant | None = None
-    last: str | None = None
-    period: str | None = None
     snapshot: int | None = None
     generated_at: Instant | None = None
     policies: str | Path | None = None
@@ -63,8 +59,3 @@ class ReportRequest:
     listen: Callable[[int, int, str], None] = lambda *_: None
     again: bool = False
     """Whether to repeat a report that was made before: earlier versions took an ``as_of`` that lay ahead."""
-
-    @property
-    def over(self) -> PeriodRequest:
-        """The period that is asked for."""
-        return PeriodRequest(self.since, self.until, self.last, self.period)

@@ -26,7 +26,7 @@ _EVENT_TYPE: Schema = {
 }  # fmt: skip
 _LENGTH: Schema = {"type": "string", "format": "length"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_LABELS: Schema = {
+LABELS: Schema = {
     "type": "array",
     "minItems": 1,
     "uniqueItems": True,
@@ -40,7 +40,7 @@ EVENT_TYPES: Schema = {
     "description": "The event types that the policy governs.",
 }  # fmt: skip
 CONTROLS: Schema = {
-    "type": "object", "additionalProperties": _LABELS,
+    "type": "object", "additionalProperties": LABELS,
     "description": "The controls that the policy serves, by framework.",
 }  # fmt: skip
 EVENT: Schema = {

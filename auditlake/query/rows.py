@@ -31,8 +31,7 @@ class Table(Shown):
     @property
     def columns(self) -> list[str]:
         """The names of the columns, in order."""
-        names: list[str] = self.arrow().column_names
-        return names
+        return list(self.arrow().column_names)
 
     def arrow(self) -> pa.Table:
         """Return all rows as an Arrow table."""
@@ -97,8 +96,7 @@ class Rows(Table):
     @property
     def columns(self) -> list[str]:
         """The names of the columns, in order."""
-        names: list[str] = self.relation().columns
-        return names
+        return list(self.relation().columns)
 
     def relation(self) -> duckdb.DuckDBPyRelation:
         """Return a lazy DuckDB relation.

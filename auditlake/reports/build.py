@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from auditlake.display.canonical_json import json_value
 from auditlake.engine.model import Row
-from auditlake.events.times import print_instant
+from auditlake.events.times import day_of
 from auditlake.findings.decisions import NOTHING, Journal, Seen
 from auditlake.findings.finding import Finding, canonical_group, subject_of
 from auditlake.policies import kinds
@@ -18,21 +19,24 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent, Status
 
+NOWHERE: Mapping[str, Any] = {"snapshot": 0, "files": 0, "rows": 0, "inputs_digest": ""}
+"""The evidence of a report that only the caller reads."""
+
 
 def build_report(
     answers: Answers,
     *,
-    generated_at: datetime,
-    lake_id: str,
-    snapshot: Mapping[str, Any],
+    generated_at: datetime | None = None,
+    lake_id: str = "",
+    snapshot: Mapping[str, Any] = NOWHERE,
     journal: Journal = NOTHING,
 ) -> Report:
     """Build a policy's report.
 
     Args:
         answers: What its queries gave.
-        generated_at: What the report says about when it was made.
-        lake_id: The lake's id.
+        generated_at: What the report says about when it was made; as_of if None.
+        lake_id: The lake's id; empty for a report that only the caller reads.
         snapshot: ``snapshot``, ``files``, ``rows`` and ``inputs_digest`` of the evidence.
         journal: What people decided about findings of this policy.
     """
@@ -40,10 +44,8 @@ def build_report(
     received, _ = answers.one("presence")
     types = {name: (events, last) for name, events, _, last in answers.rows["required_types"]}
     judged = {kind.name: kind.judge(answers) for kind in kinds.KINDS}
-    judged_findings = (
-        _dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each
-    )
-    findings = tuple(sorted(judged_findings, key=_place))
+    found = (_dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each)
+    findings = tuple(sorted(found, key=_place))
     answered = {name: answer for name, (_, answer) in judged.items()}
     return Report(
         policy_id=policy.id,
@@ -51,7 +53,7 @@ def build_report(
         description=policy.description,
         severity=policy.severity,
         controls=policy.controls,
-        generated_at=generated_at,
+        generated_at=generated_at or question.as_of,
         as_of=question.as_of,
         since=question.since,
         until=question.until,
@@ -69,7 +71,7 @@ def build_report(
             lake_id=lake_id,
             policy_digest=policy.digest,
             queries=tuple(
-                Query(query.name, query.sql, printable(query.parameters), count) for query, count in answers.queries
+                Query(query.name, query.sql, json_value(query.parameters), count) for query, count in answers.queries
             ),
             unread_policies=tuple(each.id for each in answers.policies if not each.is_readable),
             journal=journal.over(policy.id, question.since, question.until),
@@ -85,7 +87,7 @@ def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequenc
     place = {day: i for i, day in enumerate(days)}
     counts = {name: [0] * len(days) for name in answers.policy.required_events}
     for name, number, events in answers.rows["type_day_counts"]:
-        counts[name][place[answers.day(number)]] += events
+        counts[name][place[day_of(number)]] += events
     samples_by_id = {}
     for finding in report.violations:
         key = tuple((finding.group or {}).values())
@@ -112,14 +114,3 @@ def _status(received: bool, findings: Sequence[Finding]) -> Status:
     if not received:
         return "no_data"
     return "violation" if any(finding.accepted is None for finding in findings) else "compliant"
-
-
-def printable(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as JSON has them: instants spelled out."""
-
-    def spelled(value: Any) -> Any:
-        if isinstance(value, datetime):
-            return print_instant(value.astimezone(UTC))
-        return [spelled(each) for each in value] if isinstance(value, list) else value
-
-    return {name: spelled(value) for name, value in parameters.items()}

@@ -7,28 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.config import MAX_FINDINGS
 from auditlake.disk.layout import report_stem
-from auditlake.display.cards import Card, Shown
+from auditlake.display.cards import Card, CardFact, Shown, cut
+from auditlake.display.text import moment
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.kinds.threshold import Threshold
 from auditlake.policies.model import Policy
-from auditlake.reports.card import report_card
 from auditlake.reports.document import FORMS, REPORT_VERSION, render_json
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
-from auditlake.reports.findings_card import Findings
+from auditlake.reports.findings_card import Findings, findings_card
 from auditlake.reports.model import Detail, Report, Status
-from auditlake.reports.page import SiblingFiles, render_page
+from auditlake.reports.page import render_page
+from auditlake.reports.sentences import verdict_words
 
 if TYPE_CHECKING:
     import altair as alt
 
     from auditlake.reports.listing import WholeList
     from auditlake.reports.notebook_charts import Ask
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,26 @@ class ComplianceReport(Shown):
         return report_chart(name, self.report, self.detail, self._ask)
 
     def _card(self) -> Card:
-        return report_card(self.report)
+        report = self.report
+        answer, kept = report.threshold, report.retention
+        threshold = "not judged" if report.error else "none"
+        if answer:
+            threshold = f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
+        asked = (
+            CardFact("events", f"{report.total_events:,}"),
+            CardFact("threshold", threshold),
+            CardFact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
+        )
+        facts = (
+            CardFact("period", f"{moment(report.since)} to {moment(report.until)}"),
+            CardFact("as of", moment(report.as_of)),
+            CardFact("snapshot", str(report.evidence.snapshot)),
+            *(() if report.is_unread else asked),
+            CardFact("why", verdict_words(report)),
+        )
+        findings = findings_card([(None, each) for each in report.violations])
+        note = "; ".join(filter(None, [findings.note, '.chart("daily_peaks"), .findings, .html(), .json()']))
+        return Card("report", cut(report.policy_name), report.status, facts, findings.headings, findings.rows, note)
 
     @property
     def stem(self) -> str:
@@ -140,7 +162,12 @@ class ComplianceReport(Shown):
         """
         if form not in FORMS:
             raise ReportError(f"a report has no form {form!r}", hint=f"expected one of {', '.join(map(str, FORMS))}")
-        return self._rendered("json" if form == REPORT_VERSION else f"json {form}")
+
+        def made() -> bytes:
+            whole = self.whole if form > 1 else None
+            return render_json(self.report, whole.summary if whole else None, form=form)
+
+        return self._once(f"json {form}", made)
 
     def relisted(self, listed: int) -> ComplianceReport:
         """Return the same report, whose JSON lists so many findings."""
@@ -151,16 +178,13 @@ class ComplianceReport(Shown):
         """All findings as a Parquet file, where there are more than the JSON lists."""
         if len(self.report.violations) <= self.max_findings:
             return None
-        if "whole" not in self._cache:
-            from auditlake.reports.listing import whole_list
+        from auditlake.reports.listing import whole_list
 
-            self._cache["whole"] = whole_list(self.report.violations, self.max_findings)
-        whole: WholeList = self._cache["whole"]
-        return whole
+        return self._once("whole", lambda: whole_list(self.report.violations, self.max_findings))
 
     def html(self) -> bytes:
         """Return the page: one self-contained file."""
-        return self._rendered("html", self.stem)
+        return self._page(f"{self.stem}.json", "index.html")
 
     def files(
         self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None
@@ -169,7 +193,7 @@ class ComplianceReport(Shown):
         name = stem or self.stem
         renderers: dict[str, Callable[[], bytes]] = {
             "json": lambda: self.json(form),
-            "html": lambda: self._rendered("html", name if "json" in formats else None),
+            "html": lambda: self._page(f"{name}.json", "index.html") if "json" in formats else self._page(),
         }
         made = {f"{name}.{each}": renderers[each]() for each in formats}
         if form > 1 and "json" in formats and (whole := self.whole) is not None:
@@ -178,7 +202,7 @@ class ComplianceReport(Shown):
 
     def page(self, json_file: str) -> bytes:
         """Return the page, for a folder in which only its JSON lies too, under that name."""
-        return render_page(self.report, self._detail(), SiblingFiles(json_file))
+        return self._page(json_file)
 
     def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
         """Write it into a folder, each file whole or not at all; all findings as Parquet too, where there are many.
@@ -203,24 +227,22 @@ class ComplianceReport(Shown):
                 pass
         return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}"))
 
-    def _rendered(self, form: str, linked: str | None = None) -> bytes:
-        form_key = form if form == "json" else f"{form} {linked}"
-        if form_key not in self._cache:
-            if form == "json":
-                self._cache[form_key] = render_json(self.report, self.whole.summary if self.whole else None)
-            elif form == "json 1":
-                self._cache[form_key] = render_json(self.report, form=1)
-            else:
-                siblings = SiblingFiles(f"{linked}.json", "index.html") if linked else SiblingFiles()
-                self._cache[form_key] = render_page(self.report, self._detail(), siblings)
-        rendered: bytes = self._cache[form_key]
-        return rendered
-
-    def _detail(self) -> Detail:
-        if self.detail is None:
+    def _page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
+        detail = self.detail
+        if detail is None:
             message = f"the report of {self.policy_id} was made without what its page shows"
             raise ReportError(message, hint="make it with pages=True")
-        return self.detail
+        return self._once(
+            f"page {json_file} {index_file}",
+            lambda: render_page(self.report, detail, json_file=json_file, index_file=index_file),
+        )
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was made under a name, or make it."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        made: T = self._cache[name]
+        return made
 
 
 def write_reports(

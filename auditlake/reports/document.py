@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
-from auditlake.display.canonical_json import canonical, instant, instant_or_none, json_value
+from auditlake.display.canonical_json import canonical, instant, json_value
 from auditlake.display.templates import check_schema, render_values
 from auditlake.errors import ReportError
 from auditlake.findings.finding import Finding
@@ -175,30 +174,25 @@ def _parts(report: Report, form: int) -> dict[str, Any]:
 
 def _head(report: Report) -> dict[str, Any]:
     """Return which policy is judged, and when: the keys ahead of the status."""
-    return {
-        "policy_id": report.policy_id,
-        "policy_name": report.policy_name,
-        "description": report.description,
-        "severity": report.severity,
-        "controls": {framework: list(ids) for framework, ids in report.controls.items()},
-        "generated_at": instant(report.generated_at),
-        "as_of": instant(report.as_of),
-        "period": {"since": instant(report.since), "until": instant(report.until)},
-    }
+    names = ("policy_id", "policy_name", "description", "severity", "controls", "generated_at", "as_of")
+    head = {name: json_value(getattr(report, name)) for name in names}
+    return head | {"period": {"since": instant(report.since), "until": instant(report.until)}}
 
 
 def _types(report: Report) -> dict[str, Any]:
     """Return how many events of each type there were, and when the last was seen."""
-    return {
-        "total_events": report.total_events,
-        "events_by_type": dict(report.events_by_type),
-        "last_seen": {event_type: instant_or_none(seen) for event_type, seen in report.last_seen.items()},
-    }
+    return {name: json_value(getattr(report, name)) for name in ("total_events", "events_by_type", "last_seen")}
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
     """Turn a finding into JSON values: the keys of its kind and no others, and ``accepted`` where it is."""
-    values = _finding(finding)
+    about = {"event_type": finding.event_type, "group": finding.group or {}, "start": finding.start, "end": finding.end}
+    kind = kinds.finding_kinds().get(finding.kind)
+    if kind is None or kind.keys is None:
+        own = about | {"measures": finding.measures}
+    else:
+        own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
+    values = {"id": finding.id, "kind": finding.kind, **json_value(own), "message": finding.message}
     if (accepted := finding.accepted) is not None:
         values["accepted"] = {
             "entry": accepted.number,
@@ -210,17 +204,3 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
             "ticket": accepted.ticket,
         }
     return values
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "event_type": finding.event_type, "group": dict(finding.group or {}), "start": finding.start,
-        "end": finding.end,
-    }  # fmt: skip
-    kind = kinds.finding_kinds().get(finding.kind)
-    if kind is None or kind.keys is None:
-        own = about | {"measures": json_value(finding.measures)}
-    else:
-        own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
-    plain = {key: instant(value) if isinstance(value, datetime) else value for key, value in own.items()}
-    return {"id": finding.id, "kind": finding.kind, **plain, "message": finding.message}

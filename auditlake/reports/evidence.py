@@ -12,6 +12,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,8 +111,7 @@ def _texts(
 ) -> Iterator[tuple[str, bytes]]:
     report = made.report
     yield "README.txt", (assets.folder("reports_templates") / "evidence.txt").read_bytes()
-    files = made.files()
-    yield "report.json", files[f"{made.stem}.json"]
+    yield "report.json", made.json()
     if made.whole is not None:
         yield made.whole.file, made.whole.data
     yield "report.html", made.page(json_file="report.json")
@@ -332,5 +332,4 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
     entry.create_system = 3
     entry.file_size = path.stat().st_size
     with path.open("rb") as source, archive.open(entry, "w") as target:
-        while chunk := source.read(1 << 20):
-            target.write(chunk)
+        shutil.copyfileobj(source, target, 1 << 20)

@@ -21,7 +21,6 @@ _KEYS = {1: ("form", "lake_id", "snapshot", "policy_id", "as_of", "status", "ver
 """What a manifest says, by its form."""
 _OWN = ("MANIFEST.json", "SHA256SUMS")
 """What a manifest does not list: itself, and the sums that are over it too."""
-_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -60,7 +59,8 @@ def _checked(archive: zipfile.ZipFile) -> Mapping[str, Any]:
     names = archive.namelist()
     if len(set(names)) < len(names):
         raise ValueError("it has two files of one name")
-    manifest = evidence_json.parse(_read(archive, "MANIFEST.json", SMALL))
+    data = _read(archive, "MANIFEST.json", SMALL)
+    manifest = evidence_json.parse(data)
     form = manifest.get("form") if isinstance(manifest, dict) else None
     if type(form) is not int or form not in _KEYS:
         raise ValueError(f"its form is {form!r}, expected one of {', '.join(map(str, _KEYS))}")
@@ -74,7 +74,7 @@ def _checked(archive: zipfile.ZipFile) -> Mapping[str, Any]:
             raise ValueError(f"{name!r} is no name of a file in a pack")
         if _digest(archive, name) != (entry["sha256"], entry["size"]):
             raise ValueError(f"{name!r} is not what its manifest says")
-    own = hashlib.sha256(_read(archive, "MANIFEST.json", SMALL)).hexdigest()
+    own = hashlib.sha256(data).hexdigest()
     sums = [f"{entry['sha256']}  {name}\n" for name, entry in files.items()] + [f"{own}  MANIFEST.json\n"]
     if _read(archive, "SHA256SUMS", LARGE) != "".join(sums).encode():
         raise ValueError("its SHA256SUMS are not those of its manifest")
@@ -94,9 +94,5 @@ def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _digest(archive: zipfile.ZipFile, name: str) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
     with archive.open(name) as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
-            size += len(data)
-    return digest.hexdigest(), size
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()  # type: ignore[arg-type]

@@ -26,8 +26,9 @@ def findings_card(findings: Sequence[tuple[str | None, Finding]]) -> Card:
     """Return findings as a card, each with the policy that found it where there may be several."""
     policies = any(policy is not None for policy, _ in findings)
     rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in findings[:_SHOWN]]
+    note = f"the first {_SHOWN} of {count(len(findings), 'finding')}" if len(findings) > _SHOWN else ""
     headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
-    return Card("findings", count(len(findings), "finding"), headings=headings, rows=cells(rows), note=_more(findings))
+    return Card("findings", count(len(findings), "finding"), headings=headings, rows=cells(rows), note=note)
 
 
 def _row(finding: Finding) -> Sequence[object]:
@@ -45,7 +46,3 @@ def _row(finding: Finding) -> Sequence[object]:
         state,
         finding.message,
     )
-
-
-def _more(findings: Sequence[object]) -> str:
-    return f"the first {_SHOWN} of {count(len(findings), 'finding')}" if len(findings) > _SHOWN else ""

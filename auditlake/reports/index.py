@@ -33,6 +33,7 @@ _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
 _HEAD, _TITLE = 4_096, b"<title>Compliance reports</title>"
 """How a list of reports begins, in every version."""
 _KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
+_OTHERS: dict[Status, str] = {"error": "not judged", "no_data": "no data", "compliant": "compliant"}
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
@@ -158,17 +159,12 @@ def write_index(folder: Path, layout: Layout | None = None) -> Path:
     path = folder / "index.html"
     entries = (_entry(file) for file in sorted(folder.glob("compliance_*_v*.json")))
     verified = last_verification(layout) if layout else None
-    page = render_index((entry for entry in entries if entry is not None), verified)
+    page = index_page((entry for entry in entries if entry is not None), verified)
     try:
-        write_whole(path, page)
+        write_whole(path, render_bytes(page))
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
-
-
-def render_index(entries: Iterable[IndexEntry], verified: Verification | None = None) -> bytes:
-    """Return the list of reports as a self-contained HTML page; see :func:`index_page`."""
-    return render_bytes(index_page(entries, verified))
 
 
 def index_page(entries: Iterable[IndexEntry], verified: Verification | None = None) -> IndexPage:
@@ -181,16 +177,7 @@ def index_page(entries: Iterable[IndexEntry], verified: Verification | None = No
     Raises:
         ReportError: A file's name is not a plain file name.
     """
-    ordered = sorted(
-        entries,
-        key=lambda entry: (
-            _RANK[entry.status],
-            _RANK.get(entry.severity, 9),
-            entry.policy_id,
-            entry.since,
-            entry.until,
-        ),
-    )
+    ordered = sorted(entries, key=lambda entry: (_RANK[entry.status], _RANK.get(entry.severity, 9), *_key(entry)))
     ordered.sort(key=lambda entry: (entry.as_of, entry.snapshot), reverse=True)
     runs = [_index_run(list(run)) for _, run in groupby(ordered, key=lambda entry: (entry.as_of, entry.snapshot))]
     words = f"{count(len(ordered), 'report')} in {count(len(runs), 'run')}, newest first."
@@ -266,14 +253,9 @@ def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
 
 def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
     alike = Counter(map(_key, entries))
-    statuses = [entry.status for entry in entries]
-    bad, lost, none, good = (statuses.count(status) for status in ("violation", "error", "no_data", "compliant"))
-    parts = (
-        [count(bad, "violation")] * (bad > 0)
-        + [f"{lost:,} not judged"] * (lost > 0)
-        + [f"{none:,} no data"] * (none > 0)
-        + [f"{good:,} compliant"] * (good > 0)
-    )
+    number = Counter(entry.status for entry in entries)
+    parts = [count(number["violation"], "violation")] if number["violation"] else []
+    parts += [f"{number[status]:,} {words}" for status, words in _OTHERS.items() if number[status]]
     return IndexRun(
         as_of=instant_name(entries[0].as_of),
         exactly=moment(entries[0].as_of),
@@ -283,7 +265,7 @@ def _index_run(entries: Sequence[IndexEntry]) -> IndexRun:
     )
 
 
-def _key(entry: IndexEntry) -> tuple[object, ...]:
+def _key(entry: IndexEntry) -> tuple[str, datetime, datetime]:
     """Return what a run's reports are told apart by."""
     return entry.policy_id, entry.since, entry.until
 

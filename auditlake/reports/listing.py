@@ -47,6 +47,7 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
         findings: All of them, in the order of the report.
         listed: How many of them the report lists itself.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -56,7 +57,9 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
             some = findings[at : at + _ROWS]
             for each in some:
                 digest.update(f"{compact(finding_dict(each))}\n".encode("utf-8", "surrogatepass"))
-            writer.write_batch(_batch(some, schema))
+            columns = zip(*map(_row, some), strict=True)
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()
     summary = {
@@ -123,14 +126,6 @@ def _schema() -> pa.Schema:
         ("ongoing", flag), ("started_before_period", flag), ("peak", whole), ("peak_at", instant), ("message", text),
         ("accepted_entry", whole), ("accepted_until", instant), ("accepted_owner", text),
     ])  # fmt: skip
-
-
-def _batch(findings: Sequence[Finding], schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    rows = [_row(each) for each in findings]
-    arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), schema.types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _row(each: Finding) -> tuple[Any, ...]:

@@ -1,13 +1,14 @@
-"""Altair charts of reports and backtests. Nothing is downloaded: they draw themselves; see ``offline_chart.py``.
+"""Altair charts of reports and backtests, imported only to draw one: Altair comes with ``auditlake[notebook]``.
 
-Altair comes with the extra ``auditlake[notebook]``.
+Raises:
+    ReportError: Altair is not installed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditlake.display.cards import cut
 from auditlake.display.text import count, moment, spelled
@@ -16,12 +17,16 @@ from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
 from auditlake.policies.model import Policy
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page_charts import CHART_COLUMNS, HEAT_COLUMNS, bins, unit_for
+from auditlake.reports.page_charts import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
 
-if TYPE_CHECKING:
+try:
     import altair as alt
+    import vl_convert
+except ImportError as missing:
+    why = "charts need Altair and vl-convert, which are not installed"
+    raise ReportError(why, hint='pip install "auditlake[notebook]"') from missing
 
-Ask = Callable[[str, Mapping[str, Any] | None, int | None], Any]
+Ask = Callable[[int | None, str, Mapping[str, Any] | None], Any]
 Values = list[dict[str, Any]]
 
 _WIDTH = 640
@@ -32,19 +37,18 @@ _BAR, _OVER, _UNKNOWN, _INK, _SOFT = "#8aa4c2", "#b3312c", "#e3e3df", "#1c2127",
 _BLUES = ("#d3e1f0", "#a5c3e1", "#6d9bcb", "#3a70ab", "#17446f")
 
 
-def _altair() -> Any:
-    """Return the module Altair.
+class OfflineChart(alt.LayerChart):
+    """A chart of layers that draws itself as SVG, where Altair's own way would load scripts from the network.
 
-    Raises:
-        ReportError: It is not installed.
+    No setting of Altair is changed: where the user has chosen a renderer, that one shows the chart.
     """
-    try:
-        import altair as alt
-        import vl_convert  # noqa: F401 - what draws it
-    except ImportError as error:
-        message = "charts need Altair and vl-convert, which are not installed"
-        raise ReportError(message, hint='pip install "auditlake[notebook]"') from error
-    return alt
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the picture, or what the renderer that the user chose makes of the chart."""
+        if alt.renderers.active != "default":
+            return super()._repr_mimebundle_(*args, **kwargs)
+        spec = self.to_dict(context={"pre_transform": False})
+        return {"image/svg+xml": vl_convert.vegalite_to_svg(spec), "text/plain": "a chart"}
 
 
 def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | None) -> alt.LayerChart:
@@ -65,7 +69,7 @@ def report_chart(name: str, report: Report, detail: Detail | None, ask: Ask | No
 
 
 def _daily_peaks(report: Report) -> alt.LayerChart:
-    alt, answer = _altair(), report.threshold
+    answer = report.threshold
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
     threshold, peaks = answer.alert_threshold, answer.daily_peaks
@@ -74,31 +78,29 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     bars: Values = []
     for column in bins(days, unit):
         known = [each.peak for each in peaks[column.start : column.stop] if each.peak is not None]
-        span = _span(days[column.start], days[column.stop - 1])
         peak = max(known, default=0)
         over = "unknown" if not known else "at or above the threshold" if peak >= threshold else "below"
-        bars.append({**span, "day": column.label, "peak": peak, "state": over})
+        bars.append({**_span(days, column), "peak": peak, "state": over})
     top = max([threshold, *(bar["peak"] for bar in bars)])
     scale = alt.Scale(type="symlog" if top >= _LOG_FROM * threshold else "linear", domainMin=0)
-    y = alt.Y("peak:Q", title="highest rolling count", scale=scale, axis=_axis(alt, format=",d", tickMinStep=1))
-    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
+    y = alt.Y("peak:Q", title="highest rolling count", scale=scale, axis=_axis(format=",d", tickMinStep=1))
+    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(grid=False))
     tooltip = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
-    state = alt.Color("state:N", legend=None, scale=_colours(alt, {"at or above the threshold": _OVER, "below": _BAR}))
-    known = alt.Chart(_data(alt, [bar for bar in bars if bar["state"] != "unknown"]))
+    state = alt.Color("state:N", legend=None, scale=_colours({"at or above the threshold": _OVER, "below": _BAR}))
+    judged = _chart([bar for bar in bars if bar["state"] != "unknown"])
     layers = [
-        known.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=tooltip),
-        *_limit(alt, "y", threshold, f"threshold {threshold:,}"),
+        judged.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=tooltip),
+        *_limit("y", threshold, f"threshold {threshold:,}"),
     ]
     if unknown := [bar for bar in bars if bar["state"] == "unknown"]:
         before = [{"start": unknown[0]["start"], "end": unknown[-1]["end"]}]
-        layers.insert(0, alt.Chart(_data(alt, before)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T"))
+        layers.insert(0, _chart(before).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T"))
     counted = f"events in {spelled(answer.window)}" + "".join(f" by {c}" for c in answer.group_by)
     episodes = count(answer.episodes, "episode")
-    return _layered(alt, layers, f"{cut(report.policy_name)}: {episodes}", f"highest count of each {unit}, {counted}")
+    return _layered(layers, f"{cut(report.policy_name)}: {episodes}", f"highest count of each {unit}, {counted}")
 
 
 def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
-    alt = _altair()
     if detail is None:
         message = f"the report of {report.policy_id} was made without what its chart of coverage shows"
         raise ReportError(message, hint="make it with pages=True")
@@ -107,12 +109,11 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
     heat: Values = []
     for column in bins(days, unit):
         known = detail.first_event_day is not None and days[column.stop - 1] >= detail.first_event_day
-        span = _span(days[column.start], days[column.stop - 1])
         for name, counts in detail.day_counts.items() if known else ():
             events = sum(counts[column.start : column.stop])
-            heat.append({**span, "day": column.label, "type": name, "events": events})
-    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
-    y = alt.Y("type:N", title=None, sort=list(detail.day_counts), axis=_axis(alt, grid=False))
+            heat.append({**_span(days, column), "type": name, "events": events})
+    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(grid=False))
+    y = alt.Y("type:N", title=None, sort=list(detail.day_counts), axis=_axis(grid=False))
     tooltip = [alt.Tooltip("type:N"), alt.Tooltip("day:N"), alt.Tooltip("events:Q", format=",")]
     some, none = ([each for each in heat if bool(each["events"]) is wanted] for wanted in (True, False))
     colour = alt.Color(
@@ -121,27 +122,22 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
         scale=alt.Scale(type="log", range=list(_BLUES)),
         legend=alt.Legend(format=",.0f"),
     )
-    cells = [alt.Chart(_data(alt, none)).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=tooltip)]
+    cells = [_chart(none).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T", y=y, tooltip=tooltip)]
     if some:
-        cells.append(
-            alt.Chart(_data(alt, some)).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip)
-        )
+        cells.append(_chart(some).mark_rect().encode(x=x, x2="end:T", y=y, color=colour, tooltip=tooltip))
     silent = count(len(report.coverage.silent_days), "day")
     missing = [name for name, events in report.events_by_type.items() if not events]
     seen = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
-    return _layered(
-        alt, cells, f"{cut(report.policy_name)}: {seen}", f"grey: no event; {silent} without any governed event",
-        height=max(26 * len(detail.day_counts), 60),
-    )  # fmt: skip
+    words = f"grey: no event; {silent} without any governed event"
+    return _layered(cells, f"{cut(report.policy_name)}: {seen}", words, height=max(26 * len(detail.day_counts), 60))
 
 
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt = _altair()
     counts = _asked(report, ask, "by_user", since=report.since, until=report.until, limit=_USERS)
     users = {user: "no user_id" if user is None else cut(user)[:40] or "empty" for user, _, _ in counts}
     bars = [{"user": users[user], "type": name, "events": events} for user, name, events in counts]
-    y = alt.Y("user:N", title=None, sort=list(dict.fromkeys(users.values())), axis=_axis(alt, grid=False))
-    x = alt.X("sum(events):Q", title="governed events in the period", axis=_axis(alt, format=",d", tickMinStep=1))
+    y = alt.Y("user:N", title=None, sort=list(dict.fromkeys(users.values())), axis=_axis(grid=False))
+    x = alt.X("sum(events):Q", title="governed events in the period", axis=_axis(format=",d", tickMinStep=1))
     tooltip = [alt.Tooltip("user:N"), alt.Tooltip("type:N"), alt.Tooltip("sum(events):Q", format=",", title="events")]
     colour = alt.Color(
         "type:N",
@@ -150,16 +146,14 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
         legend=alt.Legend(orient="bottom"),
         scale=alt.Scale(scheme="tableau10"),
     )
-    chart = alt.Chart(_data(alt, bars)).mark_bar().encode(x=x, y=y, color=colour, tooltip=tooltip)
+    chart = _chart(bars).mark_bar().encode(x=x, y=y, color=colour, tooltip=tooltip)
     period = _stretch(report.since, report.until)
     subtitle = f"the {_USERS} with the most; {period}" if len(users) == _USERS else period
-    return _layered(
-        alt, [chart], f"{cut(report.policy_name)}: events by user", subtitle, height=max(19 * len(users), 40)
-    )
+    return _layered([chart], f"{cut(report.policy_name)}: events by user", subtitle, height=max(19 * len(users), 40))
 
 
 def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
-    alt, answer = _altair(), report.retention
+    answer = report.retention
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no retention period to draw")
     counts = _asked(report, ask, "ages", cutoff=answer.cutoff, as_of=report.as_of)
@@ -167,56 +161,52 @@ def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
     unit = unit_for(days, CHART_COLUMNS // 2)
     ages: Values = []
     for column in bins(days, unit):
-        within, span = set(days[column.start : column.stop]), _span(days[column.start], days[column.stop - 1])
-        base = 0
+        within, base = set(days[column.start : column.stop]), 0
         for old, state in ((True, "retention period has passed"), (False, "within its retention")):
             if events := sum(n for day, is_old, n in counts if day in within and is_old is old):
-                ages.append({**span, "day": column.label, "state": state, "base": base, "events": base + events})
+                ages.append({**_span(days, column), "state": state, "base": base, "events": base + events})
                 base += events
-    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(alt, grid=False))
-    y = alt.Y("events:Q", title=f"governed events a {unit}", axis=_axis(alt, format=",d", tickMinStep=1))
-    colours = _colours(alt, {"within its retention": _BAR, "retention period has passed": _OVER})
+    x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(grid=False))
+    y = alt.Y("events:Q", title=f"governed events a {unit}", axis=_axis(format=",d", tickMinStep=1))
+    colours = _colours({"within its retention": _BAR, "retention period has passed": _OVER})
     tooltip = [alt.Tooltip("day:N"), alt.Tooltip("state:N"), alt.Tooltip("events:Q", format=",")]
     colour = alt.Color("state:N", title=None, scale=colours, legend=alt.Legend(orient="bottom"))
-    bars = (
-        alt.Chart(_data(alt, ages)).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=tooltip)
-    )
+    bars = _chart(ages).mark_rect().encode(x=x, x2="end:T", y=y, y2="base:Q", color=colour, tooltip=tooltip)
     right = bool(days) and answer.cutoff.date() - days[0] > (report.as_of.date() - days[0]) / 2
-    cutoff = _limit(alt, "x", print_instant(answer.cutoff), f"cutoff {answer.cutoff:%Y-%m-%d}", right=right)
+    cutoff = _limit("x", print_instant(answer.cutoff), f"cutoff {answer.cutoff:%Y-%m-%d}", right=right)
     past = bool(days) and answer.cutoff.date() >= days[0]
     numbers = f"{answer.due:,} due, {answer.kept_by_other_policies:,} kept by other policies, {answer.held:,} held"
     subtitle = f"keeps {spelled(answer.retention_period)}; " + (
         numbers if past else f"{numbers}; the cutoff {answer.cutoff:%Y-%m-%d} is before the first event"
     )
     layers = [bars, *(cutoff if past else [])]
-    return _layered(alt, layers, f"{cut(report.policy_name)}: what is kept", subtitle)
+    return _layered(layers, f"{cut(report.policy_name)}: what is kept", subtitle)
 
 
 def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetime) -> alt.LayerChart:
     """Return episodes over thresholds, one line a window, and where the policy stands."""
-    alt = _altair()
     windows = list(dict.fromkeys(row["window"] for row in rows))
     top = max((row["episodes"] for row in rows), default=0)
     x = alt.X(
         "threshold:Q",
         title="threshold",
-        axis=_axis(alt, grid=False, format=",d", tickMinStep=1),
+        axis=_axis(grid=False, format=",d", tickMinStep=1),
         scale=alt.Scale(zero=False),
     )
     scale = alt.Scale(type="symlog" if top > _LOG_FROM * 5 else "linear")
-    y = alt.Y("episodes:Q", title="episodes", axis=_axis(alt, format=",d", tickMinStep=1), scale=scale)
+    y = alt.Y("episodes:Q", title="episodes", axis=_axis(format=",d", tickMinStep=1), scale=scale)
     colours = alt.Scale(range=[_BLUES[3], "#c9772c", "#4b8a5a", "#7d5a9b", "#69727d"])
     colour = alt.Color("window:N", sort=windows, scale=colours, legend=alt.Legend() if len(windows) > 1 else None)
     tooltip = ["window:N", alt.Tooltip("threshold:Q", format=","), alt.Tooltip("episodes:Q", format=",")]
-    lines = alt.Chart(_data(alt, rows)).mark_line(point=alt.OverlayMarkDef(size=28), interpolate="step").encode(
+    lines = _chart(rows).mark_line(point=alt.OverlayMarkDef(size=28), interpolate="step").encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )  # fmt: skip
     now = policy.alert_threshold
     tried = [row["threshold"] for row in rows]
     is_shown = now is not None and min(tried) <= now <= max(tried)
-    limit = _limit(alt, "x", now, f"now {now:,} in {policy.window}") if is_shown else []
+    limit = _limit("x", now, f"now {now:,} in {policy.window}") if is_shown else []
     period = _stretch(since, until)
-    return _layered(alt, [lines, *limit], f"{cut(policy.name)}: episodes by threshold", period)
+    return _layered([lines, *limit], f"{cut(policy.name)}: episodes by threshold", period)
 
 
 # What they have in common
@@ -228,14 +218,15 @@ def _asked(report: Report, ask: Ask | None, name: str, **values: Any) -> list[tu
         raise ReportError(message, hint="make it with lake.report")
     part = statement("queries/charts.sql", name)
     bound = part.bind({"types": list(report.events_by_type), **values})
-    answers: list[tuple[Any, ...]] = ask(part.text, bound, report.evidence.snapshot).fetchall()
+    answers: list[tuple[Any, ...]] = ask(report.evidence.snapshot, part.text, bound).fetchall()
     return answers
 
 
-def _span(first: date, last: date) -> dict[str, str]:
-    """Return the instants from the beginning of one day to the end of another."""
-    start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
-    return {"start": print_instant(start), "end": print_instant(end)}
+def _span(days: Sequence[date], column: Bin) -> dict[str, str]:
+    """Return the instants from the beginning of a column's first day to the end of its last, and its label."""
+    bounds = (days[column.start], days[column.stop - 1] + timedelta(days=1))
+    start, end = (print_instant(datetime.combine(day, time(), UTC)) for day in bounds)
+    return {"start": start, "end": end, "day": column.label}
 
 
 def _stretch(since: datetime, until: datetime) -> str:
@@ -248,37 +239,34 @@ def _stretch(since: datetime, until: datetime) -> str:
     return f"{moment(since)} to {moment(until)}"
 
 
-def _data(alt: Any, values: Values) -> Any:
-    return alt.Data(values=values)
+def _chart(values: Values) -> alt.Chart:
+    return alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
 
 
-def _axis(alt: Any, **more: Any) -> Any:
+def _axis(**more: Any) -> Any:
     return alt.Axis(**{"labelColor": _SOFT, "titleColor": _SOFT, "titleFontWeight": "normal", "domainColor": "#c3c7cb",
                        "tickColor": "#c3c7cb", "gridColor": "#ececea", "labelLimit": 260, **more})  # fmt: skip
 
 
-def _colours(alt: Any, colours: Mapping[str, str]) -> Any:
+def _colours(colours: Mapping[str, str]) -> Any:
     return alt.Scale(domain=list(colours), range=list(colours.values()))
 
 
-def _limit(alt: Any, axis: str, at: Any, label: str, *, right: bool = False) -> list[Any]:
+def _limit(axis: str, at: Any, label: str, *, right: bool = False) -> list[Any]:
     """Return a dashed line across, and its label."""
     kind = "T" if isinstance(at, str) else "Q"
     place = {"x": alt.X(f"at:{kind}"), "y": alt.Y(f"at:{kind}")}[axis]
-    chart = alt.Chart(_data(alt, [{"at": at, "label": label}]))
+    chart = _chart([{"at": at, "label": label}])
     rule = chart.mark_rule(color=_INK, strokeDash=[5, 3]).encode(**{axis: place})
-    beside = {"y": 8, "align": "right", "dx": -5} if right else {"y": 8, "align": "left", "dx": 5}
+    beside: dict[str, Any] = {"y": 8, "align": "right", "dx": -5} if right else {"y": 8, "align": "left", "dx": 5}
     where = {"x": _WIDTH + 5, "align": "left"} if axis == "y" else beside
     return [rule, chart.mark_text(color=_INK, **where).encode(**{axis: place, "text": alt.Text("label:N")})]
 
 
-def _layered(vega: Any, layers: Sequence[Any], title: str, subtitle: str, *, height: int = 240) -> alt.LayerChart:
-    named = vega.TitleParams(
+def _layered(layers: Sequence[Any], title: str, subtitle: str, *, height: int = 240) -> alt.LayerChart:
+    named = alt.TitleParams(
         title, subtitle=subtitle, anchor="start", fontSize=14, color=_INK, subtitleColor=_SOFT, offset=12
     )
-    from auditlake.reports.offline_chart import OfflineChart
-
-    chart: alt.LayerChart = OfflineChart(layer=layers).properties(
-        width=_WIDTH, height=height, title=named, view=vega.ViewBackground(stroke=None), background="white"
+    return OfflineChart(layer=layers).properties(
+        width=_WIDTH, height=height, title=named, view=alt.ViewBackground(stroke=None), background="white"
     )
-    return chart

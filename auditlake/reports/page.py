@@ -7,7 +7,6 @@ on its way out. Nothing from an event becomes a link.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from auditlake.display.templates import Document, file_name, render_bytes, style_digest
@@ -19,16 +18,6 @@ from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.sections import catalog
 from auditlake.reports.sentences import SHOWN_EPISODES, VERDICTS, beyond, counted_words, now_words, verdict_words
-
-
-@dataclass(frozen=True, slots=True)
-class SiblingFiles:
-    """Files beside the page that it links to, by name; None: no link."""
-
-    json: str | None = None
-    """The same report as JSON."""
-    index: str | None = None
-    """The list of reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +77,21 @@ class CompliancePage:
     """The handful of numbers that sum it up."""
 
 
-def render_page(report: Report, detail: Detail, sibling_files: SiblingFiles | None = None) -> bytes:
-    """Return the report as a self-contained HTML page.
-
-    Args:
-        report: What to say.
-        detail: What only the page shows.
-        sibling_files: Files beside it to link to.
-
-    Raises:
-        ReportError: See :func:`compliance_page`.
-    """
-    return render_bytes(compliance_page(report, detail, sibling_files or SiblingFiles()))
+def render_page(report: Report, detail: Detail, **siblings: str | None) -> bytes:
+    """Return the report as a self-contained HTML page; see :func:`compliance_page`."""
+    return render_bytes(compliance_page(report, detail, **siblings))
 
 
-def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles) -> CompliancePage:
+def compliance_page(
+    report: Report, detail: Detail, *, json_file: str | None = None, index_file: str | None = None
+) -> CompliancePage:
     """Put a report into words.
 
     Args:
         report: What was found.
         detail: What only the page shows.
-        sibling_files: What to link to.
+        json_file: The same report as JSON, by its name beside the page; no link if None.
+        index_file: The list of reports, likewise.
 
     Raises:
         ReportError: A sibling's name is not a plain file name, or the detail does not fit the report.
@@ -127,8 +110,8 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         title=f"{visible(report.policy_name)}: {VERDICTS[report.status].lower()} as of {instant_name(report.as_of)}",
         policy_name=shown(report.policy_name),
         description=shown(report.description, limit=5000, keep="\n"),
-        json_file=file_name(sibling_files.json),
-        index_file=file_name(sibling_files.index),
+        json_file=file_name(json_file),
+        index_file=file_name(index_file),
         facts=_facts(report),
         status=report.status,
         verdict=VERDICTS[report.status],
@@ -136,7 +119,7 @@ def compliance_page(report: Report, detail: Detail, sibling_files: SiblingFiles)
         now_words=now_words(report),
         counted_words=counted_words(report),
         sections=tuple(
-            PageSection(section.anchor, section.title, f"{number}", section.heading, body)
+            PageSection(section.anchor, section.title, f"{number}", section.heading or section.title, body)
             for number, (section, body) in enumerate(present, 1)
         ),
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in accepted[:SHOWN_EPISODES]),
@@ -151,18 +134,14 @@ def _period(report: Report) -> Fact:
     return Fact("Period", Text(name or bounds), f"{bounds}, {how}" if name else how)
 
 
-def _named_instant(label: str, when: datetime) -> Fact:
-    name, exact = instant_name(when), moment(when)
-    return Fact(label, Text(name), "" if name == exact else exact)
-
-
 def _facts(report: Report) -> tuple[Fact, ...]:
+    name, exact = instant_name(report.as_of), moment(report.as_of)
     generated = () if report.generated_at == report.as_of else (Fact("Generated", Text(moment(report.generated_at))),)
     return (
         Fact("Policy", shown(report.policy_id), code=True),
         *(() if report.is_unread else (Fact("Severity", Text(visible(report.severity).capitalize())),)),
         _period(report),
-        _named_instant("Judged as of", report.as_of),
+        Fact("Judged as of", Text(name), "" if name == exact else exact),
         *generated,
         Fact(
             "Lake snapshot", Text(f"{report.evidence.snapshot}"), f"{count(report.evidence.rows, 'event')} in the lake"

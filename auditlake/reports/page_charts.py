@@ -197,8 +197,10 @@ def peak_chart(
     days = [day for day, _ in peaks]
     unit = unit_for(days, CHART_COLUMNS)
     columns = bins(days, unit)
-    values = [_highest([peak for _, peak in peaks[column.start : column.stop]]) for column in columns]
-    silent = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
+    known = [[peak for _, peak in peaks[each.start : each.stop] if peak is not None] for each in columns]
+    values = [max(column, default=None) for column in known]
+    mute = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
+    silent = [is_mute and value is not None for is_mute, value in zip(mute, values, strict=True)]
     top = max(max((value or 0 for value in values), default=0), 1)
     position, logarithmic = _scale(top, threshold)
     base = _TOP + _PLOT
@@ -208,7 +210,7 @@ def peak_chart(
         if value
     ]
     return PeakChart(
-        title=f"Highest rolling count {_PER[unit]}: {counted}",
+        title=f"Highest rolling count {_per(unit)}: {counted}",
         summary=_peaks_summary(peaks, threshold),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
         width=_room(len(columns)),
@@ -221,11 +223,7 @@ def peak_chart(
         y_ticks=_y_ticks(top, threshold, position, logarithmic=logarithmic),
         x_ticks=x_ticks(columns, days),
         bars=tuple(bars),
-        silent=_bands(
-            columns,
-            [mute and value is not None for mute, value in zip(silent, values, strict=True)],
-            "no governed event",
-        ),
+        silent=_bands(columns, silent, "no governed event"),
         unknown=_bands(columns, [value is None for value in values], "before first event"),
     )
 
@@ -258,8 +256,8 @@ def heat_map(
         for number, name in enumerate(types)
     ]
     return HeatMap(
-        title=f"Events by required type {_PER[unit]}",
-        summary=f"{count(len(types), 'row')}, one for each required type, one column {_PER[unit]}. "
+        title=f"Events by required type {_per(unit)}",
+        summary=f"{count(len(types), 'row')}, one for each required type, one column {_per(unit)}. "
         "The table of required types says the same in numbers.",
         width=_room(len(columns)),
         height=str(_ROW * len(types) + 30),
@@ -317,13 +315,8 @@ def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
     return tuple(ticks)
 
 
-_PER: Mapping[Unit, str] = {
-    "day": "per UTC day",
-    "week": "per week",
-    "month": "per month",
-    "quarter": "per quarter",
-    "year": "per year",
-}
+def _per(unit: Unit) -> str:
+    return "per UTC day" if unit == "day" else f"per {unit}"
 
 
 def _key(day: date, unit: Unit) -> tuple[int, int]:
@@ -470,10 +463,6 @@ def _peaks_summary(peaks: Sequence[tuple[date, int | None]], threshold: int) -> 
     reached = sum(peak >= threshold for peak, _ in known)
     often = f"on {reached:,} of {count(len(peaks), 'day')}" if reached else "on no day"
     return f"The highest count is {highest:,}, on {when}. The threshold of {threshold:,} is reached {often}."
-
-
-def _highest(values: Sequence[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _room(columns: int) -> Width:

@@ -89,19 +89,14 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
             then["policy_id"], as_of=then["as_of"], **period, snapshot=evidence["snapshot"],
             generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
         )  # fmt: skip
-        now = json.loads(_as_written(made, then))
+        form = then["report_version"]  # it is written as the other was: in its form, with as many findings listed
+        listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)
+        now = json.loads(made.relisted(listed).json(form))
         _clip_cutoff(then, now)
     except (PolicyNotFoundError, SnapshotError, ReportError) as error:  # the last: it has no report of that form now
         return Reperformance(*which, identical=False, differences=(), reasons=(str(error),))
     differences, statements = _told_apart(then, now)
     return Reperformance(*which, not differences, differences, tuple(_reasons(differences, statements)), statements)
-
-
-def _as_written(made: ComplianceReport, then: Mapping[str, Any]) -> bytes:
-    """Return the report as the other was written: in its form, and with as many findings listed."""
-    form = then["report_version"]
-    listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)
-    return made.relisted(listed).json(form)
 
 
 def _clip_cutoff(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -119,8 +114,9 @@ def _told_apart(
     What a query binds is part of it, as its statement is: a hold that names another pseudonym by now changes no number.
     A query whose statement is the same has to give as many rows; one that is written in another way may give others.
     """
-    queries = [_named(each["evidence"]["queries"]) for each in (then, now)]
-    rewritten = {name for name in {*queries[0], *queries[1]} if _sql(queries[0], name) != _sql(queries[1], name)}
+    queries = (_named(each["evidence"]["queries"]) for each in (then, now))
+    before, after = ({name: query["sql"] for name, query in each.items()} for each in queries)
+    rewritten = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     lists = [(each.get("more_findings") or {}).get("digest") for each in (then, now)]
     files = {"more_findings.file", "more_findings.sha256"} if lists[0] == lists[1] else set()
     numbers: list[Difference] = []
@@ -132,10 +128,6 @@ def _told_apart(
         of_statement = (of_query and not is_rows) or each.where in files
         (statements if of_statement else numbers).append(each)
     return tuple(numbers), tuple(statements)
-
-
-def _sql(queries: Mapping[str, Any], name: str) -> str | None:
-    return queries[name]["sql"] if name in queries else None
 
 
 def read_report(path: Path) -> dict[str, Any]:

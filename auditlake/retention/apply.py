@@ -12,8 +12,8 @@ from auditlake.errors import RetentionError
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
-from auditlake.retention.day_rewrite import DayRewrite
-from auditlake.retention.operation import Day, Operation, carry_out
+from auditlake.retention.day_rewrite import Day
+from auditlake.retention.operation import Operation, carry_out
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
 from auditlake.retention.planner import plan_snapshot, rules_of
 from auditlake.retention.rules import DEFAULT, RetentionRules
@@ -88,8 +88,8 @@ def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -
 
 
 def _day(each: PartitionPlan) -> Day:
-    rewrite = DayRewrite(each.day, each.files, each.deleted, each.pseudonymised)
-    return Day(rewrite, each.events, each.held, each.action == "drop")
+    whole = each.action == "drop"
+    return Day(each.day, each.files, each.events, each.deleted, each.pseudonymised, each.held, whole)
 
 
 def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:

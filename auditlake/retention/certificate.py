@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 from auditlake.display.canonical_json import canonical
@@ -17,6 +17,8 @@ CERTIFICATE_VERSION = 2
 """The form of certificates that are made now; the first had no ``remaining``."""
 
 _LINE = 200
+_REMAINING = {"texts": "longer text", "keys": "key", "other_events": "other event", "files": "file"}
+"""Where what was replaced may be left, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,16 @@ def render_certificate_json(record: Mapping[str, Any]) -> bytes:
     Raises:
         ReportError: It does not fit ``certificate.schema.json``.
     """
-    values = render_values(certificate_document(record))
+    whole = {"remaining": None, **record} if record["certificate_version"] == 1 else record
+    document = CertificateDocument(**{each.name: whole[each.name] for each in fields(CertificateDocument)})
+    values = render_values(document)
     check_schema(values, "certificate", "certificate")
     return canonical(values)
+
+
+def certificate_id(data: bytes) -> str:
+    """Return a certificate's name: the hex SHA-256 of its JSON's bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
@@ -185,37 +194,13 @@ def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
         record: Its values.
         name: Its id.
     """
-    return render_bytes(certificate_page(record, name))
-
-
-def certificate_document(record: Mapping[str, Any]) -> CertificateDocument:
-    """Return a certificate's values in the order of the form."""
-    return CertificateDocument(**{each.name: _value(record, each.name) for each in fields(CertificateDocument)})
-
-
-def _value(record: Mapping[str, Any], name: str) -> Any:
-    return record.get(name) if name == "remaining" and record["certificate_version"] == 1 else record[name]
-
-
-def certificate_id(data: bytes) -> str:
-    """Return a certificate's name: the hex SHA-256 of its JSON's bytes."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def certificate_page(record: Mapping[str, Any], name: str) -> CertificatePage:
-    """Return a certificate in words.
-
-    Args:
-        record: What it says.
-        name: Its id.
-    """
     deletion = record["kind"] == "retention"
     partitions: Sequence[Mapping[str, Any]] = record["partitions"]
     weaker: Mapping[str, Any] = record["weaker"] or {"changes": [], "reason": None}
     kind = "Certificate of deletion" if deletion else "Certificate of erasure"
-    return CertificatePage(
+    return render_bytes(CertificatePage(
         style_digest=style_digest(),
-        title=f"{kind}, {_day(record['at'])}",
+        title=f"{kind}, {record['at'][:10]}",
         kind=kind,
         heading=_heading(record),
         sentence=_sentence(record),
@@ -232,7 +217,7 @@ def certificate_page(record: Mapping[str, Any], name: str) -> CertificatePage:
         weaker=tuple(shown(each) for each in weaker["changes"]),
         weaker_reason=shown(weaker["reason"]),
         evidence=_evidence(record, name),
-    )
+    ))  # fmt: skip
 
 
 def _heading(record: Mapping[str, Any]) -> str:
@@ -246,24 +231,15 @@ def _heading(record: Mapping[str, Any]) -> str:
 
 def remaining_words(remaining: Mapping[str, Any] | None) -> str:
     """Say how much that names the person is left; return an empty text where nothing is."""
-    if remaining is None:
+    phrases = [count(remaining[key], one) for key, one in _REMAINING.items() if remaining[key]] if remaining else []
+    if not phrases:
         return ""
-    parts = [
-        count(remaining["texts"], "longer text") if remaining["texts"] else "",
-        count(remaining["keys"], "key") if remaining["keys"] else "",
-        count(remaining["other_events"], "other event") if remaining["other_events"] else "",
-        count(remaining["files"], "file") if remaining["files"] else "",
-    ]
-    phrases = [part for part in parts if part]
-    return (
-        f"personal data remains in {', '.join(phrases[:-1])}{' and ' if phrases[1:] else ''}{phrases[-1]}"
-        if phrases
-        else ""
-    )
+    *others, last = phrases
+    return f"personal data remains in {', '.join(others)}{' and ' if others else ''}{last}"
 
 
 def _sentence(record: Mapping[str, Any]) -> str:
-    at, who = moment(_instant(record["at"])), visible(record["operator"])
+    at, who = moment(parse_instant(record["at"])), visible(record["operator"])
     if record["kind"] == "erasure":
         return (
             f"On {at}, {who} replaced the personal data in {count(record['pseudonymised'], 'event')} of one person by "
@@ -288,7 +264,6 @@ def _figures(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     dropped = sum(each["action"] == "drop" for each in record["partitions"])
     rewritten = len(record["partitions"]) - dropped
     remaining = record.get("remaining") or {}
-    places = {"texts": "longer texts", "keys": "keys", "other_events": "other events", "files": "files"}
     return (
         Fact("Events deleted", shown(f"{record['deleted']:,}")),
         Fact("Events pseudonymised", shown(f"{record['pseudonymised']:,}")),
@@ -297,8 +272,8 @@ def _figures(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Days rewritten", shown(f"{rewritten:,}")),
         Fact("Files removed", shown(f"{sum(len(each['files_removed']) for each in record['partitions']):,}")),
         *(
-            Fact(f"Remaining in {place}", shown(f"{remaining[key]:,}"))
-            for key, place in places.items()
+            Fact(f"Remaining in {one}s", shown(f"{remaining[key]:,}"))
+            for key, one in _REMAINING.items()
             if remaining.get(key) is not None
         ),
     )
@@ -306,9 +281,9 @@ def _figures(record: Mapping[str, Any]) -> tuple[Fact, ...]:
 
 def _facts(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     facts = [
-        Fact("Done", shown(moment(_instant(record["at"])))),
+        Fact("Done", shown(moment(parse_instant(record["at"])))),
         Fact("By", shown(record["operator"])),
-        Fact("Judged as of", shown(moment(_instant(record["as_of"])))),
+        Fact("Judged as of", shown(moment(parse_instant(record["as_of"])))),
         Fact("Lake", shown(record["lake_id"]), code=True),
     ]
     if record["kind"] == "erasure":
@@ -390,11 +365,3 @@ def _evidence(record: Mapping[str, Any], name: str) -> tuple[Fact, ...]:
 def _digest(path: str) -> str:
     """Return a file's digest from its path."""
     return path.rpartition("/part-")[2].removesuffix(".parquet")
-
-
-def _instant(text: str) -> datetime:
-    return parse_instant(text)
-
-
-def _day(text: str) -> str:
-    return text[:10]

@@ -56,7 +56,7 @@ class Cleanup:
         certificates = {version: own["certificate"] for version, own in commits if own.get("certificate")}
         documents = {version: self._document(version, each) for version, each in certificates.items()}
         for version, document in documents.items():
-            if not _page(layout, document).exists():
+            if not certificate_paths(layout, certificate_id(document))[1].exists():
                 _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
         blank(layout, followed(layout))
         removed = _removed(turn.commits, [version for version, _ in commits])
@@ -83,10 +83,6 @@ class Cleanup:
 def certificate_paths(layout: Layout, name: str) -> tuple[Path, Path]:
     """Return the paths of a certificate's JSON and page."""
     return layout.certificates / f"{name}.json", layout.certificates / f"{name}.html"
-
-
-def _page(layout: Layout, document: bytes) -> Path:
-    return certificate_paths(layout, certificate_id(document))[1]
 
 
 def _write_certificate(layout: Layout, certificate: Mapping[str, Any], document: bytes) -> None:

@@ -19,7 +19,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
-from auditlake.ledger.sidecars import GONE, Kept, keep
+from auditlake.ledger.sidecars import GONE, Kept, keep, pack
 from auditlake.policies.compile import Step
 from auditlake.store.dayfile import data_file, write_parquet
 from auditlake.store.model import DataFile
@@ -35,15 +35,19 @@ _ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class DayRewrite:
-    """What is to become of a day."""
+class Day:
+    """What is to become of a partition."""
 
     day: date
     files: tuple[DataFile, ...]
+    events: int
     deleted: int
     """How many rows go."""
     changed: int
     """How many rows get pseudonyms."""
+    held: int
+    whole: bool
+    """Whether all of it goes: then no file is read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,7 @@ class Rewritten:
     """What of the batches of the day it has no longer or otherwise, its leaves kept."""
 
 
-def rewrite_day(
-    layout: Layout, folder: Path, asked: DayRewrite, mark: Step, eraser: Eraser | None, texts: Step
-) -> Rewritten:
+def rewrite_day(layout: Layout, folder: Path, asked: Day, mark: Step, eraser: Eraser | None, texts: Step) -> Rewritten:
     """Write a day's new file into a workspace, synced.
 
     Args:
@@ -138,7 +140,9 @@ def _keep_leaves(connection: duckdb.DuckDBPyConnection, layout: Layout, day: dat
     kept: dict[int, list[Kept]] = defaultdict(list)
     for batch, seq, before, after in rows(connection, statement("retention/day.sql", "other_leaves").text):
         kept[batch].append(Kept(seq, before, after or GONE))
-    return tuple(Taken(batch, day, len(leaves), keep(layout, leaves)) for batch, leaves in sorted(kept.items()))
+    return tuple(
+        Taken(batch, day, len(leaves), keep(layout, "kept", pack(leaves))) for batch, leaves in sorted(kept.items())
+    )
 
 
 def taken_with_days(layout: Layout, files: Sequence[DataFile], folder: Path) -> tuple[Taken, ...]:

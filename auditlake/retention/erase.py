@@ -15,6 +15,7 @@ from auditlake.context import LakeContext
 from auditlake.disk.durable import write_whole
 from auditlake.errors import RetentionError
 from auditlake.events.personal_paths import PersonalPath, personal_path
+from auditlake.ledger.book import read_head
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.mentions import NOT_SEARCHED, find_mentions, replaced_file, rewritten_alerts, shared_traces
@@ -22,7 +23,7 @@ from auditlake.retention.operation import Operation, carry_out, remaining_of
 from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import RetentionRules
-from auditlake.retention.terms import last_recorded, terms_of, weaker_holds, with_holds
+from auditlake.retention.terms import holds_of, last_recorded, terms_of, weaker_holds
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.pseudonyms import keep_key, new_pseudonyms
@@ -77,7 +78,7 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
         rules = replace(rules, names=names, personal=personal, person=person.user_id)
         terms = _terms(rules, turn.commits)
         events = find(layout, rules, turn.snapshot, person.user_id)
-        days = tuple(day for day in events.days if day.rewrite.changed)
+        days = tuple(day for day in events.days if day.changed)
         mentions = find_mentions(context, rules, events.words, turn.snapshot)
         mentions.left.extend(shared_traces(context, events.traces))
         with unwatched(layout) as is_unwatched:
@@ -97,15 +98,12 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
                 leftovers, facts, None, elsewhere(layout, rules, turn.snapshot, events), len(mentions.files),
                 tuple(alerts),
             )  # fmt: skip
-            if not days and not leftovers:
-                left = tuple(each for each in mentions.left if each not in NOT_SEARCHED)
-                remaining = remaining_of(rules, operation)
-                return Erased(names.of(person.user_id), 0, events.held, turn.snapshot.version, None, left, remaining)
-            done = carry_out(context, turn, rules, operation)
-        cleanup.complete_pending(done)
-    changed = sum(day.rewrite.changed for day in days)
+            done = carry_out(context, turn, rules, operation) if days or leftovers else None
+        if done:
+            cleanup.complete_pending(done)
     return Erased(
-        names.of(person.user_id), changed, events.held, done.version, done.certificate, tuple(mentions.left),
+        names.of(person.user_id), sum(day.changed for day in days), events.held, turn.snapshot.version,
+        done.certificate if done else None, tuple(each for each in mentions.left if done or each not in NOT_SEARCHED),
         remaining_of(rules, operation),
     )  # fmt: skip
 
@@ -130,8 +128,8 @@ def _terms(rules: RetentionRules, commits: Commits) -> dict[str, Any]:
         RetentionError: A hold has gone or changed since it was recorded.
     """
     recorded = last_recorded(commits) or terms_of(rules.policies, rules.all_holds, rules.default_retention)
-    terms = with_holds(recorded, rules.all_holds)
-    if weaker := weaker_holds(commits.layout, recorded, terms):
+    terms = {**recorded, "holds": holds_of(rules.all_holds)}
+    if weaker := weaker_holds(commits.layout, read_head(commits.layout), recorded, terms):
         message = f"nothing was erased: {'; '.join(weaker)}"
         hint = (
             "put the files back, and end a hold with auditlake hold release; or answer for it with "

@@ -10,32 +10,31 @@ from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.errors import HoldError
 from auditlake.policies.holds import (
     Hold,
-    HoldRequest,
     check_hold_id,
     chosen_hold,
     is_release_of,
     load_holds,
-    new_hold,
     released_hold,
+    written_hold,
 )
 from auditlake.policies.loader import load_policies
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
-from auditlake.retention.terms import last_recorded, terms_of, with_hold
+from auditlake.retention.terms import last_recorded, terms_of
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.model import Change
 from auditlake.store.turn import Turn, writer_turn
 
 
-def add_hold(context: LakeContext, hold_id: str, request: HoldRequest, *, operator: str | None) -> Hold:
+def add_hold(context: LakeContext, asked: Hold, *, operator: str | None) -> Hold:
     """Begin a hold. It counts from the moment its file is there.
 
     Raises:
         HoldError: It says something that a hold cannot, or there is one of that name.
     """
-    check_hold_id(hold_id)
-    layout, now = context.layout, context.now
-    hold, data = new_hold(hold_id, request, now, context.config.event_types)
+    check_hold_id(asked.id)
+    layout, now, hold_id = context.layout, asked.created, asked.id
+    hold, data = written_hold(asked, context.config.event_types)
     with explained(layout, "the hold"), writer_turn(context) as turn:
         layout.holds.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(layout.root)
@@ -93,5 +92,6 @@ def _record(
         policies, holds = load_policies(layout.policies, config.event_types), load_holds(layout, config.event_types)
         recorded = terms_of(policies, holds, config.default_retention)
     about = {"id": hold.id, "what": what, "digest": hold.digest}
-    record = CommitRecord("hold", now, operator_or_user(operator), summary, with_hold(recorded, hold), hold=about)
+    terms = {**recorded, "holds": {**recorded["holds"], hold.id: hold.digest}}
+    record = CommitRecord("hold", now, operator_or_user(operator), summary, terms, hold=about)
     turn.commit(Change((), (), record.metadata(), data_change=False, details=record.details()))

@@ -8,38 +8,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from auditlake.alerts.files import NewContent, write_anew
+from auditlake.alerts.files import NewContent
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.disk.durable import write_whole
 from auditlake.display.text import count
 from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
-from auditlake.policies.holds import Hold
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
-from auditlake.retention.day_rewrite import DayRewrite, rewrite_day, taken_with_days
+from auditlake.retention.day_rewrite import Day, rewrite_day, taken_with_days
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover
-from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.dayfile import put_in_place, replacing
+from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
 from auditlake.store.turn import Turn
 
 _LISTED = 20
 """Places that a certificate names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One partition that changes."""
-
-    rewrite: DayRewrite
-    """Its files, and what goes and changes."""
-    events: int
-    held: int
-    whole: bool
-    """Whether all of it goes: then no file is read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +72,17 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     """
     layout, eraser = turn.layout, rules.eraser if rules.names else None
     drafts = {
-        day.rewrite.day: rewrite_day(layout, turn.folder, day.rewrite, operation.mark, eraser, rules.texts)
+        day.day: rewrite_day(layout, turn.folder, day, operation.mark, eraser, rules.texts)
         for day in operation.days
         if not day.whole
     }
-    whole = [file for day in operation.days if day.whole for file in day.rewrite.files]
+    whole = [file for day in operation.days if day.whole for file in day.files]
     taken = (*taken_with_days(layout, whole, turn.folder), *(each for new in drafts.values() for each in new.taken))
-    for new in drafts.values():
-        make_folders((layout.events / new.file.path).parent, below=layout.events)
-    rename_synced((new.draft, layout.events / new.file.path) for new in drafts.values())
+    put_in_place(layout, ((new.draft, new.file) for new in drafts.values()))
     added = {day: new.file for day, new in drafts.items()}
-    had = {file.path: file for day in operation.days for file in day.rewrite.files}
-    # Names are made of content: a day that lost all of one file's rows may be another file that it had.
-    stays = {file.path for file in added.values()} & had.keys()
-    change = Change(
-        tuple(file for file in added.values() if file.path not in stays),
-        tuple(file for path, file in had.items() if path not in stays), {}, taken=taken,
-    )  # fmt: skip
-    partitions = [_partition(day, added.get(day.rewrite.day), stays) for day in operation.days]
+    change = replacing((file for day in operation.days for file in day.files), added.values(), taken=taken)
+    removed = {file.path for file in change.removes}
+    partitions = [_partition(day, added.get(day.day), removed) for day in operation.days]
     certificate = _certificate(context, rules, operation, turn.snapshot, turn.snapshot.after(change), partitions)
     document = render_certificate_json(certificate)
     name = certificate_id(document)
@@ -110,21 +91,22 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     summary = f"{verb} {count(events, 'event')} (certificate {name})"
     record = CommitRecord(
         operation.kind, operation.at, operation.operator, summary, operation.terms,
-        weaker=operation.weaker, certificate=certificate, quarantine=_quarantined(operation.leftovers),
-        pseudonym_key=_key_of(turn, rules, operation),
+        weaker=operation.weaker, certificate=certificate, pseudonym_key=_key_of(turn, rules, operation),
+        quarantine={Path(each.path).name: each.becomes for each in operation.leftovers if each.kind == "quarantine"},
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
         "grace_seconds": int(context.config.grace_seconds),
     }  # fmt: skip
     for each in operation.alerts:
-        write_anew(each)
+        if each.path.exists():  # an alert may have reached its receiver
+            write_whole(each.path, each.data)
     return Done(turn.commit(replace(change, metadata=record.metadata(), details=details)), name, document)
 
 
 def _key_of(turn: Turn, rules: RetentionRules, operation: Operation) -> str | None:
     """Return the digest of the key whose pseudonyms events have, by this operation or by an earlier one."""
-    if rules.names is not None and (operation.kind == "erase" or any(day.rewrite.changed for day in operation.days)):
+    if rules.names is not None and (operation.kind == "erase" or any(day.changed for day in operation.days)):
         return rules.names.digest
     return recorded_key(turn.layout, turn.commits)
 
@@ -138,7 +120,7 @@ def _certificate(
     partitions: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the certificate of an operation says."""
-    changed = any(day.rewrite.changed for day in operation.days)
+    changed = any(day.changed for day in operation.days)
     return {
         "certificate_version": CERTIFICATE_VERSION,
         "kind": "erasure" if operation.kind == "erase" else "retention",
@@ -148,11 +130,11 @@ def _certificate(
         "as_of": print_instant(rules.as_of), "plan_digest": None,
         "snapshot_before": before.version, "snapshot_after": after.version,
         "inputs_digest_before": before.inputs_digest, "inputs_digest_after": after.inputs_digest,
-        "deleted": sum(day.rewrite.deleted for day in operation.days),
-        "pseudonymised": sum(day.rewrite.changed for day in operation.days),
+        "deleted": sum(day.deleted for day in operation.days),
+        "pseudonymised": sum(day.changed for day in operation.days),
         "held": sum(day.held for day in operation.days),
         "default_retention": str(rules.default_retention) if rules.default_retention else None,
-        "rules": [], "holds": [_hold(hold) for hold in rules.holds],
+        "rules": [], "holds": [{"id": hold.id, "reason": hold.reason, "digest": hold.digest} for hold in rules.holds],
         "partitions": list(partitions),
         "leftovers": [
             {"path": each.path, "kind": each.kind, "bytes": each.size, "because": each.because}
@@ -180,19 +162,10 @@ def remaining_of(rules: RetentionRules, operation: Operation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quarantined(leftovers: Sequence[Leftover]) -> dict[str, str]:
-    """Return the quarantine files that go, each with the one that replaces it, if any: all others are to stay."""
-    return {Path(each.path).name: each.becomes for each in leftovers if each.kind == "quarantine"}
-
-
-def _hold(hold: Hold) -> dict[str, Any]:
-    return {"id": hold.id, "reason": hold.reason, "digest": hold.digest}
-
-
-def _partition(day: Day, added: DataFile | None, stays: Collection[str]) -> dict[str, Any]:
+def _partition(day: Day, added: DataFile | None, removed: Collection[str]) -> dict[str, Any]:
     return {
-        "day": day.rewrite.day.isoformat(), "action": "drop" if day.whole else "rewrite", "events": day.events,
-        "deleted": day.rewrite.deleted, "pseudonymised": day.rewrite.changed, "held": day.held,
-        "files_removed": [file.path for file in day.rewrite.files if file.path not in stays],
+        "day": day.day.isoformat(), "action": "drop" if day.whole else "rewrite", "events": day.events,
+        "deleted": day.deleted, "pseudonymised": day.changed, "held": day.held,
+        "files_removed": [file.path for file in day.files if file.path in removed],
         "file_added": added.path if added else None,
     }  # fmt: skip

@@ -19,10 +19,8 @@ from auditlake.engine.statements import statement
 from auditlake.errors import RetentionError
 from auditlake.events.json_tokens import scalars, spelled
 from auditlake.events.times import day_of
-from auditlake.retention.day_rewrite import DayRewrite
-from auditlake.retention.named_events import named
-from auditlake.retention.operation import Day
-from auditlake.retention.rules import RetentionRules
+from auditlake.retention.day_rewrite import Day
+from auditlake.retention.rules import RetentionRules, named
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import view_snapshot
 
@@ -73,7 +71,7 @@ def find(layout: Layout, rules: RetentionRules, snapshot: Snapshot, user_id: str
 
 def elsewhere(layout: Layout, rules: RetentionRules, snapshot: Snapshot, person: PersonEvents) -> int:
     """Return how many events of any user name the person after an erasure; held ones do not count."""
-    days = [day.rewrite.day for day in person.days if day.rewrite.changed]
+    days = [day.day for day in person.days if day.changed]
     with _engine(layout, snapshot) as connection:
         return _naming(connection, rules, person.who, days, person.words)
 
@@ -132,7 +130,7 @@ def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: li
 def _day(snapshot: Snapshot, number: int, held: int, changed: int) -> Day:
     day = day_of(number)
     files = tuple(file for file in snapshot.files if file.day == day)
-    return Day(DayRewrite(day, files, 0, changed), sum(file.rows for file in files), held, whole=False)
+    return Day(day, files, sum(file.rows for file in files), 0, changed, held, whole=False)
 
 
 @contextmanager

@@ -17,9 +17,8 @@ from auditlake.events.times import day_of
 from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
-from auditlake.retention.named_events import named
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
-from auditlake.retention.rules import RetentionRules
+from auditlake.retention.rules import RetentionRules, named
 from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
 from auditlake.sources.catalog import catalog_of

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.statements import statement
 from auditlake.events.durations import Duration, length_of
 from auditlake.events.json_tokens import spelled
-from auditlake.events.personal import Eraser, PersonalData
+from auditlake.events.personal import Eraser, PersonalData, Row
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.policies.compile import Step, fill_holds
 from auditlake.policies.holds import Hold
@@ -19,7 +21,11 @@ from auditlake.policies.question import earlier
 from auditlake.sources.catalog import built_in
 from auditlake.store.pseudonyms import Pseudonyms
 
+if TYPE_CHECKING:
+    import duckdb
+
 _DAY = timedelta(days=1)
+_ROWS = 10_000
 
 DEFAULT = "default_retention"
 """The name of the rule for events that no policy keeps; no policy has it, since it is no policy's file."""
@@ -137,6 +143,25 @@ class RetentionRules:
         above = {"$", *(each.below for path in (*own, *named) for each in path.above)}
         places = {"in": {path.below for path in own}, "told": {path.below for path in named}, "above": above}
         return {f"{name}_{column}": sorted(paths) for name, paths in places.items()}
+
+
+def named(connection: duckdb.DuckDBPyConnection, step: Step, eraser: Eraser) -> Iterator[tuple[Any, ...]]:
+    """Yield the groups of a statement's rows that name a person: surely, or as only a look at their texts tells.
+
+    Args:
+        connection: Where to run it.
+        step: A statement whose last columns are source, resource, details, metadata and a number of events; all texts
+            are null where it is sure, and so are then the personal columns of those where it is not.
+        eraser: What takes personal data out of events.
+
+    Yields:
+        What precedes these columns, and the number of events.
+    """
+    for batch in connection.sql(step.sql, params=dict(step.parameters)).to_arrow_reader(_ROWS):
+        for *group, source, resource, details, metadata, events in table_rows(batch):
+            row = Row(source, None, resource, None, details, metadata, None, None, None)
+            if (details is None and metadata is None and resource is None) or eraser.is_named(row):
+                yield *group, events
 
 
 def longest_of_all(policies: Sequence[Policy], default_retention: Duration | None) -> Duration | None:

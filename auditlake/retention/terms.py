@@ -12,22 +12,15 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import yaml
 
-from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.events.durations import Duration, parse_duration
-from auditlake.ledger.book import (
-    digest_of_holds,
-    read_entry,
-    read_head,
-    rules_since,
-)
+from auditlake.ledger.book import Head, digest_of_holds, read_entry, read_head, rules_since
 from auditlake.ledger.entry import Entry
-from auditlake.ledger.sidecars import holds_path, policy_path
+from auditlake.ledger.sidecars import read_kept
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
@@ -44,21 +37,19 @@ Terms = Mapping[str, Any]
 def terms_of(policies: Sequence[Policy], holds: Sequence[Hold], default_retention: Duration | None) -> dict[str, Any]:
     """Return what policies, holds and lake.toml demand now."""
     return {
-        "policies": {policy.id: _policy(policy) for policy in policies},
-        "holds": {hold.id: hold.digest for hold in holds},
+        "policies": {
+            each.id: {"digest": each.digest, **_terms(each.required_events, each.retention_period, each.max_retention)}
+            for each in policies
+        },
+        "holds": holds_of(holds),
         "default_retention": default_retention and str(default_retention),
         "default_retention_us": default_retention and default_retention.microseconds,
     }
 
 
-def with_hold(recorded: Terms, hold: Hold) -> dict[str, Any]:
-    """Return recorded terms with one hold as it is now; the rest stays as it was recorded."""
-    return {**recorded, "holds": {**recorded["holds"], hold.id: hold.digest}}
-
-
-def with_holds(recorded: Terms, holds: Sequence[Hold]) -> dict[str, Any]:
-    """Return recorded terms with the holds as they are now."""
-    return {**recorded, "holds": {hold.id: hold.digest for hold in holds}}
+def holds_of(holds: Sequence[Hold]) -> dict[str, str]:
+    """Return what terms say of holds: the digest of each."""
+    return {hold.id: hold.digest for hold in holds}
 
 
 def last_recorded(commits: Commits) -> Terms | None:
@@ -72,12 +63,13 @@ def last_recorded(commits: Commits) -> Terms | None:
 
 def weaker(commits: Commits, now: Terms) -> tuple[str, ...]:
     """Return what may have become weaker since the terms were last accepted, in sentences."""
-    recorded = last_recorded(commits)
-    states, unknown = states_since(commits.layout, recorded, now)
-    return (*weaker_holds(commits.layout, recorded, now), *shortened(states, now), *unknown)
+    layout, recorded = commits.layout, last_recorded(commits)
+    head = read_head(layout)
+    states, unknown = states_since(layout, head, recorded, now)
+    return (*weaker_holds(layout, head, recorded, now), *shortened(states, now), *unknown)
 
 
-def weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[str]:
+def weaker_holds(layout: Layout, head: Head | None, recorded: Terms | None, now: Terms) -> list[str]:
     """Return how the holds may have become weaker, in sentences."""
     changes: dict[str, str] = {}
     for hold_id, digest in sorted((recorded or {"holds": {}})["holds"].items()):
@@ -85,7 +77,7 @@ def weaker_holds(layout: Layout, recorded: Terms | None, now: Terms) -> list[str
             changes[hold_id] = f"the hold {hold_id} has gone"
         elif now["holds"][hold_id] != digest:
             changes[hold_id] = f"the hold {hold_id} has changed, and not through auditlake hold release"
-    if (head := read_head(layout)) is None:
+    if head is None:
         return list(changes.values())
     known, lost = _holds_since(layout, head.size)
     there = {hold_id: digest.removeprefix("sha256:") for hold_id, digest in now["holds"].items()}
@@ -123,24 +115,14 @@ def _holds_since(layout: Layout, size: int) -> tuple[dict[str, set[str]], list[s
         if "hold" in entry.details:  # its commit has the terms
             through_verbs.add(entry.details["hold"]["id"])
             continue
-        if (listed := _list_of(layout, entry.holds)) is None:
+        listed = read_kept(layout, "holds", entry.holds) if entry.holds else b""
+        if listed is None:
             lost.append(entry.holds)
-        for line in (listed or "").splitlines():
+        for line in (listed or b"").decode().splitlines():
             name, _, digest = line.partition(".yaml ")
             if name not in through_verbs:
                 holds[name].add(digest)
     return holds, lost
-
-
-def _list_of(layout: Layout, digest: str) -> str | None:
-    """Return the list of holds that an entry has the digest of; None if it is not there, or is another one."""
-    if not digest:
-        return ""
-    try:
-        data = read_file(holds_path(layout, digest), within=layout.root)
-    except OSError:
-        return None
-    return data.decode() if sha256(data).hexdigest() == digest else None
 
 
 # What policies and lake.toml have demanded since the last deletion
@@ -180,14 +162,16 @@ def state_of(terms: Terms) -> State:
 
 def kept(state: State, event_type: str) -> Length | None:
     """Return how long events of a type are kept; None where that is not known."""
-    lengths = [
-        Length(each["retention_us"], f"for {each['retention_period']}", name)
+    lengths = _lengths(state, event_type, "retention_us", "retention_period")
+    return max(lengths, key=lambda each: each.microseconds) if lengths else _default(state)
+
+
+def _lengths(state: State, event_type: str, microseconds: str, text: str) -> list[Length]:
+    return [
+        Length(each[microseconds], f"for {each[text]}", name)
         for name, each in sorted(state.policies.items())
-        if each["retention_us"] and event_type in each["required_events"]
+        if each[microseconds] and event_type in each["required_events"]
     ]
-    if lengths:
-        return max(lengths, key=lambda each: each.microseconds)
-    return _default(state)
 
 
 def _default(state: State) -> Length | None:
@@ -205,17 +189,8 @@ def limit(state: State, event_type: str) -> Length | None:
     naming = [each for each in state.policies.values() if event_type in each["required_events"]]
     if any("max_retention_us" not in each for each in naming):
         return None
-    lengths = [
-        Length(each["max_retention_us"], f"for {each['max_retention']}", name)
-        for name, each in sorted(state.policies.items())
-        if each["max_retention_us"] and event_type in each["required_events"]
-    ]
+    lengths = _lengths(state, event_type, "max_retention_us", "max_retention")
     return min(lengths, key=lambda each: each.microseconds, default=FOR_EVER)
-
-
-def named_types(states: Iterable[State]) -> list[str]:
-    """Return every type that a policy of any of the states names."""
-    return sorted({name for state in states for each in state.policies.values() for name in each["required_events"]})
 
 
 def shortened(states: Sequence[State], now: Terms) -> list[str]:
@@ -223,7 +198,10 @@ def shortened(states: Sequence[State], now: Terms) -> list[str]:
     present, by_rule = state_of(now), defaultdict(list)
     defaults = [length for state in states if (length := _default(state))]
     after = _default(present)
-    for event_type in named_types([*states, present]):
+    named = {
+        name for state in (*states, present) for each in state.policies.values() for name in each["required_events"]
+    }
+    for event_type in sorted(named):
         pairs: list[tuple[str, list[Length | None], Length | None]] = [
             ("events of {} were kept {} and are kept {}", [kept(state, event_type) for state in states],
              kept(present, event_type)),
@@ -256,11 +234,13 @@ def _bare(length: Length) -> str:
     return length.text if length is FOR_EVER else length.text.removeprefix("for ")
 
 
-def states_since(layout: Layout, recorded: Terms | None, now: Terms) -> tuple[list[State], list[str]]:
+def states_since(
+    layout: Layout, head: Head | None, recorded: Terms | None, now: Terms
+) -> tuple[list[State], list[str]]:
     """Return all that was in force since the terms were last accepted, and in sentences what is unknown of that."""
     files = _Files(layout, recorded, now)
     states = [state_of(files.filled(recorded))] if recorded else []
-    if (head := read_head(layout)) is None:
+    if head is None:
         return states, []
     entries: list[tuple[Mapping[str, str], str | None]] = []
     for entry, default in rules_since(layout, head.size, ("policy-change", "hold", *_ACCEPTING)):
@@ -329,11 +309,7 @@ class _Files:
     def terms(self, policy_id: str, digest: str) -> Mapping[str, Any] | None:
         """Return what a file demands; None where nothing, or where that is not known."""
         if "max_retention_us" not in (self._known.get(digest) or {}):
-            try:
-                content = read_file(policy_path(self._layout, digest), within=self._layout.root)
-            except OSError:
-                content = b""
-            if sha256(content).hexdigest() == digest:
+            if (content := read_kept(self._layout, "policies", digest)) is not None:
                 self._known[digest] = _terms_of_file(content)
             elif digest not in self._known:
                 self.lost.add(policy_id)
@@ -352,11 +328,6 @@ def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:
         return _terms([str(name) for name in policy["required_events"]], **lengths)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-
-
-def _policy(policy: Policy) -> dict[str, Any]:
-    lengths = {"retention_period": policy.retention_period, "max_retention": policy.max_retention}
-    return {"digest": policy.digest, **_terms(list(policy.required_events), **lengths)}
 
 
 def _terms(

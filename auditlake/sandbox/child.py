@@ -1,7 +1,8 @@
 """The process that runs an auditor's statements and can do nothing else: a fresh one for each session.
 
 It is told once what to open, puts the sandbox on before DuckDB has started, tries it out, and then answers one
-statement after the other over its pipes. It ends with its parent.
+statement after the other over its pipes. It ends with its parent. All that it ever needs is imported here: once the
+sandbox is on, it has no right to read a module.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ from __future__ import annotations
 import json
 import os
 import select
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from io import BufferedReader, BufferedWriter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from auditlake.sandbox import kernel
+import duckdb
+import pyarrow as pa
+import pyarrow.ipc
+
+from auditlake.engine.arrow_rows import exact
+from auditlake.engine.sql_text import identifier
+from auditlake.sandbox import engine, gate, kernel, pivot
 from auditlake.sandbox.protocol import HEAD, STRETCH, RowsIn, RowsOut, packed, read_exactly, send
-
-if TYPE_CHECKING:
-    import duckdb
-    import pyarrow as pa
 
 _IN = 0
 _OUT = os.dup(1)
@@ -37,20 +39,10 @@ def main() -> None:
     # Whatever prints must not print into what the parent reads.
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
-    # Arrow does without numpy, which takes as long to import as all the rest.
-    sys.modules["numpy"] = None  # type: ignore[assignment]
-    # All that is ever needed, before the right to read it is gone.
-    import socket  # noqa: F401
-
-    import pyarrow.ipc
-
-    from auditlake.engine import arrow_rows  # noqa: F401
-    from auditlake.sandbox import engine, gate, pivot  # noqa: F401
-
     try:
         opening = _listen()["open"]
         if not opening["engine_reads"]:
-            import pyarrow.dataset  # noqa: F401
+            import pyarrow.dataset  # noqa: F401 - before the right to read it is gone
         Server(opening).serve()
     except EOFError:
         pass
@@ -65,9 +57,6 @@ class Server:
         self._loaded: set[str] = set()
         os.chdir(opening["folder"])
         holds = self._lock()
-        from auditlake.sandbox import engine
-        from auditlake.sandbox.gate import Gate
-
         try:
             self._connection = engine.connect(opening)
             engine.try_out(self._connection, holds, os.__file__)
@@ -78,7 +67,7 @@ class Server:
             _say({"broken": engine.one_line(error)})
             os._exit(1)
         tables = frozenset(opening["open"])
-        self._gate = Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
+        self._gate = gate.Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
         threading.Thread(target=_end_with_parent, daemon=True).start()
         _say({"ready": holds})
 
@@ -105,8 +94,6 @@ class Server:
 
     def serve(self) -> None:
         """Answer."""
-        from auditlake.sandbox import engine
-
         while True:
             asked = _listen()["ask"]
             began = time.monotonic()
@@ -120,8 +107,6 @@ class Server:
             _say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        from auditlake.sandbox import engine
-
         text, values = asked["text"], engine.bound(asked["values"])
         if self._gate is not None:
             text = self._passed(text, values)
@@ -132,8 +117,6 @@ class Server:
 
     def _passed(self, text: str, values: Mapping[str, Any]) -> str:
         """Return the statement as it is run, once it has passed the gate and its views are there."""
-        from auditlake.sandbox import gate, pivot
-
         if (view := gate.listing(text)) is not None:
             return f"from {view}"
         text = gate.described(text, self._opening["open"])
@@ -156,8 +139,6 @@ class Server:
 
     def _views_of(self, text: str) -> frozenset[str]:
         """Return the views that a statement reads, once it has passed the gate."""
-        from auditlake.sandbox import gate
-
         assert self._gate is not None
         return gate.check(self._connection, text, self._gate)
 
@@ -175,8 +156,6 @@ class Server:
 
     def _load(self, used: frozenset[str]) -> None:
         """Get the tables behind the views that are wanted for the first time."""
-        from auditlake.sandbox import engine
-
         for name in sorted((used & set(self._opening["on_demand"])) - self._loaded):
             _say({"need": name})
             _take_table(self._connection, f"_{name}")
@@ -186,10 +165,6 @@ class Server:
 
     def _stream(self, relation: duckdb.DuckDBPyRelation) -> dict[str, Any]:
         """Send rows until there are no more of them, or too many."""
-        import pyarrow as pa
-
-        from auditlake.engine.arrow_rows import exact
-
         reader = exact(relation).to_arrow_reader(_BATCH)
         sent, whole = 0, True
         out = RowsOut(partial(send, _OUT))
@@ -217,10 +192,6 @@ def _fitting(batch: pa.RecordBatch, rows: int, size: int) -> int:
 
 
 def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    import pyarrow as pa
-
-    from auditlake.engine.sql_text import identifier
-
     source = RowsIn(_IN)
     try:
         table = pa.ipc.open_stream(BufferedReader(source, STRETCH)).read_all()
@@ -232,18 +203,13 @@ def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _failure(error: BaseException, hint: Callable[[str], str]) -> dict[str, Any]:
-    import duckdb
-
-    from auditlake.sandbox.engine import one_line
-    from auditlake.sandbox.gate import Refusal
-
-    if isinstance(error, Refusal):
+    if isinstance(error, gate.Refusal):
         return {"status": "refused", "reason": str(error)}
     if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
         return {"status": "stopped", "reason": "it needed more memory than it may have"}
     if isinstance(error, duckdb.InterruptException):
         return {"status": "stopped", "reason": "it took longer than it may"}
-    reason = one_line(error) + hint(str(error)) if isinstance(error, Exception) else type(error).__name__
+    reason = engine.one_line(error) + hint(str(error)) if isinstance(error, Exception) else type(error).__name__
     return {"status": "failed", "reason": reason}
 
 

@@ -86,7 +86,7 @@ class Gate:
         walked = {key: value for key, value in node.items() if key != "cte_map"}
         if kind == "RECURSIVE_CTE_NODE":
             # Where it begins ("left") it does not know itself: there its name would be a table of the engine.
-            itself = inner | {_folded(self._new_name(node.get("cte_name", "")))}
+            itself = inner | {self._new_name(node.get("cte_name", "")).lower()}
             self._parts({"right": walked.pop("right", None)}, itself, depth + 1)
         elif kind == "CTE_NODE":
             inner = self._cte(node.get("cte_name", ""), node, inner, depth)
@@ -103,14 +103,14 @@ class Gate:
         self._query(body, scope, depth + 1)
         rest = {key: value for key, value in holder.items() if key not in {"query_node", "query"}}
         self._parts(rest, scope, depth + 1)
-        return scope | {_folded(name)}
+        return scope | {name.lower()}
 
     def _new_name(self, name: str) -> str:
         if not _PLAIN_NAME.match(name):
             raise Refusal(f"a CTE needs a name of letters, digits and _, got {name[:40]!r}")
         if name.startswith("_"):
             raise Refusal(f"a CTE cannot have a name that begins with _, got {name}")
-        if _folded(name) in self.taken:
+        if name.lower() in self.taken:
             raise Refusal(f"a CTE cannot be called {name}: the engine has a table of that name")
         return name
 
@@ -147,7 +147,7 @@ class Gate:
         elif kind == "TABLE_FUNCTION":
             function = node.get("function") or {}
             name = str(function.get("function_name", ""))
-            if function.get("class") != "FUNCTION" or _folded(name) not in known.TABLE_FUNCTIONS:
+            if function.get("class") != "FUNCTION" or name.lower() not in known.TABLE_FUNCTIONS:
                 raise Refusal(f"{name or 'this'} is not allowed in FROM; there are: {', '.join(sorted(self.tables))}")
         elif kind not in known.TABLE_NODES | known.MODIFIERS | known.ORDERS:
             raise Refusal(f"{_in_words(kind)} is not allowed in a query")
@@ -159,11 +159,11 @@ class Gate:
             raise Refusal(f"a table is named without a catalog or schema, got {'.'.join(map(str, path))[:80]}")
         if node.get("at_clause"):
             raise Refusal("AT is not allowed: the session reads one snapshot; open another one with --snapshot")
-        if _folded(name) in scope:
+        if name.lower() in scope:
             return
-        if _folded(name) not in self.tables:
+        if name.lower() not in self.tables:
             raise Refusal(f"there is no view {name[:80]!r}; there are: {', '.join(sorted(self.tables))}")
-        self.used.add(_folded(name))
+        self.used.add(name.lower())
 
     def _expression(self, node: Node) -> None:
         kind = node["class"]
@@ -173,7 +173,7 @@ class Gate:
             self._function(node)
         elif kind == "COLUMN_REF":
             names = node.get("column_names", [])
-            if len(names) == 1 and _folded(str(names[0])) in known.UNCALLED:
+            if len(names) == 1 and str(names[0]).lower() in known.UNCALLED:
                 raise Refusal(f"{names[0]} is not allowed")
         elif kind == "TYPE" and len((node.get("qualified_name") or {}).get("path", [])) > 1:
             raise Refusal("a type is named without a catalog or schema")
@@ -183,8 +183,8 @@ class Gate:
         path = (node.get("qualified_name") or {}).get("path", [name])
         if node.get("schema") or node.get("catalog") or path != [name]:
             raise Refusal(f"a function is named without a catalog or schema, got {'.'.join(map(str, path))[:80]}")
-        if _folded(name) not in known.FUNCTIONS | known.TABLE_FUNCTIONS:
-            close = get_close_matches(_folded(name)[:64], sorted(known.FUNCTIONS), 1, 0.75)
+        if name.lower() not in known.FUNCTIONS | known.TABLE_FUNCTIONS:
+            close = get_close_matches(name.lower()[:64], sorted(known.FUNCTIONS), 1, 0.75)
             raise Refusal(f"the function {name[:80]} is not allowed" + (f"; did you mean {close[0]}?" if close else ""))
 
 
@@ -199,7 +199,7 @@ def listing(text: str) -> str | None:
 def described(text: str, views: Collection[str]) -> str:
     """Return the statement, ``SHOW events`` as the ``DESCRIBE events`` that it is."""
     match = _SHOW_ONE.match(text)
-    return f"describe {match[1]}" if match is not None and _folded(match[1]) in views else text
+    return f"describe {match[1]}" if match is not None and match[1].lower() in views else text
 
 
 def check(connection: duckdb.DuckDBPyConnection, text: str, gate: Gate) -> frozenset[str]:
@@ -224,10 +224,6 @@ def _is_several(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
     with suppress(Exception):
         return any(each.type.name == "MULTI" for each in connection.extract_statements(text))
     return False
-
-
-def _folded(name: str) -> str:
-    return name.lower()
 
 
 def _in_words(kind: Any) -> str:

@@ -49,8 +49,8 @@ def landlock_version() -> int:
     return max(int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)), 0)
 
 
-def landlock(files: Sequence[str]) -> int:
-    """Take from this process every right over files but to read these, and every right to TCP; give the version.
+def landlock(files: Sequence[str]) -> None:
+    """Take from this process every right over files but to read these, and every right to TCP.
 
     Raises:
         OSError: The kernel cannot, or there are other threads already, which it would not bind.
@@ -71,7 +71,6 @@ def landlock(files: Sequence[str]) -> int:
         _checked(_libc().syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
-    return version
 
 
 def _allow_reading(ruleset: int, path: str) -> None:
@@ -84,8 +83,8 @@ def _allow_reading(ruleset: int, path: str) -> None:
         os.close(descriptor)
 
 
-def filter_calls() -> int:
-    """Refuse the system calls that no query needs, with EPERM; give how many those are.
+def filter_calls() -> None:
+    """Refuse the system calls that no query needs, with EPERM.
 
     Raises:
         OSError: The kernel cannot, this machine is not known, or there are other threads already.
@@ -100,7 +99,6 @@ def filter_calls() -> int:
     head = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
     no_new_privileges()
     _checked(_libc().prctl(_SET_SECCOMP, ctypes.c_ulong(2), head, ctypes.c_ulong(0), ctypes.c_ulong(0)))
-    return len(calls)
 
 
 def _program(machine: int, calls: Sequence[int]) -> bytes:

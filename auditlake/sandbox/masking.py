@@ -10,12 +10,14 @@ import hmac
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.sql_text import identifier, literal
 from auditlake.errors import LakeError
 from auditlake.events.schema import PUBLIC_COLUMNS, SELF, TEXT_COLUMNS
+from auditlake.events.times import print_instant
 from auditlake.store.pseudonyms import KEYED, Pseudonyms, pseudonyms
 
 MASKABLE = ("event_id", *TEXT_COLUMNS, "details", "metadata")
@@ -111,17 +113,17 @@ class Masking:
             return f"case when source is distinct from {literal(SELF)} then {expression} end as details"
         return self.shown(column)
 
-    def query(self, events: str, as_of: str | None = None, *, true_values: bool = False) -> str:
+    def query(self, events: str, as_of: datetime | None = None, *, true_values: bool = False) -> str:
         """Return the query behind the view ``events``.
 
         Args:
             events: The query for all events.
-            as_of: Events after this instant do not exist; RFC 3339.
+            as_of: Events after this instant do not exist.
             true_values: Whether columns are as they are, to be judged and not to be shown.
         """
         conditions = [f"({self.rows})"] if self.rows is not None else []
         if as_of is not None:
-            conditions.append(f""""timestamp" <= cast({literal(as_of)} as timestamptz)""")
+            conditions.append(f""""timestamp" <= cast({literal(print_instant(as_of))} as timestamptz)""")
         columns = ", ".join(map(identifier if true_values else self._expression, PUBLIC_COLUMNS))
         where = f" where {' and '.join(conditions)}" if conditions else ""
         return f"select {columns} from ({events}) as events{where}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Required, TypedDict
+from dataclasses import dataclass
+from typing import Literal, Required, TypedDict
 
 from auditlake.events.times import Instant
 
@@ -64,10 +64,6 @@ class Opening:
     rows: int
     output: int
     """Bytes."""
-
-    def as_said(self) -> dict[str, Any]:
-        """For the wire."""
-        return {"open": asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)

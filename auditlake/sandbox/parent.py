@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,7 +36,11 @@ _ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
 }
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from auditlake.sandbox.child import main; main()"
+_CODE = (
+    "import sys; sys.path[:] = sys.argv[1:]; sys.modules['numpy'] = None; "
+    "from auditlake.sandbox.child import main; main()"
+)
+"""Arrow does without numpy, which takes as long to import as all the rest."""
 _START_SECONDS = 60.0
 _WAIT_SECONDS = 0.25
 _GRACE_SECONDS = 0.5
@@ -45,15 +49,11 @@ _LONGEST_TOLD = 1 << 20
 """Bytes of the longest JSON object that is taken from a child."""
 _ROOM = 1 << 20
 """Bytes that an Arrow stream may have beyond what its batches were counted as."""
+_NONSENSE = "it said what makes no sense"
 
 
 class ChildGone(Exception):  # noqa: N818 - told in other words above
-    """The child has ended, said what makes no sense, or taken too long; it is dead by now."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-        """In a few words."""
+    """The child has ended, said what makes no sense, or taken too long; it is dead by now. Says why in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Child:
             ChildGone: It ended.
         """
         self._deadline = time.monotonic() + _START_SECONDS
-        self._send(packed(opening.as_said()))
+        self._send(packed({"open": asdict(opening)}))
         import pyarrow.ipc  # noqa: F401 - needed for the answer, and slow: now, while the child is at work
 
         while True:
@@ -152,7 +152,7 @@ class Child:
             elif isinstance(done := reply.get("done"), dict):
                 return self._reply(self._outcome(done), data)
             else:
-                self._end("it said what makes no sense")
+                self._end(_NONSENSE)
 
     def _outcome(self, done: Mapping[str, Any]) -> Outcome:
         """How it ended, by the child's own account."""
@@ -160,11 +160,11 @@ class Child:
         try:
             rows, seconds = int(done.get("rows", 0)), float(done.get("seconds", 0))
         except (TypeError, ValueError, OverflowError):
-            self._end("it said what makes no sense")
+            self._end(_NONSENSE)
         if not math.isfinite(seconds) or seconds < 0 or rows < 0:
-            self._end("it said what makes no sense")
+            self._end(_NONSENSE)
         if status not in {"success", "refused", "failed", "stopped"}:
-            self._end("it said what makes no sense")
+            self._end(_NONSENSE)
         return Outcome(status, str(done.get("reason", ""))[:1000], rows, seconds, complete)
 
     def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
@@ -211,7 +211,7 @@ class Child:
     def _frame(self) -> tuple[bytes, bytes]:
         kind, length = HEAD.unpack(b"".join(self._read(HEAD.size)))
         if length > {SAID: _LONGEST_TOLD, ROWS: STRETCH}.get(kind, 0):
-            self._end("it said what makes no sense")
+            self._end(_NONSENSE)
         return kind, b"".join(self._read(length))
 
     def _read(self, length: int) -> Iterator[bytes]:
@@ -258,5 +258,5 @@ class Child:
         with suppress(ValueError, RecursionError):
             message = json.loads(payload)
         if kind != SAID or not isinstance(message, dict):
-            self._end("it said what makes no sense")
+            self._end(_NONSENSE)
         return message

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from typing import TYPE_CHECKING
+
+import yaml
 
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, RefusedError
 from auditlake.sandbox.masking import MASKABLE, Masking, id_keys_of, key_of
 from auditlake.yaml_reader import Reader, is_null
-
-if TYPE_CHECKING:
-    import yaml
 
 FILE = "auditor.yaml"
 EVERYTHING = "everything"
@@ -119,7 +117,7 @@ class _Reader(Reader):
         """Return what each principal sees, by name."""
         maskings: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
-        if not self.is_a(node, _mapping(), "principals", f"a name for each, such as erika: {EVERYTHING}"):
+        if not self.is_a(node, yaml.MappingNode, "principals", f"a name for each, such as erika: {EVERYTHING}"):
             return maskings
         if not node.value:
             self.wrong(node, "principals: expected at least one name; without any, leave the key out")
@@ -138,11 +136,11 @@ class _Reader(Reader):
     def principal(self, node: yaml.Node, key: str) -> Masking:
         """Return what one principal sees."""
         expected = f"columns, rows, or the word {EVERYTHING}"
-        if _is_scalar(node) and not is_null(node):
+        if isinstance(node, yaml.ScalarNode) and not is_null(node):
             if self.text(node, key, expected=expected) not in {None, EVERYTHING}:
                 self.wrong(node, f"{key}: expected {expected}, got the text {node.value[:40]!r}")
             return Masking()
-        if is_null(node) or (isinstance(node, _mapping()) and not node.value):
+        if is_null(node) or (isinstance(node, yaml.MappingNode) and not node.value):
             self.wrong(node, f"{key}: expected {expected}; who may see everything is written {key[-60:]}: {EVERYTHING}")
             return Masking()
         fields = self.mapping(node, key, ("columns", "rows"), ())
@@ -152,7 +150,7 @@ class _Reader(Reader):
     def columns(self, node: yaml.Node, key: str) -> dict[str, str | int]:
         """How each masked column is masked."""
         columns: dict[str, str | int] = {}
-        if not self.is_a(node, _mapping(), key, "a column for each, and how it is masked"):
+        if not self.is_a(node, yaml.MappingNode, key, "a column for each, and how it is masked"):
             return columns
         if not node.value:
             self.wrong(node, f"{key}: expected at least one column; to mask none, leave the key out")
@@ -162,7 +160,7 @@ class _Reader(Reader):
 
     def masked(self, node: yaml.Node, key: str) -> str | int | None:
         """How a column is masked; None where a mistake was noted."""
-        if isinstance(node, _mapping()):
+        if isinstance(node, yaml.MappingNode):
             fields = self.mapping(node, key, ("truncate",), ("truncate",))
             return self.integer(fields["truncate"], f"{key}.truncate", 1, _MOST_LEFT) if fields else None
         text = self.text(node, key, expected="hide, hash or {truncate: N}")
@@ -183,15 +181,3 @@ class _Reader(Reader):
         except ConditionError as error:
             self.wrong(node, f"{key}: {error}")
             return None
-
-
-def _mapping() -> type[yaml.Node]:
-    import yaml
-
-    return yaml.MappingNode
-
-
-def _is_scalar(node: yaml.Node) -> bool:
-    import yaml
-
-    return isinstance(node, yaml.ScalarNode)

@@ -78,8 +78,7 @@ class RowsIn(io.RawIOBase):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._left = 0
-        self.said: dict[str, Any] | None = None
-        """What came after the rows."""
+        self._over = False
 
     def readable(self) -> bool:
         """Return whether it is for reading."""
@@ -88,11 +87,12 @@ class RowsIn(io.RawIOBase):
     def readinto(self, into: Any, /) -> int:
         """Fill a buffer as far as there is something."""
         while not self._left:
-            if self.said is not None:
+            if self._over:
                 return 0
             kind, length = HEAD.unpack(read_exactly(self._descriptor, HEAD.size))
             if kind == SAID:
-                self.said = json.loads(read_exactly(self._descriptor, length))
+                read_exactly(self._descriptor, length)
+                self._over = True
             else:
                 self._left = length
         part = os.read(self._descriptor, min(self._left, len(into), STRETCH))
@@ -102,10 +102,8 @@ class RowsIn(io.RawIOBase):
         self._left -= len(part)
         return len(part)
 
-    def rest(self) -> dict[str, Any]:
-        """Read to the end, and give what is said there."""
+    def rest(self) -> None:
+        """Read to the end."""
         waste = bytearray(STRETCH)
         while self.readinto(waste):
             pass
-        assert self.said is not None
-        return self.said

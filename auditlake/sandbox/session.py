@@ -22,7 +22,7 @@ from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, as_instant, judged_as_of, print_instant
+from auditlake.events.times import Instant, as_instant, judged_as_of
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
@@ -113,19 +113,16 @@ class AuditSession:
             self._accounts = Accounts(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
             )
-            judged = masking.query(reading, self._printed_as_of, true_values=True)
+            judged = masking.query(reading, self.as_of, true_values=True)
             sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
             self._tables = Tables(layout, config, sight, self._accounts.lines)
             self._lock = Lock()
-            self._layers: tuple[str, ...] = ()
+            self.layers: tuple[str, ...] = ()
+            """The layers of the sandbox that hold, beside the process of its own."""
             self._open_child()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def _printed_as_of(self) -> str | None:
-        return None if self.as_of is None else print_instant(self.as_of)
 
     def _plan(
         self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
@@ -135,7 +132,7 @@ class AuditSession:
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
             reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
-        events = masking.query(reading, self._printed_as_of)
+        events = masking.query(reading, self.as_of)
         return Opening(
             layers=layers,
             folder=str(layout.events),
@@ -152,11 +149,6 @@ class AuditSession:
             rows=self.limits.rows,
             output=self.limits.output_mb * MEGABYTE,
         )
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers of the sandbox that hold, beside the process of its own."""
-        return self._layers
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Run one query; values bind as ``$name``.
@@ -196,7 +188,7 @@ class AuditSession:
             return self._without_secrets(reply), None
         except (ChildGone, TooMuch) as gone:
             self._end_child()
-            return _ended("stopped", gone.why), None
+            return _ended("stopped", str(gone)), None
         except KeyboardInterrupt as interrupt:
             self._end_child()
             return _ended("interrupted", "the asker stopped it"), interrupt
@@ -221,9 +213,9 @@ class AuditSession:
             self._child.open(self._opening)
         except ChildGone as gone:
             self._end_child()
-            raise SandboxError(f"the sandbox could not be opened: {gone.why}") from gone
+            raise SandboxError(f"the sandbox could not be opened: {gone}") from gone
         self._check(self._child)
-        self._layers = self._child.holds
+        self.layers = self._child.holds
         return self._child
 
     def _check(self, child: Child) -> None:

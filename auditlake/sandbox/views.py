@@ -26,7 +26,7 @@ from auditlake.errors import QueryError
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import MEGABYTE
-from auditlake.store.deltalog import commit_metadata, history
+from auditlake.store.deltalog import Commits, commit_metadata
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,12 +109,7 @@ class Sight:
 
 
 class TooMuch(Exception):  # noqa: N818 - told in other words above
-    """A table took more time or memory than a question may."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-        """In a few words."""
+    """A table took more time or memory than a question may. Says why in a few words."""
 
 
 class Tables:
@@ -160,7 +155,7 @@ class Tables:
         try:
             return self._table(makers[name](), SHAPES[name])
         except TooMuch as much:
-            raise TooMuch(f"{much.why} to make the view {name}") from None
+            raise TooMuch(f"{much} to make the view {name}") from None
         except Exception:
             if not self._sight.masked:
                 raise
@@ -313,7 +308,7 @@ class Tables:
                 }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:
-        for name in sorted(history(self._layout, self._sight.version).quarantine):
+        for name in sorted(Commits(self._layout, self._sight.version).history.quarantine):
             file = self._layout.quarantine / name
             if not file.exists():
                 continue

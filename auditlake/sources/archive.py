@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from auditlake.errors import SourceError
-from auditlake.sources.archive_members import Entry, Lost, lake_of, lies_in_a_lake
-from auditlake.sources.batches import broken
+from auditlake.sources.archive_members import Entry, lake_of, lies_in_a_lake
+from auditlake.sources.batches import broken, damages
+from auditlake.sources.damaged import Gap
 from auditlake.sources.inputs import OF_A_LAKE
 from auditlake.sources.model import Batch, Damage, InputFile
 from auditlake.sources.stream import Stream
@@ -28,7 +29,6 @@ MEMBERS = 100_000
 """How many members an archive may have."""
 NESTED = "an archive in an archive; unpack it first"
 
-_PIECE = 1024 * 1024
 _LOOK = 64 * 1024 * 1024  # so often free space is looked at
 
 
@@ -47,8 +47,9 @@ class Archive:
     kind: str
     folder: Path
     """Where members are unpacked."""
-    lost: list[Lost] = field(default_factory=list)
-    _again: _Again | None = None
+    lost: list[Gap] = field(default_factory=list)
+    _again: Generator[tuple[int, Entry], None, None] | None = None
+    _next: int = 0
 
     def members(self) -> Iterator[InputFile]:
         """Yield the members, each unpacked until the next is asked for; one that cannot be read has the reason.
@@ -84,13 +85,15 @@ class Archive:
 
     def damages(self) -> Iterator[Batch]:
         """Yield the records that stand for what is damaged; the members are read by then."""
-        number = 0
-        for batch in broken(self.stream, 0, 1, self.stream.unpacked):
-            number += 1
-            yield batch
-        yield from broken(_Stretches(self), number, 1, self.stream.unpacked)
+        yield from broken(chain(damages(self.stream), self._lost_pieces()), 0, 1, self.stream.unpacked)
 
-    def _entries(self, stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
+    def _lost_pieces(self) -> Iterator[Damage]:
+        cuts = [(each, *piece) for each in sorted(self.lost, key=lambda each: each.start) for piece in each.pieces()]
+        if cuts:
+            raws = self.stream.reread([at for _, at, _ in cuts], [stop - at for _, at, stop in cuts])
+            yield from (replace(each.damage, data=data) for (each, _, _), data in zip(cuts, raws, strict=True))
+
+    def _entries(self, stream: Stream, lost: list[Gap]) -> Iterator[Entry]:
         return tar_entries(stream, lost) if self.kind == "tar" else zip_entries(stream, lost)
 
     def _unpack(self, entry: Entry, path: Path) -> None:
@@ -101,69 +104,28 @@ class Archive:
                 file.write(piece)
                 if written - looked > _LOOK:
                     looked = written
-                    self._leave_room(entry.name, written)
-
-    def _leave_room(self, name: str, written: int) -> None:
-        if shutil.disk_usage(self.folder).free < written:
-            message = f"{self.stream.input.name}!/{name} needs more than half of the disk's free space"
-            raise SourceError(message, hint="Unpack it where there is room, and give the folder.")
+                    if shutil.disk_usage(self.folder).free < written:
+                        name = f"{self.stream.input.name}!/{entry.name}"
+                        message = f"{name} needs more than half of the disk's free space"
+                        raise SourceError(message, hint="Unpack it where there is room, and give the folder.")
 
     def _restore(self, index: int, path: Path) -> None:
         """Unpack a member once more; in the order of the archive, this takes one pass over it."""
-        if self._again is None or self._again.next > index:
+        if self._again is None or self._next > index:
             self.close()
-            self._again = _Again(self)
-        for entry in self._again.entries:
-            self._again.next += 1
-            if self._again.next > index:
+            self._again = self._entries_again()
+        for at, entry in self._again:
+            self._next = at + 1
+            if at == index:
                 self._unpack(entry, path)
                 return
+
+    def _entries_again(self) -> Generator[tuple[int, Entry], None, None]:
+        with self.stream.again() as stream:
+            yield from enumerate(self._entries(stream, []))
 
     def close(self) -> None:
         """Let go of the second pass."""
         if self._again is not None:
-            self._again.stack.close()
+            self._again.close()
             self._again = None
-
-
-class _Again:
-    """The entries of an archive once more, from the first on."""
-
-    def __init__(self, archive: Archive) -> None:
-        self.stack = ExitStack()
-        self.next = 0
-        stream = self.stack.enter_context(archive.stream.again())
-        self.entries = archive._entries(stream, [])  # noqa: SLF001 - its other half
-
-
-class _Stretches:
-    """What is lost of an archive, for :func:`broken`."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from ()
-
-    @property
-    def damage(self) -> Damage | None:
-        first = next(self._pieces(), None)
-        return first and replace(first, further=self._further)
-
-    def _further(self) -> Iterator[Damage]:
-        pieces = self._pieces()
-        next(pieces)
-        yield from pieces
-
-    def _pieces(self) -> Iterator[Damage]:
-        if not self._archive.lost:
-            return
-        lost = sorted(self._archive.lost, key=lambda each: each.start)
-        cuts = [
-            (each, at, min(at + _PIECE, each.stop))
-            for each in lost
-            for at in range(each.start, max(each.stop, each.start + 1), _PIECE)
-        ]
-        raws = self._archive.stream.reread([at for _, at, _ in cuts], [stop - at for _, at, stop in cuts])
-        for (each, _, _), data in zip(cuts, raws, strict=True):
-            yield replace(each.damage, data=data)

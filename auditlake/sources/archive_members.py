@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from auditlake.sources.inputs import HIDDEN, LAKE, MARKER, OF_A_LAKE, OWN, is_marker, of_a_lakes_own
-from auditlake.sources.model import Damage
+from auditlake.sources.inputs import HIDDEN, LAKE, MARKER, MARKERS, OF_A_LAKE, OF_A_LAKES_OWN, OWN
 
 _NAME = 1_000
 
@@ -21,23 +20,14 @@ class Entry:
     """Its bytes; to be taken before the next entry."""
 
 
-@dataclass(slots=True)
-class Lost:
-    """A stretch of an archive that is no member."""
-
-    damage: Damage
-    start: int
-    stop: int
-
-
 def why_left_out(name: str) -> str:
     """Return why a member is left out for its name, as it would be in a folder; or an empty text."""
     parts = name.split("/")
     if any(part.startswith(".") and part not in {".", ".."} for part in parts):
         return HIDDEN
-    if any(is_marker(part) for part in parts):
+    if any(MARKERS.fullmatch(part) for part in parts):
         return MARKER
-    return OF_A_LAKE if of_a_lakes_own(name) else ""
+    return OF_A_LAKE if OF_A_LAKES_OWN.search(name) else ""
 
 
 def lake_of(name: str) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from auditlake.sources.model import (
     Batch,
     Bytes,
     Chunks,
+    Damage,
     Ints,
     Rejected,
     empty_batch,
@@ -69,14 +69,17 @@ def places(data: Bytes, byte: int) -> Ints:
     return np.concatenate(windows) if windows else np.empty(0, np.int64)
 
 
-def broken(stream: Chunks, number: int, line: int, end: int) -> Iterator[Batch]:
-    """Yield the records that stand for what could not be read of a stream, each with its bytes."""
-    if (damage := stream.damage) is None:
-        return
-    for each in chain((damage,), damage.further()):
-        rejected = Rejected(number, line, end, len(each.data), each.reason, each.detail, each.data)
-        number += 1
-        yield empty_batch((rejected,))
+def damages(stream: Chunks) -> Iterator[Damage]:
+    """Yield what is wrong with a stream that was read, with the bytes that this cost."""
+    if (damage := stream.damage) is not None:
+        yield damage
+        yield from damage.further()
+
+
+def broken(some: Iterable[Damage], number: int, line: int, end: int) -> Iterator[Batch]:
+    """Yield the records that stand for what could not be read, each with its bytes."""
+    for record, each in enumerate(some, number):
+        yield empty_batch((Rejected(record, line, end, len(each.data), each.reason, each.detail, each.data),))
 
 
 def make_batch(
@@ -108,24 +111,17 @@ def make_batch(
         return empty_batch(())
     spans = _texts(data, np.stack((starts, starts + lengths), axis=1).ravel())
     refused = _refused(data, starts, lengths, spans, max_record, plain=plain)
-    rejected = tuple(
-        reject(
-            int(numbers[i]),
-            int(lines[i]),
-            at + int(starts[i]),
-            *why,
-            data[starts[i] : starts[i] + lengths[i]].tobytes(),
-            max_record,
-        )
-        for i, why in sorted(refused.items())
-    )
+    rejected = []
+    for i, why in sorted(refused.items()):
+        raw = data[starts[i] : starts[i] + lengths[i]].tobytes()
+        rejected.append(reject(int(numbers[i]), int(lines[i]), at + int(starts[i]), *why, raw, max_record))
     if not (refused or gaps or plain):
         text = _texts(data, np.append(starts, len(data)))
         return Batch(numbers, lines, at + starts, lengths, text)
     keep = np.ones(len(starts), np.bool_)
     keep[list(refused)] = False
     text = spans.take(pa.array(np.flatnonzero(keep) * 2))
-    return Batch(numbers[keep], lines[keep], at + starts[keep], lengths[keep], text, rejected)
+    return Batch(numbers[keep], lines[keep], at + starts[keep], lengths[keep], text, tuple(rejected))
 
 
 def _texts(data: Bytes, bounds: Ints) -> Any:
@@ -141,38 +137,19 @@ def _refused(
     for i, levels in () if plain else _too_deep(data, starts, lengths):
         why = f"{levels} levels, at most {MAX_DEPTH} are allowed"
         refused[i] = (TOO_DEEP, why) if levels else (NOT_JSON, "a bracket is not closed")
-    if not _valid(spans):
-        reason, detail = (NOT_UTF8, "at byte") if plain else (NOT_JSON, f"{NOT_UTF8} at byte")
-        refused |= {i: (reason, f"{detail} {at}") for i, at in _not_utf8(data, starts, lengths, spans)}
-    for i in np.flatnonzero(lengths > max_record).tolist():
-        refused[i] = (TOO_LONG, f"{lengths[i]} bytes, at most {max_record} are allowed")
-    return refused
-
-
-def _valid(spans: Any) -> bool:
     try:
         spans.validate(full=True)
     except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _not_utf8(data: Bytes, starts: Ints, lengths: Ints, spans: Any) -> Iterator[tuple[int, int]]:
-    """Find by halving the records that are not UTF-8, and the byte at which each stops being it."""
-    stack = [(0, len(starts))]
-    while stack:
-        low, high = stack.pop()
-        if _valid(spans.slice(2 * low, 2 * (high - low) - 1)):
-            continue
-        if high - low > 16:
-            middle = (low + high) // 2
-            stack += [(low, middle), (middle, high)]
-            continue
-        for i in range(low, high):
+        for i, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
             try:
-                data[starts[i] : starts[i] + lengths[i]].tobytes().decode()
+                data[start : start + length].tobytes().decode()
             except UnicodeDecodeError as error:
-                yield i, error.start
+                refused[i] = (
+                    (NOT_UTF8, f"at byte {error.start}") if plain else (NOT_JSON, f"{NOT_UTF8} at byte {error.start}")
+                )
+    for i in np.flatnonzero(lengths > max_record).tolist():
+        refused[i] = (TOO_LONG, f"{lengths[i]} bytes, at most {max_record} are allowed")
+    return refused
 
 
 def _too_deep(data: Bytes, starts: Ints, lengths: Ints) -> Iterator[tuple[int, int]]:

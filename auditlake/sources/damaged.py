@@ -6,6 +6,7 @@ whole, checksum and all. This way of reading is exact and slow; undamaged data n
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -26,6 +27,7 @@ ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 """How a zstd frame begins, or one that is to be skipped over: pzstd begins with these."""
 _STARTS = {"gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), "zstd": re.compile(rb"\x28\xb5\x2f\xfd")}
 _BLOCK = 64 * 1024
+_PIECE = 1024 * 1024
 _TRIALS = 64
 """A whole unit is looked for at so many places: a file may hold nothing but beginnings of one."""
 _EFFORT = 64
@@ -34,44 +36,39 @@ _EFFORT = 64
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of the input's own bytes that could not be decompressed."""
+    """A stretch of bytes that could not be unpacked: of the input's own, or of those that an archive lies in."""
 
     damage: Damage
     start: int
     stop: int
 
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield where those pieces begin and end in which it is kept, one at least."""
+        for at in range(self.start, max(self.stop, self.start + 1), _PIECE):
+            yield at, min(at + _PIECE, self.stop)
 
-def walk(
-    file: IO[bytes],
-    compression: str,
-    begin: int,
-    at: int,
-    damage: Damage | None,
-    size: int,
-    note: Callable[[Gap], None],
-) -> Iterator[bytes]:
+
+def walk(file: IO[bytes], compression: str, at: int, size: int, note: Callable[[Gap], None]) -> Iterator[bytes]:
     """Decompress all that can be from a place on; an empty piece and a newline stand where something is missing.
 
     Args:
         file: The input's own bytes.
         compression: ``gzip`` or ``zstd``.
-        begin: Where a unit begins.
-        at: Up to where it was decompressed already.
-        damage: What is wrong at that place; None where nothing is.
+        at: Where a unit begins.
         size: Where the input ends.
         note: Told of each stretch that could not be decompressed.
     """
     unit, left = _gzip_member if compression == "gzip" else _zstd_frame, _EFFORT * size
-    while at < size or damage is not None:
+    while at < size:
+        begin = at
+        at, damage = yield from unit(file, begin, size)
         if damage is None:
-            begin = at
-            at, damage = yield from unit(file, at, size)
             continue
         # A decompressor may have gone on into the next unit before it noticed.
         stop, spent = _next_whole(file, compression, begin + 1, size, left)
         left -= spent
         note(Gap(damage, min(at, stop), stop))
-        at, damage = stop, None
+        at = stop
         if at < size:
             yield b""
             yield b"\n"
@@ -117,27 +114,27 @@ def _gzip_member(file: IO[bytes], at: int, size: int) -> Unit:
     while not member.eof:
         block = file.read(min(_BLOCK, size - at))
         if not block:
-            yield from _nonempty(member.flush())
+            yield from filter(None, [member.flush()])
             return at, Damage("truncated gzip", "the compressed data ends in the middle")
         before = member.copy()
         try:
-            yield from _nonempty(member.decompress(block))
+            yield from filter(None, [member.decompress(block)])
         except zlib.error as error:
-            good = yield from salvage_block(before, block)
+            good = yield from _salvage(before, block)
             return at + good, Damage("corrupt gzip", str(error))
         at += len(block)
     at -= len(member.unused_data)
     return _behind_zeros(file, at, size), None
 
 
-def salvage_block(member: zlib._Decompress, block: bytes) -> Generator[bytes, None, int]:
+def _salvage(member: zlib._Decompress, block: bytes) -> Generator[bytes, None, int]:
     """Yield what comes out before the first bad byte: a failing call yields nothing, so bytes go in one by one.
 
     Returns how many were good.
     """
     for i in range(len(block)):
         try:
-            yield from _nonempty(member.decompress(block[i : i + 1]))
+            yield from filter(None, [member.decompress(block[i : i + 1])])
         except zlib.error:
             return i
     return len(block)
@@ -182,10 +179,8 @@ def _zstd_frame(file: IO[bytes], at: int, size: int) -> Unit:
     return blocks.at, damage
 
 
-class _Blocks:
+class _Blocks(io.RawIOBase):
     """One zstd frame as a file that is read block by block, so that each comes out before the next goes in."""
-
-    closed = False
 
     def __init__(self, file: IO[bytes], at: int, size: int) -> None:
         self.at = at
@@ -207,6 +202,10 @@ class _Blocks:
         n = len(self._rest) if n < 0 else n
         piece, self._rest = self._rest[:n], self._rest[n:]
         return piece
+
+    def readable(self) -> bool:
+        """Return True, as pyarrow asks."""
+        return True
 
     def _take(self, count: int) -> bytes:
         self._file.seek(self.at)
@@ -233,16 +232,3 @@ class _Blocks:
     def _last(self) -> bytes:
         self._next = bytes
         return self._take(4)
-
-    def readable(self) -> bool:
-        """Return True, as pyarrow asks."""
-        return True
-
-    def close(self) -> None:
-        """Mark it closed; it owns nothing."""
-        self.closed = True
-
-
-def _nonempty(piece: bytes) -> Iterator[bytes]:
-    if piece:
-        yield piece

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from auditlake.events.schema import CANONICAL
 
@@ -37,16 +37,13 @@ class MemoryLines:
     data: bytes
     torn: bytes
     source: str = CANONICAL
+    path: ClassVar[Path | None] = None
+    """It is not to be opened."""
 
     @property
     def size(self) -> int:
         """How many bytes there are."""
         return len(self.data) + len(self.torn)
-
-    @property
-    def path(self) -> Path | None:
-        """None: it is not to be opened."""
-        return None
 
 
 class MemoryStream:

@@ -29,12 +29,13 @@ OWN = frozenset(
      "reports", "set-aside", "pseudonyms.key", "auditor.yaml", LAKE)
 )  # fmt: skip
 """What a lake has in its folder, hidden entries apart; other folders in it may hold logs."""
-_MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
+MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")
 """The notes that Spark and its relatives write to the folder of a table."""
-_OF_A_LAKE = re.compile(
+OF_A_LAKES_OWN = re.compile(
     r"(?:^|/)(?:event_date=[^/]+/part-[0-9a-f]{64}\.parquet|quarantine/records-[0-9a-f]{64}\.jsonl|"
     r"landing/\d+/\d{10,}\.jsonl|lake\.toml|pseudonyms\.key)\Z"
 )
+"""How a path in an archive ends that a lake gives to its own files."""
 
 
 class _Entry(NamedTuple):
@@ -108,18 +109,11 @@ def _entries(path: Path, *, named: bool) -> Iterator[_Entry]:
         if not named and not path.exists():
             yield _Entry(path, _leads_nowhere(path))
         elif path.is_dir():
-            yield from _folder(path)
+            yield from [_Entry(path, why)] if (why := _of_a_lake(path)) else _walk(path)
         else:
             yield _Entry(path, _file(path, named=named), path.is_symlink())
     except OSError as error:
         raise unreadable(printable(path), error) from error
-
-
-def _folder(path: Path) -> Iterator[_Entry]:
-    if why := _of_a_lake(path):
-        yield _Entry(path, why)
-    else:
-        yield from _walk(path)
 
 
 def _file(path: Path, *, named: bool) -> str:
@@ -134,7 +128,7 @@ def _file(path: Path, *, named: bool) -> str:
         raise OSError(_leads_nowhere(path)) from error
     if why := _of_a_lake(path):
         return why
-    if _MARKERS.fullmatch(path.name):
+    if MARKERS.fullmatch(path.name):
         return MARKER
     if not (stat.S_ISREG(mode) or (named and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)))):
         if named:
@@ -183,7 +177,7 @@ def _left_out_folder(path: Path) -> str:
     """Return why a folder in a folder is left out, or an empty text."""
     if path.name.startswith("."):
         return HIDDEN
-    if _MARKERS.fullmatch(path.name):
+    if MARKERS.fullmatch(path.name):
         return MARKER
     # Only a link can lead into a lake other than through its own folder.
     return _of_a_lake(path) if path.is_symlink() or os.path.lexists(path / LAKE) else ""
@@ -207,16 +201,6 @@ def _lake_above(folder: Path) -> Path | None:
     if os.path.lexists(folder / LAKE):
         return folder
     return None if folder == folder.parent else _lake_above(folder.parent)
-
-
-def is_marker(name: str) -> bool:
-    """Return whether a file of this name is a note that lies with the files of a table."""
-    return _MARKERS.fullmatch(name) is not None
-
-
-def of_a_lakes_own(name: str) -> bool:
-    """Return whether a path in an archive is one that a lake gives to its own files."""
-    return _OF_A_LAKE.search(name) is not None
 
 
 def unreadable(name: str, error: Exception) -> SourceError:

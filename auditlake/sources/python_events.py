@@ -7,7 +7,6 @@ line that is no UTF-8 either: it carries the reason, which :func:`with_reasons` 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ from auditlake.events.event import WHOLE_NUMBERS, AuditEvent, is_plain
 from auditlake.events.times import print_instant, utc
 from auditlake.sources.model import KEPT, NOT_A_ROW, TOO_DEEP, Batch, InputFile, Rejected
 from auditlake.sources.refused import cut
-from auditlake.sources.rows import Refused, Writer
+from auditlake.sources.rows import Refused, Writer, shown_row
 from auditlake.sources.values import values
 
 
@@ -98,7 +97,7 @@ def with_reasons(batches: Iterator[Batch]) -> Iterator[Batch]:
 def shown_line(record: Mapping[Any, Any]) -> bytes:
     """Return a mapping as a line of JSON; what JSON cannot say stands in it as Python shows it."""
     line = _line(record)
-    return _content(record).replace(b"\n", b" ") if line.startswith(_MARK) else line
+    return shown_row(record, _described).replace(b"\n", b" ") if line.startswith(_MARK) else line
 
 
 def _file(spool: Path, suffix: str) -> IO[bytes]:
@@ -134,11 +133,13 @@ def _line(record: Mapping[Any, Any]) -> bytes:
         written = Writer().json_of(row)
     except _UnfitError as error:
         place, detail = error.args
-        written = Refused(NOT_A_ROW, f"{place}: {detail}"[:KEPT], _content(record), place.partition(".")[0])
+        written = Refused(
+            NOT_A_ROW, f"{place}: {detail}"[:KEPT], shown_row(record, _described), place.partition(".")[0]
+        )
     except RecursionError:
-        written = Refused(TOO_DEEP, "", _content(record))
+        written = Refused(TOO_DEEP, "", shown_row(record, _described))
     except Exception as error:  # noqa: BLE001 - keys and values may be of any class of the caller
-        written = Refused(NOT_A_ROW, f"{type(error).__name__}: {error}"[:KEPT], _content(record))
+        written = Refused(NOT_A_ROW, f"{type(error).__name__}: {error}"[:KEPT], shown_row(record, _described))
     return written if isinstance(written, bytes) else _marked(written)
 
 
@@ -168,7 +169,9 @@ def _value(value: Any, place: str) -> Any:
     if _is_missing(value):
         return None
     if isinstance(value, datetime):
-        return value.isoformat() if getattr(value, "nanosecond", 0) else _plain_datetime(value)
+        if getattr(value, "nanosecond", 0):
+            return value.isoformat()
+        return value if kind is datetime else datetime.combine(value.date(), value.timetz())  # as Python's own
     if isinstance(value, np.generic | np.ndarray):
         return f"{value}Z" if isinstance(value, np.datetime64) else _value(value.tolist(), place)
     if isinstance(value, _AS_TEXT):
@@ -191,25 +194,11 @@ def _is_missing(value: Any) -> bool:
     return type(value).__name__ in {"NAType", "NaTType"} or (isinstance(value, np.datetime64) and bool(np.isnat(value)))
 
 
-def _plain_datetime(value: datetime) -> datetime:
-    """Return a value of a subclass, such as pandas', as Python's own."""
-    return datetime.combine(value.date(), value.timetz()) if type(value) is not datetime else value
-
-
 def _instant(value: datetime) -> str:
     try:
         return print_instant(utc(value))
     except OverflowError:
         return value.isoformat()
-
-
-def _content(record: Mapping[Any, Any]) -> bytes:
-    """Return all that a refused mapping says, for people."""
-    try:
-        text = json.dumps(dict(record), default=_described, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError):
-        text = _described(dict(record))
-    return text.encode("utf-8", "backslashreplace")
 
 
 def _described(value: object) -> str:
@@ -224,14 +213,13 @@ def _described(value: object) -> str:
 
 def _marked(refused: Refused) -> bytes:
     data = refused.data.replace(b"\n", b" ")
-    texts = (_encodable(cut(each)) for each in (refused.detail, refused.field, refused.value))
+    # JSON in UTF-8 cannot have halves of surrogate pairs.
+    texts = (
+        cut(each).encode("utf-8", "backslashreplace").decode()
+        for each in (refused.detail, refused.field, refused.value)
+    )
     why = [refused.reason, *texts, len(data)]
     return b"".join((_MARK, orjson.dumps([*why, sha256(data).hexdigest()]), _MARK, data[:KEPT]))
-
-
-def _encodable(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which JSON in UTF-8 cannot have."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _unmarked(rejected: Rejected) -> Rejected:
@@ -289,17 +277,15 @@ def _pandas_table(frame: Any, pandas: Any) -> ArrowTable | Iterator[dict[str, An
     if not frame.columns.is_unique:
         raise EventError(f"column {frame.columns[frame.columns.duplicated()][0]} is there twice")
     objects = {
-        name for name, kind in frame.dtypes.items() if str(kind) == "object" and not _is_text(frame[name], pandas)
+        name
+        for name, kind in frame.dtypes.items()
+        if str(kind) == "object" and pandas.api.types.infer_dtype(frame[name], skipna=True) not in {"string", "empty"}
     }
     if not objects:
         with _convertible(frame):
             table: ArrowTable = pa.Table.from_pandas(frame, preserve_index=False)
         return table
     return _pandas_rows(frame, objects, pandas)
-
-
-def _is_text(series: Any, pandas: Any) -> bool:
-    return pandas.api.types.infer_dtype(series, skipna=True) in {"string", "empty"}
 
 
 def _pandas_rows(frame: Any, objects: set[Any], pandas: Any) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,11 +118,17 @@ def _recognised(stream: Stream, origin: InputFile, source: str | None, catalog: 
     if isinstance(origin, PythonInput) and origin.format == "arrow":
         return Recognised(source or CANONICAL, "arrow")
     try:
-        return recognise(stream.peek(), origin.name, source, stream.peek, catalog)
+        return recognise(stream.peek(), origin.name, source, stream.peek, catalog, partial(_first_rows, origin))
     except UnrecognisedInputError:
         if isinstance(origin, PythonInput):
             return Recognised(CANONICAL, origin.format)
         raise
+
+
+def _first_rows(origin: InputFile, many: int) -> list[dict[str, Any]]:
+    from auditlake.sources.tabular import first_rows
+
+    return first_rows(origin.path, many) if origin.path is not None else []
 
 
 def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callable[[Stream], Iterator[Batch]]:
@@ -132,7 +139,7 @@ def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callab
     if form == "documents":
         wrappers = source.wrappers if recognised.unwrap else ()
         return partial(split_documents, max_record=max_record, wrappers=wrappers)
-    if source.outline is not None:
+    if source.outline is not None and form != "arrow":
         outline, cutter = source.outline, CUTTERS["lines" if form == "text" else form]
         return lambda stream: cutter(stream, max_record, outline)
     from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
@@ -141,9 +148,7 @@ def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callab
     return partial(table, max_record=max_record)
 
 
-def reread(
-    stream: Stream, cut: Callable[[Stream], Iterator[Batch]], records: Iterable[int]
-) -> Iterator[bytes]:
+def reread(stream: Stream, cut: Callable[[Stream], Iterator[Batch]], records: Iterable[int]) -> Iterator[bytes]:
     """Yield the bytes of records of an input once more, by their ascending numbers.
 
     Such a record has no place to seek to, so all are cut again.

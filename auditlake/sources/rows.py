@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,6 +70,20 @@ def _as_json(value: Any, *, exported: bool) -> Any:
     return value if why_not_json(data) else orjson.Fragment(data)
 
 
+def shown_row(row: Mapping[Any, Any], spell: Callable[[Any], str]) -> bytes:
+    """Return the whole row for people to read; numbers that JSON lacks are spelled as in JavaScript.
+
+    Args:
+        row: Its values by their names.
+        spell: Returns as text what JSON cannot say.
+    """
+    try:
+        text = json.dumps(dict(row), default=spell, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        text = spell(dict(row))
+    return text.encode("utf-8", "backslashreplace")
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why a row of a Parquet file is no record, with all that it says."""
@@ -81,50 +95,34 @@ class Refused:
     value: str = ""
 
 
+@dataclass(slots=True)
 class Writer:
-    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal.
+    """Writes a row as JSON. Decimals keep every digit; bytes are text where they are UTF-8, else hexadecimal."""
 
-    Args:
-        decodes: Whether bytes may be text; an earlier version had all of them hexadecimal.
-    """
-
-    def __init__(self, *, decodes: bool = True) -> None:
-        self.decoded = False
-        """Whether bytes were taken for text."""
-        self._decodes = decodes
-        self._bad = b""
+    decodes: bool = True
+    """Whether bytes may be text; an earlier version had all of them hexadecimal."""
+    decoded: bool = False
+    """Whether bytes were taken for text."""
+    _bad: bytes = b""
 
     def json_of(self, row: dict[str, Any]) -> bytes | Refused:
         """Return the row's JSON text, or why it is refused. JSON has no NaN and no Infinity, so no event has one."""
-        if self._decodes and (odd := infinite(row)) is not None:
+        if self.decodes and (odd := infinite(row)) is not None:
             place, number = odd
-            return Refused(NOT_JSON, f"{place}: JSON has no {number}", self._content(row), place, number)
+            return Refused(NOT_JSON, f"{place}: JSON has no {number}", shown_row(row, self._plain), place, number)
         try:
-            text = self._dumped(event({name: self._text(value) for name, value in row.items()}))
+            fields = event({name: self._plain(each) if isinstance(each, bytes) else each for name, each in row.items()})
+            text = orjson.dumps(fields, self._plain, orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
         except RefusedError as error:
             reason, detail = error.args
-            return Refused(reason, detail, self._content(row))
+            return Refused(reason, detail, shown_row(row, self._plain))
         except (TypeError, ValueError) as error:
-            return Refused(NOT_A_ROW, str(error)[:200], self._content(row))
+            return Refused(NOT_A_ROW, str(error)[:200], shown_row(row, self._plain))
         if self._bad:
             field = next((name for name, value in row.items() if value is self._bad), "")
             value = self._bad[:60].decode("utf-8", "backslashreplace")
-            return Refused(NOT_A_ROW, "text that is not UTF-8", self._content(row), field, value)
+            return Refused(NOT_A_ROW, "text that is not UTF-8", shown_row(row, self._plain), field, value)
         return text
-
-    def _content(self, row: dict[str, Any]) -> bytes:
-        """Return the whole row for people to read; numbers that JSON lacks are spelled as in JavaScript."""
-        try:
-            text = json.dumps(row, default=self._plain, ensure_ascii=False, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            text = repr(row)
-        return text.encode("utf-8", "backslashreplace")
-
-    def _dumped(self, row: dict[str, Any]) -> bytes:
-        return orjson.dumps(row, default=self._plain, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
-
-    def _text(self, value: Any) -> Any:
-        return self._plain(value) if isinstance(value, bytes) else value
 
     def _plain(self, value: object) -> str:
         if isinstance(value, orjson.Fragment):
@@ -135,7 +133,7 @@ class Writer:
         if isinstance(value, NotText):
             self._bad = value
             return value.decode("utf-8", "backslashreplace")
-        if self._decodes:
+        if self.decodes:
             with suppress(UnicodeDecodeError):
                 text = value.decode()
                 self.decoded = True

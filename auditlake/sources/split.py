@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, make_batch, places
+from auditlake.sources.batches import BATCH_RECORDS, BOM, broken, chunks_at, damages, make_batch, places
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_JSON,
@@ -24,7 +24,6 @@ from auditlake.sources.model import (
     Pending,
     Rejected,
     empty_batch,
-    reject,
 )
 from auditlake.sources.split_lines import cut_touching, find_touching, unmark
 from auditlake.sources.strictjson import WINDOW, Scanner, Tokens, why_not_json
@@ -74,7 +73,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD, *, plain: bool = F
         batch = _line(pending, line, number, max_record, plain=plain)
         number += len(batch) + len(batch.rejected)
         yield batch
-    yield from broken(stream, number, line, end)
+    yield from broken(damages(stream), number, line, end)
 
 
 def _line(pending: Pending, line: int, number: int, max_record: int, *, plain: bool) -> Batch:
@@ -147,7 +146,7 @@ def split_documents(
             documents, whole = _Documents(max_record, wrappers, documents), False
         end = at + len(chunk)
     yield from documents.finish(whole=whole and not stream.damage)
-    yield from broken(stream, documents.number, documents.line, end)
+    yield from broken(damages(stream), documents.number, documents.line, end)
 
 
 _SOLID = re.compile(rb"[^ \t\r\n]")
@@ -385,7 +384,8 @@ class _Documents:
             self._pending = self._outer or self._pending
             return
         if kind != 0x5D:
-            self._refuse(p, p + 1, "it closes an array")
+            place = (self.number, self._line_at(p), self._at + p)
+            self._reject(Rejected(*place, 1, NOT_JSON, "it closes an array", self._text[p : p + 1]))
         self._state, self._base = "top", 0
 
     def _span(self, starts: Ints, stops: Ints) -> None:
@@ -422,11 +422,6 @@ class _Documents:
         self._single.append((start, stop, self.number))
         self.number += 1
         self._count += 1
-
-    def _refuse(self, start: int, stop: int, why: str) -> None:
-        data = self._text[start:stop]
-        line = self._line_at(start)
-        self._reject(reject(self.number, line, self._at + start, NOT_JSON, why, data, self._max))
 
     def _reject(self, rejected: Rejected) -> None:
         self._rejected.append(rejected)

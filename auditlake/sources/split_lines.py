@@ -14,7 +14,6 @@ _OPEN_OBJECT, _CLOSE_OBJECT = 0x7B, 0x7D
 _BETWEEN = (0x20, 0x09, BOM[0])  # what may begin that which stands between two objects: white space, a byte order mark
 _NEXT_OBJECT = re.compile(rb"(?:[ \t\r]|\xef\xbb\xbf)*+\{")
 _SIDE_BY_SIDE = re.compile(rb"\}" + _NEXT_OBJECT.pattern)
-_NONE = np.empty(0, np.int64)
 _WHITE = b" \t\r\n"
 
 
@@ -46,7 +45,7 @@ def find_touching(data: Bytes) -> Ints:
         near &= window[:-1] == _CLOSE_OBJECT
         if near.any():
             windows.append(np.flatnonzero(near) + start)
-    return np.concatenate(windows) if windows else _NONE
+    return np.concatenate(windows) if windows else np.empty(0, np.int64)
 
 
 def cut_touching(

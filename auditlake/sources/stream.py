@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self
 
 import pyarrow as pa
 
 from auditlake.errors import InputChangedError, SourceError
-from auditlake.sources.damaged import GZIP, ZSTD, Gap, salvage_block, walk
+from auditlake.sources.damaged import GZIP, ZSTD, Gap, walk
 from auditlake.sources.inputs import unreadable
 from auditlake.sources.model import Damage, InputFile
 
@@ -37,14 +38,11 @@ MAX_RATIO = 500
 BOMB_FLOOR = 1024 * 1024 * 1024
 """... once more than this came out."""
 
-KEPT_PIECE = 1024 * 1024
-"""How large the pieces are in which that is kept which could not be decompressed."""
-
 # How much the decompressor gets at a time: it copies what it has not used, so this is small.
 _BLOCK = 128 * 1024
 
 
-class _Raw:
+class _Raw(io.RawIOBase):
     """The input's own bytes: counted, hashed and (from a pipe) spooled as they are read."""
 
     def __init__(self, file: IO[bytes], limit: int | None, spool: IO[bytes] | None, name: str) -> None:
@@ -56,7 +54,7 @@ class _Raw:
         self._name = name
         self._back = b""
 
-    def read(self, n: int) -> bytes:
+    def read(self, n: int = _BLOCK) -> bytes:
         """Return at most n bytes, and fewer only where the input ends."""
         if self._back:
             back, self._back = self._back[:n], self._back[n:]
@@ -78,6 +76,9 @@ class _Raw:
             message = f"{self._name} became shorter while it was read: {self._limit} bytes expected, got {self.size}"
             raise InputChangedError(message, hint="Read it again once nothing writes to it.")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def readable(self) -> bool:
+        return True
 
     def unread(self, data: bytes) -> None:
         """Give bytes back, to be read next; they stay counted."""
@@ -139,15 +140,14 @@ class Stream:
         """Why it could only be read in part, with the bytes that this cost; None if all of it could be read."""
         if not self._gaps:
             return None
-        return replace(self._gaps[0].damage, data=self._first, further=self._further)
+        return replace(self._gaps[0].damage, data=self._first, further=lambda: islice(self._kept(), 1, None))
 
-    def _further(self) -> Iterator[Damage]:
+    def _kept(self) -> Iterator[Damage]:
         with self.file() as file:
-            for i, gap in enumerate(self._gaps):
-                start = gap.start + (len(self._first) if i == 0 else 0)
-                for at in range(start, gap.stop if i == 0 else max(gap.stop, start + 1), KEPT_PIECE):
+            for gap in self._gaps:
+                for at, stop in gap.pieces():
                     file.seek(at)
-                    yield replace(gap.damage, data=file.read(min(KEPT_PIECE, gap.stop - at)))
+                    yield replace(gap.damage, data=file.read(stop - at))
 
     def _note(self, gap: Gap) -> None:
         """Remember what could not be decompressed; the first bytes of all are at hand from now on."""
@@ -156,15 +156,17 @@ class Stream:
             gap = replace(gap, damage=replace(gap.damage, detail=where))
         self._gaps.append(gap)
         if len(self._gaps) == 1:
-            with self.file() as file:
-                file.seek(gap.start)
-                self._first = file.read(min(KEPT_PIECE, gap.stop - gap.start))
+            self._first = next(self._kept()).data
 
-    def _broken(self, begin: int, at: int, damage: Damage | None) -> Iterator[bytes]:
-        """Yield what can be had after a place at which something is wrong with what begins before it."""
+    def _broken(self, begin: int, yielded: int) -> Iterator[bytes]:
+        """Yield what can be had of what begins at a place, apart from the bytes that came out of it already."""
         self._raw.drain()
         with self.file() as file:
-            yield from walk(file, self.compression, begin, at, damage, self.size, self._note)
+            for piece in walk(file, self.compression, begin, self.size, self._note):
+                known = min(yielded, len(piece))
+                yielded -= known
+                if known < len(piece) or not (known or yielded):
+                    yield piece[known:]
 
     def peek(self, n: int = PEEK) -> bytes:
         """Return the first n decompressed bytes (fewer if there are not so many), without taking them."""
@@ -230,55 +232,37 @@ class Stream:
         """Decompress the gzip members one after another, in pieces that fit into the room there is."""
         block = self._raw.read(_BLOCK)
         while block:
-            begin = self._raw.at - len(block)
+            begin, yielded = self._raw.at - len(block), 0
             member = zlib.decompressobj(wbits=31)
             while not member.eof:
-                if not block and not (block := self._raw.read(_BLOCK)):
-                    yield from filter(None, [member.flush()])
-                    if not member.eof:
-                        damage = Damage("truncated gzip", "the compressed data ends in the middle")
-                        yield from self._broken(begin, self._raw.at, damage)
-                    return
-                before = member.copy()
+                block = block or self._raw.read(_BLOCK)
                 try:
                     piece = member.decompress(block, self._room)
-                except zlib.error as error:
-                    at = self._raw.at - len(block) + (yield from salvage_block(before, block))
-                    yield from self._broken(begin, at, Damage("corrupt gzip", str(error)))
+                except zlib.error:
+                    block = b""
+                if not block:  # the input ends in the middle, or something is wrong
+                    yield from self._broken(begin, yielded)
                     return
                 block = member.unconsumed_tail
+                yielded += len(piece)
                 yield from filter(None, [piece])
             # Tapes and some tools pad with zeros.
             block = member.unused_data.lstrip(b"\0")
             while not block and (block := self._raw.read(_BLOCK)):
                 block = block.lstrip(b"\0")
-            if len(block) == 1:
-                block += self._raw.read(1)
-            if block and not block.startswith(GZIP):
-                at = self._raw.at - len(block)
-                damage = Damage("trailing garbage after gzip", "what follows is not gzip")
-                yield from self._broken(at, at, damage)
-                return
 
     def _frames(self) -> Iterator[bytes]:
         """Decompress the zstd frames one after another."""
         yielded = 0
-        try:
-            with pa.CompressedInputStream(pa.PythonFile(_Readable(self._raw), mode="r"), "zstd") as stream:
-                while piece := stream.read(min(self._room, 2 * _BLOCK)):
-                    yielded += len(piece)
-                    yield piece
+        with suppress(OSError), pa.CompressedInputStream(pa.PythonFile(self._raw, mode="r"), "zstd") as stream:
+            while piece := stream.read(min(self._room, 2 * _BLOCK)):
+                yielded += len(piece)
+                yield piece
             return
-        except OSError:
-            pass
         # The call that failed gave out nothing, and frames that were whole may be in it: once more from the beginning.
-        for piece in self._broken(0, 0, None):
-            known = min(yielded, len(piece))
-            yielded -= known
-            if known < len(piece) or not (known or yielded):
-                yield piece[known:]
+        yield from self._broken(0, yielded)
 
-    def file(self) -> IO[bytes]:
+    def file(self) -> io.BufferedReader:
         """Return the input's own bytes as a file that can seek; only after the iteration."""
         if self._spool is not None:
             self._spool.flush()
@@ -301,14 +285,10 @@ class Stream:
         Raises:
             InputChangedError: They are not.
         """
-        now = hashlib.sha256()
         with self.file() as file:
-            left = self.size
-            while left and (piece := file.read(min(left, _BLOCK * 8))):
-                now.update(piece)
-                left -= len(piece)
-        if now.hexdigest() != self.sha256:
-            digests = f"SHA-256 {self.sha256} expected, got {now.hexdigest()}"
+            now = hashlib.file_digest(file, "sha256").hexdigest()
+        if now != self.sha256:
+            digests = f"SHA-256 {self.sha256} expected, got {now}"
             message = f"{self.input.name} changed while it was read: {digests}"
             raise InputChangedError(message, hint="Nothing of it was landed; read it again once nothing writes to it.")
 
@@ -323,23 +303,21 @@ class Stream:
             InputChangedError: The input is no longer what was read.
         """
         self.verify()
-        with self.file() as file:
-            if self.compression == "none":
-                for offset, length in zip(offsets, lengths, strict=True):
-                    file.seek(int(offset))
-                    yield file.read(int(length))
-                return
-            with self._over(file) as again:
+        if self.compression != "none":
+            with self.again() as again:
                 yield from _pick(again, offsets, lengths)
+            return
+        with self.file() as file:
+            for offset, length in zip(offsets, lengths, strict=True):
+                file.seek(int(offset))
+                yield file.read(int(length))
 
     @contextmanager
     def again(self) -> Iterator[Stream]:
         """Open the same bytes as a stream once more, also where they came from a pipe; only after the iteration."""
-        with self.file() as file, self._over(file) as stream:
+        most = (self._max_ratio, self._bomb_floor)
+        with self.file() as file, Stream(self.input, file, None, self.size, CHUNK, *most) as stream:
             yield stream
-
-    def _over(self, file: IO[bytes]) -> Stream:
-        return Stream(self.input, file, None, self.size, 8 * 1024 * 1024, self._max_ratio, self._bomb_floor)
 
     def pause(self) -> None:
         """Let go of the file and the thread; what reads again opens it again, and what came from a pipe is kept."""
@@ -398,24 +376,6 @@ class _At(io.RawIOBase):
         if not self.closed:
             os.close(self._fd)
         super().close()
-
-
-class _Readable:
-    """A raw reader as pyarrow wants to see a file."""
-
-    closed = False
-
-    def __init__(self, raw: _Raw) -> None:
-        self._raw = raw
-
-    def read(self, n: int = -1) -> bytes:
-        return self._raw.read(n if n >= 0 else _BLOCK)
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def _pick(chunks: Iterator[bytes] | Stream, offsets: Sequence[int], lengths: Sequence[int]) -> Iterator[bytes]:

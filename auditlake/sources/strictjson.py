@@ -102,15 +102,6 @@ def nesting(data: bytes | memoryview) -> tuple[int, bool]:
     return deepest, scanner.depth == 0 and not scanner.in_string
 
 
-def depth(data: bytes) -> int:
-    """Return how deep brackets are nested at most; 0 of a number, 1 of ``[]``.
-
-    >>> depth(b'{"a": [1, "]["]}')
-    2
-    """
-    return nesting(data)[0]
-
-
 def why_not_json(data: bytes) -> str | None:
     """Say why this is not one JSON value, in a few words with a position; None if it is one.
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
 import duckdb
@@ -20,9 +21,9 @@ import pyarrow.parquet as pq
 
 from auditlake.display.formula_guard import unguarded
 from auditlake.engine.statements import statement
-from auditlake.errors import InputChangedError, SourceError, UnrecognisedInputError
+from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
-from auditlake.sources.batches import BOM, broken, chunks_at, places, unmarked
+from auditlake.sources.batches import BOM, broken, chunks_at, damages, places, unmarked
 from auditlake.sources.model import (
     MAX_RECORD,
     NOT_CSV,
@@ -45,6 +46,8 @@ REQUIRED = ("event_type", "timestamp")
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 """The Parquet compressions that are read."""
 
+_FAULTS = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
+"""Whatever is raised by a damaged Parquet file is the file's fault."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -89,25 +92,19 @@ def split_csv(stream: Stream, max_record: int = MAX_RECORD, form: TableForm | No
             yield from rows.feed(at + start, chunk[start : start + _PIECE])
         end = at + len(chunk)
     yield from rows.finish(end)
-    yield from broken(stream, rows.number, rows.line, end)
+    yield from broken(damages(stream), rows.number, rows.line, end)
 
 
 @dataclass(slots=True)
 class _CutRows:
     """What the rows of a piece became."""
 
-    places: list[tuple[int, int, int, int]]
-    texts: list[bytes]
-    originals: list[bytes]
-    rejected: list[Rejected]
+    places: list[tuple[int, int, int, int]] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
+    originals: list[bytes] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
     size: int = 0
     """Bytes of the texts."""
-
-    def batch(self, header: bytes) -> Batch:
-        """Return a batch of them, below a header."""
-        numbers, lines, offsets, lengths = np.array(self.places, np.int64).reshape(-1, 4).T.copy()
-        text = pa.array(self.texts, pa.large_binary()).cast(pa.large_string())
-        return Batch(numbers, lines, offsets, lengths, text, tuple(self.rejected), tuple(self.originals), header)
 
 
 class _Rows:
@@ -136,10 +133,11 @@ class _Rows:
         csv.field_size_limit(max(csv.field_size_limit(), max_record))
         self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
         self._size = 0
+        self._cut = _CutRows()
 
     def feed(self, at: int, piece: bytes) -> Iterator[Batch]:
         """Take the next piece."""
-        cut, start = _CutRows([], [], [], []), 0
+        start = 0
         first = piece.find(b"\n") + 1
         if not len(self._pending):
             self._pending = Pending(at, self.line, self._max)
@@ -148,44 +146,48 @@ class _Rows:
             return
         if len(self._pending):
             self._pending.append(memoryview(piece)[: first - 1])
-            self._end_of_line(cut)
+            self._end_of_line()
             start = first
         ends = places(np.frombuffer(piece, np.uint8)[start:], _NEWLINE) + start
         quotes = np.searchsorted(places(np.frombuffer(piece, np.uint8), _QUOTE), np.append(start, ends))
         for end, odd in zip(ends.tolist(), (np.diff(quotes) % 2).tolist(), strict=True):
-            self._take(piece[start:end], at + start, odd, cut)
+            self._take(piece[start:end], at + start, odd)
             start = end + 1
-            if cut.size > _TEXT:
-                yield cut.batch(self._head)
-                cut = _CutRows([], [], [], [])
+            if self._cut.size > _TEXT:
+                yield from self._flush()
         self._pending = Pending(at + start, self.line, self._max)
         self._pending.append(memoryview(piece)[start:])
-        if cut.places or cut.rejected:
-            yield cut.batch(self._head)
+        yield from self._flush()
 
     def finish(self, end: int) -> Iterator[Batch]:
         """End the stream: the last row need not be terminated."""
-        cut = _CutRows([], [], [], [])
         if len(self._pending):
-            self._end_of_line(cut)
+            self._end_of_line()
         while self._open:
-            self._give_up(cut)
+            self._give_up()
         if self._header is None and end and not (self._form and self._form.columns):
             raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
-        if cut.places or cut.rejected:
-            yield cut.batch(self._head)
+        yield from self._flush()
 
-    def _end_of_line(self, cut: _CutRows) -> None:
+    def _flush(self) -> Iterator[Batch]:
+        """Give out what there is."""
+        cut, self._cut = self._cut, _CutRows()
+        if cut.places or cut.rejected:
+            numbers, lines, offsets, lengths = np.array(cut.places, np.int64).reshape(-1, 4).T.copy()
+            text, rejected = pa.array(cut.texts, pa.large_binary()).cast(pa.large_string()), tuple(cut.rejected)
+            yield Batch(numbers, lines, offsets, lengths, text, rejected, tuple(cut.originals), self._head)
+
+    def _end_of_line(self) -> None:
         if self._pending.over:
             while self._open:
-                self._give_up(cut)
-            cut.rejected.append(self._pending.rejected(self.number, TOO_LONG, ""))
+                self._give_up()
+            self._cut.rejected.append(self._pending.rejected(self.number, TOO_LONG, ""))
             self.number, self.line = self.number + 1, self.line + 1
         else:
             row = self._pending.take()
-            self._take(row, self._pending.offset, row.count(b'"') % 2, cut)
+            self._take(row, self._pending.offset, row.count(b'"') % 2)
 
-    def _take(self, row: bytes, offset: int, odd: int, cut: _CutRows) -> None:
+    def _take(self, row: bytes, offset: int, odd: int) -> None:
         """Take the next line."""
         line, self.line = self.line, self.line + 1
         if not (self._open or self._exported) and row.startswith(BOM):  # no export has marks: that is data
@@ -202,42 +204,42 @@ class _Rows:
             self._head = row.removesuffix(b"\r") + b"\n"
             self._most_lines = min(_ROW_LINES, _TEXT // len(self._head))
         elif not (odd or self._open):
-            self._row(row, offset, line, cut)
+            self._row(row, offset, line)
         else:
             self._open.append((row, offset, line))
             self._size += len(row) + 1
             if odd and len(self._open) > 1:
-                self._join(cut)
+                self._join()
             elif self._size > self._max or len(self._open) > self._most_lines:
-                self._give_up(cut)
+                self._give_up()
 
-    def _join(self, cut: _CutRows) -> None:
+    def _join(self) -> None:
         """Join the lines between two quotes to one row, if that is what they make."""
         _, offset, line = self._open[0]
         row = b"\n".join(text for text, _, _ in self._open)
         try:
             self._values(row.removesuffix(b"\r"))
         except RefusedError:
-            self._give_up(cut)
+            self._give_up()
         else:
             self._open, self._size = [], 0
-            self._row(row, offset, line, cut)
+            self._row(row, offset, line)
 
-    def _give_up(self, cut: _CutRows) -> None:
+    def _give_up(self) -> None:
         """Reject the first open line: the quote in it is not closed."""
         (row, offset, line), *others = self._open
         row = row.removesuffix(b"\r")
         self._open, self._size = [], 0
-        cut.rejected.append(reject(self.number, line, offset, NOT_CSV, "a quote is not closed", row, self._max))
+        self._cut.rejected.append(reject(self.number, line, offset, NOT_CSV, "a quote is not closed", row, self._max))
         self.number += 1
         for i, (text, place, at_line) in enumerate(others):
             if text.count(b'"') % 2:
                 self._open = others[i:]
                 self._size = sum(len(text) + 1 for text, _, _ in self._open)
                 return
-            self._row(text, place, at_line, cut)
+            self._row(text, place, at_line)
 
-    def _row(self, row: bytes, offset: int, line: int, cut: _CutRows) -> None:
+    def _row(self, row: bytes, offset: int, line: int) -> None:
         row = row.removesuffix(b"\r")
         if not row:
             return
@@ -245,12 +247,12 @@ class _Rows:
             text = orjson.dumps(self._record(self._values(row)))
         except RefusedError as error:
             reason, detail = error.args
-            cut.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
+            self._cut.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
         else:
-            cut.places.append((self.number, line, offset, len(row)))
-            cut.texts.append(text)
-            cut.size += len(text)
-            cut.originals.append(row)
+            self._cut.places.append((self.number, line, offset, len(row)))
+            self._cut.texts.append(text)
+            self._cut.size += len(text)
+            self._cut.originals.append(row)
         self.number += 1
 
     def _record(self, values: dict[str, str | None]) -> dict[str, Any]:
@@ -313,7 +315,7 @@ class _Rows:
 
 
 def _places(columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield where the value of each column stands in a record; a dotted one that is in the way of another stays whole."""
+    """Yield where the value of each column stands in a record; a dotted one below another column stays whole."""
     taken = {tuple(column.split(".")) for column in columns}
     for column in columns:
         steps = tuple(column.split("."))
@@ -334,9 +336,7 @@ def _check_columns(name: str, columns: Sequence[str], required: Sequence[str] = 
         raise SourceError(f"{name}: column {twice[0]} is there twice", hint="Which one counts cannot be told.")
 
 
-def read_parquet(
-    stream: Stream, max_record: int = MAX_RECORD, required: Sequence[str] = REQUIRED
-) -> Iterator[Batch]:
+def read_parquet(stream: Stream, max_record: int = MAX_RECORD, required: Sequence[str] = REQUIRED) -> Iterator[Batch]:
     """Read a Parquet file's rows. The stream is read through first, for the digest.
 
     Timestamps become RFC 3339 text in UTC with all their digits, six at least; those without a zone are UTC.
@@ -368,6 +368,19 @@ def read_parquet(
             number += table.num_rows
             yield batch
     stream.verify()
+
+
+def first_rows(path: Path, many: int) -> list[dict[str, Any]]:
+    """Return the first rows of a Parquet file as what their JSON says; its columns, if it has no row or is damaged."""
+    found: list[dict[str, Any]] = []
+    try:
+        parquet = pq.ParquetFile(path, coerce_int96_timestamp_unit="us")
+        found = [dict.fromkeys(parquet.schema_arrow.names)]
+        batch = next(parquet.iter_batches(batch_size=many, use_threads=False), None)
+    except _FAULTS:
+        return found
+    texts = [Writer().json_of(row) for row, _ in _rows(batch)] if batch is not None else []
+    return [orjson.loads(text) for text in texts if isinstance(text, bytes)] or found
 
 
 def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
@@ -402,16 +415,12 @@ class _Unread:
             yield Rejected(number + i, number + i + 1, -1, len(data), "corrupt Parquet", self.detail, data)
 
 
-def _tables(
-    name: str, file: IO[bytes], size: int, required: Sequence[str]
-) -> Iterator[pa.RecordBatch | _Unread]:
-    # Whatever is made of a damaged file is the file's fault.
-    faults = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
+def _tables(name: str, file: IO[bytes], size: int, required: Sequence[str]) -> Iterator[pa.RecordBatch | _Unread]:
     try:
         codecs = _codecs(file)
         # INT96 has room for every year, nanoseconds since 1970 for few: those would wrap.
         parquet = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
-    except faults as error:
+    except _FAULTS as error:
         yield _Unread(f"not a Parquet file that can be read: {_why(error)}", 0, size)
         return
     if codecs - CODECS:
@@ -427,7 +436,7 @@ def _tables(
                 if batch is None:
                     break
                 batch.validate(full=False)
-            except faults as error:
+            except _FAULTS as error:
                 yield _Unread(f"row group {group} cannot be read on: {_why(error)}", *_stretch(file, group, size))
                 break
             yield batch
@@ -435,9 +444,8 @@ def _tables(
 
 def _stretch(file: IO[bytes], group: int, size: int) -> tuple[int, int]:
     """Return where a row group lies; the whole file if that is unknown."""
-    with suppress(duckdb.Error), duckdb.connect(config={"threads": 1}) as alone:
-        part = statement("sources/parquet.sql", "stretch")
-        start, stop = alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}", "row_group": group}).fetchall()[0]
+    with suppress(duckdb.Error):
+        start, stop = _asked(file, "stretch", row_group=group)[0]
         if start is not None and 0 <= start < stop <= size:
             return start, stop
     return 0, size
@@ -448,18 +456,23 @@ def _codecs(file: IO[bytes]) -> set[str]:
 
     DuckDB also reads the statistics of each column, and gives up where a time among them is beyond its own range: that
     is no damage. What pyarrow cannot unpack is then found as the rows are read.
+    """
+    try:
+        return {str(codec) for (codec,) in _asked(file, "codecs")}
+    except duckdb.ConversionException:
+        return set()
+
+
+def _asked(file: IO[bytes], name: str, **more: object) -> list[tuple[Any, ...]]:
+    """Ask about the metadata of a file.
 
     pyarrow ends the process where a column's metadata is damaged (26.0.1: ``metadata.row_group(0).column(0)``), while
     it reads the data of such a file with an error; DuckDB takes damage for its own, and is then of no use any more: so
     it is one for this question alone.
     """
     with duckdb.connect(config={"threads": 1}) as alone:
-        part = statement("sources/parquet.sql", "codecs")
-        try:
-            rows = alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}"}).fetchall()
-        except duckdb.ConversionException:
-            return set()
-        return {str(codec) for (codec,) in rows}
+        part = statement("sources/parquet.sql", name)
+        return alone.execute(part.text, {"file": f"/dev/fd/{file.fileno()}", **more}).fetchall()
 
 
 def _why(error: BaseException) -> str:

@@ -6,9 +6,11 @@ import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-from auditlake.sources.archive_members import Entry, Lost, printable_name, why_left_out
+from auditlake.sources.archive_members import Entry, printable_name, why_left_out
+from auditlake.sources.damaged import Gap
 from auditlake.sources.inputs import NO_FILE
 from auditlake.sources.model import Damage
 from auditlake.sources.stream import Stream
@@ -20,15 +22,15 @@ _NOTE = re.compile(rb"([0-9]{1,9}) ([^=]*?)=")
 """How a note of a member begins: how long it is, and what it is about."""
 
 
+@dataclass(slots=True)
 class _Reader:
     """Decompressed chunks, read as they are needed; it stops where something is missing."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self.at = 0
-        self.missing = False
-        """Whether something is missing right here."""
-        self._chunks = chunks
-        self._held: list[memoryview] = []  # what comes first is last
+    _chunks: Iterator[bytes]
+    at: int = 0
+    missing: bool = False
+    """Whether something is missing right here."""
+    _held: list[memoryview] = field(default_factory=list)  # what comes first is last
 
     def read(self, n: int) -> bytes:
         """Return at most n bytes, fewer only where the archive ends or something is missing."""
@@ -69,7 +71,7 @@ def tar_header(block: bytes) -> tarfile.TarInfo | None:
     return info if info.size >= 0 else None
 
 
-def tar_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
+def tar_entries(stream: Stream, lost: list[Gap]) -> Iterator[Entry]:
     """Go through an archive, or several put together; a stretch that is no member is added to ``lost``."""
     reader, names = _Reader(iter(stream)), dict[str, Any]()
     while (block := reader.read(_BLOCK)) or reader.missing:
@@ -97,7 +99,7 @@ def tar_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
             pass
 
 
-def _entry(reader: _Reader, info: tarfile.TarInfo, names: dict[str, Any], lost: list[Lost]) -> Entry:
+def _entry(reader: _Reader, info: tarfile.TarInfo, names: dict[str, Any], lost: list[Gap]) -> Entry:
     name = printable_name(names.get("path", info.name))
     size = names.get("size", info.size)
     why = why_left_out(name)
@@ -111,13 +113,13 @@ def _entry(reader: _Reader, info: tarfile.TarInfo, names: dict[str, Any], lost: 
     return Entry(name, why, _contents(reader, size, lost, name))
 
 
-def _contents(reader: _Reader, size: int, lost: list[Lost], name: str) -> Iterator[bytes]:
+def _contents(reader: _Reader, size: int, lost: list[Gap], name: str) -> Iterator[bytes]:
     left = size
     while left and (piece := reader.read(min(left, _PIECE))):
         left -= len(piece)
         yield piece
     if left:
-        lost.append(Lost(Damage("truncated tar", f"{left} bytes of {name} are missing"), reader.at, reader.at))
+        lost.append(Gap(Damage("truncated tar", f"{left} bytes of {name} are missing"), reader.at, reader.at))
     else:
         reader.read(-size % _BLOCK)
 
@@ -140,7 +142,7 @@ def _extended(info: tarfile.TarInfo, data: bytes) -> dict[str, Any]:
     return names
 
 
-def _next_header(reader: _Reader) -> Lost:
+def _next_header(reader: _Reader) -> Gap:
     """Go over what is no header to the next that is one; where something is missing, it may stand anywhere."""
     start, held, look = reader.at, reader.read(_BLOCK), 8 * _BLOCK
     while True:
@@ -151,9 +153,9 @@ def _next_header(reader: _Reader) -> Lost:
                 held += reader.read(_BLOCK)
             if tar_header(held[at - 257 : at - 257 + _BLOCK]) is not None:
                 reader.unread(held[at - 257 :])
-                return Lost(Damage("corrupt tar", "no member begins here"), start, reader.at)
+                return Gap(Damage("corrupt tar", "no member begins here"), start, reader.at)
             at = held.find(b"ustar", at + 1)
         more, look = reader.read(look), min(2 * look, _PIECE)  # it is near more often than not
         if not more and not reader.missing:
-            return Lost(Damage("corrupt tar", "no member begins here"), start, reader.at)
+            return Gap(Damage("corrupt tar", "no member begins here"), start, reader.at)
         held = held[-_BLOCK:] + more

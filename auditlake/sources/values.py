@@ -89,14 +89,9 @@ def _clock(second: int) -> str:
 
 def _day(days: int) -> str:
     """Print a day since 1970 in the Gregorian calendar, of any year."""
-    era, day = divmod(days + 719_468, 146_097)  # from 1 March of the year 0, in eras of 400 years
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    day -= (153 * month + 2) // 5 - 1
-    year += era * 400 + (month >= 10)
-    sign = "-" if year < 0 else "+" if year > 9999 else ""
-    return f"{sign}{abs(year):04d}-{month + 3 if month < 10 else month - 9:02d}-{day:02d}"
+    year, month, day = str(np.datetime64(days, "D")).rsplit("-", 2)
+    sign = "-" if int(year) < 0 else "+" if int(year) > 9999 else ""
+    return f"{sign}{abs(int(year)):04d}-{month}-{day}"
 
 
 def _has_nanoseconds(kind: pa.DataType) -> bool:

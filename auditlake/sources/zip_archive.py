@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from auditlake.sources.archive_members import Entry, Lost, printable_name, why_left_out
+from auditlake.sources.archive_members import Entry, printable_name, why_left_out
+from auditlake.sources.damaged import Gap
 from auditlake.sources.model import Damage
 from auditlake.sources.stream import BOMB_FLOOR, MAX_RATIO, Stream
 
@@ -70,7 +71,7 @@ def why_no_logs(stream: Stream) -> str:
     return "it looks like a document or a program" if names & _NOT_LOGS else ""
 
 
-def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
+def zip_entries(stream: Stream, lost: list[Gap]) -> Iterator[Entry]:
     """Go through an archive; stretches that are no member, or a damaged one, are added to ``lost``."""
     for _ in stream:
         pass
@@ -79,41 +80,27 @@ def zip_entries(stream: Stream, lost: list[Lost]) -> Iterator[Entry]:
             members: Iterator[_Zipped] = iter(_directory(file))
         except _FAULTS:
             members = _headers(file, stream.size, lost)
-        total, end = 0, 0
+        total, most, end = 0, max(BOMB_FLOOR, MAX_RATIO * stream.size), 0
+
+        def counted(member: _Zipped) -> Iterator[bytes]:
+            """Yield a member's bytes, until more came out of the archive than a log would give."""
+            nonlocal total
+            for piece in _inflated(file, member, stream.size, lost):
+                yield piece
+                total += len(piece)
+                if total > most:
+                    why = f"{total} bytes came out, {total // stream.size} for each byte in"
+                    lost.append(Gap(Damage("zip bomb", why), member.start, stream.size))
+                    return
+
         for member in members:
             why = member.left_out
             if member.start < end:
                 why = "its bytes belong to another member"
             end = max(end, member.start + member.size)
-            pieces = _inflated(file, member, stream.size, lost)
-            if member.name.endswith("/"):
-                continue
-            counted = _Counted(pieces, total, stream.size, member, lost)
-            yield Entry(printable_name(member.name), why, iter(counted))
-            total = counted.total
-            if counted.bomb:
-                return
-
-
-class _Counted:
-    """Pieces, until more came out of the archive than a log would give."""
-
-    def __init__(self, pieces: Iterator[bytes], total: int, size: int, member: _Zipped, lost: list[Lost]) -> None:
-        self.total = total
-        self.bomb = False
-        self._pieces = pieces
-        self._size = size
-        self._member = member
-        self._lost = lost
-
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-            self.total += len(piece)
-            if self.total > BOMB_FLOOR and self.total > MAX_RATIO * self._size:
-                self.bomb = True
-                why = f"{self.total} bytes came out, {self.total // self._size} for each byte in"
-                self._lost.append(Lost(Damage("zip bomb", why), self._member.start, self._size))
+            if not member.name.endswith("/"):
+                yield Entry(printable_name(member.name), why, counted(member))
+            if total > most:
                 return
 
 
@@ -134,7 +121,7 @@ def _directory(file: IO[bytes]) -> list[_Zipped]:
     return members
 
 
-def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
+def _headers(file: IO[bytes], size: int, lost: list[Gap]) -> Iterator[_Zipped]:
     """Yield the members by their own headers, in order: the directory at the end is damaged or cut off."""
     at, room = 0, max(BOMB_FLOOR, MAX_RATIO * size)
     damage = Damage("corrupt zip", "the archive's directory is missing or damaged, and no member begins here")
@@ -142,7 +129,7 @@ def _headers(file: IO[bytes], size: int, lost: list[Lost]) -> Iterator[_Zipped]:
         begin = _find(file, _LOCAL, at, size)
         header = _at(file, begin, 30)
         if begin > at or len(header) < 30:
-            lost.append(Lost(damage, at, begin if len(header) == 30 else size))
+            lost.append(Gap(damage, at, begin if len(header) == 30 else size))
         if len(header) < 30:
             return
         flags, method, named, more = (int.from_bytes(header[i : i + 2], "little") for i in (6, 8, 26, 28))
@@ -233,7 +220,7 @@ def _unpacked(unpacker: Any, block: bytes) -> Iterator[bytes]:
         yield block if unpacker is None else unpacker.decompress(block)
 
 
-def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Lost]) -> Iterator[bytes]:
+def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Gap]) -> Iterator[bytes]:
     """Yield the member's bytes; if some cannot be unpacked, those before count and the packed ones are lost."""
     at, stop, crc = member.start, min(member.start + member.size, size), 0
     unpacker = _METHODS[member.method]() if member.method in _METHODS else None
@@ -252,4 +239,4 @@ def _inflated(file: IO[bytes], member: _Zipped, size: int, lost: list[Lost]) -> 
     if not why and member.crc is not None and crc != member.crc:
         why = "its checksum is wrong"
     if why:
-        lost.append(Lost(Damage("corrupt zip", f"{printable_name(member.name)}: {why}"), member.start, stop))
+        lost.append(Gap(Damage("corrupt zip", f"{printable_name(member.name)}: {why}"), member.start, stop))

@@ -17,8 +17,8 @@ from auditlake.disk.lock import undisturbed, workspace
 from auditlake.errors import CommitError, LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
-from auditlake.ledger.entry import KINDS, EntryFile
-from auditlake.ledger.sidecars import keep_marks
+from auditlake.ledger.entry import KINDS, EntryFile, Record
+from auditlake.ledger.sidecars import keep
 from auditlake.store.deltalog import commit_leaf, sync_log
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot
@@ -82,7 +82,7 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change, head: book.Hea
         )
     # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
     parts, marks = parts_of(layout, change.adds) if kind == "append" else ((), {})
-    record = book.Record(
+    record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
         change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
@@ -115,11 +115,11 @@ def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     return {"delta_checkpoint": {path.name: sha256(read_file(path, within=layout.root)).hexdigest() for path in paths}}
 
 
-def existing(layout: Layout, seen: Snapshot) -> book.Record:
+def existing(layout: Layout, seen: Snapshot) -> Record:
     """Return what a ledger says that begins with a snapshot. Files of other programs are not vouched for."""
     ours = [file for file in seen.files if part_day_and_digest(file.path)]
     parts, marks = parts_of(layout, ours)
-    return book.Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
+    return Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
 
 
 def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, str]]:
@@ -138,7 +138,7 @@ def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...
         hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
         pairs = sorted(pair for some in hashed for pair in some)
     marks = b"".join(own for _, own in pairs)
-    return tuple(part for part, _ in pairs), {"marks": keep_marks(layout, marks)} if marks else {}
+    return tuple(part for part, _ in pairs), {"marks": keep(layout, "marks", marks)} if marks else {}
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
@@ -164,7 +164,7 @@ def _hash(
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
     with connection.cursor() as cursor:
         view_events(cursor, paths, columns=FILE_COLUMNS)
-        return hash_events(cursor, many=many)
+        return list(hash_events(cursor, many=many))
 
 
 def _are_long(paths: Sequence[Path]) -> bool:

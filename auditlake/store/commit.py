@@ -99,14 +99,14 @@ def commit(layout: Layout, folder: Path, seen: Snapshot, change: Change, head: H
         raise CommitError(message, hint="run it again")
     version = seen.version + 1
     try:
-        log = copied_log(layout, folder / f"log-{version}", seen.version)
-        table = DeltaTable(for_delta(log.parent))
+        copy = copied_log(layout, folder / f"log-{version}", seen.version)
+        table = DeltaTable(for_delta(copy.events))
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
     entry = prepare_entry(layout, seen, change, head)
     try:
-        _write_entry(layout, table, log, version, change, entry)
+        _write_entry(layout, table, copy, version, change, entry)
     except (DeltaError, OSError) as error:
         # It may be there all the same, where only the tidying up failed.
         if commit_metadata(layout, version) != dict(change.metadata):
@@ -146,7 +146,7 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
 
 
 def _write_entry(
-    layout: Layout, table: DeltaTable, log: Path, version: int, change: Change, recorded: Prepared
+    layout: Layout, table: DeltaTable, copy: Layout, version: int, change: Change, recorded: Prepared
 ) -> None:
     """Put the log entry of a version into its place, whole.
 
@@ -166,8 +166,8 @@ def _write_entry(
         commit_properties=properties, post_commithook_properties=hooks,
     )  # fmt: skip
     if not says_columns(table):
-        say_columns(log, version)
-    entry = log / layout.commit(version).name
+        say_columns(copy, version)
+    entry = copy.commit(version)
     entry.chmod(FILE_MODE)
     sync_file(entry)
     os.link(entry, layout.commit(version))
@@ -207,20 +207,20 @@ def says_columns(table: DeltaTable) -> bool:
     return bool(STATISTICS.items() <= table.metadata().configuration.items())
 
 
-def say_columns(log: Path, version: int) -> None:
+def say_columns(copy: Layout, version: int) -> None:
     """Let the newest entry of a log say of which columns files have statistics.
 
     Args:
-        log: A private copy of the log; an entry that follows is made in it and removed again.
+        copy: Where a private copy of the log lies; an entry that follows is made in it and removed again.
         version: The newest entry.
     """
     from deltalake import DeltaTable
 
-    DeltaTable(for_delta(log.parent)).alter.set_table_properties(STATISTICS)
-    following = log / f"{version + 1:020d}.json"
+    DeltaTable(for_delta(copy.events)).alter.set_table_properties(STATISTICS)
+    following = copy.commit(version + 1)
     metadata = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
     following.unlink()
-    entry = log / f"{version:020d}.json"
+    entry = copy.commit(version)
     lines = entry.read_bytes()
     entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
 

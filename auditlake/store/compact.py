@@ -12,22 +12,22 @@ import time
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, rename_synced, sync_folder
+from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import is_file, remove_file
 from auditlake.disk.layout import Layout, part_day_and_digest, partition_day
 from auditlake.engine.duck import connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.store.dayfile import data_file, write_parquet
+from auditlake.store.dayfile import data_file, put_in_place, replacing, write_parquet
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
-from auditlake.store.model import Change, DataFile, Snapshot
+from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, lost_file
 from auditlake.store.turn import writer_turn
 
@@ -74,15 +74,10 @@ def compact(context: LakeContext, *, grace_seconds: float | None = None) -> Comp
             raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
             pairs = [_rewrite(layout, turn.folder, day, files) for day, files in crowded.items()]
-            for _, file in pairs:
-                make_folders((layout.events / file.path).parent, below=layout.events)
-            rename_synced((draft, layout.events / file.path) for draft, file in pairs)
-            # Names are made of content: where others have no rows, a day's new file may be one that it had.
-            merged, had = {file.path: file for _, file in pairs}, {file.path: file for file in replaced}
-            adds = tuple(file for path, file in merged.items() if path not in had)
-            removes = tuple(file for path, file in had.items() if path not in merged)
-            metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded), "replaced": len(removes)}
-            turn.commit(Change(adds, removes, metadata, data_change=False))
+            put_in_place(layout, pairs)
+            change = replacing(replaced, (file for _, file in pairs), data_change=False)
+            metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded)}
+            turn.commit(replace(change, metadata={**metadata, "replaced": len(change.removes)}))
         after = turn.snapshot
         unlinked = unlink_unused(layout, after, grace)
         _unlink_drafts(layout)

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.durable import sync_file
-from auditlake.disk.layout import part_path
-from auditlake.store.model import DataFile
+from auditlake.disk.durable import make_folders, rename_synced, sync_file
+from auditlake.disk.layout import Layout, part_path
+from auditlake.store.model import Change, DataFile
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,6 +87,25 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             some = []
     if some:
         yield pa.Table.from_batches(some)
+
+
+def put_in_place(layout: Layout, written: Iterable[tuple[Path, DataFile]]) -> None:
+    """Give written and synced files their final names, durably."""
+    moves = [(draft, layout.events / file.path) for draft, file in written]
+    for _, target in moves:
+        make_folders(target.parent, below=layout.events)
+    rename_synced(moves)
+
+
+def replacing(had: Iterable[DataFile], new: Iterable[DataFile], **more: Any) -> Change:
+    """Return the change by which days get new files in the place of those that they had, without its metadata.
+
+    Names are made of content: where other files had no rows, or lost all, a day's new file may be one that it had.
+    """
+    before, after = {file.path: file for file in had}, {file.path: file for file in new}
+    adds = tuple(file for path, file in after.items() if path not in before)
+    removes = tuple(file for path, file in before.items() if path not in after)
+    return Change(adds, removes, {}, **more)
 
 
 def data_file(draft: Path, day: date, count: int, first: datetime | None, last: datetime | None) -> DataFile:

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from auditlake.disk.durable import sync_file, sync_folder, write_whole
-from auditlake.disk.files import check_folder, descriptor_of, is_file, read_file
+from auditlake.disk.files import check_folder, descriptor_of, is_file, read_file, read_text
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LakeFormatError
 
@@ -37,8 +37,6 @@ LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
 ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
 """The names of entries and checkpoints of the log."""
-Metadata = Callable[[int], "dict[str, Any] | None"]
-"""Gives what auditlake recorded about a version, as :func:`commit_metadata` does."""
 
 _REMEMBERED = 256
 """How many commits :class:`Commits` keeps at hand: those that its callers come back to are the newest."""
@@ -108,13 +106,20 @@ class Commits:
     def __init__(self, layout: Layout, newest: int) -> None:
         self.layout = layout
         self.newest = newest
-        self.metadata: Metadata = lru_cache(_REMEMBERED)(partial(commit_metadata, layout))
+        self.metadata: Callable[[int], dict[str, Any] | None] = lru_cache(_REMEMBERED)(partial(commit_metadata, layout))
         """Gives what auditlake recorded about a version; None if the commit is not ours."""
 
     @cached_property
     def history(self) -> History:
         """The kinds of the versions."""
-        return history(self.layout, self.newest, self.metadata)
+        known = _summary(self.layout, self.newest)
+        others, quarantine = dict(known.others), dict(known.quarantine)
+        for version in range(known.version + 1, self.newest + 1):
+            own = self.metadata(version)
+            if own is None or own.get("kind") not in _ROWS_STAY:
+                others[version] = own.get("kind", "") if own is not None else None
+            _follow(quarantine, version, own or {})
+        return History(self.newest, others, quarantine)
 
     def of_retention(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the deletions and erasures with their metadata, the newest first."""
@@ -129,24 +134,6 @@ class Commits:
         return commits
 
 
-def history(layout: Layout, newest: int, metadata: Metadata | None = None) -> History:
-    """Return the kinds of the versions up to ``newest``.
-
-    Args:
-        layout: The lake.
-        newest: The last version.
-        metadata: Where the metadata of commits comes from; the log if None.
-    """
-    known, metadata = _summary(layout, newest), metadata or partial(commit_metadata, layout)
-    others, quarantine = dict(known.others), dict(known.quarantine)
-    for version in range(known.version + 1, newest + 1):
-        own = metadata(version)
-        if own is None or own.get("kind") not in _ROWS_STAY:
-            others[version] = own.get("kind", "") if own is not None else None
-        _follow(quarantine, version, own or {})
-    return History(newest, others, quarantine)
-
-
 def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) -> None:
     """Remove the quarantine files that went with a version, and add those that it brought."""
     after: Mapping[str, str] = own.get("quarantine_after", {})
@@ -158,7 +145,7 @@ def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) ->
 
 def keep_summary(layout: Layout, newest: int) -> None:
     """Write the summary of the versions up to ``newest``. The caller holds the lake's lock."""
-    past = history(layout, newest)
+    past = Commits(layout, newest).history
     summary = {
         "version": newest,
         "entry": _digest(layout, newest),
@@ -189,9 +176,26 @@ def last_batch(layout: Layout, version: int) -> int:
     return 0
 
 
+def allocate_batch(layout: Layout, version: int) -> int:
+    """Return the next batch number, and never the same one again. The caller holds the lake's lock.
+
+    The number is recorded before any file of the batch is written, so a crash leaves a gap and never a repetition.
+    Without that record the numbers continue after the last committed one.
+
+    Args:
+        layout: The lake.
+        version: Its newest version.
+    """
+    last = last_batch(layout, version)
+    with suppress(FileNotFoundError, ValueError):
+        last = max(last, int(read_text(layout.batch, within=layout.root)))
+    write_whole(layout.batch, f"{last + 1}\n".encode("ascii"))
+    return last + 1
+
+
 def foreign_versions(layout: Layout, newest: int) -> list[int]:
     """Return the versions up to ``newest`` that another program committed: auditlake cannot vouch for them."""
-    return [version for version, kind in sorted(history(layout, newest).others.items()) if kind is None]
+    return [version for version, kind in sorted(Commits(layout, newest).history.others.items()) if kind is None]
 
 
 def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[date]) -> int | None:
@@ -200,7 +204,7 @@ def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[da
     Commits of auditlake count only after ``since``, and only where they removed a file of these days. Those of other
     programs always count, since their rows may belong to no batch.
     """
-    for version, kind in sorted(history(layout, newest).others.items()):
+    for version, kind in sorted(Commits(layout, newest).history.others.items()):
         if version and (kind is None or (version > since and _removes_of(layout, version, days))):
             return version
     return None
@@ -214,7 +218,7 @@ def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
 
 def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
     """Return whether this quarantine file is there and is to be, by the commits up to ``newest``."""
-    return is_file(file, within=layout.root) and file.name in history(layout, newest).quarantine
+    return is_file(file, within=layout.root) and file.name in Commits(layout, newest).history.quarantine
 
 
 def removals(layout: Layout, version: int) -> tuple[str, ...]:
@@ -290,17 +294,12 @@ def refuse_empty_entries(layout: Layout, entries: Mapping[str, int], version: in
     Raises:
         LakeFormatError: There is one.
     """
-    read_from = max((name[:20] for name in entries if _counts(name, entries[name], version)), default="")
-    read = [name for name in sorted(entries) if name.endswith(".json") and read_from < name[:20]]
-    for name in read:
-        if int(name[:20]) <= version and not entries[name]:
+    earlier = {name: size for name, size in sorted(entries.items()) if int(name[:20]) <= version}
+    read_from = max((name[:20] for name, size in earlier.items() if size and name.endswith(".parquet")), default="")
+    for name, size in earlier.items():
+        if name.endswith(".json") and read_from < name[:20] and not size:
             message = f"the log entry {layout.log / name} is empty"
             raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
-
-
-def _counts(name: str, size: int, version: int) -> bool:
-    """Return whether this is a checkpoint that a version is read from."""
-    return name.endswith(".parquet") and int(name[:20]) <= version and size > 0
 
 
 def transaction_version(layout: Layout, application: str) -> int | None:

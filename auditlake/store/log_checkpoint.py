@@ -47,8 +47,8 @@ def keep_checkpoint(layout: Layout, version: int) -> None:
 def last_checkpoint(layout: Layout) -> int:
     """Return the version of the last checkpoint that is there in one file; 0 if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        version = int(json.loads(read_file(_pointer(layout.log), within=layout.root))["version"])
-        if is_file(_checkpoint(layout.log, version), within=layout.root):
+        version = int(json.loads(read_file(layout.delta_pointer, within=layout.root))["version"])
+        if is_file(layout.delta_checkpoint(version), within=layout.root):
             return version
     return 0
 
@@ -56,32 +56,30 @@ def last_checkpoint(layout: Layout) -> int:
 def _write(layout: Layout, folder: Path, version: int) -> None:
     from deltalake import DeltaTable
 
-    log = copied_log(layout, folder / "copy", version)
-    replayed = DeltaTable(for_delta(log.parent))
+    copy, alone = copied_log(layout, folder / "copy", version), Layout(folder / "alone")
+    replayed = DeltaTable(for_delta(copy.events))
     replayed.create_checkpoint()
-    made, pointer = _checkpoint(log, version), _pointer(log)
-    alone = folder / "alone" / log.name
-    alone.mkdir(parents=True)
-    shutil.copyfile(made, alone / made.name)
-    if _live(DeltaTable(for_delta(alone.parent))) != _live(replayed):
+    made, pointer = copy.delta_checkpoint(version), copy.delta_pointer
+    alone.log.mkdir(parents=True)
+    shutil.copyfile(made, alone.delta_checkpoint(version))
+    if _live(DeltaTable(for_delta(alone.events))) != _live(replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
     for path in (made, pointer):
         path.chmod(FILE_MODE)
         sync_file(path)
-    rename_synced([(made, _checkpoint(layout.log, version))])
-    rename_synced([(pointer, _pointer(layout.log))])
+    rename_synced([(made, layout.delta_checkpoint(version))])
+    rename_synced([(pointer, layout.delta_pointer)])
 
 
-def copied_log(layout: Layout, table: Path, version: int) -> Path:
-    """Copy the last checkpoint and the entries from there to a version, and return the log of the copy."""
-    last = last_checkpoint(layout)
-    log = table / layout.log.name
-    log.mkdir(parents=True)
+def copied_log(layout: Layout, root: Path, version: int) -> Layout:
+    """Copy the last checkpoint and the entries from there to a version, as the log of a lake at ``root``."""
+    last, copy = last_checkpoint(layout), Layout(root)
+    copy.log.mkdir(parents=True)
     if last:
-        shutil.copyfile(_checkpoint(layout.log, last), _checkpoint(log, last))
+        shutil.copyfile(layout.delta_checkpoint(last), copy.delta_checkpoint(last))
     for number in range(last, version + 1):
-        shutil.copyfile(layout.commit(number), log / layout.commit(number).name)
-    return log
+        shutil.copyfile(layout.commit(number), copy.commit(number))
+    return copy
 
 
 def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
@@ -89,11 +87,3 @@ def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
     actions = table.get_add_actions()
     columns = [actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
     return table.version(), sorted(zip(*columns, strict=True))
-
-
-def _checkpoint(log: Path, version: int) -> Path:
-    return log / f"{version:020d}.checkpoint.parquet"  # also in a copy of the log
-
-
-def _pointer(log: Path) -> Path:
-    return log / "_last_checkpoint"

@@ -61,7 +61,7 @@ class Pseudonyms:
 
     def of_record(self, sha256: str) -> str:
         """Return what an erasure keeps of a record that cannot be an event, made of the SHA-256 (hex) of its bytes."""
-        return hmac.new(self._record_key, sha256.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._derived(b"quarantined record"), sha256.encode(), hashlib.sha256).hexdigest()
 
     @property
     def digest(self) -> str:
@@ -81,19 +81,18 @@ class Pseudonyms:
 
     @property
     def _id_key(self) -> bytes:
-        return hmac.digest(self.key, b"auditlake event id", "sha256")
-
-    @property
-    def _record_key(self) -> bytes:
-        return hmac.digest(self.key, b"auditlake quarantined record", "sha256")
+        return self._derived(b"event id")
 
     @property
     def _name_key(self) -> bytes:
-        return hmac.digest(self.key, b"auditlake pseudonym name", "sha256")
+        return self._derived(b"pseudonym name")
 
     @property
     def _check_key(self) -> str:
-        return hmac.digest(self.key, b"auditlake pseudonym check", "sha256").hex()
+        return self._derived(b"pseudonym check").hex()
+
+    def _derived(self, purpose: bytes) -> bytes:
+        return hmac.digest(self.key, b"auditlake " + purpose, "sha256")
 
     def _check(self, body: str) -> str:
         return hashlib.sha256((self._check_key + body).encode()).hexdigest()[:8]
@@ -156,21 +155,17 @@ def _text(key: bytes) -> bytes:
 
 
 def _read(layout: Layout) -> Pseudonyms | None:
+    path = layout.pseudonyms
     try:
-        return Pseudonyms(_key(layout))
+        text = read_file(path, within=layout.root, limit=SMALL)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LakeError(f"the key of the pseudonyms, {layout.pseudonyms}: {error.strerror or error}") from error
-
-
-def _key(layout: Layout) -> bytes:
-    path = layout.pseudonyms
-    text = read_file(path, within=layout.root, limit=SMALL)
+        raise LakeError(f"the key of the pseudonyms, {path}: {error.strerror or error}") from error
     if re.fullmatch(rb"[0-9a-f]{64}\n?", text) is None:
         message = f"{path} does not hold a key of 64 hexadecimal digits"
         raise LakeFormatError(message, hint="restore it from a backup: another key makes other pseudonyms")
-    return bytes.fromhex(text.decode())
+    return Pseudonyms(bytes.fromhex(text.decode()))
 
 
 def _padded(key: bytes, pad: int) -> bytes:

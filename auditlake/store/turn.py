@@ -15,6 +15,7 @@ from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.ledger import book
+from auditlake.ledger.entry import Record
 from auditlake.store.bookkeeping import settle_ledger, settled
 from auditlake.store.commit import commit
 from auditlake.store.deltalog import Commits
@@ -56,7 +57,7 @@ class Turn:
         if self._head is not None:
             self._head = book.notice(self.layout, self._head, self.snapshot.version, now.isoformat(), by)
 
-    def record(self, record: book.Record) -> None:
+    def record(self, record: Record) -> None:
         """Add an entry that is about no commit to the ledger, if there is one."""
         if self._head is not None:
             self._head = book.record(self.layout, self._head, self.snapshot.version, record)
@@ -122,4 +123,4 @@ def record_journal(context: LakeContext, lines: int, digest: str) -> None:
         return
     details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
     with writer_turn(context) as turn:
-        turn.record(book.Record("report", context.now.isoformat(), details=details))
+        turn.record(Record("report", context.now.isoformat(), details=details))

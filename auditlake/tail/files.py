@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from auditlake.errors import SourceError
@@ -45,7 +46,8 @@ class Input:
         self.changed = os.fstat(descriptor).st_mtime_ns
         """The file's time of change when it was last looked at, in ns."""
         self.occurrences = occurrences or Occurrences()
-        self._lines = Lines(position, line, max_record)
+        self.lines = Lines(position, line, max_record)
+        """What has been read of it."""
         self._first, self._last = edges(descriptor, position)
         if occurrences is None:
             self._count_back(position, max_record)
@@ -70,25 +72,16 @@ class Input:
         chunk = os.pread(self.descriptor, CHUNK, self._seen)
         self._first = (self._first + chunk[:EDGE])[:EDGE]
         self._last = (self._last + chunk[-EDGE:])[-EDGE:]
-        return self._lines.feed(chunk) if chunk else None
+        return self.lines.feed(chunk) if chunk else None
 
     @property
     def _seen(self) -> int:
-        return self._lines.position + self._lines.unfinished
-
-    def rest(self) -> list[bytes | Rejected]:
-        """Return what stands behind the last newline, of a file that will not get another."""
-        return self._lines.rest()
-
-    @property
-    def unfinished(self) -> int:
-        """Bytes that have been read of a line whose newline has not come."""
-        return self._lines.unfinished
+        return self.lines.position + self.lines.unfinished
 
     def place(self) -> Place:
         """Where it is now."""
         status, edge = os.fstat(self.descriptor), fingerprint(self._first, self._last)
-        where = (self._lines.position, self._lines.line, self._seen)
+        where = (self.lines.position, self.lines.line, self._seen)
         return Place(*where, status.st_size, self.changed, status.st_dev, status.st_ino, edge)
 
     def untouched(self) -> bool:
@@ -211,10 +204,9 @@ class Family:
         return folders
 
     def _tried(self, path: Path) -> int | None:
-        try:
+        with suppress(OSError):
             return self._opened(path)
-        except OSError:
-            return None
+        return None
 
     def _opened(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer

@@ -113,11 +113,8 @@ class Destination:
         self._lake = lake
         self._trail = trail
         self._name = name
-        self._checked = checked
-
-    def trust(self) -> None:
-        """Forget that the input could not be read: it was looked at another time."""
-        self._checked = True
+        self.checked = checked
+        """Whether the input is known to hold canonical events, also from another time."""
 
     def opened(self) -> None:
         """One more file."""
@@ -151,7 +148,7 @@ class Destination:
 
     def _check(self, records: Sequence[bytes | Rejected]) -> None:
         """Look at the first records of an input whether they are canonical events at all."""
-        if self._checked or not records:
+        if self.checked or not records:
             return
         head = b"".join((each.data if isinstance(each, Rejected) else each) + b"\n" for each in records)
         recognised = recognise(head, self._name)
@@ -163,7 +160,7 @@ class Destination:
             )
             message = f"{self._name} holds {what}: only JSON lines of canonical events can be followed"
             raise SourceError(message, hint="auditlake ingest reads it as it is")
-        self._checked = True
+        self.checked = True
 
 
 def _stream(descriptor: int, destination: Destination, max_record: int, stop: Callable[[], bool]) -> None:
@@ -213,7 +210,7 @@ class Follower:
     @property
     def unfinished(self) -> int:
         """Bytes that wait for a newline."""
-        return sum(each.unfinished for each in self._inputs)
+        return sum(each.lines.unfinished for each in self._inputs)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -227,7 +224,7 @@ class Follower:
         known = self._mark.read()
         if known:
             if any(each.position for each in known):
-                self._sink.trust()
+                self._sink.checked = True
             self._go_on(known)
             return
         current = self._family.current()
@@ -280,7 +277,7 @@ class Follower:
 
     def _finish(self, each: Input) -> None:
         """Read what stands behind the last newline of the oldest file, which is out of reach of its writer."""
-        self._land(each, each.rest())
+        self._land(each, each.lines.rest())
         self._inputs.remove(each)
         each.close()
         self._save()
@@ -316,7 +313,7 @@ class Follower:
 
     def _rescue(self, cut: Input) -> None:
         """Go on in the copy that was made of a file before it was cut, if there is one."""
-        known, unfinished = cut.place(), cut.rest()
+        known, unfinished = cut.place(), cut.lines.rest()
         cut.close()
         copy = self._family.find(known)
         if copy is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from auditlake.events.json_tokens import scalars
 from auditlake.events.schema import CANONICAL_FIELDS, TEXT_COLUMNS
 from auditlake.events.times import parse_instant
 from auditlake.sources.strictjson import repeated_key, why_not_json
@@ -23,8 +23,6 @@ WINDOW = 128 * 1024
 _NEARLY_EXPORTED = frozenset(CANONICAL_FIELDS) - {"event_id"} | {"source", "ingested_at"}
 """With an id besides, a record is one that a lake exported, whose source and ingested_at are not its own."""
 _TEXTS = ("event_id", "event_type", "timestamp", *TEXT_COLUMNS)
-_SPACE = re.compile(r"\s*")
-_DECODER = json.JSONDecoder(parse_int=len, parse_float=len)
 
 
 class Occurrences:
@@ -91,24 +89,7 @@ def _is_event(fields: Mapping[str, Any], event_types: frozenset[str]) -> bool:
 def _with_id(record: bytes, event_id: str, has_empty: bool) -> bytes:
     """Return the same object with an id; all else stays byte for byte what it was."""
     if has_empty:
-        start, stop = _span(text := record.decode(), "event_id")
-        return f'{text[:start]}"{event_id}"{text[stop:]}'.encode()
+        text = record.decode()
+        (empty,) = (each for each in scalars(text) if each.path == ("event_id",) and not each.is_key)
+        return f'{text[: empty.start]}"{event_id}"{text[empty.stop :]}'.encode()
     return b'{"event_id":"%b",%b' % (event_id.encode(), record.partition(b"{")[2])
-
-
-def _span(text: str, name: str) -> tuple[int, int]:
-    """Where the value of a top-level field begins and ends in the text of a JSON object that has it."""
-    at = text.index("{") + 1
-    while True:
-        key, at = _DECODER.raw_decode(text, _after_space(text, at))
-        start = _after_space(text, _after_space(text, at) + 1)  # behind the colon
-        _, stop = _DECODER.raw_decode(text, start)
-        if key == name:
-            return start, stop
-        at = _after_space(text, stop) + 1  # behind the comma
-
-
-def _after_space(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    assert space is not None
-    return space.end()

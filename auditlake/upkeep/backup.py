@@ -7,6 +7,7 @@ acknowledged before the backup began is in it.
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
@@ -153,13 +154,7 @@ def _is_same(path: Path, other: Path) -> bool:
 def _cut(lines: Path) -> None:
     """End a file that is appended to with its last whole line: its writer may have been in the middle of one."""
     with lines.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            begin = max(0, end - _CHUNK)
-            file.seek(begin)
-            place = file.read(end - begin).rfind(b"\n")
-            if place >= 0:
-                end = begin + place + 1
-                break
-            end = begin
-        file.truncate(end)
+        if os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                end = data.rfind(b"\n") + 1
+            file.truncate(end)

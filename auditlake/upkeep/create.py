@@ -17,7 +17,8 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import check_file_system, workspace
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeExistsError
-from auditlake.ledger.book import Record, begin
+from auditlake.ledger.book import begin
+from auditlake.ledger.entry import Record
 from auditlake.policies.files import write_built_in
 from auditlake.policies.loader import load_policies
 from auditlake.retention.terms import terms_of

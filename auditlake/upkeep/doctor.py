@@ -90,8 +90,11 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     _told(problems, "events", read_snapshot, layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
-    with suppress(AuditLakeError):
-        problems += _policies(layout, read_config(layout).event_types)
+    with suppress(AuditLakeError):  # told above
+        try:
+            load_policies(layout.policies, read_config(layout).event_types, in_use=False)
+        except PolicyError as error:
+            problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)
     notices, changes = list(report.notices), tuple[Repair, ...]()
     try:
@@ -139,14 +142,6 @@ def _lost_key(layout: Layout) -> Iterator[Problem]:
             yield Problem(where, f"{what}; restore it, or let lake.toml name its place ([ledger] key)")
 
 
-def _policies(layout: Layout, event_types: frozenset[str]) -> list[Problem]:
-    try:
-        load_policies(layout.policies, event_types, in_use=False)
-    except PolicyError as error:
-        return [Problem("policies", text) for text in error.problems]
-    return []
-
-
 # What can be done; with the lock held, so that no writer is in the middle of anything
 
 
@@ -158,9 +153,9 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     checkpoint, tree = _ledger(layout)
     if checkpoint is None or tree is None or root(tree.hashes) != checkpoint.root:
         return  # what was acknowledged is not known
-    torn = [path for path in _behind(layout, checkpoint, log) if not _whole(path)]
-    for path in torn:
-        yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
+    for version in range(checkpoint.version + 1, log.newest + 1):  # the ledger does not count these yet
+        if not _whole(path := layout.commit(version)):
+            yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
     if tree.uncounted is not None or _has_next_key(layout):
         yield Repair("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
@@ -191,11 +186,6 @@ def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
         if is_unsigned or checkpoint.is_signed_by(read_text(public, within=layout.root, errors="replace")):
             return checkpoint, read_tree(layout, checkpoint.size)
     return None, None
-
-
-def _behind(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> list[Path]:
-    """Log entries that the ledger does not count yet."""
-    return [layout.commit(version) for version in range(checkpoint.version + 1, log.newest + 1)]
 
 
 def _whole(path: Path) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,10 +93,6 @@ def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> b
     return same
 
 
-def _has_no_ledger(layout: Layout) -> bool:
-    return not any((layout.ledger / name).exists() for name in ("checkpoint", "key.pub", "tile"))
-
-
 class _Check:
     """One verification on its way."""
 
@@ -116,7 +113,8 @@ class _Check:
         older = read_checkpoint(kept) if kept is not None else None
         log = self._part_of("the log", read_log, self._layout) or DeltaLog()
         self._problems += log.problems
-        if public_key is None and older is None and not log.leaves and _has_no_ledger(self._layout):
+        began = any((self._layout.ledger / name).exists() for name in ("checkpoint", "key.pub", "tile"))
+        if public_key is None and older is None and not log.leaves and not began:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
         tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
@@ -132,7 +130,9 @@ class _Check:
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
-        self._part_of("findings/journal.jsonl", self._journal, tree.entries)
+        journal = self._part_of("findings/journal.jsonl", check_journal, self._layout, tree.entries) or ([], [])
+        self._problems += journal[0]
+        self._notices += journal[1]
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
@@ -340,7 +340,7 @@ class _Check:
 
     def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deletions: Deletions) -> None:
         """Files below events/ that are not part of the lake."""
-        for file in _files_below(self._layout.events):
+        for file in sorted(Path(place, name) for place, _, names in os.walk(self._layout.events) for name in names):
             path = file.relative_to(self._layout.events).as_posix()
             if (
                 path in live
@@ -414,12 +414,6 @@ class _Check:
         if entries:
             self._notices += unrecorded(self._layout, entries[-1])
 
-    def _journal(self, entries: Sequence[LedgerEntry]) -> None:
-        """Check that the journal of findings begins with what the ledger recorded of it."""
-        problems, notices = check_journal(self._layout, entries)
-        self._problems += problems
-        self._notices += notices
-
     def _digest(self, path: Path) -> tuple[str, int]:
         """Return the SHA-256 and the size of a file of the lake."""
         with open_file(path, within=self._layout.root) as file:
@@ -461,39 +455,27 @@ class _Check:
 
     def _part(self, part: Part, present: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
-        good = PartVerdict(part.batch, part.day, part.rows, *(told(taking) if taking else ("verified", "")))
+        verdict = partial(PartVerdict, part.batch, part.day, part.rows)
+        good = verdict(*(told(taking) if taking else ("verified", "")))
         if taking is not None and taking.whole:
-            if present:
-                return PartVerdict(part.batch, part.day, part.rows, "CHANGED", "it was deleted, and has rows again")
-            return good
+            return verdict("CHANGED", "it was deleted, and has rows again") if present else good
         if not self._full:
             missing = all(" is missing: " in each for each in damaged)
-            wrong = PartVerdict(
-                part.batch, part.day, part.rows, "MISSING" if missing else "CHANGED", "; ".join(damaged)
-            )
-            return wrong if damaged else good
+            return verdict("MISSING" if missing else "CHANGED", "; ".join(damaged)) if damaged else good
         if not present and taking is not None:  # one after the other, all of its events went
             present = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
         if [*present] == [part]:
             return good
         if not present or not present[0].rows:
-            detail = "; ".join(damaged) or "no file has its rows"
-            return PartVerdict(part.batch, part.day, part.rows, "MISSING", detail)
+            return verdict("MISSING", "; ".join(damaged) or "no file has its rows")
         rows = sum(each.rows for each in present)
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
         which = there.explained(part, taking.replaced if taking else {})
-        return PartVerdict(
-            part.batch, part.day, part.rows, "CHANGED", "; ".join(filter(None, [counted, which, *damaged]))
-        )
+        return verdict("CHANGED", "; ".join(filter(None, [counted, which, *damaged])))
 
 
 def _strings(entry: LedgerEntry, *names: str) -> list[str]:
     return [str(entry.fields["details"].get(name, "")) for name in names]
-
-
-def _files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, in order; a folder that goes away meanwhile has none."""
-    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -23,18 +23,11 @@ from auditlake.engine.statements import statement
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import COLUMNS, Part
-from auditlake.ledger.merkle import (
-    HASH_SIZE,
-    inclusion_proof,
-    leaf_hash,
-    root,
-    root_from_inclusion,
-    subtrees,
-)
+from auditlake.ledger.merkle import HASH_SIZE, inclusion_proof, leaf_hash, root, root_from_inclusion, subtrees
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.deltalog import read_log
 from auditlake.verify.rows import as_appended, part_leaves
-from auditlake.verify.tree import LedgerEntry, parse_entry, read_tree
+from auditlake.verify.tree import LedgerEntry, Tree, parse_entry, read_tree
 from auditlake.verify.withdrawals import read_takings
 
 FORMAT = "auditlake-proof/1"
@@ -131,12 +124,7 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
                 hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
             )
     entry, parts = _entry(tree.entries, event["batch"], event_id)
-    rotations = [
-        {name: str(each.fields["details"][name]) for name in ("old", "new", "note")}
-        for each in tree.entries
-        if each.fields["kind"] == "key-rotate"
-    ]
-    return _spelled(event, day, leaves, entry, parts, tree.hashes, note, rotations)
+    return _spelled(event, day, leaves, (entry, parts), tree, note)
 
 
 def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
@@ -161,26 +149,29 @@ def _spelled(
     event: Mapping[str, Any],
     day: date,
     leaves: Sequence[tuple[int, bytes]],
-    entry: LedgerEntry,
-    parts: Sequence[Part],
-    tree: bytes,
+    found: tuple[LedgerEntry, Sequence[Part]],
+    tree: Tree,
     note: bytes,
-    rotations: Sequence[Mapping[str, str]],
 ) -> bytes:
+    entry, parts = found
     hashes = b"".join(leaf for _, leaf in leaves)
     place = [seq for seq, _ in leaves].index(event["seq"])
     which = [part.day for part in parts].index(day) if day in {part.day for part in parts} else -1
     if hashes[place * HASH_SIZE :][:HASH_SIZE] != leaf_hash(canonical(event)) or parts[which].root != root(hashes):
         raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
     above = b"".join(leaf_hash(part.data) for part in parts)
-    size = len(tree) // HASH_SIZE
+    rotations = [
+        {name: str(each.fields["details"][name]) for name in _ROTATION}
+        for each in tree.entries
+        if each.fields["kind"] == "key-rotate"
+    ]
     return json.dumps({
         "format": FORMAT,
         "event": event,
         "canonical": canonical(event).decode(),
         "part": {"batch": event["batch"], "day": day.isoformat(), **_path(place, len(leaves), hashes)},
         "batch": _path(which, len(parts), above),
-        "entry": {"text": entry.data.decode(), **_path(entry.index, size, tree)},
+        "entry": {"text": entry.data.decode(), **_path(entry.index, len(tree.bundle), tree.hashes)},
         "checkpoint": note.decode(),
         "rotations": rotations,
     }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip

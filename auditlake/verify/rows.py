@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from auditlake.disk.files import is_file
@@ -15,12 +15,13 @@ from auditlake.engine.duck import connect, view_events
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.ledger.leaves import Part, leaves, parts
+from auditlake.ledger.leaves import Part, hash_events, leaves
 from auditlake.ledger.merkle import root
 
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
 _MEMORY = "700MB"
 _ROWS = 1_000_000
 """About how many rows are hashed by one statement: many small days together."""
@@ -53,7 +54,7 @@ def hash_rows(days: Mapping[date, Sequence[tuple[Path, int]]], replaced: Mapping
     """
     hashed = Found()
     for group in _groups(days):
-        parts = _attempt([file for day in group for file, _ in days[day]], replaced)
+        parts = _parts([file for day in group for file, _ in days[day]], replaced)
         if isinstance(parts, str):
             parts = [part for day in group for part in _salvage(hashed, [file for file, _ in days[day]], replaced)]
         for part in parts:
@@ -79,43 +80,46 @@ def _salvage(result: Found, files: Sequence[Path], replaced: Mapping[Key, Replac
     """Return the parts of a day without the files that cannot be read."""
     whole = []
     for file in files:
-        if isinstance(why := _attempt([file], {}), str):
+        if isinstance(why := _parts([file], {}), str):
             result.problems[file] = why
         else:
             whole.append(file)
-    parts = _attempt(whole, replaced) if whole else []
+    parts = _parts(whole, replaced) if whole else []
     if isinstance(parts, str):
         result.problems |= dict.fromkeys(whole, parts)
         return []
     return parts
 
 
-def _attempt(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part] | str:
-    """Return the parts of files, or why they cannot be read; on a connection of its own, which an error may spoil."""
+def _parts(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part] | str:
+    """Return the parts of files, or why they cannot be read."""
+
+    def read(connection: duckdb.DuckDBPyConnection) -> list[Part]:
+        readable = [part for part, _ in hash_events(connection)]
+        return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
+
+    return _attempt(files, read)
+
+
+def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
+    """``seq`` and leaf of the rows of one part that a file holds, in order; none if it cannot be read."""
+    found = _attempt([file], lambda connection: part_leaves(connection, batch, day))
+    return [] if isinstance(found, str) else found
+
+
+def _attempt(files: Sequence[Path], read: Callable[[duckdb.DuckDBPyConnection], T]) -> T | str:
+    """Read the view ``events`` of files, or return why that fails; on a connection of its own, which it may spoil."""
     try:
         with (
             TemporaryDirectory(prefix="auditlake-") as spill,
             connect(temp=Path(spill), memory=_MEMORY, exact_try=False) as connection,
         ):
             view_events(connection, files, columns=FILE_COLUMNS)
-            readable = parts(connection)
-            return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
+            return read(connection)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a damaged file may make a library throw anything
         return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
-
-
-def file_leaves(file: Path, batch: int, day: date) -> list[tuple[int, bytes]]:
-    """``seq`` and leaf of the rows of one part that a file holds, in order; none if it cannot be read."""
-    try:
-        with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-            view_events(connection, [file], columns=FILE_COLUMNS)
-            return part_leaves(connection, batch, day)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 - see above
-        return []
 
 
 def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) -> list[tuple[int, bytes]]:
@@ -163,12 +167,6 @@ def checkpoint_files(path: Path, *, within: Path) -> frozenset[str] | None:
     """
     if not is_file(path, within=within):
         return None
-    try:
-        with connect(exact_try=False) as connection:
-            part = statement("ledger/leaves.sql", "delta_checkpoint")
-            listed = connection.execute(part.text, {"path": for_duckdb(path)}).fetchall()
-            return frozenset(unquote(file) for (file,) in listed)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 - see above
-        return None
+    part = statement("ledger/leaves.sql", "delta_checkpoint")
+    listed = _attempt([], lambda connection: connection.execute(part.text, {"path": for_duckdb(path)}).fetchall())
+    return None if isinstance(listed, str) else frozenset(unquote(file) for (file,) in listed)

@@ -96,14 +96,21 @@ from numbered
 group by group_key, stretch
 order by group_key, first_t;
 
--- name: counts_at($types, $window_us, $after, $until)
--- How many events of its group are in the window at each of some instants: `instants` has number, group_key and at.
+-- name: counts_at($types, $keys, $instants, $window_us, $after, $until)
+-- How many events of its group are in the window at each of some instants, of which $keys has the groups; in their order.
 -- returns: number, events
+with asked as (
+  select
+    unnest(range(len($instants))) as number,
+    unnest($keys) as group_key,
+    unnest($instants) as t
+)
+
 select
-  instants.number,
-  count(*) as events
-from instants
-join (
+  asked.number,
+  count(governed.t) as events
+from asked
+left join (
   select
     key_of_group as group_key,
     epoch_us("timestamp") as t
@@ -114,10 +121,11 @@ join (
     and coalesce(try(predicate), false)
     and key_of_group is not null
 ) as governed
-  on instants.group_key = governed.group_key
-    and governed.t <= instants.at
-    and governed.t > instants.at - $window_us
-group by instants.number;
+  on asked.group_key = governed.group_key
+    and governed.t <= asked.t
+    and governed.t > asked.t - $window_us
+group by asked.number
+order by asked.number;
 
 -- name: recently_seen($after, $most)
 -- What was read lately, for the memory of the micro-batches: the newest first.

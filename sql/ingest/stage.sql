@@ -98,7 +98,8 @@ from keyed;
 -- What `mapped`, the source's mapping, gives, with the time read and everything judged: events, and what has a reason why
 -- it is none. A mapping of which one record may give several rows, or none, numbers those of each record from 0 in
 -- `event_number`; every other gives one row a record, and has no such column.
--- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it.
+-- A time is RFC 3339, or the same without an offset (then UTC); a leap second is the last microsecond before it. The
+-- offset may lack its colon, or have a space before it.
 -- Details are written in one way, however a vendor laid them out: two copies of an event must be equal.
 -- What a lake exported is of the source that it was there, if that is one of $sources; only a mapping that can tell has
 -- exported_from. A record that its mapping leaves out has the name of why in `skipped`; `fault` is the mapping's own reason.
@@ -112,6 +113,17 @@ with sourced as (
   where false
 ),
 
+spelled as (
+  select * replace (
+    case
+      when "timestamp"[-5] in ('+', '-') or "timestamp"[-7] = ' '
+      then regexp_replace("timestamp", ' ?([+-]\d{2}):?(\d{2})$', '\1:\2')
+      else "timestamp"
+    end as "timestamp"
+  )
+  from sourced
+),
+
 shaped as (
   select
     *,
@@ -119,7 +131,7 @@ shaped as (
       "timestamp",
       '\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-](0\d|1[0-7]):[0-5]\d|[+-]18:00)?'
     ) as has_shape
-  from sourced
+  from spelled
 ),
 
 timed as (

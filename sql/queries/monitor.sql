@@ -1,10 +1,9 @@
 -- name: monitored($types, $start, $end, $users, $actions, $resources, $statuses, $sessions, $addresses, $limit, $offset)
 -- Events as LLMGuardian's monitor gives them (a null filter is none), in time order. start and end are inclusive.
 -- $addresses also finds what is no address and is therefore kept in metadata.
--- returns: event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
---          ip_address, source
+-- returns: event_type, timestamp, user_id, action, resource, status, details, metadata, session_id, ip_address,
+--          event_id, source
 select
-  event_id,
   event_type,
   "timestamp",
   user_id,
@@ -15,6 +14,7 @@ select
   metadata,
   session_id,
   coalesce(ip_address, json_extract_string(metadata, '$._ip_address')) as ip_address,
+  event_id,
   source
 from events
 where ($types is null or list_contains($types, event_type))

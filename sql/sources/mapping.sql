@@ -47,16 +47,15 @@ from parsed;
 
 -- name: itemised()
 -- The elements of each record's list. A record without one is one event. The text is not carried along: it may be long.
-select
-  record,
-  unnest(items) as item,
-  generate_subscripts(items, 1) - 1 as item_number,
-  plain_values(try(json_extract_string(unnest(items), slot_paths))) as i
+select *, plain_values(try(json_extract_string(item, slot_paths))) as i
 from (
-  select record, case when len(listed) > 0 then listed else [cast(null as json)] end as items
+  select record, unnest(items) as item, generate_subscripts(items, 1) - 1 as item_number
   from (
-    select record, try(json_extract("text", slot_each)) as listed
-    from opened
+    select record, case when len(listed) > 0 then listed else [cast(null as json)] end as items
+    from (
+      select record, try(json_extract("text", slot_each)) as listed
+      from opened
+    )
   )
 );
 

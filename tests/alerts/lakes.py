@@ -91,7 +91,8 @@ class Play:
     @property
     def kept(self) -> int:
         """How many events are kept to count with."""
-        return self.evaluator.kept if self.evaluator else 0
+        tallies = self.evaluator._tallies.values() if self.evaluator else ()
+        return sum(len(each.sightings) for tally in tallies for each in tally._kept.values())
 
     def evaluate(self) -> None:
         """Evaluate until there is nothing to do."""

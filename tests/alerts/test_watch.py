@@ -19,7 +19,7 @@ import pytest
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts import watch as room
 from auditlake.alerts.model import Alert
-from auditlake.alerts.watch import Watch, elected, evaluate_once, start_watching
+from auditlake.alerts.watch import Watch, elected, evaluate_once
 from auditlake.errors import LakeBusyError
 from auditlake.landing.trail import Trail
 from auditlake.machine import system_clock
@@ -53,7 +53,8 @@ def watch(lake: AuditLake) -> Iterator[Callable[..., Watch]]:
     begun: list[Watch] = []
 
     def begin(sinks: object = None) -> Watch:
-        begun.append(start_watching(lake.layout, lake.config, system_clock, sinks))  # type: ignore[arg-type]
+        begun.append(Watch(lake.layout, lake.config, system_clock, sinks))  # type: ignore[arg-type]
+        begun[-1].start()
         return begun[-1]
 
     yield begin
@@ -289,7 +290,8 @@ def test_a_failure_that_lasts_is_told_once(
 def test_a_lake_that_goes_away_is_left_alone(make: Make) -> None:
     """Where the lake is removed, watching ends by itself."""
     play = make({})
-    one = start_watching(play.lake.layout, play.lake.config, system_clock)
+    one = Watch(play.lake.layout, play.lake.config, system_clock)
+    one.start()
     until(lambda: one.is_evaluating)
     play.lake.layout.config.rename(play.lake.layout.root / "away.toml")
     until(lambda: not one.is_evaluating)
@@ -325,7 +327,8 @@ def test_an_outbox_is_taken_up_by_the_next_process(lake: AuditLake, trail: Trail
     (lake.layout.alerts / "alerts.jsonl").mkdir()
     for _ in range(3):
         trail.log(login("ann"))
-    one = start_watching(lake.layout, lake.config, system_clock)
+    one = Watch(lake.layout, lake.config, system_clock)
+    one.start()
     until(lambda: b"outbox" in state(lake) and b"jsonl" in state(lake))
     one.stop(wait_seconds=HANG_SECONDS)
     (lake.layout.alerts / "alerts.jsonl").rmdir()

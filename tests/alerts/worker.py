@@ -13,7 +13,6 @@ from pathlib import Path
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts import watch as room
-from auditlake.alerts.watch import start_watching
 from auditlake.machine import system_clock
 from tests.waiting import HANG_SECONDS, until
 
@@ -22,7 +21,8 @@ def main() -> None:
     room._END_SECONDS = HANG_SECONDS
     room.Watch.stop = partialmethod(room.Watch.stop, wait_seconds=HANG_SECONDS)
     lake = AuditLake(Path(sys.argv[1]))
-    watching = start_watching(lake.layout, lake.config, system_clock)
+    watching = room.Watch(lake.layout, lake.config, system_clock)
+    watching.start()
 
     def tell() -> None:
         until(lambda: watching.is_evaluating)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUDITLAKE_LAKE", raising=False)
     monkeypatch.setattr("auditlake.cli.output._QUIET_SECONDS", HANG_SECONDS)
+    # Under python -m pytest, click would call the program python -m pytest.auditlake.
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
 
     def call(*arguments: str | Path) -> Done:
         monkeypatch.setattr("sys.argv", ["auditlake", *(str(each) for each in arguments)])

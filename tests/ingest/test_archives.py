@@ -21,7 +21,7 @@ import pytest
 
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.sources import archive, zip_archive
-from auditlake.sources.archive_members import Lost
+from auditlake.sources.damaged import Gap
 from auditlake.sources.model import InputFile
 from auditlake.sources.stream import open_stream
 from auditlake.sources.tar_archive import tar_entries
@@ -325,7 +325,7 @@ def test_members_without_a_directory(tmp_path: Path, method: int, streamed: bool
     data = pipe.data or disk.getvalue()
     (path := tmp_path / "x.zip").write_bytes(data[: data.index(b"PK\x01\x02")])
     with open_stream(InputFile("x.zip", path)) as stream:
-        lost: list[Lost] = []
+        lost: list[Gap] = []
         found = [(entry.name, b"".join(entry.pieces)) for entry in zip_archive.zip_entries(stream, lost)]
     assert found == [(f"{n}.jsonl", logs(n, resource=noise)) for n in (1, 2)]
     assert lost == []

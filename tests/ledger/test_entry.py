@@ -19,7 +19,15 @@ from auditlake.ledger.tiles import LONGEST
 
 DAY = date(2026, 3, 1)
 PART = Part(1, DAY, 3, bytes(32))
-ENTRY = Entry("append", "lake", "2026-03-01T00:00:00Z", 1, "00" * 32, (PART,), (EntryFile("a", 10, 3),))
+ENTRY = Entry(
+    "append",
+    "2026-03-01T00:00:00Z",
+    (PART,),
+    (EntryFile("a", 10, 3),),
+    lake_id="lake",
+    version=1,
+    previous_log="00" * 32,
+)
 ROOT = sha256(b"\x002026-03-01 3 " + bytes(32)).hexdigest().encode()
 SIMPLE = (
     b'{"adds":[["a",10,3]],"at":"2026-03-01T00:00:00Z","details":{},"holds":"","kind":"append","lake_id":"lake",'
@@ -69,12 +77,13 @@ def test_entries_are_read_back(entry: Entry) -> None:
 def test_long_entries_have_a_file_aside() -> None:
     """An entry of a thousand days has its lists in a file named by its SHA-256, and fits into a tile."""
     parts = tuple(Part(1, date.fromordinal(730_000 + i), i, sha256(b"%d" % i).digest()) for i in range(1000))
-    entry = Entry("append", "lake", "", 1, None, parts, tuple(EntryFile("x" * 90, i, i) for i in range(1000)))
+    entry = Entry("append", "", parts, tuple(EntryFile("x" * 90, i, i) for i in range(1000)), lake_id="lake", version=1)
     dumped = dump(entry)
 
     assert len(dumped.data) < 1000 < LONGEST < len(dumped.aside)
-    assert dumped.aside_digest in dumped.data.decode()
-    assert parse(dumped.data, {dumped.aside_digest: dumped.aside}.__getitem__) == entry
+    digest = sha256(dumped.aside).hexdigest()
+    assert digest in dumped.data.decode()
+    assert parse(dumped.data, {digest: dumped.aside}.__getitem__) == entry
     with pytest.raises(LedgerError, match="damaged"):
         parse(dumped.data, lambda _: dumped.aside + b" ")
 

@@ -47,23 +47,6 @@ INCLUSION = {
         "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
     ],
 }
-CONSISTENCY = {
-    (1, 1): [],
-    (1, 8): [
-        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
-    ],
-    (6, 8): [
-        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
-        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    ],
-    (2, 5): [
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-    ],
-}
 
 
 def by_the_book(leaves: list[bytes]) -> bytes:
@@ -97,18 +80,8 @@ def test_published_inclusion_proofs(index: int, size: int) -> None:
     proof = merkle.inclusion_proof(index, size, merkle.subtrees(leaves))
 
     assert [each.hex() for each in proof] == INCLUSION[index, size]
-    assert merkle.verify_inclusion(merkle.leaf_hash(INPUTS[index]), index, size, proof, bytes.fromhex(ROOTS[size - 1]))
-
-
-@pytest.mark.parametrize(("old", "size"), CONSISTENCY)
-def test_published_consistency_proofs(old: int, size: int) -> None:
-    """The published proofs of consistency come out, and hold."""
-    leaves = b"".join(map(merkle.leaf_hash, INPUTS))
-    proof = merkle.consistency_proof(old, size, merkle.subtrees(leaves))
-
-    assert [each.hex() for each in proof] == CONSISTENCY[old, size]
-    older, newer = (bytes.fromhex(ROOTS[each - 1]) for each in (old, size))
-    assert merkle.verify_consistency(old, older, size, newer, proof)
+    expected = bytes.fromhex(ROOTS[size - 1])
+    assert merkle.root_from_inclusion(merkle.leaf_hash(INPUTS[index]), index, size, proof) == expected
 
 
 @given(st.integers(0, 70))
@@ -155,19 +128,15 @@ def test_a_large_tree_grows() -> None:
 
 
 def test_every_proof_of_small_trees() -> None:
-    """Every proof of inclusion and consistency of every tree up to 33 leaves holds."""
+    """Every proof of inclusion of every tree up to 33 leaves holds."""
     for size in range(1, 34):
         leaves = hashes(size)
         tree, subtree = merkle.root(leaves), merkle.subtrees(leaves)
         for index in range(size):
             leaf = leaves[32 * index : 32 * index + 32]
             proof = merkle.inclusion_proof(index, size, subtree)
-            assert merkle.verify_inclusion(leaf, index, size, proof, tree)
+            assert merkle.root_from_inclusion(leaf, index, size, proof) == tree
             assert len(proof) <= (size - 1).bit_length()
-        for old in range(1, size + 1):
-            proof = merkle.consistency_proof(old, size, subtree)
-            assert merkle.verify_consistency(old, merkle.root(leaves[: 32 * old]), size, tree, proof)
-        assert merkle.verify_consistency(0, merkle.EMPTY_ROOT, size, tree, [])
 
 
 @given(st.integers(1, 40), st.data())
@@ -194,26 +163,7 @@ def test_wrong_proofs_of_inclusion(size: int, data: st.DataObject) -> None:
             (leaf, index, size, [*proof[:at], turned, *proof[at + 1 :]], tree),
         ]
 
-    assert not any(merkle.verify_inclusion(*each) for each in wrong)
-
-
-@given(st.integers(1, 40), st.data())
-@settings(deadline=None)
-def test_wrong_proofs_of_consistency(size: int, data: st.DataObject) -> None:
-    """No proof makes a tree the continuation of one that it does not begin with, or of a larger one."""
-    leaves, old = hashes(size), data.draw(st.integers(1, size))
-    older, tree = merkle.root(leaves[: 32 * old]), merkle.root(leaves)
-    proof = merkle.consistency_proof(old, size, merkle.subtrees(leaves))
-    another = merkle.leaf_hash(b"another")
-
-    assert not merkle.verify_consistency(old, another, size, tree, proof)
-    assert not merkle.verify_consistency(old, older, size, another, proof)
-    assert not merkle.verify_consistency(old, older, size, tree, [*proof, another])
-    assert not merkle.verify_consistency(size + 1, older, size, tree, proof)
-    assert not merkle.verify_consistency(0, older, size, tree, proof)
-    if proof:
-        assert not merkle.verify_consistency(old, older, size, tree, proof[:-1])
-        assert not merkle.verify_consistency(old, older, size, tree, [another, *proof[1:]])
+    assert not any(merkle.root_from_inclusion(*each) == expected for *each, expected in wrong)
 
 
 def test_no_such_proof() -> None:
@@ -223,6 +173,3 @@ def test_no_such_proof() -> None:
     for index in (-1, 3):
         with pytest.raises(ValueError, match="has no leaf"):
             merkle.inclusion_proof(index, 3, subtree)
-    for old in (0, 4):
-        with pytest.raises(ValueError, match="does not begin with"):
-            merkle.consistency_proof(old, 3, subtree)

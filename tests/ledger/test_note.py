@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -68,7 +70,8 @@ def test_openssl_agrees(tmp_path: Path) -> None:
     signer = new_signer("auditlake/7")
     note = sign(CHECKPOINT.text, [signer])
     key, text, signature = tmp_path / "key.pem", tmp_path / "text", tmp_path / "signature"
-    key.write_text(signer.verifier.pem)
+    public = Ed25519PublicKey.from_public_bytes(signer.verifier.key)
+    key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     signature.write_bytes(note.signatures[0].signature)
     command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", text, "-sigfile", signature]
 

@@ -13,6 +13,7 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
+from auditlake.ledger.entry import Record
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
@@ -142,8 +143,8 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     (layout.ledger / "key").write_text(theirs.secret())
     (layout.ledger / "key.pub").write_text(str(theirs.verifier))
     (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
-    settled = book.settle(layout, 1, lambda version: commit_leaf(layout, version), lambda: book.Record("begin", ""))
-    book.record(layout, settled, 1, book.Record("key-rotate", NOW.isoformat(), details=details))
+    settled = book.settle(layout, 1, lambda version: commit_leaf(layout, version), lambda: Record("begin", ""))
+    book.record(layout, settled, 1, Record("key-rotate", NOW.isoformat(), details=details))
 
     for key in (None, old):
         assert "does not vouch for it" in str(checked(lake, public_key=key).problems[0])

@@ -173,6 +173,7 @@ def test_what_cannot_be_drawn(lake: AuditLake, report: ComplianceReport, monkeyp
     with pytest.raises(ReportError, match="was made without its lake"):
         notebook_charts.report_chart("by_user", *samples.violation(), None)
     monkeypatch.setitem(sys.modules, "altair", None)
+    monkeypatch.delitem(sys.modules, "auditlake.reports.notebook_charts")
     with pytest.raises(ReportError, match="charts need Altair and vl-convert, which are not installed") as error:
         report.chart("daily_peaks")
     assert error.value.hint == 'pip install "auditlake[notebook]"'

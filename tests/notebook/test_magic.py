@@ -11,7 +11,7 @@ from traitlets.config import Config
 
 from auditlake import AuditLake
 from auditlake.errors import QueryError
-from auditlake.notebook import Cell, bind, read_line
+from auditlake.notebook import bind, read_line
 from auditlake.query.rows import Rows
 
 
@@ -120,6 +120,6 @@ def test_values_are_never_text() -> None:
 
 def test_lines() -> None:
     """The first line names a lake, a snapshot and where the rows go, all of them optional."""
-    assert read_line("") == Cell("lake", None, None)
-    assert read_line("mine --snapshot 3 >> found") == Cell("mine", 3, "found")
-    assert read_line(">>found") == Cell("lake", None, "found")
+    assert read_line("") == ("lake", None, None)
+    assert read_line("mine --snapshot 3 >> found") == ("mine", 3, "found")
+    assert read_line(">>found") == ("lake", None, "found")

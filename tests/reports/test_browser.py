@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auditlake.reports.index import render_index
-from auditlake.reports.page import SiblingFiles, render_page
+from auditlake.display.templates import render_bytes
+from auditlake.reports.index import index_page
+from auditlake.reports.page import render_page
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
 from tests.waiting import HANG_SECONDS
@@ -28,15 +29,15 @@ ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SIBLINGS = SiblingFiles(json="report.json", index="index.html")
+SIBLINGS = {"json_file": "report.json", "index_file": "index.html"}
 PAGES = {
-    "violation": lambda: render_page(*samples.violation(), SIBLINGS),
-    "compliant": lambda: render_page(*samples.compliant(), SIBLINGS),
-    "no_data": lambda: render_page(*samples.no_data(), SIBLINGS),
-    "year": lambda: render_page(*samples.violation(365, threshold=400), SIBLINGS),
-    "script": lambda: render_page(*poisoned(PAYLOADS[1]), SIBLINGS),
-    "long": lambda: render_page(*poisoned("W" * 4000), SIBLINGS),
-    "index": lambda: render_index(samples.entries()),
+    "violation": lambda: render_page(*samples.violation(), **SIBLINGS),
+    "compliant": lambda: render_page(*samples.compliant(), **SIBLINGS),
+    "no_data": lambda: render_page(*samples.no_data(), **SIBLINGS),
+    "year": lambda: render_page(*samples.violation(365, threshold=400), **SIBLINGS),
+    "script": lambda: render_page(*poisoned(PAYLOADS[1]), **SIBLINGS),
+    "long": lambda: render_page(*poisoned("W" * 4000), **SIBLINGS),
+    "index": lambda: render_bytes(index_page(samples.entries())),
 }
 SCREENS = {"wide": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.display.templates import render_bytes
 from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import render_json
-from auditlake.reports.index import render_index
+from auditlake.reports.index import index_page
 from auditlake.reports.model import Detail, Query, Report, SampleEvent
-from auditlake.reports.page import SiblingFiles, render_page
+from auditlake.reports.page import render_page
 from tests.reports import samples
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "corpora" / "naughty-strings" / "blns.json"
@@ -130,9 +131,9 @@ def naughty() -> list[str]:
 
 def stays_text(text: str) -> None:
     """Asserts that the text changes nothing but text, in every form."""
-    siblings = SiblingFiles(json="r.json", index="index.html")
-    markup = render_page(*poisoned(text), siblings).decode()
-    outline, expected = Outline(markup), Outline(render_page(*poisoned(harmless(text)), siblings).decode())
+    siblings = {"json_file": "r.json", "index_file": "index.html"}
+    markup = render_page(*poisoned(text), **siblings).decode()
+    outline, expected = Outline(markup), Outline(render_page(*poisoned(harmless(text)), **siblings).decode())
     assert outline.tags == expected.tags
     assert outline.links == expected.links
     assert not any(tag[0] in {"script", "iframe", "object", "embed", "comment"} for tag in outline.tags)
@@ -141,8 +142,9 @@ def stays_text(text: str) -> None:
         assert outline.text.count(visible(text)) >= 14
 
     entry = replace(samples.entries()[0], policy_name=text)
-    listed = render_index([entry]).decode()
-    assert Outline(listed).tags == Outline(render_index([replace(entry, policy_name=harmless(text))]).decode()).tags
+    listed = render_bytes(index_page([entry])).decode()
+    tame = render_bytes(index_page([replace(entry, policy_name=harmless(text))])).decode()
+    assert Outline(listed).tags == Outline(tame).tags
     assert set(UNSEEN.findall(listed)) <= {"\n"}
 
     report, _ = poisoned(text)

@@ -17,14 +17,14 @@ from jinja2 import meta
 
 from auditlake import assets
 from auditlake.display import cards, text
-from auditlake.display.templates import environment
+from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.reports import document, index, page, page_charts
-from auditlake.reports.index import index_page, render_index
+from auditlake.reports.index import index_page
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page import SiblingFiles, compliance_page, render_page
-from auditlake.reports.sections import counts, coverage, episodes, evidence, kinds, reading, retention
+from auditlake.reports.page import compliance_page, render_page
+from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
@@ -32,7 +32,7 @@ from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, index, document, page, text, counts, coverage, episodes, evidence, kinds, reading, retention,
+    cards, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
     certificate,
 )  # fmt: skip
 KINDS = [
@@ -84,7 +84,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), SiblingFiles, index.IndexEntry, page_charts.Bin}
+    apart = {*DOCUMENTS.values(), index.IndexEntry, page_charts.Bin}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS
@@ -130,7 +130,7 @@ MADE: dict[str, Callable[[], tuple[Report, Detail]]] = {
 @pytest.mark.parametrize("name", MADE)
 def test_page_is_self_contained(name: str) -> None:
     """A page links only to its siblings, holds no script and no style attribute, and its style fits its policy."""
-    markup = render_page(*MADE[name](), SiblingFiles(json="r.json", index="index.html")).decode()
+    markup = render_page(*MADE[name](), json_file="r.json", index_file="index.html").decode()
     links = [link for link in Words(markup.encode()).links if not link.startswith("#")]
     assert links == ["index.html", "r.json"]
     assert not re.search(r"<script|\sstyle=|\son\w+=|@import|url\((?!#)|https?:", markup)
@@ -258,7 +258,7 @@ def test_detail_must_fit() -> None:
 def test_links_are_plain_file_names(name: str) -> None:
     """A link leads to a file beside the page or is refused."""
     with pytest.raises(ReportError, match="plain file names"):
-        compliance_page(*samples.violation(), SiblingFiles(json=name))
+        compliance_page(*samples.violation(), json_file=name)
     with pytest.raises(ReportError, match="plain file names"):
         index_page([replace(samples.entries()[0], html_file=name)])
 
@@ -280,8 +280,8 @@ def test_index_order() -> None:
 def test_index_without_files() -> None:
     """A report without a page or JSON is listed without a link, and an empty folder says so."""
     bare = [replace(entry, html_file=None, json_file=None) for entry in samples.entries()]
-    assert Words(render_index(bare)).links == []
-    assert "No report yet." in Words(render_index([])).text
+    assert Words(render_bytes(index_page(bare))).links == []
+    assert "No report yet." in Words(render_bytes(index_page([]))).text
 
 
 def colours(block: str) -> dict[str, tuple[float, float, float]]:

@@ -15,8 +15,8 @@ from auditlake.errors import ReportError
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.sections import catalog
+from auditlake.reports.sections.catalog import explaining
 from auditlake.reports.sections.model import Section, Term
-from auditlake.reports.sections.reading import explaining
 from tests.reports import samples
 
 # The file auditlake/reports/sections/ages.py.

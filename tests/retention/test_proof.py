@@ -135,7 +135,7 @@ def test_quarantine(lake: AuditLake) -> None:
 
 
 ATTACKS: dict[str, Callable[[AuditLake], object]] = {
-    "kept leaves": lambda lake: kept_path(lake.layout, last(lake).taken[-1].kept).write_bytes(b""),
+    "kept leaves": lambda lake: kept_path(lake.layout, "kept", last(lake).taken[-1].kept).write_bytes(b""),
     "certificate": lambda lake: (
         lake.layout.certificates / f"{last(lake).details['certificate']}.json").write_bytes(b"{}"),
     "no certificate": lambda lake: (lake.layout.certificates / f"{last(lake).details['certificate']}.json").unlink(),

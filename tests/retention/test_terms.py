@@ -11,7 +11,7 @@ import pytest
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import RetentionError
-from auditlake.ledger.sidecars import holds_path, policy_path
+from auditlake.ledger.sidecars import kept_path
 from auditlake.retention.terms import shortened, state_of
 from tests.ledger.lakes import entries
 from tests.retention.lakes import DAY, NOW, Clock, bring, ids, made, policy_text, record
@@ -158,7 +158,7 @@ def test_a_lost_list_of_holds(lake: AuditLake) -> None:
     """Where the list that says which holds there were has gone, any may have."""
     lake.layout.hold("mine").write_text(HAND)
     bring(lake, [record(50, NOW)], "b.jsonl")
-    holds_path(lake.layout, entries(lake)[-1].holds).unlink()
+    kept_path(lake.layout, "holds", entries(lake)[-1].holds).unlink()
 
     with pytest.raises(RetentionError, match="which holds there were is not known"):
         lake.retention.apply()
@@ -258,9 +258,9 @@ def test_what_only_the_ledger_knows(lake: AuditLake) -> None:
     first = next(entry for entry in reversed(entries(lake)) if entry.kind == "policy-change").details["changed"]["new"][
         0
     ]
-    policy_path(lake.layout, first).write_text("changed")
+    kept_path(lake.layout, "policies", first).write_text("changed")
     assert [each.where for each in lake.ledger.verify(full=False).problems] == [f"ledger/policies/{first}"]
-    policy_path(lake.layout, first).unlink()
+    kept_path(lake.layout, "policies", first).unlink()
     assert lake.retention.plan().weaker[1:] == (
         "what the policy new asked for before it was changed or removed is not known",
     )

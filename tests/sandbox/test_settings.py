@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import auditlake
-from auditlake.alerts.live_batches import Mapper
+from auditlake.alerts.live_batches import Batches
 from auditlake.config import DeskSettings
-from auditlake.engine.duck import connect
 from auditlake.errors import LakeFormatError
+from auditlake.machine import system_clock
 
 
 def write(lake: auditlake.AuditLake, settings: str) -> None:
@@ -64,9 +64,9 @@ def test_section(tmp_path: Path) -> None:
 def test_alerts_know_the_source() -> None:
     """Alerts give auditlake's own events the source that an ingest gives them, so that none counts twice."""
     line = b'{"event_id":"%b","event_type":"audit_log_access","timestamp":"2026-11-24T00:00:00Z"}\n'
-    with connect() as connection:
-        mapper = Mapper(connection, frozenset({"audit_log_access"}), 1000)
-        mapper.stage([line % b"a", line % b"b"], [line % b"c"])
-        found = connection.execute("select event_id, source, seq from staged order by event_id").fetchall()
+    batches = Batches(frozenset({"audit_log_access"}), 1000, 1)
+    batches.take([line % b"a", line % b"b"], system_clock(), [line % b"c"])
+    found = batches._connection.execute("select event_id, source, seq from fresh order by event_id").fetchall()
+    batches.close()
 
     assert found == [("a", "auditlake", 0), ("b", "auditlake", 1), ("c", "auditlake.self", 2)]

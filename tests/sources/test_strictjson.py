@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.sources import strictjson
-from auditlake.sources.strictjson import depth, repeated_key, why_not_json
+from auditlake.sources.strictjson import nesting, repeated_key, why_not_json
 
 VALID = [
     b"{}", b" [ ] ", b"null", b"-0", b"1E+2", b'"\\u0000"', b'"\\ud83d\\ude00"', b"1e400", b"-1e400",
@@ -110,7 +110,7 @@ def test_depth(data: bytes, window: int, monkeypatch: pytest.MonkeyPatch) -> Non
     if len(data) > 1000 and window < 1000:
         return
     monkeypatch.setattr(strictjson, "WINDOW", window)
-    assert depth(data) == DEPTHS[data]
+    assert nesting(data)[0] == DEPTHS[data]
 
 
 KEYS = {

@@ -17,7 +17,7 @@ from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
 from auditlake.store import log_checkpoint
-from auditlake.store.deltalog import commit_metadata, foreign_versions, history, keeps_quarantine, transaction_version
+from auditlake.store.deltalog import Commits, commit_metadata, foreign_versions, keeps_quarantine, transaction_version
 from auditlake.store.model import Change
 from auditlake.store.snapshot import read_snapshot
 from tests.store import strace
@@ -334,7 +334,7 @@ def test_a_torn_checkpoint_is_what_we_must_not_leave(torn: Callable[[bytes], byt
 def without_summary(lake: AuditLake, newest: int) -> object:
     aside = lake.layout.history.rename(lake.layout.root / "aside")
     try:
-        return history(lake.layout, newest)
+        return Commits(lake.layout, newest).history
     finally:
         aside.rename(lake.layout.history)
 
@@ -348,7 +348,7 @@ def test_the_summary_says_what_the_entries_say(tmp_path: Path) -> None:
 
     assert json.loads(lake.layout.history.read_bytes())["version"] == 9
     for version in range(10):
-        assert history(lake.layout, version) == without_summary(lake, version)
+        assert Commits(lake.layout, version).history == without_summary(lake, version)
     assert foreign_versions(lake.layout, 9) == [5]
     for file in lake.layout.quarantine.iterdir():
         assert keeps_quarantine(lake.layout, 9, file)

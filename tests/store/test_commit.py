@@ -17,9 +17,8 @@ from deltalake import write_deltalake
 from auditlake import AuditLake
 from auditlake.disk.layout import part_path
 from auditlake.errors import CommitError, LakeFormatError, SnapshotError
-from auditlake.store import batch_numbers
 from auditlake.store import commit as commit_module
-from auditlake.store.deltalog import commit_metadata
+from auditlake.store.deltalog import allocate_batch, commit_metadata
 from auditlake.store.model import Change, DataFile
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.store.lakes import NOW, check, commit, expected, ids, made, opened, write_events
@@ -257,7 +256,7 @@ def test_batch_numbers_never_return(spoil: Callable[[Path], object], lake: Audit
 
 def test_batch_numbers_have_gaps_not_repetitions(lake: AuditLake) -> None:
     """A number that was given out is not given out again, whatever became of its batch."""
-    assert [batch_numbers.allocate_batch(lake.layout, 1) for _ in range(3)] == [2, 3, 4]
+    assert [allocate_batch(lake.layout, 1) for _ in range(3)] == [2, 3, 4]
 
 
 def test_a_stale_lake_object_sees_new_commits(lake: AuditLake, tmp_path: Path) -> None:

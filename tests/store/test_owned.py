@@ -22,7 +22,7 @@ from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, Snapsho
 from auditlake.landing.segments import segments
 from auditlake.reports.index import write_index
 from auditlake.sandbox.canned import questions
-from auditlake.store.deltalog import history, removals
+from auditlake.store.deltalog import Commits, removals
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.upkeep import doctor
 from auditlake.verify.check import verify
@@ -198,13 +198,13 @@ def test_a_damaged_entry_before_a_checkpoint(lake: AuditLake) -> None:
     lake.layout.history.unlink(missing_ok=True)
     for damage in (b"{", b"1\n", b"\xff"):
         lake.layout.commit(1).write_bytes(damage)
-        for look in (lambda: history(lake.layout, 2), lambda: removals(lake.layout, 1)):
+        for look in (lambda: Commits(lake.layout, 2).history, lambda: removals(lake.layout, 1)):
             with pytest.raises(LakeFormatError, match=r"00001\.json cannot be read: .*"):
                 look()
     lake.layout.commit(1).unlink()
     lake.layout.commit(1).symlink_to(lake.layout.commit(2))
     with pytest.raises(LakeFormatError, match="symbolic link"):
-        history(lake.layout, 2)
+        _ = Commits(lake.layout, 2).history
 
 
 def test_who_reads_sweeps_nothing(lake: AuditLake, tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def change_day(lake: AuditLake, day: date, change: Any, kind: str = "erase") -> 
             present = oracle.leaf(made_of) if made_of else sidecars.GONE
             keep[row["batch"]].append(sidecars.Kept(row["seq"], oracle.leaf(row), present))
     taken = tuple(
-        Taken(batch, day, len(mine), sidecars.keep(lake.layout, mine)) for batch, mine in sorted(keep.items())
+        Taken(batch, day, len(mine), sidecars.keep(lake.layout, "kept", sidecars.pack(mine)))
+        for batch, mine in sorted(keep.items())
     )
     file = write_day(lake, day, [row for row in new if row])
     old = [each for each in old if each.path != file.path]  # what is left may be a file that there is

@@ -18,6 +18,7 @@ from auditlake import AuditLake
 from auditlake.disk.layout import part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
+from auditlake.ledger.entry import Record
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.verify.model import VerifyReport
 from tests.store.lakes import copied, made, opened, write_events
@@ -294,7 +295,7 @@ def test_a_re_signed_history(tmp_path: Path) -> None:
     shutil.rmtree(forged.layout.ledger)
     forged.layout.ledger.mkdir()
     forged.layout.config.write_text(config)
-    book.begin(forged.layout, 0, book.Record("begin", ""))
+    book.begin(forged.layout, 0, Record("begin", ""))
     opened(forged.layout.root).ingest(write_events(tmp_path / "b.jsonl", range(1, 9)))
 
     assert checked(forged).ok

@@ -8,7 +8,6 @@ Read first: ``model.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from auditlake.policies.kinds.coverage import CoverageKind
 from auditlake.policies.kinds.model import FindingKind, Kind
@@ -21,9 +20,4 @@ KINDS: tuple[Kind, ...] = (ThresholdKind(), CoverageKind(), RetentionDueKind())
 
 def finding_kinds() -> Mapping[str, FindingKind]:
     """Return every sort of finding, by its name, in the order of the kinds."""
-    return _by_name(KINDS)
-
-
-@lru_cache(maxsize=2)
-def _by_name(known: tuple[Kind, ...]) -> Mapping[str, FindingKind]:
-    return {each.name: each for kind in known for each in kind.finding_kinds}
+    return {each.name: each for kind in KINDS for each in kind.finding_kinds}

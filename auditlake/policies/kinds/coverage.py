@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement
-from auditlake.events.times import print_instant
+from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, finding_id
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every, length, moments
 
@@ -51,7 +51,7 @@ class CoverageKind(Kind):
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], CoverageAnswer]:
         """Return missing types and gaps, and the days without any governed event."""
         max_gap = answers.policy.max_gap
-        heard = {answers.day(number) for _, number, _ in answers.rows["type_day_counts"]}
+        heard = {day_of(number) for _, number, _ in answers.rows["type_day_counts"]}
         silent = tuple(day for day in answers.question.days if day not in heard)
         return _findings(answers), CoverageAnswer(str(max_gap) if max_gap else None, silent)
 

@@ -81,8 +81,8 @@ class Kind:
     finding_kinds: tuple[FindingKind, ...] = ()
     title: str | None = None
     """The title of its general section on the page, of its facts and findings; None: the page has sections for it."""
-    tally: str | None = None
-    """``module:name`` of its live counts, resolved by the room of alerts; None: the kind raises no alerts."""
+    raises_alerts = False
+    """Whether its findings are alerted as they happen: then it is asked by a threshold."""
 
     def is_asked(self, policy: Policy) -> bool:
         """Return whether a policy asks it."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from auditlake.display.text import counted_events
 from auditlake.engine.statements import Statement, statements
-from auditlake.events.times import print_instant
+from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
 from auditlake.policies.condition import ConditionError, check_condition
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every, length, moments
@@ -90,7 +90,7 @@ class ThresholdKind(Kind):
     )  # fmt: skip
     asked_by = "alert_threshold"
     finding_kinds = (EPISODE,)
-    tally = "auditlake.alerts.tally:Tally"
+    raises_alerts = True
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the rolling counts, and the totals of the last window and the period."""
@@ -106,7 +106,7 @@ class ThresholdKind(Kind):
         episodes = [_episode(policy, row) for row in answers.rows["rolling_counts"]]
         recent, ungrouped, errors, future = answers.one("threshold_totals")
         first = answers.first_day
-        days = ((answers.day(number), peak) for number, peak in answers.rows["daily_peaks"])
+        days = ((day_of(number), peak) for number, peak in answers.rows["daily_peaks"])
         return episodes, Threshold(
             window=str(policy.window),
             alert_threshold=policy.alert_threshold,

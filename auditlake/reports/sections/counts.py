@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, shown, spelled
 from auditlake.policies.kinds.threshold import Threshold
 from auditlake.reports.model import Detail, Report
@@ -111,22 +112,7 @@ def _terms(report: Report) -> tuple[Term, ...]:
 
 
 def _json(report: Report, _: int) -> dict[str, Any]:
-    return {"threshold": report.threshold and _threshold(report.threshold)}
-
-
-def _threshold(answer: Threshold) -> dict[str, Any]:
-    return {
-        "window": answer.window,
-        "alert_threshold": answer.alert_threshold,
-        "group_by": list(answer.group_by),
-        "where": answer.where,
-        "where_errors": answer.where_errors,
-        "recent_events": answer.recent_events,
-        "ungrouped_events": answer.ungrouped_events,
-        "future_events": answer.future_events,
-        "episodes": answer.episodes,
-        "daily_peaks": [{"date": day.date.isoformat(), "peak": day.peak} for day in answer.daily_peaks],
-    }
+    return {"threshold": report.threshold and json_value(asdict(report.threshold))}
 
 
 SECTION = Section(

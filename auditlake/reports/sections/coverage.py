@@ -181,12 +181,4 @@ def _json(report: Report, form: int) -> dict[str, Any]:
     return {"coverage": part if form == 1 else part | {"fields": json_value(answer.fields)}}
 
 
-SECTION = Section(
-    anchor="coverage",
-    title="Coverage",
-    heading="Coverage",
-    body=_body,
-    figures=_figures,
-    terms=_terms,
-    json=_json,
-)
+SECTION = Section(anchor="coverage", title="Coverage", body=_body, figures=_figures, terms=_terms, json=_json)

@@ -88,11 +88,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             Fact(
                 "Length", Text(length((finding.end or report.until) - start)), "so far" if finding.end is None else ""
             ),
-            Fact(
-                "Peak",
-                Text(f"{peak:,}"),
-                f"at {moment(finding.measures['peak_at'], zone=False)}",
-            ),
+            Fact("Peak", Text(f"{peak:,}"), f"at {moment(finding.measures['peak_at'], zone=False)}"),
         ),
         samples=tuple(_sample(event) for event in few),
         samples_words=f"{some} behind the peak, newest first",
@@ -113,4 +109,4 @@ def _sample(event: SampleEvent) -> tuple[Text, ...]:
     return (Text(moment(event.timestamp, zone=False)), *(shown(value) for value in (*values, event.event_id)))
 
 
-SECTION = Section(anchor="episodes", title="Episodes", heading="Episodes", body=_body)
+SECTION = Section(anchor="episodes", title="Episodes", body=_body)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, shown, visible
 from auditlake.findings.decisions import Journal, Review
-from auditlake.reports.model import Detail, Evidence, Query, Report
+from auditlake.reports.model import Detail, Query, Report
 from auditlake.reports.sections.model import Section
 
 _DIGESTED = ("over the bytes of the policy file", "over the bytes of the policy file that could be read")
@@ -48,7 +48,8 @@ def _body(report: Report, _: Detail) -> EvidencePart:
 
 
 def _facts(report: Report) -> tuple[Fact, ...]:
-    evidence = report.evidence
+    evidence, journal = report.evidence, report.evidence.journal
+    covered = f"over the first {count(journal.entries, 'entry', 'entries')} of the journal of findings"
     return (
         Fact("Lake", shown(evidence.lake_id), code=True),
         Fact(
@@ -60,20 +61,7 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         Fact("Inputs", Text(f"{count(evidence.files, 'data file')}, {count(evidence.rows, 'row')}")),
         Fact("Inputs digest", shown(evidence.inputs_digest), "over the names of those files", code=True),
         Fact("Policy digest", shown(evidence.policy_digest), _DIGESTED[report.is_unread], code=True),
-        *_journal_facts(evidence.journal),
-    )
-
-
-def _journal_facts(journal: Journal) -> tuple[Fact, ...]:
-    if not journal.entries:
-        return ()
-    return (
-        Fact(
-            "Journal digest",
-            shown(journal.digest),
-            f"over the first {count(journal.entries, 'entry', 'entries')} of the journal of findings",
-            code=True,
-        ),
+        *([Fact("Journal digest", shown(journal.digest), covered, code=True)] if journal.entries else ()),
     )
 
 
@@ -96,10 +84,7 @@ def _bound(value: object) -> str:
 
 
 def _json(report: Report, form: int) -> dict[str, Any]:
-    return {"evidence": _evidence(report.evidence, form)}
-
-
-def _evidence(evidence: Evidence, form: int) -> dict[str, Any]:
+    evidence = report.evidence
     part: dict[str, Any] = {
         "lake_id": evidence.lake_id,
         "snapshot": evidence.snapshot,
@@ -107,13 +92,13 @@ def _evidence(evidence: Evidence, form: int) -> dict[str, Any]:
         "files": evidence.files,
         "rows": evidence.rows,
         "inputs_digest": evidence.inputs_digest,
-        "queries": [_query(query) for query in evidence.queries],
+        "queries": [json_value(asdict(query)) for query in evidence.queries],
     }
     if evidence.journal.entries:
         part["journal"] = _journal(evidence.journal, form)
     if evidence.unread_policies and form > 1:
         part["unread_policies"] = list(evidence.unread_policies)
-    return part
+    return {"evidence": part}
 
 
 def _journal(journal: Journal, form: int) -> dict[str, Any]:
@@ -134,8 +119,4 @@ def _review(review: Review) -> dict[str, Any]:
     return dict(json_value(review.said | more))
 
 
-def _query(query: Query) -> dict[str, Any]:
-    return {"name": query.name, "sql": query.sql, "parameters": json_value(query.parameters), "rows": query.rows}
-
-
-SECTION = Section(anchor="evidence", title="Evidence", heading="Evidence", body=_body, json=_json)
+SECTION = Section(anchor="evidence", title="Evidence", body=_body, json=_json)

@@ -33,12 +33,7 @@ class KindAnswer:
 def kind_sections(report: Report) -> tuple[Section, ...]:
     """Return a section for each kind with a title that the report has an answer of."""
     asked = (kind for kind in kinds.KINDS if kind.title is not None and kind.name in report.measures)
-    return tuple(
-        Section(
-            anchor=kind.name, title=kind.title or kind.name, heading=kind.title or kind.name, body=partial(_body, kind)
-        )
-        for kind in asked
-    )
+    return tuple(Section(anchor=kind.name, title=kind.title or kind.name, body=partial(_body, kind)) for kind in asked)
 
 
 def _body(kind: Kind, report: Report, _: Detail) -> KindAnswer:

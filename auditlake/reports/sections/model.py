@@ -29,8 +29,8 @@ class Section:
     """Where a link to it leads."""
     title: str
     """Its name in the list of contents."""
-    heading: str
-    """Its heading."""
+    heading: str | None = None
+    """Its heading, where that is not its title."""
     body: Callable[[Report, Detail], Document | None]
     """Returns what its fragment is filled with; None where this report has no such section."""
     figures: Callable[[Report, Detail], tuple[Fact, ...]] = lambda _report, _detail: ()

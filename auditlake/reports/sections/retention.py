@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from auditlake.display.canonical_json import instant, instant_or_none
+from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, moment, shown, spelled
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.model import RetentionConflict
@@ -66,29 +66,7 @@ def _conflict_row(conflict: RetentionConflict) -> tuple[Text, ...]:
 
 
 def _json(report: Report, _: int) -> dict[str, Any]:
-    return {"retention": report.retention and _answer(report.retention)}
+    return {"retention": report.retention and json_value(asdict(report.retention))}
 
 
-def _answer(answer: RetentionAnswer) -> dict[str, Any]:
-    return {
-        "retention_period": answer.retention_period,
-        "cutoff": instant(answer.cutoff),
-        "due": answer.due,
-        "kept_by_other_policies": answer.kept_by_other_policies,
-        "held": answer.held,
-        "oldest_event": instant_or_none(answer.oldest_event),
-        "conflicts": [_conflict(conflict) for conflict in answer.conflicts],
-    }
-
-
-def _conflict(conflict: RetentionConflict) -> dict[str, Any]:
-    return {
-        "event_type": conflict.event_type,
-        "keep_policy": conflict.keep_policy,
-        "retention_period": conflict.retention_period,
-        "limit_policy": conflict.limit_policy,
-        "max_retention": conflict.max_retention,
-    }
-
-
-SECTION = Section(anchor="retention", title="Retention", heading="Retention", body=_body, json=_json)
+SECTION = Section(anchor="retention", title="Retention", body=_body, json=_json)

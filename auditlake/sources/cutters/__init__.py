@@ -1,1 +1,1 @@
-"""How inputs that are no lines or documents of JSON are cut into records; a mapping names one or several in ``read``."""
+"""How inputs that are no lines or documents of JSON are cut into records, as ``read`` of a mapping says."""

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import orjson
 
-from auditlake.sources.cutters.plain import FRAME, REST, add_again, as_texts, lines_of, plain_lines
+from auditlake.sources.cutters.plain import FRAME, REST, add_again, lines_of, placed, plain_lines
 from auditlake.sources.mappings.outline import Outline
-from auditlake.sources.model import NO_AUDIT_LINE, TOO_LONG, Batch, Rejected, empty_batch, reject
+from auditlake.sources.model import NO_AUDIT_LINE, TOO_LONG, Batch, Rejected, reject
 
 _LINE = re.compile(
     FRAME.removeprefix("^").join(("(?:", ")?"))
@@ -27,8 +26,8 @@ _ENRICHED = re.compile(r"\x1d|(?<=[\"')])(?=[A-Z][A-Z-]*=)")
 _ENCODED = re.compile("(?:[0-9A-F]{2})+")
 _ENCODED_KEYS = frozenset((
     "acct", "cgroup", "cmd", "comm", "cwd", "data", "device", "dir", "exe", "file", "grp", "key", "name", "new-chardev",
-    "new-disk", "new-fs", "new-rng", "ocomm", "old-chardev", "old-disk", "old-fs", "old-rng", "path", "proctitle", "root_dir",
-    "sw", "vm", "watch",
+    "new-disk", "new-fs", "new-rng", "ocomm", "old-chardev", "old-disk", "old-fs", "old-rng", "path", "proctitle",
+    "root_dir", "sw", "vm", "watch",
 ))  # fmt: skip
 _ARGUMENT = re.compile(r"a\d+(?:\[\d+\])?")
 _MOST_LINES = 5_000
@@ -57,9 +56,9 @@ class _Open:
 def cut_auditd(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
     """Cut a stream into events of the audit daemon.
 
-    An event ends with a line of the type EOE, when 5,000 more lines have passed, and at the end of the stream. Its record
-    has the fields of its first line, and under ``lines`` those of each other line by its type. Values in hexadecimal
-    digits are decoded. Rejected are lines that have no type, time or serial number.
+    An event ends with a line of the type EOE, when 5,000 more lines have passed, and at the end of the stream. Its
+    record has the fields of its first line, and under ``lines`` those of each other line by its type. Values in
+    hexadecimal digits are decoded. Rejected are lines that have no type, time or serial number.
     """
     cutter = _Cutter(max_record)
     for batch in plain_lines(stream, max_record, outline):
@@ -98,7 +97,11 @@ class _Cutter:
             self._end(key)
         match = _LINE.match(text)
         if match is None:
-            self._reject(reject(0, line, offset, NO_AUDIT_LINE, "type, time or serial number is missing", text.encode(), self._max))
+            self._reject(
+                reject(
+                    0, line, offset, NO_AUDIT_LINE, "type, time or serial number is missing", text.encode(), self._max
+                )
+            )
             return
         key = (match["node"], match["time"], match["serial"])
         found = self._open.pop(key, None) or _Open(line, offset, *key, latest=self._count)
@@ -137,11 +140,8 @@ class _Cutter:
             originals.append(raw)
         self._ended, self._rejected = [], []
         rejected.sort(key=lambda each: each.record)
-        if places:
-            columns = np.array(places, np.int64).T.copy()
-            yield Batch(*columns, as_texts(texts), tuple(rejected), tuple(originals))
-        elif rejected:
-            yield empty_batch(tuple(rejected))
+        if places or rejected:
+            yield replace(placed(places, texts, rejected), originals=tuple(originals))
 
 
 def _record(event: _Open) -> dict[str, Any]:

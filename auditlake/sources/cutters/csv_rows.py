@@ -8,7 +8,6 @@ from typing import Any
 from auditlake.sources.cutters.plain import as_utf8
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import Batch
-from auditlake.sources.tabular import TableForm, split_csv
 
 
 def cut_csv(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
@@ -17,6 +16,8 @@ def cut_csv(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
     Raises:
         SourceError: The header cannot be read, or names a column twice.
     """
+    from auditlake.sources.tabular import TableForm, split_csv
+
     keys = outline.keys
     form = TableForm(tuple(keys.get("columns", ())), keys.get("delimiter", ""), int(keys.get("preamble", 0)))
     return split_csv(as_utf8(stream, outline), max_record, form)

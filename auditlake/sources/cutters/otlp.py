@@ -8,12 +8,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import orjson
 
-from auditlake.sources.cutters.plain import as_texts
+from auditlake.sources.cutters.plain import placed
 from auditlake.sources.mappings.outline import Outline
-from auditlake.sources.model import TOO_LONG, Batch, Rejected, empty_batch, reject
+from auditlake.sources.model import TOO_LONG, Batch, Rejected, reject
 from auditlake.sources.split import split_documents
 
 _KINDS = (("resourceLogs", "scopeLogs", "logRecords", "log"), ("resourceSpans", "scopeSpans", "spans", "span"))
@@ -25,7 +24,7 @@ _DEPTH = 100
 def cut_otlp(stream: Any, max_record: int, _outline: Outline) -> Iterator[Batch]:
     """Cut a stream of JSON, documents or lines, into log records and spans.
 
-    Each has its own fields and ``resource`` and ``scope``; the attributes of all three are plain objects, and ``signal``
+    Each has its own fields, ``resource`` and ``scope``; the attributes of all three are plain objects, and ``signal``
     says what it is. What is no OTLP is a record as it came. The bytes of a record that was taken out of a document are
     its JSON text.
     """
@@ -50,10 +49,8 @@ def cut_otlp(stream: Any, max_record: int, _outline: Outline) -> Iterator[Batch]
                 else:
                     places.append((*place, len(text)))
                     texts.append(text)
-        if places:
-            yield Batch(*np.array(places, np.int64).T.copy(), as_texts(texts), tuple(rejected))
-        elif rejected:
-            yield empty_batch(tuple(rejected))
+        if places or rejected:
+            yield placed(places, texts, rejected)
 
 
 def _texts(raw: bytes) -> Iterator[bytes]:
@@ -80,7 +77,9 @@ def flattened(document: Any) -> Iterator[dict[str, Any]] | None:
     return chain.from_iterable(_records(document, *kind) for kind in kinds) if kinds else None
 
 
-def _records(document: dict[str, Any], of_resource: str, of_scope: str, listed: str, signal: str) -> Iterator[dict[str, Any]]:
+def _records(
+    document: dict[str, Any], of_resource: str, of_scope: str, listed: str, signal: str
+) -> Iterator[dict[str, Any]]:
     for part in _objects(document[of_resource]):
         resource = _plain(part.get("resource"))
         for within in _objects(part.get(of_scope)):

@@ -7,7 +7,6 @@ from typing import Any
 
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import Batch
-from auditlake.sources.tabular import read_parquet
 
 
 def cut_parquet(stream: Any, max_record: int, _outline: Outline) -> Iterator[Batch]:
@@ -16,4 +15,6 @@ def cut_parquet(stream: Any, max_record: int, _outline: Outline) -> Iterator[Bat
     Raises:
         SourceError: It names a column twice, or is compressed in a way that is not read.
     """
+    from auditlake.sources.tabular import read_parquet
+
     return read_parquet(stream, max_record, required=())

@@ -1,4 +1,4 @@
-"""What the cutters of text share: lines that are no JSON, another encoding, frames of syslog, pairs of key and value."""
+"""What the cutters of text share: lines that are no JSON, other encodings, frames of syslog, pairs."""
 
 from __future__ import annotations
 
@@ -106,6 +106,12 @@ def recorded(
 def as_texts(texts: Sequence[bytes]) -> Any:
     """Return texts as a column."""
     return pa.array(texts, pa.large_binary()).cast(pa.large_string())
+
+
+def placed(places: Sequence[tuple[int, int, int, int]], texts: Sequence[bytes], rejected: Sequence[Rejected]) -> Batch:
+    """Return a batch of records, each with its number, line, offset and length."""
+    numbers, lines, offsets, lengths = np.array(places, np.int64).reshape(-1, 4).T.copy()
+    return Batch(numbers, lines, offsets, lengths, as_texts(texts), tuple(rejected))
 
 
 def pairs(text: str) -> tuple[list[tuple[str, str]], str]:

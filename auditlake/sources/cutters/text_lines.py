@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -57,8 +58,15 @@ def _parts(batch: Batch) -> Iterator[Batch]:
         before = batch.records[stop] if stop < len(batch) else None
         own = [each for each in rejected if before is None or each.record < before]
         rejected = rejected[len(own) :]
-        columns = (column[start:stop] for column in (batch.records, batch.lines, batch.offsets, batch.lengths))
-        yield Batch(*columns, batch.text.slice(start, _ROWS), tuple(own))
+        yield replace(
+            batch,
+            records=batch.records[start:stop],
+            lines=batch.lines[start:stop],
+            offsets=batch.offsets[start:stop],
+            lengths=batch.lengths[start:stop],
+            text=batch.text.slice(start, _ROWS),
+            rejected=tuple(own),
+        )
 
 
 _Found = tuple[dict[str, str] | None, tuple[str, ...]]
@@ -120,8 +128,8 @@ class Years:
             return dict(record)
         return {**record, YEAR: self._given or self._of(stamp[:-9], stamp[-8:] > f"{self._latest:%H:%M:%S}")}
 
-    def _year(self, day: str, later: bool) -> int:  # noqa: FBT001 - it is a key of the cache
-        """Return the year of a day such as ``Nov  3``, and of a time later in the day than the latest may be or not."""
+    def _year(self, day: str, later: bool) -> int:
+        """Return the year of a day such as ``Nov  3`` at a time of day later than the latest instant has, or not."""
         latest = self._latest
         for year in range(latest.year, latest.year - 9, -1):
             try:

@@ -31,7 +31,8 @@ READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 
 _OF_A_SOURCE = (
     "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "let", "skip",
-    "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "preamble", "encoding", "year",
+    "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "preamble", "encoding",
+    "year",
 )  # fmt: skip
 _OF_AN_EVENT = (*COLUMNS, "event_type", "metadata")
 KEYS = (*_OF_A_SOURCE, *_OF_AN_EVENT)
@@ -167,11 +168,12 @@ class _Reader(Reader):
 
     def _check_reading(self, root: yaml.Node, keys: Mapping[str, yaml.Node]) -> None:
         """Check how inputs are read, and what belongs to that."""
-        reads = ("json",)
-        if "read" in keys:
-            known = (lambda node, key: self.choice(node, key, READS))
-            node = keys["read"]
-            reads = self.several(node, "read", known) if isinstance(node, yaml.SequenceNode) else (known(node, "read"),)
+        node = keys.get("read")
+        if isinstance(node, yaml.SequenceNode):
+            reads = self.several(node, "read", self._way)
+        else:
+            reads = () if node is None else tuple(filter(None, [self._way(node, "read")]))
+        reads = reads or ("json",)
         if "match" not in keys and keys and not _SELF_EVIDENT.issuperset(reads):
             self.wrong(root, "a mapping needs the key 'match'")
         if "lines" in reads and "pattern" not in keys:
@@ -198,6 +200,9 @@ class _Reader(Reader):
             self.choice(keys["encoding"], "encoding", ENCODINGS)
         if "year" in keys:
             self.integer(keys["year"], "year", 1970, 9998)
+
+    def _way(self, node: yaml.Node, key: str) -> str | None:
+        return self.choice(node, key, READS, "way to read")
 
     @staticmethod
     def _written(node: yaml.Node) -> str | None:
@@ -425,8 +430,9 @@ class _Reader(Reader):
         return found.spelling if found else "false"
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0) -> Expression | None:
+        path = place(text) if text not in ("true", "false", "null") else None
         try:
-            return self._gate.check(text, tried=not self._built_in)
+            return self._gate.check(path.sql if path else text, tried=not self._built_in)
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""

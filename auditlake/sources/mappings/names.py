@@ -36,6 +36,12 @@ class Place:
         return "$" + "".join(parts)
 
     @property
+    def sql(self) -> str:
+        """The same as DuckDB's parser reads it, whatever words of SQL are among the keys."""
+        quoted = (f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in self.steps)
+        return "".join(quoted).removeprefix(".")
+
+    @property
     def shown(self) -> str:
         """The same as in a mapping, for people."""
         parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
