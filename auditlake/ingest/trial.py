@@ -21,6 +21,7 @@ from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.catalog import Catalog, Source
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.mappings.model import MappingTest
+from auditlake.sources.mappings.names import step_of
 from auditlake.sources.model import MAX_RECORD, InputFile
 from auditlake.sources.reader import open_records
 from auditlake.sources.recognise import takes
@@ -175,7 +176,7 @@ def _count_unused(trial: Trial, source: Source, buffer: RecordBuffer) -> None:
 def _fields(value: Any, path: str, depth: int = 0) -> Iterator[str]:
     if isinstance(value, Mapping) and value and depth < 6:
         for key, item in value.items():
-            yield from _fields(item, f"{path}.{key}", depth + 1)
+            yield from _fields(item, path + step_of(key), depth + 1)
     elif isinstance(value, list) and value and depth < 6:
         yield from _fields(value[0], f"{path}[0]", depth + 1)
     elif value not in (None, "", [], {}):

@@ -158,6 +158,31 @@ event_type: [api_call: true]
 """
 
 
+BATCHES = """\
+source: batches
+match: [batch]
+each: steps
+event_id: batch || '/' || item_number
+timestamp: epoch_ms("sent at")
+action: item.did, 'nothing'
+event_type: [api_call: true]
+"""
+
+
+def test_numbers_of_elements(tmp_path: Path) -> None:
+    """Elements that are alike are told apart by their number, and times are read by functions of mappings."""
+    alike = {"batch": "b1", "sent at": 1763625600123, "steps": [{"did": "x"}, {"did": "x"}]}
+    late = {"batch": "b2", "sent at": "soon", "steps": [{"did": "x"}]}
+    found = events_of(BATCHES, alike, late, folder=tmp_path)
+    dotted = BATCHES.replace("epoch_ms(\"sent at\")", "parse_time(\"sent at\", '%Y', '%d.%m.%Y %H:%M')")
+    (other,) = events_of(dotted, {"batch": "b3", "sent at": "20.11.2025 08:00", "steps": []}, folder=tmp_path)
+
+    assert [each["event_id"] for each in (*found[:2], other)] == ["b1/0", "b1/1", "b3/0"]
+    times = [each["timestamp"].isoformat() for each in (found[1], other)]
+    assert times == ["2025-11-20T08:00:00.123000+00:00", "2025-11-20T08:00:00+00:00"]
+    assert picked(found[2], "reason", "field") == ("not a time", "sent at")
+
+
 def test_records_inside(tmp_path: Path) -> None:
     """The record inside counts, its envelope is at hand, and what is inside and no object is refused."""
     inner = '{"did":"x","n":1.10}'

@@ -16,6 +16,8 @@ from auditlake.sources.cutters.patterns import YEAR
 
 ITEM, ENVELOPE = "item", "envelope"
 """What an element of the list is called of which each gives an event, and the record around another."""
+ITEM_NUMBER = "item_number"
+"""What the element's place in the list is called, counted from 0."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGINS = {ITEM: "i", ENVELOPE: "e"}
 _HAS_YEAR = re.compile(r"%(?:[YyGcx]|-y)")  # what says a year in a format
@@ -32,7 +34,7 @@ class Place:
     @property
     def path(self) -> str:
         """The path as DuckDB takes it: ``$.actor.id``, ``$."a b"[0]``."""
-        parts = (f"[{step}]" if isinstance(step, int) else f".{_quoted(step)}" for step in self.steps)
+        parts = (f"[{step}]" if isinstance(step, int) else step_of(step) for step in self.steps)
         return "$" + "".join(parts)
 
     @property
@@ -48,8 +50,9 @@ class Place:
         return "".join(parts).removeprefix(".")
 
 
-def _quoted(key: str) -> str:
-    return key if _PLAIN.fullmatch(key) else f'"{key}"'
+def step_of(key: str) -> str:
+    """Return the step of a path to a key."""
+    return f".{key}" if _PLAIN.fullmatch(key) else f'."{key}"'
 
 
 @dataclass
@@ -91,6 +94,9 @@ class Scope:
     def _column(self, node: Node, steps: tuple[str | int, ...]) -> Node:
         if len(steps) == 1 and steps[0] in self.lets:
             return _reference(node, f"let_{steps[0]}")
+        if self.itemised and steps == (ITEM_NUMBER,):
+            self.columns[ITEM_NUMBER] = "BIGINT"
+            return _reference(node, ITEM_NUMBER)
         if any('"' in str(step) or "\\" in str(step) for step in steps):
             raise ConditionError("a key with a quote or a backslash cannot be named", node.get("query_location"))
         origin = self._origin(steps)

@@ -55,7 +55,7 @@ def outline_of(content: str) -> Outline:
     match = keys.get("match", ())
     each = str(keys.get("each", ""))
     about = keys.get("personal", {})
-    timed = place(parts_of(str(keys["timestamp"]))[0])
+    timed = _read_first(str(keys["timestamp"]))
     top = re.split(r"[.\[]", each.removeprefix("$."))[0]
     return Outline(
         name=keys["source"],
@@ -75,6 +75,13 @@ def outline_of(content: str) -> Outline:
         ),
         keys=keys,
     )
+
+
+def _read_first(value: str) -> Place | None:
+    """Return the place that a value reads first: a field, or the first argument of a function."""
+    first = parts_of(value)[0].strip()
+    called = re.fullmatch(r"[a-z_]+\((.*)\)", first, re.DOTALL)
+    return _read_first(called[1]) if called else place(first)
 
 
 def personal_places(texts: Iterable[str], top: str) -> tuple[str, ...] | None:
