@@ -174,7 +174,7 @@ def test_numbers_of_elements(tmp_path: Path) -> None:
     alike = {"batch": "b1", "sent at": 1763625600123, "steps": [{"did": "x"}, {"did": "x"}]}
     late = {"batch": "b2", "sent at": "soon", "steps": [{"did": "x"}]}
     found = events_of(BATCHES, alike, late, folder=tmp_path)
-    dotted = BATCHES.replace("epoch_ms(\"sent at\")", "parse_time(\"sent at\", '%Y', '%d.%m.%Y %H:%M')")
+    dotted = BATCHES.replace('epoch_ms("sent at")', "parse_time(\"sent at\", '%Y', '%d.%m.%Y %H:%M')")
     (other,) = events_of(dotted, {"batch": "b3", "sent at": "20.11.2025 08:00", "steps": []}, folder=tmp_path)
 
     assert [each["event_id"] for each in (*found[:2], other)] == ["b1/0", "b1/1", "b3/0"]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.sources.cutters.patterns import LINE, YEAR, Pattern, compiled
-from auditlake.sources.cutters.plain import FRAME, lines_of, plain_lines, recorded
+from auditlake.sources.cutters.plain import FRAME, plain_lines
 from auditlake.sources.mappings.outline import Outline
-from auditlake.sources.model import NO_PATTERN, Batch, InputFile
+from auditlake.sources.model import NO_PATTERN, Batch, InputFile, Ints, reject
 
 _SOON = timedelta(days=1)
-_ROWS = 16 * 1024
-"""Few lines at a time: their fields are Python texts for a moment."""
 
 
 def cut_text(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
@@ -30,15 +28,25 @@ def cut_text(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
     """
     patterns = tuple(_patterns(outline))
     years = Years(stream.input, outline.keys.get("year"))
-    for whole in plain_lines(stream, max_record, outline):
-        for batch in _parts(whole):
-            fitted = _fitted(batch.text, patterns)
-            lines = lines_of(batch)
-            records = [
-                None if found is None else {LINE: line, **years.added(found, stamps)}
-                for line, (found, stamps) in zip(lines, fitted, strict=True)
-            ]
-            yield recorded(batch, lines, records, NO_PATTERN, max_record)
+    for batch in plain_lines(stream, max_record, outline):
+        if not len(batch):
+            yield batch
+            continue
+        fits, texts = _fitted(batch.text, patterns, years)
+        raws = batch.text.cast(pa.large_binary()).to_pylist()
+        rejected = list(batch.rejected)
+        for i in np.flatnonzero(~fits).tolist():
+            place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
+            rejected.append(reject(*place, NO_PATTERN, "", raws[i], max_record))
+        yield Batch(
+            batch.records[fits],
+            batch.lines[fits],
+            batch.offsets[fits],
+            batch.lengths[fits],
+            texts,
+            tuple(sorted(rejected, key=lambda each: each.record)),
+            tuple(compress(raws, fits.tolist())),
+        )
 
 
 def _patterns(outline: Outline) -> Iterator[Pattern]:
@@ -47,58 +55,75 @@ def _patterns(outline: Outline) -> Iterator[Pattern]:
         yield compiled(each, outline.keys.get("patterns", {}))
 
 
-def _parts(batch: Batch) -> Iterator[Batch]:
-    """Yield a batch in parts, each rejected record in the part that it belongs into."""
-    if len(batch) <= _ROWS:
-        yield batch
-        return
-    rejected = list(batch.rejected)
-    for start in range(0, len(batch), _ROWS):
-        stop = start + _ROWS
-        before = batch.records[stop] if stop < len(batch) else None
-        own = [each for each in rejected if before is None or each.record < before]
-        rejected = rejected[len(own) :]
-        yield replace(
-            batch,
-            records=batch.records[start:stop],
-            lines=batch.lines[start:stop],
-            offsets=batch.offsets[start:stop],
-            lengths=batch.lengths[start:stop],
-            text=batch.text.slice(start, _ROWS),
-            rejected=tuple(own),
-        )
-
-
-_Found = tuple[dict[str, str] | None, tuple[str, ...]]
-
-
-def _fitted(lines: Any, patterns: Sequence[Pattern]) -> list[_Found]:
-    """Return of each line the groups of the first pattern that fits, and which of them are stamps; None if none fits.
+def _fitted(lines: Any, patterns: Sequence[Pattern], years: Years) -> tuple[npt.NDArray[np.bool_], Any]:
+    """Return which lines some pattern fits, and the JSON text of each of these with the first that does.
 
     A pattern may be for a whole line with its frame: it is tried on that after all were tried without it.
     """
-    fitted: list[_Found] = [(None, ())] * len(lines)
+    odd = _odd_bytes(lines)
     left = np.arange(len(lines))
     bare = compute.replace_substring_regex(lines, FRAME, "", max_replacements=1)
     framed = np.flatnonzero(compute.not_equal(bare, lines).to_numpy(zero_copy_only=False))
-    for texts, only in ((bare, None), (lines, framed)):
-        left = left if only is None else np.intersect1d(left, only, assume_unique=True)
+    places: list[Ints] = []
+    texts: list[Any] = []
+    for column, only in ((bare, None), (lines, framed)):
         for pattern in patterns:
-            if not len(left):
+            tried = left if only is None else np.intersect1d(left, only, assume_unique=True)
+            if not len(tried):
                 break
-            some = texts if len(left) == len(texts) else texts.take(pa.array(left))
+            some = column if len(tried) == len(lines) else column.take(pa.array(tried))
             found = compute.extract_regex(some, pattern.regex)
             fits = found.is_valid().to_numpy(zero_copy_only=False)
-            groups = found.filter(pa.array(fits))
-            columns = [groups.field(i).to_pylist() for i in range(len(pattern.groups))]
-            rows = zip(*columns, strict=True) if columns else iter([()] * int(fits.sum()))
-            for i, row in zip(left[fits].tolist(), rows, strict=True):
-                fitted[i] = (
-                    {group: text for group, text in zip(pattern.groups, row, strict=True) if text},
-                    pattern.stamps,
+            if fits.any():
+                places.append(tried[fits])
+                texts.append(
+                    _json(lines.take(pa.array(tried[fits])), found.filter(pa.array(fits)), pattern, years, odd)
                 )
-            left = left[~fits]
-    return fitted
+                left = np.setdiff1d(left, tried[fits], assume_unique=True)
+    fitted = np.ones(len(lines), np.bool_)
+    fitted[left] = False
+    if not places:
+        return fitted, pa.array([], pa.large_string())
+    order = np.argsort(np.concatenate(places))
+    return fitted, pa.concat_arrays(texts).take(pa.array(order))
+
+
+def _json(lines: Any, groups: Any, pattern: Pattern, years: Years, odd: Sequence[int]) -> Any:
+    """Return records as JSON: text in, text out, column by column."""
+    columns = {name: groups.field(i) for i, name in enumerate(pattern.groups)}
+    parts = [f'{{"{LINE}":"', _escaped(lines, odd), '"']
+    for name, column in columns.items():
+        member = _joined(f',"{name}":"', _escaped(column, odd), '"')
+        parts.append(compute.if_else(compute.equal(column, ""), _large(""), member))
+    if pattern.stamps:
+        empty = pa.scalar(None, pa.large_string())
+        stamps = [compute.if_else(compute.equal(columns[name], ""), empty, columns[name]) for name in pattern.stamps]
+        year = years.of(compute.coalesce(*stamps)).cast(pa.large_string())
+        parts.append(compute.fill_null(_joined(f',"{YEAR}":', year), _large("")))
+    return _joined(*parts, "}")
+
+
+def _joined(*parts: Any) -> Any:
+    return compute.binary_join_element_wise(*(_large(part) for part in parts), _large(""))
+
+
+def _large(part: Any) -> Any:
+    return pa.scalar(part, pa.large_string()) if isinstance(part, str) else part
+
+
+def _odd_bytes(lines: Any) -> list[int]:
+    """Return the bytes in lines that JSON has no room for in a text as they are."""
+    _, offsets, data = lines.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    found = np.bincount(np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]], minlength=256) if data else np.zeros(256)
+    return [each for each in (0x5C, 0x22, *range(0x20)) if found[each]]
+
+
+def _escaped(column: Any, odd: Sequence[int]) -> Any:
+    for byte in odd:
+        written = f"\\{chr(byte)}" if byte >= 0x20 else f"\\u{byte:04x}"
+        column = compute.replace_substring(column, chr(byte), written)
+    return column
 
 
 class Years:
@@ -119,14 +144,16 @@ class Years:
         except OSError:
             modified = None
         self._latest = (datetime.fromtimestamp(modified, UTC) if modified else datetime.now(UTC)) + _SOON
-        self._of = lru_cache(maxsize=4096)(self._year)
 
-    def added(self, record: dict[str, str], stamps: Sequence[str]) -> dict[str, Any]:
-        """Return a record with the year of its stamp, if it has one."""
-        stamp = next((record[name] for name in stamps if name in record), None)
-        if stamp is None:
-            return dict(record)
-        return {**record, YEAR: self._given or self._of(stamp[:-9], stamp[-8:] > f"{self._latest:%H:%M:%S}")}
+    def of(self, stamps: Any) -> Any:
+        """Return the years of a column of stamps, null where there is none."""
+        if self._given:
+            return compute.if_else(stamps.is_valid(), self._given, pa.scalar(None, pa.int64()))
+        days = compute.utf8_slice_codeunits(stamps, 0, 6).dictionary_encode()
+        known = [[self._year(day, later) for day in days.dictionary.to_pylist()] for later in (False, True)]
+        earlier, later = (pa.array(years, pa.int64()).take(days.indices) for years in known)
+        is_later = compute.greater(compute.utf8_slice_codeunits(stamps, -8, 2**31 - 1), f"{self._latest:%H:%M:%S}")
+        return compute.if_else(is_later, later, earlier)
 
     def _year(self, day: str, later: bool) -> int:
         """Return the year of a day such as ``Nov  3`` at a time of day later than the latest instant has, or not."""
