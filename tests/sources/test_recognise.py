@@ -207,6 +207,11 @@ def test_real_cloudtrail() -> None:
 VENDORS = {
     "okta": ("okta",),
     "k8s_audit": ("k8s_audit",),
+    "otlp": ("otlp_genai",),
+    "ocsf": ("ocsf",),
+    "prowler": ("ocsf",),
+    "sshd": ("sshd",),
+    "auditd": ("auditd",),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

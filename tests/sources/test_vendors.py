@@ -1,0 +1,105 @@
+"""Every source with a mapping: its own tests, its fixture, and the real files of its vendor."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from auditlake.cli.docs import FOLDER
+from auditlake.events.personal import mentions
+from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.ingest.trial import overlaps, run_tests, try_files
+from auditlake.sources.catalog import built_in
+from auditlake.sources.mappings.loader import load_mapping
+from tests.ingest.lakes import events, made
+from tests.sources.pieces import SHARED
+
+FIXTURES = Path(__file__).parent / "fixtures"
+PAGES = FOLDER / "sources"
+QUESTION = re.compile("```sql\n(.*?)```", re.DOTALL)
+REAL = SHARED / "data" / "real"
+WHY = {"reason": "Article 17", "ticket": "G-1"}
+MAPPED = [source.name for source in built_in() if source.outline is not None]
+NAMELESS = frozenset({"garak"})
+"""The sources whose records never name a person."""
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_a_mapping_holds(name: str) -> None:
+    """A mapping has no mistakes, also when each of its expressions is tried, and its own tests pass."""
+    source = built_in()[name]
+    load_mapping(source.text, file=source.file)
+    outcomes = run_tests(built_in(), name, BUILT_IN_TYPES)
+    assert {each.test.name: each.problems for each in outcomes if each.problems} == {}
+    assert len(outcomes) >= 3
+
+
+def test_no_two_mappings_know_a_record() -> None:
+    """No record of any mapping's tests is taken for one of another source."""
+    assert overlaps(built_in()) == []
+
+
+@pytest.mark.parametrize("fixture", sorted(path.name for path in FIXTURES.iterdir() if path.stem in MAPPED))
+def test_a_fixture(fixture: str, tmp_path: Path) -> None:
+    """It lands whole under its own name, answers its page's questions, loses everybody, and lands nothing again."""
+    path = FIXTURES / fixture
+    lake = made(tmp_path / "lake")
+    summary = lake.ingest(path)
+    assert [each.source for each in summary.inputs] == [path.stem]
+    assert (summary.landed > 0, summary.quarantined) == (True, 0)
+
+    for question in QUESTION.findall(PAGES.joinpath(f"{path.stem}.md").read_text(encoding="utf-8")):
+        lake.sql(question).fetchall()
+
+    people = {event["user_id"] for event in events(lake) if event["user_id"]}
+    assert bool(people) == (path.stem not in NAMELESS)
+    for person in sorted(people):
+        lake.retention.erase(person, **WHY)
+    names = {name for person in PEOPLE for name in (person, person.lower())} | people
+    for event in events(lake):
+        texts = [text for text in event.values() if isinstance(text, str)]
+        assert not [text for text in texts if mentions(text, names)]
+
+    again = lake.ingest(path)
+    assert (again.landed, again.duplicates, again.quarantined) == (0, summary.landed, 0)
+
+
+PEOPLE = ("Ann", "ann@example.org", "Bob", "bob@example.org", "Carol", "carol@example.org", "192.0.2.10")
+"""How fixtures name people; whoever does something in one has a user_id, and all of these belong to such people."""
+
+TIMELESS = ("timestamp is missing", "not a time")
+"""Why a record is no event that has no time, or one that its vendor never wrote: such records do not count."""
+
+# Of each vendor the real files, as patterns, and the records in them that are events.
+FILES = {
+    "sshd": (("sshd/*.log",), 9),
+    "auditd": (("auditd/*/*.log", "auditd/*.log"), 66),
+    "otlp_genai": (("otlp/otel_genai*",), 72),
+    "ocsf": (("ocsf/*/*.parquet", "ocsf/prowler/*.json"), 23),
+    "k8s_audit": (("k8s_audit/*.csv",), 8282),
+}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not on this machine")
+@pytest.mark.parametrize("name", FILES)
+def test_real_files(name: str) -> None:
+    """At least 98 % of a vendor's real records are events of known columns."""
+    patterns, expected = FILES[name]
+    paths = [path for pattern in patterns for path in sorted(REAL.glob(pattern))]
+    trial = try_files(built_in(), name, paths, BUILT_IN_TYPES)
+    timeless = sum(number for (reason, _), number in trial.reasons.items() if reason in TIMELESS)
+    assert trial.events == expected
+    assert trial.refused - timeless <= 0.02 * expected, trial.refusals()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not on this machine")
+@pytest.mark.parametrize("name", FILES)
+def test_real_files_land(name: str, tmp_path: Path) -> None:
+    """Real files are recognised, and nothing is quarantined but records whose id another record has already."""
+    patterns, _ = FILES[name]
+    lake = made(tmp_path / "lake")
+    summary = lake.ingest(*(path for pattern in patterns for path in sorted(REAL.glob(pattern))))
+    assert {each.source for each in summary.inputs} == {name}
+    assert set(summary.reasons) <= {"id_conflict", *TIMELESS}
