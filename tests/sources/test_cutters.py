@@ -25,6 +25,8 @@ from auditlake.sources.cutters.text_lines import Years
 from auditlake.sources.mappings.loader import load_mapping
 from auditlake.sources.mappings.outline import outline_of
 from auditlake.sources.model import (
+    NO_AUDIT_LINE,
+    NO_PAIR,
     NO_PATTERN,
     NOT_CSV,
     NOT_UTF8,
@@ -249,6 +251,90 @@ def test_patterns_that_are_none(pattern: str, why: str) -> None:
     own = {"ME": "a%{ME}", **{f"P{n}": f"%{{P{n - 1}}}" * 9 for n in range(1, 10)}, "P0": "x"}
     with pytest.raises(PatternError, match=why.replace("(", r"\(").replace(")", r"\)").replace("{", r"\{")):
         compiled(pattern, own)
+
+
+# Pairs, the audit daemon, OTLP, Parquet
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_kv(size: int) -> None:
+    """The first of a repeated key counts, quotes are taken off, and what is no pair is kept."""
+    data = b'<189>date=2026-11-03 user="a \\"b\\" c" msg=\'x y\' n= user=z,to=1\nno pair\nopen="a b\n'
+    assert said(cut(data, "kv", size=size)) == [
+        {"date": "2026-11-03", "user": 'a "b" c', "msg": "x y", "n": "", "_again": {"user": ["z"]}, "to": "1"},
+        NO_PAIR,
+        {"open": '"a', "_rest": "b"},
+    ]
+
+
+AUDIT = b"""\
+type=SYSCALL msg=audit(1.5:7): syscall=59 success=yes a0=DEAD comm="x" key=(null)\x1dAUID="ann" UID="root"
+node=n type=USER_CMD msg=audit(1.5:7): pid=1 msg='cwd="/" cmd=6C73202D6C terminal=? res=success'UID="bob"
+type=UNKNOWN[1] msg=?
+type=EXECVE msg=audit(1.5:7): argc=2 a0="ls" a1=2D6C
+type=PATH msg=audit(1.5:7): item=0 name=612062
+type=PATH msg=audit(1.5:7): item=1 name="/DEAD"
+<13>Nov  3 09:00:01 h audispd: type=DAEMON_END msg=audit(1.5:8) halt, auid=0, res=1
+type=EOE msg=audit(1.5:7):
+type=CWD msg=audit(1.5:7): cwd=DEADx"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_auditd(size: int) -> None:
+    """Lines of one node, time and number are an event; hexadecimal values are text; the rest is as it came."""
+    found = cut(AUDIT, "auditd", size=size)
+    first = {"type": "USER_CMD", "time": "1.5", "serial": "7", "node": "n", "types": ["USER_CMD"], "pid": "1", "cwd": "/",
+             "cmd": "ls -l", "terminal": "?", "res": "success", "enriched": {"uid": "bob"}}  # fmt: skip
+    long = {
+        "type": "SYSCALL", "time": "1.5", "serial": "7", "types": ["SYSCALL", "EXECVE", "PATH", "PATH"], "syscall": "59",
+        "success": "yes", "a0": "DEAD", "comm": "x", "key": "(null)", "enriched": {"auid": "ann", "uid": "root"},
+        "lines": {
+            "execve": {"argc": "2", "a0": "ls", "a1": "-l", "command": "ls -l"}, "path": {"item": "0", "name": "a b"},
+            "_again": {"path": [{"item": "1", "name": "/DEAD"}]},
+        },
+    }  # fmt: skip
+    late = {"type": "CWD", "time": "1.5", "serial": "7", "types": ["CWD"], "cwd": "DEADx"}
+    daemon = {
+        "type": "DAEMON_END", "time": "1.5", "serial": "8", "types": ["DAEMON_END"], "auid": "0", "res": "1",
+        "_rest": "halt,",
+    }  # fmt: skip
+    got = said(found)
+    assert [each for each in got if isinstance(each, str)] == [NO_AUDIT_LINE]
+    for each in (first, long, late, daemon):
+        assert each in got
+    assert len(got) == 5
+    lines = AUDIT.split(b"\n")
+    assert b"\n".join(lines[i] for i in (0, 3, 4, 5, 7)) in [each.raw for each in found]
+
+
+def test_events_of_auditd_end() -> None:
+    """An event is over when 5,000 more lines have passed; too long a one is rejected."""
+    part = b"type=CWD msg=audit(1.5:7): cwd=x\n"
+    between = b"".join(b"type=CWD msg=audit(1.5:%d): cwd=x\n" % number for number in range(100, 5_101))
+    assert [len(each.get("lines", ())) for each in said(cut(part + between + part, "auditd"))].count(0) == 5_003
+    assert [each.reason for each in cut(part * 9, "auditd", max_record=100)][0] == TOO_LONG
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_otlp(size: int) -> None:
+    """Each log record and span is a record with plain attributes; what is no OTLP is as it came."""
+    value = {"kvlistValue": {"values": [{"key": "k", "value": {"arrayValue": {"values": [
+        {"intValue": "7"}, {"intValue": "9" * 30}, {"boolValue": False}, {}, {"doubleValue": 1.5}, {"stringValue": "s"},
+    ]}}}]}}  # fmt: skip
+    attributes = [{"key": "a.b", "value": value}, {"key": "a.b", "value": {"stringValue": "again"}}]
+    document = {
+        "resourceLogs": [{"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [{"body": value}, {}]}]}],
+        "resourceSpans": [{"scopeSpans": [{"scope": {"name": "x"}, "spans": [{"events": [{"attributes": attributes}]}]}]}],
+    }  # fmt: skip
+    plain = {"k": [7, "9" * 30, False, None, 1.5, "s"]}
+    data = json.dumps(document).encode() + b'\n{"a":1}\n{"resourceLogs":[]}\n{"b":'
+    assert said(cut(data, "otlp", size=size)) == [
+        {"signal": "log", "body": plain, "resource": {"attributes": {"a.b": plain}}, "scope": {}},
+        {"signal": "log", "resource": {"attributes": {"a.b": plain}}, "scope": {}},
+        {"signal": "span", "events": [{"attributes": {"a.b": plain}}], "resource": {}, "scope": {"name": "x"}},
+        {"a": 1},
+        "not valid JSON",
+    ]
 
 
 # What a mapping's file may say of it
