@@ -283,11 +283,11 @@ type=CWD msg=audit(1.5:7): cwd=DEADx"""
 def test_auditd(size: int) -> None:
     """Lines of one node, time and number are an event; hexadecimal values are text; the rest is as it came."""
     found = cut(AUDIT, "auditd", size=size)
-    first = {"type": "USER_CMD", "time": "1.5", "serial": "7", "node": "n", "types": ["USER_CMD"], "pid": "1", "cwd": "/",
-             "cmd": "ls -l", "terminal": "?", "res": "success", "enriched": {"uid": "bob"}}  # fmt: skip
+    first = {"type": "USER_CMD", "time": "1.5", "serial": "7", "node": "n", "types": ["USER_CMD"], "pid": "1",
+             "cwd": "/", "cmd": "ls -l", "terminal": "?", "res": "success", "enriched": {"uid": "bob"}}  # fmt: skip
     long = {
-        "type": "SYSCALL", "time": "1.5", "serial": "7", "types": ["SYSCALL", "EXECVE", "PATH", "PATH"], "syscall": "59",
-        "success": "yes", "a0": "DEAD", "comm": "x", "key": "(null)", "enriched": {"auid": "ann", "uid": "root"},
+        "type": "SYSCALL", "time": "1.5", "serial": "7", "types": ["SYSCALL", "EXECVE", "PATH", "PATH"],
+        "syscall": "59", "success": "yes", "a0": "DEAD", "comm": "x", "key": "(null)", "enriched": {"auid": "ann", "uid": "root"},
         "lines": {
             "execve": {"argc": "2", "a0": "ls", "a1": "-l", "command": "ls -l"}, "path": {"item": "0", "name": "a b"},
             "_again": {"path": [{"item": "1", "name": "/DEAD"}]},
@@ -312,7 +312,7 @@ def test_events_of_auditd_end() -> None:
     part = b"type=CWD msg=audit(1.5:7): cwd=x\n"
     between = b"".join(b"type=CWD msg=audit(1.5:%d): cwd=x\n" % number for number in range(100, 5_101))
     assert [len(each.get("lines", ())) for each in said(cut(part + between + part, "auditd"))].count(0) == 5_003
-    assert [each.reason for each in cut(part * 9, "auditd", max_record=100)][0] == TOO_LONG
+    assert cut(part * 9, "auditd", max_record=100)[0].reason == TOO_LONG
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -322,10 +322,10 @@ def test_otlp(size: int) -> None:
         {"intValue": "7"}, {"intValue": "9" * 30}, {"boolValue": False}, {}, {"doubleValue": 1.5}, {"stringValue": "s"},
     ]}}}]}}  # fmt: skip
     attributes = [{"key": "a.b", "value": value}, {"key": "a.b", "value": {"stringValue": "again"}}]
-    document = {
-        "resourceLogs": [{"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [{"body": value}, {}]}]}],
-        "resourceSpans": [{"scopeSpans": [{"scope": {"name": "x"}, "spans": [{"events": [{"attributes": attributes}]}]}]}],
-    }  # fmt: skip
+    span = {"events": [{"attributes": attributes}]}
+    logs = {"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [{"body": value}, {}]}]}
+    spans = {"scopeSpans": [{"scope": {"name": "x"}, "spans": [span]}]}
+    document = {"resourceLogs": [logs], "resourceSpans": [spans]}
     plain = {"k": [7, "9" * 30, False, None, 1.5, "s"]}
     data = json.dumps(document).encode() + b'\n{"a":1}\n{"resourceLogs":[]}\n{"b":'
     assert said(cut(data, "otlp", size=size)) == [
