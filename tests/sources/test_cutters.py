@@ -287,7 +287,8 @@ def test_auditd(size: int) -> None:
              "cwd": "/", "cmd": "ls -l", "terminal": "?", "res": "success", "enriched": {"uid": "bob"}}  # fmt: skip
     long = {
         "type": "SYSCALL", "time": "1.5", "serial": "7", "types": ["SYSCALL", "EXECVE", "PATH", "PATH"],
-        "syscall": "59", "success": "yes", "a0": "DEAD", "comm": "x", "key": "(null)", "enriched": {"auid": "ann", "uid": "root"},
+        "syscall": "59", "success": "yes", "a0": "DEAD", "comm": "x", "key": "(null)",
+        "enriched": {"auid": "ann", "uid": "root"},
         "lines": {
             "execve": {"argc": "2", "a0": "ls", "a1": "-l", "command": "ls -l"}, "path": {"item": "0", "name": "a b"},
             "_again": {"path": [{"item": "1", "name": "/DEAD"}]},
