@@ -36,7 +36,7 @@ from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.archive import Archive
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
-from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records
+from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import Refusal, cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
@@ -166,6 +166,8 @@ class _Reading:
     """The folder or pattern that led to it."""
     events: int | None = None
     """Events that its records gave; None where each record is one."""
+    recut: Callable[[Stream], Iterator[Batch]] | None = None
+    """Cuts it again, where the bytes of a record do not lie in it as they are."""
 
 
 class _Run:
@@ -225,7 +227,7 @@ class _Run:
         if opened.source and (mapping := self._options.catalog[opened.source].version):
             summary = replace(summary, mapping=mapping)
         events = 0 if opened.source and self._options.catalog[opened.source].several else None
-        self._readings.append(_Reading(summary, self._record, opened.stream, within, events))
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut))
         if opened.format == UNREAD:
             return
         total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
@@ -398,11 +400,9 @@ class _Run:
         *places, ids = table.columns
         records, lines, offsets, lengths = (column.to_numpy() for column in places)
         records = records - reading.first
-        if reading.summary.format in _TABLES:
-            from auditlake.sources.tabular import reread_rows
-
+        if reading.recut is not None:
             assert isinstance(reading.stream, Stream)
-            raws = reread_rows(reading.stream, reading.summary.format, records, self._options.max_record)
+            raws = reread(reading.stream, reading.recut, records)
         else:
             raws = reading.stream.reread(offsets, lengths)
         for record, line, offset, event_id, data in zip(records, lines, offsets, ids, raws, strict=True):

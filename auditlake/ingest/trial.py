@@ -24,6 +24,7 @@ from auditlake.sources.mappings.model import MappingTest
 from auditlake.sources.mappings.names import step_of
 from auditlake.sources.model import MAX_RECORD, InputFile
 from auditlake.sources.reader import open_records
+from auditlake.sources.recognise import takes
 from auditlake.sources.refused import excerpt
 
 _SAMPLE = 5_000
@@ -241,15 +242,11 @@ def overlaps(catalog: Catalog) -> list[tuple[str, str, str]]:
     """
     found = []
     for source in catalog:
-        if source.outline is None or source.outline.read != "json":
-            continue
-        for test in source.mapping.tests:
-            try:
-                record = json.loads(test.record)
-            except ValueError:
-                continue
+        for test in source.mapping.tests if source.outline else ():
             for other in catalog:
-                first = {other.outline.before if other.outline else "", source.outline.before}
-                if other.name != source.name and not first & {source.name, other.name} and other.fits([record])[0]:
+                first = {other.outline.before if other.outline else "", source.outline.before if source.outline else ""}
+                if other.name == source.name or first & {source.name, other.name}:
+                    continue
+                if takes(other, test.record.encode()):
                     found.append((source.name, test.name, other.name))
     return found

@@ -12,6 +12,7 @@ import pyarrow as pa
 from auditlake.sources.model import (
     MAX_DEPTH,
     NOT_JSON,
+    NOT_UTF8,
     TOO_DEEP,
     TOO_LONG,
     Batch,
@@ -91,6 +92,7 @@ def make_batch(
     max_record: int,
     *,
     gaps: bool = False,
+    plain: bool = False,
 ) -> Batch:
     """Make a batch of records that lie in ``data``, without those that nothing may parse.
 
@@ -103,16 +105,17 @@ def make_batch(
         at: The offset of ``data`` in the stream.
         max_record: The longest record in bytes.
         gaps: Whether there may be more than white space between two records.
+        plain: Whether they are no JSON: then each text is its bytes and nothing behind them.
     """
     if not len(starts):
         return empty_batch(())
     spans = _texts(data, np.stack((starts, starts + lengths), axis=1).ravel())
-    refused = _refused(data, starts, lengths, spans, max_record)
+    refused = _refused(data, starts, lengths, spans, max_record, plain=plain)
     rejected = []
     for i, why in sorted(refused.items()):
         raw = data[starts[i] : starts[i] + lengths[i]].tobytes()
         rejected.append(reject(int(numbers[i]), int(lines[i]), at + int(starts[i]), *why, raw, max_record))
-    if not (refused or gaps):
+    if not (refused or gaps or plain):
         text = _texts(data, np.append(starts, len(data)))
         return Batch(numbers, lines, at + starts, lengths, text)
     keep = np.ones(len(starts), np.bool_)
@@ -126,10 +129,12 @@ def _texts(data: Bytes, bounds: Ints) -> Any:
     return pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
 
 
-def _refused(data: Bytes, starts: Ints, lengths: Ints, spans: Any, max_record: int) -> dict[int, tuple[str, str]]:
+def _refused(
+    data: Bytes, starts: Ints, lengths: Ints, spans: Any, max_record: int, *, plain: bool
+) -> dict[int, tuple[str, str]]:
     """Return which records may not go on, each with reason and detail."""
     refused: dict[int, tuple[str, str]] = {}
-    for i, levels in _too_deep(data, starts, lengths):
+    for i, levels in () if plain else _too_deep(data, starts, lengths):
         why = f"{levels} levels, at most {MAX_DEPTH} are allowed"
         refused[i] = (TOO_DEEP, why) if levels else (NOT_JSON, "a bracket is not closed")
     try:
@@ -139,7 +144,9 @@ def _refused(data: Bytes, starts: Ints, lengths: Ints, spans: Any, max_record: i
             try:
                 data[start : start + length].tobytes().decode()
             except UnicodeDecodeError as error:
-                refused[i] = (NOT_JSON, f"invalid UTF-8 at byte {error.start}")
+                refused[i] = (
+                    (NOT_UTF8, f"at byte {error.start}") if plain else (NOT_JSON, f"{NOT_UTF8} at byte {error.start}")
+                )
     for i in np.flatnonzero(lengths > max_record).tolist():
         refused[i] = (TOO_LONG, f"{lengths[i]} bytes, at most {max_record} are allowed")
     return refused

@@ -125,7 +125,11 @@ class Source:
         if self.outline is None:
             return self.marks is not None and self.marks.fit(keys)
         match = self.outline.match
-        return not isinstance(match, str) and all(place.steps[0] in keys for place in match)
+        return (
+            "json" in self.outline.read
+            and not isinstance(match, str)
+            and all(place.steps[0] in keys for place in match)
+        )
 
 
 def _below(top: str, *places: str) -> tuple[str, ...]:

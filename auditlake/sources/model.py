@@ -27,10 +27,14 @@ NOT_JSON = "not valid JSON"
 TOO_LONG = "too long"
 TOO_DEEP = "nested too deeply"
 NOT_UTF8 = "invalid UTF-8"
-"""Only of CSV rows; a JSON record that is not UTF-8 is :data:`NOT_JSON`."""
+"""Of CSV rows and lines of text; a JSON record that is not UTF-8 is :data:`NOT_JSON`."""
 WRONG_FIELDS = "wrong number of fields"
 NOT_CSV = "not valid CSV"
 NOT_A_ROW = "row cannot be written as JSON"
+NO_PATTERN = "no pattern fits"
+"""Only of lines that patterns cut into fields."""
+NO_PAIR = "no key=value pair"
+NO_AUDIT_LINE = "no line of auditd"
 _TAIL = 256
 
 Ints = npt.NDArray[np.int64]
@@ -129,7 +133,7 @@ class Batch:
     """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space after it."""
     rejected: tuple[Rejected, ...] = ()
     originals: tuple[bytes, ...] | None = None
-    """The raw bytes where they are not the text itself: CSV rows."""
+    """The raw bytes where they are not the text itself: rows of CSV, lines of text."""
     header: bytes = b""
     """What an id is made from before the raw bytes of each record: a CSV file's header and its newline."""
     earlier: Mapping[int, bytes] = field(default_factory=dict)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from auditlake.errors import SourceError, UnrecognisedInputError
+import numpy as np
+
+from auditlake.errors import InputChangedError, SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL
 from auditlake.sources.archive import NESTED, Archive, archive_kind
 from auditlake.sources.catalog import Catalog
+from auditlake.sources.cutters.catalog import CUTTERS
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
@@ -23,6 +28,8 @@ from auditlake.sources.stream import Stream, open_stream
 
 UNRECOGNISED = "unrecognised"
 """The format of a file that is left out of a folder or pattern since no source knows it."""
+_IN_PLACE = ("lines", "documents")
+"""The formats of which a record's bytes lie in the input as they are."""
 UNREAD = "left out"
 """The format of what is named and was not opened."""
 DAMAGED = "it is damaged, and no record of it could be unpacked"
@@ -41,6 +48,8 @@ class OpenInput:
     stream: Stream | MemoryStream
     batches: Iterator[Batch]
     """Its records; to be taken to the end."""
+    recut: Callable[[Stream], Iterator[Batch]] | None = None
+    """Cuts the same input again, where the bytes of a record do not lie in it as they are."""
     archive: Archive | None = None
     """Where it is one: its members are inputs, to be read first; its own records are only what is damaged in it."""
 
@@ -85,12 +94,14 @@ def open_records(
         recognised = _recognised(stream, origin, source, catalog)
         if recognised.format == "skip":
             return OpenInput(None, recognised.format, recognised.notice, stream, _nothing(stream))
-        batches = _cut(stream, recognised, max_record, catalog)
+        cut = _cutter(recognised, max_record, catalog)
+        batches = cut(stream)
         if origin.within:
             batches = _begun(batches)
         if isinstance(origin, PythonInput):
             batches = with_reasons(batches)
-        return OpenInput(recognised.source, recognised.format, "", stream, batches)
+        recut = cut if recognised.format not in _IN_PLACE else None
+        return OpenInput(recognised.source, recognised.format, "", stream, batches, recut)
     except UnrecognisedInputError as error:
         if strict or not origin.within:
             stream.close()
@@ -107,21 +118,54 @@ def _recognised(stream: Stream, origin: InputFile, source: str | None, catalog: 
     if isinstance(origin, PythonInput) and origin.format == "arrow":
         return Recognised(source or CANONICAL, "arrow")
     try:
-        return recognise(stream.peek(), origin.name, source, stream.peek, catalog)
+        return recognise(stream.peek(), origin.name, source, stream.peek, catalog, partial(_first_rows, origin))
     except UnrecognisedInputError:
         if isinstance(origin, PythonInput):
             return Recognised(CANONICAL, origin.format)
         raise
 
 
-def _cut(stream: Stream, recognised: Recognised, max_record: int, catalog: Catalog) -> Iterator[Batch]:
-    if recognised.format == "lines":
-        return split_lines(stream, max_record)
-    if recognised.format == "documents":
-        return split_documents(stream, max_record, catalog[recognised.source].wrappers if recognised.unwrap else ())
+def _first_rows(origin: InputFile, many: int) -> list[dict[str, Any]]:
+    from auditlake.sources.tabular import first_rows
+
+    return first_rows(origin.path, many) if origin.path is not None else []
+
+
+def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callable[[Stream], Iterator[Batch]]:
+    """Return what cuts an input."""
+    source, form = catalog[recognised.source], recognised.format
+    if form == "lines":
+        return partial(split_lines, max_record=max_record)
+    if form == "documents":
+        wrappers = source.wrappers if recognised.unwrap else ()
+        return partial(split_documents, max_record=max_record, wrappers=wrappers)
+    if source.outline is not None and form != "arrow":
+        outline, cutter = source.outline, CUTTERS["lines" if form == "text" else form]
+        return lambda stream: cutter(stream, max_record, outline)
     from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
 
-    return {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[recognised.format](stream, max_record)
+    table: Callable[..., Iterator[Batch]] = {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[form]
+    return partial(table, max_record=max_record)
+
+
+def reread(stream: Stream, cut: Callable[[Stream], Iterator[Batch]], records: Iterable[int]) -> Iterator[bytes]:
+    """Yield the bytes of records of an input once more, by their ascending numbers.
+
+    Such a record has no place to seek to, so all are cut again.
+
+    Raises:
+        InputChangedError: The input is no longer what was read.
+    """
+    with stream.again() as again:
+        wanted = iter(records)
+        record = next(wanted, None)
+        for batch in cut(again):
+            while record is not None and record in batch.records:
+                yield batch.raw(int(np.searchsorted(batch.records, record)))
+                record = next(wanted, None)
+        if again.sha256 != stream.sha256:
+            message = f"{stream.input.name} changed while it was read"
+            raise InputChangedError(message, hint="nothing of it was landed; read it again")
 
 
 def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
@@ -132,7 +176,7 @@ def _archive(stream: Stream, kind: str, spool: Path) -> OpenInput:
     archive = Archive(stream, kind, spool)
     if why := archive.why_no_logs():
         raise UnrecognisedInputError(f"{stream.input.name} is not recognised ({why})", why=why)
-    return OpenInput(None, kind, "", stream, archive.damages(), archive)
+    return OpenInput(None, kind, "", stream, archive.damages(), archive=archive)
 
 
 def _begun(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -9,21 +9,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
 import orjson
 
-from auditlake.errors import UnrecognisedInputError
+from auditlake.errors import AuditLakeError, UnrecognisedInputError
 from auditlake.sources.batches import BOM, unmarked
 from auditlake.sources.catalog import Catalog, Source, built_in
-from auditlake.sources.model import MAX_RECORD, Damage
+from auditlake.sources.cutters.catalog import CUTTERS, TEXTS
+from auditlake.sources.cutters.otlp import flattened
+from auditlake.sources.model import MAX_RECORD, Damage, InputFile
+from auditlake.sources.rows import delimiter
 from auditlake.sources.split import split_documents
 from auditlake.sources.split_lines import records_of
 from auditlake.sources.stream import PEEK
 from auditlake.sources.strictjson import Scanner
 
-Format = Literal["lines", "documents", "csv", "parquet", "arrow", "skip"]
+Format = Literal["lines", "documents", "csv", "parquet", "arrow", "text", "kv", "auditd", "otlp", "skip"]
 
 PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
@@ -42,7 +46,8 @@ class Recognised:
 
     Args:
         source: The name of the source, as the SQL mapping is called.
-        format: How to cut it: ``lines``, ``documents``, ``csv``, ``parquet``, ``arrow``; ``skip`` is to be left out.
+        format: How to cut it: ``lines`` and ``documents`` of JSON, ``csv``, ``parquet``, ``arrow``, ``text`` (lines by
+            patterns), ``kv``, ``auditd``, ``otlp``; ``skip`` is to be left out.
         notice: A sentence for the user, or an empty text.
         unwrap: Whether an array under a wrapper key holds records, and is no field of an event.
     """
@@ -59,6 +64,7 @@ def recognise(
     named: str | None = None,
     more: Callable[[int], bytes] | None = None,
     catalog: Catalog | None = None,
+    rows: Callable[[int], Sequence[Mapping[str, Any]]] | None = None,
 ) -> Recognised:
     """Say what an input is.
 
@@ -68,6 +74,7 @@ def recognise(
         named: The source that the caller named: then only the format is decided.
         more: Gives so many first bytes, where ``peeked`` may not be enough.
         catalog: The sources to try, in their order; those that every lake knows by default.
+        rows: Gives so many first rows of a Parquet file.
 
     Raises:
         UnrecognisedInputError: It is none of them, or two know it.
@@ -75,6 +82,9 @@ def recognise(
     catalog = catalog or built_in()
     sources = [source for source in catalog if source.is_input] if named is None else [catalog[named]]
     size = PEEK
+    taken = _taken_for(peeked, name, named, sources, rows)
+    if taken is not None:
+        return taken
     while more is not None and len(peeked) >= size and size < PEEK_MOST and not _tells(peeked, catalog):
         size = min(8 * size, PEEK_MOST)
         peeked = more(size)
@@ -89,7 +99,120 @@ def recognise(
         return Recognised(tables[0], "csv")
     if not head.strip(_WHITE):
         return Recognised(sources[0].name, "documents" if suffix == ".json" else "lines")
-    return _recognise_json(head, name, suffix, sources, catalog)
+    try:
+        return _recognise_json(head, name, suffix, sources, catalog)
+    except UnrecognisedInputError:
+        # Lines of text may begin with a bracket, too.
+        taken = _taken_for_text(peeked[:PEEK], name, sources, whole=len(peeked) < PEEK)
+        if taken is None:
+            raise
+        return taken
+
+
+def takes(source: Source, content: bytes) -> bool:
+    """Return whether a source with a mapping takes a whole input, a document or text, for one of its own."""
+    if isinstance(record := _value(content), dict):
+        return _fitting("-", [record], [source]) is not None
+    return any(2 * _share(source, form, content, whole=True) >= 1 for form in _texts(source))
+
+
+def _taken_for(
+    head: bytes,
+    name: str,
+    named: str | None,
+    sources: Sequence[Source],
+    rows: Callable[[int], Sequence[Mapping[str, Any]]] | None,
+) -> Recognised | None:
+    """Return what an input is that is neither JSON nor a table of events; None if it is one of these, or nothing."""
+    whole, bare = len(head) < PEEK, unmarked(head).lstrip(_WHITE)
+    if named is not None:
+        return _named(head, sources[0], whole=whole) if bare and sources[0].outline else None
+    if bare.startswith(b"PAR1"):
+        found = rows(_TRIED) if rows is not None else ()
+        mapped = [source for source in sources if source.outline and "parquet" in source.outline.read]
+        if any(source.tables and source.fits(found)[0] for source in sources if found):
+            return None
+        fitting = _only(name, [source for source in mapped if 2 * sum(source.fits(found)) >= len(found) > 0])
+        return Recognised(fitting.name, "parquet") if fitting else None
+    if bare[:1] in (b"{", b"[", b"") or _table_columns(bare) is not None:
+        return None
+    return _taken_for_text(head, name, sources, whole=whole)
+
+
+def _taken_for_text(head: bytes, name: str, sources: Sequence[Source], *, whole: bool) -> Recognised | None:
+    """Return what an input is that some source reads as text; None if it is none of these."""
+    forms: dict[str, str] = {}
+    for source in sources:
+        shares = {form: _share(source, form, head, whole=whole) for form in _texts(source)}
+        best = max(shares, key=lambda form: shares[form], default="")
+        if best and 2 * shares[best] >= 1:
+            forms[source.name] = best
+    fitting = _only(name, [source for source in sources if source.name in forms])
+    return _as_text(fitting, forms[fitting.name]) if fitting else None
+
+
+def _named(head: bytes, source: Source, *, whole: bool) -> Recognised | None:
+    """Return how to read an input of a source; None: as JSON."""
+    reads = source.outline.read if source.outline else ()
+    bare = unmarked(head).lstrip(_WHITE)
+    if bare.startswith(b"PAR1") and "parquet" in reads:
+        return Recognised(source.name, "parquet")
+    texts = _texts(source)
+    as_json = {"json", "otlp", "parquet"} & set(reads)
+    if not texts or (as_json and bare[:1] in (b"{", b"[")):
+        return Recognised(source.name, "otlp") if "otlp" in reads else None
+    if len(texts) == 1:
+        return _as_text(source, texts[0])
+    shares = {form: _share(source, form, head, whole=whole) for form in texts}
+    return _as_text(source, max(texts, key=lambda form: shares[form]))
+
+
+def _texts(source: Source) -> list[str]:
+    return [form for form in source.outline.read if form in TEXTS] if source.outline else []
+
+
+def _as_text(source: Source, form: str) -> Recognised:
+    formats: dict[str, Format] = {"csv": "csv", "lines": "text", "kv": "kv", "auditd": "auditd"}
+    return Recognised(source.name, formats[form])
+
+
+def _share(source: Source, form: str, head: bytes, *, whole: bool) -> float:
+    """Return which share of the first records of a text a source takes for its own."""
+    outline = source.outline
+    if outline is None or (head.startswith(tuple(_MAGIC)) and "encoding" not in outline.keys):
+        return 0
+    found: list[tuple[int, bytes | None]] = []
+    try:
+        for batch in CUTTERS[form](_Peeked(head), MAX_RECORD, outline):
+            found += zip(batch.records.tolist(), map(str.encode, batch.text.to_pylist()), strict=True)
+            found += [(rejected.record, None) for rejected in batch.rejected]
+        if form == "csv" and not found and head.strip(_WHITE):
+            # A table without a row is known by its columns.
+            line = head.rstrip(_WHITE) + b"\n"
+            apart = outline.keys.get("delimiter") or delimiter(line.decode("utf-8", "replace"))
+            row = line + apart.encode() * line.rpartition(b"\n")[0].rpartition(b"\n")[2].count(apart.encode()) + b"\n"
+            for batch in CUTTERS[form](_Peeked(row), MAX_RECORD, outline):
+                found += [(0, text.encode()) for text in batch.text.to_pylist()]
+    except AuditLakeError:
+        return 0
+    first = [text for _, text in sorted(found, key=itemgetter(0))][: _TRIED if whole else min(_TRIED, len(found) - 1)]
+    records = [orjson.loads(text) for text in first if text is not None]
+    return sum(source.fits(records)) / len(first) if first else 0
+
+
+def _only(name: str, fitting: Sequence[Source]) -> Source | None:
+    """Return the one of these sources that an input is of, or None if there is none.
+
+    Raises:
+        UnrecognisedInputError: Two sources know it, and neither goes before the other.
+    """
+    gone_before = {source.outline.before for source in fitting if source.outline and source.outline.before}
+    fitting = [source for source in fitting if source.name not in gone_before]
+    if len(fitting) > 1 and fitting[0].outline is not None:
+        names = " and ".join(source.name for source in fitting)
+        why = f"{names} both know its records"
+        raise UnrecognisedInputError(f"{name} is ambiguous: {why}", why=why, hint="Name the source with --source.")
+    return fitting[0] if fitting else None
 
 
 def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Source], catalog: Catalog) -> Recognised:
@@ -108,7 +231,9 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         if len(sources) == 1 or (empty is not None and set(empty) <= set(source.wrappers)):
             return Recognised(source.name, form, unwrap=outline.unwrap)
     if (fitting := _fitting(name, records, sources)) is not None:
-        return Recognised(fitting, form, unwrap=outline.unwrap)
+        if fitting.outline is not None and "otlp" in fitting.outline.read:
+            return Recognised(fitting.name, "otlp")
+        return Recognised(fitting.name, form, unwrap=outline.unwrap)
     why = _impression(head)
     is_near = any(source.marks and source.marks.keys & record.keys() for source in sources for record in records)
     stated = [f"{source.name}: {source.looks_for}" for source in sources if source.outline is None]
@@ -126,33 +251,31 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
 def sample(content: bytes, name: str, catalog: Catalog) -> list[dict[str, Any]]:
     """Return the first records of a file that are JSON objects, whatever they are."""
     head = unmarked(content[:PEEK_MOST])
+    if not head.strip(_WHITE):
+        return []
     outline = _outline(head, catalog)
-    return (
-        _records(head, _form(head, _suffix(name), outline), catalog, unwrap=outline.unwrap)[:1_000]
-        if head.strip(_WHITE)
-        else []
-    )
+    return _records(head, _form(head, _suffix(name), outline), catalog, unwrap=outline.unwrap)[:1_000]
 
 
-def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> str | None:
+def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> Source | None:
     """Return the source of most of these records, or None if there is none.
 
     Raises:
         UnrecognisedInputError: Two sources know them, and neither goes before the other.
     """
-    first = records[:_TRIED]
-    fitting = [
-        source
-        for source in sources
-        if (2 * sum(source.fits(first)) >= len(first) > 0 if source.outline else any(source.fits(records)))
-    ]
-    gone_before = {source.outline.before for source in fitting if source.outline and source.outline.before}
-    fitting = [source for source in fitting if source.name not in gone_before]
-    if len(fitting) > 1 and fitting[0].outline is not None:
-        names = " and ".join(source.name for source in fitting)
-        why = f"{names} both know its records"
-        raise UnrecognisedInputError(f"{name} is ambiguous: {why}", why=why, hint="Name the source with --source.")
-    return fitting[0].name if fitting else None
+    fitting = []
+    for source in sources:
+        if source.outline is None:
+            fits = any(source.fits(records))
+        else:
+            own = records[:_TRIED]
+            if "otlp" in source.outline.read:
+                own = [each for record in own for each in (flattened(record) or (record,))][:_TRIED]
+            elif "json" not in source.outline.read:
+                continue
+            fits = 2 * sum(source.fits(own)) >= len(own) > 0
+        fitting += [source] if fits else []
+    return _only(name, fitting)
 
 
 def _tells(head: bytes, catalog: Catalog) -> bool:
@@ -275,6 +398,7 @@ class _Peeked:
     """What was looked at, as a stream; it breaks off, which here says nothing."""
 
     damage: Damage | None = None
+    input = InputFile("-", None)
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -293,11 +417,6 @@ def _records(head: bytes, form: Format, catalog: Catalog, *, unwrap: bool) -> li
             texts += [batch.raw(i) for i in range(len(batch))]
     values = (_value(text) for text in texts)
     return [value for value in values if isinstance(value, dict)]
-
-
-def delimiter(header: str) -> str:
-    """Return what separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
-    return max(",;\t|", key=header.count)
 
 
 def _table_columns(head: bytes) -> list[str] | None:

@@ -31,6 +31,11 @@ class RefusedError(Exception):
     """A row that is no record; its arguments are reason and detail."""
 
 
+def delimiter(header: str) -> str:
+    """Return what separates the columns of a CSV header: a comma, a semicolon, a tab or a bar."""
+    return max(",;\t|", key=header.count)
+
+
 def quoted_empty(row: bytes, separator: str) -> set[int]:
     """Return which fields of a row are an empty text between quotes, and not nothing at all."""
     apart = re.escape(separator)

@@ -34,7 +34,7 @@ _WHITE = b" \t\r\n"
 _BLANK = np.isin(np.arange(256), list(b" \t\r\n"))
 
 
-def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+def split_lines(stream: Chunks, max_record: int = MAX_RECORD, *, plain: bool = False) -> Iterator[Batch]:
     r"""Cut a stream into lines, each a record, or several where objects stand side by side; blank lines are none.
 
     Lines end with ``\n`` or ``\r\n``; the last may lack it. Byte order marks before a line are skipped. Rejected are
@@ -43,6 +43,7 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
     Args:
         stream: What to read.
         max_record: The longest record in bytes.
+        plain: Whether the lines are no JSON: brackets mean nothing then, and a line is one record.
     """
     number, line, end = 0, 1, 0
     pending = Pending(0, 1, max_record)
@@ -59,28 +60,28 @@ def split_lines(stream: Chunks, max_record: int = MAX_RECORD) -> Iterator[Batch]
             # What began in an earlier chunk is a batch by itself, so that the rest need not be copied.
             start = chunk.index(b"\n") + 1
             pending.append(memoryview(chunk)[: start - 1])
-            batch = _line(pending, line, number, max_record)
+            batch = _line(pending, line, number, max_record, plain=plain)
             line, number = line + 1, number + len(batch) + len(batch.rejected)
             yield batch
         for part, ends in _parts(memoryview(chunk)[start : last + 1]):
-            batch = _lines(part, ends, at + start, line, number, max_record)
+            batch = _lines(part, ends, at + start, line, number, max_record, plain=plain)
             start, line, number = start + len(part), line + len(ends), number + len(batch) + len(batch.rejected)
             yield batch
         pending = Pending(end - (len(chunk) - last - 1), line, max_record)
         pending.append(memoryview(chunk)[last + 1 :])
     if len(pending):
-        batch = _line(pending, line, number, max_record)
+        batch = _line(pending, line, number, max_record, plain=plain)
         number += len(batch) + len(batch.rejected)
         yield batch
     yield from broken(damages(stream), number, line, end)
 
 
-def _line(pending: Pending, line: int, number: int, max_record: int) -> Batch:
+def _line(pending: Pending, line: int, number: int, max_record: int, *, plain: bool) -> Batch:
     """Return the batch of one line that was collected, without its terminator."""
     if pending.over:
         return empty_batch((pending.rejected(number, "", ""),))
     data = np.frombuffer(pending.take() + b"\n", np.uint8)
-    return _lines(data, np.array([len(data) - 1]), pending.offset, line, number, max_record)
+    return _lines(data, np.array([len(data) - 1]), pending.offset, line, number, max_record, plain=plain)
 
 
 def _parts(body: memoryview) -> Iterator[tuple[Bytes, Ints]]:
@@ -95,7 +96,7 @@ def _parts(body: memoryview) -> Iterator[tuple[Bytes, Ints]]:
         start = stop
 
 
-def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record: int) -> Batch:
+def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record: int, *, plain: bool) -> Batch:
     """Return the batch of some whole lines."""
     starts = np.empty_like(ends)
     starts[0], starts[1:] = 0, ends[:-1] + 1
@@ -111,12 +112,12 @@ def _lines(data: Bytes, ends: Ints, at: int, line: int, number: int, max_record:
     if gaps:
         full = lengths > 0
         starts, lengths, lines = starts[full], lengths[full], lines[full]
-    if len(touching := find_touching(data)):
+    if not plain and len(touching := find_touching(data)):
         whole = len(starts)
         starts, lengths, lines = cut_touching(data, touching, starts, lengths, lines, max_record)
         gaps |= len(starts) > whole
     numbers = number + np.arange(len(starts), dtype=np.int64)
-    return make_batch(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps)
+    return make_batch(data, starts, lengths, lines, numbers, at, max_record, gaps=gaps, plain=plain)
 
 
 def split_documents(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
 import duckdb
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from auditlake.display.formula_guard import unguarded
 from auditlake.engine.statements import statement
-from auditlake.errors import InputChangedError, SourceError, UnrecognisedInputError
+from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
 from auditlake.sources.batches import BOM, broken, chunks_at, damages, places, unmarked
 from auditlake.sources.model import (
@@ -36,8 +37,7 @@ from auditlake.sources.model import (
     empty_batch,
     reject,
 )
-from auditlake.sources.recognise import delimiter
-from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, event, quoted_empty
+from auditlake.sources.rows import EXPORTED, Refused, RefusedError, Writer, delimiter, event, quoted_empty
 from auditlake.sources.stream import Stream
 from auditlake.sources.values import values
 
@@ -46,6 +46,8 @@ REQUIRED = ("event_type", "timestamp")
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 """The Parquet compressions that are read."""
 
+_FAULTS = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
+"""Whatever is raised by a damaged Parquet file is the file's fault."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -53,7 +55,22 @@ _ROW_LINES = 64 * 1024  # over how many lines a CSV row may stretch
 _TEXT = 64 * 1024 * 1024  # about how much JSON a batch has: every row of CSV has the names of all columns in it
 
 
-def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """What the mapping of a source says of its CSV.
+
+    Args:
+        columns: The columns; none: the first line names them.
+        delimiter: What separates them; empty: what the first line has most of.
+        preamble: How many lines stand before the first.
+    """
+
+    columns: tuple[str, ...] = ()
+    delimiter: str = ""
+    preamble: int = 0
+
+
+def split_csv(stream: Stream, max_record: int = MAX_RECORD, form: TableForm | None = None) -> Iterator[Batch]:
     r"""Cut a CSV stream into rows; the first is the header.
 
     Rows end with ``\n`` or ``\r\n`` outside quotes. The separator is the one that the header uses. An empty field is
@@ -62,11 +79,13 @@ def split_csv(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     Args:
         stream: What to read.
         max_record: The longest row in bytes.
+        form: What it looks like; None for a table of events, which has their columns. Other columns may be dotted, and
+            are fields of fields then.
 
     Raises:
         SourceError: The header lacks a column or names one twice.
     """
-    rows = _Rows(stream.input.name, max_record)
+    rows = _Rows(stream.input.name, max_record, form)
     end = 0
     for at, chunk in chunks_at(stream):
         for start in range(0, len(chunk), _PIECE):
@@ -96,17 +115,22 @@ class _Rows:
     rows again. So one torn row does not swallow the rest of the file.
     """
 
-    def __init__(self, name: str, max_record: int) -> None:
+    def __init__(self, name: str, max_record: int, form: TableForm | None) -> None:
         self.number = 0
         self.line = 1
         self._name = name
         self._max = max_record
+        self._form = form
+        self._preamble = form.preamble if form else 0
         self._header: list[str] | None = None
+        self._nested: list[tuple[str, ...]] = []
         self._head = b""
         self._most_lines = _ROW_LINES
         self._exported = False
         self._dialect: dict[str, Any] = {}
         self._pending = Pending(0, 1, max_record)  # a line without its end
+        # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
+        csv.field_size_limit(max(csv.field_size_limit(), max_record))
         self._open: list[tuple[bytes, int, int]] = []  # lines since a quote was opened, with offset and number
         self._size = 0
         self._cut = _CutRows()
@@ -141,7 +165,7 @@ class _Rows:
             self._end_of_line()
         while self._open:
             self._give_up()
-        if self._header is None and end:
+        if self._header is None and end and not (self._form and self._form.columns):
             raise SourceError(f"{self._name} has no header", hint="The first line must name the columns.")
         yield from self._flush()
 
@@ -169,6 +193,12 @@ class _Rows:
         if not (self._open or self._exported) and row.startswith(BOM):  # no export has marks: that is data
             row, marked = unmarked(row), len(row)
             offset += marked - len(row)
+        if self._preamble:
+            self._preamble -= 1
+            return
+        if self._header is None and row.strip() and self._form and self._form.columns:
+            self._dialect = {"delimiter": self._form.delimiter or delimiter(row.decode("utf-8", "replace"))}
+            self._set_columns(self._form.columns)
         if self._header is None and row.strip():
             self._header = self._columns(row.removesuffix(b"\r"))
             self._head = row.removesuffix(b"\r") + b"\n"
@@ -214,7 +244,7 @@ class _Rows:
         if not row:
             return
         try:
-            text = orjson.dumps(event(self._values(row)))
+            text = orjson.dumps(self._record(self._values(row)))
         except RefusedError as error:
             reason, detail = error.args
             self._cut.rejected.append(reject(self.number, line, offset, reason, detail, row, self._max))
@@ -224,6 +254,17 @@ class _Rows:
             self._cut.size += len(text)
             self._cut.originals.append(row)
         self.number += 1
+
+    def _record(self, values: dict[str, str | None]) -> dict[str, Any]:
+        if self._form is None:
+            return event(values)
+        record: dict[str, Any] = {}
+        for (*around, last), value in zip(self._nested, values.values(), strict=True):
+            inner = record
+            for step in around:
+                inner = inner.setdefault(step, {})
+            inner[last] = value
+        return record
 
     def _values(self, row: bytes) -> dict[str, str | None]:
         if len(row) > self._max:
@@ -251,21 +292,39 @@ class _Rows:
             raise RefusedError(NOT_CSV, str(error)) from error
 
     def _columns(self, row: bytes) -> list[str]:
-        # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
-        csv.field_size_limit(max(csv.field_size_limit(), self._max))
-        self._dialect = {"delimiter": delimiter(row.decode("utf-8", "replace"))}
+        given = self._form.delimiter if self._form else ""
+        self._dialect = {"delimiter": given or delimiter(row.decode("utf-8", "replace"))}
         try:
             columns = [column.strip() for column in self._fields(row)]
         except RefusedError as error:
             message = f"{self._name}: the header cannot be read: {error.args[0]}, {error.args[1]}"
             raise SourceError(message, hint="The first line must name the columns.") from error
+        if self._form is not None:
+            return self._set_columns(columns)
         _check_columns(self._name, columns)
         self._exported = set(columns) >= EXPORTED
         return columns
 
+    def _set_columns(self, columns: Sequence[str]) -> list[str]:
+        """Take the columns of a table that is none of events; one without a name is called by its number."""
+        self._header = [column or f"column_{number}" for number, column in enumerate(columns, 1)]
+        _check_columns(self._name, self._header, ())
+        self._nested = list(_places(self._header))
+        self._most_lines = min(_ROW_LINES, _TEXT // (sum(map(len, self._header)) + 1))
+        return self._header
 
-def _check_columns(name: str, columns: Sequence[str]) -> None:
-    missing = [column for column in REQUIRED if column not in columns]
+
+def _places(columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield where the value of each column stands in a record; a dotted one below another column stays whole."""
+    taken = {tuple(column.split(".")) for column in columns}
+    for column in columns:
+        steps = tuple(column.split("."))
+        blocked = any(steps[:n] in taken for n in range(1, len(steps))) or "" in steps
+        yield (column,) if blocked else steps
+
+
+def _check_columns(name: str, columns: Sequence[str], required: Sequence[str] = REQUIRED) -> None:
+    missing = [column for column in required if column not in columns]
     if missing:
         why = f"no column {' and no column '.join(missing)}"
         # Others are not named: they may be the first line of anything.
@@ -277,7 +336,7 @@ def _check_columns(name: str, columns: Sequence[str]) -> None:
         raise SourceError(f"{name}: column {twice[0]} is there twice", hint="Which one counts cannot be told.")
 
 
-def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
+def read_parquet(stream: Stream, max_record: int = MAX_RECORD, required: Sequence[str] = REQUIRED) -> Iterator[Batch]:
     """Read a Parquet file's rows. The stream is read through first, for the digest.
 
     Timestamps become RFC 3339 text in UTC with all their digits, six at least; those without a zone are UTC.
@@ -285,6 +344,7 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
     Args:
         stream: The file.
         max_record: The longest row, as JSON text, in bytes.
+        required: The columns that it must have.
 
     Raises:
         SourceError: It lacks a column, or is compressed in a way that is not read.
@@ -298,7 +358,7 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
         raise UnrecognisedInputError(f"{name} is {why}", why=why, hint="Unpack it first.")
     number = 0
     with stream.file() as file:
-        for table in _tables(name, file, stream.size):
+        for table in _tables(name, file, stream.size, required):
             if isinstance(table, _Unread):
                 for rejected in table.pieces(file, number):
                     number += 1
@@ -308,6 +368,19 @@ def read_parquet(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch
             number += table.num_rows
             yield batch
     stream.verify()
+
+
+def first_rows(path: Path, many: int) -> list[dict[str, Any]]:
+    """Return the first rows of a Parquet file as what their JSON says; its columns, if it has no row or is damaged."""
+    found: list[dict[str, Any]] = []
+    try:
+        parquet = pq.ParquetFile(path, coerce_int96_timestamp_unit="us")
+        found = [dict.fromkeys(parquet.schema_arrow.names)]
+        batch = next(parquet.iter_batches(batch_size=many, use_threads=False), None)
+    except _FAULTS:
+        return found
+    texts = [Writer().json_of(row) for row, _ in _rows(batch)] if batch is not None else []
+    return [orjson.loads(text) for text in texts if isinstance(text, bytes)] or found
 
 
 def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
@@ -327,27 +400,6 @@ def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:
     stream.verify()
 
 
-def reread_rows(stream: Stream, kind: str, records: Iterable[int], max_record: int) -> Iterator[bytes]:
-    """Yield the JSON text of rows of a Parquet or Arrow stream once more, by their ascending numbers.
-
-    A row has no place to seek to, so all are read again.
-
-    Raises:
-        InputChangedError: The file is no longer what was read.
-    """
-    read = read_arrow if kind == "arrow" else read_parquet
-    with stream.again() as again:
-        wanted = iter(records)
-        record = next(wanted, None)
-        for batch in read(again, max_record):
-            while record is not None and record in batch.records:
-                yield batch.raw(int(np.searchsorted(batch.records, record)))
-                record = next(wanted, None)
-        if again.sha256 != stream.sha256:
-            message = f"{stream.input.name} changed while it was read"
-            raise InputChangedError(message, hint="nothing of it was landed; read it again")
-
-
 @dataclass(frozen=True, slots=True)
 class _Unread:
     """A stretch of a Parquet file that is damaged: a row group, or the whole."""
@@ -363,21 +415,19 @@ class _Unread:
             yield Rejected(number + i, number + i + 1, -1, len(data), "corrupt Parquet", self.detail, data)
 
 
-def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | _Unread]:
-    # Whatever is made of a damaged file is the file's fault.
-    faults = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
+def _tables(name: str, file: IO[bytes], size: int, required: Sequence[str]) -> Iterator[pa.RecordBatch | _Unread]:
     try:
         codecs = _codecs(file)
         # INT96 has room for every year, nanoseconds since 1970 for few: those would wrap.
         parquet = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
-    except faults as error:
+    except _FAULTS as error:
         yield _Unread(f"not a Parquet file that can be read: {_why(error)}", 0, size)
         return
     if codecs - CODECS:
         unknown, known = ", ".join(sorted(codecs - CODECS)), ", ".join(sorted(CODECS))
         message = f"{name} is compressed with {unknown}; what can be read is {known}"
         raise SourceError(message, hint="Write it again, for example with zstd.")
-    _check_columns(name, parquet.schema_arrow.names)
+    _check_columns(name, parquet.schema_arrow.names, required)
     for group in range(parquet.num_row_groups):
         batches = parquet.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False)
         while True:
@@ -386,7 +436,7 @@ def _tables(name: str, file: IO[bytes], size: int) -> Iterator[pa.RecordBatch | 
                 if batch is None:
                     break
                 batch.validate(full=False)
-            except faults as error:
+            except _FAULTS as error:
                 yield _Unread(f"row group {group} cannot be read on: {_why(error)}", *_stretch(file, group, size))
                 break
             yield batch

@@ -62,7 +62,7 @@ from (values
   ('ingests', 'batch', 'bigint', 'its number'),
   ('ingests', 'input', 'varchar', 'the file, or the segment of the landing'),
   ('ingests', 'source', 'varchar', 'the mapping that read it'),
-  ('ingests', 'format', 'varchar', 'lines, documents, csv or parquet; tar or zip of an archive as a whole; or how it was left out'),
+  ('ingests', 'format', 'varchar', 'lines, documents, csv, parquet, text, kv, auditd or otlp; tar or zip of an archive as a whole; or how it was left out'),
   ('ingests', 'bytes', 'bigint', 'its size'),
   ('ingests', 'sha256', 'varchar', 'of its bytes'),
   ('ingests', 'read', 'bigint', 'records in it: landed, duplicates, quarantined and skipped together'),

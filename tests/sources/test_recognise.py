@@ -217,6 +217,11 @@ VENDORS = {
     "azure_activity": ("azure_activity",),
     "m365": ("m365",),
     "llm": ("litellm", "litellm_spend", "langfuse", "garak", "openai_audit", "anthropic_compliance"),
+    "otlp": ("otlp_genai",),
+    "ocsf": ("ocsf",),
+    "prowler": ("ocsf",),
+    "sshd": ("sshd",),
+    "auditd": ("auditd",),
 }
 """The folders of real data, and the sources that their files may be taken for."""
 

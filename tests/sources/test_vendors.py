@@ -71,7 +71,7 @@ def test_a_fixture(fixture: str, tmp_path: Path) -> None:
 PEOPLE = ("Ann", "ann@example.org", "Bob", "bob@example.org", "Carol", "carol@example.org", "192.0.2.10")
 """How fixtures name people; whoever does something in one has a user_id, and all of these belong to such people."""
 
-TIMELESS = ("timestamp is missing", "not a time")
+TIMELESS = ("timestamp is missing", "not a time", "no line of auditd")
 """Why a record is no event that has no time, or one that its vendor never wrote: such records do not count."""
 
 # Of each vendor the real files, as patterns, and the records in them that are events.
@@ -95,12 +95,19 @@ FILES = {
     "entra": (("entra/*rules.ndjson", "entra/otrf/*.json"), 24),
     "azure_activity": (("azure_activity/*rules.ndjson", "azure_activity/plaso*"), 107),
     "m365": (("m365/otrf/*.json",), 1),
-    "k8s_audit": (("k8s_audit/*.log", "k8s_audit/falco*.ndjson", "k8s_audit/*eks_rules.ndjson"), 63),
+    "k8s_audit": (
+        ("k8s_audit/*.log", "k8s_audit/falco*.ndjson", "k8s_audit/*eks_rules.ndjson", "k8s_audit/*.csv"),
+        8345,
+    ),
     "okta": (("okta/*rules.ndjson",), 38),
     "litellm": (("llm/litellm_standard*.ndjson",), 72),
     "litellm_spend": (("llm/litellm_spend*.ndjson",), 42),
     "langfuse": (("llm/langfuse/*.json",), 31),
     "garak": (("llm/garak/*.jsonl",), 7),
+    "sshd": (("sshd/*.log",), 9),
+    "auditd": (("auditd/*/*.log", "auditd/*.log"), 66),
+    "otlp_genai": (("otlp/otel_genai*",), 72),
+    "ocsf": (("ocsf/*/*.parquet", "ocsf/prowler/*.json"), 23),
 }
 
 

@@ -15,6 +15,8 @@ from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.sources.cutters.patterns import NAME, PatternError, compiled
+from auditlake.sources.cutters.plain import ENCODINGS
 from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
 from auditlake.sources.mappings.outline import SOURCE_NAME, parts_of, personal_places
@@ -27,12 +29,20 @@ READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 
 _OF_A_SOURCE = (
     "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "let", "skip",
-    "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "year",
+    "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "preamble", "encoding",
+    "year",
 )  # fmt: skip
 _OF_AN_EVENT = (*COLUMNS, "event_type", "metadata")
 KEYS = (*_OF_A_SOURCE, *_OF_AN_EVENT)
 """Every key of a mapping's file."""
 _REQUIRED = ("source", "match", "timestamp", "action", "event_type")
+_SELF_EVIDENT = frozenset({"lines", "auditd"})
+"""The ways to read in which a record shows by itself whose it is, so that `match` may be left out."""
+_ONLY_FOR = {
+    "pattern": ("lines",), "patterns": ("lines",), "columns": ("csv",), "delimiter": ("csv",), "preamble": ("csv",),
+    "year": ("lines",), "encoding": ("csv", "lines", "kv", "auditd"),
+}  # fmt: skip
+"""The keys that tell how to read, and the ways to read that they are for."""
 _TEXT_COLUMNS = ("event_id", "timestamp", "user_id", "action", "status", "session_id")
 """The columns in which an object or a list is a mistake of the record."""
 _WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also")
@@ -118,8 +128,9 @@ class _Reader(Reader):
         root = None if text is None else self.tree(text)
         if text is None or root is None:
             return None
-        keys = self.mapping(root, "a mapping", KEYS, _REQUIRED)
+        keys = self.mapping(root, "a mapping", KEYS, [key for key in _REQUIRED if key != "match"])
         self._gate.read(list(dict.fromkeys(text for key in _WITH_SQL if key in keys for text in _texts(keys[key]))))
+        self._check_reading(root, keys)
         name = self._name(keys["source"]) if "source" in keys else None
         version = self.integer(keys["version"], "version", 1, 10_000) if "version" in keys else 1
         digest = digest_of(content)
@@ -140,7 +151,7 @@ class _Reader(Reader):
             self._check_personal(keys["personal"], top)
         fields = dict(self._fields(keys["fields"])) if "fields" in keys else {}
         tests = tuple(self._tests(keys["tests"])) if "tests" in keys else ()
-        for key in ("title", "before", "read", "pattern", "delimiter", "year", "records", "leave_out", "columns"):
+        for key in ("title", "before", "records", "leave_out"):
             if key in keys:
                 self._check_simple(key, keys[key])
         if self.mistakes:
@@ -165,14 +176,72 @@ class _Reader(Reader):
         return name
 
     def _check_simple(self, key: str, node: yaml.Node) -> None:
-        if key == "read":
-            self.choice(node, key, READS)
-        elif key == "year":
-            self.integer(node, key, 1970, 9998)
-        elif key in ("records", "columns", "leave_out") or (key == "pattern" and isinstance(node, yaml.SequenceNode)):
+        if key in ("records", "leave_out"):
             self.several(node, key, self.text)
         else:
             self.text(node, key, also=_PLAIN)
+
+    def _check_reading(self, root: yaml.Node, keys: Mapping[str, yaml.Node]) -> None:
+        """Check how inputs are read, and what belongs to that."""
+        node = keys.get("read")
+        if isinstance(node, yaml.SequenceNode):
+            reads = self.several(node, "read", self._way)
+        else:
+            reads = () if node is None else tuple(filter(None, [self._way(node, "read")]))
+        reads = reads or ("json",)
+        if "match" not in keys and keys and not _SELF_EVIDENT.issuperset(reads):
+            self.wrong(root, "a mapping needs the key 'match'")
+        if "lines" in reads and "pattern" not in keys:
+            self.wrong(keys["read"], "read: lines needs the key 'pattern'")
+        for key, ways in _ONLY_FOR.items():
+            if key in keys and not set(ways) & set(reads):
+                self.wrong(keys[key], f"{key}: only where read is {' or '.join(ways)}")
+        own = dict(self._pieces(keys["patterns"])) if "patterns" in keys else {}
+        if "pattern" in keys:
+            node = keys["pattern"]
+            for each in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+                self._check_pattern(each, "pattern", own)
+            if isinstance(node, yaml.SequenceNode) and not node.value:
+                self.wrong(node, "pattern: expected at least one pattern, got an empty list")
+        if "columns" in keys:
+            self.several(keys["columns"], "columns", self.text)
+        if "delimiter" in keys:
+            delimiter = self._written(keys["delimiter"])
+            if delimiter is None or len(delimiter.encode()) != 1 or delimiter in '"\r\n':
+                self.wrong(keys["delimiter"], "delimiter: expected one character of ASCII, such as ';' or \"\\t\"")
+        if "preamble" in keys:
+            self.integer(keys["preamble"], "preamble", 0, 1_000)
+        if "encoding" in keys:
+            self.choice(keys["encoding"], "encoding", ENCODINGS)
+        if "year" in keys:
+            self.integer(keys["year"], "year", 1970, 9998)
+
+    def _way(self, node: yaml.Node, key: str) -> str | None:
+        return self.choice(node, key, READS, "way to read")
+
+    @staticmethod
+    def _written(node: yaml.Node) -> str | None:
+        """Return a text as it is written, blank or not."""
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+    def _pieces(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
+        """Yield the pieces that patterns may use; each is a pattern itself."""
+        if not self.is_a(node, yaml.MappingNode, "patterns", "names with patterns"):
+            return
+        own = {str(name.value): str(written.value) for name, written in node.value}
+        for name, written in node.value:
+            if not NAME.fullmatch(str(name.value)):
+                self.wrong(name, f"patterns: expected a name of capital letters, digits and _; got {name.value!r}")
+            self._check_pattern(written, f"patterns {name.value}", own)
+            yield str(name.value), str(written.value)
+
+    def _check_pattern(self, node: yaml.Node, key: str, own: Mapping[str, str]) -> None:
+        text = self.text(node, key, also=_PLAIN)
+        try:
+            if text is not None:
+                compiled(text, own)
+        except PatternError as error:
+            self.wrong(node, f"{key}: {error}")
 
     def _check_match(self, node: yaml.Node) -> None:
         """Note what is wrong with it; :func:`load_match` compiles a condition when it is asked for."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from auditlake.engine.parse_tree import Node, walk
 from auditlake.engine.probe import ConditionError
+from auditlake.sources.cutters.patterns import YEAR
 
 ITEM, ENVELOPE = "item", "envelope"
 """What an element of the list is called of which each gives an event, and the record around another."""
@@ -19,6 +20,7 @@ ITEM_NUMBER = "item_number"
 """What the element's place in the list is called, counted from 0."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGINS = {ITEM: "i", ENVELOPE: "e"}
+_HAS_YEAR = re.compile(r"%(?:[YyGcx]|-y)")  # what says a year in a format
 _NUMBERS = frozenset({"INTEGER", "NUMERIC"})
 _WHERE = ("query_location", "query_location_length")
 
@@ -74,7 +76,7 @@ class Scope:
             return self._column(node, found)
         node = {key: walk(value, lambda part, _: self.prepare(part)) for key, value in node.items()}
         if node.get("class") == "FUNCTION" and node["function_name"].lower() == "parse_time":
-            return _time(node)
+            return self._time(node)
         return self._compared(node)
 
     def column_of(self, text: str) -> Place | None:
@@ -103,6 +105,22 @@ class Scope:
         name = known.setdefault(place, f"{origin}{len(known) + 1}")
         self.columns[name] = "VARCHAR"
         return _reference(node, name)
+
+    def _time(self, node: Node) -> Node:
+        """Return ``parse_time(x, 'a', 'b')`` as a call with a list of formats; without a year, the record gives it."""
+        at = node.get("query_location")
+        if node["qualified_name"].get("path") != [node["function_name"]] or len(node["arguments"]) < 2:
+            raise ConditionError("parse_time takes a value and one format or several", at)
+        value, *formats = (argument["expression"] for argument in node["arguments"])
+        if any(each.get("class") != "CONSTANT" or each["literal"]["kind"] != "STRING" for each in formats):
+            raise ConditionError("the formats of parse_time must be written out", at)
+        yearless = [_HAS_YEAR.search(each["literal"]["text"]) is None for each in formats]
+        if any(yearless) and not all(yearless):
+            raise ConditionError("formats with a year and formats without one need a parse_time each", at)
+        if all(yearless):
+            formats = [_constant(each, f"%Y {each['literal']['text']}") for each in formats]
+            value = _function(node, "concat_ws", [_constant(formats[0], " "), self._column(node, (YEAR,)), value])
+        return _function(node, "parse_time", [value, _function(node, "list_value", formats)])
 
     def _compared(self, node: Node) -> Node:
         """Return a comparison of a path with a number as one of numbers, and with true or false as one of texts."""
@@ -183,14 +201,8 @@ def _function(node: Node, name: str, arguments: list[Node]) -> dict[str, Any]:
     }
 
 
-def _time(node: Node) -> Node:
-    """Return ``parse_time(x, 'a', 'b')`` as a call with a list of formats."""
-    if node["qualified_name"].get("path") != [node["function_name"]] or len(node["arguments"]) < 2:
-        raise ConditionError("parse_time takes a value and one format or several", node.get("query_location"))
-    value, *formats = (argument["expression"] for argument in node["arguments"])
-    if any(each.get("class") != "CONSTANT" or each["literal"]["kind"] != "STRING" for each in formats):
-        raise ConditionError("the formats of parse_time must be written out", node.get("query_location"))
-    return _function(node, "parse_time", [value, _function(node, "list_value", formats)])
+def _constant(like: Node, text: str) -> Node:
+    return {**like, "literal": {**like["literal"], "text": text}}
 
 
 def _number(node: Node) -> Node:

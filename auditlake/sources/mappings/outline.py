@@ -25,8 +25,8 @@ class Outline:
     """The fields that its records have, or a SQL condition."""
     before: str
     """The source that this one goes before where both fit."""
-    read: str
-    """How its inputs are cut into records."""
+    read: tuple[str, ...]
+    """How its inputs may be cut into records."""
     records: tuple[str, ...]
     """The fields under which documents keep its records."""
     several: bool
@@ -43,6 +43,8 @@ class Outline:
         """What its records look like, in words."""
         if isinstance(self.match, str):
             return f"records where {self.match}"
+        if not self.match:
+            return f"what can be read as {' or '.join(self.read)}"
         return f"records with {', '.join(each.shown for each in self.match)}"
 
 
@@ -52,7 +54,7 @@ def outline_of(content: str) -> Outline:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     keys = yaml.load(content, Loader=loader)  # noqa: S506 - a safe loader either way
-    match = keys["match"]
+    match = keys.get("match", ())
     each = str(keys.get("each", ""))
     about = keys.get("personal", {})
     timed = _read_first(str(keys["timestamp"]))
@@ -63,7 +65,7 @@ def outline_of(content: str) -> Outline:
         version=int(keys.get("version", 1)),
         match=match if isinstance(match, str) else tuple(filter(None, map(place, match))),
         before=keys.get("before", ""),
-        read=keys.get("read", "json"),
+        read=(read,) if isinstance(read := keys.get("read", "json"), str) else tuple(read),
         records=tuple(keys.get("records", ())),
         several=bool(each) or "also" in keys,
         time_field=timed.shown if timed else "timestamp",
