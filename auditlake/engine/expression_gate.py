@@ -197,7 +197,7 @@ class ExpressionGate:
         try:
             node = self.canonical(text)
             spelling = self._spell(node)
-            kind = self._type(spelling)
+            kind = self._type(node, spelling)
             if tried:
                 columns = [(name, of) for name, of in self.columns.items() if name in spelling]
                 check_runs(node, self._spell, self._connection, columns)
@@ -373,18 +373,22 @@ class ExpressionGate:
 
     # 4. DuckDB's binder
 
-    def _type(self, spelling: str) -> str:
+    def _type(self, node: Node, spelling: str) -> str:
         """Return the type of an expression, which must fit the columns."""
         import duckdb
 
+        if node["class"] == "COLUMN_REF":
+            return self.columns[node["column_names"][0]]
         with self._connection.cursor() as cursor:
             try:
-                return str(cursor.sql(self._empty_row()).project(f"({spelling}) as met").types[0])
+                return str(cursor.sql(self._empty_row(spelling)).project(f"({spelling}) as met").types[0])
             except duckdb.Error as error:
                 raise _error(None, _one_line(str(error))) from None
 
-    def _empty_row(self) -> str:
-        columns = (f"cast(null as {kind}) as {identifier(name)}" for name, kind in self.columns.items())
+    def _empty_row(self, spelling: str) -> str:
+        """Return an empty table with the columns that an expression may name."""
+        named = ((name, kind) for name, kind in self.columns.items() if name in spelling)
+        columns = (f"cast(null as {kind}) as {identifier(name)}" for name, kind in named)
         return f"select {', '.join(columns) or 'null as nothing'} limit 0"
 
 
@@ -400,7 +404,7 @@ def _connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
     closed = {"enable_external_access": False, "autoload_known_extensions": False, "python_enable_replacements": False}
     connection = duckdb.connect(config={**closed, "threads": 1})  # no thread of its own, for processes that fork
     for macro in macros:
-        connection.execute(macro)
+        connection.execute(macro.replace(" temp macro ", " macro ", 1))  # every cursor is to have it
     connection.execute("set timezone = 'UTC'")
     connection.execute("set disabled_optimizers = 'common_subexpressions'")  # it pulls expressions out of TRY
     connection.execute("set lock_configuration = true")

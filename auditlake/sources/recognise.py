@@ -102,8 +102,9 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         keys = (key.decode() for key in _KEY.findall(head[: 64 * 1024]))
         records = [dict.fromkeys(outline.keys), dict.fromkeys(keys)]
     for source in sources:
-        if source.leave_out and records and all(source.leave_out <= record.keys() for record in records):
-            return Recognised(source.name, "skip", f"{name} is {source.left_out}; it is left out")
+        for what, marks in source.leave_out.items():
+            if records and all(marks <= record.keys() for record in records):
+                return Recognised(source.name, "skip", f"{name} is {what}; it is left out")
     for source in sources:
         if len(sources) == 1 or (empty is not None and set(empty) <= set(source.wrappers)):
             return Recognised(source.name, form, unwrap=outline.unwrap)
@@ -111,8 +112,8 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         return Recognised(fitting, form, unwrap=outline.unwrap)
     why = _impression(head)
     is_near = any(source.marks and source.marks.keys & record.keys() for source in sources for record in records)
-    stated = [f"{source.name}: {source.looks_for}" for source in sources if source.outline is None]
-    mapped = ", ".join(source.name for source in sources if source.outline is not None)
+    stated = [f"{source.name}: {source.looks_for}" for source in sources if source.marks or source.outline is None]
+    mapped = ", ".join(source.name for source in sources if source.outline is not None and source.marks is None)
     faults = [f"the mapping {fault.problems[0]}, is not used" for fault in catalog.faults]
     raise UnrecognisedInputError(
         f"{name} is not recognised ({why}); tried {'; '.join([*stated, *filter(None, [mapped]), *faults])}",
@@ -135,6 +136,8 @@ def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[
         for source in sources
         if (2 * sum(source.fits(first)) >= len(first) > 0 if source.outline else any(source.fits(records)))
     ]
+    if not fitting:
+        fitting = [source for source in sources if source.outline and source.marks and any(source.fits(records))]
     gone_before = {source.outline.before for source in fitting if source.outline and source.outline.before}
     fitting = [source for source in fitting if source.name not in gone_before]
     if len(fitting) > 1 and fitting[0].outline is not None:

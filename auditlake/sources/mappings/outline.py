@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from auditlake.events.personal import PersonalData
+from auditlake.sources.mappings.model import Marks
 from auditlake.sources.mappings.names import Place, place
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -22,14 +23,20 @@ class Outline:
     name: str
     title: str
     version: int
-    match: tuple[Place, ...] | str
-    """The fields that its records have, or a SQL condition."""
+    match: tuple[Place, ...] | Marks | str
+    """The fields that its records have, or some of which they have enough, or a SQL condition."""
     before: str
     """The source that this one goes before where both fit."""
     read: str
     """How its inputs are cut into records."""
     records: tuple[str, ...]
     """The fields under which documents keep its records."""
+    leave_out: Mapping[str, frozenset[str]]
+    """The documents among its inputs that hold no records: what they are, and the keys that together mark one."""
+    inside: str
+    """The field in which another record may hold one of its own; or empty."""
+    require: tuple[str, ...]
+    """What each of its records must have."""
     several: bool
     """Whether a record may give several events."""
     time_field: str
@@ -44,6 +51,10 @@ class Outline:
         """What its records look like, in words."""
         if isinstance(self.match, str):
             return f"records where {self.match}"
+        if isinstance(self.match, Marks):
+            keys = [str(key) for key in self.keys["match"]["of"]]
+            alone = "".join(f", or with {key}" for key in sorted(self.match.alone))
+            return f"records with at least {self.match.enough} of {', '.join(keys)}{alone}"
         return f"records with {', '.join(each.shown for each in self.match)}"
 
 
@@ -59,10 +70,13 @@ def outline_of(content: str) -> Outline:
         name=keys["source"],
         title=str(keys.get("title", keys["source"])),
         version=int(keys.get("version", 1)),
-        match=match if isinstance(match, str) else tuple(filter(None, map(place, match))),
+        match=_match(match),
         before=keys.get("before", ""),
         read=keys.get("read", "json"),
         records=tuple(keys.get("records", ())),
+        leave_out={what: frozenset(marks) for what, marks in keys.get("leave_out", {}).items()},
+        inside=inside.shown if (inside := place(str(keys.get("inside", "")))) else "",
+        require=tuple(keys.get("require", ())),
         several=bool(each) or "also" in keys,
         time_field=timed.shown if timed else "timestamp",
         personal=PersonalData(
@@ -73,6 +87,12 @@ def outline_of(content: str) -> Outline:
         ),
         keys=keys,
     )
+
+
+def _match(match: Any) -> tuple[Place, ...] | Marks | str:
+    if isinstance(match, Mapping):
+        return Marks(frozenset(match["of"]), match["at_least"], frozenset(match.get("or", ())))
+    return match if isinstance(match, str) else tuple(filter(None, map(place, match)))
 
 
 def personal_places(texts: Iterable[str], top: str) -> tuple[str, ...] | None:
