@@ -29,7 +29,8 @@ READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 
 _OF_A_SOURCE = (
     "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "empty", "let",
-    "skip", "texts", "require", "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "year",
+    "skip", "texts", "require", "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter",
+    "year",
 )  # fmt: skip
 _OF_AN_EVENT = (*COLUMNS, "event_type", "metadata")
 KEYS = (*_OF_A_SOURCE, *_OF_AN_EVENT)
@@ -44,7 +45,8 @@ _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
     "instant_of_s", "instant_of_ms", "instant_of_us", "instant_of_ns", "parse_time", "named", "named_value", "any_of",
-    "in_network", "ip_address", "address", "text_of", "array_to_string", "list_distinct", "replace", "regexp_replace", "list_value",
+    "in_network", "ip_address", "address", "text_of", "array_to_string", "list_distinct", "replace",
+    "regexp_replace", "list_value",
 ))  # fmt: skip
 _OTHER_NAMES = {f"epoch_{unit}": f"instant_of_{unit}" for unit in ("s", "ms", "us", "ns")}
 _TESTED = (*COLUMNS, "event_type", "details", "metadata")
@@ -422,9 +424,9 @@ class _Reader(Reader):
         path = place(text) if text not in ("true", "false", "null") else None
         try:
             if path is not None:
-                node = self._scope.reference(path.steps)
-                (column,) = node["column_names"]
-                return Expression(node, column, self._scope.columns[column])
+                read = self._scope.reference(path.steps)
+                (column,) = read["column_names"]
+                return Expression(read, column, self._scope.columns[column])
             return self._gate.check(text, tried=not self._built_in)
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
