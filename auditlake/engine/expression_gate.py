@@ -204,7 +204,7 @@ class ExpressionGate:
         try:
             node = self.canonical(text)
             spelling = self._spell(node)
-            kind = kind or self._type(spelling)
+            kind = kind or self._type(node, spelling)
             if tried:
                 columns = [(name, of) for name, of in self.columns.items() if name in spelling]
                 check_runs(node, self._spell, self._connection, columns)
@@ -380,10 +380,12 @@ class ExpressionGate:
 
     # 4. DuckDB's binder
 
-    def _type(self, spelling: str) -> str:
+    def _type(self, node: Node, spelling: str) -> str:
         """Return the type of an expression, which must fit the columns."""
         import duckdb
 
+        if node["class"] == "COLUMN_REF":
+            return self.columns[node["column_names"][0]]
         words = set(re.findall(r"\w+", spelling))
         columns = (
             f"cast(null as {kind}) as {identifier(name)}" for name, kind in self.columns.items() if name in words

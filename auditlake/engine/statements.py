@@ -18,7 +18,7 @@ from functools import cache
 
 from auditlake.assets import folder
 
-_HEADER = re.compile(r"^-- name: (?P<name>[a-z_]+)\((?P<parameters>[^)]*)\)[ ]*$", re.MULTILINE)
+_HEADER = re.compile(r"^-- name: (?P<name>[a-z0-9_]+)\((?P<parameters>[^)]*)\)[ ]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

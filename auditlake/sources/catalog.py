@@ -18,21 +18,8 @@ from auditlake.engine.statements import statement
 from auditlake.errors import MappingError
 from auditlake.events.personal import PersonalData
 from auditlake.events.schema import BUILT_IN_TYPES, CANONICAL, SELF
-from auditlake.sources.mappings.model import SourceMapping
+from auditlake.sources.mappings.model import Marks, SourceMapping
 from auditlake.sources.mappings.outline import Outline, outline_of
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The keys by which a record shows its source: at least ``enough`` of ``keys``, or any of ``alone``."""
-
-    keys: frozenset[str]
-    enough: int
-    alone: frozenset[str] = frozenset()
-
-    def fit(self, keys: frozenset[str]) -> bool:
-        """Return whether an object with these keys has them."""
-        return len(self.keys & keys) >= self.enough or bool(self.alone & keys)
 
 
 @dataclass(frozen=True)
@@ -55,10 +42,8 @@ class Source:
     """Whether it also comes as CSV and Parquet."""
     wrappers: tuple[str, ...] = ()
     """The keys under which it wraps its records in one object."""
-    leave_out: frozenset[str] = frozenset()
-    """Keys that together mark a file which comes with the records and holds none."""
-    left_out: str = ""
-    """What such a file is."""
+    leave_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The files that come with the records and hold none: what they are, and the keys that together mark one."""
     several: bool = False
     """Whether one of its records may give several events, or none: then the statement numbers those of each record from
     0 in a column ``event_number``."""
@@ -122,18 +107,11 @@ class Source:
 
     def has_marks(self, keys: frozenset[str]) -> bool:
         """Return whether an object with these keys may be one of its records and not a document around them."""
-        if self.outline is None:
+        if self.outline is None or self.marks is not None:
             return self.marks is not None and self.marks.fit(keys)
         match = self.outline.match
-        return (
-            "json" in self.outline.read
-            and not isinstance(match, str)
-            and all(place.steps[0] in keys for place in match)
-        )
-
-
-def _below(top: str, *places: str) -> tuple[str, ...]:
-    return tuple(f"$.{top}.{place}" for place in places)
+        read = self.outline.read
+        return "json" in read and isinstance(match, tuple) and all(place.steps[0] in keys for place in match)
 
 
 _ROWS = (
@@ -151,60 +129,6 @@ _ROWS = (
         title="what auditlake records about itself",
         statement="sources/auditlake.sql",
         personal=PersonalData(traces=("$.details.system_user",)),
-    ),
-    Source(
-        name="cloudtrail",
-        title="AWS CloudTrail",
-        statement="sources/cloudtrail.sql",
-        marks=Marks(
-            frozenset(
-                ("eventVersion", "eventSource", "eventName", "eventTime", "userIdentity", "eventID", "awsRegion")
-            ),
-            enough=3,
-            alone=frozenset({"CloudTrailEvent"}),
-        ),
-        looks_for="JSON objects with at least three of the keys eventVersion, eventSource, eventName, eventTime, ..., "
-        'or with CloudTrailEvent: one per line, in an array, or under "Records" or "Events"',
-        wrappers=("Records", "Events"),
-        leave_out=frozenset({"digestStartTime", "digestEndTime", "logFiles"}),
-        left_out="a CloudTrail digest file, which holds no events",
-        time_field="eventTime",
-        faults={
-            "eventTime is missing": "eventTime",
-            "eventName is missing": "eventName",
-            "CloudTrailEvent is not valid JSON": "CloudTrailEvent",
-            "CloudTrailEvent is not a JSON object": "CloudTrailEvent",
-            "CloudTrailEvent has a key twice": "CloudTrailEvent",
-        },
-        personal=PersonalData(
-            names=(
-                *_below(
-                    "details.userIdentity", "arn", "userName", "principalId", "userId", "accessKeyId", "credentialId",
-                    "onBehalfOf.userId", "sessionContext.sourceIdentity",
-                    "sessionContext.webIdFederationData.attributes",
-                ),
-                *_below("details.requestParameters", "roleSessionName", "sourceIdentity"),
-                *_below(
-                    "details.responseElements", "assumedRoleUser", "federatedUser", "sourceIdentity",
-                    "subjectFromWebIdentityToken",
-                ),
-                *_below("details.additionalEventData", "UserName", "SwitchFrom"),
-                *_below("metadata", "principal", "user_name", "on_behalf_of", "access_key"),
-            ),
-            traces=(
-                "$.details.sourceIPAddress",
-                *_below("details.userIdentity.sessionContext.sessionIssuer", "arn", "userName", "principalId"),
-                *_below("details.responseElements.credentials", "accessKeyId", "sessionToken"),
-                *_below("metadata", "role", "source_address"),
-            ),
-            nobody=r"\d{12}|AWS Internal|HIDDEN_DUE_TO_SECURITY_REASONS|[a-z0-9.-]+\.amazonaws\.com",
-            within=(
-                r"arn:[^:]*:iam::\d*:user/(?:.*/)?([^/]+)",
-                r"arn:[^:]*:sts::\d*:(?:assumed-role|federated-user)/(?:.*/)?([^/]+)",
-                r"[A-Z0-9]{16,}:(.+)",
-            ),
-        ),
-        fixtures=("cloudtrail.json", "cloudtrail_lookup.jsonl"),
     ),
 )  # fmt: skip
 
@@ -270,7 +194,9 @@ def mapped_source(
     outline = outline_of(text)
     return Source(
         name=outline.name, title=outline.title, looks_for=outline.looks_for, wrappers=outline.records,
+        marks=outline.match if isinstance(outline.match, Marks) else None, leave_out=outline.leave_out,
         several=outline.several, time_field=outline.time_field, personal=outline.personal, outline=outline,
+        faults={f"{name} is missing": name for name in outline.require},
         text=text, file=file, built_in=is_built_in, event_types=event_types,
     )  # fmt: skip
 

@@ -225,8 +225,9 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         keys = (key.decode() for key in _KEY.findall(head[: 64 * 1024]))
         records = [dict.fromkeys(outline.keys), dict.fromkeys(keys)]
     for source in sources:
-        if source.leave_out and records and all(source.leave_out <= record.keys() for record in records):
-            return Recognised(source.name, "skip", f"{name} is {source.left_out}; it is left out")
+        for what, marks in source.leave_out.items():
+            if records and all(marks <= record.keys() for record in records):
+                return Recognised(source.name, "skip", f"{name} is {what}; it is left out")
     for source in sources:
         if len(sources) == 1 or (empty is not None and set(empty) <= set(source.wrappers)):
             return Recognised(source.name, form, unwrap=outline.unwrap)
@@ -236,8 +237,8 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         return Recognised(fitting.name, form, unwrap=outline.unwrap)
     why = _impression(head)
     is_near = any(source.marks and source.marks.keys & record.keys() for source in sources for record in records)
-    stated = [f"{source.name}: {source.looks_for}" for source in sources if source.outline is None]
-    mapped = ", ".join(source.name for source in sources if source.outline is not None)
+    stated = [f"{source.name}: {source.looks_for}" for source in sources if source.marks or source.outline is None]
+    mapped = ", ".join(source.name for source in sources if source.outline is not None and source.marks is None)
     faults = [f"the mapping {fault.problems[0]}, is not used" for fault in catalog.faults]
     raise UnrecognisedInputError(
         f"{name} is not recognised ({why}); tried {'; '.join([*stated, *filter(None, [mapped]), *faults])}",
@@ -275,6 +276,8 @@ def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[
                 continue
             fits = 2 * sum(source.fits(own)) >= len(own) > 0
         fitting += [source] if fits else []
+    if not fitting:
+        fitting = [source for source in sources if source.outline and source.marks and any(source.fits(records))]
     return _only(name, fitting)
 
 

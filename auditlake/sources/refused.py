@@ -23,7 +23,8 @@ _FIELDS = {
 """Which field each reason is about, where the reason alone says it."""
 _NAMED = frozenset(
     ("repeated key", "an object or array where text belongs", "an object where text belongs",
-     "an array where text belongs")
+     "an array where text belongs", "the record inside is not valid JSON", "the record inside is not a JSON object",
+     "the record inside has a key twice")
 )  # fmt: skip
 """Reasons whose detail is the field."""
 

@@ -33,6 +33,12 @@ create or replace temp macro parse_time(written, formats) as coalesce(
   written
 );
 
+-- name: text_of()
+-- The text of a field that is not empty and holds neither an object nor a list, nor a text that looks like one.
+create or replace temp macro text_of(written) as case
+  when written <> '' and not starts_with(written, '{') and not starts_with(written, '[') then written
+end;
+
 -- name: named()
 -- Of a list of objects, the one whose name or key this is.
 create or replace temp macro named(listed, wanted) as list_filter(
@@ -97,6 +103,12 @@ create or replace temp macro is_address(written) as
       )
     )
   );
+
+-- name: address()
+-- The text if it is an address and nothing else.
+create or replace temp macro address(written) as case
+  when is_address(written) then written
+end;
 
 -- name: ip_address()
 -- The address that a text is, or null.

@@ -8,35 +8,45 @@ from records;
 
 -- name: unwrapped()
 -- The record that is the text of a field of another, its envelope; of several fields the first that is there counts. A
--- record without these fields is itself. DuckDB's JSON also takes NaN, Infinity and trailing commas: they are looked for
--- in what is left when every string is replaced by 0.
+-- record without these fields is itself; it is its own envelope where they are null. Only what may have a field's key is
+-- looked into. DuckDB's JSON also takes NaN, Infinity and trailing commas: they are looked for in what is left when every
+-- string is replaced by 0.
 select
   record,
   case
     when inside is null or envelope_reason is not null then "text"
     else inner_json(inside)
   end as "text",
-  case when inside is not null then "text" end as envelope,
+  case when is_envelope then "text" end as envelope,
   envelope_reason
 from (
   select
     record,
     "text",
     inside,
+    is_envelope,
     case
       when inside is null then null
-      when not json_valid(inside) then 'the record inside is not valid JSON'
+      when not json_valid(inside) then 'the record inside is not valid JSON: ' || slot_field
       when regexp_matches(regexp_replace(inside, '"(?:[^"\\]|\\.)*"', '0', 'g'), '(?i)nan|inf|,\s*[\]}]')
-        then 'the record inside is not valid JSON'
-      when json_type(inside) <> 'OBJECT' then 'the record inside is not a JSON object'
-      when len(json_keys(inside)) <> len(list_distinct(json_keys(inside))) then 'the record inside has a key twice'
+        then 'the record inside is not valid JSON: ' || slot_field
+      when json_type(inside) <> 'OBJECT' then 'the record inside is not a JSON object: ' || slot_field
+      when len(json_keys(inside)) <> len(list_distinct(json_keys(inside)))
+        then 'the record inside has a key twice: ' || slot_field
     end as envelope_reason
   from (
     select
       record,
       "text",
-      list_filter(try(json_extract_string("text", slot_paths)), lambda each: each is not null)[1] as inside
-    from records
+      case
+        when may_have
+          then list_filter(try(json_extract_string("text", slot_paths)), lambda each: each is not null)[1]
+      end as inside,
+      case when may_have then try(slot_has) end as is_envelope
+    from (
+      select record, "text", slot_may_have or contains("text", '\u') as may_have
+      from records
+    )
   )
 );
 
@@ -100,7 +110,7 @@ select
   case
     when envelope_reason is not null then envelope_reason
     when slot_unreadable then 'not valid JSON'
-    else slot_misplaced
+    else coalesce(slot_misplaced, slot_missing)
   end as reason
 from called
 where slot_applies;

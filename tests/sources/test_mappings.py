@@ -14,6 +14,7 @@ from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.ingest.trial import overlaps
 from auditlake.sources.catalog import Catalog, built_in, own_source
 from auditlake.sources.mappings.loader import load_mapping
+from auditlake.sources.recognise import recognise
 
 DOORS = """\
 source: doors
@@ -222,6 +223,82 @@ def test_names() -> None:
     assert '$."a b"."c.d"[0]' in mapping.paths
     assert mapping.paths.count("$.group.id") == 1
     assert not any(path.startswith("$.who") for path in mapping.paths)
+
+
+STRICT = """\
+source: doors
+match: {at_least: 2, of: [at, who, did], or: [wrapped]}
+inside: wrapped
+empty: absent
+leave_out: {a list of doors: [doors, printed]}
+texts: [note, who]
+require: {who: "who, envelope.by", did: did}
+event_id: id
+timestamp: at, envelope.at
+user_id: text_of(who, envelope.by)
+action: did
+resource: text_of(door, gate, "the gate".name)
+ip_address: sender
+let: {sender: address("from")}
+event_type: [api_call: true]
+metadata: {from: case when sender is null then "from" end, note: note, ok: ok = 'yes'}
+"""
+
+
+def test_what_a_record_must_be(tmp_path: Path) -> None:
+    """`texts` and `require` refuse with the field; empty texts, objects and what is no bare address count as absent."""
+    right = door(who="ann", door={"n": 1}, gate="", **{"the gate": {"name": "north"}, "from": "192.0.2.1", "ok": "yes"})
+    found = events_of(
+        STRICT, right, door(who="ann", note=["x"]), door(who=""), door(who="ann", did=None),
+        door(who="ann", door="x", note="", **{"from": "192.0.2.1:80"}), {"wrapped": "[1]"},
+        {"wrapped": '{"did":"y","at":""}', "at": "2026-11-20T08:00:00Z", "by": "bob"}, folder=tmp_path,
+    )  # fmt: skip
+
+    assert picked(found[0], "resource", "ip_address", "user_id") == ("north", "192.0.2.1", "ann")
+    assert json.loads(found[0]["metadata"]).items() >= {"ok": True}.items()
+    assert [picked(each, "reason", "field") for each in (*found[1:4], found[5])] == [
+        ("an array where text belongs", "note"), ("who is missing", "who"), ("did is missing", "did"),
+        ("the record inside is not a JSON object", "wrapped"),
+    ]  # fmt: skip
+    assert picked(found[4], "resource", "ip_address") == ("x", None)
+    assert json.loads(found[4]["metadata"]).keys() == {"mapping", "from"}
+    assert picked(found[6], "user_id", "action") == ("bob", "y")
+
+
+def test_marks() -> None:
+    """So many of some keys, or one that tells alone, are the source's; a document with other keys is left out."""
+    source = own_source(STRICT.encode(), "x.yaml", BUILT_IN_TYPES)
+    catalog = built_in().with_source(source)
+    records = [{"at": 1, "did": None}, {"at": 1}, {"wrapped": 1}]
+
+    assert source.fits(records) == [True, False, True]
+    assert "at least 2 of at, who, did, or with wrapped" in source.looks_for
+    found = recognise(b'{"doors":[1],"printed":"now","more":1}', "x.json", catalog=catalog)
+    assert (found.format, found.notice) == ("skip", "x.json is a list of doors; it is left out")
+
+
+WRONG_MARKS = {
+    "at_least: 2": ("at_least: 4", "at_least: expected a whole number from 1 to 3"),
+    "[doors, printed]": ("[]", "leave_out: expected at least one key"),
+    "texts: [note, who]": ("texts: ['a[']", "texts: expected a field of a record"),
+    "empty: absent": ("empty: never", "empty: unknown value"),
+    "did: did}\n": ("did: now()}\n", "require did: now is not allowed"),
+}
+
+
+@pytest.mark.parametrize("before", WRONG_MARKS)
+def test_mistakes_of_marks(before: str) -> None:
+    """What these keys cannot be is told."""
+    after, told = WRONG_MARKS[before]
+    with pytest.raises(MappingError) as caught:
+        load_mapping(STRICT.replace(before, after), file="doors.yaml")
+    assert any(told in problem for problem in caught.value.problems), caught.value.problems
+
+
+def test_functions_in_every_value() -> None:
+    """Functions of mappings may stand in any value, also those that are made of others."""
+    inside = "resource: case when in_network(\"from\", '10.0.0.0/8') then door end"
+    load_mapping(DOORS.replace("resource: door", inside), file="x.yaml")
 
 
 WRONG = {

@@ -1,4 +1,4 @@
-"""Runs sql/sources/cloudtrail.sql on records, and finds the real CloudTrail files."""
+"""Runs the mapping of sql/sources/cloudtrail.yaml on records, and finds the real CloudTrail files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import sqlglot
-from sqlglot import exp
 
 from auditlake.engine.statements import statement
+from auditlake.sources.catalog import built_in
+from auditlake.sources.mappings.statement import functions
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real" / "cloudtrail"
@@ -62,22 +62,6 @@ TYPES = frozenset(
 )
 
 
-def written() -> str:
-    """The statement as it stands in the file, without its semicolon."""
-    text = (ROOT / "sql" / "sources" / "cloudtrail.sql").read_text(encoding="utf-8")
-    return text.strip().removesuffix(";")
-
-
-@cache
-def rewritten(relation: str) -> str:
-    """The statement over another relation, put in its place in the syntax tree."""
-    tree = sqlglot.parse_one(written(), dialect="duckdb")
-    slots = [table for table in tree.find_all(exp.Table) if table.name == "records"]
-    assert len(slots) == 1, "the statement reads its input once"
-    slots[0].set("this", exp.to_identifier(relation))
-    return tree.sql("duckdb")
-
-
 @cache
 def connection() -> duckdb.DuckDBPyConnection:
     """One engine for all tests, set up as auditlake sets it up."""
@@ -85,7 +69,12 @@ def connection() -> duckdb.DuckDBPyConnection:
     con.execute("set timezone = 'UTC'")
     con.execute("set threads = 2")
     con.execute(statement("ingest/numbers.sql", "inner_numbers_as_they_are").text)
+    con.execute("set disabled_optimizers = 'filter_pushdown,common_subexpressions'")
+    for macro in functions():
+        con.execute(macro)
     con.execute("create table input (record bigint, text varchar)")
+    con.execute("create temp view records as select record, text from input")
+    con.execute(f"create temp view mapped as {built_in()['cloudtrail'].sql}")
     return con
 
 
@@ -94,7 +83,7 @@ def map_texts(texts: Sequence[str]) -> list[dict[str, Any]]:
     con = connection()
     con.execute("delete from input")
     con.execute("insert into input select unnest(range(len($1))), unnest($1)", [list(texts)])
-    rows = con.execute(f"select * from ({rewritten('input')}) order by record").fetchall()
+    rows = con.execute(f"select {', '.join(COLUMNS)} from mapped order by record").fetchall()
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 

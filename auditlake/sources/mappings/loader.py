@@ -28,8 +28,9 @@ READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
 """How an input can be cut into records."""
 
 _OF_A_SOURCE = (
-    "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "let", "skip",
-    "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter", "preamble", "encoding",
+    "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "empty", "let",
+    "skip", "texts", "require", "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter",
+    "preamble", "encoding",
     "year",
 )  # fmt: skip
 _OF_AN_EVENT = (*COLUMNS, "event_type", "metadata")
@@ -45,14 +46,17 @@ _ONLY_FOR = {
 """The keys that tell how to read, and the ways to read that they are for."""
 _TEXT_COLUMNS = ("event_id", "timestamp", "user_id", "action", "status", "session_id")
 """The columns in which an object or a list is a mistake of the record."""
-_WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also")
+EMPTY = ("text", "absent")
+"""What an empty text in a record may count as."""
+_WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also", "require")
 """The keys whose values are expressions."""
 _PLAIN = ("int", "float", "bool", "timestamp")
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
     "instant_of_s", "instant_of_ms", "instant_of_us", "instant_of_ns", "parse_time", "named", "named_value", "any_of",
-    "in_network", "ip_address", "array_to_string", "list_distinct", "replace", "regexp_replace", "list_value",
+    "in_network", "ip_address", "address", "text_of", "array_to_string", "list_distinct", "replace",
+    "regexp_replace", "list_value",
 ))  # fmt: skip
 _OTHER_NAMES = {f"epoch_{unit}": f"instant_of_{unit}" for unit in ("s", "ms", "us", "ns")}
 _TESTED = (*COLUMNS, "event_type", "details", "metadata")
@@ -141,9 +145,14 @@ class _Reader(Reader):
         inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
         each, top = self._each(keys["each"]) if "each" in keys else ("", "")
         self._scope.enveloped, self._scope.itemised = bool(inside), bool(each)
+        if "empty" in keys:
+            self._scope.empty_is_absent = self.choice(keys["empty"], "empty", EMPTY) == "absent"
         lets = tuple(self._lets(keys["let"])) if "let" in keys else ()
         skips = tuple(self._conditions(keys["skip"], "skip")) if "skip" in keys else ()
         first = self._event({key: keys[key] for key in _OF_AN_EVENT if key in keys}, _Draft())
+        if "texts" in keys:
+            first.misplaced = self._texts(keys["texts"])
+        requires = tuple(self._requires(keys["require"])) if "require" in keys else ()
         events = [first]
         if "also" in keys and self.is_a(keys["also"], yaml.SequenceNode, "also", "a list of further events"):
             events += [self._also(node, first) for node in keys["also"].value]
@@ -151,7 +160,9 @@ class _Reader(Reader):
             self._check_personal(keys["personal"], top)
         fields = dict(self._fields(keys["fields"])) if "fields" in keys else {}
         tests = tuple(self._tests(keys["tests"])) if "tests" in keys else ()
-        for key in ("title", "before", "records", "leave_out"):
+        if "leave_out" in keys:
+            self._check_left_out(keys["leave_out"])
+        for key in ("title", "before", "records"):
             if key in keys:
                 self._check_simple(key, keys[key])
         if self.mistakes:
@@ -159,6 +170,7 @@ class _Reader(Reader):
         steps = Steps(
             self._scope, lets, first.columns["action"],
             tuple(Event(each.columns, tuple(each.misplaced), each.when) for each in events), skips, inside, each, top,
+            requires,
         )  # fmt: skip
         return SourceMapping(
             label=self._label, statement=mapping_statement(steps),
@@ -176,7 +188,7 @@ class _Reader(Reader):
         return name
 
     def _check_simple(self, key: str, node: yaml.Node) -> None:
-        if key in ("records", "leave_out"):
+        if key == "records":
             self.several(node, key, self.text)
         else:
             self.text(node, key, also=_PLAIN)
@@ -250,6 +262,14 @@ class _Reader(Reader):
                 self._place(item, "match")
             self.several(node, "match", self.text)
             return
+        if isinstance(node, yaml.MappingNode):
+            keys = self.mapping(node, "match", ("at_least", "of", "or"), ("at_least", "of"))
+            most = len(self.several(keys["of"], "match", self.text)) if "of" in keys else 1
+            if "at_least" in keys:
+                self.integer(keys["at_least"], "at_least", 1, max(most, 1))
+            if "or" in keys:
+                self.several(keys["or"], "match", self.text)
+            return
         scope, gate = self._scope, self._gate
         self._scope = Scope()
         self._gate = _gate_of(self._scope)
@@ -289,12 +309,38 @@ class _Reader(Reader):
             found = self._value(value, f"let {name}")
             self._scope.lets.add(name)
             self._scope.columns[f"let_{name}"] = found.type if found else "VARCHAR"
+            if found and self._is_address(found):
+                self._scope.addresses.add(f"let_{name}")
             yield name, found.spelling if found else "null"
 
     def _conditions(self, node: yaml.Node, key: str) -> Iterator[tuple[str, str]]:
         if self.is_a(node, yaml.MappingNode, key, "names with conditions"):
             for name, condition in node.value:
                 yield str(name.value), self._condition(condition, key)
+
+    def _texts(self, node: yaml.Node) -> list[tuple[str, Place]]:
+        """Return the fields in which an object or a list is a mistake of the record, each with its column."""
+        found = []
+        for text in self.several(node, "texts", self.text):
+            spot = self._scope.column_of(text)
+            if spot is None:
+                self.wrong(node, f"texts: expected a field of a record, such as actor.id; got {text!r}")
+            else:
+                found.append((self._scope.column_for(spot), spot))
+        return found
+
+    def _requires(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
+        """Yield what a record must have, each with its expression."""
+        if self.is_a(node, yaml.MappingNode, "require", "names with expressions"):
+            for name, value in node.value:
+                found = self._value(value, f"require {name.value}")
+                yield str(name.value), found.spelling if found else "null"
+
+    def _check_left_out(self, node: yaml.Node) -> None:
+        if self.is_a(node, yaml.MappingNode, "leave_out", "what a document is, with the keys that mark it"):
+            for _, marks in node.value:
+                if not self.several(marks, "leave_out", self.text) and isinstance(marks, yaml.SequenceNode):
+                    self.wrong(marks, "leave_out: expected at least one key")
 
     def _check_personal(self, node: yaml.Node, top: str) -> None:
         keys = self.mapping(node, "personal", ("names", "traces", "nobody", "within"), ())
@@ -342,7 +388,7 @@ class _Reader(Reader):
             return
         sql = found.spelling
         if column == "ip_address":
-            sql = f"ip_address({sql})"
+            sql = sql if self._is_address(found) else f"ip_address({sql})"
         elif found.type.startswith("TIMESTAMP"):
             sql = f"strftime({sql}, '%Y-%m-%d %H:%M:%S.%f')"
         elif found.type != "VARCHAR":
@@ -416,6 +462,9 @@ class _Reader(Reader):
                 else:
                     found = self._value(value, f"metadata {name}")
                     sql = found.spelling if found else "null"
+                    if found and found.spelling in self._scope.fields:
+                        parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
+                        continue
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json(try({sql}))")
         return f"concat({', '.join(parts)}, '}}')"
 
@@ -437,8 +486,19 @@ class _Reader(Reader):
             at += len(part)
         if len(found) == 1:
             return found[0]
-        spelled = (f"nullif(cast(try({each.spelling}) as varchar), '')" for each in found)
-        return Expression({}, f"coalesce({', '.join(spelled)})", "VARCHAR")
+        return Expression({}, f"coalesce({', '.join(map(self._present, found))})", "VARCHAR")
+
+    def _present(self, found: Expression) -> str:
+        """Return an expression's text, null where it is empty."""
+        if self._scope.empty_is_absent and found.spelling in self._scope.fields:
+            return found.spelling
+        return f"nullif(cast(try({found.spelling}) as varchar), '')"
+
+    def _is_address(self, found: Expression) -> bool:
+        """Return whether an expression gives an address or nothing, whatever the record holds."""
+        if found.node.get("class") == "FUNCTION":
+            return found.node["function_name"] in ("address", "ip_address")
+        return found.node.get("class") == "COLUMN_REF" and found.spelling in self._scope.addresses
 
     def _condition(self, node: yaml.Node, key: str) -> str:
         text = self.text(node, key, expected="a condition", also=_PLAIN)
@@ -452,7 +512,11 @@ class _Reader(Reader):
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0, kind: str = "") -> Expression | None:
         try:
-            return self._gate.check(_as_sql(text), tried=not self._built_in, kind=kind if self._built_in else "")
+            if (path := _path_of(text)) is not None:
+                read = self._scope.reference(path.steps)
+                (column,) = read["column_names"]
+                return Expression(read, column, self._scope.columns[column])
+            return self._gate.check(text, tried=not self._built_in, kind=kind if self._built_in else "")
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""
@@ -498,16 +562,16 @@ class _Reader(Reader):
             }
 
 
-def _as_sql(text: str) -> str:
-    """Return an expression as SQL: of a field alone, so that no word of SQL is in the way."""
-    path = place(text) if text not in ("true", "false", "null") else None
-    return path.sql if path else text
+def _path_of(text: str) -> Place | None:
+    """Return the place in a record that an expression is, where it is nothing but that."""
+    return place(text) if text not in ("true", "false", "null") else None
 
 
 def _texts(node: yaml.Node) -> Iterator[str]:
     """Yield every text of a part of a file that may be an expression, or one of several between commas."""
     if isinstance(node, yaml.ScalarNode):
-        yield from (_as_sql(part.strip()) for part in {node.value, *parts_of(node.value)})
+        parts = {node.value, *map(str.strip, parts_of(node.value))}
+        yield from (part for part in parts if _path_of(part) is None)
     for value in node.value if isinstance(node, yaml.CollectionNode) else ():
         yield from _texts(value[1] if isinstance(value, tuple) else value)
 

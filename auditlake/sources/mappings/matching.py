@@ -10,6 +10,7 @@ from typing import Any
 from auditlake.engine.expression_gate import closed_connection
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement
+from auditlake.sources.mappings.model import Marks
 from auditlake.sources.mappings.names import Place
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.mappings.statement import functions
@@ -18,7 +19,9 @@ _MISSING = object()
 
 
 def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Return of each record whether it has the fields, or meets the condition, of a mapping's ``match``."""
+    """Return of each record whether it has the fields, or enough of them, or meets the condition, of ``match``."""
+    if isinstance(outline.match, Marks):
+        return [outline.match.fit(frozenset(record)) for record in records]
     if not isinstance(outline.match, str):
         return [all(_has(record, place) for place in outline.match) for record in records]
     if not records:

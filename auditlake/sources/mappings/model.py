@@ -11,6 +11,19 @@ COLUMNS = ("event_id", "timestamp", "user_id", "action", "resource", "status", "
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """The keys by which a record shows its source: at least ``enough`` of ``keys``, or any of ``alone``."""
+
+    keys: frozenset[str]
+    enough: int
+    alone: frozenset[str] = frozenset()
+
+    def fit(self, keys: frozenset[str]) -> bool:
+        """Return whether an object with these keys has them."""
+        return len(self.keys & keys) >= self.enough or bool(self.alone & keys)
+
+
+@dataclass(frozen=True, slots=True)
 class MappingTest:
     """A test that stands in a mapping's file: a record, and what must come of it."""
 

@@ -38,12 +38,6 @@ class Place:
         return "$" + "".join(parts)
 
     @property
-    def sql(self) -> str:
-        """The same as DuckDB's parser reads it, whatever words of SQL are among the keys."""
-        quoted = (f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in self.steps)
-        return "".join(quoted).removeprefix(".")
-
-    @property
     def shown(self) -> str:
         """The same as in a mapping, for people."""
         parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
@@ -63,6 +57,12 @@ class Scope:
     """Whether ``item`` is an element of a list."""
     enveloped: bool = False
     """Whether ``envelope`` is a record around another."""
+    empty_is_absent: bool = False
+    """Whether an empty text in a record counts as absent."""
+    addresses: set[str] = field(default_factory=set)
+    """The columns that hold addresses and nothing else."""
+    fields: set[str] = field(default_factory=set)
+    """The columns that hold fields."""
     lets: set[str] = field(default_factory=set)
     """The names that the mapping has given to expressions."""
     columns: dict[str, str] = field(default_factory=dict)
@@ -77,6 +77,8 @@ class Scope:
         node = {key: walk(value, lambda part, _: self.prepare(part)) for key, value in node.items()}
         if node.get("class") == "FUNCTION" and node["function_name"].lower() == "parse_time":
             return self._time(node)
+        if node.get("class") == "FUNCTION" and node["function_name"].lower() == "text_of":
+            return _first_text(node)
         return self._compared(node)
 
     def column_of(self, text: str) -> Place | None:
@@ -91,6 +93,14 @@ class Scope:
             return _ORIGINS[str(steps[0])]
         return "p"
 
+    def reference(self, steps: tuple[str | int, ...]) -> Node:
+        """Return the column that a path stands for.
+
+        Raises:
+            ConditionError: It cannot be named.
+        """
+        return self._column({}, steps)
+
     def _column(self, node: Node, steps: tuple[str | int, ...]) -> Node:
         if len(steps) == 1 and steps[0] in self.lets:
             return _reference(node, f"let_{steps[0]}")
@@ -100,11 +110,15 @@ class Scope:
         if any('"' in str(step) or "\\" in str(step) for step in steps):
             raise ConditionError("a key with a quote or a backslash cannot be named", node.get("query_location"))
         origin = self._origin(steps)
-        place = Place(steps[1:] if origin != "p" else steps)
+        return _reference(node, self.column_for(Place(steps[1:] if origin != "p" else steps), origin))
+
+    def column_for(self, place: Place, origin: str = "p") -> str:
+        """Return the column of a place, which is new where nothing has read it yet."""
         known = self.places[origin]
         name = known.setdefault(place, f"{origin}{len(known) + 1}")
         self.columns[name] = "VARCHAR"
-        return _reference(node, name)
+        self.fields.add(name)
+        return name
 
     def _time(self, node: Node) -> Node:
         """Return ``parse_time(x, 'a', 'b')`` as a call with a list of formats; without a year, the record gives it."""
@@ -203,6 +217,15 @@ def _function(node: Node, name: str, arguments: list[Node]) -> dict[str, Any]:
 
 def _constant(like: Node, text: str) -> Node:
     return {**like, "literal": {**like["literal"], "text": text}}
+
+
+def _first_text(node: Node) -> Node:
+    """Return ``text_of(a, b)`` as the first of ``text_of(a)`` and ``text_of(b)`` that there is."""
+    if len(node["arguments"]) < 2 or node["qualified_name"].get("path") != [node["function_name"]]:
+        return node
+    where: Node = {key: node[key] for key in _WHERE if key in node}
+    each = [{**node, "arguments": [argument]} for argument in node["arguments"]]
+    return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": each, **where}
 
 
 def _number(node: Node) -> Node:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditlake.events.personal import PersonalData
+from auditlake.sources.mappings.model import Marks
 from auditlake.sources.mappings.names import Place, place
 
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
@@ -21,14 +22,20 @@ class Outline:
     name: str
     title: str
     version: int
-    match: tuple[Place, ...] | str
-    """The fields that its records have, or a SQL condition."""
+    match: tuple[Place, ...] | Marks | str
+    """The fields that its records have, or some of which they have enough, or a SQL condition."""
     before: str
     """The source that this one goes before where both fit."""
     read: tuple[str, ...]
     """How its inputs may be cut into records."""
     records: tuple[str, ...]
     """The fields under which documents keep its records."""
+    leave_out: Mapping[str, frozenset[str]]
+    """The documents among its inputs that hold no records: what they are, and the keys that together mark one."""
+    inside: str
+    """The field in which another record may hold one of its own; or empty."""
+    require: tuple[str, ...]
+    """What each of its records must have."""
     several: bool
     """Whether a record may give several events."""
     time_field: str
@@ -43,6 +50,10 @@ class Outline:
         """What its records look like, in words."""
         if isinstance(self.match, str):
             return f"records where {self.match}"
+        if isinstance(self.match, Marks):
+            keys = [str(key) for key in self.keys["match"]["of"]]
+            alone = "".join(f", or with {key}" for key in sorted(self.match.alone))
+            return f"records with at least {self.match.enough} of {', '.join(keys)}{alone}"
         if not self.match:
             return f"what can be read as {' or '.join(self.read)}"
         return f"records with {', '.join(each.shown for each in self.match)}"
@@ -63,10 +74,13 @@ def outline_of(content: str) -> Outline:
         name=keys["source"],
         title=str(keys.get("title", keys["source"])),
         version=int(keys.get("version", 1)),
-        match=match if isinstance(match, str) else tuple(filter(None, map(place, match))),
+        match=_match(match),
         before=keys.get("before", ""),
         read=(read,) if isinstance(read := keys.get("read", "json"), str) else tuple(read),
         records=tuple(keys.get("records", ())),
+        leave_out={what: frozenset(marks) for what, marks in keys.get("leave_out", {}).items()},
+        inside=inside.shown if (inside := place(str(keys.get("inside", "")))) else "",
+        require=tuple(keys.get("require", ())),
         several=bool(each) or "also" in keys,
         time_field=timed.shown if timed else "timestamp",
         personal=PersonalData(
@@ -77,6 +91,12 @@ def outline_of(content: str) -> Outline:
         ),
         keys=keys,
     )
+
+
+def _match(match: Any) -> tuple[Place, ...] | Marks | str:
+    if isinstance(match, Mapping):
+        return Marks(frozenset(match["of"]), match["at_least"], frozenset(match.get("or", ())))
+    return match if isinstance(match, str) else tuple(filter(None, map(place, match)))
 
 
 def _read_first(value: str) -> Place | None:

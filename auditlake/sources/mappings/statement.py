@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +14,8 @@ from auditlake.sources.mappings.names import Place, Scope
 ACTION = "mapped_action"
 """The column of the last step that holds the mapped action, which patterns of event types are compared with."""
 _STEPS = "sources/mapping.sql"
+_LITERAL_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A key that no record spells in another way but with escapes."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
@@ -47,6 +49,8 @@ class Steps:
     """The JSON path of the list of which each element gives an event; or empty."""
     each_top: str = ""
     """The field of the record that this list lies in."""
+    requires: tuple[tuple[str, str], ...] = ()
+    """What a record must have, and the expression that is null where it has it not."""
 
 
 @cache
@@ -59,7 +63,7 @@ def functions() -> tuple[str, ...]:
 def mapping_statement(steps: Steps) -> str:
     """Return the statement that maps ``records``."""
     scope = steps.scope
-    parts = [("opened", _filled("unwrapped", paths=_paths(steps.inside)) if steps.inside else _filled("opened"))]
+    parts = [("opened", _unwrapped(steps.inside) if steps.inside else _filled("opened"))]
     parts.append(("parsed", _filled("parsed", paths=_paths(scope.places["p"]))))
     last = "parsed"
     if scope.places["e"]:
@@ -70,7 +74,10 @@ def mapping_statement(steps: Steps) -> str:
         parts.append(("itemised", each))
         parts.append(("joined", _reading("parsed", last, _filled("joined"))))
         last = "joined"
-    named = [f"{origin}[{i}] as {name}" for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)]
+    read = "nullif({}[{}], '') as {}" if scope.empty_is_absent else "{}[{}] as {}"
+    named = [
+        read.format(origin, i, name) for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)
+    ]
     parts.append(("named", _reading("parsed", last, _filled("named", columns=_listed(named)))))
     last = "named"
     for name, sql in (*((f"let_{name}", sql) for name, sql in steps.lets), (ACTION, steps.action)):
@@ -106,6 +113,7 @@ def _event(steps: Steps, event: Event, number: int | None) -> str:
         skipped=skipped,
         unreadable="p is null" if steps.scope.places["p"] else "false",
         misplaced=_misplaced(event) if not steps.each else "cast(null as varchar)",
+        missing=cases((f"try({sql}) is null", literal(f"{name} is missing")) for name, sql in steps.requires),
         applies=f"coalesce(try({event.when}), false)" if event.when else "true",
         **{**dict.fromkeys(_TEXTS, "cast(null as varchar)"), **text},
     )
@@ -117,15 +125,33 @@ _TEXTS = (
 )  # fmt: skip
 
 
+def _unwrapped(inside: Sequence[Place]) -> str:
+    keys = {str(place.steps[-1]) for place in inside}
+    plain = sorted(f'{key}"' if _LITERAL_KEY.fullmatch(key) else "}" for key in keys)
+    return _filled(
+        "unwrapped",
+        paths=f"[{_listed(literal(place.path) for place in inside)}]",
+        may_have=" or ".join(f'contains("text", {literal(key)})' for key in plain),
+        has=" or ".join(f'json_exists("text", {literal(place.path)})' for place in inside),
+        field=literal(" or ".join(place.shown for place in inside)),
+    )
+
+
 def _misplaced(event: Event) -> str:
-    """Return why a record is refused in which an object or a list stands where text belongs."""
+    """Return why a record is refused in which an object or a list stands where text belongs.
+
+    Few texts open with a bracket, so that the look at each of them is rare.
+    """
     reasons = []
+    if not event.misplaced:
+        return "cast(null as varchar)"
     for column, place in event.misplaced:
         kind = f'json_type("text", {literal(place.path)})'
         looks = f"left({column}, 1) in ('{{', '[') and"
         for of, what in (("OBJECT", "an object"), ("ARRAY", "an array")):
             reasons.append((f"{looks} {kind} = '{of}'", literal(f"{what} where text belongs: {place.shown}")))
-    return cases(reasons)
+    texts = f"concat_ws(chr(10), '', {', '.join(column for column, _ in event.misplaced)})"
+    return f"case when regexp_matches({texts}, '\\n[\\[{{]') then {cases(reasons)} end"
 
 
 def cases(choices: Iterable[tuple[str, str]]) -> str:
