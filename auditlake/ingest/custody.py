@@ -102,17 +102,25 @@ class IngestOptions:
     """Land nothing if anything would be quarantined."""
     most: Most | None = None
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+    tolerant: bool = False
+    """Leave out what no source knows also where that is all of a folder or pattern."""
     catalog: Catalog = field(default_factory=built_in)
     """The sources that inputs may be of."""
 
     @classmethod
     def of(
-        cls, context: LakeContext, *, source: str | None = None, strict: bool = False, most: Most | None = None
+        cls,
+        context: LakeContext,
+        *,
+        source: str | None = None,
+        strict: bool = False,
+        most: Most | None = None,
+        tolerant: bool = False,
     ) -> IngestOptions:
         """Return the options of a lake."""
         config = context.config
         catalog = catalog_of(context.layout, config.event_types)
-        return cls(config.event_types, config.max_record, source, strict, most, catalog)
+        return cls(config.event_types, config.max_record, source, strict, most, tolerant, catalog)
 
 
 @dataclass(frozen=True, slots=True)
