@@ -7,6 +7,7 @@ record has any: nothing of what a store's client says is repeated but status and
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _VARIABLES = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS; for a public bucket GOOGLE_SKIP_SIGNATURE=true",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_PLAIN = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
+"""The variables that allow a server without TLS."""
 _UNLISTED = "names there have a part that is empty, '.' or '..', and such a folder cannot be listed"
 
 
@@ -92,7 +95,7 @@ def shown_url(url: str) -> str:
     """Return a URL without name, password, query and fragment, which may be secrets."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    if scheme.lower() == "https":
+    if scheme.lower() not in _VARIABLES:
         host, path = re.split(r"[?#]", host)[0], re.split(r"[?#]", path)[0]
     return f"{scheme.lower()}://{host.rpartition('@')[2]}{slash}{path}"
 
@@ -157,7 +160,9 @@ class ObjectStore:
         self._base = f"{self._scheme}://{bucket}"
         self._client = obstore
         self._errors = (obstore.exceptions.BaseError, ValueError)
-        options: Any = {"client_options": CLIENT, "retry_config": RETRIES}
+        # Options that are handed over stand in place of all those of the environment.
+        is_plain = os.environ.get(_PLAIN[self._scheme], "").lower() in {"1", "true"}
+        options: Any = {"client_options": {**CLIENT, "allow_http": is_plain}, "retry_config": RETRIES}
         try:
             self._store = from_url(self._base, **options)
         except self._errors as error:
@@ -248,6 +253,12 @@ class ObjectStore:
                 f"{name} cannot be read: the store answered {said}",
                 hint="Check the name, and AWS_REGION where it is in S3." if allowed else f"Check its rights. {hint}",
             )
+        if "redirect" in text.lower():
+            region = "Set AWS_REGION to the bucket's." if self._scheme == "s3" else "Check the name."
+            return SourceError(f"{name} cannot be read: the store says that it lies elsewhere", hint=region)
+        if "builder error" in text:
+            allow = f"Set {_PLAIN[self._scheme]}=true if that is right."
+            return SourceError(f"{name} cannot be read: the endpoint is a server without TLS", hint=allow)
         why = "did not answer in time" if re.search(r"time(d )?out", text) else "cannot be reached"
         return SourceError(f"{name} cannot be read: the store {why}", hint="Try again; what was taken stays taken.")
 

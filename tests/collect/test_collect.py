@@ -280,13 +280,17 @@ def test_missing_credentials(bucket: Bucket, collecting: Collecting, monkeypatch
     assert "AWS_ACCESS_KEY_ID" in place.problem
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 301])
-def test_refusals_name_no_secret(bucket: Bucket, between: Between, collecting: Collecting, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "told"), [(401, "answered 401"), (403, "answered 403"), (404, "answered 404"), (301, "AWS_REGION")]
+)
+def test_refusals_name_no_secret(
+    bucket: Bucket, between: Between, collecting: Collecting, status: int, told: str
+) -> None:
     """What a store refuses is told with its status, and without key, secret, signature or address of the request."""
     between.spoil = lambda _: status
     (place,) = collecting(f"s3://{bucket.name}/x/").routine.collect().places
 
-    assert str(status) in place.problem
+    assert told in place.problem
     for secret in ("AKIATHEKEYID", "the-secret-key", "Signature", between.url, "Debug"):
         assert secret not in place.problem
 
