@@ -20,7 +20,7 @@ from auditlake.collect.taken import Line, Taken
 from auditlake.config import CollectPlace
 from auditlake.context import LakeContext
 from auditlake.disk.lock import exclusive, workspace
-from auditlake.errors import LakeBusyError, SourceError
+from auditlake.errors import LakeBusyError, MappingError, SourceError
 from auditlake.ingest.custody import IngestOptions, IngestSummary, Most, most
 from auditlake.ingest.ingest import ingest
 from auditlake.sources.catalog import Catalog
@@ -89,6 +89,7 @@ class _Run:
         """Take what is new, and return what came of it."""
         batch: list[Found] = []
         try:
+            self._check_source()
             for found in self._new():
                 if batch and sum(each.size or 0 for each in batch) + (found.size or BATCH_BYTES) > BATCH_BYTES:
                     self._take(batch)
@@ -97,13 +98,22 @@ class _Run:
                 if len(batch) >= BATCH_OBJECTS:
                     self._take(batch)
                     batch = []
-        except SourceError as error:
+        except (SourceError, MappingError) as error:
             self._count(problem=f"{error}; {error.hint}" if error.hint else str(error))
         self._take(batch)
         summary = self._summary
         all_quarantined = bool(summary.read) and summary.quarantined == summary.read and not summary.landed
         too_many = self._most.exceeded(summary.quarantined, summary.read) if self._most else all_quarantined
         return replace(summary, too_many_quarantined=too_many)
+
+    def _check_source(self) -> None:
+        """Refuse a source that is not there before anything is fetched for it."""
+        source, catalog = self._options.source, self._options.catalog
+        if source is not None and source not in catalog.inputs:
+            for fault in catalog.faults:
+                raise fault
+            hint = f"there are: {', '.join(catalog.inputs)}"
+            raise SourceError(f"{self._place.shown}: there is no source {source!r}", hint=hint)
 
     def _new(self) -> Iterator[Found]:
         """Yield what was not taken yet as it is now; what is empty is nothing to take."""

@@ -49,7 +49,7 @@ class Place:
             if not stat.S_ISREG(status.st_mode):
                 yield Found(file.name, None, "", fault="only a regular file is collected")
                 continue
-            yield Found(file.name, status.st_size, f"{status.st_mtime_ns}-{status.st_ino}", path=file.path)
+            yield Found(file.name, status.st_size, f"{status.st_ctime_ns}-{status.st_ino}", path=file.path)
 
     def fetch(self, found: Found, target: Path) -> Path:
         """Return where an object can be read: where it lies, or a copy at ``target``.

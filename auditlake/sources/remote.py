@@ -28,7 +28,7 @@ _MAGIC = re.compile(r"[*?]")
 _PART = 8 * 1024 * 1024
 """How many bytes are asked for at a time: each request has its own timeout, and is tried again by itself."""
 _PAGE = 1000
-CLIENT: dict[str, Any] = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "120s"}
+CLIENT: dict[str, Any] = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "120s"}
 """How long a store may take to answer a request."""
 RETRIES: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=180)}
 """How often a request is made again, and how long after the first one."""
@@ -243,7 +243,7 @@ class ObjectStore:
         """Return what is told of an error of the client: its text may name signed URLs, so it is not repeated."""
         text = str(error).partition("Debug source")[0]
         status, code = re.search(r"status code: (\d{3})\b", text), re.search(r"<Code>(\w{1,60})</Code>", text)
-        hint = f"Set {_VARIABLES[self._scheme]} in the environment."
+        hint = f"Set in the environment: {_VARIABLES[self._scheme]}."
         if _NO_CREDENTIALS.search(text):
             return SourceError(f"{name} cannot be read: the environment has no credentials for it", hint=hint)
         if status or code:

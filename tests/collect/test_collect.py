@@ -341,6 +341,15 @@ def test_one_at_a_time(bucket: Bucket, collecting: Collecting) -> None:
         collecting().routine.collect()
 
 
+def test_a_source_that_is_not_there(bucket: Bucket, collecting: Collecting) -> None:
+    """A place whose source does not exist is told, with the sources that there are, and nothing of it is fetched."""
+    bucket.put("a.jsonl", event("a"))
+    (place,) = collecting(f"s3://{bucket.name}/", each='source = "nope"').routine.collect().places
+
+    assert "there is no source 'nope'; there are: auditlake" in place.problem
+    assert (place.listed, place.failed) == (0, True)
+
+
 def test_ingest_takes_urls(bucket: Bucket, collecting: Collecting) -> None:
     """The ingest verb takes a URL like a path: of an object, which must be recognised, or of a folder."""
     bucket.put("a/1.jsonl", event("e1"))
