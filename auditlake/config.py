@@ -25,14 +25,19 @@ FORMAT_VERSION = 1
 MAX_FINDINGS = 10_000
 """How many findings a report lists itself, unless lake.toml says otherwise."""
 
+SCHEMES = ("s3", "gs", "az", "https")
+"""What the URL of a place where logs lie may begin with."""
+
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
 """The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
 _MOST_FINDINGS = 100_000_000
+_MOST_EVENTS = 1_000_000_000_000
 _MOST_SECONDS = 86_400
 _ABSENT = object()
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<host>[^/?#]*)")
 _SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
 _LATENESS = Duration("10min", 600 * _SECOND)
 REPORT_PERIOD = parse_duration("90d", "retention_period")
@@ -68,6 +73,30 @@ class DeskSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectPlace:
+    """A place where logs lie: a table ``[[collect]]`` of lake.toml."""
+
+    path: str
+    """A file, folder or pattern, if relative in the lake's folder; or a URL of an object store, or of one file."""
+    source: str | None = None
+    """The source of what lies there; each object is recognised by itself if None."""
+    max_quarantined: int | str | None = None
+    """How many records may be quarantined, ``100`` or ``"5%"``; not all of them, if None."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightlySettings:
+    """What ``auditlake nightly`` may delete by itself: the section ``[nightly]`` of lake.toml."""
+
+    apply: bool = False
+    """Whether it carries out the plan of retention."""
+    max_events: int | None = None
+    """It does not where more events than this would go or be pseudonymised; it never does if None."""
+    max_days: int | None = None
+    """It does not where more days than this would change; it never does if None."""
+
+
+@dataclass(frozen=True, slots=True)
 class LakeConfig:
     """The settings of one lake."""
 
@@ -93,6 +122,10 @@ class LakeConfig:
     """What auditors' queries may take."""
     alerts: AlertSettings = field(default_factory=AlertSettings)
     """Alerts as it happens."""
+    collect: tuple[CollectPlace, ...] = ()
+    """Where logs lie."""
+    nightly: NightlySettings = field(default_factory=NightlySettings)
+    """What a nightly run may delete by itself."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -154,7 +187,17 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# memory_mb = 2000\n"
         f"# rows = 100000\n"
         f"# output_mb = 32\n"
-        f"# threads = 0   # as many as there are cores\n"
+        f"# threads = 0   # as many as there are cores\n\n"
+        f"# Where logs lie, for auditlake collect; a table for each place.\n"
+        f"# [[collect]]\n"
+        f'# path = "s3://bucket/folder/"   # or gs://, az://, the https:// of one file, a path, a pattern\n'
+        f'# source = "cloudtrail"          # recognised by itself if not set\n'
+        f'# max_quarantined = "1%"         # with more, collect tells of a failure\n\n'
+        f"# What auditlake nightly may delete by itself, where a plan of retention stays within both limits.\n"
+        f"# [nightly]\n"
+        f"# apply = false\n"
+        f"# max_events = 100000\n"
+        f"# max_days = 3\n"
     ).encode()
 
 
@@ -187,10 +230,16 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
-    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "retention")}
+    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "nightly", "retention")}
+    places = known.pop("collect", [])
     for name, section in sections.items():
         if not isinstance(section, dict):
             raise _wrong(layout, name, f"a section [{name}]", section)
+    if not isinstance(places, list) or not all(isinstance(each, dict) for each in places):
+        raise _unreadable(layout, "collect: expected tables [[collect]]")
+    for each in places:
+        if "path" not in each:
+            raise _wrong(layout, "collect.path", _COLLECT_READERS["path"][0], _ABSENT)
     settings = _settings(layout, known, _READERS)
     settings |= _settings(layout, sections["retention"], _RETENTION_READERS, "retention.")
     _settings(layout, sections["ledger"], _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
@@ -198,6 +247,8 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         **settings,
         alerts=AlertSettings(**_settings(layout, sections["alerts"], _ALERT_READERS, "alerts.")),
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
+        collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
+        nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
     )
 
 
@@ -277,6 +328,42 @@ def checked_webhook(url: str) -> str:
     return url
 
 
+def checked_place(path: str) -> str:
+    """Return a path or a URL, if logs can be read there.
+
+    Raises:
+        ValueError: It is not; the message does not repeat it, since it may hold a secret.
+    """
+    if not path or "\0" in path:
+        raise ValueError("expected a path or a URL, got nothing")
+    if (match := _URL.match(path)) is None:
+        return path
+    scheme, host = match["scheme"].lower(), match["host"]
+    if scheme not in SCHEMES:
+        raise ValueError(f"expected a URL that begins with {', '.join(f'{each}://' for each in SCHEMES)}")
+    if "@" in host:
+        raise ValueError("a name or password in the URL is not sent; credentials come from the environment")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?" if scheme == "https" else r"[a-z0-9][\w.-]*", host):
+        raise ValueError(f"expected {'a host' if scheme == 'https' else 'a bucket or container'} after {scheme}://")
+    if scheme == "https" and re.search(r"[^\x21-\x7e]", path):
+        raise ValueError("expected an https:// URL without spaces and other characters that need an escape")
+    return path
+
+
+def _limit(value: Any) -> int | str:
+    if type(value) is int and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?%", value) and float(value[:-1]) <= 100:
+        return value
+    raise ValueError
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
 def parse_lateness(text: str) -> Duration:
     """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
 
@@ -319,6 +406,20 @@ _ALERT_READERS: _Readers = {
 }
 """The section ``[alerts]``."""
 
+_COLLECT_READERS: _Readers = {
+    "path": ("a path, or a URL with one of s3:// gs:// az:// https:// and without name or password", checked_place),
+    "source": ("the name of a source", _text),
+    "max_quarantined": ("a number of records, or a share such as '1%'", _limit),
+}
+"""Each table ``[[collect]]``."""
+
+_NIGHTLY_READERS: _Readers = {
+    "apply": ("true or false", _flag),
+    "max_events": (f"a whole number from 0 to {_MOST_EVENTS}", _whole(0, _MOST_EVENTS)),
+    "max_days": ("a whole number from 0 to 100000", _whole(0, 100_000)),
+}
+"""The section ``[nightly]``."""
+
 _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 """The section ``[ledger]``."""
 
@@ -340,8 +441,8 @@ _DESK_READERS: _Readers = {
 
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
-    # A webhook's URL may hold a token or a password: it is not repeated in messages, which end up in logs.
-    secret = key == "alerts.webhook" and isinstance(value, str)
+    # A URL may hold a token or a password: it is not repeated in messages, which end up in logs.
+    secret = key in {"alerts.webhook", "collect.path"} and isinstance(value, str)
     got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
     return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 

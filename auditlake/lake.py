@@ -20,6 +20,7 @@ from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
 from auditlake.facets.retention import Retention
+from auditlake.facets.routine import Routine
 from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
 
@@ -72,14 +73,16 @@ class AuditLake(Shown):
         """What lake.toml says."""
         self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
         self.policies = Policies(self._context)
-        self.sources = Sources(self._context)
         """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
+        self.sources = Sources(self._context)
         self.holds = Holds(self._context)
         """What must stay: ``all``, ``add``, ``release``."""
         self.retention = Retention(self._context)
         """What must go: ``plan``, ``apply``, ``erase``."""
         self.ledger = Ledger(self._context)
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
+        self.routine = Routine(self._context, self)
+        """What recurs: ``collect``, ``nightly``."""
         refuse_links(self.layout)
 
     @cached_property
@@ -106,8 +109,9 @@ class AuditLake(Shown):
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
 
         Args:
-            *inputs: Files, folders, patterns, ``-`` for standard input; or events made in Python: an AuditEvent or a
-                dict, an iterable of them, or a table of Polars, pandas or Arrow, read as a Parquet file would be.
+            *inputs: Files, folders, patterns, ``-`` for standard input, URLs (``s3://``, ``gs://``, ``az://``, or the
+                ``https://`` of one file); or events made in Python: an AuditEvent or a dict, an iterable of them, or a
+                table of Polars, pandas or Arrow, read as a Parquet file would be.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, as where every record is, the summary says ``failed``.
@@ -159,14 +163,8 @@ class AuditLake(Shown):
         Args:
             alerts: Whether this process evaluates the policies while no other one does, or the callables and sinks that
                 it tells besides those of lake.toml. If None, it does where ``[alerts]`` of lake.toml names a place.
-            durability: When ``log`` returns. ``sync``: the event is on the disk. ``interval``: before that; a power
-                cut takes the events of the last ``interval_ms``. ``os``: the same, of about the last half minute.
-            interval_ms: Milliseconds between the syncs of ``interval``.
-            segment_bytes, segment_seconds: Size and age of a segment before the next one begins.
-            flush_seconds: Seconds between the flushes of this process; none if None.
-
-        Raises:
-            LakeError: A value makes no sense.
+            durability, interval_ms, segment_bytes, segment_seconds, flush_seconds: When ``log`` returns, when a segment
+                ends, when this process flushes: see :class:`auditlake.landing.trail.TrailOptions`.
         """
         from auditlake.alerts.watch import open_trail
         from auditlake.landing.trail import TrailOptions

@@ -265,16 +265,16 @@ def test_settings(tmp_path: Path) -> None:
     layout = auditlake.create(tmp_path / "lake").layout
     made = layout.config.read_text()
     keys = set(re.findall(r"^(?:# )?(\w+) = ", made, re.MULTILINE))
-    sections = set(re.findall(r"^(?:# )?(\[\w+\])$", made, re.MULTILINE))
+    sections = set(re.findall(r"^(?:# )?(\[\[?\w+\]\]?)$", made, re.MULTILINE))
     (shown,) = blocks("reference/lake-toml.md", "toml")
     layout.config.write_text(shown)
     read = tomllib.loads(shown)
+    tables = [each for value in read.values() for each in (value if isinstance(value, list) else [value])]
 
     assert first_cells("reference/lake-toml.md") == keys
     assert sections <= set(headings("reference/lake-toml.md"))
-    assert {key for key, value in read.items() if not isinstance(value, dict)} | {
-        key for value in read.values() if isinstance(value, dict) for key in value
-    } == keys
+    inner = {key for each in tables if isinstance(each, dict) for key in each}
+    assert inner | {key for key in read if not re.search(rf"^\[+{key}\]", shown, re.MULTILINE)} == keys
     assert auditlake.open(layout.root).config.personal == ("$.details.email", "$.metadata.phone")
 
 

@@ -26,13 +26,14 @@ from auditlake.errors import AuditLakeError, PolicyError
 VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
     for section, places in {
-        "Events in": "lake.init ingest.ingest log.log log.tail ingest.flush source.source",
+        "Events in": "lake.init ingest.ingest routine.collect log.log log.tail ingest.flush source.source",
         "Questions": "events.events stats.stats sql.sql sql.query shell.shell connect.connect",
         "Reports and findings": "report.report finding.finding finding.review policy.policy watch.watch "
         "evidence.evidence evidence.reperform",
         "Retention": "retention.hold retention.retention retention.erase",
         "Proof": "ledger.verify ledger.checkpoint ledger.prove ledger.verify_proof ledger.anchor ledger.key",
-        "Upkeep": "lake.compact lake.backup doctor.doctor demo.demo docs.docs completion.completion man.man",
+        "Upkeep": "routine.nightly lake.compact lake.backup doctor.doctor demo.demo docs.docs completion.completion "
+        "man.man",
     }.items()
     for file, _, name in (place.partition(".") for place in places.split())
 )

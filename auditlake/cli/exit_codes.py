@@ -13,10 +13,10 @@ INTERRUPTED = 130
 EXIT_CODES = {
     DONE: "done; a closed pipe does not change the exit code",
     NEGATIVE: "the answer is no: a status named by --fail-on, a failed policy test, a report that differs, nothing "
-    "read, too much quarantined, no sandbox here, or a question answered with no",
+    "read, a place that could not be collected, too much quarantined, no sandbox here, or a question answered with no",
     USAGE: "wrong usage; nothing was done",
     FAILED: "an error, explained on standard error; or a policy could not be judged, while the others were",
-    WRONG: "verify, verify-proof or doctor found something wrong",
+    WRONG: "verify, verify-proof, doctor or nightly found something wrong",
     CUT_OFF: "the answer was cut off at the limit of rows or bytes",
     INTERRUPTED: "interrupted; nothing is half done",
 }

@@ -15,8 +15,10 @@
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
       findings/listed.json      over which periods findings were listed last
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
+      collected.jsonl           which objects were collected; without it, all of them are listed and read again
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
+      .collect  .nightly        the locks of those who collect, and of nightly runs
       .history                  what the versions of the table were, so that not every log entry has to be read
       .verified                 what the last verification found, for the list of reports
 """
@@ -108,6 +110,21 @@ class Layout:
     def journal(self) -> Path:
         """What people decided about findings; made when there is something."""
         return self.root / "findings" / "journal.jsonl"
+
+    @property
+    def collected(self) -> Path:
+        """Which objects were collected."""
+        return self.root / "collected.jsonl"
+
+    @property
+    def collect_lock(self) -> Path:
+        """The file whose flock keeps a second collection out."""
+        return self.root / ".collect"
+
+    @property
+    def nightly_lock(self) -> Path:
+        """The file whose flock keeps a second nightly run out."""
+        return self.root / ".nightly"
 
     @property
     def staging(self) -> Path:

@@ -1,4 +1,4 @@
-"""Facets: the verbs of a lake by what they are about, ``lake.policies``, ``.holds``, ``.retention`` and ``.ledger``.
+"""The verbs of a lake by what they are about: ``lake.policies``, ``.retention``, ``.ledger``, ``.routine`` and others.
 
 Hides which rooms a verb goes through.
 The door: ``policies.Policies``, ``holds.Holds``, ``retention.Retention``.

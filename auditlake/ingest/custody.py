@@ -102,6 +102,8 @@ class IngestOptions:
     """Land nothing if anything would be quarantined."""
     most: Most | None = None
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
+    tolerant: bool = False
+    """Leave out what no source knows also where that is all of a folder or pattern."""
     catalog: Catalog = field(default_factory=built_in)
     """The sources that inputs may be of."""
 
@@ -116,6 +118,7 @@ class IngestOptions:
         *,
         strict: bool = False,
         most: str | int | None = None,
+        tolerant: bool = False,
         dry_run: bool = False,
     ) -> IngestOptions:
         """Return the options of a lake; its ``most`` is as a caller writes it.
@@ -125,7 +128,8 @@ class IngestOptions:
         """
         config = context.config
         catalog = catalog_of(context.layout, config.event_types)
-        return cls(config.event_types, config.max_record, source, strict, read_limit(most), catalog, dry_run)
+        limit = read_limit(most)
+        return cls(config.event_types, config.max_record, source, strict, limit, tolerant, catalog, dry_run)
 
 
 @dataclass(frozen=True, slots=True)

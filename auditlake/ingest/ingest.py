@@ -112,7 +112,8 @@ def ingest(
         try:
             for each in inputs:
                 run.read(each)
-            run.refuse_strangers()
+            if not options.tolerant:
+                run.refuse_strangers()
             return run.land(context, now, advance)
         finally:
             run.close()

@@ -51,7 +51,7 @@ class InputFile:
         within: The folder or pattern that led to it; empty where it was named itself.
         left_out: Why it is not to be opened; empty where it is.
         archive: The archive that it is a member of; empty where it is none.
-        restore: Puts a member of an archive back to its path, where it was let go of.
+        restore: Puts a member of an archive or a remote object to its path, where it is not there (any more).
         damaged: Whether bytes of a member of an archive could not be unpacked.
     """
 

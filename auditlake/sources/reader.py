@@ -23,6 +23,7 @@ from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.python_events import Made, PythonInput, with_reasons, write_inputs
 from auditlake.sources.recognise import Recognised, recognise
+from auditlake.sources.remote import is_url, remote_inputs
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
 
@@ -201,14 +202,21 @@ def _nothing(stream: Stream) -> Iterator[Batch]:
 
 
 def gather(inputs: Sequence[str | Path | Made], spool: Path) -> list[InputFile]:
-    """Return the inputs that are meant; events made in Python are written to files in a folder first.
+    """Return the inputs that are meant: paths first, then URLs, then events made in Python.
+
+    Those are written to files in a folder; what a URL names is copied there while it is read.
 
     Raises:
-        SourceError: A path does not exist or cannot be read.
+        SourceError: A path or an object does not exist or cannot be read.
         EventError: An input is neither a path nor an event, several events or a table.
     """
     paths = [each for each in inputs if isinstance(each, str | Path)]
     if "" in paths:
         raise SourceError("an input has an empty name", hint="is a variable of the shell not set?")
-    files = expand_inputs(paths) if paths else []
+    urls = [str(each) for each in paths if is_url(each)]
+    local = [each for each in paths if not is_url(each)]
+    files = expand_inputs(local) if local else []
+    for number, url in enumerate(urls):
+        (folder := spool / f"remote-{number}").mkdir()
+        files += remote_inputs(url, folder)
     return [*files, *write_inputs((each for each in inputs if not isinstance(each, str | Path)), spool)]

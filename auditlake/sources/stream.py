@@ -413,6 +413,8 @@ def open_stream(
     """
     if source.path is None and sys.stdin is None:
         raise SourceError("- cannot be read: standard input is closed", hint="Give a file, or something to read.")
+    if source.restore is not None and source.path is not None and not source.path.exists():
+        source.restore()
     try:
         file: IO[bytes] = sys.stdin.buffer if source.path is None else source.path.open("rb", buffering=0)
     except (OSError, ValueError, AttributeError) as error:

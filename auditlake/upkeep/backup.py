@@ -28,7 +28,7 @@ from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import lost_file, read_snapshot
 
-_LEFT_OUT = {".staging", ".lock"}
+_LEFT_OUT = {".staging", ".lock", ".collect", ".nightly"}
 _CHUNK = 1 << 20
 
 

@@ -132,6 +132,8 @@ def lake(template: Path, run: Run, tmp_path: Path) -> auditlake.AuditLake:
 def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_path: Path) -> None:
     """What a command prints with --json is one object, and its help names the keys."""
     (tmp_path / "new.yaml").write_text("name: n\ndescription: d\nrequired_events: [login]\nretention_period: 30d\n")
+    with lake.layout.config.open("a") as settings:
+        settings.write(f"\n[[collect]]\npath = '{events}'\n")
     period = ("--as-of", AS_OF)
     (found,) = run("finding", "list", "failed_logins", *period, "--json").json["findings"]
     assert run("report", "failed_logins", *period, "--out", "o").code == 0
@@ -140,6 +142,7 @@ def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_pat
     done = {
         "init": run("--lake", "other", "init", "--json"), "ingest": run("ingest", events, "--json"),
         "log": run("log", "--event-type", "login", "--json"), "flush": run("flush", "--json"),
+        "collect": run("collect", "--json"),
         "tail": run("tail", events, "--once", "--json"), "events": run("events", "--json"),
         "stats": run("stats", *period, "--json"), "connect": run("connect", "--json"),
         "sql": run("sql", "select 1", "--json"), "query list": run("query", "list", "--json"),
@@ -164,7 +167,7 @@ def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_pat
         "verify": run("verify", "--json"), "key rotate": run("key", "rotate", "--json"),
         "compact": run("compact", "--json"), "backup": run("backup", "copy", "--json"),
         "doctor": run("doctor", "--json"), "completion": run("completion", "bash", "--json"),
-        "man": run("man", "--json"),
+        "man": run("man", "--json"), "nightly": run("nightly", "--json"),
     }  # fmt: skip
 
     assert {path: each.err for path, each in done.items() if each.code} == {}
