@@ -16,6 +16,7 @@ from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
 from auditlake.events.times import Instant, judged_as_of
+from auditlake.facets.export import Export
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
@@ -72,14 +73,17 @@ class AuditLake(Shown):
         """What lake.toml says."""
         self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
         self.policies = Policies(self._context)
-        self.sources = Sources(self._context)
         """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
+        self.sources = Sources(self._context)
+        """What it can read: ``catalog``, ``of``, ``test``, ``try_on``, ``overlaps``."""
         self.holds = Holds(self._context)
         """What must stay: ``all``, ``add``, ``release``."""
         self.retention = Retention(self._context)
         """What must go: ``plan``, ``apply``, ``erase``."""
         self.ledger = Ledger(self._context)
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
+        self.export = Export(self._context)
+        """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
 
     @cached_property
@@ -125,10 +129,7 @@ class AuditLake(Shown):
         from auditlake.store.failures import explained
 
         options = IngestOptions.of(self._context, source=source, strict=strict, most=most(max_quarantined))
-        with (
-            explained(self.layout, "the ingest"),
-            workspace(self.layout.staging) as spool,
-        ):
+        with explained(self.layout, "the ingest"), workspace(self.layout.staging) as spool:
             return ingest(self._context, gather(inputs, spool), options, now=self._context.now, listen=listen)
 
     @overload
@@ -293,8 +294,7 @@ class AuditLake(Shown):
     def connect(self, *, snapshot: int | None = None) -> Recipes:
         """Show how to open a snapshot with DuckDB, Polars and Spark; see :mod:`auditlake.analysis.connect`.
 
-        Raises:
-            SnapshotError: The snapshot does not exist or cannot be read exactly any more.
+        A snapshot that does not exist or cannot be read exactly any more is a SnapshotError.
         """
         from auditlake.analysis.connect import recipes
 
@@ -373,9 +373,8 @@ class AuditLake(Shown):
         from auditlake.reports.run import judged
 
         request = ReportRequest(policy_ids=policy_ids, again=again, **options)
-        return judged(
-            self._context, request, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot
-        )
+        flush = lambda: self.flush(reading=True).snapshot  # noqa: E731 - a verb of its own would say less
+        return judged(self._context, request, holds=self.holds.binding(), flush=flush)
 
     # Upkeep
 

@@ -6,7 +6,7 @@ DuckDB streams what binds no values, so these are set as a variable first. A pie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
@@ -36,7 +36,7 @@ PIECE = 200_000
 MEMORY = 1 << 30
 """Bytes that DuckDB holds before it spills."""
 _BATCH = 2_000
-_TABLES = ("types", "classes", "activities", "words", "products")
+_TABLES = ("types", "classes", "activities", "verbs", "words", "products")
 _NAMES = {
     "event_type": "types", "user_id": "users", "status": "statuses", "resource": "resources",
     "ip_address": "ip_addresses", "session_id": "sessions", "source": "sources",
@@ -82,12 +82,11 @@ def export_ocsf(
     return Exported(events, version, seen.version, out if isinstance(out, Path) else None)
 
 
-def _asked(context: LakeContext, version: str, filters: Filters) -> dict[str, Any]:
+def _asked(context: LakeContext, version: str, filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the statement ``asked`` binds."""
     lists = {name: filters.get(key) for key, name in _NAMES.items()}
-    values: dict[str, Any] = {
-        name: [each] if isinstance(each, str) else each and list(each) for name, each in lists.items()
-    }
+    values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in lists.items()}
+    values = {name: each and list(each) for name, each in values.items()}
     values |= {"start": as_instant_or_none(filters.get("since")), "end": as_end_or_none(filters.get("until"))}
     origin = read_settings(context.layout).origin if has_ledger(context.layout) else None
     key = read_public_key(context.layout)
@@ -139,10 +138,10 @@ def _opened(out: Path | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
 def _write_lines(file: IO[bytes], pieces: Pieces) -> int:
     """Write lines of JSON. What a terminal would act on is escaped, as JSON does it."""
     events = 0
-    escape: Callable[[str], str] = lambda text: UNSEEN.sub(lambda match: json_escape(match[0]), text)  # noqa: E731
     for piece in pieces:
         events += len(piece)
-        file.write("".join(escape(line) + "\n" for line in piece.column(0).to_pylist()).encode())
+        escaped = (UNSEEN.sub(lambda match: json_escape(match[0]), line) for line in piece.column(0).to_pylist())
+        file.write("".join(line + "\n" for line in escaped).encode())
     return events
 
 

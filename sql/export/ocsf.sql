@@ -67,7 +67,15 @@ named as (
     coalesce(nullif(action, ''), event_type) as operation,
     nullif(user_id, '') as person,
     nullif(resource, '') as target,
-    coalesce(lower(f[1]), case when f[18] = 'true' then 'read' end) as verb,
+    lower(f[1]) as said_verb,
+    f[18] = 'true' as is_reading,
+    -- Of an account it matters what of it was created, so a word of the action says too little.
+    case when event_type <> 'account_change' then lower(regexp_extract(
+      action,
+      '(?:^|[^A-Za-z])(?i:(create|get|list|describe|read|view|head|update|modify|set|put|change|delete|remove|destroy'
+      || '|enable|disable|attach|detach|assign|grant|revoke))(?:[^a-z]|$)',
+      1
+    )) end as word,
     lower(f[2]) as target_kind,
     lower(f[3]) as credential,
     try_cast(f[4] as boolean) as mfa,
@@ -87,6 +95,15 @@ named as (
   from read
 ),
 
+done as (
+  select
+    n.*,
+    coalesce(n.said_verb, case when n.is_reading then 'read' end, v.verb) as verb
+  from named as n
+  left join ocsf_verbs as v
+    on v.word = n.word
+),
+
 -- The class: by type and kind of target, else by type, else API Activity.
 classed as (
   select
@@ -96,7 +113,7 @@ classed as (
     coalesce(s.severity_id, t.severity_id, 1) as default_severity,
     coalesce(s.status_id, t.status_id) as fixed_status,
     coalesce(s.action_id, t.action_id) as action_id
-  from named as n
+  from done as n
   left join ocsf_types as s
     on s.event_type = n.event_type
     and s.target_kind = n.target_kind

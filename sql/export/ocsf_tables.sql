@@ -113,6 +113,18 @@ from (values
   (6005, 'create', 6), (6005, 'read', 1), (6005, 'update', 2), (6005, 'delete', 7)
 ) as listed(class_uid, deed, activity_id);
 
+-- name: verbs()
+-- What a word at the start of a part of the action says was done, where the metadata says no verb.
+create or replace temp table ocsf_verbs as
+from (values
+  ('create', 'create'),
+  ('get', 'read'), ('list', 'read'), ('describe', 'read'), ('read', 'read'), ('view', 'read'), ('head', 'read'),
+  ('update', 'update'), ('modify', 'update'), ('set', 'update'), ('put', 'update'), ('change', 'update'),
+  ('delete', 'delete'), ('remove', 'delete'), ('destroy', 'delete'),
+  ('enable', 'enable'), ('disable', 'disable'), ('attach', 'attach'), ('detach', 'detach'), ('assign', 'assign'),
+  ('grant', 'assign'), ('revoke', 'revoke')
+) as listed(word, verb);
+
 -- name: words()
 -- What a word of an event is as a number of OCSF, by the attribute.
 create or replace temp table ocsf_words as

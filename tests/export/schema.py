@@ -16,9 +16,18 @@ REDUCED = Path(__file__).parent / "ocsf" / "ocsf-1.9.0.json"
 @cache
 def schema_of(version: str) -> OcsfJsonSchemaEmbedded:
     """The schema of a version."""
-    return OcsfJsonSchemaEmbedded(
-        json.loads(REDUCED.read_text(encoding="utf-8")) if version == "1.9.0" else get_ocsf_schema(version)
-    )
+    return OcsfJsonSchemaEmbedded(reduced() if version == "1.9.0" else get_ocsf_schema(version))
+
+
+def reduced() -> dict[str, Any]:
+    """The schema of 1.9.0, with the captions that a JSON Schema has as titles."""
+    schema: dict[str, Any] = json.loads(REDUCED.read_text(encoding="utf-8"))
+    for family in (schema["classes"], schema["objects"]):
+        for name, each in family.items():
+            each.setdefault("caption", name)
+            for attribute, what in each["attributes"].items():
+                what["caption"] = attribute
+    return schema
 
 
 @cache

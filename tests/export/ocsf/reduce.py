@@ -1,4 +1,4 @@
-"""Makes ``ocsf-1.9.0.json`` of a checkout of github.com/ocsf/ocsf-schema: ``python -m tests.export.ocsf.reduce CHECKOUT``.
+"""``python -m tests.export.ocsf.reduce CHECKOUT`` makes ``ocsf-1.9.0.json`` of a checkout of github.com/ocsf/ocsf-schema.
 
 No package validates OCSF 1.9. This compiles the classes that the export uses, with the objects that they reach, in the
 form in which ``ocsf-json-schema`` has its own versions, so that one validator judges both. Descriptions are left out.
@@ -47,6 +47,11 @@ class Checkout:
             merge(found, name, attribute)
         return found
 
+    def observables(self) -> set[int]:
+        """The kinds of observables: each type, attribute and object that is one says its number."""
+        kinds = [self.dictionary["types"]["attributes"], self.dictionary["attributes"], self.objects]
+        return {each["observable"] for family in kinds for each in family.values() if "observable" in each}
+
     def constraints(self, document: Document, family: dict[str, Document]) -> Document | None:
         """The nearest constraints on the way up: an object that has its own does not obey its parent's."""
         if "constraints" in document or "extends" not in document:
@@ -57,8 +62,8 @@ class Checkout:
         """A class or an object as ocsf-json-schema reads it."""
         attributes = {}
         for name, attribute in sorted(self.attributes(document, family).items()):
-            whole = merged(self.dictionary["attributes"].get(name, {}), attribute)
-            kept = {key: whole[key] for key in _KEPT if whole.get(key) is not None}
+            joined = merged(self.dictionary["attributes"].get(name, {}), attribute)
+            kept = {key: joined[key] for key in _KEPT if joined.get(key) is not None}
             kept["profiles"] = [kept.pop("profile")] if "profile" in kept else []
             if "enum" in kept:
                 kept["enum"] = {key: {"caption": each.get("caption", key)} for key, each in kept["enum"].items()}
@@ -66,7 +71,9 @@ class Checkout:
                 kept |= {"type": "object_t", "object_type": kept["type"]}
             attributes[name] = kept
         constraints = self.constraints(document, family)
-        return {"name": document["name"], "attributes": attributes} | ({"constraints": constraints} if constraints else {})
+        return {"name": document["name"], "attributes": attributes} | (
+            {"constraints": constraints} if constraints else {}
+        )
 
 
 def read(path: Path) -> Document:
@@ -111,6 +118,8 @@ def reduced(checkout: Checkout) -> Document:
             whole = checkout.compiled(checkout.objects[name], checkout.objects) if name in checkout.objects else {}
             objects[name] = whole if step < MOST_STEPS else {"name": name, "attributes": {}}
         reached = {each for whole in objects.values() for each in objects_of(whole)}
+    numbers = checkout.observables()
+    objects["observable"]["attributes"]["type_id"]["enum"] |= {str(number): {} for number in sorted(numbers)}
     types = {
         name: {key: kind[key] for key in ("type", "regex", "max_len", "range") if key in kind}
         for name, kind in checkout.dictionary["types"]["attributes"].items()
