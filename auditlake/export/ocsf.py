@@ -105,13 +105,15 @@ def _prepare(connection: duckdb.DuckDBPyConnection, asked: Mapping[str, Any]) ->
 
 
 def _pieces(connection: duckdb.DuckDBPyConnection, form: str) -> Pieces:
-    """Yield the events as rows of Arrow; at least one batch, perhaps empty, so that its columns are known."""
+    """Yield the events as rows of Arrow; the first batch is empty, so that the columns are known without events."""
+    from pyarrow import RecordBatch
+
     days = connection.execute(statement("export/ocsf.sql", "days").text).fetchall()
     for first, last in list(_stretches(days)) or [(date.max, date.max)]:
         connection.execute(statement("export/ocsf.sql", "stretch").text, {"first": first, "last": last})
         connection.execute(statement("export/ocsf.sql", "shaped").text)
         reader = connection.sql(statement("export/ocsf.sql", form).text).to_arrow_reader(_BATCH)
-        yield reader.schema.empty_table().to_batches()[0] if not days else reader.read_next_batch()
+        yield RecordBatch.from_pylist([], reader.schema)
         yield from reader
 
 
@@ -148,11 +150,10 @@ def _write_lines(file: IO[bytes], pieces: Pieces) -> int:
 def _write_parquet(file: IO[bytes], pieces: Pieces) -> int:
     from pyarrow.parquet import ParquetWriter
 
-    first = next(pieces)
-    events = len(first)
-    with ParquetWriter(file, first.schema, compression="zstd") as writer:
-        writer.write_batch(first)
+    events = 0
+    with ParquetWriter(file, next(pieces).schema, compression="zstd") as writer:
         for piece in pieces:
             events += len(piece)
-            writer.write_batch(piece)
+            if len(piece):
+                writer.write_batch(piece)
     return events

@@ -1,4 +1,4 @@
-"""``python -m tests.export.ocsf.reduce CHECKOUT`` makes ``ocsf-1.9.0.json`` of a checkout of github.com/ocsf/ocsf-schema.
+"""Makes ``ocsf-1.9.0.json`` of a checkout of github.com/ocsf/ocsf-schema: ``python -m tests.export.ocsf.reduce PATH``.
 
 No package validates OCSF 1.9. This compiles the classes that the export uses, with the objects that they reach, in the
 form in which ``ocsf-json-schema`` has its own versions, so that one validator judges both. Descriptions are left out.
