@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("1.8.0", "1.9.0")
 """The versions of OCSF that can be written; the first is the default."""
-PIECE = 200_000
+PIECE = 50_000
 """How many events are sorted together, unless a day has more."""
 MEMORY = 1 << 30
 """Bytes that DuckDB holds before it spills."""

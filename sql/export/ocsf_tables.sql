@@ -102,8 +102,6 @@ from (values
   (3007, 'certificate/disable', 99),
   (3007, 'permission_change/create', 14), (3007, 'permission_change/update', 14),
   (3007, 'permission_change/delete', 15),
-  (3007, 'permission_change/role/create', 16), (3007, 'permission_change/role/update', 16),
-  (3007, 'permission_change/role/delete', 17),
   (3007, 'permission_change/policy/create', 10), (3007, 'permission_change/policy/update', 10),
   (3007, 'permission_change/policy/delete', 11),
   (3008, 'create', 1), (3008, 'update', 2), (3008, 'delete', 3), (3008, 'attach', 8), (3008, 'detach', 9),
