@@ -103,7 +103,8 @@ anything = st.fixed_dictionaries(
     {"event_type": st.sampled_from(TYPES)},
     optional={
         "user_id": texts, "action": texts, "resource": texts | st.just("arn:aws:s3:::b/k"), "status": words,
-        "session_id": texts, "ip_address": addresses | texts, "details": st.dictionaries(st.sampled_from([*HOSTILE, *keys]), values, max_size=3),
+        "session_id": texts, "ip_address": addresses | texts,
+        "details": st.dictionaries(st.sampled_from([*HOSTILE, *keys]), values, max_size=3),
         "metadata": st.dictionaries(st.sampled_from(keys), values, max_size=6),
     },
 )  # fmt: skip
