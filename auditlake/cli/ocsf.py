@@ -27,7 +27,7 @@ VERSIONS = ("1.8.0", "1.9.0")
 @json_option("events", "ocsf", "snapshot", "out")
 @click.pass_obj
 def export(path: str, /, version: str, parquet: bool, out: Path | None, snapshot: int | None, **filters: Any) -> None:
-    """Write events as OCSF, in time order: lines of JSON, or Parquet."""
+    """Write events as OCSF: lines of JSON, or Parquet."""
     lake = opened(path)
     refuse_unknown(lake, filters["event_type"], filters["status"])
     if out is None and (parquet or is_json()):
