@@ -16,6 +16,7 @@ from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
 from auditlake.events.times import Instant, judged_as_of
+from auditlake.facets.export import Export
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
@@ -75,6 +76,7 @@ class AuditLake(Shown):
         self.policies = Policies(self._context)
         """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
         self.sources = Sources(self._context)
+        """What it can read: ``add``, ``remove``, ``test``, ``try_on``, ``draft``, ``overlaps``."""
         self.holds = Holds(self._context)
         """What must stay: ``all``, ``add``, ``release``."""
         self.retention = Retention(self._context)
@@ -83,6 +85,8 @@ class AuditLake(Shown):
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
         """What recurs: ``collect``, ``nightly``."""
+        self.export = Export(self._context)
+        """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
 
     @cached_property
@@ -289,8 +293,7 @@ class AuditLake(Shown):
     def connect(self, *, snapshot: int | None = None) -> Recipes:
         """Show how to open a snapshot with DuckDB, Polars and Spark; see :mod:`auditlake.analysis.connect`.
 
-        Raises:
-            SnapshotError: The snapshot does not exist or cannot be read exactly any more.
+        A snapshot that does not exist or cannot be read exactly any more is a SnapshotError.
         """
         from auditlake.analysis.connect import recipes
 
@@ -369,9 +372,8 @@ class AuditLake(Shown):
         from auditlake.reports.run import judged
 
         request = ReportRequest(policy_ids=policy_ids, again=again, **options)
-        return judged(
-            self._context, request, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot
-        )
+        flush = lambda: self.flush(reading=True).snapshot  # noqa: E731 - a verb of its own would say less
+        return judged(self._context, request, holds=self.holds.binding(), flush=flush)
 
     # Upkeep
 

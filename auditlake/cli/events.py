@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import BOUNDS, event_type_option, instant, json_option, near, option, snapshot_option
+from auditlake.cli.options import BOUNDS, filter_options, json_option, near, snapshot_option
 from auditlake.cli.output import is_json, machine, opened, say, table
 from auditlake.display.text import visible
 from auditlake.errors import EventError
@@ -23,17 +23,7 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
 
 
 @click.command(epilog=BOUNDS)
-@event_type_option(
-    "event_type", multiple=True, aliases=["--type"], help="Only this type; repeatable, like every filter but the times."
-)
-@option("--since", type=instant, aliases=["--start"], help="Not before this instant or date.")
-@option("--until", type=instant, aliases=["--end"], help="Not after this instant or date.")
-@option("--user-id", multiple=True, metavar="USER", aliases=["--user"], help="Only of this user.")
-@option("--status", multiple=True, metavar="STATUS", help="Only with this status.")
-@option("--resource", multiple=True, metavar="RESOURCE", help="Only about this resource.")
-@option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"], help="Only from this address.")
-@option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"], help="Only of this session.")
-@option("--source", multiple=True, metavar="SOURCE", help="Only of this source, e.g. cloudtrail.")
+@filter_options
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", help="The most events; 100 in a table, unlimited otherwise."
 )
@@ -48,7 +38,7 @@ def events(path: str, /, form: str, quote_empty: bool, limit: int | None, snapsh
     lake = opened(path)
     is_table = form == "table" and not is_json()
     most = _TABLE_ROWS if limit is None and is_table else limit
-    _refuse_unknown(lake, filters["event_type"], filters["status"])
+    refuse_unknown(lake, filters["event_type"], filters["status"])
     # One more than a table shows says whether there are more.
     asked = most + 1 if is_table and most is not None else most
     rows = lake.events(**{name: value or None for name, value in filters.items()}, limit=asked, snapshot=snapshot)
@@ -60,7 +50,7 @@ def events(path: str, /, form: str, quote_empty: bool, limit: int | None, snapsh
         _stream(rows, form, quote_empty=quote_empty)
 
 
-def _refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[str]) -> None:
+def refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[str]) -> None:
     """Refuse an event type that the lake neither accepts nor has, and a status that is a known one misspelled.
 
     Any text may be a status, so one that no event has is refused only if an event has one like it.

@@ -218,6 +218,23 @@ def event_type_option(name: str, **attributes: Any) -> Decorator:
     return option("--event-type", name, shell_complete=completers.event_types, **attributes)
 
 
+filter_options = several(
+    event_type_option(
+        "event_type",
+        multiple=True,
+        aliases=["--type"],
+        help="Only this type; repeatable, like every filter but the times.",
+    ),
+    option("--since", type=instant, aliases=["--start"], help="Not before this instant or date."),
+    option("--until", type=instant, aliases=["--end"], help="Not after this instant or date."),
+    option("--user-id", multiple=True, metavar="USER", aliases=["--user"], help="Only of this user."),
+    option("--status", multiple=True, metavar="STATUS", help="Only with this status."),
+    option("--resource", multiple=True, metavar="RESOURCE", help="Only about this resource."),
+    option("--ip-address", multiple=True, metavar="ADDRESS", aliases=["--ip"], help="Only from this address."),
+    option("--session-id", multiple=True, metavar="SESSION", aliases=["--session"], help="Only of this session."),
+    option("--source", multiple=True, metavar="SOURCE", help="Only of this source, e.g. cloudtrail."),
+)  # fmt: skip
+"""The options that choose events; each means what it means for ``lake.events``."""
 snapshot_option = click.option(
     "--snapshot",
     type=click.IntRange(min=0),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from auditlake.disk.files import check_folder
 
@@ -52,18 +53,30 @@ def make_folders(path: Path, *, below: Path) -> None:
 def write_whole(path: Path, data: bytes, *, over: bool = True) -> None:
     """Write a file whole or not at all, durably.
 
+    Args:
+        path: The file.
+        data: What it is to hold.
+        over: Whether over what has its name already; otherwise that stays.
+    """
+    with writing_whole(path, over=over) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_whole(path: Path, *, over: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write, which has its name only once it is whole and durable.
+
     The bytes go to a private neighbour first, so that a reader sees the old file or the new one.
 
     Args:
         path: The file.
-        data: What it is to hold.
         over: Whether over what has its name already; otherwise that stays.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if over:

@@ -70,8 +70,14 @@ def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duc
     """Return the leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and
     leaf.
     """
-    connection.execute(statement("ledger/leaves.sql", "hashed" if hashed else "unhashed").text)
+    define_leaves(connection, hashed=hashed)
     return connection.sql(statement("ledger/leaves.sql", "leaves").text)
+
+
+def define_leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> None:
+    """Make the macros that the statement ``leaves`` calls."""
+    for macro in ("event_bytes", "hashed" if hashed else "unhashed"):
+        connection.execute(statement("ledger/leaves.sql", macro).text)
 
 
 def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> Iterator[tuple[Part, bytes]]:

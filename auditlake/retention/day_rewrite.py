@@ -19,6 +19,7 @@ from auditlake.errors import LakeFormatError
 from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
+from auditlake.ledger.leaves import define_leaves
 from auditlake.ledger.sidecars import GONE, Kept, keep, pack
 from auditlake.policies.compile import Step
 from auditlake.store.dayfile import data_file, write_parquet
@@ -132,7 +133,7 @@ def _keep_leaves(connection: duckdb.DuckDBPyConnection, layout: Layout, day: dat
 
     The view `events` shows the day as it was; afterwards it shows the draft.
     """
-    connection.execute(statement("ledger/leaves.sql", "hashed").text)
+    define_leaves(connection)
     select = statement("ledger/leaves.sql", "leaves").text
     connection.execute(f"create or replace temp table leaves_before as {select}")
     view_events(connection, [draft], columns=FILE_COLUMNS)

@@ -7,33 +7,43 @@ create or replace temp macro as_leaf(bytes) as unhex(sha256(bytes));
 -- The same: the bytes themselves, for who hashes them.
 create or replace temp macro as_leaf(bytes) as bytes;
 
+-- name: event_bytes()
+-- The canonical bytes of an event (auditlake/ledger/leaves.py), after the zero byte that makes the hash over them a leaf.
+-- `concat` passes over nulls, so a null text is a colon alone and an empty one `0:`. A text of a column is never cast: it
+-- may be a megabyte. The arguments are columns, and filled in where they stand.
+create or replace temp macro event_bytes(
+  event_id, event_type, happened, user_id, action, resource, status, details, metadata, session_id, ip_address, source,
+  ingested_at, batch, seq, salt
+) as concat(
+  chr(0),
+  strlen(event_id), ':', event_id,
+  strlen(event_type), ':', event_type,
+  epoch_us(happened), ';',
+  strlen(user_id), ':', user_id,
+  strlen(action), ':', action,
+  strlen(resource), ':', resource,
+  strlen(status), ':', status,
+  strlen(details), ':', details,
+  strlen(metadata), ':', metadata,
+  strlen(session_id), ':', session_id,
+  strlen(ip_address), ':', ip_address,
+  strlen(source), ':', source,
+  epoch_us(ingested_at), ';',
+  batch, ';',
+  seq, ';',
+  strlen(hex(salt)), ':', hex(salt)
+);
+
 -- name: leaves()
--- The Merkle leaf of every event: the SHA-256 of a zero byte and of the event's canonical bytes
--- (auditlake/ledger/leaves.py), or what it is a hash of; see the macros above. `concat` passes over nulls, so a null text is
--- a colon alone and an empty one `0:`. A text of a column is never cast: it may be a megabyte.
+-- The Merkle leaf of every event: the SHA-256 of its bytes, or these; see the macros above.
 -- returns: batch, day (since 1970), seq, leaf
 select
   batch,
   cast(epoch_us("timestamp") // 86400000000 as integer) as day,
   seq,
-  as_leaf(concat(
-    chr(0),
-    strlen(event_id), ':', event_id,
-    strlen(event_type), ':', event_type,
-    epoch_us("timestamp"), ';',
-    strlen(user_id), ':', user_id,
-    strlen(action), ':', action,
-    strlen(resource), ':', resource,
-    strlen(status), ':', status,
-    strlen(details), ':', details,
-    strlen(metadata), ':', metadata,
-    strlen(session_id), ':', session_id,
-    strlen(ip_address), ':', ip_address,
-    strlen(source), ':', source,
-    epoch_us(ingested_at), ';',
-    batch, ';',
-    seq, ';',
-    strlen(hex(salt)), ':', hex(salt)
+  as_leaf(event_bytes(
+    event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+    source, ingested_at, batch, seq, salt
   )) as leaf
 from events;
 
