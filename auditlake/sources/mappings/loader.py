@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import yaml
 
@@ -15,18 +14,14 @@ from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
-from auditlake.sources.cutters.patterns import NAME, PatternError, compiled
-from auditlake.sources.cutters.plain import ENCODINGS
-from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
+from auditlake.sources.mappings.model import COLUMNS, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
-from auditlake.sources.mappings.outline import SOURCE_NAME, parts_of, personal_places
+from auditlake.sources.mappings.outline import parts_of
+from auditlake.sources.mappings.plain_keys import PLAIN, PlainKeys
 from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
-from auditlake.yaml_reader import Reader, digest_of, is_null
+from auditlake.yaml_reader import digest_of
 
 HINT = "correct every line listed; a mapping with errors is not used"
-READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
-"""How an input can be cut into records."""
-
 _OF_A_SOURCE = (
     "source", "title", "version", "match", "before", "read", "records", "leave_out", "inside", "each", "empty", "let",
     "skip", "texts", "require", "also", "personal", "fields", "tests", "pattern", "patterns", "columns", "delimiter",
@@ -37,20 +32,12 @@ _OF_AN_EVENT = (*COLUMNS, "event_type", "metadata")
 KEYS = (*_OF_A_SOURCE, *_OF_AN_EVENT)
 """Every key of a mapping's file."""
 _REQUIRED = ("source", "match", "timestamp", "action", "event_type")
-_SELF_EVIDENT = frozenset({"lines", "auditd"})
-"""The ways to read in which a record shows by itself whose it is, so that `match` may be left out."""
-_ONLY_FOR = {
-    "pattern": ("lines",), "patterns": ("lines",), "columns": ("csv",), "delimiter": ("csv",), "preamble": ("csv",),
-    "year": ("lines",), "encoding": ("csv", "lines", "kv", "auditd"),
-}  # fmt: skip
-"""The keys that tell how to read, and the ways to read that they are for."""
 _TEXT_COLUMNS = ("event_id", "timestamp", "user_id", "action", "status", "session_id")
 """The columns in which an object or a list is a mistake of the record."""
 EMPTY = ("text", "absent")
 """What an empty text in a record may count as."""
 _WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also", "require")
 """The keys whose values are expressions."""
-_PLAIN = ("int", "float", "bool", "timestamp")
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
@@ -59,7 +46,6 @@ _MORE_FUNCTIONS = frozenset((
     "regexp_replace", "list_value",
 ))  # fmt: skip
 _OTHER_NAMES = {f"epoch_{unit}": f"instant_of_{unit}" for unit in ("s", "ms", "us", "ns")}
-_TESTED = (*COLUMNS, "event_type", "details", "metadata")
 
 
 def load_mapping(
@@ -115,7 +101,7 @@ class _Draft:
     when: str = ""
 
 
-class _Reader(Reader):
+class _Reader(PlainKeys):
     """Reads one mapping's file."""
 
     def __init__(self, what: str, needs: tuple[str, ...], event_types: frozenset[str], *, built_in: bool) -> None:
@@ -178,83 +164,6 @@ class _Reader(Reader):
             skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest,
         )  # fmt: skip
 
-    # The keys of a source
-
-    def _name(self, node: yaml.Node) -> str | None:
-        name = self.label(node, "source")
-        if name is not None and (not SOURCE_NAME.fullmatch(name) or name.partition(".")[0] == "auditlake"):
-            expected = "small letters, digits, _ and ., the first a letter, and not auditlake"
-            self.wrong(node, f"source: expected {expected}; got {name!r}")
-        return name
-
-    def _check_simple(self, key: str, node: yaml.Node) -> None:
-        if key == "records":
-            self.several(node, key, self.text)
-        else:
-            self.text(node, key, also=_PLAIN)
-
-    def _check_reading(self, root: yaml.Node, keys: Mapping[str, yaml.Node]) -> None:
-        """Check how inputs are read, and what belongs to that."""
-        node = keys.get("read")
-        if isinstance(node, yaml.SequenceNode):
-            reads = self.several(node, "read", self._way)
-        else:
-            reads = () if node is None else tuple(filter(None, [self._way(node, "read")]))
-        reads = reads or ("json",)
-        if "match" not in keys and keys and not _SELF_EVIDENT.issuperset(reads):
-            self.wrong(root, "a mapping needs the key 'match'")
-        if "lines" in reads and "pattern" not in keys:
-            self.wrong(keys["read"], "read: lines needs the key 'pattern'")
-        for key, ways in _ONLY_FOR.items():
-            if key in keys and not set(ways) & set(reads):
-                self.wrong(keys[key], f"{key}: only where read is {' or '.join(ways)}")
-        own = dict(self._pieces(keys["patterns"])) if "patterns" in keys else {}
-        if "pattern" in keys:
-            node = keys["pattern"]
-            for each in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-                self._check_pattern(each, "pattern", own)
-            if isinstance(node, yaml.SequenceNode) and not node.value:
-                self.wrong(node, "pattern: expected at least one pattern, got an empty list")
-        if "columns" in keys:
-            self.several(keys["columns"], "columns", self.text)
-        if "delimiter" in keys:
-            delimiter = self._written(keys["delimiter"])
-            if delimiter is None or len(delimiter.encode()) != 1 or delimiter in '"\r\n':
-                self.wrong(keys["delimiter"], "delimiter: expected one character of ASCII, such as ';' or \"\\t\"")
-        if "preamble" in keys:
-            self.integer(keys["preamble"], "preamble", 0, 1_000)
-        if "encoding" in keys:
-            self.choice(keys["encoding"], "encoding", ENCODINGS)
-        if "year" in keys:
-            self.integer(keys["year"], "year", 1970, 9998)
-
-    def _way(self, node: yaml.Node, key: str) -> str | None:
-        return self.choice(node, key, READS, "way to read")
-
-    @staticmethod
-    def _written(node: yaml.Node) -> str | None:
-        """Return a text as it is written, blank or not."""
-        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
-
-    def _pieces(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
-        """Yield the pieces that patterns may use; each is a pattern itself."""
-        if not self.is_a(node, yaml.MappingNode, "patterns", "names with patterns"):
-            return
-        own = {str(name.value): str(written.value) for name, written in node.value}
-        for name, written in node.value:
-            if not NAME.fullmatch(str(name.value)):
-                self.wrong(name, f"patterns: expected a name of capital letters, digits and _; got {name.value!r}")
-            self._check_pattern(written, f"patterns {name.value}", own)
-            yield str(name.value), str(written.value)
-
-    def _check_pattern(self, node: yaml.Node, key: str, own: Mapping[str, str]) -> None:
-        text = self.text(node, key, also=_PLAIN)
-        try:
-            if text is not None:
-                compiled(text, own)
-        except PatternError as error:
-            self.wrong(node, f"{key}: {error}")
-
     def _check_match(self, node: yaml.Node) -> None:
         """Note what is wrong with it; :func:`load_match` compiles a condition when it is asked for."""
         if isinstance(node, yaml.SequenceNode):
@@ -275,28 +184,6 @@ class _Reader(Reader):
         self._gate = _gate_of(self._scope)
         self._condition(node, "match")
         self._scope, self._gate = scope, gate
-
-    def _place(self, node: yaml.Node, key: str) -> Place | None:
-        text = self.text(node, key)
-        found = None if text is None else place(text)
-        if text is not None and found is None:
-            self.wrong(node, f"{key}: expected a field of a record, such as actor.id; got {text!r}")
-        return found
-
-    def _inside(self, node: yaml.Node) -> Iterator[Place]:
-        for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            if (found := self._place(item, "inside")) is not None:
-                yield found
-
-    def _each(self, node: yaml.Node) -> tuple[str, str]:
-        """Return the JSON path of a list, and the field of the record that it lies in."""
-        text = self.text(node, "each") or ""
-        steps = [place(step) for step in text.removeprefix("$.").removesuffix("[*]").split("[*].")]
-        if not text or None in steps:
-            self.wrong(node, f"each: expected a list of a record, such as events or data[*].items; got {text!r}")
-            return "", ""
-        found = [step for step in steps if step is not None]
-        return "$" + "".join(f"{step.path.removeprefix('$')}[*]" for step in found), str(found[0].steps[0])
 
     def _lets(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         if not self.is_a(node, yaml.MappingNode, "let", "names with expressions"):
@@ -335,34 +222,6 @@ class _Reader(Reader):
             for name, value in node.value:
                 found = self._value(value, f"require {name.value}")
                 yield str(name.value), found.spelling if found else "null"
-
-    def _check_left_out(self, node: yaml.Node) -> None:
-        if self.is_a(node, yaml.MappingNode, "leave_out", "what a document is, with the keys that mark it"):
-            for _, marks in node.value:
-                if not self.several(marks, "leave_out", self.text) and isinstance(marks, yaml.SequenceNode):
-                    self.wrong(marks, "leave_out: expected at least one key")
-
-    def _check_personal(self, node: yaml.Node, top: str) -> None:
-        keys = self.mapping(node, "personal", ("names", "traces", "nobody", "within"), ())
-        for key, value in keys.items():
-            texts = [self.text(value, key)] if key == "nobody" else self.several(value, key, self.text)
-            for text in filter(None, texts):
-                if key in ("names", "traces"):
-                    if personal_places([text], top) is None:
-                        self.wrong(value, f"personal: expected a field of a record, such as actor.id; got {text!r}")
-                    continue
-                try:
-                    re.compile(text)
-                except re.error as error:
-                    self.wrong(value, f"{key}: not a regular expression: {error}")
-
-    def _fields(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
-        if self.is_a(node, yaml.MappingNode, "fields", "names of fields with their places"):
-            for name, where in node.value:
-                text = self.text(where, "fields")
-                if text is not None and place(text.replace("[*]", "")) is None:
-                    self.wrong(where, f"fields: expected a field of a record, such as actor.id; got {text!r}")
-                yield str(name.value), text or ""
 
     # The keys of an event
 
@@ -429,7 +288,7 @@ class _Reader(Reader):
         return cases(found)
 
     def _pattern(self, node: yaml.Node, key: str) -> str | None:
-        return self.text(node, key, also=_PLAIN)
+        return self.text(node, key, also=PLAIN)
 
     def _choices(self, node: yaml.SequenceNode, key: str) -> str:
         """Return the SQL of a list of cases: ``name: condition``, or an expression where nothing before it held."""
@@ -472,7 +331,7 @@ class _Reader(Reader):
 
     def _value(self, node: yaml.Node, key: str) -> Expression | None:
         """Return an expression, or the first of several that is not empty."""
-        text = self.text(node, key, expected="an expression", also=_PLAIN)
+        text = self.text(node, key, expected="an expression", also=PLAIN)
         if text is None:
             return None
         parts = parts_of(text)
@@ -501,7 +360,7 @@ class _Reader(Reader):
         return found.node.get("class") == "COLUMN_REF" and found.spelling in self._scope.addresses
 
     def _condition(self, node: yaml.Node, key: str) -> str:
-        text = self.text(node, key, expected="a condition", also=_PLAIN)
+        text = self.text(node, key, expected="a condition", also=PLAIN)
         is_field = text is not None and place(text) is not None
         kind = "" if is_field else "BOOLEAN"
         found = None if text is None else self._expression(node, key, text, kind=kind)
@@ -527,39 +386,6 @@ class _Reader(Reader):
             line, column = self.inside(node, at)
             self.mistakes.append((line, column, f"{key}: {error}{hint}"))
         return None
-
-    # Tests
-
-    def _tests(self, node: yaml.Node) -> Iterator[MappingTest]:
-        if not self.is_a(node, yaml.SequenceNode, "tests", "a list of tests"):
-            return
-        for item in node.value:
-            keys = self.mapping(item, "a test", ("name", "record", "expect", "skipped", "quarantined"), ("record",))
-            if sum(key in keys for key in ("expect", "skipped", "quarantined")) != 1:
-                self.wrong(item, "a test needs one of expect, skipped and quarantined")
-            line = item.start_mark.line + 1
-            record = ""
-            if "record" in keys:
-                value = self.json_value(keys["record"], "record")
-                record = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            plain = {
-                key: self.text(keys[key], key, also=_PLAIN) or ""
-                for key in ("name", "skipped", "quarantined")
-                if key in keys
-            }
-            expect = tuple(self._expected(keys["expect"])) if "expect" in keys else ()
-            name = plain.pop("name", f"line {line}")
-            yield MappingTest(name, record, expect, **plain, line=line)
-
-    def _expected(self, node: yaml.Node) -> Iterator[Mapping[str, Any]]:
-        for event in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            keys = self.mapping(event, "expect", _TESTED, ())
-            yield {
-                key: self.json_value(value, key)
-                if key in ("details", "metadata")
-                else (None if is_null(value) else self.text(value, key, also=_PLAIN))
-                for key, value in keys.items()
-            }
 
 
 def _path_of(text: str) -> Place | None:

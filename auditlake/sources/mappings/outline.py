@@ -32,8 +32,6 @@ class Outline:
     """The fields under which documents keep its records."""
     leave_out: Mapping[str, frozenset[str]]
     """The documents among its inputs that hold no records: what they are, and the keys that together mark one."""
-    inside: str
-    """The field in which another record may hold one of its own; or empty."""
     require: tuple[str, ...]
     """What each of its records must have."""
     several: bool
@@ -79,7 +77,6 @@ def outline_of(content: str) -> Outline:
         read=(read,) if isinstance(read := keys.get("read", "json"), str) else tuple(read),
         records=tuple(keys.get("records", ())),
         leave_out={what: frozenset(marks) for what, marks in keys.get("leave_out", {}).items()},
-        inside=inside.shown if (inside := place(str(keys.get("inside", "")))) else "",
         require=tuple(keys.get("require", ())),
         several=bool(each) or "also" in keys,
         time_field=timed.shown if timed else "timestamp",
