@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -107,18 +108,19 @@ class AuditLake(Shown):
         source: str | None = None,
         strict: bool = False,
         max_quarantined: int | str | None = None,
+        timezone: str = "UTC",
         dry_run: bool = False,
         listen: Listener = lambda _: None,
     ) -> IngestSummary:
         """Bring events into the lake, all of them in one commit; what is there already is not landed again.
 
         Args:
-            *inputs: Files, folders, patterns, ``-`` for standard input, URLs (``s3://``, ``gs://``, ``az://``, or the
-                ``https://`` of one file); or events made in Python: an AuditEvent or a dict, an iterable of them, or a
-                table of Polars, pandas or Arrow, read as a Parquet file would be.
+            *inputs: Files, folders, patterns, ``-``, URLs (``s3://``, ``gs://``, ``az://``; ``https://`` of a file); or
+                events: an AuditEvent, a dict, an iterable of them, a table of Polars, pandas or Arrow, read as Parquet.
             source: Which mapping to use, e.g. ``cloudtrail``; each input is recognised by itself if None.
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, as where every record is, the summary says ``failed``.
+            timezone: The zone of times that have no offset, such as ``Europe/Berlin``.
             dry_run: Only tell what would land.
             listen: Told now and then how far it is.
 
@@ -127,15 +129,12 @@ class AuditLake(Shown):
             EventError: An input is neither a path nor an event, several events or a table; nothing lands.
             CommitError: The commit was refused or could not be made durable; nothing is claimed.
         """
-        from auditlake.disk.lock import workspace
+        from auditlake.ingest.bring import bring
         from auditlake.ingest.custody import IngestOptions
-        from auditlake.ingest.ingest import ingest
-        from auditlake.sources.reader import gather
-        from auditlake.store.failures import explained
 
-        options = IngestOptions.of(self._context, source, strict=strict, most=max_quarantined, dry_run=dry_run)
-        with explained(self.layout, "the ingest"), workspace(self.layout.staging) as spool:
-            return ingest(self._context, gather(inputs, spool), options, now=self._context.now, listen=listen)
+        options = IngestOptions.of(self._context, source, strict=strict, most=max_quarantined)
+        options = replace(options, timezone=timezone, dry_run=dry_run)
+        return bring(self._context, inputs, options, listen)
 
     @overload
     def log(self, event: Record, /) -> str: ...

@@ -44,6 +44,7 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     "--max-quarantined", "most", metavar="N|N%", callback=_limit,
     help="Exit with 1 if more records are quarantined; the valid ones land all the same.",
 )  # fmt: skip
+@click.option("--timezone", default="UTC", metavar="ZONE", help="The zone of times without an offset; UTC by default.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would land; the lake stays as it is.")
 @json_option(
     "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "failed",
@@ -51,7 +52,13 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 )  # fmt: skip
 @click.pass_obj
 def ingest(
-    path: str, inputs: tuple[str, ...], source: str | None, strict: bool, most: str | None, dry_run: bool
+    path: str,
+    inputs: tuple[str, ...],
+    source: str | None,
+    strict: bool,
+    most: str | None,
+    timezone: str,
+    dry_run: bool,
 ) -> int:
     """Bring in files, folders, patterns or standard input (-).
 
@@ -63,8 +70,14 @@ def ingest(
     lake = opened(path)
     with ingest_progress() as listen:
         summary = lake.ingest(
-            *inputs, source=source, strict=strict, max_quarantined=most, dry_run=dry_run, listen=listen
-        )
+            *inputs,
+            source=source,
+            strict=strict,
+            max_quarantined=most,
+            timezone=timezone,
+            dry_run=dry_run,
+            listen=listen,
+        )  # fmt: skip
     reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
     if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
         show_summary(summary)

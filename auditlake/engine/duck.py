@@ -15,6 +15,7 @@ import duckdb
 from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.sql_text import identifier, literal, select_events
+from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
 
 _SETTINGS = {
@@ -67,6 +68,24 @@ def without(connection: duckdb.DuckDBPyConnection, *optimizers: str) -> Iterator
         yield
     finally:
         connection.execute(f"set disabled_optimizers = {literal(before)}")
+
+
+@contextmanager
+def in_timezone(connection: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
+    """Read times without an offset as those of a zone, within this.
+
+    Raises:
+        SourceError: There is no such zone.
+    """
+    try:
+        connection.execute(f"set timezone = {literal(name)}")
+    except duckdb.Error as error:
+        message = f"there is no time zone {name!r}"
+        raise SourceError(message, hint="write it as in Europe/Berlin or America/New_York") from error
+    try:
+        yield
+    finally:
+        connection.execute("set timezone = 'UTC'")
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection, size: int) -> None:

@@ -107,6 +107,8 @@ class IngestOptions:
     catalog: Catalog = field(default_factory=built_in)
     """The sources that inputs may be of."""
 
+    timezone: str = "UTC"
+    """The zone of times that have no offset."""
     dry_run: bool = False
     """Only tell what would land."""
 
@@ -119,7 +121,6 @@ class IngestOptions:
         strict: bool = False,
         most: str | int | None = None,
         tolerant: bool = False,
-        dry_run: bool = False,
     ) -> IngestOptions:
         """Return the options of a lake; its ``most`` is as a caller writes it.
 
@@ -129,7 +130,7 @@ class IngestOptions:
         config = context.config
         catalog = catalog_of(context.layout, config.event_types)
         limit = read_limit(most)
-        return cls(config.event_types, config.max_record, source, strict, limit, tolerant, catalog, dry_run)
+        return cls(config.event_types, config.max_record, source, strict, limit, tolerant, catalog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,12 @@ def _once(each: InputSummary) -> int:
 
 
 def custody(
-    batch: int, now: datetime, summaries: Sequence[InputSummary], landed: int, quarantine: str | None
+    batch: int,
+    now: datetime,
+    summaries: Sequence[InputSummary],
+    landed: int,
+    quarantine: str | None,
+    timezone: str = "UTC",
 ) -> dict[str, Any]:
     """Return the chain of custody of everything that a commit brings, as the commit records it."""
     return {
@@ -215,6 +221,7 @@ def custody(
         "rows": landed,
         "at": now.isoformat(),
         "quarantine": quarantine,
+        **({"timezone": timezone} if timezone != "UTC" else {}),
         "inputs": [
             {
                 "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,

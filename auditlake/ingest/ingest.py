@@ -274,7 +274,14 @@ class _Run:
         buffer, self._buffer = self._buffer, RecordBuffer()
         if not buffer.batches:
             return
-        mapped = map_records(self._connection, buffer, self._options.event_types, self._ahead, self._options.catalog)
+        mapped = map_records(
+            self._connection,
+            buffer,
+            self._options.event_types,
+            self._ahead,
+            self._options.catalog,
+            self._options.timezone,
+        )
         self._ahead = mapped.ahead
         for refusal in mapped.refused:
             index, batch, i = buffer.find(refusal.record)
@@ -452,7 +459,7 @@ class _Run:
             rename_synced([(self._quarantine.draft, target)])
         if EXACT not in snapshot.transactions:
             transactions = {**transactions, EXACT: batch}
-        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None)
+        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options.timezone)
         version = turn.commit(Change(files, (), metadata, transactions=transactions))
         return self._summary(summaries, version, batch, target)
 

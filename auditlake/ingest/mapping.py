@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from auditlake.engine.duck import without
+from auditlake.engine.duck import in_timezone, without
 from auditlake.engine.statements import statement, statements
 from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
 from auditlake.ingest.record_buffer import RecordBuffer
@@ -61,6 +61,7 @@ def map_records(
     event_types: Collection[str],
     ahead: int = 0,
     catalog: Catalog | None = None,
+    timezone: str = "UTC",
 ) -> Mapped:
     """Map the records of a buffer to events, and judge them.
 
@@ -73,10 +74,14 @@ def map_records(
         event_types: The types that the lake knows.
         ahead: By how much the first record's seq is ahead of its number.
         catalog: The sources; those that every lake knows by default.
+        timezone: The zone of times that have no offset.
+
+    Raises:
+        SourceError: There is no such zone.
     """
     mapping = _Mapping(connection, buffer, event_types, catalog or built_in())
     # A filter on the keys of a record that is pushed below them would read them twice.
-    with without(connection, *mapping.optimizers):
+    with without(connection, *mapping.optimizers), in_timezone(connection, timezone):
         return mapping.mapped(ahead)
 
 
@@ -247,7 +252,9 @@ class _Mapping:
             "verbatim": verbatim and not self._own,
             "untyped": "no event type fits" if self._source.outline else "event_type is missing",
         }
-        return self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
+        rows = self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
+        at = rows.schema.get_field_index("timestamp")
+        return rows.set_column(at, "timestamp", rows["timestamp"].cast(pa.timestamp("us", "UTC")))
 
     def _view_mapping(self, name: str) -> None:
         self._connection.execute(f"create or replace temp view {name} as {self._source.sql}")

@@ -8,7 +8,7 @@ create or replace temp macro instant_text(number, microseconds) as coalesce(
     make_timestamp(cast(floor(
       cast(number as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
     ) as bigint)),
-    '%Y-%m-%d %H:%M:%S.%f'
+    '%Y-%m-%d %H:%M:%S.%fZ'
   )),
   cast(number as varchar)
 );
@@ -25,13 +25,15 @@ create or replace temp macro instant_of_us(number) as instant_text(number, 1);
 -- name: instant_of_ns()
 create or replace temp macro instant_of_ns(number) as instant_text(number, 0.001);
 
--- name: parse_time()
--- The instant in a text by the first of these formats of strptime that fits; UTC unless the format has an offset. A text
--- that none fits stays, to be refused as what it is.
-create or replace temp macro parse_time(written, formats) as coalesce(
-  strftime(try_strptime(written, formats), '%Y-%m-%d %H:%M:%S.%f'),
-  written
-);
+-- name: parse_local()
+-- The time in a text by the first of these formats of strptime that fits, none of which has an offset.
+create or replace temp macro parse_local(written, formats) as
+  strftime(try_strptime(written, formats), '%Y-%m-%d %H:%M:%S.%f');
+
+-- name: parse_zoned()
+-- The instant in a text by the first of these formats that fits, each of which has an offset.
+create or replace temp macro parse_zoned(written, formats) as
+  strftime(timezone('UTC', try_strptime(written, formats)), '%Y-%m-%d %H:%M:%S.%fZ');
 
 -- name: text_of()
 -- The text of a field that is not empty and holds neither an object nor a list, nor a text that looks like one.

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.errors import SourceError
 from auditlake.events import times
+from auditlake.store.deltalog import commit_metadata
 from tests.ingest import oracle
 from tests.ingest.lakes import events, kept, made, put
 
@@ -143,3 +145,28 @@ def test_python(read: Callable[[str], datetime]) -> None:
     for text in REASONS:
         with pytest.raises((ValueError, oracle.RefusedError)):
             print(f"accepted {text!r} as {read(text)}")
+
+
+def test_zone(tmp_path: Path) -> None:
+    """A time without an offset is of the zone that is named, all others are as they are; the commit says which zone."""
+    mapping = """source: clock
+match: [local, epoch]
+timestamp: local, parse_time(day, '%d.%m.%Y %H:%M'), parse_time(zoned, '%d.%m.%Y %H:%M %z'), epoch_s(epoch)
+action: "'tick'"
+event_type: [api_call: true]
+"""
+    lake = made(tmp_path / "lake")
+    lake.sources.add(put(tmp_path / "clock.yaml", mapping))
+    nothing: dict[str, object] = {"local": None, "epoch": None}
+    records: list[dict[str, object]] = [
+        {"local": "2026-07-01 12:00:00"}, {"local": "2026-07-01T12:00:00Z"}, {"local": "2026-01-01 12:00:00"},
+        {"day": "01.07.2026 12:00"}, {"zoned": "01.07.2026 12:00 +0200"}, {"epoch": 1782907200},
+    ]  # fmt: skip
+    file = put(tmp_path / "x.jsonl", *(json.dumps(nothing | record) for record in records))
+    assert lake.ingest(file, timezone="Europe/Berlin").landed == len(records)
+    hours = sorted(event["timestamp"].astimezone(UTC).hour for event in events(lake) if event["action"] == "tick")
+    assert hours == [10, 10, 10, 11, 12, 12]
+    assert commit_metadata(lake.layout, lake.snapshot().version)["timezone"] == "Europe/Berlin"  # type: ignore[index]
+    with pytest.raises(SourceError, match="no time zone 'Mars/Olympus'"):
+        lake.ingest(file, timezone="Mars/Olympus")
+    assert lake.ingest(file).landed == 0

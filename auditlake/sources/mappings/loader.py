@@ -41,7 +41,8 @@ _WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also", "require")
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
-    "instant_of_s", "instant_of_ms", "instant_of_us", "instant_of_ns", "parse_time", "named", "named_value", "any_of",
+    "instant_of_s", "instant_of_ms", "instant_of_us", "instant_of_ns", "parse_local", "parse_zoned",
+    "named", "named_value", "any_of",
     "in_network", "ip_address", "address", "text_of", "array_to_string", "list_distinct", "replace",
     "regexp_replace", "list_value",
 ))  # fmt: skip

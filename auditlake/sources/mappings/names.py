@@ -121,7 +121,7 @@ class Scope:
         return name
 
     def _time(self, node: Node) -> Node:
-        """Return ``parse_time(x, 'a', 'b')`` as a call with a list of formats; without a year, the record gives it."""
+        """Return ``parse_time(x, 'a', 'b')`` as calls with lists of formats; without a year, the record gives it."""
         at = node.get("query_location")
         if node["qualified_name"].get("path") != [node["function_name"]] or len(node["arguments"]) < 2:
             raise ConditionError("parse_time takes a value and one format or several", at)
@@ -134,7 +134,14 @@ class Scope:
         if all(yearless):
             formats = [_constant(each, f"%Y {each['literal']['text']}") for each in formats]
             value = _function(node, "concat_ws", [_constant(formats[0], " "), self._column(node, (YEAR,)), value])
-        return _function(node, "parse_time", [value, _function(node, "list_value", formats)])
+        calls = [
+            _function(node, name, [value, _function(node, "list_value", some)])
+            for name, zoned in (("parse_zoned", True), ("parse_local", False))
+            if (some := [each for each in formats if ("%z" in each["literal"]["text"]) is zoned])
+        ]
+        where: Node = {key: node[key] for key in _WHERE if key in node}
+        # What none of the formats fits stays, to be refused as what it is.
+        return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": [*calls, value], **where}
 
     def _compared(self, node: Node) -> Node:
         """Return a comparison of a path with a number as one of numbers, and with true or false as one of texts."""
