@@ -158,6 +158,7 @@ class ExpressionGate:
         aliases: Their other names.
         macros: The statements that define those that are not DuckDB's.
         prepare: Applied to what DuckDB's parser made of a text, before anything of that is checked.
+        judge: Called with the tree of an expression in which all is allowed; raises ConditionError on what else is not.
     """
 
     def __init__(
@@ -169,6 +170,7 @@ class ExpressionGate:
         aliases: Mapping[str, str] | None = None,
         macros: tuple[str, ...] = (),
         prepare: Callable[[Node], Node] = _as_it_is,
+        judge: Callable[[Node], object] = _as_it_is,
     ) -> None:
         self.columns = dict(columns)
         """The columns; more may be added."""
@@ -178,6 +180,7 @@ class ExpressionGate:
         self._aliases = _ALIASES if aliases is None else {**_ALIASES, **aliases}
         self._macros = macros
         self._prepare = prepare
+        self._judge = judge
         self._special = {
             "CONSTANT": self._constant, "COLUMN_REF": self._column, "FUNCTION": self._function,
             "CAST": self._cast, "LAMBDA": self._arrow, "OPERATOR": self._operator,
@@ -196,6 +199,7 @@ class ExpressionGate:
         self._check_characters(text)
         try:
             node = self.canonical(text)
+            self._judge(node)
             spelling = self._spell(node)
             kind = self._type(spelling)
             if tried:

@@ -15,6 +15,7 @@ from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.sources.mappings.length import longest
 from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
 from auditlake.sources.mappings.outline import SOURCE_NAME, parts_of, personal_places
@@ -36,6 +37,10 @@ _REQUIRED = ("source", "match", "timestamp", "action", "event_type")
 _TEXT_COLUMNS = ("event_id", "timestamp", "user_id", "action", "status", "session_id")
 """The columns in which an object or a list is a mistake of the record."""
 _PLAIN = ("int", "float", "bool", "timestamp")
+_MOST_EXPRESSIONS = 500
+"""How many expressions a mapping may have: each takes some hundredths of a second to check."""
+_LONGEST = 400
+"""How many times as long as a record all of its values together may be."""
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
@@ -84,15 +89,17 @@ class _Reader(Reader):
         super().__init__(what, needs, event_types)
         self._built_in = built_in
         self._scope = Scope()
+        self._lengths: dict[str, int] = {}
+        """How many times as long as a record the value of each ``let`` can be, by its column."""
+        self._expressions = self._length = 0
         self._gate = self._new_gate(self._scope)
         self._types: dict[str, None] = {}
         self._label = ""
 
-    @staticmethod
-    def _new_gate(scope: Scope) -> ExpressionGate:
+    def _new_gate(self, scope: Scope) -> ExpressionGate:
         gate = ExpressionGate(
             {}, what="expression", functions=_MORE_FUNCTIONS, aliases=_OTHER_NAMES, macros=functions(),
-            prepare=scope.prepare,
+            prepare=scope.prepare, judge=lambda node: longest(node, self._lengths),
         )  # fmt: skip
         scope.columns = gate.columns
         return gate
@@ -198,6 +205,7 @@ class _Reader(Reader):
             found = self._value(value, f"let {name}")
             self._scope.lets.add(name)
             self._scope.columns[f"let_{name}"] = found.type if found else "VARCHAR"
+            self._lengths[f"let_{name}"] = max(1, longest(found.node, self._lengths)) if found else 1
             yield name, found.spelling if found else "null"
 
     def _conditions(self, node: yaml.Node, key: str) -> Iterator[tuple[str, str]]:
@@ -347,7 +355,8 @@ class _Reader(Reader):
         if len(found) == 1:
             return found[0]
         spelled = (f"nullif(cast(try({each.spelling}) as varchar), '')" for each in found)
-        return Expression({}, f"coalesce({', '.join(spelled)})", "VARCHAR")
+        first = {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "children": [each.node for each in found]}
+        return Expression(first, f"coalesce({', '.join(spelled)})", "VARCHAR")
 
     def _condition(self, node: yaml.Node, key: str) -> str:
         text = self.text(node, key, expected="a condition", also=_PLAIN)
@@ -360,8 +369,17 @@ class _Reader(Reader):
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0) -> Expression | None:
         path = place(text) if text not in ("true", "false", "null") else None
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            if self._expressions == _MOST_EXPRESSIONS + 1:
+                self.wrong(node, f"{key}: a mapping has at most {_MOST_EXPRESSIONS} expressions; see lists of patterns")
+            return None
         try:
-            return self._gate.check(path.sql if path else text, tried=not self._built_in)
+            found = self._gate.check(path.sql if path else text, tried=not self._built_in)
+            before, self._length = self._length, self._length + longest(found.node, self._lengths)
+            if before <= _LONGEST < self._length:
+                self.wrong(node, f"{key}: the values so far can be more than {_LONGEST} times as long as a record")
+            return found
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""
