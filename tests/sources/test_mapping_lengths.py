@@ -107,3 +107,21 @@ def test_calls_within_calls(function: str, more: str) -> None:
             statement = load(f"{(function + '(') * times}a{(more + ')') * times}")
             sizes.append(len(str(connection.execute(f"explain (format json) {statement}").fetchall())))
     assert sizes[1] < 3 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ("match: [a]", "match: []", "match: expected one field at least"),
+        ("[api_call: true]", "[]", "event_type: expected one type at least"),
+        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?=x)y'}", "nobody: not a regular expression"),
+        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?i)x'}", "nobody: not a regular expression"),
+        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?P<x>y)'}", "nobody: not a regular expression"),
+    ],
+)
+def test_what_would_do_harm(before: str, after: str, why: str) -> None:
+    """A mapping that every record meets is refused, and an expression that erasure, or another source's, fails on."""
+    with pytest.raises(MappingError) as raised:
+        load_mapping(MAPPING.replace(before, after), file="x.yaml")
+
+    assert why in raised.value.problems[0]

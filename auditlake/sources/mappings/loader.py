@@ -168,6 +168,8 @@ class _Reader(Reader):
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
+            if not node.value:
+                self.wrong(node, "match: expected one field at least: every record has none")
             return self.several(node, "match", self.text), ()
         scope, gate = self._scope, self._gate
         self._scope = Scope()
@@ -223,9 +225,13 @@ class _Reader(Reader):
                         self.wrong(value, f"personal: expected a field of a record, such as actor.id; got {text!r}")
                     continue
                 try:
-                    re.compile(text)
-                except re.error as error:
-                    self.wrong(value, f"{key}: not a regular expression: {error}")
+                    re.compile(
+                        f"(?:{text}|{text})" if key == "nobody" else text
+                    )  # all sources' are alternatives of one
+                    if key == "nobody":
+                        self._new_gate(Scope()).check(f"regexp_full_match('', {literal(text)})")
+                except (re.error, ConditionError) as error:
+                    self.wrong(value, f"{key}: not a regular expression that can be used: {error}")
 
     def _fields(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         if self.is_a(node, yaml.MappingNode, "fields", "names of fields with their places"):
@@ -284,6 +290,8 @@ class _Reader(Reader):
     def _event_type(self, node: yaml.Node) -> str:
         if not self.is_a(node, yaml.SequenceNode, "event_type", "a list of types with conditions"):
             return "null"
+        if not node.value:
+            self.wrong(node, "event_type: expected one type at least: a record without one is no event")
         found: list[tuple[str, str]] = []
         for item in node.value:
             if not isinstance(item, yaml.MappingNode) or len(item.value) != 1:
