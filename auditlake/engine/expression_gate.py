@@ -158,6 +158,7 @@ class ExpressionGate:
         aliases: Their other names.
         macros: The statements that define those that are not DuckDB's.
         prepare: Applied to what DuckDB's parser made of a text, before anything of that is checked.
+        judge: Called with the tree of an expression in which all is allowed; raises ConditionError on what else is not.
     """
 
     def __init__(
@@ -169,6 +170,7 @@ class ExpressionGate:
         aliases: Mapping[str, str] | None = None,
         macros: tuple[str, ...] = (),
         prepare: Callable[[Node], Node] = _as_it_is,
+        judge: Callable[[Node], object] = _as_it_is,
     ) -> None:
         self.columns = dict(columns)
         """The columns; more may be added."""
@@ -179,6 +181,7 @@ class ExpressionGate:
         self._macros = macros
         self._prepare = prepare
         self._parsed: dict[str, Node] = {}
+        self._judge = judge
         self._special = {
             "CONSTANT": self._constant, "COLUMN_REF": self._column, "FUNCTION": self._function,
             "CAST": self._cast, "LAMBDA": self._arrow, "OPERATOR": self._operator,
@@ -203,6 +206,7 @@ class ExpressionGate:
         self._check_characters(text)
         try:
             node = self.canonical(text)
+            self._judge(node)
             spelling = self._spell(node)
             kind = kind or self._type(node, spelling)
             if tried:

@@ -225,13 +225,14 @@ def own_source(content: bytes, file: str, event_types: frozenset[str], *, may_re
 
 def catalog_of(layout: Layout, event_types: frozenset[str]) -> Catalog:
     """Return the sources of a lake, its own among them; what cannot be used of these is among the faults."""
-    try:
-        paths = sorted(layout.sources.glob("*.yaml"))
-        files = tuple((str(path), read_file(path, within=layout.sources, limit=SMALL)) for path in paths)
-    except OSError as error:
-        fault = MappingError((f"{error.filename}:1:1: the mapping cannot be read: {error.strerror}",))
-        return Catalog(built_in().sources, (fault,))
-    return _own_catalog(files, event_types) if files else built_in()
+    files, unread = [], []
+    for path in sorted(layout.sources.glob("*.yaml")):
+        try:
+            files.append((str(path), read_file(path, within=layout.sources, limit=SMALL)))
+        except OSError as error:
+            unread.append(MappingError((f"{path}:1:1: the mapping cannot be read: {error.strerror}",)))
+    catalog = _own_catalog(tuple(files), event_types) if files else built_in()
+    return Catalog(catalog.sources, (*unread, *catalog.faults)) if unread else catalog
 
 
 @lru_cache(maxsize=64)

@@ -1,17 +1,22 @@
 -- What the expressions of a mapping can call beside DuckDB's own functions. Texts in, texts out; null for what is none.
+-- DuckDB puts an argument wherever a macro names it. What names one several times takes it out of a list of one, so that
+-- it is worked out once, and calls within calls grow no tree without end.
 
 -- name: instant_text()
 -- The instant that a number is, counted since 1970 in units of which a microsecond has so many; exact, what is below a
 -- microsecond dropped. What is no such number stays, to be refused as what it is.
-create or replace temp macro instant_text(number, microseconds) as coalesce(
-  try(strftime(
-    make_timestamp(cast(floor(
-      cast(number as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
-    ) as bigint)),
-    '%Y-%m-%d %H:%M:%S.%fZ'
-  )),
-  cast(number as varchar)
-);
+create or replace temp macro instant_text(number, microseconds) as list_transform(
+  [number],
+  lambda counted: coalesce(
+    try(strftime(
+      make_timestamp(cast(floor(
+        cast(counted as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
+      ) as bigint)),
+      '%Y-%m-%d %H:%M:%S.%fZ'
+    )),
+    cast(counted as varchar)
+  )
+)[1];
 
 -- name: instant_of_s()
 create or replace temp macro instant_of_s(number) as instant_text(number, 1000000);
@@ -37,9 +42,12 @@ create or replace temp macro parse_zoned(written, formats) as
 
 -- name: text_of()
 -- The text of a field that is not empty and holds neither an object nor a list, nor a text that looks like one.
-create or replace temp macro text_of(written) as case
-  when written <> '' and not starts_with(written, '{') and not starts_with(written, '[') then written
-end;
+create or replace temp macro text_of(written) as list_transform(
+  [written],
+  lambda shown: case
+    when shown <> '' and not starts_with(shown, '{') and not starts_with(shown, '[') then shown
+  end
+)[1];
 
 -- name: named()
 -- Of a list of objects, the one whose name or key this is.
@@ -59,7 +67,10 @@ create or replace temp macro value_in(pair) as coalesce(
 );
 
 -- name: named_value()
-create or replace temp macro named_value(listed, wanted) as value_in(named(listed, wanted));
+create or replace temp macro named_value(listed, wanted) as list_transform(
+  [named(listed, wanted)],
+  lambda pair: value_in(pair)
+)[1];
 
 -- name: any_of()
 -- The texts of a list, joined by a character that none has.
@@ -108,15 +119,16 @@ create or replace temp macro is_address(written) as
 
 -- name: address()
 -- The text if it is an address and nothing else.
-create or replace temp macro address(written) as case
-  when is_address(written) then written
-end;
+create or replace temp macro address(written) as list_transform(
+  [written], lambda shown: case when is_address(shown) then shown end
+)[1];
 
 -- name: ip_address()
 -- The address that a text is, or null.
-create or replace temp macro ip_address(written) as case
-  when is_address(address_of(written)) then address_of(written)
-end;
+create or replace temp macro ip_address(written) as list_transform(
+  list_transform([written], lambda shown: address_of(shown)),
+  lambda address: case when is_address(address) then address end
+)[1];
 
 -- name: quad_bits()
 create or replace temp macro quad_bits(written) as array_to_string(
@@ -149,7 +161,11 @@ end;
 
 -- name: in_network()
 -- Whether an address is of a network, 10.0.0.0/8 or 2001:db8::/32, however each is spelled.
-create or replace temp macro in_network(written, network) as
-  length(bits_of(ip_address(written))) = length(bits_of(split_part(network, '/', 1)))
-  and left(bits_of(ip_address(written)), cast(split_part(network, '/', 2) as integer))
-    = left(bits_of(split_part(network, '/', 1)), cast(split_part(network, '/', 2) as integer));
+create or replace temp macro in_network(written, network) as list_transform(
+  list_transform(
+    [[ip_address(written), split_part(network, '/', 1), split_part(network, '/', 2)]],
+    lambda parts: [bits_of(parts[1]), bits_of(parts[2]), parts[3]]
+  ),
+  lambda bits: length(bits[1]) = length(bits[2])
+    and left(bits[1], cast(bits[3] as integer)) = left(bits[2], cast(bits[3] as integer))
+)[1];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,19 @@ def test_a_mapping_with_mistakes(lake: AuditLake, tmp_path: Path) -> None:
         fresh.retention.erase("ann@example.org", reason="Article 17", ticket="G-1")
     own = '{"event_type": "login", "timestamp": "2026-11-20T08:00:00Z"}'
     assert fresh.ingest(put(tmp_path / "z.jsonl", own)).landed == 1
+
+
+def test_one_that_cannot_be_read(lake: AuditLake, tmp_path: Path) -> None:
+    """A link or a pipe among the mappings is told, and every other mapping of the lake is used all the same."""
+    (lake.layout.sources / "a.yaml").symlink_to(tmp_path / "doors.yaml")
+    os.mkfifo(lake.layout.sources / "b.yaml")
+    fresh = AuditLake(lake.layout.root)
+
+    assert "doors" in fresh.sources.catalog.inputs
+    assert [Path(each.problems[0].partition(":")[0]).name for each in fresh.sources.catalog.faults] == [
+        "a.yaml",
+        "b.yaml",
+    ]
 
 
 def test_what_is_refused(lake: AuditLake, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.sources.mappings.length import longest
 from auditlake.sources.mappings.model import COLUMNS, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
-from auditlake.sources.mappings.outline import parts_of
+from auditlake.sources.mappings.outline import parts_of, personal_places
 from auditlake.sources.mappings.plain_keys import PLAIN, PlainKeys
 from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
 from auditlake.yaml_reader import digest_of
@@ -38,6 +39,10 @@ EMPTY = ("text", "absent")
 """What an empty text in a record may count as."""
 _WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also", "require")
 """The keys whose values are expressions."""
+_MOST_EXPRESSIONS = 500
+"""How many expressions a mapping may have: each takes some hundredths of a second to check."""
+_LONGEST = 400
+"""How many times as long as a record all of its values together may be."""
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
@@ -78,10 +83,11 @@ def load_match(condition: str) -> tuple[str, tuple[str, ...]]:
     return _as_condition(checked), tuple(each.path for each in scope.places["p"])
 
 
-def _gate_of(scope: Scope) -> ExpressionGate:
+def _gate_of(scope: Scope, lengths: Mapping[str, int] | None = None) -> ExpressionGate:
+    known = {} if lengths is None else lengths
     gate = ExpressionGate(
         {}, what="expression", functions=_MORE_FUNCTIONS, aliases=_OTHER_NAMES, macros=functions(),
-        prepare=scope.prepare,
+        prepare=scope.prepare, judge=lambda node: longest(node, known),
     )  # fmt: skip
     scope.columns = gate.columns
     return gate
@@ -109,7 +115,10 @@ class _Reader(PlainKeys):
         super().__init__(what, needs, event_types)
         self._built_in = built_in
         self._scope = Scope()
-        self._gate = _gate_of(self._scope)
+        self._lengths: dict[str, int] = {}
+        """How many times as long as a record the value of each ``let`` can be, by its column."""
+        self._expressions = self._length = 0
+        self._gate = _gate_of(self._scope, self._lengths)
         self._types: dict[str, None] = {}
         self._label = ""
 
@@ -170,6 +179,8 @@ class _Reader(PlainKeys):
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
+            if not node.value:
+                self.wrong(node, "match: expected one field at least: every record has none")
             self.several(node, "match", self.text)
             return
         if isinstance(node, yaml.MappingNode):
@@ -199,6 +210,7 @@ class _Reader(PlainKeys):
             self._scope.columns[f"let_{name}"] = found.type if found else "VARCHAR"
             if found and self._is_address(found):
                 self._scope.addresses.add(f"let_{name}")
+            self._lengths[f"let_{name}"] = max(1, longest(found.node, self._lengths)) if found else 1
             yield name, found.spelling if found else "null"
 
     def _conditions(self, node: yaml.Node, key: str) -> Iterator[tuple[str, str]]:
@@ -216,6 +228,23 @@ class _Reader(PlainKeys):
             else:
                 found.append((self._scope.column_for(spot), spot))
         return found
+
+    def _check_personal(self, node: yaml.Node, top: str) -> None:
+        keys = self.mapping(node, "personal", ("names", "traces", "nobody", "within"), ())
+        for key, value in keys.items():
+            texts = [self.text(value, key)] if key == "nobody" else self.several(value, key, self.text)
+            for text in filter(None, texts):
+                if key in ("names", "traces"):
+                    if personal_places([text], top) is None:
+                        self.wrong(value, f"personal: expected a field of a record, such as actor.id; got {text!r}")
+                    continue
+                try:
+                    # All sources' are alternatives of one.
+                    re.compile(f"(?:{text}|{text})" if key == "nobody" else text)
+                    if key == "nobody":
+                        _gate_of(Scope()).check(f"regexp_full_match('', {literal(text)})")
+                except (re.error, ConditionError) as error:
+                    self.wrong(value, f"{key}: not a regular expression that can be used: {error}")
 
     def _requires(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         """Yield what a record must have, each with its expression."""
@@ -273,6 +302,8 @@ class _Reader(PlainKeys):
     def _event_type(self, node: yaml.Node) -> str:
         if not self.is_a(node, yaml.SequenceNode, "event_type", "a list of types with conditions"):
             return "null"
+        if not node.value:
+            self.wrong(node, "event_type: expected one type at least: a record without one is no event")
         found: list[tuple[str, str]] = []
         for item in node.value:
             if not isinstance(item, yaml.MappingNode) or len(item.value) != 1:
@@ -346,7 +377,8 @@ class _Reader(PlainKeys):
             at += len(part)
         if len(found) == 1:
             return found[0]
-        return Expression({}, f"coalesce({', '.join(map(self._present, found))})", "VARCHAR")
+        first = {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "children": [each.node for each in found]}
+        return Expression(first, f"coalesce({', '.join(map(self._present, found))})", "VARCHAR")
 
     def _present(self, found: Expression) -> str:
         """Return an expression's text, null where it is empty."""
@@ -371,12 +403,22 @@ class _Reader(PlainKeys):
         return condition
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0, kind: str = "") -> Expression | None:
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            if self._expressions == _MOST_EXPRESSIONS + 1:
+                self.wrong(node, f"{key}: a mapping has at most {_MOST_EXPRESSIONS} expressions; see lists of patterns")
+            return None
         try:
             if (path := _path_of(text)) is not None:
                 read = self._scope.reference(path.steps)
                 (column,) = read["column_names"]
-                return Expression(read, column, self._scope.columns[column])
-            return self._gate.check(text, tried=not self._built_in, kind=kind if self._built_in else "")
+                found = Expression(read, column, self._scope.columns[column])
+            else:
+                found = self._gate.check(text, tried=not self._built_in, kind=kind if self._built_in else "")
+            before, self._length = self._length, self._length + longest(found.node, self._lengths)
+            if before <= _LONGEST < self._length:
+                self.wrong(node, f"{key}: the values so far can be more than {_LONGEST} times as long as a record")
+            return found
         except ConditionError as error:
             at = None if error.offset is None else error.offset + offset
             hint = ""

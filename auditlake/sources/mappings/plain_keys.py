@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from auditlake.sources.cutters.patterns import NAME, PatternError, compiled
 from auditlake.sources.cutters.plain import ENCODINGS
 from auditlake.sources.mappings.model import COLUMNS, MappingTest
 from auditlake.sources.mappings.names import Place, place
-from auditlake.sources.mappings.outline import SOURCE_NAME, personal_places
+from auditlake.sources.mappings.outline import SOURCE_NAME
 from auditlake.yaml_reader import Reader, is_null
 
 READS = ("json", "csv", "kv", "lines", "auditd", "otlp", "parquet")
@@ -135,20 +134,6 @@ class PlainKeys(Reader):
             for _, marks in node.value:
                 if not self.several(marks, "leave_out", self.text) and isinstance(marks, yaml.SequenceNode):
                     self.wrong(marks, "leave_out: expected at least one key")
-
-    def _check_personal(self, node: yaml.Node, top: str) -> None:
-        keys = self.mapping(node, "personal", ("names", "traces", "nobody", "within"), ())
-        for key, value in keys.items():
-            texts = [self.text(value, key)] if key == "nobody" else self.several(value, key, self.text)
-            for text in filter(None, texts):
-                if key in ("names", "traces"):
-                    if personal_places([text], top) is None:
-                        self.wrong(value, f"personal: expected a field of a record, such as actor.id; got {text!r}")
-                    continue
-                try:
-                    re.compile(text)
-                except re.error as error:
-                    self.wrong(value, f"{key}: not a regular expression: {error}")
 
     def _fields(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         if self.is_a(node, yaml.MappingNode, "fields", "names of fields with their places"):
