@@ -18,7 +18,7 @@ from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.sources.mappings.model import COLUMNS, MappingTest, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
 from auditlake.sources.mappings.outline import parts_of, personal_places
-from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
+from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement, underivable
 from auditlake.yaml_reader import Reader, digest_of, is_null
 
 HINT = "correct every line listed; a mapping with errors is not used"
@@ -113,7 +113,8 @@ class _Reader(Reader):
         self._label = f"{name}/{version}{own}"
         match, match_paths = self._match(keys["match"]) if "match" in keys else ((), ())
         inside = self._place(keys["inside"], "inside") if "inside" in keys else None
-        each, top = self._each(keys["each"]) if "each" in keys else ("", "")
+        each, list_steps = self._each(keys["each"]) if "each" in keys else ("", ())
+        top = str(list_steps[0]) if list_steps else ""
         self._scope.enveloped, self._scope.itemised = inside is not None, bool(each)
         lets = tuple(self._lets(keys["let"])) if "let" in keys else ()
         skips = tuple(self._conditions(keys["skip"], "skip")) if "skip" in keys else ()
@@ -137,7 +138,8 @@ class _Reader(Reader):
         return SourceMapping(
             label=self._label, statement=mapping_statement(steps), match=match, match_paths=match_paths,
             paths=tuple(each.path for each in self._scope.places["p"]), event_types=tuple(self._types),
-            skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest,
+            skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest, each=list_steps,
+            events=len(events), underivable=underivable(steps),
         )  # fmt: skip
 
     # The keys of a source
@@ -179,15 +181,16 @@ class _Reader(Reader):
             self.wrong(node, f"{key}: expected a field of a record, such as actor.id; got {text!r}")
         return found
 
-    def _each(self, node: yaml.Node) -> tuple[str, str]:
-        """Return the JSON path of a list, and the field of the record that it lies in."""
+    def _each(self, node: yaml.Node) -> tuple[str, tuple[str | int, ...]]:
+        """Return the JSON path of a list's elements, and the steps to them."""
         text = self.text(node, "each") or ""
         steps = [place(step) for step in text.removeprefix("$.").removesuffix("[*]").split("[*].")]
         if not text or None in steps:
             self.wrong(node, f"each: expected a list of a record, such as events or data[*].items; got {text!r}")
-            return "", ""
+            return "", ()
         found = [step for step in steps if step is not None]
-        return "$" + "".join(f"{step.path.removeprefix('$')}[*]" for step in found), str(found[0].steps[0])
+        path = "$" + "".join(f"{step.path.removeprefix('$')}[*]" for step in found)
+        return path, tuple(each for step in found for each in (*step.steps, "*"))
 
     def _lets(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         if not self.is_a(node, yaml.MappingNode, "let", "names with expressions"):
