@@ -24,7 +24,7 @@ _LISTED = 12
 """How many values of a column, refusals and unused fields are shown."""
 _PLAN = (
     "digest", "lake", "source", "mapping", "mapping_digest", "since", "until", "snapshot", "looked_at", "changed",
-    "erased", "types", "columns", "days", "retention", "holds", "underivable", "left", "weaker",
+    "erased", "named_again", "types", "columns", "days", "retention", "holds", "underivable", "left", "weaker",
 )  # fmt: skip
 _COLUMNS = ("event_type", "user_id", "action", "resource", "status", "ip_address", "session_id")
 
@@ -227,6 +227,8 @@ def _show_plan(planned: RemapPlan) -> None:
         ))  # fmt: skip
     if planned.erased:
         click.echo(f"{count(planned.erased, 'event')} that were erased keep their personal columns")
+    if planned.named_again:
+        click.echo(f"{count(planned.named_again, 'event')} would name a person who was erased: erase that person again")
     if planned.underivable:
         click.echo(f"not all in the details, so that it stays: {', '.join(planned.underivable)}")
     for why, events in planned.left.most_common():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -87,9 +88,10 @@ def derived_days(
     with _engine(keep) as events, _engine(keep) as work:
         view_snapshot(events, layout, snapshot)
         days = [day_of(number) for (number,) in rows(events, *_bound("days_of_source", asked))]
+        erased = {user for (user,) in rows(events, statement(_FILE, "erased_users").text)} if rules.names else set()
         for day in days:
             files = tuple(file for file in snapshot.files if file.day == day)
-            yield _Deriving(events, work, rules, asked, day).derived(layout, files, keep)
+            yield _Deriving(events, work, rules, asked, day, erased).derived(layout, files, keep)
 
 
 def remapped_day(folder: Path) -> DayWriter:
@@ -115,6 +117,7 @@ class _Deriving:
         rules: The holds that count, and where events name people.
         asked: Which events.
         day: The day.
+        erased_users: The pseudonyms of people of whom events were erased.
     """
 
     def __init__(
@@ -124,12 +127,14 @@ class _Deriving:
         rules: RetentionRules,
         asked: Asked,
         day: date,
+        erased_users: AbstractSet[str],
     ) -> None:
         self._events = events
         self._work = work
         self._rules = rules
         self._asked = asked
         self._day = day
+        self._erased_users = erased_users
         self._looked_at = 0
         self._left: Counter[str] = Counter()
 
@@ -191,8 +196,15 @@ class _Deriving:
         ((digest,),) = self._rows("digest")
         held = [self._held(name) if types else Counter() for name in ("held_before", "held_after")]
         return DerivedDay(
-            self._day, files, looked_at, types, columns, erased, self._left, held[0], held[1], f"{digest:016x}"
-        )
+            self._day, files, looked_at, types, columns, erased, self._left, held[0], held[1], self._named_again(),
+            f"{digest:016x}",
+        )  # fmt: skip
+
+    def _named_again(self) -> int:
+        names = self._rules.names
+        if names is None or not self._erased_users:
+            return 0
+        return sum(events for user, events in self._rows("new_users") if names.of(user) in self._erased_users)
 
     def _held(self, name: str) -> Counter[str]:
         holds = self._rules.holds

@@ -187,6 +187,11 @@ def _left(context: LakeContext, planned: RemapPlan) -> list[str]:
             f"{count(planned.erased, 'event')} of those that changed had been erased: their user_id, ip_address and "
             f"session_id stay, and so does what would have something of a personal place."
         )
+    if planned.named_again:
+        left.append(
+            f"{count(planned.named_again, 'event')} got the user_id of a person of whom other events had been erased: "
+            f"that person is to be erased again."
+        )
     if planned.underivable:
         left.append(
             f"These columns stayed, since details do not have all that the mapping reads for them: "

@@ -43,6 +43,8 @@ class DerivedDay:
     """Of the events that change, how many each hold matches as they are."""
     held_after: Counter[str] = field(default_factory=Counter)
     """The same as they would become."""
+    named_again: int = 0
+    """How many that were not erased would get the user_id of a person of whom others were."""
     digest: str = ""
     """Over everything that changes."""
 
@@ -127,6 +129,11 @@ class RemapPlan(Shown):
         return sum(each.erased for each in self.days)
 
     @property
+    def named_again(self) -> int:
+        """How many events that were not erased would get the user_id of a person of whom others were."""
+        return sum(each.named_again for each in self.days)
+
+    @property
     def types(self) -> Counter[tuple[str, str]]:
         """The events that change, by their type before and after."""
         return _sum(each.types for each in self.days)
@@ -174,7 +181,7 @@ class RemapPlan(Shown):
             "mapping_digest": self.mapping_digest, "since": self.since and print_instant(self.since),
             "until": self.until and print_instant(self.until), "snapshot": self.snapshot,
             "looked_at": self.looked_at, "changed": self.changed, "erased": self.erased,
-            "types": types_as_json(self.types), "columns": dict(self.columns),
+            "named_again": self.named_again, "types": types_as_json(self.types), "columns": dict(self.columns),
             "days": [{"day": each.day.isoformat(), "changed": each.changed} for each in self.changes],
             "retention": [asdict(each) for each in self.retention],
             "holds": [{"id": hold, "before": before, "after": after} for hold, (before, after) in self.held.items()],

@@ -289,3 +289,22 @@ where source = $source
   and ($since is null or "timestamp" >= cast($since as timestamptz))
   and ($until is null or "timestamp" <= cast($until as timestamptz))
 order by day;
+
+-- name: erased_users()
+-- The pseudonyms of the people of whom events were erased, and what looks like one.
+-- returns: user_id
+select distinct user_id
+from events
+where starts_with(user_id, 'pseudonym-');
+
+-- name: new_users()
+-- The users whom events get that were not erased.
+-- returns: user_id, events
+select
+  user_id,
+  count(*) as events
+from changed
+where not was_erased
+  and user_id is not null
+  and user_id is distinct from had.user_id
+group by user_id;
