@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _LISTED = 12
 """How many values of a column, refusals and unused fields are shown."""
-_PLAN = (
-    "digest", "lake", "source", "mapping", "mapping_digest", "since", "until", "snapshot", "looked_at", "changed",
-    "erased", "named_again", "types", "columns", "days", "retention", "holds", "underivable", "left", "weaker",
-)  # fmt: skip
 _COLUMNS = ("event_type", "user_id", "action", "resource", "status", "ip_address", "session_id")
 
 
