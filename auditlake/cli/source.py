@@ -194,7 +194,7 @@ def remap(
             machine(planned.as_dict())
             return
         digest = digest or planned.digest  # the plan that is confirmed is the plan that is carried out
-        if planned.changed:
+        if planned.changed and not planned.held:  # with a hold it is refused, whatever the answer
             ask(f"give {count(planned.changed, 'event')} of {source} other columns?")
     done = lake.sources.remap(source, since=since, until=until, plan=digest, **options)
     machine(done, plan=done.plan.digest)
