@@ -180,9 +180,9 @@ def remap(
     path: str, /, source: str, since: date | None, until: date | None, digest: str | None, dry_run: bool, yes: bool,
     **options: str | None,
 ) -> None:  # fmt: skip
-    """Derive the columns of a source's events anew, by its present mapping.
+    """Derive the columns of a source's events anew.
 
-    For after a mapping has changed. Ids, times and details of the events stay. Refused while a legal hold matches an
+    For after its mapping has changed. Ids, times and details of the events stay. Refused while a legal hold matches an
     event that would change. One commit, with a certificate.
     """
     lake = opened(path)
