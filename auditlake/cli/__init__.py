@@ -26,7 +26,7 @@ from auditlake.errors import AuditLakeError, PolicyError
 VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
     for section, places in {
-        "Events in": "lake.init ingest.ingest routine.collect log.log log.tail ingest.flush source.source",
+        "Events in": "lake.init ingest.ingest routine.collect log.log log.tail ingest.flush source.source source.remap",
         "Questions": "events.events ocsf.export stats.stats sql.sql sql.query shell.shell connect.connect",
         "Reports and findings": "report.report finding.finding finding.review policy.policy watch.watch "
         "evidence.evidence evidence.reperform",

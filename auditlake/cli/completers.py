@@ -58,6 +58,12 @@ def holds(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def sources(layout: Layout) -> Iterable[str]:
+    """Name the sources that have a mapping: those that every lake knows, and the lake's own."""
+    return sorted({*_stems(folder("sql") / "sources"), *_stems(layout.sources)})
+
+
+@completer
 def queries(layout: Layout) -> Iterable[str]:
     """Name the canned queries: the built-in ones and the lake's own."""
     texts = [_start(folder("sql") / "queries" / "auditor.sql", None)]

@@ -68,7 +68,7 @@ def _show(report: VerifyReport) -> None:
     if not report.size:
         click.echo("SOMETHING IS WRONG")
         return
-    counts = dict.fromkeys(("verified", "deleted", "erased", "MISSING", "CHANGED"), 0)
+    counts = dict.fromkeys(("verified", "remapped", "deleted", "erased", "MISSING", "CHANGED"), 0)
     for batch in report.batches:
         counts[batch.verdict] += 1
     verdicts = ", ".join(f"{many} {verdict}" for verdict, many in counts.items() if many) or "none"

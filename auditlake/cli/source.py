@@ -1,4 +1,4 @@
-"""``source``: the kinds of logs that are read, and the mappings that people write for their own."""
+"""``source`` and ``remap``: the kinds of logs that are read, people's own mappings, and what changes with one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from auditlake.cli import completers
 from auditlake.cli.exit_codes import DONE, NEGATIVE
-from auditlake.cli.options import json_option, yes_option
-from auditlake.cli.output import ask, machine, opened, say, table
+from auditlake.cli.options import BOUNDS, instant, json_option, operator_option, yes_option
+from auditlake.cli.output import ask, is_json, machine, opened, say, table
 from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from auditlake.facets.sources import Sources
     from auditlake.ingest.trial import TestOutcome, Trial
+    from auditlake.retention.remap_plan import RemapPlan
 
 _LISTED = 12
 """How many values of a column, refusals and unused fields are shown."""
@@ -211,3 +215,76 @@ def _show(trial: Trial) -> None:
             f"{name.removeprefix('$.')} ({number:,})" for name, number in trial.unused.most_common(_LISTED)
         )
         click.echo(visible(f"not used: {listed}"))
+
+
+@click.command(epilog=BOUNDS)
+@click.argument("source", metavar="SOURCE", shell_complete=completers.sources)
+@click.option("--since", type=instant, help="Only events not before this instant or date.")
+@click.option("--until", type=instant, help="Only events not after this instant or date.")
+@click.option("--plan", "digest", metavar="DIGEST", help="Abort unless the plan's digest matches.")
+@click.option("--accept-weaker", metavar="REASON", help="Remap although events are kept shorter then; recorded.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@yes_option
+@operator_option()
+@json_option(
+    "was_done", "events", "plan", "snapshot", "certificate", text="Print one JSON object; with --dry-run, the plan"
+)
+@click.pass_obj
+def remap(
+    path: str, /, source: str, since: date | None, until: date | None, digest: str | None, dry_run: bool, yes: bool,
+    **options: str | None,
+) -> None:  # fmt: skip
+    """Derive the columns of a source's events anew.
+
+    For after its mapping has changed. Ids, times and details of the events stay. Refused while a legal hold matches an
+    event that would change. One commit, with a certificate.
+    """
+    lake = opened(path)
+    if dry_run or not yes:
+        planned = lake.sources.remap_plan(source, since=since, until=until)
+        if not is_json():
+            _show_plan(planned)
+        if dry_run:
+            machine(planned.as_dict())
+            return
+        digest = digest or planned.digest  # the plan that is confirmed is the plan that is carried out
+        if planned.changed and not planned.held:  # with a hold it is refused, whatever the answer
+            ask(f"give {count(planned.changed, 'event')} of {source} other columns?")
+    done = lake.sources.remap(source, since=since, until=until, plan=digest, **options)
+    machine(done, plan=done.plan.digest)
+    what = "this plan was carried out before" if done.was_done else f"{count(done.events, 'event')} derived anew"
+    say(f"{what} (snapshot {done.snapshot})")
+    if done.certificate:
+        say(f"certificate {lake.layout.certificates / done.certificate}.html")
+
+
+def _show_plan(planned: RemapPlan) -> None:
+    """Print a plan: what becomes of types and columns, and what the operator should know before."""
+    table(("type before", "type after", "events"), (
+        (before, after, events) for (before, after), events in sorted(planned.types.items())
+    ), right=(2,))  # fmt: skip
+    if planned.columns:
+        table(("column", "events"), sorted(planned.columns.items()), right=(1,))
+        table(("day", "events", "change"), (
+            (each.day, each.looked_at, each.changed) for each in planned.changes
+        ), right=(1, 2))  # fmt: skip
+    for each in planned.retention:
+        click.echo(visible(f"{'kept shorter' if each.weaker else 'kept longer'}: {each}"))
+    for hold, (before, after) in planned.held.items():
+        click.echo(visible(
+            f"the hold {hold} keeps events that would change, {before:,} as they are and {after:,} as they would "
+            f"become: nothing is remapped while it is active"
+        ))  # fmt: skip
+    if planned.erased:
+        click.echo(f"{count(planned.erased, 'event')} that were erased keep their personal columns")
+    if planned.named_again:
+        click.echo(f"{count(planned.named_again, 'event')} would name a person who was erased: erase that person again")
+    if planned.underivable:
+        click.echo(f"not all in the details, so that it stays: {', '.join(planned.underivable)}")
+    for why, events in planned.left.most_common():
+        click.echo(visible(f"{count(events, 'event')} left as they are: {why}"))
+    click.echo(visible(
+        f"{planned.changed:,} of {count(planned.looked_at, 'event')} of {planned.source} change by the mapping "
+        f"{planned.mapping}"
+    ))  # fmt: skip
+    click.echo(f"plan {planned.digest}")

@@ -10,7 +10,7 @@
       policies/*.yaml  holds/*.yaml
       sources/*.yaml            the lake's own mappings, for logs that auditlake does not know
       ledger/  reports/
-      certificates/             what was deleted or erased, by which rule: one JSON and one HTML file each
+      certificates/             what was deleted, erased or derived anew: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
       findings/listed.json      over which periods findings were listed last

@@ -163,6 +163,16 @@ class Eraser:
         """Return whether the texts still name a person."""
         return self.erased(row) != (row.resource, row.details, row.metadata)
 
+    def at_places(self, row: Row) -> set[str]:
+        """Return what stands in the personal columns and at the personal places of an event, pseudonyms among it."""
+        about = self.personal.get(row.source or "", _OTHER)
+        values = {text for text in (row.user_id, row.ip_address, row.session_id) if text}
+        for column, text in _texts(row):
+            some = (each for each in scalars(text) if not each.is_key and self._is_personal(about, column, each))
+            values |= {each.string if each.string is not None else text[each.start : each.stop] for each in some}
+        values = {text for text in values if text not in _NOTHING and not about.is_nobody(text)}
+        return values | {part for text in tuple(values) for part in about.parts(text)}
+
     def _values(self, row: Row, about: PersonalData, personal: Mapping[str, Sequence[Scalar]]) -> set[str]:
         """Return what names the person in an event, or leads to them."""
         values = {text for text in (row.user_id, row.ip_address, row.session_id) if text}
@@ -214,3 +224,5 @@ def _stands_in(text: str, value: str) -> bool:
 
 
 _OTHER = PersonalData()
+_NOTHING = frozenset({"", "null", "true", "false"})
+"""What stands at a place and is nobody."""

@@ -10,11 +10,14 @@ from auditlake.context import LakeContext
 from auditlake.disk.files import SMALL, read_file
 from auditlake.errors import MappingError, SourceError
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 from auditlake.sources.catalog import Catalog, Source, built_in, catalog_of, own_source
 from auditlake.sources.mappings.outline import SOURCE_NAME
 
 if TYPE_CHECKING:
     from auditlake.ingest.trial import TestOutcome, Trial
+    from auditlake.retention.remap import Remapped
+    from auditlake.retention.remap_plan import RemapPlan
 
 
 class Sources:
@@ -174,10 +177,66 @@ class Sources:
             raise MappingError(problems, hint=catalog.faults[0].hint)
         return overlaps(catalog)
 
+    def remap_plan(self, source: str, *, since: Instant | None = None, until: Instant | None = None) -> RemapPlan:
+        """Return what a remap would change, what it would leave, and why. What was logged is flushed first.
+
+        Args:
+            source: The source's name.
+            since, until: Only events from then, and up to then; both inclusive, also as days.
+
+        Raises:
+            SourceError: There is no such source, or its events cannot be derived anew.
+            MappingError: A mapping of the lake has mistakes.
+        """
+        from auditlake.landing.flush import flush
+        from auditlake.retention.remap import plan
+
+        flush(self._lake, reading=True)
+        return plan(self._lake, source, as_instant_or_none(since), as_end_or_none(until))
+
+    def remap(
+        self,
+        source: str,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        plan: str | None = None,
+        accept_weaker: str | None = None,
+        operator: str | None = None,
+    ) -> Remapped:
+        """Derive the columns of a source's events anew from their details by its present mapping, in one commit.
+
+        Ids, times and details stay. Events that were erased keep their personal columns. An event of which the mapping
+        makes another time, or none, stays as it is. Everything is refused while a hold matches an event that would
+        change, as it is or as it would become.
+
+        Args:
+            source: The source's name.
+            since, until: Only events from then, and up to then; both inclusive, also as days.
+            plan: The digest of the plan that was looked at; refused if there is another one by now.
+            accept_weaker: Why it is right that events are kept shorter under their new types.
+            operator: Who does this; the user of this process if None.
+
+        Raises:
+            SourceError: There is no such source, or its events cannot be derived anew.
+            MappingError: A mapping of the lake has mistakes.
+            RetentionError: A hold keeps events that would change or has gone, the plan has changed, or events would be
+                kept shorter; nothing was changed.
+            CommitError: The commit was refused; nothing was changed.
+        """
+        from auditlake.landing.flush import flush
+        from auditlake.retention.remap import remap
+
+        flush(self._lake)
+        return remap(
+            self._lake, source, as_instant_or_none(since), as_end_or_none(until), digest=plan,
+            accept_weaker=accept_weaker, operator=operator,
+        )  # fmt: skip
+
     @property
     def _lake(self) -> LakeContext:
         if self._context is None:
-            raise SourceError("a mapping can be added to a lake or removed from one only", hint="name it with --lake")
+            raise SourceError("this is about a lake", hint="name it with --lake")
         return self._context
 
     @property

@@ -19,7 +19,8 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
 
 KINDS = frozenset({
-    "begin", "append", "rewrite", "delete", "erase", "hold", "policy-change", "mapping-change", "key-rotate", "report",
+    "begin", "append", "rewrite", "delete", "erase", "remap", "hold", "policy-change", "mapping-change", "key-rotate",
+    "report",
 })  # fmt: skip
 """What an entry may be about; ``begin`` opens a ledger, and says what was there before it."""
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -63,7 +64,7 @@ class Record:
     removes: tuple[str, ...] = ()
     """Paths of files that left the lake."""
     taken: tuple[Taken, ...] = ()
-    """What was deleted or erased."""
+    """What was deleted, erased or derived anew."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """More, by kind: reasons, certificates."""
 

@@ -1,9 +1,9 @@
-"""A certificate of deletion or erasure: what it says as JSON, and the words of its page."""
+"""A certificate of a deletion, an erasure or a remap: what it says as JSON, and the words of its page."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
@@ -13,9 +13,12 @@ from auditlake.display.templates import check_schema, file_name, render_bytes, r
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
 
-CERTIFICATE_VERSION = 2
-"""The form of certificates that are made now; the first had no ``remaining``."""
+CERTIFICATE_VERSION = 3
+"""The form of certificates that are made now; the first had no ``remaining``, the second no ``remap``."""
 
+_KINDS = {"retention": "deletion", "erasure": "erasure", "remap": "remap"}
+_LATER = {"remaining": None, "remap": None}
+"""What earlier forms do not have."""
 _LINE = 200
 _REMAINING = {"texts": "longer text", "keys": "key", "other_events": "other event", "files": "file"}
 """Where what was replaced may be left, in words."""
@@ -28,8 +31,8 @@ class CertificateDocument:
     template: ClassVar[str] = "certificate.json"
     certificate_version: int
     """The version of this form."""
-    kind: Literal["retention", "erasure"]
-    """Whether what was due was deleted, or a person's name was erased."""
+    kind: Literal["retention", "erasure", "remap"]
+    """Whether what was due was deleted, a person's name was erased, or a mapping was run anew."""
     lake_id: str
     """The lake."""
     at: str
@@ -47,7 +50,7 @@ class CertificateDocument:
     as_of: str
     """The instant that was judged at."""
     plan_digest: str | None
-    """Of retention: the digest of the plan that was carried out."""
+    """Of retention and a remap: the digest of the plan that was carried out."""
     snapshot_before: int
     """The version before."""
     snapshot_after: int
@@ -76,6 +79,8 @@ class CertificateDocument:
     """What was not done, in sentences."""
     remaining: dict[str, Any] | None
     """How often the personal data that was replaced is left elsewhere; null where none was. Form 1 has no such key."""
+    remap: dict[str, Any] | None
+    """Of a remap: which events were derived anew by which mapping, and what changed. Forms 1 and 2 have no such key."""
     weaker: dict[str, Any] | None
     """Where weaker rules than recorded were accepted: which, and why."""
     grace_seconds: int
@@ -118,6 +123,8 @@ class DayRow:
     """Events that went."""
     pseudonymised: str
     """Events without personal data now."""
+    remapped: str
+    """Events with other columns now."""
     held: str
     """Events that a hold kept."""
     files: tuple[str, ...]
@@ -157,6 +164,8 @@ class CertificatePage:
     """Each day concerned."""
     days_words: str
     """How many days."""
+    changes: tuple[Fact, ...]
+    """Of a remap: what became of types and columns."""
     leftovers: tuple[Fact, ...]
     """Files beside the table that went too."""
     left: tuple[Text, ...]
@@ -175,7 +184,8 @@ def render_certificate_json(record: Mapping[str, Any]) -> bytes:
     Raises:
         ReportError: It does not fit ``certificate.schema.json``.
     """
-    whole = {"remaining": None, **record} if record["certificate_version"] == 1 else record
+    later: dict[str, None] = {} if record["certificate_version"] == CERTIFICATE_VERSION else _LATER
+    whole = {**later, **record}
     document = CertificateDocument(**{each.name: whole[each.name] for each in fields(CertificateDocument)})
     values = render_values(document)
     check_schema(values, "certificate", "certificate")
@@ -194,10 +204,9 @@ def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
         record: Its values.
         name: Its id.
     """
-    deletion = record["kind"] == "retention"
     partitions: Sequence[Mapping[str, Any]] = record["partitions"]
     weaker: Mapping[str, Any] = record["weaker"] or {"changes": [], "reason": None}
-    kind = "Certificate of deletion" if deletion else "Certificate of erasure"
+    kind = f"Certificate of {_KINDS[record['kind']]}"
     return render_bytes(CertificatePage(
         style_digest=style_digest(),
         title=f"{kind}, {record['at'][:10]}",
@@ -212,6 +221,7 @@ def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
         holds=tuple(Fact(each["id"], shown(each["reason"]), each["digest"]) for each in record["holds"]),
         days=tuple(_day_row(each) for each in partitions),
         days_words=f"{count(len(partitions), 'day')}: {_days_words(partitions)}." if partitions else "No day changed.",
+        changes=tuple(_changes(record["remap"])) if record.get("remap") else (),
         leftovers=tuple(Fact(each["path"], shown(each["because"])) for each in record["leftovers"]),
         left=tuple(shown(each) for each in record["left"]),
         weaker=tuple(shown(each) for each in weaker["changes"]),
@@ -221,6 +231,8 @@ def render_certificate_page(record: Mapping[str, Any], name: str) -> bytes:
 
 
 def _heading(record: Mapping[str, Any]) -> str:
+    if record["kind"] == "remap":
+        return f"{count(record['remap']['events'], 'event')} derived anew"
     if record["kind"] == "erasure":
         left = f"; {words}" if (words := remaining_words(record.get("remaining"))) else ""
         return f"{count(record['pseudonymised'], 'event')} pseudonymised{left}"
@@ -245,6 +257,11 @@ def _sentence(record: Mapping[str, Any]) -> str:
             f"On {at}, {who} replaced the personal data in {count(record['pseudonymised'], 'event')} of one person by "
             f"pseudonyms. The events are still there."
         )
+    if remap := record.get("remap"):
+        return (
+            f"On {at}, {who} derived the columns of {count(remap['events'], 'event')} of {visible(remap['source'])} "
+            f"anew from their records, by the mapping {visible(remap['mapping'])}. The records stayed as they were."
+        )
     parts = []
     if record["deleted"]:
         parts.append(f"deleted {count(record['deleted'], 'event')} whose retention period had passed")
@@ -257,6 +274,8 @@ def _under(record: Mapping[str, Any]) -> str:
     if not record["holds"]:
         return "No legal hold was active."
     active = count(len(record["holds"]), "legal hold was", "legal holds were")
+    if record["kind"] == "remap":
+        return f"{active} active and matched no event that changed, neither as it was nor as it became."
     return f"{active} active and kept {count(record['held'], 'event')} of the days concerned unchanged."
 
 
@@ -264,6 +283,15 @@ def _figures(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     dropped = sum(each["action"] == "drop" for each in record["partitions"])
     rewritten = len(record["partitions"]) - dropped
     remaining = record.get("remaining") or {}
+    remap = record.get("remap")
+    if remap:
+        return (
+            Fact("Events of the source", shown(f"{remap['looked_at']:,}")),
+            Fact("Events derived anew", shown(f"{remap['events']:,}")),
+            Fact("Of these, erased before", shown(f"{remap['erased']:,}")),
+            Fact("Events left as they were", shown(f"{sum(remap['left'].values()):,}")),
+            Fact("Days rewritten", shown(f"{rewritten:,}")),
+        )
     return (
         Fact("Events deleted", shown(f"{record['deleted']:,}")),
         Fact("Events pseudonymised", shown(f"{record['pseudonymised']:,}")),
@@ -292,6 +320,14 @@ def _facts(record: Mapping[str, Any]) -> tuple[Fact, ...]:
             Fact("Ticket", shown(record["ticket"])),
             Fact("Pseudonym", shown(record["person"]), code=True),
         ]
+    if remap := record.get("remap"):
+        facts += [
+            Fact("Source", shown(remap["source"])),
+            Fact("Mapping", shown(remap["mapping"])),
+            Fact("Mapping file", shown(remap["mapping_digest"]), code=True),
+            *(Fact(name.capitalize(), shown(moment(parse_instant(remap[name]))))
+              for name in ("since", "until") if remap[name]),
+        ]  # fmt: skip
     facts += [Fact("Replaced", shown(listed)) for listed in _lines(record["places"])]
     for each in (record.get("remaining") or {}).get("places", []):
         facts.append(Fact("Remaining", shown(each["place"]), count(each["values"], "value")))
@@ -309,6 +345,17 @@ def _lines(places: Sequence[str]) -> list[str]:
         else:
             lines.append(place)
     return lines
+
+
+def _changes(remap: Mapping[str, Any]) -> Iterator[Fact]:
+    """Yield what became of types and columns in a remap, and what that does to how long events are kept."""
+    for each in remap["types"]:
+        became = f"{each['before']} became {each['after']}" if each["before"] != each["after"] else each["after"]
+        yield Fact("Type", shown(became), count(each["events"], "event"))
+    for name, events in remap["columns"].items():
+        yield Fact("Column", shown(name), count(events, "event"))
+    for sentence in remap["retention"]:
+        yield Fact("Retention", shown(sentence))
 
 
 def _rule(each: Mapping[str, Any]) -> RuleRow:
@@ -334,6 +381,7 @@ def _day_row(each: Mapping[str, Any]) -> DayRow:
         events=f"{each['events']:,}",
         deleted=f"{each['deleted']:,}",
         pseudonymised=f"{each['pseudonymised']:,}",
+        remapped=f"{each.get('remapped', 0):,}",
         held=f"{each['held']:,}",
         files=tuple(map(_digest, each["files_removed"])),
         added=_digest(each["file_added"]) if each["file_added"] else None,

@@ -10,12 +10,12 @@ from typing import Any, Literal
 from auditlake.events.times import print_instant
 from auditlake.machine import login_name
 
-Kind = Literal["hold", "retention", "erase"]
+Kind = Literal["hold", "retention", "erase", "remap"]
 
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
-    """What a hold, a deletion or an erasure did."""
+    """What a hold, a deletion, an erasure or a remap did."""
 
     kind: Kind
     at: datetime

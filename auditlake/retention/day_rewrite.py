@@ -6,7 +6,7 @@ Only that day's files are read, and one file is written. It is compared with the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -45,10 +45,14 @@ class Day:
     deleted: int
     """How many rows go."""
     changed: int
-    """How many rows get pseudonyms."""
+    """How many rows get pseudonyms, or other columns."""
     held: int
     whole: bool
     """Whether all of it goes: then no file is read or written."""
+
+
+DayWriter = Callable[["duckdb.DuckDBPyConnection", Day, Path], None]
+"""Writes the rows that a day is to have as a file; the view ``events`` of the connection shows those that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +66,14 @@ class Rewritten:
     """What of the batches of the day it has no longer or otherwise, its leaves kept."""
 
 
-def rewrite_day(layout: Layout, folder: Path, asked: Day, mark: Step, eraser: Eraser | None, texts: Step) -> Rewritten:
+def rewrite_day(layout: Layout, folder: Path, asked: Day, write: DayWriter) -> Rewritten:
     """Write a day's new file into a workspace, synced.
 
     Args:
         layout: The lake.
         folder: The workspace.
         asked: The day, and what should come of it.
-        mark: The statement that makes the table ``marked``.
-        eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
-        texts: The statement that gives the marked rows whose texts may name a person.
+        write: What writes the rows that it is to have.
 
     Raises:
         LakeFormatError: Other rows would go or change than was planned.
@@ -81,12 +83,7 @@ def rewrite_day(layout: Layout, folder: Path, asked: Day, mark: Step, eraser: Er
     draft = folder / f"day-{asked.day}.parquet"
     with connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
         view_events(connection, file_paths(layout, asked.files), columns=FILE_COLUMNS)
-        connection.execute(mark.sql, dict(mark.parameters) or None)
-        _keep_new_texts(connection, eraser, texts)
-        names = eraser.names if eraser else Pseudonyms(b"")
-        assert isinstance(names, Pseudonyms)
-        part = statement("retention/day.sql", "rows_as_they_stay")
-        write_parquet(connection, part.text, part.bind(names.values | names.id_values), draft)
+        write(connection, asked, draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)
         ((count, first, last, gone, changed),) = rows(connection, statement("retention/day.sql", "differences").text)
         taken = _keep_leaves(connection, layout, asked.day, draft)
@@ -98,6 +95,26 @@ def rewrite_day(layout: Layout, folder: Path, asked: Day, mark: Step, eraser: Er
         )
         raise LakeFormatError(message, hint="nothing was changed; check the files of that day")
     return Rewritten(draft, data_file(draft, asked.day, count, first, last), taken)
+
+
+def staying_rows(mark: Step, eraser: Eraser | None, texts: Step) -> DayWriter:
+    """Return what writes a day's rows without those that go, and others without their personal data.
+
+    Args:
+        mark: The statement that makes the table ``marked``.
+        eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
+        texts: The statement that gives the marked rows whose texts may name a person.
+    """
+
+    def write_day(connection: duckdb.DuckDBPyConnection, _: Day, draft: Path) -> None:
+        connection.execute(mark.sql, dict(mark.parameters) or None)
+        _keep_new_texts(connection, eraser, texts)
+        names = eraser.names if eraser else Pseudonyms(b"")
+        assert isinstance(names, Pseudonyms)
+        part = statement("retention/day.sql", "rows_as_they_stay")
+        write_parquet(connection, part.text, part.bind(names.values | names.id_values), draft)
+
+    return write_day
 
 
 def _keep_new_texts(connection: duckdb.DuckDBPyConnection, eraser: Eraser | None, texts: Step) -> None:

@@ -15,16 +15,13 @@ from auditlake.context import LakeContext
 from auditlake.disk.durable import write_whole
 from auditlake.errors import RetentionError
 from auditlake.events.personal_paths import PersonalPath, personal_path
-from auditlake.ledger.book import read_head
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.mentions import NOT_SEARCHED, find_mentions, replaced_file, rewritten_alerts, shared_traces
 from auditlake.retention.operation import Operation, carry_out, remaining_of
 from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planner import rules_of
-from auditlake.retention.rules import RetentionRules
-from auditlake.retention.terms import holds_of, last_recorded, terms_of, weaker_holds
-from auditlake.store.deltalog import Commits
+from auditlake.retention.terms import with_holds_as_they_are
 from auditlake.store.failures import explained
 from auditlake.store.pseudonyms import keep_key, new_pseudonyms
 from auditlake.store.turn import writer_turn
@@ -76,7 +73,9 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
         names = rules.names or new_pseudonyms()
         personal = tuple(dict.fromkeys((*rules.personal, *paths)))
         rules = replace(rules, names=names, personal=personal, person=person.user_id)
-        terms = _terms(rules, turn.commits)
+        terms = with_holds_as_they_are(
+            turn.commits, rules.policies, rules.all_holds, rules.default_retention, "erased"
+        )  # fmt: skip
         events = find(layout, rules, turn.snapshot, person.user_id)
         days = tuple(day for day in events.days if day.changed)
         mentions = find_mentions(context, rules, events.words, turn.snapshot)
@@ -119,21 +118,3 @@ def _paths(person: Person) -> list[PersonalPath]:
             raise RetentionError(f"{text!r} is no place in details or metadata", hint="e.g. $.details.email")
         paths.append(path)
     return paths
-
-
-def _terms(rules: RetentionRules, commits: Commits) -> dict[str, Any]:
-    """Return the recorded terms with the holds as they are; an erasure asks nothing of the policies.
-
-    Raises:
-        RetentionError: A hold has gone or changed since it was recorded.
-    """
-    recorded = last_recorded(commits) or terms_of(rules.policies, rules.all_holds, rules.default_retention)
-    terms = {**recorded, "holds": holds_of(rules.all_holds)}
-    if weaker := weaker_holds(commits.layout, read_head(commits.layout), recorded, terms):
-        message = f"nothing was erased: {'; '.join(weaker)}"
-        hint = (
-            "put the files back, and end a hold with auditlake hold release; or answer for it with "
-            "auditlake retention apply --accept-weaker REASON"
-        )
-        raise RetentionError(message, hint=hint)
-    return terms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
-from auditlake.retention.day_rewrite import Day, rewrite_day, taken_with_days
+from auditlake.retention.day_rewrite import Day, DayWriter, rewrite_day, staying_rows, taken_with_days
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover
 from auditlake.store.dayfile import put_in_place, replacing
@@ -38,8 +38,8 @@ class Operation:
     at: datetime
     operator: str
     days: tuple[Day, ...]
-    mark: Step
-    """The statement that says which rows of a day stay, and which are changed."""
+    mark: Step | DayWriter
+    """The statement that says which rows of a day stay and which lose their personal data, or what writes its rows."""
     terms: Mapping[str, Any]
     leftovers: tuple[Leftover, ...]
     facts: Mapping[str, Any]
@@ -51,6 +51,10 @@ class Operation:
     """For an erasure: how many files outside of the table may name the person, and stay as they are."""
     alerts: tuple[NewContent, ...] = ()
     """Files of the alerts that get their new content just before the commit: once it is made, they have it."""
+    summary: str = ""
+    """What it did, to follow "version 7"; made of the numbers if empty."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the ledger's entry says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +74,29 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     Whatever happens before the commit, nothing has changed but files of the alerts, which then have a pseudonym a
     little early. All that follows can be told from the commit; see :mod:`auditlake.retention.cleanup`.
     """
-    layout, eraser = turn.layout, rules.eraser if rules.names else None
-    drafts = {
-        day.day: rewrite_day(layout, turn.folder, day, operation.mark, eraser, rules.texts)
-        for day in operation.days
-        if not day.whole
-    }
+    layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
+    write = staying_rows(mark, eraser, rules.texts) if isinstance(mark, Step) else mark
+    drafts = {day.day: rewrite_day(layout, turn.folder, day, write) for day in operation.days if not day.whole}
     whole = [file for day in operation.days if day.whole for file in day.files]
     taken = (*taken_with_days(layout, whole, turn.folder), *(each for new in drafts.values() for each in new.taken))
     put_in_place(layout, ((new.draft, new.file) for new in drafts.values()))
     added = {day: new.file for day, new in drafts.items()}
     change = replacing((file for day in operation.days for file in day.files), added.values(), taken=taken)
     removed = {file.path for file in change.removes}
-    partitions = [_partition(day, added.get(day.day), removed) for day in operation.days]
+    remap = operation.kind == "remap"
+    partitions = [_partition(day, added.get(day.day), removed, remap=remap) for day in operation.days]
     certificate = _certificate(context, rules, operation, turn.snapshot, turn.snapshot.after(change), partitions)
     document = render_certificate_json(certificate)
     name = certificate_id(document)
-    verb = "replaced the personal data in" if operation.kind == "erase" else "deleted or pseudonymised"
-    events = certificate["deleted"] + certificate["pseudonymised"]
-    summary = f"{verb} {count(events, 'event')} (certificate {name})"
+    summary = operation.summary or _summary(operation)
     record = CommitRecord(
-        operation.kind, operation.at, operation.operator, summary, operation.terms,
+        operation.kind, operation.at, operation.operator, f"{summary} (certificate {name})", operation.terms,
         weaker=operation.weaker, certificate=certificate, pseudonym_key=_key_of(turn, rules, operation),
         quarantine={Path(each.path).name: each.becomes for each in operation.leftovers if each.kind == "quarantine"},
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
-        "grace_seconds": int(context.config.grace_seconds),
+        "grace_seconds": int(context.config.grace_seconds), **operation.details,
     }  # fmt: skip
     for each in operation.alerts:
         if each.path.exists():  # an alert may have reached its receiver
@@ -104,9 +104,15 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     return Done(turn.commit(replace(change, metadata=record.metadata(), details=details)), name, document)
 
 
+def _summary(operation: Operation) -> str:
+    verb = "replaced the personal data in" if operation.kind == "erase" else "deleted or pseudonymised"
+    return f"{verb} {count(sum(day.deleted + day.changed for day in operation.days), 'event')}"
+
+
 def _key_of(turn: Turn, rules: RetentionRules, operation: Operation) -> str | None:
     """Return the digest of the key whose pseudonyms events have, by this operation or by an earlier one."""
-    if rules.names is not None and (operation.kind == "erase" or any(day.changed for day in operation.days)):
+    pseudonymises = operation.kind != "remap" and any(day.changed for day in operation.days)
+    if rules.names is not None and (operation.kind == "erase" or pseudonymises):
         return rules.names.digest
     return recorded_key(turn.layout, turn.commits)
 
@@ -120,10 +126,11 @@ def _certificate(
     partitions: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the certificate of an operation says."""
-    changed = any(day.changed for day in operation.days)
+    remap = operation.kind == "remap"
+    changed = not remap and any(day.changed for day in operation.days)
     return {
         "certificate_version": CERTIFICATE_VERSION,
-        "kind": "erasure" if operation.kind == "erase" else "retention",
+        "kind": "erasure" if operation.kind == "erase" else operation.kind,
         "lake_id": context.config.id, "at": print_instant(operation.at), "operator": operation.operator,
         "reason": None, "ticket": None, "person": None,
         "places": [*NAMED_COLUMNS, *map(str, _places(rules))] if changed else [],
@@ -131,7 +138,7 @@ def _certificate(
         "snapshot_before": before.version, "snapshot_after": after.version,
         "inputs_digest_before": before.inputs_digest, "inputs_digest_after": after.inputs_digest,
         "deleted": sum(day.deleted for day in operation.days),
-        "pseudonymised": sum(day.changed for day in operation.days),
+        "pseudonymised": sum(day.changed for day in operation.days) if changed else 0,
         "held": sum(day.held for day in operation.days),
         "default_retention": str(rules.default_retention) if rules.default_retention else None,
         "rules": [], "holds": [{"id": hold.id, "reason": hold.reason, "digest": hold.digest} for hold in rules.holds],
@@ -141,7 +148,7 @@ def _certificate(
             for each in operation.leftovers
         ],
         "left": [], "remaining": remaining_of(rules, operation) if changed or operation.kind == "erase" else None,
-        "weaker": operation.weaker, "grace_seconds": int(context.config.grace_seconds),
+        "remap": None, "weaker": operation.weaker, "grace_seconds": int(context.config.grace_seconds),
     } | dict(operation.facts)  # fmt: skip
 
 
@@ -162,10 +169,11 @@ def remaining_of(rules: RetentionRules, operation: Operation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _partition(day: Day, added: DataFile | None, removed: Collection[str]) -> dict[str, Any]:
+def _partition(day: Day, added: DataFile | None, removed: Collection[str], *, remap: bool) -> dict[str, Any]:
     return {
         "day": day.day.isoformat(), "action": "drop" if day.whole else "rewrite", "events": day.events,
-        "deleted": day.deleted, "pseudonymised": day.changed, "held": day.held,
+        "deleted": day.deleted, "pseudonymised": 0 if remap else day.changed,
+        **({"remapped": day.changed} if remap else {}), "held": day.held,
         "files_removed": [file.path for file in day.files if file.path in removed],
         "file_added": added.path if added else None,
     }  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from auditlake.disk.layout import Layout
+from auditlake.errors import RetentionError
 from auditlake.events.durations import Duration, parse_duration
 from auditlake.ledger.book import Head, digest_of_holds, read_entry, read_head, rules_since
 from auditlake.ledger.entry import Entry
@@ -59,6 +60,31 @@ def last_recorded(commits: Commits) -> Terms | None:
         if own and isinstance(terms := own.get("terms"), dict):
             return terms
     return None
+
+
+def with_holds_as_they_are(
+    commits: Commits, policies: Sequence[Policy], holds: Sequence[Hold], default: Duration | None, what: str
+) -> dict[str, Any]:
+    """Return the recorded terms with the holds as they are, for a change that asks nothing of the policies.
+
+    Args:
+        commits: The lake's commits.
+        policies, holds, default: What there is now.
+        what: What is not done where a hold has gone, in the past: ``erased``.
+
+    Raises:
+        RetentionError: A hold has gone or changed since it was recorded.
+    """
+    recorded = last_recorded(commits) or terms_of(policies, holds, default)
+    terms = {**recorded, "holds": holds_of(holds)}
+    if gone := weaker_holds(commits.layout, read_head(commits.layout), recorded, terms):
+        message = f"nothing was {what}: {'; '.join(gone)}"
+        hint = (
+            "put the files back, and end a hold with auditlake hold release; or answer for it with "
+            "auditlake retention apply --accept-weaker REASON"
+        )
+        raise RetentionError(message, hint=hint)
+    return terms
 
 
 def weaker(commits: Commits, now: Terms) -> tuple[str, ...]:

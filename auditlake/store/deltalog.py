@@ -122,9 +122,9 @@ class Commits:
         return History(self.newest, others, quarantine)
 
     def of_retention(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the deletions and erasures with their metadata, the newest first."""
+        """Yield the deletions, erasures and remaps with their metadata, the newest first."""
         for version, kind in sorted(self.history.others.items(), reverse=True):
-            if kind in ("retention", "erase") and (own := self.metadata(version)):
+            if kind in ("retention", "erase", "remap") and (own := self.metadata(version)):
                 yield version, own
 
     def following(self) -> Commits:

@@ -18,13 +18,13 @@ from auditlake.verify.tree import LedgerEntry
 _PATIENCE = timedelta(days=1)
 """How long after the grace files may wait for the next writer to unlink them."""
 _TAKING = frozenset({"delete", "erase"})
-NOT_YET = "is not there yet: the commit has it, and the next apply or erasure writes it"
-"""What is told of a certificate of a deletion or erasure that is under way."""
+NOT_YET = "is not there yet: the commit has it, and the next apply, erasure or remap writes it"
+"""What is told of a certificate of a deletion, erasure or remap that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletions:
-    """The deletions and erasures of a ledger."""
+    """The deletions and erasures of a ledger; remaps have certificates too, and nothing of theirs must be gone."""
 
     layout: Layout
     log: DeltaLog

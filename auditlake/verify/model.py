@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-Verdict = Literal["verified", "deleted", "erased", "MISSING", "CHANGED"]
+Verdict = Literal["verified", "remapped", "deleted", "erased", "MISSING", "CHANGED"]
 """What became of the events of a part or batch; the last two are wrong."""
-_ORDER: tuple[Verdict, ...] = ("verified", "deleted", "erased", "MISSING", "CHANGED")
+_ORDER: tuple[Verdict, ...] = ("verified", "remapped", "deleted", "erased", "MISSING", "CHANGED")
 
 
 @dataclass(frozen=True, slots=True)

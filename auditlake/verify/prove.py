@@ -119,8 +119,10 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
         except ValueError as error:
             raise LedgerError(f"the part of the event is not what was recorded: {error}", hint=_WHICH) from None
         if event["seq"] in taking.replaced:
+            remapped = event["seq"] in taking.remapped
+            what = "its columns were derived anew by a mapping" if remapped else "personal data in it was replaced"
             raise LedgerError(
-                f"event {event_id!r} is not what was recorded any more: personal data in it was replaced",
+                f"event {event_id!r} is not what was recorded any more: {what}",
                 hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
             )
     entry, parts = _entry(tree.entries, event["batch"], event_id)

@@ -1,4 +1,4 @@
-"""What deletions and erasures took, and what they kept so that the rest still verifies."""
+"""What deletions, erasures and remaps took, and what they kept so that the rest still verifies."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from auditlake.verify.model import Problem, Verdict
 from auditlake.verify.rows import Key
 from auditlake.verify.tree import LedgerEntry
 
+_CHANGING = frozenset({"erase", "remap"})
+"""The kinds of entries that change events, and remove none."""
 _RECORD = 8 + 2 * HASH_SIZE
 _GONE = bytes(HASH_SIZE)
+_FOREMOST: tuple[Verdict, ...] = ("deleted", "erased", "remapped")
+"""What is said of a part of which several are true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Taking:
     """Whether nothing of the part is left."""
     replaced: dict[int, tuple[bytes, bytes | None]] = field(default_factory=dict)
     """By seq: the leaf that the event was appended with, and the one that it has now; None if it went."""
+    remapped: set[int] = field(default_factory=set)
+    """The seqs of the events of which nothing was replaced but columns that a mapping derived anew."""
 
 
 def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
@@ -50,10 +56,10 @@ def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[K
         for batch, day, rows, kept in entry.fields["taken"]:
             taking = takings.setdefault((int(batch), date.fromisoformat(day)), Taking())
             taking.whole = taking.whole or not kept
-            gone = entry.fields["kind"] != "erase"
+            gone = entry.fields["kind"] not in _CHANGING
             try:
                 if kept:
-                    gone = _merge(taking, _read(layout, str(kept)))
+                    gone = _merge(taking, _read(layout, str(kept)), remap=entry.fields["kind"] == "remap")
             except (OSError, ValueError) as error:
                 problems.append(
                     Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
@@ -69,7 +75,7 @@ def _read(layout: Layout, digest: str) -> bytes:
     return data
 
 
-def _merge(taking: Taking, data: bytes) -> bool:
+def _merge(taking: Taking, data: bytes, *, remap: bool) -> bool:
     """Merge what was kept: the first is what was appended, the last is what is there now. Return whether events
     went.
     """
@@ -77,6 +83,10 @@ def _merge(taking: Taking, data: bytes) -> bool:
     for at in range(0, len(data), _RECORD):
         seq = int.from_bytes(data[at : at + 8], "big", signed=True)
         original, present = data[at + 8 : at + 8 + HASH_SIZE], data[at + 8 + HASH_SIZE : at + _RECORD]
+        if not remap:
+            taking.remapped.discard(seq)
+        elif seq not in taking.replaced:
+            taking.remapped.add(seq)
         first = taking.replaced.get(seq, (original, None))[0]
         taking.replaced[seq] = (first, None if present == _GONE else present)
         went = went or present == _GONE
@@ -85,8 +95,15 @@ def _merge(taking: Taking, data: bytes) -> bool:
 
 def told(taking: Taking) -> tuple[Verdict, str]:
     """Return the verdict on a part of which something was taken rightly, and each time under whose rule."""
-    verdict: Verdict = "deleted" if any(withdrawal.gone for withdrawal in taking.withdrawals) else "erased"
+    verdicts = {_verdict(withdrawal) for withdrawal in taking.withdrawals}
+    verdict = next(each for each in _FOREMOST if each in verdicts)
     return verdict, "; ".join(map(_told, taking.withdrawals))
+
+
+def _verdict(withdrawal: Withdrawal) -> Verdict:
+    if withdrawal.gone:
+        return "deleted"
+    return "remapped" if withdrawal.entry.fields["kind"] == "remap" else "erased"
 
 
 def _told(withdrawal: Withdrawal) -> str:
@@ -95,7 +112,7 @@ def _told(withdrawal: Withdrawal) -> str:
     under = f" under policy {', '.join(map(str, policies))}" if isinstance(policies, list) and policies else ""
     certificate = f" (certificate {details['certificate']})" if details.get("certificate") else ""
     rows = "" if withdrawal.rows is None else f", {withdrawal.rows} row{'' if withdrawal.rows == 1 else 's'}"
-    return f"{'deleted' if withdrawal.gone else 'erased'}{under} on {str(fields['at'])[:10]}{rows}{certificate}"
+    return f"{_verdict(withdrawal)}{under} on {str(fields['at'])[:10]}{rows}{certificate}"
 
 
 def quarantined(entries: Sequence[LedgerEntry], named: Mapping[str, int]) -> dict[str, int]:

@@ -309,6 +309,32 @@ def test_what_was_ingested_counts(make: Make, tmp_path: Path) -> None:
     assert told(play) == [("threshold_exceeded", {"user_id": "ann"}, 0, 3)]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_remapped_events_are_not_new(make: Make, restarted: bool) -> None:
+    """Events that get a watched type by a remap alert nobody, also after a restart; what comes then does."""
+    play = make(THREE, lateness=10 * MINUTE)
+    mapping = play.lake.layout.root / "sources" / "doors.yaml"
+    mapping.parent.mkdir()
+    mapping.write_text(
+        "source: doors\nmatch: [at]\ntimestamp: at\nuser_id: who\naction: who\nevent_type: [api_call: true]\n"
+    )
+    play.evaluate()
+    file = play.lake.layout.root.parent / f"{play.lake.layout.root.name}.jsonl"
+    at = instant(BASE - HOUR).isoformat()
+    file.write_text("".join(json.dumps({"at": at, "who": "ben", "n": n}) + "\n" for n in range(5)))
+    play.lake.ingest(file, source="doors")
+    play.evaluate()
+    mapping.write_text(mapping.read_text().replace("api_call", "login"))
+    assert play.lake.sources.remap("doors", accept_weaker="tests").events == 5
+    if restarted:
+        play.stop()
+    play.evaluate()
+    assert told(play) == []
+    play.log(*(event(BASE) for _ in range(3)))
+    play.evaluate()
+    assert told(play) == [("threshold_exceeded", {"user_id": "ann"}, 0, 3)]
+
+
 def test_what_was_removed_before_it_was_read(make: Make) -> None:
     """Events alert that a flush took out of the landing before the evaluator had read them, late ones too."""
     play = make(THREE, lateness=10 * MINUTE)

@@ -291,7 +291,7 @@ def test_no_color(lake: auditlake.AuditLake) -> None:
 
 
 NEAR = {
-    ("repot",): (2, "Did you mean one of: 'export', 'report'"),
+    ("repot",): (2, "Did you mean one of: 'export', 'remap', 'report'"),
     ("policy", "lst"): (2, "Did you mean 'list'"),
     ("events", "--event-typ", "x"): (2, "--event-type"),
     ("report", "--fail-on", "no-data"): (2, "got no-data; did you mean no_data?"),

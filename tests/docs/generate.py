@@ -66,7 +66,9 @@ def cli_page() -> str:
             f"{'###' if section else '##'} {name}",
             f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```",
         ]
-        parts += map(_paragraph, inspect.cleandoc(f"{command.help or ''}\n\n{command.epilog or ''}").split("\n\n"))
+        parts += map(
+            _paragraph, "\n\n".join(map(inspect.cleandoc, (command.help or "", command.epilog or ""))).split("\n\n")
+        )
         parts += _table(("option", "meaning"), _options(command, context))
         if isinstance(command, click.Group) and name != "auditlake":
             below = ", ".join(f"[{name} {each}](#{slug(f'{name} {each}')})" for each in command.list_commands(context))

@@ -19,7 +19,7 @@ from auditlake.sources.mappings.model import COLUMNS, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
 from auditlake.sources.mappings.outline import parts_of, personal_places
 from auditlake.sources.mappings.plain_keys import PLAIN, PlainKeys
-from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement
+from auditlake.sources.mappings.statement import ACTION, Event, Steps, cases, functions, mapping_statement, underivable
 from auditlake.yaml_reader import digest_of
 
 HINT = "correct every line listed; a mapping with errors is not used"
@@ -139,7 +139,8 @@ class _Reader(PlainKeys):
         if "match" in keys:
             self._check_match(keys["match"])
         inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
-        each, top = self._each(keys["each"]) if "each" in keys else ("", "")
+        each, list_steps = self._each(keys["each"]) if "each" in keys else ("", ())
+        top = str(list_steps[0]) if list_steps else ""
         self._scope.enveloped, self._scope.itemised = bool(inside), bool(each)
         if "empty" in keys:
             self._scope.empty_is_absent = self.choice(keys["empty"], "empty", EMPTY) == "absent"
@@ -171,7 +172,8 @@ class _Reader(PlainKeys):
         return SourceMapping(
             label=self._label, statement=mapping_statement(steps),
             paths=tuple(each.path for each in self._scope.places["p"]), event_types=tuple(self._types),
-            skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest,
+            skips=tuple(name for name, _ in skips), fields=fields, tests=tests, digest=digest, each=list_steps,
+            events=len(events), underivable=underivable(steps),
         )  # fmt: skip
 
     def _check_match(self, node: yaml.Node) -> None:

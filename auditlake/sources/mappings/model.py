@@ -59,3 +59,10 @@ class SourceMapping:
     tests: tuple[MappingTest, ...] = ()
     digest: str = ""
     """``sha256:`` and the digest of the file."""
+    each: tuple[str | int, ...] = ()
+    """The steps to the elements of which each gives an event, ``*`` for every element of a list; empty without."""
+    events: int = 1
+    """How many events a record, or an element of that list, may give."""
+    underivable: frozenset[str] = frozenset()
+    """The columns whose expressions read what an event's ``details`` do not have: the record around another, and what
+    stands beside the list."""

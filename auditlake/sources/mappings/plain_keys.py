@@ -119,15 +119,16 @@ class PlainKeys(Reader):
             if (found := self._place(item, "inside")) is not None:
                 yield found
 
-    def _each(self, node: yaml.Node) -> tuple[str, str]:
-        """Return the JSON path of a list, and the field of the record that it lies in."""
+    def _each(self, node: yaml.Node) -> tuple[str, tuple[str | int, ...]]:
+        """Return the JSON path of a list's elements, and the steps to them."""
         text = self.text(node, "each") or ""
         steps = [place(step) for step in text.removeprefix("$.").removesuffix("[*]").split("[*].")]
         if not text or None in steps:
             self.wrong(node, f"each: expected a list of a record, such as events or data[*].items; got {text!r}")
-            return "", ""
+            return "", ()
         found = [step for step in steps if step is not None]
-        return "$" + "".join(f"{step.path.removeprefix('$')}[*]" for step in found), str(found[0].steps[0])
+        path = "$" + "".join(f"{step.path.removeprefix('$')}[*]" for step in found)
+        return path, tuple(each for step in found for each in (*step.steps, "*"))
 
     def _check_left_out(self, node: yaml.Node) -> None:
         if self.is_a(node, yaml.MappingNode, "leave_out", "what a document is, with the keys that mark it"):

@@ -17,6 +17,7 @@ _STEPS = "sources/mapping.sql"
 _LITERAL_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """A key that no record spells in another way but with escapes."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,18 @@ def mapping_statement(steps: Steps) -> str:
         selects.append(_reading("called", last, _event(steps, event, number if several else None)))
     ctes = ",\n".join(f"{name} as (\n{text}\n)" for name, text in parts)
     return f"with {ctes}\n" + "\nunion all\n".join(selects)
+
+
+def underivable(steps: Steps) -> frozenset[str]:
+    """Return the columns that read what an event's ``details`` do not have; see :class:`SourceMapping`."""
+    names = set(steps.scope.places["e"].values())
+    if steps.each:
+        names |= {name for place, name in steps.scope.places["p"].items() if place.steps[0] == steps.each_top}
+    for name, sql in (*((f"let_{name}", sql) for name, sql in steps.lets), (ACTION, steps.action)):
+        if names & set(_NAME.findall(sql)):
+            names.add(name)
+    columns = ((column, sql) for event in steps.events for column, sql in event.columns.items())
+    return frozenset(column for column, sql in columns if names & set(_NAME.findall(sql)))
 
 
 def _event(steps: Steps, event: Event, number: int | None) -> str:
