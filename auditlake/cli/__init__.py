@@ -21,7 +21,7 @@ from auditlake.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from auditlake.cli.options import common_options
 from auditlake.cli.verbs import Verb, Verbs
 from auditlake.display.text import visible
-from auditlake.errors import AuditLakeError, PolicyError
+from auditlake.errors import AuditLakeError, MistakesError
 
 VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
@@ -121,7 +121,7 @@ def _interrupted() -> int:
 
 
 def _complain(error: AuditLakeError) -> int:
-    lines = error.problems if isinstance(error, PolicyError) else (str(error),)
+    lines = error.problems if isinstance(error, MistakesError) else (str(error),)
     with suppress(OSError):  # standard error may be closed
         for line in lines:
             click.echo(f"auditlake: {visible(line)}", err=True)

@@ -192,7 +192,7 @@ def _outcome(outcome: TestOutcome) -> dict[str, object]:
 def _as_dict(trial: Trial) -> dict[str, object]:
     return {
         "records": trial.records, "events": trial.events, "share": round(trial.share, 6), "skipped": dict(trial.skips),
-        "refused": trial.refusals(), "left_out": trial.left_out,
+        "refused": trial.refusals(), "left_out": trial.left_out, "unmatched": trial.unmatched,
         "values": {column: dict(trial.values[column].most_common(_LISTED)) for column in _COLUMNS},
         "unused": dict(trial.unused.most_common(_LISTED)),
     }  # fmt: skip
@@ -201,6 +201,8 @@ def _as_dict(trial: Trial) -> dict[str, object]:
 def _show(trial: Trial) -> None:
     for name, why in trial.left_out.items():
         click.echo(visible(f"left out {name}: {why}"))
+    for name, (fitting, first) in trial.unmatched.items():
+        click.echo(visible(f"{name}: {fitting} of the first {first} records match; ingest takes it only with --source"))
     click.echo(f"{count(trial.records, 'record')}, {trial.share:.1%} mapped: {count(trial.events, 'event')}")
     for name, number in trial.skips.most_common():
         click.echo(visible(f"  skipped, {name}: {number:,}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +22,9 @@ from auditlake.sources.catalog import Catalog, Source
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.mappings.model import MappingTest
 from auditlake.sources.mappings.names import step_of
-from auditlake.sources.model import MAX_RECORD, InputFile
+from auditlake.sources.model import MAX_RECORD, Batch, InputFile
 from auditlake.sources.reader import open_records
-from auditlake.sources.recognise import takes
+from auditlake.sources.recognise import TRIED, takes
 from auditlake.sources.refused import excerpt
 
 _SAMPLE = 5_000
@@ -55,6 +55,8 @@ class Trial:
     """Of each reason and field, a value."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Inputs that are not read, with the reason."""
+    unmatched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Inputs of which too few of the first records match, so that they are not recognised: how many do, of how many."""
     values: dict[str, Counter[str]] = field(default_factory=dict)
     """Of each column, the values and how often each is there."""
     filled: Counter[str] = field(default_factory=Counter)
@@ -127,7 +129,9 @@ def _mapped(
         if opened.source is None:
             trial.left_out[origin.name] = opened.notice
             return
-        for batch in opened.batches:
+        for number, batch in enumerate(opened.batches):
+            if number == 0:
+                _note_unmatched(trial, catalog[name], origin.name, batch)
             for rejected in batch.rejected:
                 key = (rejected.reason, rejected.field)
                 trial.reasons[key] += 1
@@ -137,6 +141,19 @@ def _mapped(
                 buffer = RecordBuffer()
                 buffer.add(0, batch, 0, name)
                 yield buffer, map_records(connection, buffer, event_types, catalog=catalog)
+
+
+def _note_unmatched(trial: Trial, source: Source, name: str, batch: Batch) -> None:
+    """Note an input that an ingest would not recognise by itself."""
+    if source.outline is None or source.outline.read != ("json",):
+        return
+    records = []
+    for text in batch.text.slice(0, TRIED).to_pylist():
+        with suppress(ValueError):
+            records.append(json.loads(text))
+    fitting = sum(source.fits(records))
+    if records and 2 * fitting < len(records):
+        trial.unmatched[name] = fitting, len(records)
 
 
 def _count(trial: Trial, source: Source, buffer: RecordBuffer, mapped: Mapped) -> None:

@@ -18,6 +18,7 @@ from auditlake.engine.duck import connect, rows
 from auditlake.engine.statements import statement
 from auditlake.errors import RetentionError
 from auditlake.events.json_tokens import scalars, spelled
+from auditlake.events.personal import PersonalData
 from auditlake.events.times import day_of
 from auditlake.retention.day_rewrite import Day
 from auditlake.retention.rules import RetentionRules, named
@@ -27,6 +28,7 @@ from auditlake.store.snapshot import view_snapshot
 if TYPE_CHECKING:
     import duckdb
 
+_JSON = ("details", "metadata")
 _WAYS = 100
 """How many texts one regular expression looks for: with many more it becomes a hundred times as slow."""
 
@@ -112,15 +114,15 @@ def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: li
     """Yield what else names the person at the places of their events' sources, and the names inside of that."""
     assert rules.names is not None
     personal = rules.eraser.personal
-    names = [path for about in personal.values() for path in about.paths[: len(about.names)]]
-    places = {f"in_{name}": [path.below for path in names if path.column == name] for name in ("details", "metadata")}
-    part = statement("retention/day.sql", "person_names")
-    for source, text in [(each, user_id) for each in personal] + rows(
-        connection, part.text, part.bind({"who": who, **places})
-    ):
-        about = personal.get(source)
-        if about is None or text is None:
-            continue
+    found = [(about, user_id) for about in personal.values()]
+    sources, part = (statement("retention/day.sql", name) for name in ("person_sources", "person_names"))
+    for (source,) in rows(connection, sources.text, sources.bind({"who": who})):
+        about = personal.get(source, PersonalData())
+        names = about.paths[: len(about.names)]
+        places = {f"in_{column}": [path.below for path in names if path.column == column] for column in _JSON}
+        values = part.bind({"who": who, "source": source, **places})
+        found += [(about, text) for (text,) in rows(connection, part.text, values) if text is not None]
+    for about, text in found:
         inner = scalars(text) if text[:1] in ("{", "[") else ()
         for each in [text] if not inner else [one.string for one in inner if one.string and not one.is_key]:
             if each and not about.is_nobody(each) and not rules.names.knows(each):

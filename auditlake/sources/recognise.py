@@ -31,7 +31,7 @@ Format = Literal["lines", "documents", "csv", "parquet", "arrow", "text", "kv", 
 
 PEEK_MOST = MAX_RECORD + 1024 * 1024
 """How much is looked at where the first record does not end before: whatever may be a record fits into it."""
-_TRIED = 20
+TRIED = 20
 """How many of the first records decide whether a mapping is for them."""
 _LINE_NAMES = (".jsonl", ".ndjson", ".log")
 _WHITE = b" \t\r\n"
@@ -128,7 +128,7 @@ def _taken_for(
     if named is not None:
         return _named(head, sources[0], whole=whole) if bare and sources[0].outline else None
     if bare.startswith(b"PAR1"):
-        found = rows(_TRIED) if rows is not None else ()
+        found = rows(TRIED) if rows is not None else ()
         mapped = [source for source in sources if source.outline and "parquet" in source.outline.read]
         if any(source.tables and source.fits(found)[0] for source in sources if found):
             return None
@@ -195,7 +195,7 @@ def _share(source: Source, form: str, head: bytes, *, whole: bool) -> float:
                 found += [(0, text.encode()) for text in batch.text.to_pylist()]
     except AuditLakeError:
         return 0
-    first = [text for _, text in sorted(found, key=itemgetter(0))][: _TRIED if whole else min(_TRIED, len(found) - 1)]
+    first = [text for _, text in sorted(found, key=itemgetter(0))][: TRIED if whole else min(TRIED, len(found) - 1)]
     records = [orjson.loads(text) for text in first if text is not None]
     return sum(source.fits(records)) / len(first) if first else 0
 
@@ -245,7 +245,7 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         why=why,
         hint="Name the source with --source if you know what it is; its records are then checked one by one."
         if is_near
-        else "Give its fields these names first; `auditlake docs getting-started` shows how jq does it.",
+        else "Write a mapping: `auditlake source new FILE` drafts one, and `auditlake docs mappings` has the syntax.",
     )
 
 
@@ -269,9 +269,9 @@ def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[
         if source.outline is None:
             fits = any(source.fits(records))
         else:
-            own = records[:_TRIED]
+            own = records[:TRIED]
             if "otlp" in source.outline.read:
-                own = [each for record in own for each in (flattened(record) or (record,))][:_TRIED]
+                own = [each for record in own for each in (flattened(record) or (record,))][:TRIED]
             elif "json" not in source.outline.read:
                 continue
             fits = 2 * sum(source.fits(own)) >= len(own) > 0

@@ -308,23 +308,29 @@ where is_named or is_doubtful
 group by all
 order by day;
 
--- name: person_names($who, $in_details, $in_metadata)
--- What stands at places of names in the person's events.
--- returns: source, text
+-- name: person_sources($who)
+-- The sources of the person's events.
+-- returns: source
+select distinct source
+from events
+where list_contains($who, user_id)
+order by source;
+
+-- name: person_names($who, $source, $in_details, $in_metadata)
+-- What stands at places of names in the person's events of a source: what is a name there may be any text elsewhere.
+-- returns: text
 with found as (
   select
-    source,
     list_concat(
       case when json_valid(details) then json_extract_string(details, $in_details) end,
       case when json_valid(metadata) then json_extract_string(metadata, $in_metadata) end
     ) as texts
   from events
   where list_contains($who, user_id)
+    and source = $source
 )
 
-select distinct
-  source,
-  unnest(texts) as text
+select distinct unnest(texts) as text
 from found;
 
 -- name: elsewhere($who, $days, $pattern)

@@ -96,6 +96,17 @@ def test_erasure_covers_its_places(lake: AuditLake, tmp_path: Path) -> None:
     assert (again.landed, again.duplicates, again.quarantined) == (0, 2, 0)
 
 
+def test_only_its_own_places_name(lake: AuditLake, tmp_path: Path) -> None:
+    """What is a name in another source's records is none here: a common word there does not count as left elsewhere."""
+    person = {"mail": "ann@example.org", "type": "user"}
+    lake.ingest(
+        put(tmp_path / "x.jsonl", door(1, actor={"type": "user"}, who=person), door(2, who={"mail": "bob"}, of="user"))
+    )
+    erased = lake.retention.erase("ann@example.org", reason="Article 17", ticket="G-1")
+
+    assert (erased.events, erased.remaining["other_events"]) == (1, 0)
+
+
 def test_in_the_ledger(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
     """Adding, changing and removing a mapping are entries with its digests; a change by hand is noticed."""
     path = lake.layout.source("doors")

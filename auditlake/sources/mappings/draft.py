@@ -58,7 +58,7 @@ def draft_mapping(name: str, records: Sequence[Mapping[str, Any]]) -> str:
         "event_type:   # the first that holds; `auditlake docs events` lists the types",
     ]
     for value, number in Counter(map(str, values.get(action or "", ()))).most_common(12):
-        lines.append(f"  # - login: [{value}]   # {number} of {len(records)} records")
+        lines.append(f"  # - TYPE: [{value}]   # {number} of {len(records)} records")
     lines += ["  - api_call: true"]
     people = [place for place in (chosen["user_id"], chosen["session_id"], address) if place]
     lines += [
