@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.statements import statement
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -23,9 +25,9 @@ def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Node:
 
 def parse_all(connection: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> list[Node]:
     """Return what DuckDB makes of each of several texts, in one call."""
-    sql = "select json_serialize_sql(each) from (select unnest(cast($texts as varchar[])) as each)"
+    part = statement("engine/parse.sql", "parse")
     with connection.cursor() as cursor:
-        return [dict(json.loads(tree)) for (tree,) in cursor.execute(sql, {"texts": list(texts)}).fetchall()]
+        return [dict(json.loads(tree)) for (tree,) in cursor.execute(part.text, {"texts": list(texts)}).fetchall()]
 
 
 def spell(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:

@@ -143,7 +143,8 @@ def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callab
     if source.outline is not None and form != "arrow":
         outline, cutter = source.outline, CUTTERS["lines" if form == "text" else form]
         return lambda stream: cutter(stream, max_record, outline)
-    from auditlake.sources.tabular import read_arrow, read_parquet, split_csv
+    from auditlake.sources.csv_table import split_csv
+    from auditlake.sources.tabular import read_arrow, read_parquet
 
     table: Callable[..., Iterator[Batch]] = {"csv": split_csv, "arrow": read_arrow, "parquet": read_parquet}[form]
     return partial(table, max_record=max_record)

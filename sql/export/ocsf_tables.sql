@@ -1,4 +1,4 @@
--- What an event becomes in OCSF, as tables; auditlake/docs/reference/ocsf.md shows them. A null is any other.
+-- What an event becomes in OCSF, as tables; auditlake/docs/reference/ocsf-export.md shows them. A null is any other.
 
 -- name: types()
 -- The class of each event type, its activity where the event does not say which, and its severity. A row with a target

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.errors import SourceError
+from auditlake.sources.csv_table import split_csv
 from auditlake.sources.model import NOT_CSV, NOT_JSON, NOT_UTF8, TOO_DEEP, TOO_LONG, WRONG_FIELDS, InputFile
 from auditlake.sources.stream import Stream, open_stream
-from auditlake.sources.tabular import read_parquet, split_csv
+from auditlake.sources.tabular import read_parquet
 from tests.sources.pieces import Pieces, Seen, seen
 
 HEADER = b"event_type,timestamp,user_id\n"

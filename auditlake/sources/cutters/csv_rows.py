@@ -16,7 +16,7 @@ def cut_csv(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
     Raises:
         SourceError: The header cannot be read, or names a column twice.
     """
-    from auditlake.sources.tabular import TableForm, split_csv
+    from auditlake.sources.csv_table import TableForm, split_csv
 
     keys = outline.keys
     form = TableForm(tuple(keys.get("columns", ())), keys.get("delimiter", ""), int(keys.get("preamble", 0)))

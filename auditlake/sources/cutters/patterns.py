@@ -30,8 +30,8 @@ PIECES: Mapping[str, str] = {
     "UUID": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
 }
 """The pieces that every mapping knows."""
-LINE, YEAR = "line", "_year"
-"""The fields that are no group: the line, and the year of a stamp that has none."""
+LINE = "line"
+"""The field that is no group: the line."""
 NAME = re.compile("[A-Z][A-Z0-9_]*")
 """What the name of a piece looks like."""
 _USE = re.compile(r"%\{([^{}:]*)(?::([^{}]*))?\}")

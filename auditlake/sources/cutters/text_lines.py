@@ -12,8 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from auditlake.sources.cutters.patterns import LINE, YEAR, Pattern, compiled
+from auditlake.machine import system_clock
+from auditlake.sources.cutters.patterns import LINE, Pattern, compiled
 from auditlake.sources.cutters.plain import FRAME, plain_lines
+from auditlake.sources.mappings.names import YEAR
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import NO_PATTERN, Batch, InputFile, Ints, reject
 
@@ -143,7 +145,7 @@ class Years:
             modified = origin.path.stat().st_mtime if origin.path else None
         except OSError:
             modified = None
-        self._latest = (datetime.fromtimestamp(modified, UTC) if modified else datetime.now(UTC)) + _SOON
+        self._latest = (datetime.fromtimestamp(modified, UTC) if modified else system_clock()) + _SOON
 
     def of(self, stamps: Any) -> Any:
         """Return the years of a column of stamps, null where there is none."""

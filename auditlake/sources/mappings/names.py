@@ -12,12 +12,13 @@ from typing import Any
 
 from auditlake.engine.parse_tree import Node, walk
 from auditlake.engine.probe import ConditionError
-from auditlake.sources.cutters.patterns import YEAR
 
 ITEM, ENVELOPE = "item", "envelope"
 """What an element of the list is called of which each gives an event, and the record around another."""
 ITEM_NUMBER = "item_number"
 """What the element's place in the list is called, counted from 0."""
+YEAR = "_year"
+"""The field that a record of lines has: the year of a stamp that has none."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGINS = {ITEM: "i", ENVELOPE: "e"}
 _HAS_YEAR = re.compile(r"%(?:[YyGcx]|-y)")  # what says a year in a format
