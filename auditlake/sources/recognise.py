@@ -346,8 +346,8 @@ def _outline(head: bytes, catalog: Catalog) -> _Outline:
     if whole and wrapper and isinstance(value, dict):
         wrapped = tuple(key for key in wrappers if isinstance(value.get(key), list))
         empty = None if any(value[key] for key in wrapped) else wrapped
-    unwrap = not (wrapper and _is_event(keys, catalog))
-    return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty, unwrap)
+    is_record = wrapper and (_is_event(keys, catalog) or (isinstance(value, dict) and _is_known(value, catalog)))
+    return _Outline(keys, wrapper, whole, len(records_of(text.partition(b"\n")[0])) > 1, empty, not is_record)
 
 
 def _form(head: bytes, suffix: str, outline: _Outline) -> Format:
@@ -377,6 +377,14 @@ def _lines(head: bytes, having: re.Pattern[bytes]) -> Iterator[bytes]:
         begin = head.rfind(b"\n", at, match.start()) + 1 or at
         at = end if (end := head.find(b"\n", match.start())) >= 0 else len(head)
         yield head[begin:at]
+
+
+def _is_known(value: Mapping[str, Any], catalog: Catalog) -> bool:
+    """Return whether a mapping whose ``match`` is a condition takes an object for one of its records."""
+    return any(
+        source.outline is not None and isinstance(source.outline.match, str) and source.fits([value])[0]
+        for source in catalog
+    )
 
 
 def _is_event(keys: frozenset[str], catalog: Catalog) -> bool:
