@@ -126,7 +126,7 @@ UNKNOWN = {
     "an empty object": b"{}",
     "an empty array and other JSON": b'[]{"a":1}',
     "a field that is called Records": b'{"a":1,"Records":[1]}',
-    "text": b"Nov 24 00:00:00 host sshd[1]: Failed password\n",
+    "text": b"a line of words, and no log of anything\n",
     "other CSV": b"time,type\n1,2\n",
     "UTF-16": "\ufeff{}".encode("utf-16"),
     "a ZIP": b"PK\x03\x04rest",
