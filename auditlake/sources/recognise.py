@@ -196,7 +196,7 @@ def _share(source: Source, form: str, head: bytes, *, whole: bool) -> float:
     except AuditLakeError:
         return 0
     first = [text for _, text in sorted(found, key=itemgetter(0))][: TRIED if whole else min(TRIED, len(found) - 1)]
-    records = [orjson.loads(text) for text in first if text is not None]
+    records = [json.loads(text) for text in first if text is not None]
     return sum(source.fits(records)) / len(first) if first else 0
 
 

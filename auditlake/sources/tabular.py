@@ -5,6 +5,7 @@ A row has no bytes of its own, so the JSON text counts.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +15,6 @@ from typing import IO, Any
 
 import duckdb
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -111,7 +111,7 @@ def first_rows(path: Path, many: int) -> list[dict[str, Any]]:
     except _FAULTS:
         return found
     texts = [Writer().json_of(row) for row, _ in _rows(batch)] if batch is not None else []
-    return [orjson.loads(text) for text in texts if isinstance(text, bytes)] or found
+    return [json.loads(text) for text in texts if isinstance(text, bytes)] or found
 
 
 def read_arrow(stream: Stream, max_record: int = MAX_RECORD) -> Iterator[Batch]:

@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.delenv("AUDITLAKE_LAKE", raising=False)
     monkeypatch.setattr("auditlake.cli.output._QUIET_SECONDS", HANG_SECONDS)
     # Under python -m pytest, click would call the program python -m pytest.auditlake.
-    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None, raising=False)
 
     def call(*arguments: str | Path) -> Done:
         monkeypatch.setattr("sys.argv", ["auditlake", *(str(each) for each in arguments)])

@@ -22,7 +22,7 @@ def test_defaults(tmp_path: Path) -> None:
     lake = auditlake.create(tmp_path / "lake")
     assert lake.config.desk == DeskSettings(30.0, 2_000, 100_000, 32, 0)
     before, _, section = lake.layout.config.read_text().partition("# [desk]")
-    lake.layout.config.write_text(before + "[desk]" + section.replace("\n# ", "\n"))
+    lake.layout.config.write_text(before + "[desk]" + section.partition("\n\n")[0].replace("\n# ", "\n"))
 
     assert auditlake.open(tmp_path / "lake").config.desk == DeskSettings()
 

@@ -348,7 +348,7 @@ FOREIGN = {
     "CloudTrail": (CLOUDTRAIL, "cloudtrail records"),
     "a table": (b"event_type,timestamp\nlogin,2026-11-24T09:00:00Z\n", "as csv"),
     "a document": (b"[" + event(0)[:-1] + b"]\n", "as documents"),
-    "plain text": (b"Nov 24 09:00:00 host sshd: hello\n", "is not recognised"),
+    "plain text": (b"a line of words, and no log of anything\n", "is not recognised"),
 }
 
 
