@@ -292,7 +292,7 @@ def test_every_type_has_a_row() -> None:
 
 def test_the_page_has_the_tables() -> None:
     """The page of the documentation has the tables as the statements have them."""
-    page = (FOLDER / "reference" / "ocsf.md").read_text(encoding="utf-8")
+    page = (FOLDER / "reference" / "ocsf-export.md").read_text(encoding="utf-8")
 
     assert types_table() in page
     assert activities_table() in page
