@@ -12,7 +12,7 @@ from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.errors import SourceError
-from auditlake.sources.catalog import Catalog, built_in, catalog_of
+from auditlake.sources.catalog import Catalog, canonical, catalog_of
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
 _QUOTED = 60
@@ -104,13 +104,18 @@ class IngestOptions:
     """How many records may be quarantined before the ingest counts as failed; only if they all are, if None."""
     tolerant: bool = False
     """Leave out what no source knows also where that is all of a folder or pattern."""
-    catalog: Catalog = field(default_factory=built_in)
-    """The sources that inputs may be of."""
+    catalog: Catalog = field(default_factory=canonical)
+    """The sources that inputs may be of; those of live events by default."""
 
     timezone: str = "UTC"
     """The zone of times that have no offset."""
     dry_run: bool = False
     """Only tell what would land."""
+
+    @classmethod
+    def live(cls, context: LakeContext) -> IngestOptions:
+        """Return the options for live events, for which no mapping is read."""
+        return cls(context.config.event_types, context.config.max_record)
 
     @classmethod
     def of(

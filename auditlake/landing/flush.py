@@ -60,7 +60,7 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
             does what lies behind it in its slot. All else is flushed.
         CommitError: The commit was refused or could not be made durable.
     """
-    layout, options, now = context.layout, IngestOptions.of(context), context.now
+    layout, options, now = context.layout, IngestOptions.live(context), context.now
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
     if not (present := segments(layout)):
         return nothing

@@ -63,7 +63,7 @@ def _view(
     connection: duckdb.DuckDBPyConnection, context: LakeContext, version: int | None, columns: Sequence[str]
 ) -> Snapshot:
     if version is None:
-        options = IngestOptions.of(context)
+        options = IngestOptions.live(context)
         return view_newest(connection, context.layout, options, now=context.now, columns=columns)
     snapshot = read_snapshot(context.layout, version)
     view_snapshot(connection, context.layout, snapshot, columns=columns)
