@@ -22,7 +22,7 @@ class Found:
     size: int | None
     """Bytes; None where its server does not say."""
     version: str
-    """Another one once its bytes are others; empty where nobody says, and then it is read each time."""
+    """Differs once the bytes differ; empty where the server does not tell, and then the object is read each time."""
     path: Path | None = None
     """Where it lies, if that is on this machine."""
     remote: RemoteObject | None = None

@@ -78,7 +78,7 @@ def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take a file's lock if nobody has it; return whether that worked."""
+    """Take a file's lock if no other process has it; return whether that worked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
