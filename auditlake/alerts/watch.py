@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 """How long the evaluator sleeps where there is nothing to do: an alert comes within about twice that."""
 _ASK_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
+"""How long a trail that is closed waits for its evaluator; what is not alerted by then, the next one alerts."""
 _LONGEST_WAIT = 30.0
 _END_SECONDS = 3.0
 _LOG = logging.getLogger("auditlake.alerts.watch")
@@ -141,15 +143,15 @@ class Watch:
         self._thread.start()
         _WATCHES.add(self)
 
-    def stop(self, *, wait_seconds: float = 5.0) -> None:
+    def stop(self, *, wait_seconds: float | None = None) -> None:
         """Evaluate what was logged until now, deliver, write down where it stands, and let another process go on.
 
         Args:
-            wait_seconds: How long to wait for that; the thread ends with the process in any case.
+            wait_seconds: How long to wait for that, five seconds if None; the thread ends with the process in any case.
         """
         self.ask_to_stop()
         if self._process == os.getpid() and self._thread is not None:
-            self._thread.join(wait_seconds)
+            self._thread.join(_CLOSE_SECONDS if wait_seconds is None else wait_seconds)
             self._process, self._thread = 0, None
 
     def ask_to_stop(self) -> None:

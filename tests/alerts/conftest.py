@@ -10,6 +10,7 @@ import pytest
 import auditlake
 from auditlake.alerts import watch
 from tests.alerts.lakes import Play
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +26,11 @@ Make = Callable[..., Play]
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let evaluators and those that would evaluate look again at once, so that no test waits for their pauses."""
+    """Let evaluators look again at once, and who waits for them wait: no test knows how busy the machine is."""
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(watch, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_CLOSE_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(watch, "_END_SECONDS", HANG_SECONDS)
 
 
 @pytest.fixture

@@ -67,11 +67,15 @@ def test_a_forked_child_evaluates_too(lake: AuditLake) -> None:
 import os
 import auditlake
 from tests.alerts.test_trail import NOW, failures
+from tests.waiting import until
 lake = auditlake.open({str(lake.layout.root)!r}, clock=lambda: NOW)
-trail = lake.trail(alerts=lambda alert: print(alert.policy_id, flush=True))
+alerts = []
+trail = lake.trail(alerts=alerts.append)
 child = os.fork()
 if not child:
     trail.log_many(failures(5))
+    until(lambda: len(alerts) == 2)
+    print(*sorted(alert.policy_id for alert in alerts), flush=True)
 trail.close()
 if child:
     os.waitpid(child, 0)
