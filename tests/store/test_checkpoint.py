@@ -32,12 +32,34 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_checkpoint, "EVERY", EVERY)
 
 
-def grown(folder: Path, commits: int, *, bad: int = 0) -> AuditLake:
+def grow(path: Path, commits: int, *, bad: int = 0) -> AuditLake:
     """A lake with so many ingests of one event each; the first one brings bad lines too."""
-    lake = made(folder / "lake")
+    lake = made(path)
     for number in range(commits):
-        lake.ingest(write_events(folder / "events.jsonl", [number], bad=0 if number else bad))
+        lake.ingest(write_events(path.parent / "events.jsonl", [number], bad=0 if number else bad))
     return lake
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the lakes that tests begin with."""
+    return tmp_path_factory.mktemp("templates")
+
+
+Grown = Callable[..., AuditLake]
+
+
+@pytest.fixture
+def grown(templates: Path, tmp_path: Path) -> Grown:
+    """Copies a lake that was grown so once."""
+
+    def make(commits: int, *, bad: int = 0) -> AuditLake:
+        template = templates / f"{commits}_{bad}"
+        if not template.exists():
+            grow(template, commits, bad=bad)
+        return opened(copied(template, tmp_path / "lake"))
+
+    return make
 
 
 def checkpoints(layout: Layout) -> list[int]:
@@ -53,9 +75,9 @@ def program(every: int, mutation: str = "") -> tuple[str, ...]:
 # --- What there is ---
 
 
-def test_no_answer_changes(tmp_path: Path) -> None:
+def test_no_answer_changes(grown: Grown, tmp_path: Path) -> None:
     """With checkpoints, each snapshot holds what it held, every log entry stays, and only the pointer's is named."""
-    lake = grown(tmp_path, 8)
+    lake = grown(8)
 
     assert checkpoints(lake.layout) == [3, 6]
     assert json.loads((lake.layout.log / "_last_checkpoint").read_bytes())["version"] == 6
@@ -68,9 +90,9 @@ def test_no_answer_changes(tmp_path: Path) -> None:
     assert [ids(lake, version) for version in (2, 3, 7, 9)] == [expected(range(n)) for n in (2, 3, 7, 8)]
 
 
-def test_a_checkpoint_is_what_readers_use(tmp_path: Path) -> None:
+def test_a_checkpoint_is_what_readers_use(grown: Grown, tmp_path: Path) -> None:
     """A table without the entries before its checkpoint has the same files, sizes, counts and bounds."""
-    lake = grown(tmp_path, 7)
+    lake = grown(7)
     snapshot = lake.snapshot()
 
     for version in range(6):
@@ -109,7 +131,7 @@ def test_transactions_survive(tmp_path: Path) -> None:
 def test_a_long_log_without_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lake that has none gets one with its next commit, however long its log is."""
     monkeypatch.setattr(log_checkpoint, "EVERY", 1000)
-    lake = grown(tmp_path, 8)
+    lake = grow(tmp_path / "lake", 8)
     assert checkpoints(lake.layout) == []
     monkeypatch.setattr(log_checkpoint, "EVERY", EVERY)
 
@@ -119,10 +141,10 @@ def test_a_long_log_without_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Mon
     assert check(lake) == expected(range(9))
 
 
-def test_a_lost_checkpoint(tmp_path: Path) -> None:
+def test_a_lost_checkpoint(grown: Grown, tmp_path: Path) -> None:
     """Where the last checkpoint and its pointer are gone, the entries are all there is, and the next one is made of
     them."""
-    lake = grown(tmp_path, 5)
+    lake = grown(5)
     for path in lake.layout.log.glob("*checkpoint*"):
         path.unlink()
 
@@ -135,9 +157,9 @@ def test_a_lost_checkpoint(tmp_path: Path) -> None:
 # --- What cannot be done ---
 
 
-def test_a_checkpoint_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_written(grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a checkpoint fails, the commit stands, the lake is as without it, and the next commit makes it."""
-    lake = grown(tmp_path, 2)
+    lake = grown(2)
 
     def fail(path: Path) -> None:
         raise OSError(5, "Input/output error", str(path))
@@ -168,15 +190,15 @@ def test_a_checkpoint_that_says_something_else(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(DeltaTable, "create_checkpoint", lose_a_file)
 
-    lake = grown(tmp_path, 4)
+    lake = grow(tmp_path / "lake", 4)
 
     assert checkpoints(lake.layout) == []
     assert check(lake) == expected(range(4))
 
 
-def test_what_another_program_left(tmp_path: Path) -> None:
+def test_what_another_program_left(grown: Grown, tmp_path: Path) -> None:
     """A pointer that cannot be read, or to a checkpoint that is not there in one file, is passed over."""
-    lake = grown(tmp_path, 2)
+    lake = grown(2)
     pointer = lake.layout.log / "_last_checkpoint"
     for data in (b"", b"{", b"[]", b'{"version": "x"}', b'{"version": null}', b'{"size": 3}', b'{"version": 1}'):
         pointer.write_bytes(data)
@@ -196,7 +218,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(log_checkpoint, "EVERY", EVERY)
-        grown(folder, 5)
+        grow(folder / "lake", 5)
     write_events(folder / "new.jsonl", range(8))
     return folder
 
@@ -308,10 +330,12 @@ def test_a_missing_sync_is_noticed(mutation: str, template: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("torn", [lambda data: data[: len(data) // 2], lambda data: bytes(len(data))])
-def test_a_torn_checkpoint_is_what_we_must_not_leave(torn: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_a_torn_checkpoint_is_what_we_must_not_leave(
+    grown: Grown, torn: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     """Under its final name a torn checkpoint makes the table unreadable even without its pointer; in staging it is
     nothing."""
-    lake = grown(tmp_path, 4)
+    lake = grown(4)
     (made,) = lake.layout.log.glob("*.checkpoint.parquet")
     data = made.read_bytes()
     (lake.layout.log / "_last_checkpoint").unlink()
@@ -339,9 +363,9 @@ def without_summary(lake: AuditLake, newest: int) -> object:
         aside.rename(lake.layout.history)
 
 
-def test_the_summary_says_what_the_entries_say(tmp_path: Path) -> None:
+def test_the_summary_says_what_the_entries_say(grown: Grown, tmp_path: Path) -> None:
     """What old versions were is the same with the summary and without, for every version."""
-    lake = grown(tmp_path, 4, bad=1)
+    lake = grown(4, bad=1)
     lake.layout.commit(5).write_text('{"commitInfo":{}}\n')
     for number in range(6, 10):
         lake.ingest(write_events(tmp_path / "more.jsonl", [number], bad=2 if number == 7 else 0))
@@ -361,9 +385,9 @@ def test_the_summary_says_what_the_entries_say(tmp_path: Path) -> None:
     [b"", b"{", b"[]", b"null", b'{"version": 3}', b'{"version": 99, "entry": "", "others": [], "quarantine": []}',
      b'{"version": 3, "entry": "0", "others": [[2, null]], "quarantine": []}'],
 )  # fmt: skip
-def test_a_summary_that_is_not_of_this_log(spoilt: bytes, tmp_path: Path) -> None:
+def test_a_summary_that_is_not_of_this_log(grown: Grown, spoilt: bytes, tmp_path: Path) -> None:
     """A summary that is damaged, or of another log, is passed over and written again with the next checkpoint."""
-    lake = grown(tmp_path, 5)
+    lake = grown(5)
     lake.layout.history.write_bytes(spoilt)
 
     assert foreign_versions(lake.layout, 5) == []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from auditlake.engine.expression_gate import closed_connection
@@ -16,19 +17,31 @@ from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.mappings.statement import functions
 
 _MISSING = object()
+_WORD = re.compile(r"\w+")
 
 
 def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Return of each record whether it has the fields, or enough of them, or meets the condition, of ``match``."""
+    """Return of each record whether it has the fields, or enough of them, or meets the condition, of ``match``.
+
+    A record with none of the fields that a condition names does not meet it.
+    """
     if isinstance(outline.match, Marks):
         return [outline.match.fit(frozenset(record)) for record in records]
     if not isinstance(outline.match, str):
         return [all(_has(record, place) for place in outline.match) for record in records]
-    if not records:
-        return []
+    named = _words(outline.match)
+    near = [any(named.intersection(_words(key) or named) for key in record) for record in records]
+    if not any(near):
+        return near  # to compile a condition and to ask it takes longer than all else in the ingest of a small file
     texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
     with closed_connection(functions()).cursor() as cursor:
-        return [bool(met) for (met,) in cursor.execute(_statement(outline.match), {"texts": texts}).fetchall()]
+        met = cursor.execute(_statement(outline.match), {"texts": texts}).fetchall()
+    return [is_near and bool(has_met) for is_near, (has_met,) in zip(near, met, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text))
 
 
 @cache
