@@ -33,6 +33,11 @@ STAGED = pa.schema(
 it was made from, and ``event_day`` the day since 1970."""
 
 
+OF_MAPPINGS = ("filter_pushdown", "common_subexpressions", "in_clause")
+"""The optimizers of DuckDB that a mapping's statement runs without.
+
+The second pulls expressions out of ``TRY``. The last changes nothing in such a statement, and takes time to plan it.
+"""
 EARLIER = pa.schema([field for field in STAGED if field.name not in {"record", "source", "event_day"}])
 """The columns of an event as an earlier version would have spelled it."""
 
@@ -102,8 +107,8 @@ class _Mapping:
         self._source = catalog[buffer.source]
         # The canonical mapping finds repeated keys by itself, with the keys it reads anyway.
         self._own = self._source.statement == _OWN
-        self.optimizers = ("filter_pushdown", "common_subexpressions") if self._source.outline else ("filter_pushdown",)
-        """What DuckDB must not do: the latter pulls expressions out of ``TRY``."""
+        self.optimizers = OF_MAPPINGS if self._source.outline else ("filter_pushdown",)
+        """What DuckDB must not do."""
 
     def mapped(self, ahead: int) -> Mapped:
         """Map all of its records."""

@@ -10,7 +10,7 @@ create or replace temp macro instant_text(number, microseconds) as list_transfor
   lambda counted: coalesce(
     try(strftime(
       make_timestamp(cast(floor(
-        cast(counted as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
+        try_cast(counted as decimal(30, 9)) * cast(microseconds as decimal(16, 6))
       ) as bigint)),
       '%Y-%m-%d %H:%M:%S.%fZ'
     )),
@@ -47,6 +47,25 @@ create or replace temp macro text_of(written) as list_transform(
   lambda shown: case
     when shown <> '' and not starts_with(shown, '{') and not starts_with(shown, '[') then shown
   end
+)[1];
+
+-- name: text_of_column()
+-- The same of a column, which costs nothing to name several times.
+create or replace temp macro text_of_column(written) as case
+  when written <> '' and not starts_with(written, '{') and not starts_with(written, '[') then written
+end;
+
+-- name: misplaced()
+-- Why a record is refused that has an object or a list in one of these places, by the kinds of what is there.
+create or replace temp macro misplaced(kinds, places) as list_filter(
+  list_transform(
+    kinds,
+    lambda kind, i: case kind
+      when 'OBJECT' then 'an object where text belongs: ' || places[i]
+      when 'ARRAY' then 'an array where text belongs: ' || places[i]
+    end
+  ),
+  lambda reason: reason is not null
 )[1];
 
 -- name: named()

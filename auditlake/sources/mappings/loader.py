@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -14,6 +14,7 @@ from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.sources.mappings.infallible import never_fails
 from auditlake.sources.mappings.length import longest
 from auditlake.sources.mappings.model import COLUMNS, SourceMapping
 from auditlake.sources.mappings.names import ENVELOPE, ITEM, Place, Scope, place
@@ -41,8 +42,12 @@ _WITH_SQL = (*_OF_AN_EVENT, "let", "skip", "also", "require")
 """The keys whose values are expressions."""
 _MOST_EXPRESSIONS = 500
 """How many expressions a mapping may have: each takes some hundredths of a second to check."""
+_FEW = 3
+"""How many patterns are compared one by one; more of them are faster as one regular expression."""
 _LONGEST = 400
 """How many times as long as a record all of its values together may be."""
+_TEXT_OF = re.compile(r"'(?:[^']|'')*'|\btext_of\((\w+)\)")
+"""Texts that are written out, in which nothing is to be replaced, and ``text_of`` of a column."""
 _LET = re.compile("[a-z][a-z0-9_]{0,40}")
 _METADATA = re.compile("[a-z][a-z0-9_]{0,40}")
 _MORE_FUNCTIONS = frozenset((
@@ -213,7 +218,7 @@ class _Reader(PlainKeys):
             if found and self._is_address(found):
                 self._scope.addresses.add(f"let_{name}")
             self._lengths[f"let_{name}"] = max(1, longest(found.node, self._lengths)) if found else 1
-            yield name, found.spelling if found else "null"
+            yield name, self._tried(found) if found else "null"
 
     def _conditions(self, node: yaml.Node, key: str) -> Iterator[tuple[str, str]]:
         if self.is_a(node, yaml.MappingNode, key, "names with conditions"):
@@ -253,7 +258,7 @@ class _Reader(PlainKeys):
         if self.is_a(node, yaml.MappingNode, "require", "names with expressions"):
             for name, value in node.value:
                 found = self._value(value, f"require {name.value}")
-                yield str(name.value), found.spelling if found else "null"
+                yield str(name.value), self._tried(found) if found else "null"
 
     # The keys of an event
 
@@ -277,11 +282,11 @@ class _Reader(PlainKeys):
         found = self._value(node, column)
         if found is None:
             return
-        sql = found.spelling
+        sql = self._tried(found)
         if column == "ip_address":
             sql = sql if self._is_address(found) else f"ip_address({sql})"
         elif found.type.startswith("TIMESTAMP"):
-            sql = f"strftime({sql}, '%Y-%m-%d %H:%M:%S.%f')"
+            sql = f"try(strftime({found.spelling}, '%Y-%m-%d %H:%M:%S.%f'))"
         elif found.type != "VARCHAR":
             sql = f"cast({sql} as varchar)"
         draft.columns[column] = sql
@@ -298,7 +303,7 @@ class _Reader(PlainKeys):
             draft.when = self._condition(keys["when"], "when")
         draft = self._event(keys, draft)
         if (action := draft.columns.get("action")) != first.columns.get("action"):
-            draft.columns["event_type"] = draft.columns.get("event_type", "null").replace(ACTION, f"try({action})")
+            draft.columns["event_type"] = draft.columns.get("event_type", "null").replace(ACTION, f"({action})")
         return draft
 
     def _event_type(self, node: yaml.Node) -> str:
@@ -337,12 +342,13 @@ class _Reader(PlainKeys):
                     sql.append(cases(found))
                     found = []
                 expression = self._value(item, key)
-                sql.append(f"try(cast({expression.spelling} as varchar))" if expression else "null")
+                sql.append(f"cast({self._tried(expression)} as varchar)" if expression else "null")
         if found:
             sql.append(cases(found))
         return f"coalesce({', '.join(sql)})" if len(sql) > 1 else (sql or ["cast(null as varchar)"])[0]
 
     def _metadata(self, node: yaml.Node) -> str:
+        sure = True
         parts = [literal(json.dumps({"mapping": self._label}, separators=(",", ":"))[:-1])]
         if self.is_a(node, yaml.MappingNode, "metadata", "names with expressions"):
             for key, value in node.value:
@@ -354,12 +360,11 @@ class _Reader(PlainKeys):
                     sql = self._choices(value, f"metadata {name}")
                 else:
                     found = self._value(value, f"metadata {name}")
-                    sql = found.spelling if found else "null"
-                    if found and found.spelling in self._scope.fields:
-                        parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
-                        continue
-                parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json(try({sql}))")
-        return f"concat({', '.join(parts)}, '}}')"
+                    sql = self._tried(found) if found else "null"
+                    sure = sure and found is not None and found.type in ("VARCHAR", "BOOLEAN")
+                parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
+        sql = f"concat({', '.join(parts)}, '}}')"
+        return sql if sure else f"try({sql})"
 
     # Expressions
 
@@ -386,7 +391,11 @@ class _Reader(PlainKeys):
         """Return an expression's text, null where it is empty."""
         if self._scope.empty_is_absent and found.spelling in self._scope.fields:
             return found.spelling
-        return f"nullif(cast(try({found.spelling}) as varchar), '')"
+        return f"nullif(cast({self._tried(found)} as varchar), '')"
+
+    def _tried(self, found: Expression) -> str:
+        """Return an expression that is null where it fails."""
+        return found.spelling if never_fails(found.node, self._scope.columns) else f"try({found.spelling})"
 
     def _is_address(self, found: Expression) -> bool:
         """Return whether an expression gives an address or nothing, whatever the record holds."""
@@ -402,7 +411,7 @@ class _Reader(PlainKeys):
         condition = _as_condition(found) if found else "false"
         if found is not None and condition == found.spelling and found.type != "BOOLEAN":
             self.wrong(node, f"{key}: a condition must be true or false, but this is {found.type}")
-        return condition
+        return condition if found is None or never_fails(found.node, self._scope.columns) else f"try({condition})"
 
     def _expression(self, node: yaml.Node, key: str, text: str, offset: int = 0, kind: str = "") -> Expression | None:
         self._expressions += 1
@@ -417,6 +426,7 @@ class _Reader(PlainKeys):
                 found = Expression(read, column, self._scope.columns[column])
             else:
                 found = self._gate.check(text, tried=not self._built_in, kind=kind if self._built_in else "")
+                found = replace(found, spelling=_TEXT_OF.sub(_of_column, found.spelling))
             before, self._length = self._length, self._length + longest(found.node, self._lengths)
             if before <= _LONGEST < self._length:
                 self.wrong(node, f"{key}: the values so far can be more than {_LONGEST} times as long as a record")
@@ -431,6 +441,10 @@ class _Reader(PlainKeys):
             line, column = self.inside(node, at)
             self.mistakes.append((line, column, f"{key}: {error}{hint}"))
         return None
+
+
+def _of_column(match: re.Match[str]) -> str:
+    return f"text_of_column({match[1]})" if match[1] else match[0]
 
 
 def _path_of(text: str) -> Place | None:
@@ -450,8 +464,21 @@ def _texts(node: yaml.Node) -> Iterator[str]:
 def _any_pattern(patterns: tuple[str, ...]) -> str:
     """Return the condition that the action is one of these texts, in which ``*`` is any run of characters."""
     exact = [literal(pattern) for pattern in patterns if "*" not in pattern]
-    runs = [".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns if "*" in pattern]
+    runs = [pattern.split("*") for pattern in patterns if "*" in pattern]
     conditions = [f"{ACTION} in ({', '.join(exact)})"] if exact else []
+    if len(runs) <= _FEW:
+        conditions += [f"{call}({ACTION}, {literal(text)})" for call, text in filter(None, map(_call_for, runs))]
+        runs = [run for run in runs if _call_for(run) is None]
     if runs:
-        conditions.append(f"regexp_full_match({ACTION}, {literal('|'.join(runs))}, 's')")
+        pattern = "|".join(".*".join(map(re.escape, run)) for run in runs)
+        conditions.append(f"regexp_full_match({ACTION}, {literal(pattern)}, 's')")
     return f"({' or '.join(conditions) or 'false'})"
+
+
+def _call_for(run: list[str]) -> tuple[str, str] | None:
+    """Return the function and the text that say the same as a pattern, given as its parts; None if none does."""
+    if len(run) == 3 and not run[0] and not run[2]:
+        return "contains", run[1]
+    if len(run) == 2 and not run[0]:
+        return "ends_with", run[1]
+    return ("starts_with", run[0]) if len(run) == 2 and not run[1] else None

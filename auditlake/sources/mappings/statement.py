@@ -81,9 +81,10 @@ def mapping_statement(steps: Steps) -> str:
     ]
     parts.append(("named", _reading("parsed", last, _filled("named", columns=_listed(named)))))
     last = "named"
-    for name, sql in (*((f"let_{name}", sql) for name, sql in steps.lets), (ACTION, steps.action)):
-        parts.append((name, _reading("named", last, _filled("called", columns=f"try({sql}) as {name}"))))
-        last = name
+    for number, calls in enumerate(_rounds(_calls(steps)), 1):
+        columns = _listed(f"{sql} as {name}" for name, sql in calls.items())
+        parts.append((f"called_{number}", _reading("named", last, _filled("called", columns=columns))))
+        last = f"called_{number}"
     if steps.each:
         parts.append(("around", _filled("emptied", without=literal(f"{{{_key(steps.each_top)}:null}}"))))
     several = bool(steps.each) or len(steps.events) > 1
@@ -99,15 +100,32 @@ def underivable(steps: Steps) -> frozenset[str]:
     names = set(steps.scope.places["e"].values())
     if steps.each:
         names |= {name for place, name in steps.scope.places["p"].items() if place.steps[0] == steps.each_top}
-    for name, sql in (*((f"let_{name}", sql) for name, sql in steps.lets), (ACTION, steps.action)):
+    for name, sql in _calls(steps).items():
         if names & set(_NAME.findall(sql)):
             names.add(name)
     columns = ((column, sql) for event in steps.events for column, sql in event.columns.items())
     return frozenset(column for column, sql in columns if names & set(_NAME.findall(sql)))
 
 
+def _calls(steps: Steps) -> dict[str, str]:
+    """Return the columns that are expressions with a name, in order."""
+    return {**{f"let_{name}": sql for name, sql in steps.lets}, ACTION: steps.action}
+
+
+def _rounds(calls: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the same in rounds, each of which reads those before it: DuckDB plans few steps far quicker than many."""
+    rounds: list[dict[str, str]] = []
+    at: dict[str, int] = {}
+    for name, sql in calls.items():
+        at[name] = max((at[read] + 1 for read in _NAME.findall(sql) if read in at), default=0)
+        if at[name] == len(rounds):
+            rounds.append({})
+        rounds[at[name]][name] = sql
+    return rounds
+
+
 def _event(steps: Steps, event: Event, number: int | None) -> str:
-    text = {name: ACTION if sql == steps.action else f"try({sql})" for name, sql in event.columns.items()}
+    text = {name: ACTION if sql == steps.action else sql for name, sql in event.columns.items()}
     if steps.each:
         numbered = f"item_number * {len(steps.events)} + {number}"
         around = "(select around.around from around where around.record = called.record)"
@@ -126,8 +144,8 @@ def _event(steps: Steps, event: Event, number: int | None) -> str:
         skipped=skipped,
         unreadable="p is null" if steps.scope.places["p"] else "false",
         misplaced=_misplaced(event) if not steps.each else "cast(null as varchar)",
-        missing=cases((f"try({sql}) is null", literal(f"{name} is missing")) for name, sql in steps.requires),
-        applies=f"coalesce(try({event.when}), false)" if event.when else "true",
+        missing=cases((f"{sql} is null", literal(f"{name} is missing")) for name, sql in steps.requires),
+        applies=f"coalesce({event.when}, false)" if event.when else "true",
         **{**dict.fromkeys(_TEXTS, "cast(null as varchar)"), **text},
     )
 
@@ -155,21 +173,18 @@ def _misplaced(event: Event) -> str:
 
     Few texts open with a bracket, so that the look at each of them is rare.
     """
-    reasons = []
     if not event.misplaced:
         return "cast(null as varchar)"
-    for column, place in event.misplaced:
-        kind = f'json_type("text", {literal(place.path)})'
-        looks = f"left({column}, 1) in ('{{', '[') and"
-        for of, what in (("OBJECT", "an object"), ("ARRAY", "an array")):
-            reasons.append((f"{looks} {kind} = '{of}'", literal(f"{what} where text belongs: {place.shown}")))
-    texts = f"concat_ws(chr(10), '', {', '.join(column for column, _ in event.misplaced)})"
-    return f"case when regexp_matches({texts}, '\\n[\\[{{]') then {cases(reasons)} end"
+    columns, places = zip(*dict.fromkeys(event.misplaced), strict=True)
+    kinds = f'try(json_type("text", {_paths(places)}))'
+    texts = f"concat_ws(chr(10), '', {_listed(dict.fromkeys(columns))})"
+    shown = _listed(literal(place.shown) for place in places)
+    return f"case when regexp_matches({texts}, '\\n[\\[{{]') then misplaced({kinds}, [{shown}]) end"
 
 
 def cases(choices: Iterable[tuple[str, str]]) -> str:
-    """Return the SQL of the first value whose condition holds, each condition tried by itself."""
-    whens = [f"when coalesce(try({condition}), false) then {value}" for condition, value in choices]
+    """Return the SQL of the first value whose condition holds; each condition is tried already, if it can fail."""
+    whens = [f"when {condition} then {value}" for condition, value in choices]
     return f"case {' '.join(whens)} end" if whens else "cast(null as varchar)"
 
 

@@ -1,0 +1,69 @@
+"""What of a mapping needs no TRY, and patterns over the action: both only change how fast a statement is."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import pytest
+
+from auditlake.engine.expression_gate import closed_connection
+from auditlake.sources.mappings.infallible import never_fails
+from auditlake.sources.mappings.loader import _any_pattern, _gate_of
+from auditlake.sources.mappings.names import Scope
+from auditlake.sources.mappings.statement import ACTION, functions
+
+SAFE = [
+    "a.b = 'x' and not c in ('a', 'b')",
+    "case when lower(a) = 'x' then b else 'c' end",
+    "code >= 400 or code <> 5",
+    "coalesce(a, nullif(b, ''), '-') || '/' || concat_ws('/', a, text_of(b, c))",
+    "a like 'x%' or contains(b, 'y') or regexp_matches(c, '^z')",
+    "a is not null and b is null and c = true",
+    "address(a) is null or ip_address(b) = '::1'",
+]
+CAN_FAIL = [
+    "cast(a as integer) > 5",
+    "a::boolean or b = 'x'",
+    "case when cast(a as integer) = 1 then 'x' end",
+    "coalesce(b, cast(cast(a as integer) as varchar))",
+    "lower(a) || cast(cast(b as date) as varchar)",
+    "json_extract_string(a, '$.b') = 'x'",
+    "length(a) - 5 > 0",
+]
+ODD = [None, "", "x", "true", "500", "1e400", "-1", "nan", "{", "[1]", '{"b":1}', "::1", "10.0.0.1:443", "é\n", "%*\\"]
+
+
+@pytest.mark.parametrize("expression", SAFE)
+def test_what_never_fails_gives_the_same_without_try(expression: str) -> None:
+    scope = Scope()
+    found = _gate_of(scope).check(expression)
+    columns = list(scope.places["p"].values())
+    assert never_fails(found.node, scope.columns)
+    values = ", ".join(f"cast(v[{i}] as varchar) as {name}" for i, name in enumerate(columns, 1))
+    rows = [list(row) for row in product(ODD, repeat=len(columns))]
+    query = f"select {found.spelling}, try({found.spelling}) from (select {values} from (select unnest($rows) as v))"
+    with closed_connection(functions()).cursor() as cursor:
+        for plain, tried in cursor.execute(query, {"rows": rows}).fetchall():
+            assert plain == tried
+
+
+@pytest.mark.parametrize("expression", CAN_FAIL)
+def test_what_can_fail_keeps_its_try(expression: str) -> None:
+    scope = Scope()
+    assert not never_fails(_gate_of(scope).check(expression).node, scope.columns)
+
+
+PATTERNS = ["*", "a*", "*b", "*a*", "a*b", "*a", "a.b", "a.*b*", "**", "*.c*"]
+ACTIONS = ["", "a", "b", "ab", "axb", "a.b", "aXb", "xa", "a\nb", "b.c", "A", "a.xb.c"]
+
+
+@pytest.mark.parametrize("some", [*([each] for each in PATTERNS), PATTERNS[3:6], PATTERNS[4:], ["a", "b", "*x*"]])
+def test_a_star_is_any_run_of_characters(some: list[str]) -> None:
+    condition = _any_pattern(tuple(some))
+    query = f"select {ACTION}, {condition} from (select unnest($actions) as {ACTION})"
+    with closed_connection(functions()).cursor() as cursor:
+        met = dict(cursor.execute(query, {"actions": [*ACTIONS, None]}).fetchall())
+    regular = "|".join(".*".join(map(re.escape, pattern.split("*"))) for pattern in some)
+    expected = {action: re.fullmatch(regular, action, re.DOTALL) is not None for action in ACTIONS}
+    assert met == {**expected, None: None}
