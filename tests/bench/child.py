@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from tests.bench import backtest, ingest, landing, ledger, report, retention, rolling, sandbox
+from tests.bench import backtest, ingest, landing, ledger, mapping, report, retention, rolling, sandbox
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -45,6 +46,8 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "verify-full": lambda: ledger.verifying(full=True),
     "verify-quick": lambda: ledger.verifying(full=False),
     "proof": ledger.proving,
+    **{f"mapping-{source}": partial(mapping.statement_works, source) for source in mapping.IDS},
+    "ingest-cloudtrail": mapping.ingest_works,
 }
 """Every row that has a rival: its sides, ours first."""
 
