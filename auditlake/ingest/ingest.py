@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,7 @@ from auditlake.sources.archive import Archive
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
-from auditlake.sources.refused import Refusal, cut
+from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
@@ -56,6 +56,7 @@ _TABLES = frozenset({"parquet", "arrow"})
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_record", pa.int64())])
+_BEFORE = pa.schema([("input", pa.int64()), ("digest", pa.string()), ("occurrences", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,8 @@ class _Reading:
     """Events that its records gave; None where each record is one."""
     recut: Callable[[Stream], Iterator[Batch]] | None = None
     """Cuts it again, where the bytes of a record do not lie in it as they are."""
+    before: Mapping[str, int] = field(default_factory=dict)
+    """How often records came in the same file before it, by their SHA-256."""
 
 
 class _Run:
@@ -228,7 +231,8 @@ class _Run:
         if opened.source and (mapping := self._options.catalog[opened.source].version):
             summary = replace(summary, mapping=mapping)
         events = 0 if opened.source and self._options.catalog[opened.source].several else None
-        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut))
+        before = origin.before if isinstance(origin, MemoryLines) else {}
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut, before))
         if opened.format == UNREAD:
             return
         total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
@@ -285,7 +289,7 @@ class _Run:
         self._ahead = mapped.ahead
         for refusal in mapped.refused:
             index, batch, i = buffer.find(refusal.record)
-            self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
+            self._refuse(index, refusal.rejected(batch, i, self._options.max_record))
         for record, name in mapped.skipped:
             index = buffer.find(record)[0]
             skips = self._readings[index].summary.skips
@@ -420,10 +424,13 @@ class _Run:
         reading.stream.pause()
 
     def _mark_bounds(self) -> None:
-        """Register where in the numbering of records each input begins."""
+        """Register where in the numbering of records each input begins, and what came in its file before it."""
         begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
         bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
         self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+        before = [(i, *each) for i, reading in enumerate(self._readings) for each in reading.before.items()]
+        rows_before = [dict(zip(_BEFORE.names, each, strict=True)) for each in before]
+        self._connection.register("occurred_before", pa.Table.from_pylist(rows_before, schema=_BEFORE))
 
     def _count_events(self) -> None:
         """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
@@ -491,9 +498,3 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
-
-
-def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:
-    place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
-    refused = reject(*place, refusal.reason, refusal.detail, batch.raw(i), max_record)
-    return replace(refused, field=refusal.field, value=refusal.value)
