@@ -31,6 +31,7 @@ from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
 from auditlake.ingest.day_files import DayFiles
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
 from auditlake.ingest.mapping import Mapped, map_records
+from auditlake.ingest.new_skips import new_skips
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.archive import Archive
@@ -227,11 +228,10 @@ class _Run:
         summary = InputSummary(origin.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         if isinstance(origin, MemoryLines):
             summary = replace(summary, offset=origin.offset)
-        within = "" if isinstance(origin, MemoryLines) else origin.within
+        within, before = getattr(origin, "within", ""), getattr(origin, "before", {})
         if opened.source and (mapping := self._options.catalog[opened.source].version):
             summary = replace(summary, mapping=mapping)
         events = 0 if opened.source and self._options.catalog[opened.source].several else None
-        before = origin.before if isinstance(origin, MemoryLines) else {}
         self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut, before))
         if opened.format == UNREAD:
             return
@@ -425,12 +425,11 @@ class _Run:
 
     def _mark_bounds(self) -> None:
         """Register where in the numbering of records each input begins, and what came in its file before it."""
-        begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
-        bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
-        self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+        begun = {index: reading.first for index, reading in enumerate(self._readings) if reading.summary.read}
+        self._connection.register("bounds", pa.table([[*begun], [*begun.values()]], schema=_BOUNDS))
         before = [(i, *each) for i, reading in enumerate(self._readings) for each in reading.before.items()]
-        rows_before = [dict(zip(_BEFORE.names, each, strict=True)) for each in before]
-        self._connection.register("occurred_before", pa.Table.from_pylist(rows_before, schema=_BEFORE))
+        columns = zip(*before, strict=True) if before else ((), (), ())
+        self._connection.register("occurred_before", pa.table([*map(list, columns)], schema=_BEFORE))
 
     def _count_events(self) -> None:
         """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
@@ -474,7 +473,8 @@ class _Run:
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
-        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
+        new = new_skips(self._layout, version - (batch is not None), summaries)
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most, new)
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)

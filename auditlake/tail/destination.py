@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -84,10 +84,18 @@ class Destination:
         name: What to call the path.
         source: Which source the lines are of; it is recognised by the first of them if None.
         timezone: The zone of times without an offset, of lines that a mapping is for.
+        listen: Told what the operator should know.
     """
 
     def __init__(
-        self, lake: AuditLake, trail: Trail, name: str, *, source: str | None = None, timezone: str = "UTC"
+        self,
+        lake: AuditLake,
+        trail: Trail,
+        name: str,
+        *,
+        source: str | None = None,
+        timezone: str = "UTC",
+        listen: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.summary = TailSummary()
         self._lake = lake
@@ -95,6 +103,7 @@ class Destination:
         self._name = name
         self._named = source
         self._timezone = timezone
+        self._listen = listen
         self._known: Known | None = Known() if source == SOURCE else None
         """Of which source the lines are, and how many commits brought what came before; None until that is known."""
         self._places: tuple[Place, ...] = ()
@@ -257,6 +266,8 @@ class Destination:
         options = replace(IngestOptions.of(context, known.source), timezone=self._timezone)
         with explained(context.layout, "the commit of what was followed"):
             done = ingest(context, inputs, options, now=context.now, advance=advance)
+        for skip in done.new_skips:
+            self._listen(str(skip))
         self._held.clear()
         self._count(records=done.read, refused=done.quarantined, skipped=done.skipped)
         known = known.after(known.commits + 1)

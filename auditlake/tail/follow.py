@@ -78,7 +78,7 @@ def tail(
     """
     with lake.trail() as trail:
         name = _STDIN if str(path) == _STDIN else os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay
-        destination = Destination(lake, trail, name, source=source, timezone=timezone)
+        destination = Destination(lake, trail, name, source=source, timezone=timezone, listen=listen)
         if name == _STDIN:
             _stream(0, destination, lake.config.max_record, stop)
             return destination.summary

@@ -185,6 +185,28 @@ def test_ambiguous(lake: AuditLake, tmp_path: Path) -> None:
     assert lake.ingest(file).inputs[0].source == "gates"
 
 
+def test_a_rule_that_newly_leaves_much_out(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """It is told the first time, where it was little before, and when its mapping has changed; else only counted."""
+
+    def told(first: int, pings: int, opens: int) -> list[str]:
+        doings = ["ping"] * pings + ["door.open"] * opens
+        lines = [door(1, id=f"e{number}", did=did) for number, did in enumerate(doings, first)]
+        return [str(each) for each in lake.ingest(put(tmp_path / "x.jsonl", *lines)).new_skips]
+
+    assert told(0, 1, 99) == []
+    assert told(100, 2, 98) == [
+        "doors newly leaves out 'a heartbeat': 2 of 100 records (2.0%); in the ingest before it was 1 of 100"
+    ]
+    assert told(200, 50, 50) == []
+    before = lake.sources.of("doors")[1].version
+    lake.sources.add(put(tmp_path / "doors.yaml", DOORS.replace("'ping'", "'door.open'")), replace=True)
+    lake = AuditLake(lake.layout.root)
+    (changed,) = told(300, 0, 100)
+    assert changed.endswith(f"100 of 100 records (100.0%); its mapping was {before} before")
+    answer = run("--lake", lake.layout.root, "ingest", tmp_path / "x.jsonl")
+    assert f"auditlake: {changed}" in answer.err
+
+
 @pytest.mark.parametrize("record", [
     {"id": 7, "created": 1763625600123, "user": {"email": "ann@example.org"}, "action": "open", "ip": "192.0.2.1"},
     {"uuid": "a", "@timestamp": "2026-11-20T08:00:00Z", "actor": "ann", "odd key": {"x": 1}, "operation": "open"},

@@ -344,7 +344,7 @@ def test_a_record_as_long_as_may_be(tmp_path: Path, log: Path) -> None:
 
 
 FOREIGN = {
-    "a table": (b"event_type,timestamp\nlogin,2026-11-24T09:00:00Z\n", "as csv"),
+    "a table": (b"event_type,timestamp\nlogin,2026-11-24T09:00:00Z\n", "as rows of CSV"),
     "a document": (b"[" + event(0)[:-1] + b"]\n", "as documents"),
     "plain text": (b"a line of words, and no log of anything\n", "is not recognised"),
 }
