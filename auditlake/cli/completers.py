@@ -66,7 +66,8 @@ def sources(layout: Layout) -> Iterable[str]:
 @completer
 def queries(layout: Layout) -> Iterable[str]:
     """Name the canned queries: the built-in ones and the lake's own."""
-    texts = [_start(folder("sql") / "queries" / "auditor.sql", None)]
+    ours = folder("sql") / "queries"
+    texts = [_start(file, None) for file in (ours / "auditor.sql", *ours.glob("sources/*.sql"))]
     texts += [_start(file, layout.root) for file in (layout.root / "queries").glob("*.sql")]
     return sorted(name for text in texts for name in _STATEMENT.findall(text))
 

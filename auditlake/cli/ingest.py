@@ -47,8 +47,8 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 @click.option("--timezone", default="UTC", metavar="ZONE", help="The zone of times without an offset; UTC by default.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would land; the lake stays as it is.")
 @json_option(
-    "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "failed",
-    "quarantine", "inputs",
+    "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "new_skips",
+    "failed", "quarantine", "inputs",
 )  # fmt: skip
 @click.pass_obj
 def ingest(
@@ -81,6 +81,8 @@ def ingest(
     reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
     if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
         show_summary(summary)
+    for skip in summary.new_skips:
+        click.echo(f"auditlake: {visible(str(skip))}", err=True)
     if summary.nothing_read:
         click.echo("auditlake: nothing was read: there is no input, or each is empty or left out", err=True)
     elif summary.failed:

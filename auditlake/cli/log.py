@@ -19,7 +19,7 @@ from auditlake.events.times import as_instant
 from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
-    from auditlake.tail.follow import TailSummary
+    from auditlake.tail.destination import TailSummary
 
 
 @partial(Kind, "json")
@@ -55,23 +55,27 @@ def log(path: str, /, timestamp: date | None, **fields: Any) -> None:
 @click.command()
 @click.argument("file", type=click.Path(), metavar="FILE|-")
 @click.option("--source", metavar="NAME", help="The mapping to use; auditlake skips format detection.")
+@click.option("--timezone", default="UTC", metavar="ZONE", help="The zone of times without an offset; UTC by default.")
 @click.option("--from-start/--from-end", "from_start", default=True, show_default=True,
               help="Where to begin the first time; later it resumes where it stopped.")  # fmt: skip
 @click.option("--once", is_flag=True, help="Read what is there and exit.")
-@json_option("records", "refused", "too_long", "files", "unfinished", text="Print one JSON object at the end")
+@json_option(
+    "records", "refused", "skipped", "too_long", "files", "unfinished", text="Print one JSON object at the end"
+)
 @click.pass_obj
-def tail(path: str, file: str, source: str | None, from_start: bool, once: bool) -> None:
-    """Follow JSON lines of a growing FILE until Ctrl-C or SIGTERM.
+def tail(path: str, file: str, source: str | None, timezone: str, from_start: bool, once: bool) -> None:
+    """Follow the lines of a growing FILE until Ctrl-C or SIGTERM.
 
-    FILE may be standard input (-). Each line lands once, through rotations by renaming or copying, restarts and
-    crashes. A line that cannot be an event goes to quarantine. A followed file can be ingested later: nothing counts
-    twice.
+    FILE may be standard input (-). It holds canonical events as JSON lines, or the lines of any source whose records
+    are lines: these are committed once a minute. Each line lands once, through rotations by renaming or copying,
+    restarts and crashes. A line that cannot be an event goes to quarantine. A followed file can be ingested later:
+    nothing counts twice.
     """
     from auditlake.tail.follow import tail as follow
 
     with _ended_by_signals() as ended:
         summary = follow(
-            opened(path), file, source=source, from_end=not from_start, once=once, stop=ended,
+            opened(path), file, source=source, timezone=timezone, from_end=not from_start, once=once, stop=ended,
             listen=lambda sentence: say(visible(sentence), err=True),
         )  # fmt: skip
     machine(summary)
@@ -99,7 +103,9 @@ def _ended_by_signals() -> Iterator[Callable[[], bool]]:
 def _in_words(summary: TailSummary) -> str:
     parts = [f"{count(summary.records, 'line')} of {count(summary.files, 'file')} landed"]
     if summary.refused:
-        parts.append(f"{summary.refused:,} of them cannot be events and go to quarantine with the next flush")
+        parts.append(f"{summary.refused:,} of them cannot be events and go to quarantine with the next flush at latest")
+    if summary.skipped:
+        parts.append(f"{summary.skipped:,} of them left out by the mapping")
     if summary.too_long:
         parts.append(f"{summary.too_long:,} too long, in quarantine")
     if summary.unfinished:

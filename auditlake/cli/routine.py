@@ -20,7 +20,7 @@ _SECONDS = 5.0
 _CODES = {"done": DONE, "skipped": DONE, "no": NEGATIVE, "failed": FAILED, "wrong": WRONG}
 _PLACE = (
     "path", "listed", "known", "taken", "size", "read", "landed", "duplicates", "quarantined", "unrecognised",
-    "not_read", "problem", "told", "failed",
+    "not_read", "problem", "told", "new_skips", "failed",
 )  # fmt: skip
 
 

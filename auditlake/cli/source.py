@@ -77,7 +77,7 @@ def list_(path: str) -> None:
 def new(path: str, file: str, name: str | None) -> None:
     """Draft a mapping from a sample of a log.
 
-    The sample holds JSON. What the draft says is to be finished by hand.
+    The sample holds JSON: records, or documents around them. What the draft says is to be finished by hand.
     """
     called = name or re.sub(r"[^a-z0-9_.]+", "_", Path(file).name.partition(".")[0].lower()).strip("_") or "log"
     text = _sources(path).draft(called, file)
@@ -168,6 +168,7 @@ def test(path: str, which: str, files: tuple[str, ...]) -> int:
     """Run a mapping's own tests; with FILEs, show what it makes of them.
 
     Of files: the share of records that become events, why the others do not, the most frequent values of each column,
+    how many events have something at each place of `personal`, with the places that may have been meant where none has,
     and the fields that nothing uses. Nothing is written to a lake.
     """
     sources = _sources(path)
@@ -194,8 +195,15 @@ def _as_dict(trial: Trial) -> dict[str, object]:
         "records": trial.records, "events": trial.events, "share": round(trial.share, 6), "skipped": dict(trial.skips),
         "refused": trial.refusals(), "left_out": trial.left_out, "unmatched": trial.unmatched,
         "values": {column: dict(trial.values[column].most_common(_LISTED)) for column in _COLUMNS},
-        "unused": dict(trial.unused.most_common(_LISTED)),
+        "unused": dict(trial.unused.most_common(_LISTED)), "looked_at": trial.looked_at, "personal": [
+            {"place": place, "events": events, "near": [] if events else trial.near(place)}
+            for place, events in trial.personal.items()
+        ],
     }  # fmt: skip
+
+
+def _plain(place: str) -> str:
+    return place.removeprefix("$.details.")
 
 
 def _show(trial: Trial) -> None:
@@ -212,6 +220,11 @@ def _show(trial: Trial) -> None:
         values = trial.values[column]
         listed = ", ".join(f"{value} ({number:,})" for value, number in values.most_common(_LISTED))
         click.echo(visible(f"{column} ({trial.filled[column]:,} filled): {listed or 'nothing'}"))
+    for place, events in trial.personal.items():
+        where, near = _plain(place), ", ".join(map(_plain, trial.near(place)))
+        meant = f"; did you mean {near}?" if near else ""
+        said = f"filled in {events:,} of {count(trial.looked_at, 'event')}" if events else f"filled in no event{meant}"
+        click.echo(visible(f"personal {where}: {said}"))
     if trial.unused:
         listed = ", ".join(
             f"{name.removeprefix('$.')} ({number:,})" for name, number in trial.unused.most_common(_LISTED)

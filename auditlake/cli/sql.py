@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 1_000_000
 _ANSWER = ("snapshot", "complete", "columns", "rows")
-_QUERY = ("name", "what", "own", "sql", "parameters")
+_QUERY = ("name", "what", "own", "source", "sql", "parameters")
 
 session_options = several(
     click.option("--rows", type=click.IntRange(min=0), metavar="N",
@@ -82,13 +82,15 @@ def query() -> None:
 
 
 @query.command("list")
+@click.option("--source", metavar="NAME", help="Only those about the events of this source.",
+              shell_complete=completers.sources)  # fmt: skip
 @json_option("queries")
 @click.pass_obj
-def list_(path: str) -> None:
+def list_(path: str, source: str | None) -> None:
     """List the canned queries; those in LAKE/queries are the lake's own."""
     from auditlake.sandbox.canned import questions
 
-    queries = list(questions(opened(path).layout).values())
+    queries = [each for each in questions(opened(path).layout).values() if source in (None, each.source)]
     if machine(queries=[pick(each, *_QUERY) for each in queries]):
         return
     show_queries(queries)
@@ -96,8 +98,11 @@ def list_(path: str) -> None:
 
 def show_queries(queries: Iterable[CannedQuery]) -> None:
     """Print the table of canned queries."""
-    rows = [(each.name, " ".join(parameter.name for parameter in each.parameters), each.what) for each in queries]
-    table(("query", "parameters", "what it answers"), rows)
+    rows = [
+        (each.name, " ".join(parameter.name for parameter in each.parameters), each.source, each.what)
+        for each in queries
+    ]
+    table(("query", "parameters", "about", "what it answers"), rows)
 
 
 _query_argument = click.argument("name", metavar="QUERY", shell_complete=completers.queries)

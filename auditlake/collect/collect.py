@@ -164,6 +164,8 @@ class _Run:
         self._write_down(batch, summary)
 
     def _write_down(self, batch: Sequence[Fetched], summary: IngestSummary) -> None:
+        new = (*self._summary.new_skips, *map(str, summary.new_skips))
+        self._summary = replace(self._summary, new_skips=new)
         inputs = {each.name: each for each in summary.inputs}
         lines = []
         for each in batch:

@@ -71,6 +71,8 @@ class PlaceSummary:
     """Why the place could not be listed to its end."""
     told: tuple[str, ...] = ()
     """The first objects that could not be read or are not recognised, each with the reason."""
+    new_skips: tuple[str, ...] = ()
+    """The rules of mappings that newly leave out more than one record in a hundred, in words."""
 
     @property
     def failed(self) -> bool:

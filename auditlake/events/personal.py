@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from auditlake.events.json_tokens import Scalar, rewritten, scalars
+from auditlake.events.linear_regex import LinearRegex, linear_regex
 from auditlake.events.personal_paths import PersonalPath, personal_path
 
 NAMED_COLUMNS = ("user_id", "ip_address", "session_id")
@@ -44,7 +45,7 @@ class PersonalData:
     nobody: str = ""
     """The whole texts at such places that name no person: a regular expression, for DuckDB as well."""
     within: tuple[str, ...] = ()
-    """Regular expressions whose groups are names inside of a name."""
+    """Regular expressions whose groups, nine at most, are names inside of a name."""
 
     @cached_property
     def paths(self) -> tuple[PersonalPath, ...]:
@@ -66,13 +67,12 @@ class PersonalData:
 
     def is_nobody(self, text: str) -> bool:
         """Return whether a text names no person."""
-        return re.fullmatch(self.nobody, text) is not None
+        return linear_regex(self.nobody).fits(text)
 
     def parts(self, name: str) -> Iterator[str]:
         """Yield the names inside of a name."""
         for pattern in self.within:
-            if match := re.fullmatch(pattern, name):
-                yield from filter(None, match.groups())
+            yield from linear_regex(pattern).groups(name)
 
 
 class Row(NamedTuple):
@@ -127,11 +127,11 @@ class Eraser:
     @cached_property
     def nobody(self) -> str:
         """What names no person at a place of any source: a regular expression, for DuckDB as well."""
-        return "|".join(about.nobody for about in self.personal.values() if about.nobody)
+        return "|".join(f"(?:{about.nobody})" for about in self.personal.values() if about.nobody)
 
     @cached_property
-    def _nobody(self) -> re.Pattern[str]:
-        return re.compile(f"(?:{self.nobody})?")
+    def _nobody(self) -> LinearRegex:
+        return linear_regex(f"(?:{self.nobody})?")
 
     def erased(self, row: Row, *, count: bool = False) -> Texts:
         """Return an event's texts with pseudonyms at the places, and wherever else the same value is a whole string.
@@ -184,7 +184,7 @@ class Eraser:
 
     def _is_personal(self, about: PersonalData, column: str, each: Scalar) -> bool:
         """Return whether a value stands at a place of its source and may be a person, or at a place of the caller's."""
-        if about.has(column, each.path) and (each.string is None or self._nobody.fullmatch(each.string) is None):
+        if about.has(column, each.path) and (each.string is None or not self._nobody.fits(each.string)):
             return True
         places = self.places
         return any(one.column == column and each.path[: len(one.steps)] == one.steps for one in places)

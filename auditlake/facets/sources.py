@@ -156,12 +156,12 @@ class Sources:
             expected = "small letters, digits, _ and ., the first a letter"
             raise SourceError(f"a source's name is of {expected}; got {name!r}")
         try:
-            records = sample(read_file(Path(file)), Path(file).name, self.catalog)
+            records, wrapper = sample(read_file(Path(file)), Path(file).name, self.catalog)
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}") from error
         if not records:
             raise SourceError(f"{file} holds no JSON objects", hint="`auditlake docs mappings` has the syntax")
-        return draft_mapping(name, records)
+        return draft_mapping(name, records, wrapper)
 
     def overlaps(self) -> list[tuple[str, str, str]]:
         """Return which records of the mappings' tests two sources take for theirs: whose, which test, and who else.

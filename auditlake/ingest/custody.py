@@ -157,6 +157,27 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class NewSkip:
+    """A rule that left out more than one record in a hundred, and did not in the ingest before, or is of another
+    mapping since.
+    """
+
+    source: str
+    rule: str
+    """Its name in the mapping."""
+    skipped: int
+    """Records."""
+    read: int
+    """Records of the source."""
+    why: str
+    """What is new about it."""
+
+    def __str__(self) -> str:
+        share = f"{self.skipped:,} of {self.read:,} records ({self.skipped / self.read:.1%})"
+        return f"{self.source} newly leaves out {self.rule!r}: {share}; {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class IngestSummary:
     """What an ingest did."""
 
@@ -173,6 +194,8 @@ class IngestSummary:
     """The same by field too, each with a value: what people need to mend their logs."""
     limit: Most | None = None
     """How many were to be quarantined at most."""
+    new_skips: tuple[NewSkip, ...] = ()
+    """The rules of mappings that newly leave out more than one record in a hundred."""
 
     read: int = field(init=False)
     events: int = field(init=False)

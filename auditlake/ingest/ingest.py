@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,13 +31,14 @@ from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
 from auditlake.ingest.day_files import DayFiles
 from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
 from auditlake.ingest.mapping import Mapped, map_records
+from auditlake.ingest.new_skips import new_skips
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.archive import Archive
 from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
-from auditlake.sources.refused import Refusal, cut
+from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
@@ -56,6 +57,7 @@ _TABLES = frozenset({"parquet", "arrow"})
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_record", pa.int64())])
+_BEFORE = pa.schema([("input", pa.int64()), ("digest", pa.string()), ("occurrences", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class _Reading:
     """Events that its records gave; None where each record is one."""
     recut: Callable[[Stream], Iterator[Batch]] | None = None
     """Cuts it again, where the bytes of a record do not lie in it as they are."""
+    before: Mapping[str, int] = field(default_factory=dict)
+    """How often records came in the same file before it, by their SHA-256."""
 
 
 class _Run:
@@ -224,11 +228,11 @@ class _Run:
         summary = InputSummary(origin.name, 0, "", opened.source or "", opened.format, 0, 0, 0, 0, opened.notice)
         if isinstance(origin, MemoryLines):
             summary = replace(summary, offset=origin.offset)
-        within = "" if isinstance(origin, MemoryLines) else origin.within
+        within, before = getattr(origin, "within", ""), getattr(origin, "before", {})
         if opened.source and (mapping := self._options.catalog[opened.source].version):
             summary = replace(summary, mapping=mapping)
         events = 0 if opened.source and self._options.catalog[opened.source].several else None
-        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut))
+        self._readings.append(_Reading(summary, self._record, opened.stream, within, events, opened.recut, before))
         if opened.format == UNREAD:
             return
         total = origin.path.stat().st_size if origin.path and origin.path.exists() else None
@@ -285,7 +289,7 @@ class _Run:
         self._ahead = mapped.ahead
         for refusal in mapped.refused:
             index, batch, i = buffer.find(refusal.record)
-            self._refuse(index, _rejected(batch, i, refusal, self._options.max_record))
+            self._refuse(index, refusal.rejected(batch, i, self._options.max_record))
         for record, name in mapped.skipped:
             index = buffer.find(record)[0]
             skips = self._readings[index].summary.skips
@@ -420,10 +424,12 @@ class _Run:
         reading.stream.pause()
 
     def _mark_bounds(self) -> None:
-        """Register where in the numbering of records each input begins."""
-        begun = [(index, reading.first) for index, reading in enumerate(self._readings) if reading.summary.read]
-        bounds = {"input": [index for index, _ in begun], "first_record": [first for _, first in begun]}
-        self._connection.register("bounds", pa.table(bounds, schema=_BOUNDS))
+        """Register where in the numbering of records each input begins, and what came in its file before it."""
+        begun = {index: reading.first for index, reading in enumerate(self._readings) if reading.summary.read}
+        self._connection.register("bounds", pa.table([[*begun], [*begun.values()]], schema=_BOUNDS))
+        before = [(i, *each) for i, reading in enumerate(self._readings) for each in reading.before.items()]
+        columns = zip(*before, strict=True) if before else ((), (), ())
+        self._connection.register("occurred_before", pa.table([*map(list, columns)], schema=_BEFORE))
 
     def _count_events(self) -> None:
         """Count the events of each input, before any of them is found to be a duplicate or a conflict."""
@@ -467,7 +473,8 @@ class _Run:
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
-        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
+        new = new_skips(self._layout, version - (batch is not None), summaries)
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most, new)
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)
@@ -491,9 +498,3 @@ class _Run:
     def _rows(self, file: str, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         part = statement(file, name)
         return rows(self._connection, part.text, part.bind(dict(values or {})) or None)
-
-
-def _rejected(batch: Batch, i: int, refusal: Refusal, max_record: int) -> Rejected:
-    place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
-    refused = reject(*place, refusal.reason, refusal.detail, batch.raw(i), max_record)
-    return replace(refused, field=refusal.field, value=refusal.value)

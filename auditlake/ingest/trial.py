@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +32,7 @@ from auditlake.sources.refused import excerpt
 _SAMPLE = 5_000
 """How many records' fields, and how many events' values, are looked at."""
 _NAMED = ("details", "metadata")
+_INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,17 @@ class Trial:
     """How many events have a value in each column."""
     unused: Counter[str] = field(default_factory=Counter)
     """Fields of records that the mapping does not read, and in how many records each is."""
+    personal: dict[str, int] = field(default_factory=dict)
+    """Of each place that ``personal`` names, how many of the events that were looked at have something there."""
+    fields: set[str] = field(default_factory=set)
+    """The places of these events where something is."""
+    looked_at: int = 0
+    """How many events that were."""
+
+    def near(self, place: str) -> list[str]:
+        """Return the places of events that may have been meant by one that is in none."""
+        named = {each.partition(".")[2].partition(".")[2]: each for each in sorted(self.fields)}
+        return [named[each] for each in get_close_matches(place.partition(".")[2].partition(".")[2], named, 3)]
 
     @property
     def refused(self) -> int:
@@ -173,11 +187,29 @@ def _count(trial: Trial, source: Source, buffer: RecordBuffer, mapped: Mapped) -
         if column not in _NAMED:
             trial.values[column].update(map(str, present.slice(0, room).to_pylist()))
     if source.outline is not None:
+        _count_personal(trial, source, mapped, room)
         _count_unused(trial, source, buffer)
 
 
+def _count_personal(trial: Trial, source: Source, mapped: Mapped, room: int) -> None:
+    """Count the events that have something at each place of ``personal``: where none has, it may be misspelled."""
+    paths = source.personal.paths
+    trial.personal = dict.fromkeys(map(str, paths), 0) | trial.personal
+    for row in mapped.rows.select(_NAMED).slice(0, room).to_pylist():
+        trial.looked_at += 1
+        there = {
+            _INDEX.sub("", found)
+            for column in _NAMED
+            for found in _fields(json.loads(row[column] or "null"), f"$.{column}")
+        }
+        trial.fields |= there
+        for path in map(str, paths):
+            trial.personal[path] += any(each == path or each.startswith(f"{path}.") for each in there)
+
+
 def _count_unused(trial: Trial, source: Source, buffer: RecordBuffer) -> None:
-    used = tuple(source.mapping.paths)
+    places = (path.below.replace('"', "") for path in source.personal.paths if path.column == "details")
+    used = (*source.mapping.paths, *places)
     for batch in buffer.batches:
         for text in batch.text.slice(0, _SAMPLE).to_pylist():
             try:

@@ -343,9 +343,19 @@ def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
 
 
 def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of policies, holds or mappings, in order of their names, each with its SHA-256."""
+    """Yield the files of policies, holds or mappings, in order of their names, each with its SHA-256.
+
+    Raises:
+        LedgerError: One cannot be read. A link is none: what is behind it may change without the lake.
+    """
     for path in sorted(folder.glob("*.yaml")):
-        yield path, sha256(read_file(path, within=path.parent)).hexdigest()
+        try:
+            content = read_file(path, within=path.parent)
+        except OSError as error:
+            message = f"{path}: {error.strerror}; the ledger has to say which {folder.name} a lake has"
+            hint = "put the file itself in its place, or take it away; nothing is written to the lake until then"
+            raise LedgerError(message, hint=hint) from error
+        yield path, sha256(content).hexdigest()
 
 
 def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:

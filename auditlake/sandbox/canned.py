@@ -1,14 +1,18 @@
-"""Canned questions: documented statements with parameters, ours in ``sql/queries`` and a lake's own in LAKE/queries."""
+"""Canned questions: documented statements with parameters, ours in ``sql/queries`` and a lake's own in LAKE/queries.
+
+Those about the events of one source lie in ``sql/queries/sources``, a file a source.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from auditlake.assets import folder
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
 from auditlake.engine.statements import Statement, parsed, statements
@@ -17,6 +21,7 @@ from auditlake.events.durations import parse_duration
 from auditlake.events.times import as_end, as_exclusive, as_instant, parse_bound
 
 _OURS = "queries/auditor.sql"
+_OF_SOURCES = "queries/sources"
 _PARAMETER = re.compile(r"^-- \$(?P<name>\w+) \((?P<kind>time|text|number)(?:, (?P<default>.*))?\): (?P<what>.*)$")
 _LONGEST = 1_000_000
 _ENDS = ("until", "end", "as_of")
@@ -45,6 +50,8 @@ class CannedQuery:
     sql: str
     own: bool
     """Whether it is the lake's own."""
+    source: str = ""
+    """The source whose events it is about; empty where it is about all."""
 
     def values(self, arguments: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Return the values that it binds: those of the caller, and the defaults of the others.
@@ -71,7 +78,10 @@ def questions(layout: Layout) -> dict[str, CannedQuery]:
     Raises:
         QueryError: A file of the lake cannot be understood.
     """
-    queries = {each.name: _canned(each, own=False) for each in statements(_OURS).values()}
+    queries = {each.name: _canned(each) for each in statements(_OURS).values()}
+    for path in sorted((folder("sql") / _OF_SOURCES).glob("*.sql")):
+        of_source = statements(f"{_OF_SOURCES}/{path.name}").values()
+        queries |= {each.name: replace(_canned(each), source=path.stem) for each in of_source}
     for file in sorted((layout.root / "queries").glob("*.sql")):
         try:
             text = read_text(file, within=layout.root)
@@ -100,7 +110,7 @@ def chosen(layout: Layout, name: str) -> CannedQuery:
     return queries[name]
 
 
-def _canned(source: Statement, *, own: bool) -> CannedQuery:
+def _canned(source: Statement, *, own: bool = False) -> CannedQuery:
     sentences, parameters = [], {}
     for line in source.text.splitlines()[1:]:
         if match := _PARAMETER.match(line):

@@ -68,7 +68,9 @@ class Archive:
             # Of a lake whose settings come later in the archive, only what has a name of its own is known.
             lakes |= {lake} if (lake := lake_of(entry.name)) is not None else set()
             why = entry.left_out or (OF_A_LAKE if lies_in_a_lake(entry.name, lakes) else "")
-            member = InputFile(name, None, origin.within or origin.name, why, archive=origin.name)
+            member = InputFile(
+                name, None, origin.within or origin.name, why, archive=origin.name, modified=entry.modified
+            )
             if why:
                 yield member
                 continue

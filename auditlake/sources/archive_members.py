@@ -18,6 +18,8 @@ class Entry:
     left_out: str
     pieces: Iterator[bytes]
     """Its bytes; to be taken before the next entry."""
+    modified: float | None = None
+    """When it was last modified, in seconds since 1970, as the archive says it; None where it does not."""
 
 
 def why_left_out(name: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from auditlake.events.schema import CANONICAL
 
 if TYPE_CHECKING:
-    from auditlake.sources.model import Batch, Damage
+    from auditlake.sources.model import Batch, Damage, InputFile
 
 TORN = "torn line"
 ID_ROOM = 128
@@ -28,7 +28,10 @@ class MemoryLines:
         line: The number of the line that begins there, from 1.
         data: Whole lines.
         torn: What follows them where the file ends in the middle of a line for good.
-        source: Whose canonical events they are.
+        source: Whose canonical events they are, or which mapping is for them.
+        format: How a mapping's lines are cut, as recognition calls it.
+        modified: When the file was last modified, in seconds since 1970.
+        before: How often records came in the file before this stretch, by their SHA-256 (hex).
     """
 
     name: str
@@ -37,6 +40,9 @@ class MemoryLines:
     data: bytes
     torn: bytes
     source: str = CANONICAL
+    format: str = "lines"
+    modified: float | None = None
+    before: Mapping[str, int] = field(default_factory=dict)
     path: ClassVar[Path | None] = None
     """It is not to be opened."""
 
@@ -65,13 +71,24 @@ class MemoryStream:
         """Yield the whole lines, in one chunk."""
         yield self._stretch.data
 
-    def records(self, max_record: int) -> Iterator[Batch]:
-        """Yield the lines as records; the torn one is rejected."""
-        from auditlake.sources.model import empty_batch, reject  # with Arrow, which is slow to import
-        from auditlake.sources.split import split_lines
+    @property
+    def input(self) -> InputFile:
+        """What the stretch is of."""
+        from auditlake.sources.model import InputFile  # with Arrow, which is slow to import
+
+        return InputFile(self._stretch.name, None, modified=self._stretch.modified)
+
+    def records(self, cut: Callable[[MemoryStream], Iterator[Batch]], max_record: int) -> Iterator[Batch]:
+        """Yield the lines as records; the torn one is rejected.
+
+        Args:
+            cut: Cuts the lines.
+            max_record: Bytes of the longest record.
+        """
+        from auditlake.sources.model import empty_batch, reject
 
         stretch, number = self._stretch, 0
-        for batch in split_lines(self, max_record + ID_ROOM):
+        for batch in cut(self):
             number += len(batch) + len(batch.rejected)
             moved = [
                 replace(each, line=each.line + stretch.line - 1, offset=each.offset + stretch.offset)

@@ -53,6 +53,7 @@ class InputFile:
         archive: The archive that it is a member of; empty where it is none.
         restore: Puts a member of an archive or a remote object to its path, where it is not there (any more).
         damaged: Whether bytes of a member of an archive could not be unpacked.
+        modified: When it was last modified, in seconds since 1970, where its file does not say it; None if that does.
     """
 
     name: str
@@ -62,6 +63,7 @@ class InputFile:
     archive: str = ""
     restore: Callable[[], None] | None = None
     damaged: bool = False
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,11 +18,11 @@ from auditlake.events.schema import CANONICAL
 from auditlake.sources.archive import NESTED, Archive, archive_kind
 from auditlake.sources.catalog import Catalog
 from auditlake.sources.cutters.catalog import CUTTERS
-from auditlake.sources.in_memory import MemoryLines, MemoryStream
+from auditlake.sources.in_memory import ID_ROOM, MemoryLines, MemoryStream
 from auditlake.sources.inputs import expand_inputs
 from auditlake.sources.model import Batch, InputFile
 from auditlake.sources.python_events import Made, PythonInput, with_reasons, write_inputs
-from auditlake.sources.recognise import Recognised, recognise
+from auditlake.sources.recognise import Format, Recognised, recognise
 from auditlake.sources.remote import is_url, remote_inputs
 from auditlake.sources.split import split_documents, split_lines
 from auditlake.sources.stream import Stream, open_stream
@@ -64,7 +64,7 @@ def open_records(
     catalog: Catalog,
     strict: bool = False,
 ) -> OpenInput:
-    """Open an input, find out what it is, and cut it into records. Held lines are canonical events.
+    """Open an input, find out what it is, and cut it into records. Held lines are of the source that they name.
 
     Args:
         origin: The input.
@@ -79,8 +79,9 @@ def open_records(
         UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
     """
     if isinstance(origin, MemoryLines):
-        lines = MemoryStream(origin)
-        return OpenInput(origin.source, "lines", "", lines, lines.records(max_record))
+        lines, room = MemoryStream(origin), ID_ROOM if catalog[origin.source].outline is None else 0
+        cut = _cutter(Recognised(origin.source, cast("Format", origin.format)), max_record + room, catalog)
+        return OpenInput(origin.source, origin.format, "", lines, lines.records(cut, max_record))
     if source is not None and source not in catalog.inputs:
         for fault in catalog.faults:
             raise fault
@@ -132,7 +133,7 @@ def _first_rows(origin: InputFile, many: int) -> list[dict[str, Any]]:
     return first_rows(origin.path, many) if origin.path is not None else []
 
 
-def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callable[[Stream], Iterator[Batch]]:
+def _cutter(recognised: Recognised, max_record: int, catalog: Catalog) -> Callable[[Any], Iterator[Batch]]:
     """Return what cuts an input."""
     source, form = catalog[recognised.source], recognised.format
     if form == "lines":

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from auditlake.errors import AuditLakeError, UnrecognisedInputError
+from auditlake.events.times import parse_instant
 from auditlake.sources.batches import BOM, unmarked
 from auditlake.sources.catalog import Catalog, Source, built_in
 from auditlake.sources.cutters.catalog import CUTTERS, TEXTS
@@ -249,13 +250,43 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
     )
 
 
-def sample(content: bytes, name: str, catalog: Catalog) -> list[dict[str, Any]]:
-    """Return the first records of a file that are JSON objects, whatever they are."""
+def sample(content: bytes, name: str, catalog: Catalog) -> tuple[list[dict[str, Any]], str]:
+    """Return the first records of a file that are JSON objects, whatever they are, and the key that documents have
+    around them, if any.
+    """
     head = unmarked(content[:PEEK_MOST])
     if not head.strip(_WHITE):
-        return []
+        return [], ""
     outline = _outline(head, catalog)
-    return _records(head, _form(head, _suffix(name), outline), catalog, unwrap=outline.unwrap)[:1_000]
+    form = _form(head, _suffix(name), outline)
+    documents = _records(head, form, catalog, unwrap=False)
+    if key := _envelope(documents[:TRIED], catalog):
+        return [each for one in documents for each in one.get(key, ()) if isinstance(each, dict)][:1_000], key
+    return _records(head, form, catalog, unwrap=outline.unwrap)[:1_000], ""
+
+
+def _envelope(documents: Sequence[Mapping[str, Any]], catalog: Catalog) -> str:
+    """Return the key under which all of some objects keep a list of objects, if they are documents around records.
+
+    A record may have such a list, too; but it has a time of its own.
+    """
+    lists = [
+        {key for key, value in one.items() if isinstance(value, list) and value and isinstance(value[0], dict)}
+        for one in documents
+    ]
+    keys = set.intersection(*lists) if lists else set()
+    if any(_is_time(value) for one in documents for value in one.values()):
+        return ""
+    known = [key for key in catalog.wrapper_keys if key in keys]
+    return known[0] if known else next(iter(keys), "") if len(keys) == 1 else ""
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        parse_instant(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _fitting(name: str, records: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> Source | None:

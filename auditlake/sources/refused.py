@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from auditlake.events.exact_json import parse, write
 from auditlake.sources.catalog import Source
-from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Rejected
+from auditlake.sources.model import NOT_CSV, NOT_UTF8, WRONG_FIELDS, Batch, Rejected, reject
 
 SHOWN = 200
 """How many characters are kept of a value."""
@@ -41,6 +42,12 @@ class Refusal(NamedTuple):
     """The field at fault; empty where it is the record as a whole."""
     value: str
     """The field's value as it came, cut; empty where there is none to show."""
+
+    def rejected(self, batch: Batch, i: int, max_record: int) -> Rejected:
+        """Return the i-th record of a batch as rejected for this."""
+        place = (int(batch.records[i]), int(batch.lines[i]), int(batch.offsets[i]))
+        refused = reject(*place, self.reason, self.detail, batch.raw(i), max_record)
+        return replace(refused, field=self.field, value=self.value)
 
 
 def refusal(

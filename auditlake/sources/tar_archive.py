@@ -18,6 +18,8 @@ from auditlake.sources.stream import Stream
 _PIECE = 1024 * 1024
 _BLOCK = 512
 _SPARSE = "GNU.sparse"
+_LATEST = 253_370_764_800
+"""Seconds from 1970 to the year 9999; a member cannot be of a later time."""
 _NOTE = re.compile(rb"([0-9]{1,9}) ([^=]*?)=")
 """How a note of a member begins: how long it is, and what it is about."""
 
@@ -110,7 +112,8 @@ def _entry(reader: _Reader, info: tarfile.TarInfo, names: dict[str, Any], lost: 
     elif info.type not in {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}:
         why = NO_FILE
         size = 0 if info.type in {tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE} else size
-    return Entry(name, why, _contents(reader, size, lost, name))
+    modified = float(info.mtime) if 0 < info.mtime < _LATEST else None
+    return Entry(name, why, _contents(reader, size, lost, name), modified)
 
 
 def _contents(reader: _Reader, size: int, lost: list[Gap], name: str) -> Iterator[bytes]:

@@ -6,7 +6,9 @@ import bz2
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, Any
 
 from auditlake.sources.archive_members import Entry, printable_name, why_left_out
@@ -36,6 +38,8 @@ class _Zipped:
     """Where its compressed bytes begin."""
     size: int
     """How many these are."""
+    modified: float | None = None
+    """When it was last modified, in seconds since 1970; by the directory, which has no zone: taken as UTC."""
 
     @property
     def left_out(self) -> str:
@@ -99,7 +103,7 @@ def zip_entries(stream: Stream, lost: list[Gap]) -> Iterator[Entry]:
                 why = "its bytes belong to another member"
             end = max(end, member.start + member.size)
             if not member.name.endswith("/"):
-                yield Entry(printable_name(member.name), why, counted(member))
+                yield Entry(printable_name(member.name), why, counted(member), member.modified)
             if total > most:
                 return
 
@@ -117,8 +121,18 @@ def _directory(file: IO[bytes]) -> list[_Zipped]:
         start = (
             info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
         )
-        members.append(_Zipped(info.filename, info.flag_bits, info.compress_type, info.CRC, start, info.compress_size))
+        members.append(_Zipped(
+            info.filename, info.flag_bits, info.compress_type, info.CRC, start, info.compress_size,
+            _instant(info.date_time),
+        ))  # fmt: skip
     return members
+
+
+def _instant(date_time: tuple[int, int, int, int, int, int]) -> float | None:
+    """Return a time of a directory in seconds since 1970; None if it is the first day of all, which says nothing."""
+    with suppress(ValueError):
+        return datetime(*date_time, tzinfo=UTC).timestamp() if date_time[:3] != (1980, 1, 1) else None
+    return None
 
 
 def _headers(file: IO[bytes], size: int, lost: list[Gap]) -> Iterator[_Zipped]:

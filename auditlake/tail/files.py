@@ -12,7 +12,7 @@ from pathlib import Path
 from auditlake.errors import SourceError
 from auditlake.sources.model import Rejected
 from auditlake.tail.identify import Occurrences
-from auditlake.tail.lines import Lines
+from auditlake.tail.lines import Lines, Stretch
 from auditlake.tail.place import EDGE, Place, edges, fingerprint
 
 CHUNK = 1024 * 1024
@@ -32,6 +32,7 @@ class Input:
         position: Where to go on, at the beginning of a line.
         line: The number of that line.
         occurrences: Of the records before it, where they are known already.
+        plain: Whether its lines are no JSON.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Input:
         position: int = 0,
         line: int = 1,
         occurrences: Occurrences | None = None,
+        *,
+        plain: bool = False,
     ) -> None:
         self.descriptor = descriptor
         self.changed = os.fstat(descriptor).st_mtime_ns
@@ -50,21 +53,24 @@ class Input:
         """What has been read of it."""
         self._first, self._last = edges(descriptor, position)
         if occurrences is None:
-            self._count_back(position, max_record)
+            self._count_back(position, max_record, plain=plain)
 
-    def _count_back(self, position: int, max_record: int) -> None:
+    def _count_back(self, position: int, max_record: int, *, plain: bool) -> None:
         start = max(position - LOOK_BACK, 0)
         lines = Lines(start, 1, max_record)
         cut = start > 0  # then the first record is perhaps the end of one
         for at in range(start, position, CHUNK):
-            records = lines.feed(os.pread(self.descriptor, min(CHUNK, position - at), at))
+            found = lines.feed(os.pread(self.descriptor, min(CHUNK, position - at), at))
+            records = [
+                each for one in found if isinstance(one, Stretch) for each in one.records(max_record, plain=plain)
+            ]
             for record in records[1:] if cut else records:
                 if isinstance(record, bytes):
                     self.occurrences.count(record)
-            cut = cut and not records
+            cut = cut and not found
 
-    def read(self) -> list[bytes | Rejected] | None:
-        """Return the records that the next bytes complete; None where there are none, or the file is not what
+    def read(self) -> list[Stretch | Rejected] | None:
+        """Return the lines that the next bytes complete; None where there are none, or the file is not what
         it was.
         """
         if not self.intact():
@@ -83,6 +89,11 @@ class Input:
         status, edge = os.fstat(self.descriptor), fingerprint(self._first, self._last)
         where = (self.lines.position, self.lines.line, self._seen)
         return Place(*where, status.st_size, self.changed, status.st_dev, status.st_ino, edge)
+
+    @property
+    def modified(self) -> float:
+        """When the file was last modified, in seconds since 1970."""
+        return os.fstat(self.descriptor).st_mtime
 
     def untouched(self) -> bool:
         """Whether nothing can have happened to the file that one would not see: one of which nothing was read yet can

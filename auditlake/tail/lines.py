@@ -1,7 +1,11 @@
-"""What arrives of an input, cut into the records that an ingest of the same input would find."""
+"""What arrives of an input, cut into whole lines, and these into the records that an ingest would find."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from auditlake.sources.batches import unmarked
 from auditlake.sources.model import TOO_LONG, Pending, Rejected, reject
 from auditlake.sources.split_lines import records_of
 
@@ -9,11 +13,41 @@ _BOM = b"\xef\xbb\xbf"
 _WHITE = b" \t\r\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Whole lines that follow one another in an input."""
+
+    offset: int
+    """Where the first of them begins, in bytes."""
+    line: int
+    """The number of that line, from 1."""
+    data: bytes
+    """The lines; the last lacks its newline only at the end of an input."""
+
+    def records(self, max_record: int, *, plain: bool = False) -> Iterator[bytes | Rejected]:
+        """Yield its records; one that is longer than ``max_record`` bytes as rejected.
+
+        A record is a line without its terminator and without byte order marks before it, or each of several objects
+        that stand side by side on one; blank lines are none (sources.split.split_lines).
+
+        Args:
+            max_record: Bytes of the longest record.
+            plain: Whether the lines are no JSON: a line is one record then.
+        """
+        offset = self.offset
+        for number, line in enumerate(self.data.split(b"\n"), self.line):
+            record = line.removesuffix(b"\r")
+            if len(record) > max_record:
+                why = f"{len(record)} bytes, at most {max_record} are allowed"
+                yield reject(0, number, offset, TOO_LONG, why, record, max_record)
+            else:
+                parts = [unmarked(record)] if plain else records_of(record)
+                yield from (each for each in parts if each.strip(_WHITE))
+            offset += len(line) + 1
+
+
 class Lines:
     """Takes bytes as they come and gives whole lines; no more is held than the longest record.
-
-    A record is a line without its terminator and without byte order marks before it, or each of several objects that
-    stand side by side on one; blank lines are none (sources.split.split_lines).
 
     Args:
         offset: Where in the input the first byte to come stands, which begins a line.
@@ -41,8 +75,8 @@ class Lines:
         """How many bytes of it have come."""
         return len(self._pending) + len(self._mark or b"")
 
-    def feed(self, chunk: bytes) -> list[bytes | Rejected]:
-        """Take what comes next; give the records that it completes, those that are too long as rejected."""
+    def feed(self, chunk: bytes) -> list[Stretch | Rejected]:
+        """Take what comes next; give the lines that it completes, one that is too long to be held as rejected."""
         if self._mark is not None:
             chunk, self._mark = self._mark + chunk, None
             if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
@@ -50,39 +84,31 @@ class Lines:
                 return []
             if chunk.startswith(_BOM):
                 chunk, self._pending = chunk[len(_BOM) :], Pending(len(_BOM), 1, self._max)
-        head, newline, rest = chunk.partition(b"\n")
-        self._pending.append(head)
-        if not newline:
+        last = chunk.rfind(b"\n") + 1
+        if not last:
+            self._pending.append(chunk)
             return []
-        end = self.position + self.unfinished + len(newline) + len(rest)
-        records = self._end()
-        *middle, tail = rest.split(b"\n")
-        offset, line = end - len(rest), self.line + 1
-        for each in middle:
-            records += self._records(each, offset, line)
-            offset, line = offset + len(each) + 1, line + 1
-        self._pending = Pending(end - len(tail), line, self._max)
-        self._pending.append(tail)
-        return records
+        first = chunk.index(b"\n") + 1
+        self._pending.append(chunk[: first - 1])
+        found = self._end(chunk[first - 1 : first], chunk[first:last])
+        self._pending.append(chunk[last:])
+        return found
 
-    def rest(self) -> list[bytes | Rejected]:
+    def rest(self) -> list[Stretch | Rejected]:
         """Return the last line, which will get no newline any more."""
-        end, line = self.position + self.unfinished, self.line
         self._pending.append(self._mark or b"")
         self._mark = None
-        records = self._end()
-        self._pending = Pending(end, line, self._max)
-        return records
+        return self._end(b"", b"")
 
-    def _end(self) -> list[bytes | Rejected]:
-        """Return the records of the line that has been collected."""
+    def _end(self, newline: bytes, following: bytes) -> list[Stretch | Rejected]:
+        """Return the line that has been collected, with the whole lines that follow it, and begin the next."""
+        offset, line, found = self.position, self.line, list[Stretch | Rejected]()
         if self._pending.over:
-            return [self._pending.rejected(0, "", "")]
-        return self._records(self._pending.take(), self.position, self.line)
-
-    def _records(self, line: bytes, offset: int, number: int) -> list[bytes | Rejected]:
-        record = line.removesuffix(b"\r")
-        if len(record) > self._max:
-            why = f"{len(record)} bytes, at most {self._max} are allowed"
-            return [reject(0, number, offset, TOO_LONG, why, record, self._max)]
-        return [each for each in records_of(record) if each.strip(_WHITE)]
+            found.append(self._pending.rejected(0, "", ""))
+            offset, line = offset + len(self._pending) + len(newline), line + len(newline)
+        else:
+            following = self._pending.take() + newline + following
+        if following:
+            found.append(Stretch(offset, line, following))
+        self._pending = Pending(offset + len(following), line + following.count(b"\n"), self._max)
+        return found

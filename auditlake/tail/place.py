@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
@@ -16,7 +16,8 @@ from auditlake.errors import LakeFormatError
 
 EDGE = 1024
 """How many bytes at the beginning of a file, and at the end of what was read of it, have to be the same."""
-_FORMAT = 1
+_CANONICAL, _MAPPED = 1, 2
+"""The formats of a bookmark: of canonical events, and of lines that a mapping is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,27 @@ def fingerprint(first: bytes, last: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """How far a path is followed."""
+
+    places: tuple[Place, ...] = ()
+    """The places in its files, the older file first; none before the first time."""
+    source: str = ""
+    """Which mapping is for its lines; empty for canonical events."""
+    form: str = ""
+    """How the lines of the mapping are cut, as recognition calls it."""
+    commits: int = 0
+    """How many commits brought what lies before the places into the table."""
+    upcoming: tuple[Place, ...] | None = None
+    """The places once there is one commit more, where one was begun."""
+
+    def after(self, commits: int) -> Known:
+        """Return the same once the table says how many commits there are."""
+        places = self.upcoming if self.upcoming is not None and commits > self.commits else self.places
+        return replace(self, places=places, commits=commits, upcoming=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Bookmark:
     """The file that keeps the places of one followed path."""
 
@@ -67,29 +89,43 @@ class Bookmark:
     file: Path
     lock: Path
 
-    def read(self) -> tuple[Place, ...]:
-        """Return the places that were written last, the older file first; none before the first time.
+    @property
+    def application(self) -> str:
+        """The Delta application whose transactions count the commits of its lines."""
+        return f"auditlake.tail.{self.file.stem}"
+
+    def read(self) -> Known:
+        """Return what was written last.
 
         Raises:
             LakeFormatError: The file cannot be understood.
         """
         try:
             raw = json.loads(read_file(self.file, within=self.file.parent))
-            if raw["format"] != _FORMAT:
-                message = f"{self.file} has format {raw['format']!r}, this auditlake knows {_FORMAT}"
+            if (form := raw["format"]) not in (_CANONICAL, _MAPPED):
+                message = f"{self.file} has format {form!r}, this auditlake knows {_CANONICAL} and {_MAPPED}"
                 raise LakeFormatError(message, hint="a newer auditlake wrote it: use that one")
-            return tuple(Place(**each) for each in raw["places"])
+            upcoming = raw.get("upcoming")
+            return Known(
+                _places(raw["places"]), raw.get("source", ""), raw.get("form", ""), raw.get("commits", 0),
+                None if upcoming is None else _places(upcoming),
+            )  # fmt: skip
         except FileNotFoundError:
-            return ()
+            return Known()
         except (ValueError, TypeError, KeyError) as error:
             message = f"{self.file} cannot be understood: {error}"
             hint = "remove it to begin at the file's start: what landed already is not landed again"
             raise LakeFormatError(message, hint=hint) from error
 
-    def write(self, places: Sequence[Place]) -> None:
-        """Replace the places, durably."""
-        content = {"format": _FORMAT, "path": self.path, "places": [asdict(each) for each in places]}
+    def write(self, known: Known) -> None:
+        """Replace what is known, durably."""
+        content: dict[str, Any] = {"format": _MAPPED if known.source else _CANONICAL, "path": self.path}
+        content |= asdict(known) if known.source else {"places": [asdict(each) for each in known.places]}
         write_whole(self.file, json.dumps(content, indent=1).encode())
+
+
+def _places(raw: Any) -> tuple[Place, ...]:
+    return tuple(Place(**each) for each in raw)
 
 
 def bookmark(layout: Layout, path: str) -> Bookmark:

@@ -257,7 +257,7 @@ def place_lines(place: Any) -> Iterator[str]:
     """Yield what a person should know of a place that was collected."""
     if place.problem:
         yield visible(place.problem)
-    for line in place.told:
+    for line in (*place.told, *place.new_skips):
         yield visible(line)
     if (more := place.not_read + place.unrecognised - len(place.told)) > 0:
         yield f"{visible(place.path)}: {count(more, 'more object')} could not be read or recognised"

@@ -4,22 +4,28 @@
 -- An id from content for every event that brought none: SHA-256 over its source, the SHA-256 of its record's bytes, the
 -- occurrence number of that among identical records of its input, and its own number in its record unless that is 0,
 -- separated by newlines. Few records are identical, so only those are numbered; `bounds` has the record at which each
--- input that has records begins.
+-- input that has records begins, and `occurred_before` how often a record came in its file before it.
 create or replace table identified as
 with repeated_digests as (
   select hash(digest) as key
   from digests
   group by key
   having count(*) > 1
+  union
+  select hash(digest) as key
+  from occurred_before
 ),
 
 occurrences as (
   select
     digests.seq,
-    dense_rank() over (partition by bounds.input, digests.digest order by digests.record) as occurrence
+    dense_rank() over (partition by bounds.input, digests.digest order by digests.record)
+      + coalesce(occurred_before.occurrences, 0) as occurrence
   from digests
   semi join repeated_digests on hash(digests.digest) = repeated_digests.key
   asof join bounds on digests.record >= bounds.first_record
+  left join occurred_before
+    on bounds.input = occurred_before.input and digests.digest = occurred_before.digest
 )
 
 select

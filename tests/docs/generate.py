@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -27,8 +27,10 @@ from click.testing import CliRunner
 import auditlake
 from auditlake import audited, errors, handler, notebook
 from auditlake.cli import VERBS, cli
+from auditlake.disk.layout import Layout
 from auditlake.engine.statements import statements
 from auditlake.policies.loader import policy_schema
+from auditlake.sandbox.canned import questions
 
 FOLDER = Path(auditlake.__file__).parent / "docs"
 _WIDE = 100
@@ -126,13 +128,37 @@ def sql_page() -> str:
         "be an instant, a day, `now`, or a length before now such as `-30d`. A lake's own queries lie in "
         "`LAKE/queries/*.sql`, in the same form; one of the same name replaces the built-in query.",
     ]  # fmt: skip
-    for query in _json("query", "list")["queries"]:
+    queries = _json("query", "list")["queries"]
+    for query in queries:
+        if query["source"]:
+            continue
         parameters = (
             (f"`{each['name']}`", each["kind"], f"`{each['default']}`" if each["default"] else "required", each["what"])
             for each in query["parameters"]
         )
         parts += [f"### {query['name']}", query["what"], *_table(("parameter", "kind", "default", "what"), parameters)]
+    of_sources = ((f"`{each['name']}`", each["what"]) for each in queries if each["source"])
+    parts += [
+        "### About one source",
+        "`auditlake query list --source NAME` lists those of one; the page of each source shows their SQL.",
+        *_table(("query", "what it answers"), of_sources),
+    ]
     return _page(parts)
+
+
+# The pages of the sources
+
+
+def source_page(name: str) -> str:
+    """The page of a source as it is, its questions made from their file."""
+    text = (FOLDER / "sources" / f"{name}.md").read_text(encoding="utf-8")
+    parts = ["## Questions", "`auditlake query run NAME` asks one."]
+    for each in questions(Layout(Path("/nowhere"))).values():
+        if each.source == name:
+            sql = "\n".join(line for line in each.sql.splitlines() if not line.startswith("-- "))
+            parts += [f"{each.what.removesuffix('.')} (`{each.name}`):", f"```sql\n{sql}\n```"]
+    made = "\n\n".join([*parts, ""])
+    return re.sub(r"^## Questions\n.*?(?=^## )", lambda _: made, text, count=1, flags=re.MULTILINE | re.DOTALL)
 
 
 def _json(*arguments: str) -> Any:
@@ -413,6 +439,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/checking.md": checking_page,
     "reference/sql.md": sql_page,
     "reference/python.md": python_page,
+    **{f"sources/{path.name}": partial(source_page, path.stem) for path in sorted((FOLDER / "sources").glob("*.md"))},
 }
 """The pages that are made, each by its function."""
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake.events.json_tokens import rewritten, scalars
-from auditlake.events.personal import Eraser, Row
+from auditlake.events.personal import Eraser, PersonalData, Row
 from auditlake.events.personal_paths import PersonalPath, personal_path
 from auditlake.ingest.erased_again import is_erased
 from auditlake.sources.catalog import built_in
@@ -146,3 +146,16 @@ def test_no_text_makes_it_fail(text: str) -> None:
     """What is no JSON stays as it is where nothing in it is to be replaced."""
     assert rewritten(text, [], str) == text
     assert all(0 <= each.start < each.stop <= len(text) for each in scalars(text))
+
+
+def test_expressions_of_mappings_take_no_longer_than_the_text_is_long() -> None:
+    """An expression that other engines go back and forth for is done in one go; groups are what they held."""
+    about = PersonalData(nobody="(a+)+b|system:.*", within=("(?:user|(group)):(.+)", "(x+x+)+y"))
+
+    assert not about.is_nobody("a" * 50_000)
+    assert list(about.parts("x" * 50_000)) == []
+    assert about.is_nobody("system:node") and not about.is_nobody("a system:node") and not about.is_nobody("")
+    assert list(about.parts("group:ann")) == ["group", "ann"]
+    assert list(about.parts("user:Zoë")) == ["Zoë"]
+    assert list(about.parts("user:\ud800")) == ["?"]
+    assert PersonalData().is_nobody("")

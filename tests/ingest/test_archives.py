@@ -110,6 +110,24 @@ def test_each_member_is_an_input(name: str, tmp_path: Path) -> None:
     assert kept(summary)[0].input == f"{path}!/no-ids.jsonl"
 
 
+def test_stamps_without_a_year(tmp_path: Path) -> None:
+    """They are of the year in which the member was modified, as its archive says it, whenever that is read."""
+    line = b"Nov  3 09:00:0%d web1 sshd[811]: Accepted password for ann from 192.0.2.10 port 50122 ssh2\n"
+    lake = made(tmp_path / "lake")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for number, at in enumerate((1_262_304_000, 2**62)):  # 2010, and a time that is none
+            info = tarfile.TarInfo(f"ssh-{number}.log")
+            info.size, info.mtime = len(line) - 1, at
+            file.addfile(info, io.BytesIO(line % number))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as zipped:
+        zipped.writestr(zipfile.ZipInfo("ssh.log", (2013, 12, 1, 0, 0, 0)), line % 2)
+    lake.ingest(tmp_path / "a.tar", tmp_path / "b.zip")
+
+    years = lake.sql("select year(timestamp) from events order by event_id is null, timestamp").fetchall()
+    assert [year for (year,) in years][:2] == [2009, 2013]
+    assert years[2][0] > 2020
+
+
 def test_the_same_members_again(tmp_path: Path) -> None:
     """What came in an archive is known in another form of it and in the unpacked files, also without ids of its own."""
     lake, path, folder = made(tmp_path / "lake"), tmp_path / "x", tmp_path / "unpacked"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
-from auditlake.errors import PolicyError
+from auditlake.errors import LedgerError, PolicyError
 from auditlake.ledger import book
 from tests.ledger.lakes import check_ledger, entries, make_old
 from tests.store.lakes import copied, made, opened, write_events
@@ -118,3 +118,18 @@ def test_a_lake_without_a_ledger(lake: AuditLake, tmp_path: Path) -> None:
 
     lake.ingest(write_events(tmp_path / "b.jsonl", range(4, 6)))
     assert [(entry.kind, entry.policies["mine"]) for entry in entries(lake)] == [("begin", digest), ("append", digest)]
+
+
+@pytest.mark.parametrize("folder", ["policies", "sources", "holds"])
+def test_a_link_among_them_is_told_with_what_to_do(folder: str, lake: AuditLake, tmp_path: Path) -> None:
+    """What lies behind a link may change without the lake, so nothing is committed while there is one."""
+    (at := lake.layout.root / folder).mkdir(exist_ok=True)
+    (tmp_path / "elsewhere.yaml").write_text("x: 1")
+    (at / "linked.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    file = write_events(tmp_path / "more.jsonl", range(60, 62))
+    with pytest.raises(LedgerError, match=r"linked\.yaml: this is a symbolic link") as told:
+        lake.ingest(file)
+    assert "put the file itself in its place, or take it away" in (told.value.hint or "")
+    (at / "linked.yaml").unlink()
+
+    assert lake.ingest(file).landed == 2

@@ -15,7 +15,7 @@ from auditlake.sandbox.session import AuditSession
 from tests.sandbox.lakes import NOW, USERS
 
 NAMES = sorted(questions(Layout(Path("/nowhere"))))
-GIVEN = {"user": "bob", "resource": "/files/%", "session": "s1"}
+GIVEN = {"user": "bob", "resource": "/files/%", "session": "s1", "item": "V1/I1"}
 
 
 def values(name: str, now: datetime = NOW) -> dict[str, object]:

@@ -117,8 +117,8 @@ def test_calls_within_calls(function: str, more: str) -> None:
         ("match: [a]", "match: []", "match: expected one field at least"),
         ("[api_call: true]", "[]", "event_type: expected one type at least"),
         ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?=x)y'}", "nobody: not a regular expression"),
-        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?i)x'}", "nobody: not a regular expression"),
-        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?P<x>y)'}", "nobody: not a regular expression"),
+        ("[api_call: true]", "[api_call: true]\npersonal: {nobody: 'x)|(?:y'}", "nobody: not a regular expression"),
+        ("[api_call: true]", "[api_call: true]\npersonal: {within: [x, '(?<=x)(y)']}", ":24: within: not a regular"),
     ],
 )
 def test_what_would_do_harm(before: str, after: str, why: str) -> None:

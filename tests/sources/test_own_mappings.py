@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.errors import MappingError, SourceError, UnrecognisedInputError
+from auditlake.facets.sources import Sources
 from tests.ingest.lakes import events, made, put
 from tests.ledger.lakes import check_ledger, entries
 from tests.verify.lakes import checked
@@ -183,6 +185,28 @@ def test_ambiguous(lake: AuditLake, tmp_path: Path) -> None:
     assert lake.ingest(file).inputs[0].source == "gates"
 
 
+def test_a_rule_that_newly_leaves_much_out(lake: AuditLake, tmp_path: Path, run: Callable[..., Any]) -> None:
+    """It is told the first time, where it was little before, and when its mapping has changed; else only counted."""
+
+    def told(first: int, pings: int, opens: int) -> list[str]:
+        doings = ["ping"] * pings + ["door.open"] * opens
+        lines = [door(1, id=f"e{number}", did=did) for number, did in enumerate(doings, first)]
+        return [str(each) for each in lake.ingest(put(tmp_path / "x.jsonl", *lines)).new_skips]
+
+    assert told(0, 1, 99) == []
+    assert told(100, 2, 98) == [
+        "doors newly leaves out 'a heartbeat': 2 of 100 records (2.0%); in the ingest before it was 1 of 100"
+    ]
+    assert told(200, 50, 50) == []
+    before = lake.sources.of("doors")[1].version
+    lake.sources.add(put(tmp_path / "doors.yaml", DOORS.replace("'ping'", "'door.open'")), replace=True)
+    lake = AuditLake(lake.layout.root)
+    (changed,) = told(300, 0, 100)
+    assert changed.endswith(f"100 of 100 records (100.0%); its mapping was {before} before")
+    answer = run("--lake", lake.layout.root, "ingest", tmp_path / "x.jsonl")
+    assert f"auditlake: {changed}" in answer.err
+
+
 @pytest.mark.parametrize("record", [
     {"id": 7, "created": 1763625600123, "user": {"email": "ann@example.org"}, "action": "open", "ip": "192.0.2.1"},
     {"uuid": "a", "@timestamp": "2026-11-20T08:00:00Z", "actor": "ann", "odd key": {"x": 1}, "operation": "open"},
@@ -199,3 +223,42 @@ def test_a_draft_can_be_used(record: dict[str, Any], tmp_path: Path, run: Callab
     assert (summary.source, summary.landed) == ("sample", 2)
     assert {event["action"] for event in events(lake)} == {"open"}
     assert all(event["user_id"] and event["event_id"] for event in events(lake))
+
+
+def test_a_draft_of_documents(tmp_path: Path) -> None:
+    """Where a sample is a document around records, the draft says where they are."""
+    records = [json.loads(door(number, action="door.open")) for number in (1, 2)]
+    drafts = {}
+    for key, indent in product(("Records", "Events", "value", "items", "entries_of_today"), (None, 1)):
+        document = {"kind": "page", "next": "p2", key: records}
+        sample = put(tmp_path / "sample.json", json.dumps(document, indent=indent))
+        drafts[key] = Sources().draft("sample", sample)
+        assert f'records: ["{key}"]' in drafts[key]
+    lake = made(tmp_path / "lake")
+    lake.sources.add(put(tmp_path / "draft.yaml", drafts["entries_of_today"]))
+
+    assert [(each.source, each.landed) for each in lake.ingest(sample).inputs] == [("sample", 2)]
+
+
+def test_a_record_with_a_list_is_no_document(tmp_path: Path) -> None:
+    """A record that has a time of its own and a list of objects is drafted as a record."""
+    sample = put(tmp_path / "sample.jsonl", door(1, items=[{"n": 1}]), door(2, items=[{"n": 2}]))
+
+    assert "records:" not in Sources().draft("sample", sample)
+
+
+def test_what_a_trial_says_of_personal(tmp_path: Path, run: Callable[..., Any]) -> None:
+    """Each place of `personal` is shown with how often it is filled; one in no event, with what may be meant."""
+    misspelled = DOORS.replace("names: [who.mail]", "names: [who.mail], traces: [who.mial, zzz]")
+    mapping = put(tmp_path / "doors.yaml", misspelled)
+    sample = put(tmp_path / "x.jsonl", door(1), door(2, did="ping"), door(3, other=1))
+    told = run("source", "test", mapping, sample).out
+
+    assert "personal who.mail: filled in 2 of 2 events" in told
+    assert "personal who.mial: filled in no event; did you mean who.mail?" in told
+    assert "personal zzz: filled in no event\n" in told
+    assert "not used: other (1)" in told
+    (found,) = [json.loads(run("source", "test", mapping, sample, "--json").out)["files"]["personal"]]
+    assert [(each["place"], each["events"], each["near"][:1]) for each in found] == [
+        ("$.details.who.mail", 2, []), ("$.details.who.mial", 0, ["$.details.who.mail"]), ("$.details.zzz", 0, []),
+    ]  # fmt: skip

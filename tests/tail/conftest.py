@@ -18,7 +18,8 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.landing.segments import pieces
-from auditlake.tail.follow import Destination, Follower, following
+from auditlake.tail.destination import Destination
+from auditlake.tail.follow import Follower, following
 
 _TICKS = count(1_700_000_000_000_000_000, 1_000_000_000)
 Follow = Callable[..., "Followed"]
@@ -70,10 +71,10 @@ def log(tmp_path: Path) -> Path:
 def follow(lake: AuditLake, log: Path) -> Iterator[Follow]:
     with ExitStack() as every:
 
-        def begin(path: Path = log, *, from_end: bool = False) -> Followed:
+        def begin(path: Path = log, *, from_end: bool = False, **options: str) -> Followed:
             stack, told = ExitStack(), []
             every.callback(stack.close)
-            destination = Destination(lake, stack.enter_context(lake.trail()), str(path), checked=False)
+            destination = Destination(lake, stack.enter_context(lake.trail()), str(path), **options)
             entered = following(lake, path, destination, from_end=from_end, listen=told.append)
             return Followed(stack.enter_context(entered), destination, told, stack)
 

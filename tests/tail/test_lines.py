@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from auditlake.sources.model import Rejected
 from auditlake.sources.split import split_lines
-from auditlake.tail.lines import Lines
+from auditlake.tail.lines import Lines, Stretch
 from tests.sources.pieces import Pieces
 
 PARTS = st.lists(
@@ -20,12 +20,17 @@ PARTS = st.lists(
 )
 
 
+def records(found: list[Stretch | Rejected], most: int) -> list[bytes | Rejected]:
+    """The records of what was given out."""
+    return [each for one in found for each in (one.records(most) if isinstance(one, Stretch) else [one])]
+
+
 def cut(data: bytes, at: list[int], most: int) -> tuple[list[tuple[object, ...]], Lines]:
     """The records of the data that comes in pieces, comparably."""
     lines = Lines(0, 1, most)
     edges = [0, *sorted(min(each, len(data)) for each in at), len(data)]
-    found = [record for a, b in pairwise(edges) for record in lines.feed(data[a:b])]
-    return [comparable(each) for each in [*found, *lines.rest()]], lines
+    found = [record for a, b in pairwise(edges) for record in records(lines.feed(data[a:b]), most)]
+    return [comparable(each) for each in [*found, *records(lines.rest(), most)]], lines
 
 
 def comparable(record: bytes | Rejected) -> tuple[object, ...]:
@@ -61,10 +66,10 @@ def test_the_place_is_where_the_unfinished_line_begins() -> None:
     """Everything before the position was given out, and what follows it is counted."""
     lines = Lines(100, 7, 1000)
 
-    assert lines.feed(b"a\nb\nc") == [b"a", b"b"]
+    assert lines.feed(b"a\nb\nc") == [Stretch(100, 7, b"a\nb\n")]
     assert (lines.position, lines.line, lines.unfinished) == (104, 9, 1)
     assert lines.feed(b"d") == []
-    assert lines.feed(b"\n") == [b"cd"]
+    assert lines.feed(b"\n") == [Stretch(104, 9, b"cd\n")]
     assert (lines.position, lines.line, lines.unfinished) == (107, 10, 0)
 
 

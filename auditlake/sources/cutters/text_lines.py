@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 from typing import Any
@@ -141,10 +142,9 @@ class Years:
 
     def __init__(self, origin: InputFile, given: int | None = None) -> None:
         self._given = given
-        try:
-            modified = origin.path.stat().st_mtime if origin.path else None
-        except OSError:
-            modified = None
+        modified = origin.modified
+        with suppress(OSError):
+            modified = origin.path.stat().st_mtime if modified is None and origin.path else modified
         self._latest = (datetime.fromtimestamp(modified, UTC) if modified else system_clock()) + _SOON
 
     def of(self, stamps: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +27,13 @@ _EPOCHS = (("epoch_s", 1e9, 1e10), ("epoch_ms", 1e12, 1e13), ("epoch_us", 1e15, 
 """Of each function, the numbers of the years 2001 to 2286 in its unit."""
 
 
-def draft_mapping(name: str, records: Sequence[Mapping[str, Any]]) -> str:
+def draft_mapping(name: str, records: Sequence[Mapping[str, Any]], wrapper: str = "") -> str:
     """Return the text of a mapping to be finished by hand.
 
     Args:
         name: The source's name.
         records: Some records of the log, one at least.
+        wrapper: The key under which its documents keep them; empty where they stand by themselves.
     """
     values: dict[str, list[Any]] = {}
     for record in records:
@@ -47,6 +49,7 @@ def draft_mapping(name: str, records: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"source: {name}",
         f"match: [{', '.join(top[:4] or map(_plain, always[:4]))}]   # fields of its records and of no other log",
+        f"records: [{json.dumps(wrapper)}]   # where documents keep them" if wrapper else "",
         _line("event_id", chosen["event_id"], "no field looks like an id: it is made from the record's bytes"),
         _line("timestamp", timed and times[timed], "no field looks like a time"),
         _line("user_id", chosen["user_id"], "no field looks like a person"),

@@ -13,6 +13,7 @@ from auditlake.engine.expression_gate import Expression, ExpressionGate
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import literal
 from auditlake.errors import MappingError
+from auditlake.events.linear_regex import RegexError, linear_regex
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.sources.mappings.infallible import never_fails
 from auditlake.sources.mappings.length import longest
@@ -239,19 +240,24 @@ class _Reader(PlainKeys):
     def _check_personal(self, node: yaml.Node, top: str) -> None:
         keys = self.mapping(node, "personal", ("names", "traces", "nobody", "within"), ())
         for key, value in keys.items():
-            texts = [self.text(value, key)] if key == "nobody" else self.several(value, key, self.text)
-            for text in filter(None, texts):
-                if key in ("names", "traces"):
+            if key == "nobody":
+                self._regex(value, key)
+            elif key == "within":
+                self.several(value, key, self._regex)
+            else:
+                for text in self.several(value, key, self.text):
                     if personal_places([text], top) is None:
                         self.wrong(value, f"personal: expected a field of a record, such as actor.id; got {text!r}")
-                    continue
-                try:
-                    # All sources' are alternatives of one.
-                    re.compile(f"(?:{text}|{text})" if key == "nobody" else text)
-                    if key == "nobody":
-                        _gate_of(Scope()).check(f"regexp_full_match('', {literal(text)})")
-                except (re.error, ConditionError) as error:
-                    self.wrong(value, f"{key}: not a regular expression that can be used: {error}")
+
+    def _regex(self, node: yaml.Node, key: str) -> str | None:
+        """Return a regular expression that RE2 takes."""
+        text = self.text(node, key)
+        try:
+            linear_regex(text or "")
+            linear_regex(f"(?:{text or ''})|(?:{text or ''})")  # `nobody` becomes one of all sources
+        except RegexError as error:
+            self.wrong(node, f"{key}: not a regular expression that can be used: {error}")
+        return text
 
     def _requires(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         """Yield what a record must have, each with its expression."""

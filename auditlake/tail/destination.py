@@ -1,0 +1,282 @@
+"""Where followed lines go: canonical events into the landing, those that a mapping is for straight into the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from auditlake.disk.durable import rename_synced
+from auditlake.disk.lock import workspace
+from auditlake.errors import LakeBusyError, SourceError
+from auditlake.ingest.custody import IngestOptions
+from auditlake.ingest.ingest import ingest
+from auditlake.ingest.quarantine import Quarantine
+from auditlake.sources.in_memory import MemoryLines
+from auditlake.sources.model import Rejected
+from auditlake.sources.recognise import recognise
+from auditlake.store.deltalog import transaction_version
+from auditlake.store.failures import explained
+from auditlake.store.model import STAY, Advance
+from auditlake.tail.identify import SOURCE, Occurrences, identified
+from auditlake.tail.lines import Stretch
+from auditlake.tail.place import Bookmark, Known, Place
+
+if TYPE_CHECKING:
+    from auditlake.lake import AuditLake
+    from auditlake.landing.trail import Trail
+
+COMMIT_SECONDS = 60.0
+"""How long lines that a mapping is for wait for their commit, while they come."""
+MOST_BYTES = 64 * 1024 * 1024
+"""How many bytes of them wait at most."""
+_FOLLOWED = {"lines": "JSON lines", "text": "lines of text", "kv": "lines of pairs"}
+"""The forms whose records are lines, each by itself."""
+_NOT_LINES = {
+    "documents": "documents, whose records are no lines",
+    "csv": "rows of CSV, which mean nothing without their header",
+    "auditd": "auditd's, of which several lines are one record",
+    "otlp": "documents of OTLP, each of many records",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TailSummary:
+    """What was followed."""
+
+    records: int = 0
+    """Lines that are in the lake now: in the landing; of a mapping's, in the table or in quarantine, or left out."""
+    refused: int = 0
+    """How many of them cannot become events: the next flush puts them into quarantine; of a mapping's, they are."""
+    skipped: int = 0
+    """How many of them the mapping leaves out, since they are no events."""
+    too_long: int = 0
+    """Lines over the lake's max_record, in quarantine already: their beginning, length and SHA-256."""
+    files: int = 0
+    """Files that were read, rotated ones among them."""
+    unfinished: int = 0
+    """Bytes behind the last newline, left for the next time."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """Lines of one file that wait for their commit."""
+
+    occurrences: Occurrences
+    """Of the file: by them it is known."""
+    first: Stretch
+    modified: float | None
+    chunks: list[bytes] = field(default_factory=list)
+    end: int = 0
+    """Where the next stretch begins that follows them."""
+    before: dict[str, int] = field(default_factory=dict)
+    """How often their records came in the file before them."""
+    seen: set[str] = field(default_factory=set)
+
+
+class Destination:
+    """Where the lines of one path go.
+
+    Args:
+        lake: The lake.
+        trail: Its landing.
+        name: What to call the path.
+        source: Which source the lines are of; it is recognised by the first of them if None.
+        timezone: The zone of times without an offset, of lines that a mapping is for.
+        listen: Told what the operator should know.
+    """
+
+    def __init__(
+        self,
+        lake: AuditLake,
+        trail: Trail,
+        name: str,
+        *,
+        source: str | None = None,
+        timezone: str = "UTC",
+        listen: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.summary = TailSummary()
+        self._lake = lake
+        self._trail = trail
+        self._name = name
+        self._named = source
+        self._timezone = timezone
+        self._listen = listen
+        self._known: Known | None = Known() if source == SOURCE else None
+        """Of which source the lines are, and how many commits brought what came before; None until that is known."""
+        self._places: tuple[Place, ...] = ()
+        """Up to which everything is in the lake."""
+        self._held: list[_Held] = []
+        self._due = 0.0
+        if source is not None and source != SOURCE and source not in lake.sources.catalog.inputs:
+            lake.sources.of(source)  # raises, and says which there are
+
+    @property
+    def plain(self) -> bool:
+        """Whether the lines are known to be no JSON."""
+        return self._known is not None and self._known.form not in ("", "lines")
+
+    def resume(self, known: Known) -> None:
+        """Go on with the source that was recognised the last time, unless the caller names another one."""
+        self._places = known.places
+        begun = known.source or any(each.position for each in known.places)
+        if begun and self._named in (None, known.source or SOURCE):
+            self._known = replace(known, places=())
+
+    def opened(self) -> None:
+        """One more file."""
+        self.summary = replace(self.summary, files=self.summary.files + 1)
+
+    def look(self, lines: bytes) -> None:
+        """Recognise the source by its first lines, unless it is known.
+
+        Raises:
+            SourceError: No source knows them, or their records are no lines.
+        """
+        if self._known is not None or not lines:
+            return
+        found = recognise(lines, self._name, self._named, None, self._lake.sources.catalog)
+        source = self._lake.sources.catalog[found.source]
+        encoding = source.outline.keys.get("encoding", "utf-8") if source.outline else "utf-8"
+        if found.format in _FOLLOWED and encoding == "utf-8":
+            self._known = Known(source="" if found.source == SOURCE else found.source, form=found.format)
+            return
+        what = _NOT_LINES.get(found.format, found.format) if encoding == "utf-8" else f"lines in {encoding}"
+        followed = ", ".join(_FOLLOWED.values())
+        message = f"{self._name} holds {found.source} records as {what}: only {followed} in UTF-8 can be followed"
+        raise SourceError(message, hint="auditlake ingest reads it as it is")
+
+    def take(self, found: Sequence[Stretch | Rejected], occurrences: Occurrences, modified: float | None) -> None:
+        """Land lines, durable when this returns; or hold those that a mapping is for until they are committed.
+
+        Args:
+            found: The lines.
+            occurrences: Of the records of their file.
+            modified: When that was last modified, in seconds since 1970; None if it has no file.
+        """
+        self.look(b"".join(each.data if isinstance(each, Stretch) else each.data + b"\n" for each in found))
+        if self._known is not None and self._known.source:
+            for each in found:
+                if isinstance(each, Rejected):
+                    self._quarantine(each)
+                else:
+                    self._hold(each, occurrences, modified)
+            return
+        records = [each for one in found for each in self._records(one)]
+        lines, refused = [], 0
+        for record in records:
+            if isinstance(record, Rejected):
+                self._quarantine(record)
+            else:
+                line, fits = identified(record, occurrences, self._lake.config.event_types)
+                lines.append(line)
+                refused += not fits
+        self._trail.append_lines(lines)
+        self._count(records=len(lines), refused=refused)
+
+    def settle(self, mark: Bookmark | None, places: Sequence[Place], *, now: bool = False) -> None:
+        """Keep the places up to which lines were taken. Lines that wait are committed with them, if that is due.
+
+        Whatever is killed in between, the table says which places count: they move with its commit.
+
+        Args:
+            mark: Where the places are kept; None for an input that cannot be gone on with.
+            places: In the files, the older one first.
+            now: Whether what waits is due.
+
+        Raises:
+            LakeBusyError: Other processes wrote for all of the time to wait, and no more can wait.
+            LakeError: The commit failed; what it was to bring is read again the next time.
+        """
+        known = self._known or Known()
+        if not self._held:
+            self._places = tuple(places)
+            if mark is not None:
+                mark.write(replace(known, places=self._places))
+            return
+        size = sum(each.end - each.first.offset for each in self._held)
+        if not (now or size >= MOST_BYTES or time.monotonic() >= self._due):
+            return
+        try:
+            self._commit(mark, replace(known, places=self._places, upcoming=tuple(places)))
+        except LakeBusyError:
+            if now or size >= MOST_BYTES:
+                raise
+            self._due = time.monotonic() + COMMIT_SECONDS
+
+    @property
+    def waits(self) -> bool:
+        """Whether lines wait for their commit."""
+        return bool(self._held)
+
+    # What these need
+
+    def _records(self, found: Stretch | Rejected) -> Sequence[bytes | Rejected]:
+        if isinstance(found, Rejected):
+            return (found,)
+        return tuple(found.records(self._lake.config.max_record, plain=self.plain))
+
+    def _count(self, **more: int) -> None:
+        self.summary = replace(
+            self.summary, **{name: getattr(self.summary, name) + number for name, number in more.items()}
+        )
+
+    def _quarantine(self, record: Rejected) -> None:
+        """Keep a record that is too long to be held: by itself, so that the same one makes the same file again."""
+        with workspace(self._lake.layout.staging) as folder:
+            kept = Quarantine(folder)
+            kept.add(self._name, record)
+            rename_synced([(kept.draft, self._lake.layout.quarantine / kept.close())])
+        self._count(too_long=1)
+
+    def _hold(self, stretch: Stretch, occurrences: Occurrences, modified: float | None) -> None:
+        if not self._held:
+            self._due = time.monotonic() + COMMIT_SECONDS
+        last = self._held[-1] if self._held else None
+        if last is None or last.occurrences is not occurrences or last.end != stretch.offset:
+            self._held.append(last := _Held(occurrences, stretch, modified))
+        last.chunks.append(stretch.data)
+        last.end = stretch.offset + len(stretch.data)
+        for record in self._records(stretch):
+            if isinstance(record, bytes):
+                digest, number = occurrences.count(record)
+                if digest not in last.seen and number > 1:
+                    last.before[digest] = number - 1
+                last.seen.add(digest)
+
+    def _commit(self, mark: Bookmark | None, known: Known) -> None:
+        """Ingest what waits, as a file of these lines; the places move with the commit."""
+        context = self._lake._context  # noqa: SLF001 - the same lake
+        inputs = [
+            MemoryLines(
+                self._name, each.first.offset, each.first.line, b"".join(each.chunks), b"", known.source, known.form,
+                each.modified, each.before,
+            )
+            for each in self._held
+        ]  # fmt: skip
+        advance = STAY
+        if mark is not None:
+            reached = transaction_version(context.layout, mark.application)
+            known = replace(known, commits=reached or 0)
+            since = {} if reached is None else {mark.application: reached}
+            advance = Advance(since, {mark.application: known.commits + 1})
+            mark.write(known)
+        options = replace(IngestOptions.of(context, known.source), timezone=self._timezone)
+        with explained(context.layout, "the commit of what was followed"):
+            done = ingest(context, inputs, options, now=context.now, advance=advance)
+        for skip in done.new_skips:
+            self._listen(str(skip))
+        self._held.clear()
+        self._count(records=done.read, refused=done.quarantined, skipped=done.skipped)
+        known = known.after(known.commits + 1)
+        self._known, self._places = replace(known, places=()), known.places
+        if mark is not None:
+            mark.write(known)
+
+
+def resumed(lake: AuditLake, mark: Bookmark) -> Known:
+    """Return what is known of a path, by its bookmark and by what the table has."""
+    known = mark.read()
+    return known.after(transaction_version(lake.layout, mark.application) or 0) if known.source else known

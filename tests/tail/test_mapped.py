@@ -1,0 +1,237 @@
+"""Lines that a mapping is for: following them gives what an ingest of the finished files gives."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.errors import LakeBusyError, SourceError
+from auditlake.store.deltalog import commit_metadata, newest_version
+from auditlake.tail import destination
+from auditlake.tail.follow import tail
+from auditlake.tail.place import Bookmark
+from tests.tail.conftest import Follow, append, quarantined, rotated
+
+FIXTURES = Path(__file__).parents[1] / "sources" / "fixtures"
+OWN = b"""\
+source: pairs
+read: kv
+match: [ts, act]
+timestamp: ts
+action: act
+user_id: who
+event_type: [login: act = 'in', api_call: true]
+skip: {noise: act = 'noise'}
+"""
+
+
+def rows(lake: AuditLake) -> list[tuple[Any, ...]]:
+    """Every event with every column but those that say which ingest brought it."""
+    columns = "event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id"
+    query = f"select {columns}, ip_address, source from events order by all"
+    return lake.sql(query).fetchall()
+
+
+def refused(lake: AuditLake) -> list[tuple[Any, ...]]:
+    """Every quarantined record, as often as it is there."""
+    keys = ("line", "offset", "length", "reason", "detail", "data", "field", "value")
+    return sorted(tuple(str(entry.get(key)) for key in keys) for entry in quarantined(lake))
+
+
+def ingested(path: Path, source: str, *files: Path, **options: Any) -> AuditLake:
+    """Another lake with an ingest of the finished files."""
+    other = auditlake.create(path / "other")
+    if source == "pairs":
+        (path / "pairs.yaml").write_bytes(OWN)
+        other.sources.add(path / "pairs.yaml")
+    other.ingest(*files, source=source, **options)
+    return other
+
+
+def inputs(lake: AuditLake) -> list[dict[str, Any]]:
+    """The chain of custody of every commit."""
+    versions = range(newest_version(lake.layout) + 1)
+    kept = (commit_metadata(lake.layout, version) or {} for version in versions)
+    return [each for one in kept for each in one.get("inputs", ())]
+
+
+def lines_of(name: str) -> list[bytes]:
+    """Lines of a log: some come again, some are broken."""
+    lines = (FIXTURES / name).read_bytes().splitlines(keepends=True)[:12]
+    return [*lines, lines[0], b"broken \xff\n", b"\n", lines[1].rstrip() + b"\r\n", lines[0], b"{}\n", *lines[:3]]
+
+
+@pytest.mark.parametrize("name", ["sshd.log", "k8s_audit.jsonl"])
+def test_line_by_line_with_a_rotation(name: str, lake: AuditLake, log: Path, follow: Follow, tmp_path: Path) -> None:
+    """A log that grows line by line and is rotated gives the events, the ids and the quarantine of its files."""
+    source, lines = name.partition(".")[0], lines_of(name)
+    append(log, lines[0])
+    followed = follow(source=source).all()
+    for line in lines[1:9]:
+        append(log, line[:7])
+        followed.all()
+        append(log, line[7:])
+        followed.all()
+    followed.follower.settle()
+    append(log, lines[0], lines[1], lines[0])  # they come again after a commit
+    with rotated(log):
+        pass
+    append(log, *lines[9:])
+    followed.all().close()  # what waits is not lost with the process
+    followed = follow().all()
+    followed.follower.settle()
+
+    other = ingested(tmp_path, source, log.with_name(f"{log.name}.1"), log)
+    assert rows(lake) == rows(other)
+    assert refused(lake) == refused(other)
+    assert len(rows(lake)) > 3
+    again = lake.ingest(log.with_name(f"{log.name}.1"), log, source=source)
+    assert again.landed == 0
+
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 60))]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_anywhere_nothing_is_lost_or_doubled(
+    seed: int, lake: AuditLake, log: Path, follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through writes, rotations and kills at every step of a commit, each line counts once, in quarantine too."""
+    (tmp_path / "pairs.yaml").write_bytes(OWN)
+    lake.sources.add(tmp_path / "pairs.yaml")
+    chance = random.Random(seed)
+    append(log)
+    pending, files, ingest, write = b"", 1, destination.ingest, Bookmark.write
+
+    def killed_before(*_: object, **__: object) -> None:
+        raise Killed
+
+    def killed_after(*given: Any, **named: Any) -> None:
+        ingest(*given, **named)
+        raise Killed
+
+    def killed_marking(mark: Bookmark, known: Any) -> None:
+        if known.upcoming is None:
+            raise Killed
+        write(mark, known)
+
+    kills = [("ingest", killed_before), ("ingest", killed_after), ("write", killed_before), ("write", killed_marking)]
+    followed = follow(source="pairs")
+    for number in range(24):
+        said = ("in", "out", "noise")[chance.randrange(3)]
+        pending += b"ts=2026-11-24T09:00:%02d act=%s who=ann\n" % (chance.randrange(9), said.encode())
+        pending += b"no pair %d\n" % number if chance.random() < 0.3 else b""
+        written, pending = pending[: (at := chance.randrange(len(pending) + 1))], pending[at:]
+        append(log, written)
+        followed.all()
+        if number % 8 == 7:
+            name, kill = kills[(seed + number // 8) % len(kills)]
+            with monkeypatch.context() as patched:
+                patched.setattr(*((destination, "ingest") if name == "ingest" else (Bookmark, "write")), kill)
+                with pytest.raises(Killed):
+                    followed.follower.settle()
+            followed.close()
+            if number < 20:
+                append(log, pending)
+                pending, files = b"", files + 1
+                with rotated(log, how=("rename", "copy")[seed % 2]):
+                    pass
+            followed = follow()
+    append(log, pending)
+    followed.all()
+    followed.follower.settle()
+
+    names = [log, *(log.with_name(f"{log.name}.{n}") for n in range(1, files))]
+    other = ingested(tmp_path, "pairs", *names)
+    assert rows(lake) == rows(other)
+    assert refused(lake) == refused(other)
+    brought = inputs(lake)
+    assert sum(each["read"] for each in brought) == sum(len(each.read_bytes().splitlines()) for each in names)
+    skipped = Counter[str]()
+    for each in brought:
+        skipped.update(each.get("skipped", {}))
+    assert skipped["noise"] == sum(each.read_bytes().count(b"noise") for each in names)
+
+
+def test_a_zone_and_the_summary(lake: AuditLake, log: Path, tmp_path: Path) -> None:
+    """A zone is for times without an offset, as in an ingest; the summary counts what was refused and left out."""
+    (tmp_path / "pairs.yaml").write_bytes(OWN)
+    lake.sources.add(tmp_path / "pairs.yaml")
+    append(log, b"ts=2026-07-24T09:00:00 act=in\n", b"junk\n", b"ts=2026-07-24T09:00:01 act=noise\n")
+    summary = tail(lake, log, once=True, timezone="Europe/Berlin")
+
+    assert (summary.records, summary.refused, summary.skipped) == (3, 1, 1)
+    assert [each[2].hour for each in rows(lake)] == [7]
+    assert tail(lake, log, once=True).records == 0
+
+
+def test_what_waits_is_committed_in_time(
+    lake: AuditLake, log: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines wait at most for a minute, and longer only while the lake is busy."""
+    append(log, *lines_of("okta.jsonl")[:3])
+    followed = follow().all()
+    assert rows(lake) == []
+    monkeypatch.setattr(destination, "COMMIT_SECONDS", -1.0)
+    append(log, lines_of("okta.jsonl")[3])
+    with monkeypatch.context() as patched:
+        patched.setattr(destination, "ingest", lambda *_, **__: (_ for _ in ()).throw(LakeBusyError("busy")))
+        followed.destination._due = -1.0
+        followed.all()
+        with pytest.raises(LakeBusyError):
+            followed.follower.settle()
+    assert rows(lake) == []
+    followed.all()
+    assert len(rows(lake)) == 4
+
+
+NO_LINES = {
+    "auditd": ("auditd.log", "several lines are one record"),
+    "k8s_audit": ("k8s_audit.csv", "without their header"),
+    "cloudtrail": ("cloudtrail.json", "whose records are no lines"),
+    "otlp_genai": ("otlp_genai.jsonl", "each of many records"),
+}
+
+
+@pytest.mark.parametrize("source", NO_LINES)
+def test_records_that_are_no_lines(source: str, lake: AuditLake, log: Path) -> None:
+    """They are refused with the reason before anything lands, and an ingest reads them."""
+    name, expected = NO_LINES[source]
+    log.write_bytes((FIXTURES / name).read_bytes())
+    with pytest.raises(SourceError, match=expected) as caught:
+        tail(lake, log, once=True, source=source)
+
+    assert "ingest" in (caught.value.hint or "")
+    assert rows(lake) == []
+
+
+def test_an_unknown_source(lake: AuditLake, log: Path) -> None:
+    """A source that is not there is refused at once, with those that are."""
+    append(log, b"junk\n")
+    with pytest.raises(SourceError, match="there is no source 'sshdd'") as caught:
+        tail(lake, log, once=True, source="sshdd")
+    assert "sshd" in (caught.value.hint or "")
+
+
+def test_a_commit_names_the_stretch(lake: AuditLake, log: Path) -> None:
+    """The commit says which stretch of the file it brought, by which mapping."""
+    first = lines_of("okta.jsonl")[0]
+    append(log, first)
+    tail(lake, log, once=True)
+    append(log, lines_of("okta.jsonl")[1])
+    tail(lake, log, once=True)
+
+    brought = [(each["name"], each.get("offset", 0), each["mapping"]) for each in inputs(lake)]
+    assert [(name, offset, mapping.partition("/")[0]) for name, offset, mapping in brought] == [
+        (str(log), 0, "okta"), (str(log), len(first), "okta"),
+    ]  # fmt: skip
