@@ -356,7 +356,8 @@ class _Reader(PlainKeys):
                     found = self._value(value, f"metadata {name}")
                     sql = found.spelling if found else "null"
                     if found and found.spelling in self._scope.fields:
-                        parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
+                        some = sql if self._scope.empty_is_absent else f"nullif({sql}, '')"
+                        parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({some})")
                         continue
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json(try({sql}))")
         return f"concat({', '.join(parts)}, '}}')"
