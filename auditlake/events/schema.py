@@ -42,6 +42,32 @@ CANONICAL_FIELDS: tuple[str, ...] = tuple(takewhile(lambda name: name != "source
 """The keys of an event in canonical JSON; any other top-level key is kept in ``metadata`` under ``_extra``."""
 
 
+METADATA_KEYS: dict[str, str] = {
+    "verb": "what the call does: `create`, `read`, `update` or `delete`",
+    "target_kind": "what it is done to: `user`, `role`, `group`, `policy`, `app`, `key`, or another kind of the source",
+    "credential": "the credential that it is about: `password`, `mfa`, `token`, `key` or `certificate`",
+    "mfa": "whether a second factor was used: true or false",
+    "actor_type": "what kind of identity acted, in the words of the source",
+    "user_name": "the name of whoever acted, where `user_id` is an id",
+    "on_behalf_of": "for whom it was done",
+    "impersonated": "as whom it was done",
+    "error_code": "why it failed, as the source's code",
+    "error_message": "why it failed, in words",
+    "reason": "why it was done, refused or found, as the source says",
+    "user_agent": "the program that made the call",
+    "country": "where the call came from",
+    "account": "the account, tenant, organisation or project",
+    "region": "the region of the cloud",
+    "visibility": "who can see it now, such as `public` or `private`",
+    "model": "the model that was used",
+    "provider": "who runs the model, or the cloud",
+    "tokens": "how many tokens the call took",
+    "severity": "how grave the source says it is",
+    "mapping": "the mapping that made the event, and its version",
+}
+"""The keys of ``metadata`` that mean the same in every source: what they say; a source fills those that it has."""
+
+
 MAX_RECORD = 16 * 1024 * 1024
 """Bytes of the longest input record that becomes an event, unless lake.toml sets another limit."""
 

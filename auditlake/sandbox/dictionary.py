@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from auditlake.engine.statements import statement
+from auditlake.events.schema import METADATA_KEYS
 from auditlake.sources.catalog import built_in
 
 
 def dictionary(name: str = "dictionary") -> str:
-    """Return a statement of ``sql/sandbox/dictionary.sql``; the comment on ``events.source`` lists the catalog."""
-    return statement("sandbox/dictionary.sql", name).text.replace(
-        "(listed in the catalog)", f"({', '.join(built_in().sources)})"
-    )
+    """Return a statement of ``sql/sandbox/dictionary.sql``; comments list the catalog and the known keys."""
+    text = statement("sandbox/dictionary.sql", name).text
+    text = text.replace("(listed in the catalog)", f"({', '.join(built_in().sources)})")
+    return text.replace("(listed in the schema)", ", ".join(METADATA_KEYS))

@@ -11,7 +11,7 @@ from (values
   ('events', 'resource', 'varchar', 'what it was done to'),
   ('events', 'status', 'varchar', 'how it ended, e.g. success, failure'),
   ('events', 'details', 'varchar', 'JSON: all that the source said about it; details->>''$.key'' reads a value'),
-  ('events', 'metadata', 'varchar', 'JSON: what is about the event rather than of it; unknown fields under _extra'),
+  ('events', 'metadata', 'varchar', 'JSON: what is about the event rather than of it; unknown fields under _extra. Known keys: (listed in the schema)'),
   ('events', 'session_id', 'varchar', 'the session of the user, where the source has sessions'),
   ('events', 'ip_address', 'varchar', 'from where it was done'),
   ('events', 'source', 'varchar', 'the source whose mapping made it (listed in the catalog)'),

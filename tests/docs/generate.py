@@ -29,8 +29,10 @@ from auditlake import audited, errors, handler, notebook
 from auditlake.cli import VERBS, cli
 from auditlake.disk.layout import Layout
 from auditlake.engine.statements import statements
+from auditlake.events.schema import METADATA_KEYS
 from auditlake.policies.loader import policy_schema
 from auditlake.sandbox.canned import questions
+from auditlake.sources.catalog import built_in
 
 FOLDER = Path(auditlake.__file__).parent / "docs"
 _WIDE = 100
@@ -434,9 +436,32 @@ def checking_page() -> str:
     return f"{_NOTICE}\n\n{(FOLDER.parent / 'verify' / 'README.md').read_text(encoding='utf-8')}"
 
 
+def metadata_page() -> str:
+    """The known keys of metadata, each with its meaning and the sources whose mappings fill it."""
+    mapped = {each.name: each.outline.keys.get("metadata", {}) for each in built_in() if each.outline}
+    rows = []
+    for key, meaning in METADATA_KEYS.items():
+        sources = [f"[{name}](../sources/{name}.md)" for name, keys in mapped.items() if key in keys]
+        rows.append(
+            f"| `{key}` | {meaning} | {'every source with a mapping' if key == 'mapping' else ', '.join(sources)} |"
+        )
+    return "\n".join((
+        _NOTICE, "", "# Keys of metadata", "",
+        "`metadata` of an event is a JSON object. The keys of this table mean the same in every source, so that one "
+        "question can be asked of", "all of them. A source fills those of which its records say something; "
+        "what a record does not say has no key.", "",
+        "```sql", "select source, metadata ->> '$.credential' as credential, count(*) as changes", "from events",
+        "where event_type = 'account_change' and metadata ->> '$.verb' = 'create'", "group by all",
+        "order by changes desc", "```", "",
+        "A source may have keys of its own beside them: its page names them, and so does "
+        "`auditlake source sql NAME`.", "", "| key | what it says | filled by |", "|---|---|---|", *rows, "",
+    ))  # fmt: skip
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": cli_page,
     "reference/checking.md": checking_page,
+    "reference/metadata.md": metadata_page,
     "reference/sql.md": sql_page,
     "reference/python.md": python_page,
     **{f"sources/{path.name}": partial(source_page, path.stem) for path in sorted((FOLDER / "sources").glob("*.md"))},

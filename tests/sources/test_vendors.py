@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from auditlake.cli.docs import FOLDER
 from auditlake.events.personal import mentions
-from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.events.schema import BUILT_IN_TYPES, METADATA_KEYS
 from auditlake.ingest.trial import overlaps, run_tests, try_files
 from auditlake.sandbox.canned import questions
 from auditlake.sources.catalog import built_in
@@ -22,18 +23,30 @@ PAGES = FOLDER / "sources"
 REAL = SHARED / "data" / "real"
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 MAPPED = [source.name for source in built_in() if source.outline is not None]
+VALUES: dict[str, tuple[Any, ...]] = {
+    "verb": ("create", "read", "update", "delete"),
+    "credential": ("password", "mfa", "token", "key", "certificate"),
+    "mfa": (True, False),
+}
+"""What some keys of metadata may say."""
 NAMELESS = frozenset({"garak"})
 """The sources whose records never name a person."""
 
 
 @pytest.mark.parametrize("name", MAPPED)
 def test_a_mapping_holds(name: str) -> None:
-    """A mapping has no mistakes, also when each expression is tried; its tests pass; it has a fixture and a page."""
+    """A mapping has no mistakes, also when each expression is tried; its tests pass, with a value for each
+    known key of metadata; it has a fixture and a page."""
     source = built_in()[name]
     load_mapping(source.text, file=source.file)
     outcomes = run_tests(built_in(), name, BUILT_IN_TYPES)
     assert {each.test.name: each.problems for each in outcomes if each.problems} == {}
     assert len(outcomes) >= 3
+    expected = [each["metadata"] for outcome in outcomes for each in outcome.test.expect if "metadata" in each]
+    filled = {key for metadata in expected for key, value in metadata.items() if value is not None}
+    assert METADATA_KEYS.keys() & built_in()[name].outline.keys.get("metadata", {}).keys() <= filled
+    for metadata in expected:
+        assert {key: metadata[key] for key in VALUES.keys() & metadata.keys() if metadata[key] not in VALUES[key]} == {}
     assert [path.name for path in FIXTURES.glob(f"{name}.*")]
     assert PAGES.joinpath(f"{name}.md").is_file()
 

@@ -11,8 +11,11 @@ from typing import Any
 import duckdb
 
 from auditlake.engine.statements import statement
+from auditlake.events.schema import BUILT_IN_TYPES as TYPES
 from auditlake.sources.catalog import built_in
 from auditlake.sources.mappings.statement import functions
+
+__all__ = ["REAL", "TYPES", "map_events", "map_texts", "real_files", "records"]
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real" / "cloudtrail"
@@ -30,35 +33,6 @@ COLUMNS = (
     "session_id",
     "ip_address",
     "reason",
-)
-TYPES = frozenset(
-    [
-        "login",
-        "logout",
-        "auth_failure",
-        "access_granted",
-        "access_denied",
-        "permission_change",
-        "data_access",
-        "data_modification",
-        "data_deletion",
-        "config_change",
-        "system_error",
-        "security_alert",
-        "model_access",
-        "model_update",
-        "prompt_injection",
-        "compliance_check",
-        "policy_violation",
-        "data_breach",
-        "account_change",
-        "privilege_use",
-        "audit_log_access",
-        "audit_log_control",
-        "data_export",
-        "human_oversight",
-        "api_call",
-    ]
 )
 
 

@@ -135,14 +135,15 @@ WHOLE = [
         "ordinary read",
         event(),
         {
-            "mapping": "cloudtrail/1",
+            "mapping": "cloudtrail/2",
+            "verb": "read",
             "event_version": "1.08",
             "vendor_type": "AwsApiCall",
             "event_category": "Management",
             "read_only": True,
             "region": "eu-west-1",
             "account": "111122223333",
-            "identity_type": "IAMUser",
+            "actor_type": "IAMUser",
             "access_key": "AKIAEXAMPLE",
             "user_agent": "[aws-cli/2.13.5]",
             "request_id": "r-1",
@@ -181,7 +182,7 @@ WHOLE = [
     ),
 ]
 WHO = [
-    case("root has no userName", event(userIdentity=ROOT_USER), {"identity_type": "Root"}, user_id=ROOT_USER["arn"]),
+    case("root has no userName", event(userIdentity=ROOT_USER), {"actor_type": "Root"}, user_id=ROOT_USER["arn"]),
     case(
         "assumed role",
         event(userIdentity=ASSUMED),
@@ -234,7 +235,7 @@ WHO = [
         SERVICE_EVENT,
         {"source_address": "kms.amazonaws.com"},
         user_id="kms.amazonaws.com",
-        event_type="config_change",
+        event_type="account_change",
         action="kms:RotateKey",
         ip_address=None,
     ),
@@ -334,7 +335,7 @@ KINDS = [
     kind("security_alert", call("securityhub:BatchImportFindings")),
     kind("security_alert", call("guardduty:NewFinding", None, eventType="AwsServiceEvent")),
     kind("api_call", call("guardduty:GetFindings", True), "reading findings"),
-    kind("config_change", call("guardduty:ArchiveFindings"), "hiding findings"),
+    kind("audit_log_control", call("guardduty:ArchiveFindings"), "hiding findings"),
     # 2. signing in and out
     kind("login", signed_in("Success"), status="success"),
     kind("login", signed_in("Success", userIdentity=ROOT_USER), "of root", user_id=ROOT_USER["arn"]),
@@ -407,6 +408,7 @@ KINDS = [
     kind("access_granted", call("sts:AssumeRole", True)),
     kind("access_granted", call("sts:GetSessionToken", True)),
     kind("access_granted", call("signin:GetSigninToken", None)),
+    kind("api_call", call("sts:GetCallerIdentity", True)),
     kind("access_granted", call("sso:GetRoleCredentials", True)),
     # the audit trail itself
     kind("audit_log_access", call("cloudtrail:LookupEvents", True)),
@@ -431,6 +433,25 @@ KINDS = [
     kind("audit_log_control", call("ec2:DeleteFlowLogs")),
     kind("audit_log_control", call("config:StopConfigurationRecorder")),
     kind("audit_log_control", call("logs:DeleteLogGroup")),
+    # what watches and protects
+    *(
+        kind("audit_log_control", call(action))
+        for action in (
+            "guardduty:DeleteDetector",
+            "securityhub:DisableSecurityHub",
+            "macie2:UpdateMacieSession",
+            "config:DeleteConfigRule",
+            "monitoring:DisableAlarmActions",
+            "access-analyzer:DeleteAnalyzer",
+            "s3:DeleteBucketPublicAccessBlock",
+            "s3:PutAccountPublicAccessBlock",
+            "s3:DeleteBucketEncryption",
+            "ec2:DisableEbsEncryptionByDefault",
+            "iam:DeleteAccountPasswordPolicy",
+        )
+    ),
+    kind("compliance_check", call("config:PutEvaluations")),
+    kind("api_call", call("monitoring:PutMetricData")),
     kind("access_denied", call("cloudtrail:StopLogging", errorCode="AccessDenied"), "denied StopLogging", **FAILURE),
     # 5. models
     kind("model_access", call("bedrock:InvokeModel", True)),
@@ -441,8 +462,9 @@ KINDS = [
     kind("model_access", call("bedrock:RetrieveAndGenerate", False)),
     kind("model_update", call("bedrock:CreateModelCustomizationJob")),
     kind("model_update", call("sagemaker:CreateTrainingJob")),
-    kind("config_change", call("bedrock:DeleteGuardrail")),
-    kind("config_change", call("bedrock:PutModelInvocationLoggingConfiguration")),
+    kind("audit_log_control", call("bedrock:DeleteGuardrail")),
+    kind("audit_log_control", call("bedrock:PutModelInvocationLoggingConfiguration")),
+    kind("permission_change", call("bedrock:PutFoundationModelEntitlement")),
     kind("api_call", call("bedrock:ListFoundationModels", True)),
     # data taken out as a whole
     kind("data_export", call("rds:StartExportTask")),
@@ -466,6 +488,10 @@ KINDS = [
             "UploadSSHPublicKey",
         )
     ),
+    *(
+        kind("account_change", call(action))
+        for action in ("ec2:CreateKeyPair", "kms:DisableKey", "kms:ScheduleKeyDeletion", "iam:UploadServerCertificate")
+    ),
     kind("account_change", call("identitystore:CreateUser")),
     kind("account_change", call("cognito-idp:AdminSetUserPassword")),
     kind("account_change", call("organizations:CloseAccount")),
@@ -486,13 +512,47 @@ KINDS = [
             "s3:PutBucketPolicy",
             "s3:PutBucketAcl",
             "lambda:AddPermission20150331v2",
-            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:AssociateIamInstanceProfile",
             "ec2:ModifySnapshotAttribute",
             "ec2:ModifyImageAttribute",
             "rds:ModifyDBSnapshotAttribute",
             "kms:CreateGrant",
+            "kms:PutKeyPolicy",
+            "ram:CreateResourceShare",
+            "rolesanywhere:CreateTrustAnchor",
+            "rds:AddRoleToDBInstance",
+            "codebuild:UpdateProjectVisibility",
         )
     ),
+    kind(
+        "permission_change",
+        call("sqs:SetQueueAttributes", requestParameters={"attributes": {"Policy": "{}"}}),
+        "a queue's policy",
+    ),
+    kind("config_change", call("sqs:SetQueueAttributes", requestParameters={"attributes": {"DelaySeconds": "1"}})),
+    *(
+        kind("network_change", call(action))
+        for action in (
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:DeleteSecurityGroup",
+            "ec2:CreateNetworkAclEntry",
+            "ec2:CreateRoute",
+            "ec2:AttachInternetGateway",
+            "ec2:AllocateAddress",
+            "ec2:ModifyNetworkInterfaceAttribute",
+            "ec2:CreateTrafficMirrorSession",
+            "rds:AuthorizeDBSecurityGroupIngress",
+            "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer",
+            "wafv2:DisassociateWebACL",
+            "route53:ChangeResourceRecordSets",
+            "network-firewall:UpdateFirewallPolicy",
+        )
+    ),
+    # somebody else's machine
+    kind("privilege_use", call("ssm:StartSession")),
+    kind("privilege_use", call("ec2-instance-connect:SendSSHPublicKey")),
+    kind("process_execution", call("ssm:SendCommand")),
     kind("config_change", call("ec2:ModifyInstanceAttribute")),
     kind("api_call", call("iam:GetRole", None), "readOnly missing, a read by name"),
     # 7. data
@@ -516,6 +576,13 @@ KINDS = [
             "ec2:GetPasswordData",
         )
     ),
+    kind("data_access", call("athena:StartQueryExecution")),
+    kind("data_modification", call("secretsmanager:PutSecretValue")),
+    kind("data_modification", call("ssm:PutParameter")),
+    *(
+        kind("data_deletion", call(action))
+        for action in ("secretsmanager:DeleteSecret", "s3:DeleteBucket", "rds:DeleteDBSnapshot", "dynamodb:DeleteTable")
+    ),
     # 8. the cloud's own faults
     kind("system_error", call("ec2:RunInstances", errorCode="Server.InternalError"), "Server.InternalError", **FAILURE),
     kind("system_error", call("iam:ListUsers", True, errorCode="ServiceUnavailable"), "ServiceUnavailable", **FAILURE),
@@ -523,10 +590,53 @@ KINDS = [
     # 9. everything else
     kind("config_change", call("ec2:RunInstances")),
     kind("config_change", call("ec2:RunInstances", None), "readOnly missing, a write by name"),
-    kind("config_change", call("wafv2:ListWebACLs"), "readOnly false beats the name"),
+    kind("config_change", call("ssm:UpdateServiceSetting")),
+    kind("api_call", call("ssm:UpdateInstanceInformation"), "an agent's report"),
+    kind("network_change", call("wafv2:ListWebACLs"), "readOnly false beats the name"),
     kind("api_call", call("ce:GetCostAndUsage", "true"), "readOnly as text"),
     kind("config_change", call("ce:GetCostAndUsage", "False"), "readOnly as text, false"),
 ]
+
+
+def said(name: str, given: dict[str, Any], **meta: Any) -> Case:
+    """One case about the known keys of the metadata."""
+    return case(f"metadata of {name}", given, {**dict.fromkeys(("verb", "target_kind", "credential")), **meta})
+
+
+SAID = [
+    said("a user", call("iam:CreateUser"), verb="create", target_kind="user"),
+    said("a key", call("iam:UpdateAccessKey"), verb="update", target_kind="key", credential="key"),
+    said("a password", call("iam:DeleteLoginProfile"), verb="delete", target_kind="user", credential="password"),
+    said("a second factor", call("iam:DeactivateMFADevice"), verb="update", target_kind="user", credential="mfa"),
+    said("a policy of a role", call("iam:AttachRolePolicy"), verb="create", target_kind="role"),
+    said("a policy", call("iam:DeletePolicy"), verb="delete", target_kind="policy"),
+    said("a group", call("iam:RemoveUserFromGroup"), verb="delete", target_kind="user"),
+    said("an instance that is no user", call("ec2:ModifyInstanceAttribute"), verb="update"),
+    said("a role that is assumed", call("sts:AssumeRole", True), credential="token"),
+    said("a sign-in", signed_in("Success")),
+    said("a query", call("athena:StartQueryExecution")),
+    said("an encryption key", call("kms:Decrypt", True), verb="read", target_kind="key"),
+    said(
+        "a snapshot for everybody",
+        call("ec2:ModifySnapshotAttribute", requestParameters={"createVolumePermission": {"add": [{"group": "all"}]}}),
+        verb="update", visibility="public",
+    ),
+    said(
+        "a snapshot for another account",
+        call("rds:ModifyDBSnapshotAttribute", requestParameters={"valuesToAdd": ["111122223333"]}),
+        verb="update", visibility=None,
+    ),
+    said(
+        "a public bucket",
+        call("s3:PutBucketAcl", requestParameters={"x-amz-acl": ["public-read"]}),
+        verb="update", target_kind="policy", visibility="public",
+    ),
+    said(
+        "a model",
+        call("bedrock:InvokeModel", True, requestParameters={"modelId": "anthropic.claude-3"}),
+        verb="read", model="anthropic.claude-3", provider="aws",
+    ),
+]  # fmt: skip
 ODD = [
     case("no eventTime", event(eventTime=ABSENT), reason="eventTime is missing", timestamp=None),
     case("eventTime null", event(eventTime=None), reason="eventTime is missing"),
@@ -590,7 +700,7 @@ ODD = [
     ),
     case("CloudTrailEvent deep inside", event(requestParameters={"CloudTrailEvent": "{", "name": "n"}), resource="n"),
 ]
-CASES = [*WHOLE, *WHO, *WHERE, *KINDS, *ODD]
+CASES = [*WHOLE, *WHO, *WHERE, *KINDS, *SAID, *ODD]
 
 
 @pytest.fixture(scope="module")
@@ -626,4 +736,4 @@ def test_details_are_the_text_as_it_came() -> None:
 def test_metadata_holds_only_what_is_present() -> None:
     """Absent, null and empty values leave no key."""
     (row,) = map_events([{"eventTime": "t", "eventName": "x", "awsRegion": None, "userAgent": ""}])
-    assert json.loads(row["metadata"]) == {"mapping": "cloudtrail/1"}
+    assert json.loads(row["metadata"]) == {"mapping": "cloudtrail/2"}

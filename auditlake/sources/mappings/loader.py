@@ -368,6 +368,8 @@ class _Reader(PlainKeys):
                     found = self._value(value, f"metadata {name}")
                     sql = self._tried(found) if found else "null"
                     sure = sure and found is not None and found.type in ("VARCHAR", "BOOLEAN")
+                    if found and found.spelling in self._scope.fields and not self._scope.empty_is_absent:
+                        sql = f"nullif({sql}, '')"
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
         sql = f"concat({', '.join(parts)}, '}}')"
         return sql if sure else f"try({sql})"
