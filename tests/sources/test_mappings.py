@@ -277,6 +277,32 @@ def test_marks() -> None:
     assert (found.format, found.notice) == ("skip", "x.json is a list of doors; it is left out")
 
 
+PLACES = """\
+fields:
+  did: did
+  who: [who.mail, '"a b".c', who]
+  door: ["doors[*].name", "doors[0].keys[*]", door]
+"""
+
+
+def test_places_of_fields() -> None:
+    """A name has one place or several, in their order; `[*]` is every element of a list."""
+    assert load_mapping(DOORS + PLACES, file="x.yaml").fields == {
+        "did": ("$.did",),
+        "who": ("$.who.mail", '$."a b".c', "$.who"),
+        "door": ("$.doors[*].name", "$.doors[0].keys[*]", "$.door"),
+    }
+
+
+@pytest.mark.parametrize("place", ["[]", "'[*].a'", "'a[*]b'", "a b", "'a[*].'", "'a[*][*]'", "[did, did]"])
+def test_mistakes_of_fields(place: str) -> None:
+    """What is no place in a record is told, and so is a place that is listed twice."""
+    with pytest.raises(MappingError) as caught:
+        load_mapping(f"{DOORS}fields:\n  x: {place}\n", file="doors.yaml")
+    (problem,) = caught.value.problems
+    assert problem.startswith("doors.yaml:17:") and ": fields: " in problem
+
+
 WRONG_MARKS = {
     "at_least: 2": ("at_least: 4", "at_least: expected a whole number from 1 to 3"),
     "[doors, printed]": ("[]", "leave_out: expected at least one key"),

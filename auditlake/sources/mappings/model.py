@@ -54,8 +54,9 @@ class SourceMapping:
     """The event types that its events can have, in the mapping's order."""
     skips: tuple[str, ...] = ()
     """The names under which records are left out."""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    """Places in a record by the names that Sigma's rules use for them."""
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each name that Sigma's rules use, the JSON paths of its places in ``details``: the first that is there counts.
+    ``[*]`` in a path stands for every element of a list."""
     tests: tuple[MappingTest, ...] = ()
     digest: str = ""
     """``sha256:`` and the digest of the file."""

@@ -208,6 +208,16 @@ def place(text: str) -> Place | None:
     return None if steps is None else Place(steps)
 
 
+def list_path(text: str) -> str | None:
+    """Return the JSON path of a place in which ``[*]`` may stand for every element of a list; None where it is none."""
+    first, *rest = text.strip().split("[*]")
+    parts = [place(first), *(place(part.removeprefix(".")) if part.startswith(".") else None for part in rest if part)]
+    if None in parts or "" in rest[:-1]:
+        return None
+    path = "[*]".join(part.path.removeprefix("$") for part in parts if part is not None)
+    return f"${path}{'[*]' if rest and not rest[-1] else ''}"
+
+
 def _reference(node: Node, name: str) -> Node:
     where: Node = {key: node[key] for key in _WHERE if key in node}
     return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **where}

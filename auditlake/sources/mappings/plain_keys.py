@@ -11,7 +11,7 @@ import yaml
 from auditlake.sources.cutters.patterns import NAME, PatternError, compiled
 from auditlake.sources.cutters.plain import ENCODINGS
 from auditlake.sources.mappings.model import COLUMNS, MappingTest
-from auditlake.sources.mappings.names import Place, place
+from auditlake.sources.mappings.names import Place, list_path, place
 from auditlake.sources.mappings.outline import SOURCE_NAME
 from auditlake.yaml_reader import Reader, is_null
 
@@ -136,13 +136,24 @@ class PlainKeys(Reader):
                 if not self.several(marks, "leave_out", self.text) and isinstance(marks, yaml.SequenceNode):
                     self.wrong(marks, "leave_out: expected at least one key")
 
-    def _fields(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
+    def _fields(self, node: yaml.Node) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield names of fields, each with the paths of its places."""
         if self.is_a(node, yaml.MappingNode, "fields", "names of fields with their places"):
             for name, where in node.value:
-                text = self.text(where, "fields")
-                if text is not None and place(text.replace("[*]", "")) is None:
-                    self.wrong(where, f"fields: expected a field of a record, such as actor.id; got {text!r}")
-                yield str(name.value), text or ""
+                if isinstance(where, yaml.SequenceNode):
+                    found = self.several(where, "fields", self._list_path)
+                else:
+                    found = tuple(filter(None, [self._list_path(where, "fields")]))
+                if isinstance(where, yaml.SequenceNode) and not where.value:
+                    self.wrong(where, "fields: expected at least one field of a record, got an empty list")
+                yield str(name.value), found
+
+    def _list_path(self, node: yaml.Node, key: str) -> str | None:
+        text = self.text(node, key)
+        found = None if text is None else list_path(text)
+        if text is not None and found is None:
+            self.wrong(node, f"{key}: expected a field of a record, such as actor.id or target[*].id; got {text!r}")
+        return found
 
     def _tests(self, node: yaml.Node) -> Iterator[MappingTest]:
         if not self.is_a(node, yaml.SequenceNode, "tests", "a list of tests"):
