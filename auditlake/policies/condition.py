@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditlake.engine.expression_gate import ExpressionGate
-from auditlake.engine.parse_tree import Node, bare
+from auditlake.engine.parse_tree import Node, bare, expressions
 from auditlake.engine.probe import ConditionError
+from auditlake.policies.networks import expand_networks
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -27,7 +28,29 @@ COLUMNS = {
 """The columns that a condition may name, and their types."""
 
 
-_GATE = ExpressionGate(COLUMNS)
+LONGEST = 16_000
+"""How many characters a condition may have: rules of others that are converted list many values."""
+_JOIN = "array_to_string"
+
+
+def _check_joins(node: Node) -> None:
+    """Refuse a separator by which a list becomes longer than the text that it came from."""
+    for call in expressions(node):
+        if call.get("class") != "FUNCTION" or call["function_name"] != _JOIN:
+            continue
+        separators = [argument["expression"] for argument in call["arguments"][1:]]
+        if len(separators) != 1 or not _is_character(separators[0]):
+            message = f"{_JOIN} takes a list and one character that is written out, such as ',' or chr(31)"
+            raise ConditionError(message, call.get("query_location"))
+
+
+def _is_character(node: Node) -> bool:
+    if node.get("class") == "FUNCTION" and node["function_name"] == "chr":
+        return all(argument["expression"].get("class") == "CONSTANT" for argument in node["arguments"])
+    return node.get("class") == "CONSTANT" and len(str(node["literal"].get("text", ""))) == 1
+
+
+_GATE = ExpressionGate(COLUMNS, longest=LONGEST, functions=("chr", _JOIN), prepare=expand_networks, judge=_check_joins)
 
 
 def check_condition(text: str, *, tried: bool = True) -> str:

@@ -14,7 +14,7 @@ from auditlake.display.text import counted_events
 from auditlake.engine.statements import Statement, statements
 from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
-from auditlake.policies.condition import ConditionError, check_condition
+from auditlake.policies.condition import LONGEST, ConditionError, check_condition
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every, length, moments
 from auditlake.policies.model import GROUP_COLUMNS, Policy
 from auditlake.policies.question import Question, earlier
@@ -84,7 +84,7 @@ class ThresholdKind(Kind):
             needs="alert_threshold"),
         Key("group_by", {"type": "array", "uniqueItems": True, "items": {"enum": GROUP_COLUMNS, "title": "column"},
             "description": "The columns whose values are counted apart."}, needs="alert_threshold"),
-        Key("where", {"type": ["string", "null"], "maxLength": 4000, "description":
+        Key("where", {"type": ["string", "null"], "maxLength": LONGEST, "description":
             "A SQL condition over an event's columns; only events that meet it count."}, read=_condition,
             needs="alert_threshold"),
     )  # fmt: skip
