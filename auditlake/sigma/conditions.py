@@ -1,7 +1,7 @@
 """From the conditions of a rule to a condition over an event's columns.
 
-Sigma compares texts whatever their case, knows true and false alone, and takes a list for each of its elements. SQL does
-none of it, so each value becomes the comparison that means the same.
+Sigma compares texts whatever their case, knows true and false alone, and takes a list for each of its elements. SQL
+does none of it, so each value becomes the comparison that means the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sigma import types
 from sigma.exceptions import SigmaError
 
 from auditlake.engine.sql_text import literal
-from auditlake.sigma.logic import ALWAYS, Condition, Not, Test, every, some
+from auditlake.sigma.logic import ALWAYS, Comparison, Condition, Not, every, some
 from auditlake.sigma.logsources import Fields, Spot
 from auditlake.sigma.model import RefusedRule
 
@@ -94,26 +94,26 @@ class Converter:
             return self._referenced(name, value)
         spot = self.field(name)
         if isinstance(value, types.SigmaNull):
-            return Test(f"{spot.sql} is null", (name,), absent=True)
+            return Comparison(f"{spot.sql} is null", (name,), absent=True)
         if isinstance(value, types.SigmaExists):
-            there = Test(spot.exists, (name,))
+            there = Comparison(spot.exists, (name,))
             return there if value else Not(there)
         if spot.listed:
-            return Test(_in_list(spot, self._patterns(name, value)), (name,))
+            return Comparison(_in_list(spot, self._patterns(name, value)), (name,))
         if isinstance(value, types.SigmaCompareExpression) and value.op is types.CompareOperators.NEQ:
             return Not(self._compared(name, value.number))
-        return Test(_plain(spot.sql, value), (name,))
+        return Comparison(_plain(spot.sql, value), (name,))
 
     def _texts(self, name: str, values: Sequence[Any]) -> Condition:
         """Return that a field is one of these texts, which may have wildcards."""
         spot = self.field(name)
         if spot.listed:
-            return Test(_in_list(spot, "|".join(map(_pattern, values))), (name,))
+            return Comparison(_in_list(spot, "|".join(map(_pattern, values))), (name,))
         cased = [each for each in values if isinstance(each, types.SigmaCasedString)]
         folded = [each for each in values if not isinstance(each, types.SigmaCasedString)]
         return some(
-            *(Test(sql, (name,)) for sql in _text_tests(f"lower({spot.sql})", spot.sql, map(_lowered, folded))),
-            *(Test(sql, (name,)) for sql in _text_tests(spot.sql, spot.sql, map(_parts, cased), "like")),
+            *(Comparison(sql, (name,)) for sql in _text_tests(f"lower({spot.sql})", spot.sql, map(_lowered, folded))),
+            *(Comparison(sql, (name,)) for sql in _text_tests(spot.sql, spot.sql, map(_parts, cased), "like")),
         )
 
     def _patterns(self, name: str, value: Any) -> str:
@@ -135,7 +135,7 @@ class Converter:
             (False, False): "{} = {}", (True, False): "starts_with({}, {})", (False, True): "ends_with({}, {})",
             (True, True): "contains({}, {})",
         }[value.starts_with, value.ends_with]  # fmt: skip
-        return Test(call.format(left, right), (name, value.field))
+        return Comparison(call.format(left, right), (name, value.field))
 
 
 def _is_text(value: Any) -> bool:
@@ -147,10 +147,10 @@ def _plain(field: str, value: Any) -> str:
     if isinstance(value, types.SigmaBool):
         return f"lower({field}) = '{str(value).lower()}'"
     if isinstance(value, types.SigmaTimestampPart):
-        return f"date_part('{value.timestamp_part.name.lower()}', try_cast({field} as timestamp)) = {value.number}"
+        return f"date_part('{value.timestamp_part.name.lower()}', try_cast({field} as timestamptz)) = {value.number}"
     if isinstance(value, types.SigmaNumber):
-        if isinstance(value.number, int) and abs(value.number) >= _EXACT:
-            return f"{field} = '{value.number}'"
+        if abs(value.number) >= _EXACT:
+            raise RefusedRule(f"the number {value.number} is too large to be exact; put it in quotes in the rule")
         return f"try_cast({field} as double) = {value.number}"
     if isinstance(value, types.SigmaCompareExpression):
         return f"try_cast({field} as double) {_OPERATORS[value.op]} {value.number.number}"
@@ -166,7 +166,7 @@ def _keyword(value: Any) -> Condition:
     if isinstance(value, types.SigmaExpansion):
         return some(*map(_keyword, value.values))
     if isinstance(value, types.SigmaRegularExpression):
-        return Test(f"regexp_matches(details, {literal(_regex(value))})", ("details",))
+        return Comparison(f"regexp_matches(details, {literal(_regex(value))})", ("details",))
     if isinstance(value, types.SigmaNumber | types.SigmaBool):
         value = types.SigmaString(str(value).lower())
     if not _is_text(value):
@@ -177,7 +177,7 @@ def _keyword(value: Any) -> Condition:
     spelled = [json.dumps(part, ensure_ascii=False)[1:-1] if isinstance(part, str) else part for part in parts]
     folded = "details" if is_cased else "lower(details)"
     (sql,) = _text_tests(folded, "details", [_merged(spelled)], "like" if is_cased else "ilike")
-    return ALWAYS if sql == "details is not null" else Test(sql, ("details",))
+    return ALWAYS if sql == "details is not null" else Comparison(sql, ("details",))
 
 
 # Texts
@@ -262,7 +262,7 @@ def _pattern(value: Any) -> str:
 
 def _regex(value: Any) -> str:
     """Return the text of a regular expression with its flags."""
-    return str(value.escape((), "\\", False))
+    return str(value.escape((), escape_escape_char=False))
 
 
 def _one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from auditlake.engine.sql_text import literal
 from auditlake.sigma.conditions import Converter
-from auditlake.sigma.logic import Condition, Test, can_hold, every, some, sql_of
+from auditlake.sigma.logic import Comparison, Condition, can_hold, every, some, sql_of
 from auditlake.sigma.logsources import Spot, fields_of, source_of
 from auditlake.sigma.model import DEFAULT_WINDOW
 from auditlake.sources.catalog import Catalog
@@ -34,7 +34,7 @@ class Part:
     @property
     def where(self) -> Condition:
         """The condition of its events, source and all."""
-        return every(Test(f"source = {literal(self.source)}", ("source",)), self.condition)
+        return every(Comparison(f"source = {literal(self.source)}", ("source",)), self.condition)
 
     def can_match(self, unseen: Mapping[str, frozenset[str]]) -> bool:
         """Return whether an event can match that lacks the fields which no event of its source has."""

@@ -82,8 +82,6 @@ def _steps(conversion: Conversion, rule: Any, *, ordered: bool) -> Converted:
     ])  # fmt: skip
     expression = getattr(rule.condition, "expression", None)
     least = len(parts) if expression is not None else int(_threshold(rule))
-    groups = list(parts[0].keys)
-    listed = [_step_keys(part, groups) for part in parts]
     notes = _notes(rule, parts)
     if ordered:
         if least != len(parts) or (expression is not None and not _is_plain_and(rule)):
@@ -91,17 +89,27 @@ def _steps(conversion: Conversion, rule: Any, *, ordered: bool) -> Converted:
         notes += tuple(
             f"all {part.count} events of {part.name} lie in the window of the whole" for part in parts if part.window
         )
-        return Converted(_grouped({"sequence": listed, "window": length_of(rule)}, groups), tuple(parts), least, notes)
-    keys: dict[str, Any] = {"together": listed, "window": length_of(rule)}
-    if expression is not None:
-        names = {each.reference: part.name for each, part in zip(rule.referenced_rules, parts, strict=True)}
-        keys["condition"] = re.sub(r"\w+", lambda word: names.get(word[0], word[0].lower()), expression)
-        return Converted(_grouped(keys, groups), tuple(parts), 1, notes)
+        groups = [value_of(parts, number) for number in range(len(rule.group_by or ()))]
+        keys = {"sequence": [_step_keys(part, part.keys) for part in parts], "window": length_of(rule)}
+        return Converted(_grouped(keys, groups), tuple(parts), least, notes)
     if not 1 <= least <= len(parts):
         raise RefusedRule(f"it asks for {least} of {len(parts)} rules")
-    if least != len(parts):
+    groups = list(parts[0].keys)
+    if len(parts) == 1:
+        keys = {"alert_threshold": 1, "window": length_of(rule), "where": parts[0].where}
+        return Converted(_grouped(keys, groups), tuple(parts), notes=notes)
+    keys = {"together": [_step_keys(part, groups) for part in parts], "window": length_of(rule)}
+    if expression is not None:
+        names = {each.reference: _word(part.name) for each, part in zip(rule.referenced_rules, parts, strict=True)}
+        keys["condition"] = re.sub(r"\w+", lambda word: names.get(word[0], word[0].lower()), expression)
+    elif least != len(parts):
         keys["alert_threshold"] = least
-    return Converted(_grouped(keys, groups), tuple(parts), least, notes)
+    return Converted(_grouped(keys, groups), tuple(parts), 1 if expression else least, notes)
+
+
+def _word(name: str) -> str:
+    """Return the name of a step in a condition: one that may be a word of SQL in quotes."""
+    return name if "_" in name else f'"{name}"'
 
 
 def _part(conversion: Conversion, rule: Any, reference: Any, names: Sequence[str]) -> Part:

@@ -9,26 +9,24 @@ _WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Comparison:
     """A comparison, null or false where its fields are not there unless ``absent``."""
 
     sql: str
     fields: tuple[str, ...] = ()
     absent: bool = False
     """What it is where none of its fields is there."""
-    loose: bool = False
-    """Whether it needs brackets beside others."""
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     """Every part holds."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class AnyOf:
     """One part holds."""
 
     parts: tuple[Condition, ...]
@@ -41,21 +39,21 @@ class Not:
     part: Condition
 
 
-Condition = Test | All | Any | Not
-ALWAYS = Test("true", absent=True)
+Condition = Comparison | AllOf | AnyOf | Not
+ALWAYS = Comparison("true", absent=True)
 
 
 def every(*parts: Condition) -> Condition:
     """Return that all of these hold."""
-    return _joined(All, parts)
+    return _joined(AllOf, parts)
 
 
 def some(*parts: Condition) -> Condition:
     """Return that one of these holds."""
-    return _joined(Any, parts)
+    return _joined(AnyOf, parts)
 
 
-def _joined(kind: type[All | Any], parts: tuple[Condition, ...]) -> Condition:
+def _joined(kind: type[AllOf | AnyOf], parts: tuple[Condition, ...]) -> Condition:
     flat: dict[Condition, None] = {}
     for part in parts:
         flat.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
@@ -69,11 +67,11 @@ def sql_of(condition: Condition, indent: int = 0) -> str:
         condition: The condition.
         indent: By how many blanks its further lines are indented.
     """
-    if isinstance(condition, Test):
+    if isinstance(condition, Comparison):
         return condition.sql
     if isinstance(condition, Not):
         return f"not coalesce({sql_of(condition.part, indent)}, false)"
-    word = "and" if isinstance(condition, All) else "or"
+    word = "and" if isinstance(condition, AllOf) else "or"
     parts = [_bracketed(part, indent + 2) for part in condition.parts]
     line = f" {word} ".join(parts)
     if len(line) <= _WIDTH and "\n" not in line:
@@ -83,7 +81,7 @@ def sql_of(condition: Condition, indent: int = 0) -> str:
 
 def _bracketed(part: Condition, indent: int) -> str:
     text = sql_of(part, indent)
-    return f"({text})" if isinstance(part, All | Any) or (isinstance(part, Test) and part.loose) else text
+    return f"({text})" if isinstance(part, AllOf | AnyOf) else text
 
 
 def can_hold(condition: Condition, unseen: frozenset[str]) -> bool:
@@ -92,13 +90,13 @@ def can_hold(condition: Condition, unseen: frozenset[str]) -> bool:
 
 
 def _values(condition: Condition, unseen: frozenset[str]) -> frozenset[bool]:
-    if isinstance(condition, Test):
+    if isinstance(condition, Comparison):
         known = unseen.intersection(condition.fields) or not condition.fields
         return frozenset({condition.absent}) if known else frozenset({True, False})
     if isinstance(condition, Not):
         return frozenset(not value for value in _values(condition.part, unseen))
     values = [_values(part, unseen) for part in condition.parts]
-    decisive = isinstance(condition, Any)  # one such part decides
+    decisive = isinstance(condition, AnyOf)  # one such part decides
     found = {decisive} if any(decisive in each for each in values) else set()
     if all((not decisive) in each for each in values):
         found.add(not decisive)

@@ -10,8 +10,7 @@ from typing import Any
 
 from auditlake.display.text import visible
 from auditlake.sigma.conversion import Converted
-from auditlake.sigma.logic import All, Not, Test, sql_of
-from auditlake.sigma.logic import Any as Some
+from auditlake.sigma.logic import AllOf, AnyOf, Comparison, Not, sql_of
 from auditlake.sigma.model import Origin, Rule
 from auditlake.yaml_reader import digest_of
 
@@ -21,7 +20,7 @@ _RULE = "# rule "
 _LICENCE = "Detection Rule License (DRL) 1.1"
 _SEVERITIES = {"informational": "low", "low": "low", "medium": "medium", "high": "high", "critical": "critical"}
 _WIDTH = 110
-_CONDITIONS = (Test, All, Some, Not)
+_CONDITIONS = (Comparison, AllOf, AnyOf, Not)
 _ATTACK = re.compile(r"attack\.(?P<name>t\d{4}(?:\.\d{3})?|[gs]\d{4}|[a-z][a-z_-]*)")
 
 

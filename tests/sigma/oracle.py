@@ -26,7 +26,8 @@ def _met(node: Any, record: Mapping[str, Any], fields: Mapping[str, Sequence[str
         return not _met(node.args[0], record, fields)
     if isinstance(node, conditions.ConditionValueExpression):
         text = json.dumps(record, ensure_ascii=False)
-        return _text(f"*{_json_of(node.value)}*", node.value, text)
+        anything = types.SpecialChars.WILDCARD_MULTI
+        return _text([anything, *_json_of(node.value), anything], node.value, text)
     return _field(node.value, values(record, node.field, fields), record, fields)
 
 
@@ -104,24 +105,22 @@ def _one(value: Any, found: Any) -> bool:
     if isinstance(value, types.SigmaRegularExpression):
         flags = sum(value.sigma_to_python_flags[flag] for flag in value.flags)
         return re.search(str(value.regexp), text, flags) is not None
-    return _text(str(value), value, text)
+    return _text(value.s, value, text)
 
 
-def _text(pattern: str, value: Any, text: str) -> bool:
-    """Whether a text is one that a pattern of Sigma means."""
+def _text(pattern: Sequence[Any], value: Any, text: str) -> bool:
+    """Whether a text is one that the texts and wildcards of a value mean."""
     parts = [".*" if each is types.SpecialChars.WILDCARD_MULTI else "." if isinstance(each, types.SpecialChars)
-             else re.escape(each) for each in types.SigmaString(pattern).s]  # fmt: skip
+             else re.escape(each) for each in pattern]  # fmt: skip
     flags = 0 if isinstance(value, types.SigmaCasedString) else re.IGNORECASE
     return re.fullmatch("".join(parts), text, flags | re.DOTALL) is not None
 
 
-def _json_of(value: Any) -> str:
-    """A keyword as it stands in JSON, as a pattern of Sigma."""
+def _json_of(value: Any) -> list[Any]:
+    """A keyword as it stands in JSON."""
     if isinstance(value, types.SigmaNumber | types.SigmaBool):
-        return str(value).lower()
-    parts = [json.dumps(each, ensure_ascii=False)[1:-1].replace("\\", "\\\\").replace("*", r"\*").replace("?", r"\?")
-             if isinstance(each, str) else types.special_char_mapping[each] for each in value.s]  # fmt: skip
-    return "".join(parts)
+        return [str(value).lower()]
+    return [json.dumps(each, ensure_ascii=False)[1:-1] if isinstance(each, str) else each for each in value.s]
 
 
 def _shown(value: Any) -> str:
