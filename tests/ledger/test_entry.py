@@ -90,7 +90,7 @@ def test_long_entries_have_a_file_aside() -> None:
 
 
 def test_hundreds_of_policies() -> None:
-    """An entry that hundreds of policies make too long has them and what is said of them aside, and a judge reads it."""
+    """An entry that hundreds of policies make too long has them, and what is said of them, aside; a judge reads it."""
     policies = {f"policy-{number}": sha256(b"%d" % number).hexdigest() for number in range(800)}
     entry = Entry("policy-change", "", details={"added": policies}, lake_id="lake", policies=policies)
     dumped = dump(entry)
