@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -88,8 +89,9 @@ def _parsed(documents: list[Any], stem: str, origin: Origin) -> Iterator[Rule]:
     try:
         # The parser takes keys out of what it is given.
         collection = SigmaCollection.from_dicts(
-            deepcopy(documents), collect_errors=True, collect_filters=True, resolve_references=False
-        )
+            deepcopy(documents), collect_errors=True, collect_filters=True, resolve_references=False,
+            policy=_quiet_policy(),
+        )  # fmt: skip
     except Exception as error:  # noqa: BLE001 - whatever a parser of others says of one file concerns that file alone
         yield Rule(None, stem, "", (origin,), fault=f"it is no rule of Sigma: {' '.join(str(error).split())}")
         return
@@ -99,6 +101,23 @@ def _parsed(documents: list[Any], stem: str, origin: Origin) -> Iterator[Rule]:
         extra = by_id.get(str(parsed.id), extras[0] if len(several) == 1 and extras else {})
         fault = "; ".join(dict.fromkeys(" ".join(str(error).split()) for error in parsed.errors))
         yield Rule(parsed, str(parsed.title or stem), str(parsed.id or ""), (origin,), extra, fault)
+
+
+def _quiet_policy() -> Any:
+    """Return the settings with which pySigma writes nothing to standard error about a pattern that is none."""
+    import re2
+    from sigma.policy import SigmaPolicy
+    from sigma.policy.regex_engine import RE2RegexEngine
+
+    class QuietEngine(RE2RegexEngine):
+        def compile(self, pattern: str, flags: int = 0) -> Any:
+            options = re2.Options()
+            options.log_errors = False
+            named = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
+            letters = "".join(letter for flag, letter in named.items() if flags & flag)
+            return re2.compile(f"(?{letters}){pattern}" if letters else pattern, options)
+
+    return SigmaPolicy(regex_engine=QuietEngine())
 
 
 def _filtered(rule: Rule, filters: Iterable[Rule]) -> Rule:

@@ -11,6 +11,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
+from tests.cli.conftest import run  # noqa: F401 - a fixture
 
 RULES = {
     "okta/admin.yml": """

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from auditlake import AuditLake
-from auditlake.cli import cli
 from auditlake.errors import SourceError
 from auditlake.sigma.model import STATES, Outcome
+from tests.cli.conftest import Run
 from tests.sigma.conftest import RULES, write_rules
 
 Writer = Callable[[dict[str, str]], Path]
@@ -167,20 +165,20 @@ def test_without_pysigma(lake: AuditLake, folder: Path, monkeypatch: pytest.Monk
     assert caught.value.hint == "pip install 'auditlake[sigma]'"
 
 
-def test_command_line(lake: AuditLake, folder: Path, outcomes: dict[str, Outcome]) -> None:
+def test_command_line(lake: AuditLake, folder: Path, outcomes: dict[str, Outcome], run: Run) -> None:
     """The commands print what came of each rule; a check ends with 1 where something has changed."""
-    run = CliRunner().invoke
-    lake_option = ["--lake", str(lake.layout.root), "sigma"]
-    told = run(cli, [*lake_option, "import", "--dry-run", str(folder)])
-    checked = run(cli, [*lake_option, "check", str(folder)])
-    changed = run(cli, [*lake_option, "check", str(folder / "okta")])
-    printed = run(cli, [*lake_option, "check", "--json", str(folder)])
-    wrong = run(cli, [*lake_option, "import", "--logsource", "okta", str(folder)])
+    command = ("--lake", lake.layout.root, "sigma")
+    told = run(*command, "import", "--dry-run", folder)
+    checked = run(*command, "check", folder)
+    changed = run(*command, "check", folder / "okta")
+    printed = run(*command, "check", "--json", folder)
+    wrong = run(*command, "import", "--logsource", "okta", folder)
 
-    assert "okta/never.yml: as before as never\n  no.such.field: seen in 0 of 4 events of okta\n" in told.output
-    assert "7 rules: would be 3 as before, 4 refused" in told.output
-    assert (checked.exit_code, changed.exit_code, wrong.exit_code) == (0, 1, 2)
-    assert "admin-33333333: its rule is gone" in changed.output
-    assert {each["path"]: each["state"] for each in json.loads(printed.output)["rules"]} == {
+    assert "okta/never.yml: as before as never\n  no.such.field: seen in 0 of 4 events of okta\n" in told.out
+    assert "7 rules: would be 3 as before, 4 refused" in told.out
+    assert told.err == ""
+    assert (checked.code, changed.code, wrong.code) == (0, 1, 2)
+    assert "admin-33333333: its rule is gone" in changed.out
+    assert {each["path"]: each["state"] for each in printed.json["rules"]} == {
         path: "same" if each.policy_id else "refused" for path, each in outcomes.items()
     }  # fmt: skip
