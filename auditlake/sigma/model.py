@@ -47,7 +47,7 @@ class Rule:
     @property
     def key(self) -> str:
         """What it is known by when it is read again."""
-        return self.id or self.path
+        return self.id or f"{self.path}: {self.title}"
 
 
 @dataclass(frozen=True, slots=True)

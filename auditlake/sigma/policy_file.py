@@ -17,7 +17,7 @@ from auditlake.yaml_reader import digest_of
 _MARK = "# Made from a Sigma rule; whoever edits this file keeps it from being replaced: "
 _FROM = "# from "
 _RULE = "# rule "
-_LICENCE = "Detection Rule License (DRL) 1.1"
+_LICENCE = "not named (rules of SigmaHQ have the Detection Rule License, DRL 1.1)"
 _SEVERITIES = {"informational": "low", "low": "low", "medium": "medium", "high": "high", "critical": "critical"}
 _WIDTH = 110
 _CONDITIONS = (Comparison, AllOf, AnyOf, Not)

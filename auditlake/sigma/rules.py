@@ -42,8 +42,7 @@ def read_rules(paths: Sequence[Path]) -> list[Rule]:
         for rule in _rules_of(path, shown):
             is_filter = type(rule.parsed).__name__ == "SigmaFilter" and not rule.fault
             (filters if is_filter else rules).append(rule)
-    rules = [_filtered(rule, filters) for rule in rules]
-    return _resolved(rules)
+    return _resolved([_filtered(rule, filters) for rule in _once(rules)])
 
 
 def _require_sigma() -> None:
@@ -101,6 +100,15 @@ def _parsed(documents: list[Any], stem: str, origin: Origin) -> Iterator[Rule]:
         extra = by_id.get(str(parsed.id), extras[0] if len(several) == 1 and extras else {})
         fault = "; ".join(dict.fromkeys(" ".join(str(error).split()) for error in parsed.errors))
         yield Rule(parsed, str(parsed.title or stem), str(parsed.id or ""), (origin,), extra, fault)
+
+
+def _once(rules: Iterable[Rule]) -> Iterator[Rule]:
+    """Yield each rule, with a fault where an earlier one has its id."""
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        other = first.setdefault(rule.key, rule)
+        fault = rule.fault or f"the rule {other.path} is known by the same id or name"
+        yield rule if other is rule else replace(rule, fault=fault)
 
 
 def _quiet_policy() -> Any:

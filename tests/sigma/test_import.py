@@ -56,7 +56,7 @@ def test_a_policy_for_people(lake: AuditLake, outcomes: dict[str, Outcome]) -> N
     }  # fmt: skip
     for part in (
         "Tells of new administrators.\n  Read this twice.", "False positives: Planned changes", "- https://example.org/b",
-        "11111111-1111-4111-8111-111111111111", "author: Ann Example", "licence: Detection Rule License (DRL) 1.1",
+        "11111111-1111-4111-8111-111111111111", "author: Ann Example", "licence: not named",
         "okta/admin.yml sha256:", "Tags: example.tag",
     ):  # fmt: skip
         assert part in policy.description
@@ -141,6 +141,22 @@ def test_filters(lake: AuditLake, rules: Writer) -> None:
 
     assert told.state == "changed"
     assert [each.field for each in told.fields] == ["outcome.result", "actor.alternateId"]
+
+
+def test_one_rule_twice(lake: AuditLake, rules: Writer) -> None:
+    """Of two rules of one id, the second is refused, and of two without one in a file each has a policy."""
+    without = """
+        title: One
+        logsource: {product: okta}
+        detection: {selection: {eventType: x}, condition: selection}
+        """.replace("okta", "auditlake")
+    folder = rules({"a.yml": RULES["okta/never.yml"], "b.yml": RULES["okta/never.yml"],
+                    "c.yml": f"{without}---{without.replace('One', 'Two')}"})  # fmt: skip
+    told = lake.policies.import_sigma(folder, dry_run=True)
+
+    assert [(each.state, each.policy_id) for each in told[:2]] == [("changed", "never"), ("refused", "")]
+    assert "a.yml is known by the same id" in told[1].reason
+    assert [each.policy_id for each in told[2:]] == ["c", f"c-{told[3].policy_id[2:]}"]
 
 
 def test_own_sources(lake: AuditLake, rules: Writer) -> None:
