@@ -118,6 +118,9 @@ def _quiet_policy() -> Any:
     from sigma.policy.regex_engine import RE2RegexEngine
 
     class QuietEngine(RE2RegexEngine):
+        def __deepcopy__(self, memo: object) -> Any:
+            return self  # a filter copies what it adds to a rule, settings and all
+
         def compile(self, pattern: str, flags: int = 0) -> Any:
             options = re2.Options()
             options.log_errors = False

@@ -124,7 +124,7 @@ def test_a_policy_of_that_name_stays(lake: AuditLake, rules: Writer) -> None:
     assert not lake.layout.policy(told.policy_id).exists()
 
 
-def test_filters(lake: AuditLake, rules: Writer) -> None:
+def test_filters(lake: AuditLake, rules: Writer, outcomes: dict[str, Outcome]) -> None:
     """A filter narrows the rules that it names, and its file is among those that the policy was made from."""
     folder = rules({
         "failed.yml": RULES["other/admin.yml"],
@@ -143,7 +143,7 @@ def test_filters(lake: AuditLake, rules: Writer) -> None:
     assert [each.field for each in told.fields] == ["outcome.result", "actor.alternateId"]
 
 
-def test_one_rule_twice(lake: AuditLake, rules: Writer) -> None:
+def test_one_rule_twice(lake: AuditLake, rules: Writer, outcomes: dict[str, Outcome]) -> None:
     """Of two rules of one id, the second is refused, and of two without one in a file each has a policy."""
     without = """
         title: One
