@@ -30,6 +30,7 @@ from auditlake.cli.docs import FOLDER, topics
 from auditlake.cli.exit_codes import EXIT_CODES
 from auditlake.engine import expression_gate
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
+from auditlake.policies import condition
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds import KINDS
 from auditlake.policies.model import Policy, PolicyTest
@@ -304,8 +305,8 @@ def test_conditions() -> None:
     assert listed == {name for name in expression_gate.FUNCTIONS if name.isidentifier()} - {
         "like_escape",
         "ilike_escape",
-    }
-    assert f"{expression_gate.MAX_LENGTH:,} characters" in section
+    } | {*condition.MORE_FUNCTIONS}
+    assert f"{condition.LONGEST:,} characters" in section
 
 
 def test_events() -> None:

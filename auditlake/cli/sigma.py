@@ -113,7 +113,7 @@ def _summary(outcomes: Sequence[Outcome], events: dict[str, int], would_be: str)
     yield f"{count(len(outcomes), 'rule')}: {would_be}{', '.join(parts) or 'nothing'}"
     never = sum(each.can_match is False for each in outcomes)
     if never:
-        yield f"{never:,} can match no event like those of this lake: a field that they need is in none"
+        yield f"{never:,} of them can match no event like those of this lake, which lack a field"
     for source in sorted(source for source, number in events.items() if not number):
         yield f"no event of {source} yet, so nobody knows whether its fields are there"
 

@@ -31,6 +31,8 @@ COLUMNS = {
 LONGEST = 16_000
 """How many characters a condition may have: rules of others that are converted list many values."""
 _JOIN = "array_to_string"
+MORE_FUNCTIONS = ("chr", _JOIN)
+"""The functions of a condition that the gate does not know by itself."""
 
 
 def _check_joins(node: Node) -> None:
@@ -50,7 +52,7 @@ def _is_character(node: Node) -> bool:
     return node.get("class") == "CONSTANT" and len(str(node["literal"].get("text", ""))) == 1
 
 
-_GATE = ExpressionGate(COLUMNS, longest=LONGEST, functions=("chr", _JOIN), prepare=expand_networks, judge=_check_joins)
+_GATE = ExpressionGate(COLUMNS, longest=LONGEST, functions=MORE_FUNCTIONS, prepare=expand_networks, judge=_check_joins)
 
 
 def check_condition(text: str, *, tried: bool = True) -> str:
