@@ -83,6 +83,7 @@ def _steps(conversion: Conversion, rule: Any, *, ordered: bool) -> Converted:
     expression = getattr(rule.condition, "expression", None)
     least = len(parts) if expression is not None else int(_threshold(rule))
     notes = _notes(rule, parts)
+    keys: dict[str, Any]
     if ordered:
         if least != len(parts) or (expression is not None and not _is_plain_and(rule)):
             raise RefusedRule("temporal_ordered: a policy asks for all of its steps in their order, and no fewer")
