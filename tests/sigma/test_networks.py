@@ -35,7 +35,7 @@ def spelled(address: Any, chance: random.Random) -> str:
     return f"{':'.join(groups[:first])}::{':'.join(groups[last:])}"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.booleans(),
     st.integers(0, 2**128 - 1),
