@@ -155,6 +155,7 @@ class ExpressionGate:
     Args:
         columns: The columns that an expression may name, in lower case, and their types in DuckDB.
         what: What an expression is called in messages.
+        longest: How many characters it may have.
         functions: Functions that it may use beside :data:`FUNCTIONS`.
         aliases: Their other names.
         macros: The statements that define those that are not DuckDB's.
@@ -167,6 +168,7 @@ class ExpressionGate:
         columns: Mapping[str, str],
         *,
         what: str = "condition",
+        longest: int = MAX_LENGTH,
         functions: Iterable[str] = (),
         aliases: Mapping[str, str] | None = None,
         macros: tuple[str, ...] = (),
@@ -176,6 +178,7 @@ class ExpressionGate:
         self.columns = dict(columns)
         """The columns; more may be added."""
         self._what = what
+        self._longest = longest
         self._a = f"an {what}" if what[0] in "aeiou" else f"a {what}"
         self._functions = FUNCTIONS.union(functions)
         self._aliases = _ALIASES if aliases is None else {**_ALIASES, **aliases}
@@ -233,8 +236,8 @@ class ExpressionGate:
 
     def _check_characters(self, text: str) -> None:
         """Refuse what no condition needs and what hides something from the reader."""
-        if len(text) > MAX_LENGTH:
-            raise _error(None, f"{self._a} has at most {MAX_LENGTH:,} characters, got {len(text):,}")
+        if len(text) > self._longest:
+            raise _error(None, f"{self._a} has at most {self._longest:,} characters, got {len(text):,}")
         if not text.strip():
             raise _error(None, f"the {self._what} is empty")
         if unseen := _UNSEEN.search(text):

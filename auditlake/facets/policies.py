@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
     from auditlake.policies.compile import CompiledQuery
+    from auditlake.sigma.model import Outcome
 
 
 class Policies(Facet):
@@ -75,6 +76,50 @@ class Policies(Facet):
         from auditlake.policies.files import remove_policy
 
         remove_policy(self._context, policy_id)
+
+    def import_sigma(
+        self,
+        *paths: str | Path,
+        window: str = "24h",
+        sources: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> tuple[Outcome, ...]:
+        """Make policies of detection rules of Sigma; needs the extra ``auditlake[sigma]``.
+
+        A policy that was made from the same rule before is made anew, unless it was edited by hand.
+
+        Args:
+            *paths: Rule files, and folders that are read with all below them.
+            window: The window of a policy whose rule is about single events.
+            sources: Sources by logsource, such as ``{"jvm/application": "shop"}``, which go before those that are
+                known.
+            dry_run: Whether to tell only what would be done.
+
+        Returns:
+            What came of each rule: its policy, or why it was refused; and in how many events each of its fields is.
+
+        Raises:
+            SourceError: A path is not there, pySigma is not installed, or there is no such source.
+            LakeError: The lake cannot be written.
+        """
+        from auditlake.sigma.importer import import_rules
+
+        return import_rules(self._context, [*map(Path, paths)], window=window, sources=sources, dry_run=dry_run)
+
+    def check_sigma(
+        self, *paths: str | Path, window: str = "24h", sources: Mapping[str, str] | None = None
+    ) -> tuple[Outcome, ...]:
+        """Return what an import of rules would change, and which policies have lost their rule; nothing is changed.
+
+        Args:
+            *paths, window, sources: As for :meth:`import_sigma`.
+
+        Raises:
+            SourceError: A path is not there, pySigma is not installed, or there is no such source.
+        """
+        from auditlake.sigma.importer import check_rules
+
+        return check_rules(self._context, [*map(Path, paths)], window=window, sources=sources)
 
     def check(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies.

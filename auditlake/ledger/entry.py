@@ -17,6 +17,7 @@ from typing import Any
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
+from auditlake.ledger.tiles import LONGEST
 
 KINDS = frozenset({
     "begin", "append", "rewrite", "delete", "erase", "remap", "hold", "policy-change", "mapping-change", "key-rotate",
@@ -26,6 +27,8 @@ KINDS = frozenset({
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _SHORT = 16_384
 """Bytes of the longest entry that has its lists in it."""
+_LONG = ("policies", "details")
+"""What lies aside as well where it would make an entry too long, as hundreds of policies do."""
 _LISTS = ("parts", "adds", "removes", "taken")
 
 
@@ -136,6 +139,10 @@ def dump(entry: Entry) -> Dumped:
     }  # fmt: skip
     if len(data := canonical_json({**whole, **lists})) <= _SHORT:
         return Dumped(data)
+    aside = canonical_json(lists)
+    if len(data := canonical_json({**whole, "aside": sha256(aside).hexdigest()})) <= LONGEST:
+        return Dumped(data, aside)
+    lists |= {name: whole.pop(name) for name in _LONG}
     aside = canonical_json(lists)
     return Dumped(canonical_json({**whole, "aside": sha256(aside).hexdigest()}), aside)
 

@@ -21,6 +21,8 @@ from auditlake.verify.model import Problem
 _WIDTH = 256
 _KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
 _LISTS = ("parts", "adds", "removes", "taken")
+_LONG = ("policies", "details")
+"""What lies aside too where an entry would be too long with it: all of it or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         aside = read_file(layout.ledger / "aside" / Path(digest).name, within=layout.root)
         if sha256(aside).hexdigest() != digest:
             raise ValueError(f"ledger/aside/{digest} is damaged")
-        fields |= evidence_json.known(evidence_json.parse(aside), _LISTS, f"ledger/aside/{digest}")
+        wanted = _LISTS if _LONG[0] in fields else (*_LISTS, *_LONG)
+        fields |= evidence_json.known(evidence_json.parse(aside), wanted, f"ledger/aside/{digest}")
     parts = tuple(
         Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in fields["parts"]
     )
@@ -106,8 +109,10 @@ def parse_entry(data: bytes) -> dict[str, Any]:
         ValueError: It has a key twice, one that is not known, or is spelled in another way than entries are.
     """
     fields = evidence_json.parse(data)
-    lists = ("aside",) if isinstance(fields, dict) and "aside" in fields else _LISTS
-    evidence_json.known(fields, (*_KEYS, *lists), "the entry")
+    is_long = isinstance(fields, dict) and "aside" in fields
+    lacks = _LONG if is_long and _LONG[0] not in fields else ()
+    keys = [key for key in _KEYS if key not in lacks]
+    evidence_json.known(fields, (*keys, *(("aside",) if is_long else _LISTS)), "the entry")
     if json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
         raise ValueError("it is not spelled as entries are")
     return dict(fields)

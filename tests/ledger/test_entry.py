@@ -16,6 +16,7 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.entry import KINDS, Entry, EntryFile, Taken, canonical_json, dump, parse
 from auditlake.ledger.leaves import Part
 from auditlake.ledger.tiles import LONGEST
+from auditlake.verify.tree import parse_entry
 
 DAY = date(2026, 3, 1)
 PART = Part(1, DAY, 3, bytes(32))
@@ -86,6 +87,19 @@ def test_long_entries_have_a_file_aside() -> None:
     assert parse(dumped.data, {digest: dumped.aside}.__getitem__) == entry
     with pytest.raises(LedgerError, match="damaged"):
         parse(dumped.data, lambda _: dumped.aside + b" ")
+
+
+def test_hundreds_of_policies() -> None:
+    """An entry that hundreds of policies make too long has them, and what is said of them, aside; a judge reads it."""
+    policies = {f"policy-{number}": sha256(b"%d" % number).hexdigest() for number in range(800)}
+    entry = Entry("policy-change", "", details={"added": policies}, lake_id="lake", policies=policies)
+    dumped = dump(entry)
+
+    assert len(dumped.data) < 1000 < LONGEST < len(dumped.aside)
+    assert parse(dumped.data, {sha256(dumped.aside).hexdigest(): dumped.aside}.__getitem__) == entry
+    assert "policies" not in parse_entry(dumped.data)
+    with pytest.raises(ValueError, match="has no 'details'"):
+        parse_entry(dumped.data.replace(b'"holds"', b'"policies":{},"holds"'))
 
 
 @given(st.integers(0, len(SIMPLE) - 1), st.integers(1, 127))

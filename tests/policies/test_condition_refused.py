@@ -6,6 +6,7 @@ import pytest
 
 from auditlake.policies.condition import ConditionError, check_condition, condition_tree
 
+_TOO_LONG = "a condition has at most 16,000 characters, got 16,011"
 _SUBQUERY = "a subquery is not allowed; write a list of values as IN ('a', 'b')"
 _ONE = "a condition is one expression; no other clause or statement may follow it"
 _ARROW = "-> binds more loosely than ->>, = and AND; put it in parentheses, as in (details -> '$.a')"
@@ -27,7 +28,7 @@ def _cast(name: str) -> str:
 REFUSED: dict[str, tuple[str, int | None, str]] = {
     "an empty text": ("", None, "the condition is empty"),
     "blanks alone": (" \n ", None, "the condition is empty"),
-    "too long a text": ("status = '" + "x" * 4000 + "'", None, "a condition has at most 4,000 characters, got 4,011"),
+    "too long a text": ("status = '" + "x" * 16_000 + "'", None, _TOO_LONG),
     "nested too deep": ("not " * 20 + "true", None, "the condition is nested more than 16 deep"),
     "brackets too deep": ("(" * 40 + "true" + ")" * 40, 32, "brackets are nested more than 32 deep"),
     "a bracket that closes the where": ("1=1) or (1=1", 3, "')' closes nothing"),
