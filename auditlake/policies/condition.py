@@ -6,9 +6,11 @@ again, and DuckDB must see the same tree in what comes out: so it can be carried
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from auditlake.engine.expression_gate import Expression as CheckedExpression
 from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, bare
 from auditlake.engine.probe import ConditionError
@@ -16,7 +18,7 @@ from auditlake.engine.probe import ConditionError
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["ConditionError", "check_condition", "condition_tree"]
+__all__ = ["ConditionError", "check_condition", "condition_node", "condition_tree", "spelled"]
 
 COLUMNS = {
     "event_id": "VARCHAR", "event_type": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "user_id": "VARCHAR",
@@ -47,7 +49,21 @@ def check_condition(text: str, *, tried: bool = True) -> str:
         >>> check_condition("status='failure' AND user_id IS NOT NULL")
         "((status = 'failure') AND (user_id IS NOT NULL))"
     """
-    return _checked(text, tried=tried)[0]
+    return _checked(text, tried=tried)[0].spelling
+
+
+def condition_node(text: str) -> Node:
+    """Return the condition as DuckDB's own syntax tree: to be read, not to be changed.
+
+    Raises:
+        ConditionError: As for :func:`check_condition`.
+    """
+    return _checked(text, tried=False)[0].node
+
+
+def spelled(nodes: Sequence[Node]) -> list[str]:
+    """Return DuckDB's spelling of each of several trees that were made of conditions' trees, in one call."""
+    return _GATE.spell(nodes)
 
 
 def condition_tree(text: str) -> exp.Expression:
@@ -65,14 +81,14 @@ def condition_tree(text: str) -> exp.Expression:
     return _checked(text, tried=False)[1].copy()
 
 
-@lru_cache(maxsize=256)
-def _checked(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
+@lru_cache(maxsize=4096)
+def _checked(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
     expression = _GATE.check(text, tried=tried)
     if expression.type != "BOOLEAN":
         kind = expression.type.strip('"')
         raise ConditionError(f"a condition must be true or false, but this is {kind}")
     try:
-        return expression.spelling, _faithful_tree(expression.spelling, expression.node)
+        return expression, _faithful_tree(expression.spelling, expression.node)
     except RecursionError:
         raise ConditionError("the condition is nested too deeply") from None
 
