@@ -154,10 +154,12 @@ def _fill(
     """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
     if not wide and not any(slot in part.text for slot in _SLOTS):
         return part.text
-    if where is None or "predicate" not in part.text or "\n" in where:  # a text of several lines is never indented
+    if where is None or "predicate" not in part.text:
+        return _written(part, None, group_by, holds, wide=wide)
+    if "\n" in where:  # what is in quotes may have several lines, which are not to be indented
         return _written(part, where, group_by, holds, wide=wide)
-    # The tree around a condition is the same for all policies: it is written once, with a name as long as the condition,
-    # since what is long is broken into lines; and the condition on its own.
+    # The tree around a condition is the same for all policies: it is written once, with a name as long as the
+    # condition, since what is long is broken into lines; and the condition on its own.
     lines = _pretty(where).split("\n")
     length = sum(map(len, lines)) + 3 * (len(lines) - 1)
     around = _written(part, _elsewhere(min(length, _LONG)), group_by, holds, wide=wide)

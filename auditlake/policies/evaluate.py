@@ -188,8 +188,12 @@ class _Runner:
             comes_again = whose == "" or not any(step.is_judging for step in query.steps)
             found = self._known.get(scripts[-1]) if comes_again else None
             if found is None:
-                found = {step.name: self._step(step, script) for step, script in zip(query.steps, scripts, strict=True)
-                         if step.name != MOMENTS}  # fmt: skip
+                is_own = any(step.is_judging for step in query.steps)
+                found = {
+                    step.name: self._step(step, script, is_own=is_own)
+                    for step, script in zip(query.steps, scripts, strict=True)
+                    if step.name != MOMENTS
+                }
                 if comes_again:
                     self._known[scripts[-1]] = found
                     if len(self._known) > _MOST_KNOWN:
@@ -197,13 +201,15 @@ class _Runner:
             rows |= found
         return rows
 
-    def _step(self, step: Step, script: _Script) -> list[Row]:
+    def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
+        # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
         if not step.makes_table:
             return run_step(self.engine, step)
-        if self._tables.get(step.name) != script:
+        if is_own or self._tables.get(step.name) != script:
             self._tables.pop(step.name, None)
             run_step(self.engine, step)
-            self._tables[step.name] = script
+            if not is_own:
+                self._tables[step.name] = script
         return []
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from auditlake.engine.model import Engine, StatementError
+from auditlake.engine.model import Engine, Row, StatementError
 from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
@@ -105,9 +105,9 @@ class Sieve:
         values = {"source": place.source, "number": place.number, "shift": place.shift, "as_of": self._as_of}
         self._run("counted", values)
 
-    def _run(self, name: str, values: dict[str, object] | None = None) -> list[tuple[object, ...]]:
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
         part = statement("policies/sieve.sql", name)
-        return self._engine.step(part.name, part.text, part.bind(values or {}))
+        return self._engine.step(part.name, part.text, part.bind(dict(values or {})))
 
 
 def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: int = FEWEST) -> Sieve | None:
@@ -350,7 +350,7 @@ def _arguments(function: Node) -> list[Node]:
 
 
 def _column(instead_of: Node, name: str) -> Node:
-    place = {key: instead_of[key] for key in ("query_location", "query_location_length") if key in instead_of}
+    place: Node = {key: instead_of[key] for key in ("query_location", "query_location_length") if key in instead_of}
     return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **place}
 
 
