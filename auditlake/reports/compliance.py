@@ -263,8 +263,8 @@ def write_reports(
 ) -> list[tuple[Path, ...]]:
     """Write reports into a folder; all of them are rendered before the first is written.
 
-    Where there are many, those whose condition no event met have no page: the list of reports names them, and their JSON
-    is written like any other.
+    Where there are many, those whose condition no event met have no page: the list of reports names them, and their
+    JSON is written like any other.
 
     Raises:
         ReportError: One cannot be rendered or written; the hint names those that were written before it.

@@ -21,7 +21,8 @@ _AS_OF = datetime(2026, 11, 4, 12, tzinfo=UTC)
 _QUESTION = Question(_AS_OF, _AS_OF - timedelta(days=2), _AS_OF - timedelta(hours=6))
 _CONDITIONS = (
     "source = 'trail' and lower(details ->> '$.name') = 'stop'",
-    "source = 'trail' and lower(details ->> '$.name') in ('stop','start') and not coalesce(details ->> '$.who'='x', false)",
+    "source = 'trail' and lower(details ->> '$.name') in ('stop', 'start') "
+    "and not coalesce(details ->> '$.who' = 'x', false)",
     "source = 'trail' and details ->> '$.name' = 'Start' and json_exists(details, '$.who')",
     "source = 'trail' and details ->> '$.name' = 'never'",
     "source = 'trail'",
