@@ -84,9 +84,15 @@ where marks is null;
 -- instead of all events.
 create or replace temp table own_events as
 select
-  * exclude (marks),
-  list_extract(marks, $number) >> $shift & 3 = 1 as met,
-  list_extract(marks, $number) >> $shift & 3 = 2 as failed
-from sieved
+  * exclude (marks, verdict),
+  verdict = 1 as met,
+  verdict = 2 as failed
+from (
+  -- The marks of another source are about other policies.
+  select
+    *,
+    case when $source is null or source = $source then list_extract(marks, $number) >> $shift & 3 else 0 end as verdict
+  from sieved
+)
 where "timestamp" > $as_of
-  or (($source is null or source = $source) and list_extract(marks, $number) >> $shift & 3 > 0);
+  or verdict > 0;
