@@ -116,6 +116,8 @@ class Reader:
 
     in_use = False
     """Whether the file is in a lake already: then a condition that may fail on some events is no mistake."""
+    is_later = False
+    """Whether what only matters where a condition is carried into a query is found there."""
 
     def __init__(self, what: str, needs: Sequence[str], event_types: frozenset[str]) -> None:
         self.what = what

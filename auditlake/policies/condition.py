@@ -67,12 +67,14 @@ _GATE = ExpressionGate(COLUMNS, **_MORE)
 _VALUE_GATE = ExpressionGate(COLUMNS, what="value", **_MORE)
 
 
-def check_condition(text: str, *, tried: bool = True) -> str:
+def check_condition(text: str, *, tried: bool = True, carried: bool = True) -> str:
     """Check a policy's ``where``.
 
     Args:
         text: A SQL condition, such as ``status = 'failure'``.
         tried: Refuse also what fails on some events in a way that TRY does not catch.
+        carried: Refuse also what sqlglot cannot write again unchanged, which takes longer than all the rest; else
+            :func:`condition_tree` refuses it.
 
     Returns:
         The same condition in DuckDB's own normalised spelling, which alone is ever run.
@@ -84,7 +86,9 @@ def check_condition(text: str, *, tried: bool = True) -> str:
         >>> check_condition("status='failure' AND user_id IS NOT NULL")
         "((status = 'failure') AND (user_id IS NOT NULL))"
     """
-    return _checked(text, tried=tried)[0].spelling
+    if carried:
+        _tree(text, tried=tried)
+    return _checked(text, tried=tried).spelling
 
 
 def condition_node(text: str) -> Node:
@@ -93,7 +97,7 @@ def condition_node(text: str) -> Node:
     Raises:
         ConditionError: As for :func:`check_condition`.
     """
-    return _checked(text, tried=False)[0].node
+    return _checked(text, tried=False).node
 
 
 def spelled(nodes: Sequence[Node]) -> list[str]:
@@ -113,7 +117,7 @@ def condition_tree(text: str) -> exp.Expression:
     Raises:
         ConditionError: As for :func:`check_condition`.
     """
-    return _checked(text, tried=False)[1].copy()
+    return _tree(text, tried=False).copy()
 
 
 def check_value(text: str) -> str:
@@ -172,22 +176,29 @@ def columns_of(text: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _checked(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
-    return _through(_GATE, text, "condition", tried=tried)
+def _checked(text: str, *, tried: bool) -> CheckedExpression:
+    """Return a condition that has passed the gate, carried or not."""
+    expression = _GATE.check(text, tried=tried)
+    if expression.type != "BOOLEAN":
+        kind = expression.type.strip('"')
+        raise ConditionError(f"a condition must be true or false, but this is {kind}")
+    return expression
+
+
+@lru_cache(maxsize=4096)
+def _tree(text: str, *, tried: bool) -> exp.Expression:
+    return _carried(_GATE, "condition", _checked(text, tried=tried))
 
 
 @lru_cache(maxsize=4096)
 def _checked_value(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
-    return _through(_VALUE_GATE, text, "value", tried=tried)
+    expression = _VALUE_GATE.check(text, tried=tried)
+    return expression, _carried(_VALUE_GATE, "value", expression)
 
 
-def _through(gate: ExpressionGate, text: str, what: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
-    expression = gate.check(text, tried=tried)
-    if what == "condition" and expression.type != "BOOLEAN":
-        kind = expression.type.strip('"')
-        raise ConditionError(f"a condition must be true or false, but this is {kind}")
+def _carried(gate: ExpressionGate, what: str, expression: CheckedExpression) -> exp.Expression:
     try:
-        return expression, _faithful_tree(gate, what, expression.spelling, expression.node)
+        return _faithful_tree(gate, what, expression.spelling, expression.node)
     except RecursionError:
         raise ConditionError(f"the {what} is nested too deeply") from None
 

@@ -60,6 +60,7 @@ def evaluate(
     holds: Sequence[Hold] = (),
     *,
     fewest: int = FEWEST,
+    with_queries: bool = True,
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
 
@@ -73,9 +74,11 @@ def evaluate(
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
         fewest: From how many policies with a condition on they are judged in one scan.
+        with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
+            judged; to write them takes longer than the scan.
     """
     run_step(engine, moments_of([policy for policy, _ in asked]))
-    together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine)
+    together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
     for policy, question in asked:
         yield _evaluate(runner, together, policy, policies, holds, question)
 
@@ -98,13 +101,14 @@ def _evaluate(
 
     if together is not None and together.holds(policy):
         together.lay_out(policy)
-        with suppress(StatementError):  # a value that it groups by may fail: then it is judged by itself, and told
+        # What it groups by may fail, or cannot be written down: then it is judged by itself, which tells it.
+        with suppress(StatementError, ConditionError):
             return answers(policy, None, policy.id if together.counts(policy) else "")
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
     try:
         return answers(policy, None)
-    except StatementError as failure:
+    except (StatementError, ConditionError) as failure:
         error = f"the condition of {policy.id} cannot be evaluated: {failure}"
     # Whatever a condition may read: where a file is damaged, that is no fault of the condition, and is raised.
     readable = statement("policies/readable.sql", "readable")
@@ -155,10 +159,12 @@ class _Runner:
 
     Args:
         engine: The engine, with ``events`` and the step of the moments.
+        with_queries: Whether to compile what is not run as well: queries over ``events`` instead of a sieve's table.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, with_queries: bool = True) -> None:
         self.engine = engine
+        self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
         self._known: OrderedDict[_Script, dict[str, list[Row]]] = OrderedDict()
@@ -175,11 +181,12 @@ class _Runner:
                 None if there is no such table.
         """
         run = compiled if whose is None else partial(compiled, counted=True)
+        told = compiled if self._with_queries else run
         try:
-            return compiled(wide=False), self._run(run(wide=False), whose)
+            return told(wide=False), self._run(run(wide=False), whose)
         except RangeError:
             # More groups than 63 bits have room for, each with the policy's span of time to itself.
-            return compiled(wide=True), self._run(run(wide=True), whose)
+            return told(wide=True), self._run(run(wide=True), whose)
 
     def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None) -> dict[str, list[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""

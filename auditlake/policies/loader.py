@@ -33,8 +33,9 @@ _NOT_A_COLUMN = ("event_type", "type", "timestamp", "at", *_JSON_COLUMNS, "count
 
 
 def load_policy(
-    text: str | bytes, file: str, policy_id: str, *, event_types: frozenset[str], in_use: bool = False
-) -> Policy:
+    text: str | bytes, file: str, policy_id: str, *, event_types: frozenset[str], in_use: bool = False,
+    is_later: bool = False,
+) -> Policy:  # fmt: skip
     """Read one policy.
 
     Args:
@@ -44,12 +45,14 @@ def load_policy(
         event_types: The event types that this lake knows.
         in_use: Whether it is in a lake already: then a condition is no mistake that may fail on some events, which an
             earlier version let in. What it keeps stays kept, and it is judged as long as no event brings that out.
+        is_later: Whether it is only found where the policy is judged that a condition cannot be carried into a query:
+            for those who judge many, with :func:`~auditlake.policies.evaluate.evaluate`, which tells it.
 
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
     reader = _Reader("policy", _REQUIRED, event_types)
-    reader.in_use = in_use
+    reader.in_use, reader.is_later = in_use, is_later
     policy = reader.policy(text, policy_id)
     if policy is None:
         raise PolicyError(reader.problems(file), hint=_HINT)
@@ -63,6 +66,7 @@ def load_policies(
     tolerant: bool = False,
     in_use: bool = True,
     follow: bool = False,
+    is_later: bool = False,
 ) -> tuple[Policy, ...]:
     """Read every policy of a folder: its files ``*.yaml``, one policy each.
 
@@ -73,6 +77,7 @@ def load_policies(
             ``fault``: for those who judge policies, of which no one stops the others.
         in_use: As for :func:`load_policy`.
         follow: Whether its files may be links: those of a lake may not.
+        is_later: As for :func:`load_policy`.
 
     Returns:
         The policies, sorted by id.
@@ -80,7 +85,7 @@ def load_policies(
     Raises:
         PolicyError: With every mistake of every file; where ``tolerant``, only if the folder cannot be read.
     """
-    load = partial(load_policy, event_types=event_types, in_use=in_use)
+    load = partial(load_policy, event_types=event_types, in_use=in_use, is_later=is_later)
     instead = _unreadable if tolerant else None
     policies = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
     return tuple(sorted(policies, key=lambda each: each.id))

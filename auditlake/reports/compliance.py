@@ -23,7 +23,7 @@ from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.findings_card import Findings, findings_card
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.page import render_page
-from auditlake.reports.sentences import verdict_words
+from auditlake.reports.sentences import nothing_met, verdict_words
 
 if TYPE_CHECKING:
     import altair as alt
@@ -74,11 +74,14 @@ class ComplianceReport(Shown):
         """Whether no event of the period met the policy's condition or let it fail, and nothing else was found."""
         answer = self.report.threshold
         return (
-            answer is not None
-            and answer.where is not None
-            and not (self.status != "compliant" or self.report.violations or answer.where_errors)
-            and not (answer.recent_events or any(day.peak for day in answer.daily_peaks))
-        )
+            self.status == "compliant"
+            and not self.report.violations
+            and answer is not None
+            and nothing_met(
+                answer.measure, answer.where, answer.recent_events, answer.ungrouped_events, answer.where_errors,
+                *(day.peak for day in answer.daily_peaks),
+            )
+        )  # fmt: skip
 
     @property
     def as_of(self) -> datetime:

@@ -7,7 +7,7 @@ import mmap
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from auditlake.events.times import parse_instant
 from auditlake.reports.document import check_report
 from auditlake.reports.last_verification import Verification, last_verification
 from auditlake.reports.model import Status
-from auditlake.reports.sentences import VERDICTS
+from auditlake.reports.sentences import VERDICTS, nothing_met
 
 _LARGE = 1 << 20
 _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
@@ -67,6 +67,8 @@ class IndexEntry:
     """Required types without an event."""
     episodes: int
     """Episodes at or above the threshold."""
+    unmet_by: int | None = None
+    """How many governed events there were of which none met the policy's condition; None if any did."""
     digest: str = ""
     """The first digits of its JSON's SHA-256: what tells reports apart whose list says the same of them."""
 
@@ -94,7 +96,7 @@ class IndexRow:
     findings: str
     """How many findings."""
     findings_words: str
-    """Of which kinds."""
+    """Of which kinds; where there is none since no event met the condition, that."""
     html_file: str | None
     """Its page."""
     json_file: str | None
@@ -224,10 +226,17 @@ def _entry(path: Path) -> IndexEntry | None:
             json_file=file_name(path.name),
             missing=kinds["missing_required_type"],
             episodes=threshold["episodes"] if threshold else kinds["threshold_exceeded"],
+            unmet_by=report["total_events"] if threshold and _nothing_met(threshold) else None,
             digest=digest[:12],
         )
     except (OSError, ValueError, RecursionError, ReportError):
         return None
+
+
+def _nothing_met(threshold: Mapping[str, Any]) -> bool:
+    numbers = (threshold[key] for key in ("recent_events", "ungrouped_events", "where_errors"))
+    peaks = (day["peak"] for day in threshold["daily_peaks"])
+    return nothing_met(threshold.get("measure", "count"), threshold["where"], *numbers, *peaks)
 
 
 def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str], str]:
@@ -273,6 +282,7 @@ def _key(entry: IndexEntry) -> tuple[str, datetime, datetime]:
 def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
     rest = entry.findings - entry.episodes - entry.missing
     kinds = [(entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap")]
+    unmet = "" if entry.unmet_by is None else f"no event of {entry.unmet_by:,} matched"
     return IndexRow(
         policy_id=visible(entry.policy_id) + (f", {entry.digest}" if apart else ""),
         policy_name=shown(entry.policy_name),
@@ -283,7 +293,7 @@ def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
         since=moment(entry.since, zone=False),
         until=moment(entry.until, zone=False),
         findings=f"{entry.findings:,}" if entry.severity else "",
-        findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0),
+        findings_words=", ".join(count(number, noun) for number, noun in kinds if number > 0) or unmet,
         html_file=file_name(entry.html_file),
         json_file=file_name(entry.json_file),
     )

@@ -58,7 +58,7 @@ def judged(
     """
     config, own = context.config, request.policies is None
     folder = context.layout.policies if request.policies is None else Path(request.policies)
-    policies = load_policies(folder, config.event_types, tolerant=True, follow=not own)
+    policies = load_policies(folder, config.event_types, tolerant=True, follow=not own, is_later=True)
     refuse_unreadable([policy for policy in policies if policy.id in request.policy_ids])
     as_of = request.as_of
     instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)

@@ -134,6 +134,17 @@ def counted_words(report: Report) -> str:
     return f"{whole} {without} of the period {lack} {columns} and {counted} in any group."
 
 
+def nothing_met(measure: str, where: str | None, *numbers: int | None) -> bool:
+    """Return whether a condition was met by no event, and failed on none.
+
+    Args:
+        measure: What is held against the threshold; only a count has a peak wherever an event matches.
+        where: The condition; None if there is none.
+        numbers: The policy's counts of matching events and of errors; None where nothing is known of a day.
+    """
+    return measure == "count" and where is not None and not any(numbers)
+
+
 def beyond(total: int, what: str) -> str:
     """Say that a table shows the first rows only, where it does."""
     return f"The first {SHOWN_EPISODES:,} of {count(total, what)}." if total > SHOWN_EPISODES else ""

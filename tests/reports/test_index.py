@@ -7,8 +7,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
+from auditlake.reports.compliance import SHARING, ComplianceReport, write_reports
 from auditlake.reports.document import render_json
 from auditlake.reports.index import write_index
+from auditlake.reports.model import Detail, Report
 from tests.reports import samples
 
 
@@ -63,3 +67,42 @@ def test_leaves_out_what_is_no_report(tmp_path: Path) -> None:
     (tmp_path / "compliance_dangling_v1.json").symlink_to(tmp_path / "nothing")
     (tmp_path / "notes.json").write_bytes(good)
     assert links(write_index(tmp_path)) == ["compliance_good_v1.json"]
+
+
+def _quiet() -> tuple[Report, Detail]:
+    """A report whose condition no event met."""
+    report, detail = samples.compliant()
+    assert report.threshold is not None
+    days = tuple(replace(day, peak=day.peak and 0) for day in report.threshold.daily_peaks)
+    answer = replace(
+        report.threshold, where="status = 'never'", recent_events=0, daily_peaks=days, group_by=("user_id",)
+    )
+    return replace(report, threshold=answer), detail
+
+
+def test_quiet_policies_share_the_list(tmp_path: Path) -> None:
+    """Among many reports, one whose condition no event met has no page: the list says in words that it was so."""
+    report, detail = _quiet()
+    quiet = [ComplianceReport(replace(report, policy_id=f"rule_{number:02}"), detail) for number in range(SHARING - 1)]
+    other = ComplianceReport(*samples.violation())
+    written = write_reports([*quiet, other], tmp_path)
+    assert [len(files) for files in written] == [1] * (SHARING - 1) + [2]
+    index = write_index(tmp_path)
+    assert [link for link in links(index) if link.endswith(".html")] == [written[-1][-1].with_suffix(".html").name]
+    assert index.read_text().count(f"no event of {report.total_events:,} matched") == SHARING - 1
+
+
+def test_few_have_pages_of_their_own(tmp_path: Path) -> None:
+    """Fewer reports have a page each, whatever was found."""
+    (files,) = write_reports([ComplianceReport(*_quiet())], tmp_path)
+    assert {file.suffix for file in files} == {".html", ".json"}
+
+
+@pytest.mark.parametrize("count", ["recent_events", "ungrouped_events", "where_errors"])
+def test_what_was_counted_is_not_quiet(count: str) -> None:
+    """Events that matched without a group, or on which the condition failed, are something to look at."""
+    report, detail = _quiet()
+    assert ComplianceReport(report, detail).is_quiet
+    assert report.threshold is not None
+    loud = replace(report, threshold=replace(report.threshold, **{count: 1}))
+    assert not ComplianceReport(loud, detail).is_quiet

@@ -22,7 +22,8 @@ VALUES: dict[str, Any] = {
 
 def read_condition(reader: Reader, node: yaml.Node, key: str) -> str | None:
     """Read a condition that may be run."""
-    return _checked(reader, node, key, "a condition", lambda text: check_condition(text, tried=not reader.in_use))
+    tried, carried = not reader.in_use, not reader.is_later
+    return _checked(reader, node, key, "a condition", lambda text: check_condition(text, tried=tried, carried=carried))
 
 
 def read_value(reader: Reader, node: yaml.Node, key: str) -> str | None:
