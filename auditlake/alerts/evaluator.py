@@ -166,9 +166,9 @@ class Evaluator:
         lines = [piece.data for piece in read if piece.segment.slot < OWN]
         own = [piece.data for piece in read if piece.segment.slot >= OWN]
         self._batches.take(lines, instant(self._now), own)
-        for tally in list(self._tallies.values()):
-            with self._by_itself(tally):
-                late = list(self._see(tally, self._batches.counted(tally.policy)))
+        for policy in self._batches.concerned([tally.policy for tally in self._tallies.values()]):
+            with self._by_itself(tally := self._tallies[policy.id]):
+                late = list(self._see(tally, self._batches.counted(policy)))
                 self._wait_for_table(late, self._positions)
         self._judge()
         self._unsaved = True

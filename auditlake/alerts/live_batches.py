@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.mapping import STAGED, map_records
@@ -18,6 +19,7 @@ from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.policies.compile import filled
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
+from auditlake.policies.sieve import Sifter
 from auditlake.sources.model import Damage
 from auditlake.sources.split import split_lines
 
@@ -61,6 +63,7 @@ class Batches:
         self._event_types = event_types
         self._max = max_record
         self._base = 0
+        self._sifter, self._sifted = Sifter(()), list[tuple[str, str | None]]()
         self.forget()
 
     def close(self) -> None:
@@ -89,6 +92,7 @@ class Batches:
         mapped = [*self._mapped(lines, CANONICAL), *self._mapped(own, SELF)]
         self._connection.register("staged", pa.concat_tables(mapped) if mapped else STAGED.empty_table())
         self._run("fresh", {"now": now})
+        self._run("events")
         self._run("remember")
         ((size,),) = rows(self._connection, statement("alerts/batch.sql", "seen_size").text)
         if size > _GENERATION:
@@ -108,6 +112,14 @@ class Batches:
         if buffer.batches:
             yield map_records(self._connection, buffer, self._event_types).rows
         self._base += read
+
+    def concerned(self, policies: Sequence[Policy]) -> list[Policy]:
+        """Return those of some policies that may count anything of the batch: one scan tells it of all of them."""
+        asked = [(policy.id, policy.where) for policy in policies]
+        if asked != self._sifted:
+            self._sifter, self._sifted = Sifter(policies), asked
+        left_out = self._sifter.left_out(DuckEngine(self._connection))
+        return [policy for policy in policies if policy.id not in left_out]
 
     def counted(self, policy: Policy) -> Iterator[Counted]:
         """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""

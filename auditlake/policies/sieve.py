@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from auditlake.engine.model import Engine, Row, StatementError
 from auditlake.engine.parse_tree import Node, bare, walk
@@ -20,7 +20,7 @@ from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.condition import COLUMNS, columns_of, condition_node, spelled
 from auditlake.policies.model import Policy
-from auditlake.policies.question import Question, earlier
+from auditlake.policies.question import BEFORE_ALL, Question, earlier
 
 FEWEST = 5
 """From how many policies with a condition on they are judged together."""
@@ -84,9 +84,8 @@ class Sieve:
         }
         for judged in _sound(engine, [policy for policy, _ in asked], values):
             self._places = judged
-        for source, number, mark in self._run("counted_by") if self._places else ():
-            for key in ((source, number), (None, number)):
-                self._marks[key] = self._marks.get(key, 0) | mark
+        if self._places:
+            self._marks = _whole(self._run("counted_by"))
 
     def holds(self, policy: Policy) -> bool:
         """Return whether it judged the policy's condition on every event."""
@@ -94,8 +93,7 @@ class Sieve:
 
     def counts(self, policy: Policy) -> bool:
         """Return whether any event meets the policy's condition, or lets it fail."""
-        place = self._places[policy.id]
-        return bool(self._marks.get((place.source, place.number), 0) >> place.shift & 3)
+        return _any(self._marks, self._places[policy.id])
 
     def lay_out(self, policy: Policy) -> None:
         """Make the table ``own_events``: what statements that are filled for it read instead of ``events``."""
@@ -126,6 +124,67 @@ def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: i
         and not kinds.measure_of(policy).looks_far_back
     ]  # fmt: skip
     return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
+
+
+class Sifter:
+    """Says of one batch of events after the other which policies it matters to; each statement is written once.
+
+    Args:
+        policies: The policies. Of those without a condition every batch matters.
+        fewest: From how many policies with a condition on it is worth a scan.
+    """
+
+    def __init__(self, policies: Iterable[Policy], *, fewest: int = FEWEST) -> None:
+        self._judged = [_judged(policy) for policy in policies if policy.where is not None]
+        self._fewest = fewest
+        self._scans: dict[frozenset[str], _Scan | None] = {}
+        """What is asked of the events of some sources; None where too few conditions can be met by them."""
+
+    def left_out(self, engine: Engine) -> frozenset[str]:
+        """Return the ids of policies whose condition is met by none of the engine's ``events``, and fails on none."""
+        sources = frozenset(source for (source,) in engine.rows(statement("policies/sieve.sql", "sources").text))
+        able = [each.policy for each in self._judged if each.source is None or each.source in sources]
+        others = {each.policy.id for each in self._judged}.difference(policy.id for policy in able)
+        if sources not in self._scans:
+            self._scans[sources] = _Scan(able) if len(able) >= self._fewest else None
+        scan = self._scans[sources]
+        return others | scan.left_out(engine) if scan else frozenset(others)
+
+
+class _Scan:
+    """The statement for some policies, and where its marks have the verdict on each."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self._part = statement("policies/sieve.sql", "sieved")
+        self._text, self._places = _filled(self._part, policies), _places(policies)
+        types = sorted({name for policy in policies for name in policy.required_events})
+        ever = {"after": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
+        self._values = self._part.bind({"types": types, **ever})
+
+    def left_out(self, engine: Engine) -> frozenset[str]:
+        try:
+            engine.step(self._part.name, self._text, self._values)
+        except StatementError:
+            return frozenset()  # one of them fails: which one, shows when each is asked
+        unreadable, counted = (statement("policies/sieve.sql", name) for name in ("unreadable", "counted_by"))
+        if engine.rows(unreadable.text) != [(0,)]:
+            return frozenset()
+        marks = _whole(engine.rows(counted.text))
+        return frozenset(name for name, place in self._places.items() if not _any(marks, place))
+
+
+def _whole(rows: Iterable[Row]) -> dict[tuple[str | None, int], int]:
+    """Return the marks of all events by source and number; under None those of all sources."""
+    marks: dict[tuple[str | None, int], int] = {}
+    for source, number, mark in rows:
+        for key in ((source, number), (None, number)):
+            marks[key] = marks.get(key, 0) | mark
+    return marks
+
+
+def _any(marks: Mapping[tuple[str | None, int], int], place: Place) -> bool:
+    """Return whether any event meets a policy's condition, or lets it fail."""
+    return bool(marks.get((place.source, place.number), 0) >> place.shift & 3)
 
 
 def _reaches(policy: Policy, question: Question) -> datetime:

@@ -82,6 +82,12 @@ from compared
 where is_first
   or doubtful;
 
+-- name: events()
+-- The same under the name that the statements of sql/policies read.
+create or replace temp view events as
+select *
+from fresh;
+
 -- name: remember()
 -- Note what was new.
 insert into seen_lately

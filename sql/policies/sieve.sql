@@ -55,6 +55,12 @@ select
   ) as marks
 from marked;
 
+-- name: sources()
+-- The sources of all events.
+-- returns: source
+select distinct source
+from events;
+
 -- name: counted_by()
 -- Which policies have events among those: of each source, the marks of all events together.
 -- returns: source, number, mark

@@ -16,7 +16,7 @@ from auditlake.policies.evaluate import evaluate, samples
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.policies.sieve import sieve
+from auditlake.policies.sieve import Sifter, sieve
 from auditlake.reports.build import build_report
 
 _AS_OF = datetime(2026, 11, 4, 12, tzinfo=UTC)
@@ -135,6 +135,14 @@ def test_each_condition_is_judged(engine: DuckEngine) -> None:
     together = sieve(engine, asked)
     assert together is not None
     assert [together.counts(policy) for policy, _ in asked] == [number != 3 for number in range(len(asked))]
+
+
+def test_a_batch_matters_to_those_whose_condition_it_meets(engine: DuckEngine) -> None:
+    """What alerts ask: policies are left out that count nothing, whichever sources the batch is from."""
+    asked = [_policy(number, where) for number, where in enumerate((*_CONDITIONS, "source = 'absent'"))]
+    assert Sifter(asked).left_out(engine) == {"p3", "p12"}
+    assert Sifter([asked[3], asked[12]]).left_out(engine) == {"p12"}, "too few for a scan"
+    assert Sifter([asked[3]], fewest=1).left_out(engine) == {"p3"}
 
 
 def test_what_cannot_be_read_is_left_to_each(engine: DuckEngine) -> None:
