@@ -31,7 +31,7 @@ from auditlake.cli.exit_codes import EXIT_CODES
 from auditlake.engine import expression_gate
 from auditlake.events.schema import PUBLIC_COLUMNS, EventType
 from auditlake.policies.holds import Hold
-from auditlake.policies.kinds import KINDS
+from auditlake.policies.kinds import KINDS, measures
 from auditlake.policies.model import Policy, PolicyTest
 from auditlake.sources.catalog import built_in
 from tests.docs.generate import PAGES, slug
@@ -286,19 +286,34 @@ def test_policy_language(tmp_path: Path) -> None:
     lake = auditlake.create(tmp_path / "lake")
     lake.policies.add(file)
     keys = {each.name for each in fields(Policy)} - {"id", "digest", "text", "fault", "more"}
-    keys |= {key.name for kind in KINDS for key in kind.keys}
+    own = {key.name for kind in measures() for key in kind.keys if kind.asked_by is not None}
+    keys = keys - {"measure"} | {key.name for kind in KINDS for key in kind.keys}
     rows = first_cells("reference/policies.md")
 
     assert keys <= set(headings("reference/policies.md"))
-    assert {line.partition(":")[0] for line in text.splitlines() if re.match(r"\w", line)} == keys
+    assert {line.partition(":")[0] for line in text.splitlines() if re.match(r"\w", line)} == keys - own
     assert {each.name for each in fields(PolicyTest)} - {"line"} <= rows
     assert {each.name for each in fields(Hold)} - {"id", "digest", "matches"} <= rows
     assert [each.differences for each in lake.policies.check("example")] == [(), ()]
 
 
+@pytest.mark.parametrize("kind", [kind.name for kind in measures() if kind.asked_by is not None])
+def test_kinds_of_question(tmp_path: Path, kind: str) -> None:
+    """Each measure has a page with three policies that ask it; they are read, and the tests in them pass."""
+    lake = auditlake.create(tmp_path / "lake")
+    texts = blocks(f"kinds/{kind}.md", "yaml")
+    for number, text in enumerate(texts):
+        (file := tmp_path / f"p{number}.yaml").write_text(text)
+        assert lake.policies.add(file).measure == kind
+    results = lake.policies.check(*(f"p{number}" for number in range(len(texts))))
+
+    assert (len(texts), [each.differences for each in results if not each.passed]) == (3, [])
+    assert len(results) >= 2
+
+
 def test_conditions() -> None:
     """The functions that the page lists are those that a condition may use, but for operators and their other names."""
-    section = text_of("reference/policies.md").partition("## Conditions")[2].partition("## Keys of a test")[0]
+    section = text_of("reference/policies.md").partition("## Conditions")[2].partition("## Values")[0]
     listed = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| .*", section, re.MULTILINE))))
 
     assert listed == {name for name in expression_gate.FUNCTIONS if name.isidentifier()} - {

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 _KEYS = (
     "id", "name", "description", "required_events", "retention_period", "alert_threshold", "window", "group_by",
-    "where", "coverage", "max_gap", "max_retention", "severity", "controls", "tests", "digest",
+    "where", "measure", "asked", "coverage", "max_gap", "max_retention", "severity", "controls", "tests", "digest",
 )  # fmt: skip
 
 
@@ -68,9 +68,13 @@ def list_(path: str) -> None:
 @click.pass_obj
 def show(path: str, name: str) -> None:
     """Print a policy's file."""
+    from auditlake.policies.kinds import BATCH, measure_of
+
     chosen = opened(path).policies.get(name)
     if not machine(_as_dict(chosen) | {"text": chosen.text}):
         click.echo(visible(chosen.text, keep="\n"), nl=False)
+        if not measure_of(chosen).raises_alerts:
+            say(f"{chosen.measure} is {BATCH}", err=True)
 
 
 @policy.command()
@@ -208,7 +212,7 @@ _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
 
 @policy.command()
 @json_option(
-    "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentRequired",
+    "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentSchemas",
     text="Print one JSON object, as without it",
 )  # fmt: skip
 def schema() -> None:
@@ -240,7 +244,15 @@ def _show_effect(effect: PolicyEffect) -> None:
 
 
 def _as_dict(policy: Policy) -> dict[str, Any]:
+    from auditlake.policies.kinds import measure_of
+
     lengths = {name: getattr(policy, name) for name in ("retention_period", "max_gap", "max_retention")}
     other = {name: length and str(length) for name, length in lengths.items()}
-    other |= {"window": policy.shown_window, "tests": len(policy.tests)}
+    asked = measure_of(policy).asked(policy)
+    other |= {
+        "measure": policy.shown_window and policy.measure,
+        "asked": asked,
+        "window": policy.shown_window,
+        "tests": len(policy.tests),
+    }
     return {key: other[key] if key in other else getattr(policy, key) for key in _KEYS}

@@ -32,6 +32,8 @@ class Finding:
     """None where the finding continues at the end of the period."""
     measures: Mapping[str, Any] = field(default_factory=dict)
     """What its kind measures, by name: an episode has ongoing, started_before_period, peak and peak_at."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """What it was found by, where its kind tells: of ``distinct`` the values that were seen."""
     accepted: Acceptance | None = None
     """The acceptance that covers it: an accepted finding does not count for the status."""
 

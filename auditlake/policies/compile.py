@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
+from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import Inquiry, Query, every, moments
-from auditlake.policies.kinds.threshold import changes, values_of
+from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
-"""The identifiers that are filled in."""
+"""The identifiers that are filled in for every policy; a kind may have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """What the slots of a statement are filled with."""
+
+    where: str | None = None
+    group_by: tuple[str, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    more: tuple[tuple[str, str], ...] = ()
+    """The slots of a kind, by name, and their SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +102,8 @@ def compile_backtest(
     policy: Policy, question: Question, thresholds: Sequence[int], *, wide: bool
 ) -> tuple[CompiledQuery]:
     """Compile how many episodes each threshold would have given: the policy's changes, made once for all of them."""
-    values = values_of(policy, question) | {"thresholds": list(thresholds)}
-    return (_query(Query("backtest", [*changes(policy), *every("backtest")], values), policy, question, wide=wide),)
+    query = kinds.measure_of(policy).backtest(Inquiry(policy, (policy,), question), thresholds)
+    return (_query(query, policy, question, wide=wide),)
 
 
 def _query(
@@ -104,11 +116,13 @@ def _query(
         "until": question.until,
         **query.values,
     }
+    slots = tuple(query.slots.items())
 
     def step(part: Statement) -> Step:
         # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
-        widened = wide and part.name == "arrivals"
-        text = _fill(part, policy.where, policy.group_by, holds if "on_hold" in part.text else (), wide=widened)
+        widened = wide and part.name == query.widened
+        filling = _Filling(policy.where, policy.group_by, holds if "on_hold" in part.text else (), slots)
+        text = _fill(part, filling, wide=widened)
         return Step(part.name, text, part.bind(values) | (hold_values(holds) if "on_hold" in part.text else {}))
 
     return CompiledQuery(query.name, tuple(step(part) for part in query.statements))
@@ -122,19 +136,17 @@ def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]
         holds: The holds that count.
         values: Every value that it may bind.
     """
-    return Step(part.name, _fill(part, None, (), tuple(holds)), part.bind(values) | hold_values(holds))
+    return Step(part.name, _fill(part, _Filling(holds=tuple(holds))), part.bind(values) | hold_values(holds))
 
 
 @cache
-def _fill(
-    part: Statement, where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...], *, wide: bool = False
-) -> str:
+def _fill(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
-    if not wide and not any(slot in part.text for slot in _SLOTS):
+    if not wide and not any(slot in part.text for slot in (*_SLOTS, *dict(filling.more))):
         return part.text
     from sqlglot import exp, parse_one
 
-    slots = _slots(where, group_by, holds)
+    slots = _slots(filling)
 
     def filled(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
@@ -147,29 +159,20 @@ def _fill(
     return tree.sql(dialect="duckdb", pretty=True)
 
 
-def _slots(where: str | None, group_by: tuple[str, ...], holds: tuple[Hold, ...]) -> dict[str, exp.Expr]:
+def _slots(filling: _Filling) -> dict[str, exp.Expr]:
     """Return what fills each slot identifier of ``sql/``."""
     from sqlglot import exp, parse_one
 
-    from auditlake.policies.condition import condition_tree
-
-    columns = [f'"{name}"' for name in group_by]
-    key = f"[{', '.join(columns)}]"
-    if len(columns) == 1:
-        # The column itself says the same as a list of it, and is a third quicker to group by.
-        key = columns[0]
-    elif columns:
-        known = " and ".join(f"not {column} is null" for column in columns)
-        key = f"case when {known} then {key} end"
-    matched = [_hold_condition(number, hold) for number, hold in enumerate(holds)]
+    matched = [_hold_condition(number, hold) for number, hold in enumerate(filling.holds)]
     numbers = [f"case when {condition} then {number} end" for number, condition in enumerate(matched)]
     texts = {
-        "key_of_group": key,
+        "key_of_group": key_sql(filling.group_by),
         "on_hold": f"({' or '.join(matched)})" if matched else "false",
         "holds_of_event": f"[{', '.join(numbers) or 'cast(null as int)'}]",
+        **dict(filling.more),
     }
     slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
-    return slots | {"predicate": exp.paren(condition_tree(where)) if where else exp.true()}
+    return slots | {"predicate": exp.paren(condition_tree(filling.where)) if filling.where else exp.true()}
 
 
 _HOLD_TERMS = {
@@ -201,10 +204,10 @@ def _hold_condition(number: int, hold: Hold) -> str:
 
 def filled(part: Statement, policy: Policy) -> str:
     """Return a statement with a policy's condition and groups in its slots."""
-    return _fill(part, policy.where, policy.group_by, ())
+    return _fill(part, _Filling(policy.where, policy.group_by))
 
 
 def samples_of(policy: Policy, question: Question, most: int) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
-    values = values_of(policy, question) | {"shown": most}
+    values = values_of(policy, question) | {"shown": most, "whole_window": policy.measure != "count"}
     return _query(Query("samples", every("samples"), values), policy, question)

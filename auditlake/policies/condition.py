@@ -1,4 +1,4 @@
-"""What a policy's ``where`` may be: one boolean expression over an event's columns, and nothing else.
+"""What a policy's expressions may be: conditions and values over an event's columns, and nothing else.
 
 What :class:`~auditlake.engine.expression_gate.ExpressionGate` lets through is also read by sqlglot, which writes it
 again, and DuckDB must see the same tree in what comes out: so it can be carried into a query.
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, bare
 from auditlake.engine.probe import ConditionError
+from auditlake.engine.sql_text import identifier
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlglot import exp
 
-__all__ = ["ConditionError", "check_condition", "condition_tree"]
+__all__ = ["ConditionError", "check_condition", "check_value", "columns_of", "condition_tree", "key_sql", "value_sql"]
 
 COLUMNS = {
     "event_id": "VARCHAR", "event_type": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "user_id": "VARCHAR",
@@ -28,6 +31,7 @@ COLUMNS = {
 
 
 _GATE = ExpressionGate(COLUMNS)
+_VALUE_GATE = ExpressionGate(COLUMNS, what="value")
 
 
 def check_condition(text: str, *, tried: bool = True) -> str:
@@ -65,29 +69,91 @@ def condition_tree(text: str) -> exp.Expression:
     return _checked(text, tried=False)[1].copy()
 
 
+def check_value(text: str) -> str:
+    """Check an expression whose values are grouped by, or told apart: a column's name or more.
+
+    Returns:
+        The same expression in DuckDB's own normalised spelling.
+
+    Raises:
+        ConditionError: It is not one expression over an event's columns, or uses what is not allowed.
+
+    Example:
+        >>> check_value("details ->> '$.awsRegion'")
+        "(details ->> '$.awsRegion')"
+    """
+    return _checked_value(text, tried=True)[0]
+
+
+@lru_cache(maxsize=256)
+def value_sql(text: str) -> str:
+    """Return the SQL of a value as text: a column of text by itself, anything else tried, so that an error is null.
+
+    Raises:
+        ConditionError: As for :func:`check_value`.
+    """
+    import sqlglot
+
+    spelling, tree = _checked_value(text, tried=False)
+    if isinstance(tree, sqlglot.exp.Column) and COLUMNS[tree.name] == "VARCHAR":
+        return identifier(tree.name)
+    return f"try(cast({spelling} as varchar))"
+
+
+def key_sql(values: Sequence[str]) -> str:
+    """Return the SQL of several values as one: the value itself where there is one, else a list of them.
+
+    It is null where any of them is. One by itself says the same as a list of it, and is a third quicker to group by.
+    """
+    texts = [value_sql(value) for value in values]
+    if len(texts) == 1:
+        return texts[0]
+    key = f"[{', '.join(texts)}]"
+    return f"case when {' and '.join(f'not {text} is null' for text in texts)} then {key} end" if texts else key
+
+
+def columns_of(text: str) -> frozenset[str]:
+    """Return the columns that a condition or a value reads.
+
+    Raises:
+        ConditionError: It is neither, as an earlier version may have taken it.
+    """
+    import sqlglot
+
+    _, tree = _checked_value(text, tried=False)
+    return frozenset(column.name for column in tree.find_all(sqlglot.exp.Column))
+
+
 @lru_cache(maxsize=256)
 def _checked(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
-    expression = _GATE.check(text, tried=tried)
-    if expression.type != "BOOLEAN":
+    return _through(_GATE, text, "condition", tried=tried)
+
+
+@lru_cache(maxsize=256)
+def _checked_value(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
+    return _through(_VALUE_GATE, text, "value", tried=tried)
+
+
+def _through(gate: ExpressionGate, text: str, what: str, *, tried: bool) -> tuple[str, exp.Expression]:
+    expression = gate.check(text, tried=tried)
+    if what == "condition" and expression.type != "BOOLEAN":
         kind = expression.type.strip('"')
         raise ConditionError(f"a condition must be true or false, but this is {kind}")
     try:
-        return expression.spelling, _faithful_tree(expression.spelling, expression.node)
+        return expression.spelling, _faithful_tree(gate, what, expression.spelling, expression.node)
     except RecursionError:
-        raise ConditionError("the condition is nested too deeply") from None
+        raise ConditionError(f"the {what} is nested too deeply") from None
 
 
-def _faithful_tree(spelling: str, node: Node) -> exp.Expression:
+def _faithful_tree(gate: ExpressionGate, what: str, spelling: str, node: Node) -> exp.Expression:
     """Return sqlglot's tree of the spelling, if writing it gives DuckDB the same tree again."""
     import sqlglot
 
-    refusal = ConditionError(
-        "the condition is valid, but cannot be carried into a query unchanged; write it more simply"
-    )
+    refusal = ConditionError(f"the {what} is valid, but cannot be carried into a query unchanged; write it more simply")
     try:
         tree = sqlglot.parse_one(spelling, dialect="duckdb")
         written = tree.sql(dialect="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE)
-        again = _GATE.canonical(written)
+        again = gate.canonical(written)
     except (sqlglot.errors.SqlglotError, ValueError, TypeError, AttributeError, LookupError):
         raise refusal from None
     if not isinstance(tree, sqlglot.exp.Expression) or bare(again) != bare(node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,10 @@ def _unreadable(path: Path, error: MistakesError) -> Policy:
 
 def policy_keys() -> dict[str, Key]:
     """Return every key of a policy's file, by name: those of every policy, and those of the question kinds."""
-    return {key.name: key for key in (*_COMMON, *(key for kind in kinds.KINDS for key in kind.keys))}
+    keys = {key.name: key for key in (*_COMMON, *(key for kind in kinds.KINDS for key in kind.keys))}
+    counting = tuple(each.asked_by for each in kinds.measures() if each.asked_by and each.default_threshold is not None)
+    needs = ("alert_threshold", *counting)
+    return keys | {name: replace(keys[name], needs=needs) for name in ("window", "group_by", "where")}
 
 
 def policy_schema() -> dict[str, Any]:
@@ -116,7 +120,9 @@ def policy_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "required": list(_REQUIRED),
         "properties": {name: key.schema for name, key in keys.items()},
-        "dependentRequired": {name: [key.needs] for name, key in keys.items() if key.needs is not None},
+        "dependentSchemas": {
+            name: {"anyOf": [{"required": [each]} for each in key.needs]} for name, key in keys.items() if key.needs
+        },
     }
 
 
@@ -133,7 +139,9 @@ class _Reader(Reader):
         if text is None or root is None:
             return None
         keys = policy_keys()
-        values = self.values(self.mapping(root, "a policy", tuple(keys), _REQUIRED), keys)
+        fields = self.mapping(root, "a policy", tuple(keys), _REQUIRED)
+        values = self.values(fields, keys)
+        self.measure(fields, values)
         if self.mistakes:
             return None
         more = {name: values.pop(name) for name in [*values] if name not in Policy.__slots__}
@@ -160,13 +168,24 @@ class _Reader(Reader):
         """Refuse a key without the one that it needs, and a policy that asks nothing."""
         present = {name for name, node in fields.items() if not is_null(node)}
         for key in keys:
-            if key.needs is not None and key.needs not in fields and key.name in present:
-                self.wrong(fields[key.name], f"{key.name}: expected with {key.needs!r}, which is missing")
+            if key.needs and key.name in present and not fields.keys() & set(key.needs):
+                needed = " or ".join(filter(None, (", ".join(map(repr, key.needs[:-1])), repr(key.needs[-1]))))
+                self.wrong(fields[key.name], f"{key.name}: expected with {needed}, which is missing")
         asking = [key.name for key in keys if key.asks]
         if present.intersection(asking) == {"coverage"} and values["coverage"] == "optional":
             others = ", ".join(name for name in asking if name != "coverage")
             why = "asks nothing by itself, and no other key asks anything"
             self.wrong(fields["coverage"], f"coverage: 'optional' {why}: write 'required', or add one of {others}")
+
+    def measure(self, fields: dict[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Note what is held against the threshold, of which there is one thing at most, and what follows from that."""
+        named = [kind for kind in kinds.measures() if kind.asked_by in fields]
+        for kind in named[1:]:
+            first = named[0].asked_by
+            self.wrong(fields[str(kind.asked_by)], f"{kind.asked_by}: a policy has one measure, and has {first!r} too")
+        if named and not self.mistakes:
+            values["measure"] = named[0].name
+            named[0].complete(self, fields, values)
 
     def required_events(self, node: yaml.Node, key: str) -> tuple[str, ...]:
         return tuple(sorted(self.value(node, key, schema.EVENT_TYPES)))

@@ -13,8 +13,6 @@ Coverage = Literal["required", "optional"]
 _DAY = Duration("24h", 86_400_000_000)
 
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
-GROUP_COLUMNS: tuple[str, ...] = ("user_id", "ip_address", "session_id", "resource", "action", "status", "source")
-"""The columns a policy may group its threshold by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,11 @@ class Policy:
     window: Duration = _DAY
     """W: the length of the rolling window; of no meaning without a threshold, as ``group_by`` and ``where`` are."""
     group_by: tuple[str, ...] = ()
-    """Columns that the threshold is counted by, from :data:`GROUP_COLUMNS`."""
+    """Columns or expressions that the threshold is counted by, as they were written."""
     where: str | None = None
     """A SQL condition that narrows the threshold question, as it was written; what runs is DuckDB's spelling of it."""
+    measure: str = "count"
+    """What is held against the threshold: the name of one of the kinds that measure."""
     coverage: Coverage = "required"
     max_gap: Duration | None = None
     max_retention: Duration | None = None

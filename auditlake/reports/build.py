@@ -14,7 +14,7 @@ from auditlake.findings.decisions import NOTHING, Journal, Seen
 from auditlake.findings.finding import Finding, canonical_group, subject_of
 from auditlake.policies import kinds
 from auditlake.policies.evaluate import Answers
-from auditlake.policies.kinds.threshold import EPISODE, status_now
+from auditlake.policies.kinds.threshold import status_now
 from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question
 from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent, Status
@@ -46,7 +46,7 @@ def build_report(
     judged = {kind.name: kind.judge(answers) for kind in kinds.KINDS}
     found = (_dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each)
     findings = tuple(sorted(found, key=_place))
-    answered = {name: answer for name, (_, answer) in judged.items()}
+    answered = {kind.answer_key or kind.name: judged[kind.name][1] for kind in kinds.KINDS if judged[kind.name][1]}
     return Report(
         policy_id=policy.id,
         policy_name=policy.name,
@@ -63,10 +63,10 @@ def build_report(
         events_by_type={name: events for name, (events, _) in sorted(types.items())},
         last_seen={name: last for name, (_, last) in sorted(types.items())},
         violations=findings,
-        threshold=answered.pop("threshold"),
+        threshold=answered.pop("threshold", None),
         coverage=answered.pop("coverage"),
-        retention=answered.pop("retention"),
-        measures={name: answer for name, answer in answered.items() if answer is not None},
+        retention=answered.pop("retention", None),
+        measures=answered,
         evidence=Evidence(
             lake_id=lake_id,
             policy_digest=policy.digest,
@@ -91,7 +91,7 @@ def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequenc
     samples_by_id = {}
     for finding in report.violations:
         key = tuple((finding.group or {}).values())
-        if finding.kind == EPISODE.name and (found := samples.get((key, finding.start))):
+        if finding.peak_at is not None and (found := samples.get((key, finding.start))):
             samples_by_id[finding.id] = tuple(SampleEvent(*event) for event in found)
     return Detail(days, {name: tuple(each) for name, each in counts.items()}, samples_by_id, answers.first_day)
 

@@ -19,6 +19,8 @@ REPORT_VERSION = 2
 """The form that is written unless another is asked for."""
 FORMS = (1, 2)
 """Those that can be written and read."""
+_COUNTED = ("threshold_exceeded", "missing_required_type", "coverage_gap")
+"""The kinds of findings that are counted even where there are none."""
 _ANSWERS = ("threshold", "coverage", "retention")
 """The keys that sections fill in every form, ``evidence`` aside; a section's other keys are in ``measures``."""
 
@@ -133,7 +135,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         "error": report.error,
         "status_now": report.status_now,
         **_types(report),
-        "findings_by_kind": {kind: counts[kind] for kind in kinds.finding_kinds()},
+        "findings_by_kind": {kind: counts[kind] for kind in kinds.finding_kinds() if counts[kind] or kind in _COUNTED},
         "more_findings": whole,
         "violations": [finding_dict(finding) for finding in listed],
         **{key: parts.pop(key) for key in _ANSWERS},
@@ -152,8 +154,11 @@ def report_dict_1(report: Report) -> dict[str, Any]:
     """
     left_out = {"a threshold": report.threshold, "a retention period": report.retention}
     lacking = [name for name, answer in left_out.items() if answer is None]
-    if report.threshold is None or report.retention is None or report.error is not None:
-        why = report.error or f"the policy has not {' or '.join(lacking)}"
+    other = None if report.threshold is None or report.threshold.measure == "count" else report.threshold.measure
+    if report.threshold is None or report.retention is None or report.error is not None or other is not None:
+        why = report.error or (
+            f"the policy measures {other!r}" if other else f"the policy has not {' or '.join(lacking)}"
+        )
         message = f"the report of {report.policy_id!r} cannot be written in form 1: {why}"
         raise ReportError(message, hint=f"form {REPORT_VERSION}, which is written without --form, says so in its JSON")
     return {
@@ -162,7 +167,7 @@ def report_dict_1(report: Report) -> dict[str, Any]:
         "status": report.status,
         "status_now": "violation" if report.status_now == "violation" else "compliant",
         **_types(report),
-        "violations": [finding_dict(finding) for finding in report.violations],
+        "violations": [finding_dict(finding, 1) for finding in report.violations],
         **{key: part for key, part in _parts(report, 1).items() if key in {*_ANSWERS, "evidence"}},
     }
 
@@ -184,8 +189,11 @@ def _types(report: Report) -> dict[str, Any]:
     return {name: json_value(getattr(report, name)) for name in ("total_events", "events_by_type", "last_seen")}
 
 
-def finding_dict(finding: Finding) -> dict[str, Any]:
-    """Turn a finding into JSON values: the keys of its kind and no others, and ``accepted`` where it is."""
+def finding_dict(finding: Finding, form: int = REPORT_VERSION) -> dict[str, Any]:
+    """Turn a finding into JSON values: the keys of its kind and no others.
+
+    ``evidence`` and ``accepted`` are there where it has them; the first form knows no evidence.
+    """
     about = {"event_type": finding.event_type, "group": finding.group or {}, "start": finding.start, "end": finding.end}
     kind = kinds.finding_kinds().get(finding.kind)
     if kind is None or kind.keys is None:
@@ -193,6 +201,8 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
     else:
         own = {key: about[key] if key in about else finding.measures[key] for key in kind.keys}
     values = {"id": finding.id, "kind": finding.kind, **json_value(own), "message": finding.message}
+    if finding.evidence and form > 1:
+        values["evidence"] = json_value(finding.evidence)
     if (accepted := finding.accepted) is not None:
         values["accepted"] = {
             "entry": accepted.number,

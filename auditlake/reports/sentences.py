@@ -18,8 +18,18 @@ VERDICTS: dict[Status, str] = {
 }
 
 
+def measured(report: Report, number: int = 2) -> str:
+    """Return what is held against the threshold, as a noun that fits a number."""
+    answer = report.threshold
+    if answer is None or answer.measure == "count":
+        return subject(report, number)
+    from auditlake.policies import kinds  # slow to import
+
+    return visible(kinds.measure_named(answer.measure).measured(answer, number))
+
+
 def subject(report: Report, number: int = 2) -> str:
-    """Return what the threshold counts, as a noun that fits a number."""
+    """Return which events are looked at, as a noun that fits a number."""
     names = list(report.events_by_type)
     which = visible(names[0]) if len(names) == 1 else "governed"
     matching = report.threshold is not None and report.threshold.where is not None
@@ -47,7 +57,7 @@ def verdict_words(report: Report) -> str:
     missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
     parts = []
     if answer and answer.episodes:
-        counted = f"{answer.alert_threshold:,} {subject(report, answer.alert_threshold)}{apart(report)}"
+        counted = f"{answer.alert_threshold:,} {measured(report, answer.alert_threshold)}{apart(report)}"
         parts.append(f"{count(answer.episodes, 'episode')} of at least {counted} within {spelled(answer.window)}")
     if missing:
         parts.append(f"{count(missing, 'required event type')} without a single event")
@@ -64,7 +74,7 @@ def verdict_words(report: Report) -> str:
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
     if answer:
-        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {subject(report)}"
+        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {measured(report)}"
         if whole:
             return f"{below}{apart(report)}, and no required event type is missing."
         return f"{below}{apart(report)}. The policy does not require every event type to appear."
@@ -113,7 +123,8 @@ def counted_words(report: Report) -> str:
         return "Only governed events that match the policy's condition count."
     names = list(report.events_by_type)
     which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
-    whole = f"Every {which} counts; no condition narrows the count."
+    counts = "counts" if answer.measure == "count" else "is looked at"
+    whole = f"Every {which} {counts}; no condition narrows the count."
     if not answer.ungrouped_events:
         return whole
     columns = " or ".join(visible(column) for column in answer.group_by)

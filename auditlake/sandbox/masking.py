@@ -72,20 +72,20 @@ class Masking:
         keyed = f"{literal(KEYED)} || sha256({outer} || unhex(sha256({inner} || encode({name}))))"
         return f"case when regexp_full_match({name}, '[0-9a-f]{{64}}') then {keyed} else {name} end"
 
-    def hides(self, columns: Iterable[str]) -> bool:
-        """Whether anything of these columns is kept from the principal."""
-        return any(column in self.columns for column in columns)
+    def hides(self, values: Iterable[str]) -> bool:
+        """Whether anything of these columns and expressions is kept from the principal."""
+        return any(value in self.columns or self.hides_expression(value) for value in values)
 
-    def hides_condition(self, text: str) -> bool:
-        """Whether a condition reads a column that is masked: it may name the very user."""
-        from sqlglot import exp
+    def hides_expression(self, text: str) -> bool:
+        """Whether an expression, other than a column alone, reads a masked column: it may name the very user."""
+        from auditlake.policies.condition import ConditionError, columns_of
 
-        from auditlake.policies.condition import ConditionError, condition_tree
-
+        if not self.columns or text in MASKABLE:
+            return False
         try:
-            return self.hides(column.name for column in condition_tree(text).find_all(exp.Column))
+            return any(column in self.columns for column in columns_of(text))
         except ConditionError:  # what an earlier version took
-            return bool(self.columns)
+            return True
 
     def shown_group(self, group: Mapping[str, str]) -> dict[str, str | None]:
         """Return a finding's group as the view ``events`` shows those values."""
@@ -98,8 +98,8 @@ class Masking:
         return hmac.digest(self.key.encode(), f"finding {finding_id}".encode(), "sha256").hex()[:_DIGITS]
 
     def _shown_value(self, column: str, value: str) -> str | None:
-        """Return what :meth:`shown` makes of a value."""
-        how = self.columns.get(column)
+        """Return what :meth:`shown` makes of a value; nothing of what was made from a masked column."""
+        how = "hide" if self.hides_expression(column) else self.columns.get(column)
         if how is None or how == "hide":
             return value if how is None else None
         if how == "hash":

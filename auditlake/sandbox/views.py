@@ -45,6 +45,7 @@ _PIECE = 1_000
 _TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
 
 _T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
+_HIDDEN = "(hidden)"
 _MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
     "policies": {
@@ -232,17 +233,25 @@ class Tables:
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
-            is_open = each.where is None or not self._sight.masking.hides_condition(each.where)
-            condition, digest = (each.where, each.digest) if is_open else (None, None)  # a digest confirms a guess
+            hidden = self._hidden(each)
+            condition = None if each.where in hidden else each.where
+            digest = None if hidden else each.digest  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
-                "window_length": each.shown_window, "group_by": list(each.group_by), "condition": condition,
+                "window_length": each.shown_window, "condition": condition,
+                "group_by": [_HIDDEN if value in hidden else value for value in each.group_by],
                 "coverage": each.coverage, "max_gap": _length(each.max_gap),
                 "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
                 "digest": digest,
             }  # fmt: skip
+
+    def _hidden(self, policy: Policy) -> frozenset[str]:
+        """Return the expressions of a policy that may name whom the principal is not to know."""
+        from auditlake.policies.kinds import expressions_of
+
+        return frozenset(filter(self._sight.masking.hides_expression, expressions_of(policy)))
 
     def _findings(self) -> Iterator[Row]:
         for report, policy in zip(self._reports, self._loaded, strict=True):
@@ -261,17 +270,20 @@ class Tables:
 
     def _whose(self, policy: Policy, finding: Finding) -> Row:
         """Return what tells of a finding's group, as the principal may see it."""
-        from auditlake.policies.kinds.threshold import episode_message
+        from auditlake.policies.kinds import measure_of
 
         masking, group = self._sight.masking, finding.group or {}
-        if not masking.hides(group):
+        hidden = self._hidden(policy).difference(filter(None, [policy.where]))
+        if not masking.hides(group) and (finding.peak is None or not hidden):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
-        masked = masking.shown_group(group)
+        masked = {_HIDDEN if name in hidden else name: value for name, value in masking.shown_group(group).items()}
+        unsaid = hidden.intersection(measure_of(policy).expressions(policy))
+        message = _HIDDEN if unsaid else measure_of(policy).message(policy, masked, finding.peak or 0)
         return {
             "finding_id": masking.shown_id(finding.id),
-            "group_values": json.dumps(masked, ensure_ascii=False),
-            "message": episode_message(policy, masked, finding.peak or 0),
+            "group_values": json.dumps(masked, ensure_ascii=False) if masked else None,
+            "message": message,
         }
 
     def _accepted(self, acceptance: Acceptance | None) -> Row:

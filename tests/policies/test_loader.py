@@ -22,7 +22,25 @@ BASE = {
 }
 KEYS = ", ".join(
     sorted(
-        [*BASE, "window", "group_by", "where", "coverage", "max_gap", "max_retention", "severity", "controls", "tests"]
+        [
+            *BASE,
+            "window",
+            "group_by",
+            "where",
+            "coverage",
+            "max_gap",
+            "max_retention",
+            "severity",
+            "controls",
+            "tests",
+            "distinct",
+            "together",
+            "condition",
+            "sequence",
+            "until",
+            "first_seen",
+            "dormant",
+        ]
     )
 )
 
@@ -272,15 +290,70 @@ MISTAKES: dict[str, tuple[dict[str, str], list[str]]] = {
     "an unknown column": (
         {"x": "group_by: [userid, user_id, user_id]"},
         [
-            "6:12: group_by: unknown column 'userid'; did you mean 'user_id'?",
+            "6:12: group_by: an event has no column 'userid'; did you mean user_id?",
             "6:29: group_by: 'user_id' is listed twice",
         ],
     ),
-    "a column that is no group": (
-        {"x": "group_by: [zzz]"},
+    "a column like no other": ({"x": "group_by: [zzz]"}, ["6:12: group_by: an event has no column 'zzz'"]),
+    "an expression that may not be": (
+        {"x": 'group_by: [user_id, "now()"]'},
+        ["6:22: group_by: now is not allowed: a value may not depend on the clock, on chance or on settings"],
+    ),
+    "an expression without quotes": (
+        {"x": "group_by: [user_id, {a: b}]"},
         [
-            "6:12: group_by: unknown column 'zzz'; "
-            "expected one of action, ip_address, resource, session_id, source, status, user_id"
+            "6:21: group_by: expected a column or an expression (put it in quotes, or on a line of its own), got keys "
+            "with values"
+        ],
+    ),
+    "two measures": (
+        {"x": "distinct: user_id\ntogether: [{where: \"status = 'a'\"}, {types: [login]}]"},
+        ["7:11: together: a policy has one measure, and has 'distinct' too"],
+    ),
+    "a measure without its threshold": (
+        {"alert_threshold": "distinct: [user_id, ip_address]"},
+        ["5:11: distinct: expected with 'alert_threshold', which is missing"],
+    ),
+    "steps": (
+        {"x": "sequence:\n- {types: [login], window: 3h}\n- {where: now()}\n- {foo: 1}"},
+        [
+            "7:28: window: expected with 'count', which is missing",
+            "8:11: where: now is not allowed: a condition may not depend on the clock, on chance or on settings",
+            "9:3: a step needs the key 'where' or 'types'",
+            "9:4: unknown key 'foo'; expected one of count, name, types, where, window",
+        ],
+    ),
+    "a step's type": (
+        {"alert_threshold": "together: [{types: [data_access]}, {types: [login]}]"},
+        ["5:12: together: 'data_access' is not among required_events"],
+    ),
+    "a condition of steps": (
+        {
+            "alert_threshold": "alert_threshold: 1",
+            "x": "together: [{name: a, types: [login]}, {name: b, types: [login]}]\ncondition: a and not c",
+        },
+        ["7:22: condition: there is no step 'c'"],
+    ),
+    "more than can be": (
+        {"x": "together: [{types: [login]}, {types: [login]}]"},
+        ["5:18: alert_threshold: expected 2 at most, which is what can be"],
+    ),
+    "more than a sequence": (
+        {"x": "sequence: [{types: [login]}]"},
+        ["5:18: alert_threshold: expected 1: a sequence is there, or it is not"],
+    ),
+    "what is learned longer than remembered": (
+        {"x": "first_seen: {value: [], memory: 9d, learn: 14d}"},
+        [
+            "6:13: first_seen: expected 'learn' shorter than 'memory'",
+            "6:21: value: expected at least one column or expression, got an empty list",
+        ],
+    ),
+    "a silence of nobody": (
+        {"x": "dormant: {entity: user_id}"},
+        [
+            "6:10: dormant needs the key 'silence'",
+            "6:19: entity: expected a list, such as [a, b], got the text 'user_id'",
         ],
     ),
     "an unknown coverage": (

@@ -55,15 +55,16 @@ def test_one_question_is_enough(name: str) -> None:
     load(ASKED[name])
 
 
+MEASURES = "'alert_threshold', 'together', 'sequence', 'first_seen' or 'dormant'"
 WRONG = {
     "nothing is asked": (OFF, ["4:11: coverage: 'optional' asks nothing by itself, and no other key asks anything: "
-                               "write 'required', or add one of alert_threshold, max_gap, retention_period, "
-                               "max_retention"]),
+                               "write 'required', or add one of alert_threshold, together, sequence, first_seen, "
+                               "dormant, max_gap, retention_period, max_retention"]),
     "a window of nothing": ("window: 1h\nmax_gap: 1h\n",
-                            ["4:9: window: expected with 'alert_threshold', which is missing"]),
+                            [f"4:9: window: expected with {MEASURES}, which is missing"]),
     "what narrows nothing": ("retention_period: 1d\ngroup_by: [user_id]\nwhere: status = 'x'\n",
-                             ["5:11: group_by: expected with 'alert_threshold', which is missing",
-                              "6:8: where: expected with 'alert_threshold', which is missing"]),
+                             [f"5:11: group_by: expected with {MEASURES}, which is missing",
+                              f"6:8: where: expected with {MEASURES}, which is missing"]),
     "threshold left blank": ("alert_threshold:\n", ["4:17: alert_threshold: expected a whole number from 1 to "
                                                       "1000000000, got nothing"]),
     "retention left blank": ("retention_period:\n", ["4:18: retention_period: expected a length of time, got nothing"]),

@@ -1,23 +1,61 @@
 """Question kinds: one file each, with everything that is its own; a new kind is a file here and a row of ``KINDS``.
 
 Hides how a question is written in YAML, which statements answer it, and how rows become findings.
-The door: ``KINDS``, ``finding_kinds``, ``model.Kind``.
+The door: ``KINDS``, ``finding_kinds``, ``measure_of``, ``model.Kind``.
 Read first: ``model.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from auditlake.policies.kinds.count import CountKind
 from auditlake.policies.kinds.coverage import CoverageKind
+from auditlake.policies.kinds.distinct import DistinctKind
+from auditlake.policies.kinds.dormant import DormantKind
+from auditlake.policies.kinds.first_seen import FirstSeenKind
 from auditlake.policies.kinds.model import FindingKind, Kind
 from auditlake.policies.kinds.retention_due import RetentionDueKind
+from auditlake.policies.kinds.sequence import SequenceKind
 from auditlake.policies.kinds.threshold import ThresholdKind
+from auditlake.policies.kinds.together import TogetherKind
 
-KINDS: tuple[Kind, ...] = (ThresholdKind(), CoverageKind(), RetentionDueKind())
+if TYPE_CHECKING:
+    from auditlake.policies.model import Policy
+
+KINDS: tuple[Kind, ...] = (
+    CountKind(), DistinctKind(), TogetherKind(), SequenceKind(), FirstSeenKind(), DormantKind(), CoverageKind(),
+    RetentionDueKind(),
+)  # fmt: skip
 """Every kind, in the order in which a policy's questions are asked. Look it up on this module when it is needed."""
+
+
+BATCH = "evaluated in batch: reports find its episodes, and no alert is raised"
+"""What is said of a measure that is not evaluated live."""
 
 
 def finding_kinds() -> Mapping[str, FindingKind]:
     """Return every sort of finding, by its name, in the order of the kinds."""
     return {each.name: each for kind in KINDS for each in kind.finding_kinds}
+
+
+def measures() -> tuple[ThresholdKind, ...]:
+    """Return the kinds that hold something against a threshold; a policy has one of them at most."""
+    return tuple(kind for kind in KINDS if isinstance(kind, ThresholdKind))
+
+
+def measure_named(name: str) -> ThresholdKind:
+    """Return what is held against a threshold, by its name."""
+    return next(kind for kind in measures() if kind.name == name)
+
+
+def expressions_of(policy: Policy) -> tuple[str, ...]:
+    """Return every condition and value of a policy, as they were written."""
+    own = measure_of(policy).expressions(policy)
+    return (*filter(None, [policy.where]), *policy.group_by, *own)
+
+
+def measure_of(policy: Policy) -> ThresholdKind:
+    """Return what a policy holds against its threshold, if it has one."""
+    return measure_named(policy.measure)

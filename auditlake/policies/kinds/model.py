@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from auditlake.display.text import Fact, count, shown, visible
@@ -33,8 +33,8 @@ class Key:
     """Reads a value that its schema does not describe fully."""
     asks: bool = False
     """Whether the key asks a question by itself."""
-    needs: str | None = None
-    """The key without which it has no meaning."""
+    needs: tuple[str, ...] = ()
+    """The keys of which one at least must be there, since it has no meaning without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,10 @@ class Query:
     statements: Iterable[Statement]
     values: Mapping[str, object]
     """What they bind beside ``types``, ``as_of``, ``since`` and ``until``, by name."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """The SQL that fills slots which are the kind's own, by name."""
+    widened: str = "arrivals"
+    """The statement that makes one number of group and time, in 128 bits where 63 have no room."""
 
 
 class Kind:
@@ -81,6 +85,8 @@ class Kind:
     finding_kinds: tuple[FindingKind, ...] = ()
     title: str | None = None
     """The title of its general section on the page, of its facts and findings; None: the page has sections for it."""
+    answer_key: str | None = None
+    """Where a report has its answer; None: under its name."""
     raises_alerts = False
     """Whether its findings are alerted as they happen: then it is asked by a threshold."""
 

@@ -1,22 +1,23 @@
-"""Question 1: at how many events in a rolling window a policy is violated.
+"""Question 1: from when to when a measure of a policy's events is at its threshold or above.
 
-The rules are in semantics.md, Counts in a rolling window.
+What all measures have in common: the window, the episodes, their peaks. Every measure is a set of intervals; the count
+of those that contain an instant is the measure at that instant (semantics.md, Counts in a rolling window).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
-from auditlake.display.text import counted_events
+from auditlake.display.text import count
 from auditlake.engine.statements import Statement, statements
 from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
-from auditlake.policies.condition import ConditionError, check_condition
-from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every, length, moments
-from auditlake.policies.model import GROUP_COLUMNS, Policy
+from auditlake.policies.condition import key_sql
+from auditlake.policies.kinds.model import FindingKind, Inquiry, Kind, Query, every
+from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
     from auditlake.yaml_reader import Reader
 
 _DAY_US = 86_400_000_000
-_LONG_US = 2 * _DAY_US
-"""From which window on levels are carried over midnights instead of arrivals."""
-EPISODE = FindingKind(
-    "threshold_exceeded", "episode",
-    ("group", "start", "end", "ongoing", "started_before_period", "peak", "peak_at"),
-)  # fmt: skip
+MEASURED = ("group", "start", "end", "ongoing", "started_before_period", "peak", "peak_at")
+"""The keys of a finding that is an episode."""
+EPISODE = FindingKind("threshold_exceeded", "episode", MEASURED)
+
+Place = tuple[tuple[str, ...], datetime]
+"""Which episode: the values of its group, and its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class DailyPeak:
-    """The largest rolling count of any group on one UTC day; None before the lake's first event."""
+    """The largest measure of any group on one UTC day; None before the lake's first event."""
 
     date: date
     peak: int | None
@@ -45,7 +46,7 @@ class DailyPeak:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The answer: counts in a rolling window."""
+    """The answer: what was measured in a rolling window."""
 
     window: str
     alert_threshold: int
@@ -57,59 +58,148 @@ class Threshold:
     future_events: int
     episodes: int
     daily_peaks: tuple[DailyPeak, ...]
+    measure: str = "count"
+    """What is held against the threshold: the name of the kind."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The keys of the policy that are the measure's own."""
+    valueless_events: int = 0
+    """Matching events in a group that have no value to measure."""
 
 
-def _condition(reader: Reader, node: yaml.Node, key: str) -> str | None:
-    """Read a condition that may be run."""
-    text = reader.text(node, key, expected="a condition")
-    if text is None:
-        return None
-    try:
-        check_condition(text, tried=not reader.in_use)
-        return text.strip()
-    except ConditionError as error:
-        line, column = reader.inside(node, error.offset)
-        reader.mistakes.append((line, column, f"{key}: {error}"))
-        return None
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Something that was seen behind an episode, from when to when."""
+
+    name: str
+    first: datetime
+    last: datetime
+    note: str = ""
+    """How often, or what else is to be said."""
 
 
 class ThresholdKind(Kind):
-    """Counts in a rolling window, and the stretches in which they are at the threshold or above it."""
+    """A measure. A subclass gives its intervals as the table ``spans(g, rise, fall)``; the rest is the same for all."""
 
-    name = "threshold"
-    keys = (
-        Key("alert_threshold", {"type": "integer", "minimum": 1, "description":
-            "From how many events within one window on there is a finding."}, asks=True),
-        Key("window", length("window", "The length of the rolling window; 24h without this key.", default="24h"),
-            needs="alert_threshold"),
-        Key("group_by", {"type": "array", "uniqueItems": True, "items": {"enum": GROUP_COLUMNS, "title": "column"},
-            "description": "The columns whose values are counted apart."}, needs="alert_threshold"),
-        Key("where", {"type": ["string", "null"], "maxLength": 4000, "description":
-            "A SQL condition over an event's columns; only events that meet it count."}, read=_condition,
-            needs="alert_threshold"),
-    )  # fmt: skip
-    asked_by = "alert_threshold"
+    answer_key = "threshold"
     finding_kinds = (EPISODE,)
-    raises_alerts = True
+    drawn: str = ""
+    """The title of the picture of an episode's evidence."""
+    is_linked = False
+    """Whether each row of that picture follows from the one before."""
+    default_threshold: int | None = 1
+    """The threshold of a policy that names none; None: a policy has to name one."""
+
+    def is_asked(self, policy: Policy) -> bool:
+        """Return whether a policy asks it."""
+        return policy.alert_threshold is not None and policy.measure == self.name
+
+    # What a measure says of itself
+
+    def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Add to the values of a policy's file what follows from them, and note what does not fit together."""
+        values.setdefault("alert_threshold", self.default_threshold)
+
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return the statements whose last makes the table ``spans``, in microseconds since 1970: where an interval
+        of group ``g`` begins and where one ends, either may be null. They make the table ``groups`` as well.
+        """
+        raise NotImplementedError
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return the statements that find what is behind the episodes; the last is named ``evidence``."""
+        return ()
+
+    def own_slots(self, policy: Policy) -> Mapping[str, str]:
+        """Return the SQL of its slots. Those that have SQL without it are ``has_value``, whether an event can be
+        measured, and ``is_grouped``, whether it is in a group.
+        """
+        return {}
+
+    def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
+        """Return the values that only its own statements bind."""
+        return {}
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return the evidence of one episode, from its rows of ``evidence`` without group and start."""
+        return {}
+
+    def lacking(self, policy: Policy, evidence: Mapping[str, Any], begins: datetime | None) -> Mapping[str, Any]:
+        """Return what has to be said of an episode where the lake's history is too short to be sure of it.
+
+        Args:
+            policy: The policy.
+            evidence: That of the episode.
+            begins: The first event of the policy's types that the lake has; None: it has none.
+        """
+        return {}
+
+    def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
+        """Return what was seen behind an episode, to be drawn; from its evidence, which is not empty."""
+        return ()
+
+    def asked(self, policy: Policy) -> dict[str, Any]:
+        """Return the keys of a policy that are the measure's own, as JSON values."""
+        return {}
+
+    def expressions(self, policy: Policy) -> Iterable[str]:
+        """Return the conditions and values of a policy that are the measure's own, as they were written."""
+        return ()
+
+    def measured(self, policy: Policy | Threshold, number: int) -> str:
+        """Return what the measure counts, as a noun that fits a number."""
+        return "event" if number == 1 else "events"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+        """Return an episode in words; a value of its group that the reader may not see is None."""
+        what = f"{peak} {self.measured(policy, peak)} within {policy.window}{whose(group)}"
+        return f"{what}: the threshold is {policy.alert_threshold}"
+
+    # What all of them do
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
-        """Return the rolling counts, and the totals of the last window and the period."""
-        policy, values = inquiry.policy, values_of(inquiry.policy, inquiry.question)
-        yield Query("rolling_counts", _rolling_counts(policy), values)
-        yield Query("threshold_totals", _totals(policy), values)
+        """Return the episodes of the period, the groups at the threshold at as_of, and the totals."""
+        policy, question = inquiry.policy, inquiry.question
+        parts, machine = tuple(self.intervals(policy)), statements("policies/spans.sql")
+        now, before = question, parts
+        if question.as_of != question.until:
+            now = replace(question, since=question.as_of, until=question.as_of)
+            before = tuple(replace(part, name=f"{part.name}_now") for part in parts)
+        yield self._query("current_counts", (*before, machine["current_counts"]), policy, now)
+        peaks = every("daily_peaks_long")
+        rolling = (*parts, machine["changes"], *_after_changes(), *peaks, *self.evidence(policy))
+        yield self._query("rolling_counts", rolling, policy, question)
+        totals = statements("policies/threshold_totals.sql")["threshold_totals"]
+        yield self._query("threshold_totals", (totals, *every("presence_now")), policy, question)
+
+    def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
+        """Return the query that counts the episodes of each threshold."""
+        parts = (*self.intervals(inquiry.policy), statements("policies/spans.sql")["changes"], *_levels())
+        query = self._query("backtest", (*parts, *every("backtest")), inquiry.policy, inquiry.question)
+        return replace(query, values={**query.values, "thresholds": list(thresholds)})
+
+    def _query(self, name: str, parts: Iterable[Statement], policy: Policy, question: Question) -> Query:
+        bounds = {"since": question.since, "until": question.until}
+        values = {**bounds, **values_of(policy, question), **self.values(policy, question)}
+        slots = {"has_value": "true", "is_grouped": f"({key_sql(policy.group_by)}) is not null"}
+        slots |= self.own_slots(policy)
+        return Query(name, parts, values, slots, widened="changes")
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], Threshold | None]:
-        """Return the episodes and the counts."""
+        """Return the episodes and the numbers beside them."""
         policy = answers.policy
-        if policy.alert_threshold is None:
+        if not self.is_asked(policy):
             return (), None
-        episodes = [_episode(policy, row) for row in answers.rows["rolling_counts"]]
-        recent, ungrouped, errors, future = answers.one("threshold_totals")
+        behind: dict[Place, list[Row]] = {}
+        for key, start, *row in answers.rows.get("evidence", ()):
+            behind.setdefault((group_values(key), start), []).append(tuple(row))
+        begins = min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None)
+        episodes = [self._episode(policy, row, behind, begins) for row in answers.rows["rolling_counts"]]
+        recent, ungrouped, errors, future, valueless = answers.one("threshold_totals")
         first = answers.first_day
         days = ((day_of(number), peak) for number, peak in answers.rows["daily_peaks"])
         return episodes, Threshold(
             window=str(policy.window),
-            alert_threshold=policy.alert_threshold,
+            alert_threshold=policy.least,
             group_by=policy.group_by,
             where=policy.where,
             where_errors=errors,
@@ -118,7 +208,24 @@ class ThresholdKind(Kind):
             future_events=future,
             episodes=len(episodes),
             daily_peaks=tuple(DailyPeak(day, None if first is None or day < first else peak) for day, peak in days),
+            measure=self.name,
+            asked=self.asked(policy),
+            valueless_events=valueless,
         )
+
+    def _episode(
+        self, policy: Policy, row: Row, behind: Mapping[Place, Sequence[Row]], begins: datetime | None
+    ) -> Finding:
+        key, start, end, ongoing, before, peak, peak_at = row
+        (kind,), values = self.finding_kinds, group_values(key)
+        group = dict(zip(policy.group_by, values, strict=True)) or None
+        number = finding_id(policy.id, kind.name, canonical_group(group), "", print_instant(start))
+        measures = {"ongoing": ongoing, "started_before_period": before, "peak": peak, "peak_at": peak_at}
+        evidence = self.about(behind.get((values, start), ()), policy)
+        return Finding(
+            number, kind.name, self.message(policy, group or {}, peak), group=group, start=start, end=end,
+            measures=measures, evidence={**evidence, **self.lacking(policy, evidence, begins)},
+        )  # fmt: skip
 
 
 def values_of(policy: Policy, question: Question) -> dict[str, object]:
@@ -146,20 +253,15 @@ def status_now(answers: Answers) -> Literal["compliant", "violation", "no_data"]
     return "compliant" if received else "no_data"
 
 
-def _episode(policy: Policy, row: Row) -> Finding:
-    key, start, end, ongoing, before, peak, peak_at = row
-    group = dict(zip(policy.group_by, group_values(key), strict=True)) or None
-    number = finding_id(policy.id, EPISODE.name, canonical_group(group), "", print_instant(start))
-    measures = {"ongoing": ongoing, "started_before_period": before, "peak": peak, "peak_at": peak_at}
-    message = episode_message(policy, group or {}, peak)
-    return Finding(number, EPISODE.name, message, group=group, start=start, end=end, measures=measures)
+def seen_times(listed: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str]) -> tuple[Trace, ...]:
+    """Return what was seen several times as traces."""
+    return tuple(Trace(name(each), each["first"], each["last"], count(each["events"], "event")) for each in listed)
 
 
-def episode_message(policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
-    """Return an episode in words; a value of its group that the reader may not see is None."""
+def whose(group: Mapping[str, str | None]) -> str:
+    """Return a group in words, to follow what it did; a value that the reader may not see is None."""
     named = (f"{column} {'(hidden)' if value is None else value}" for column, value in group.items())
-    whose = f" for {', '.join(named)}" if group else ""
-    return f"{counted_events(peak)} within {policy.window}{whose}: the threshold is {policy.alert_threshold}"
+    return f" for {', '.join(named)}" if group else ""
 
 
 def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
@@ -167,34 +269,10 @@ def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
 
 
-# The statements
+def _after_changes() -> Iterable[Statement]:
+    return (part for part in every("rolling_counts") if part.name != "changes")
 
 
-def changes(policy: Policy) -> Iterator[Statement]:
-    """Yield what makes the changes of a policy's counts, for several thresholds at once."""
+def _levels() -> Iterable[Statement]:
     parts = statements("policies/rolling_counts.sql")
-    yield from (*_arrivals(policy), *(parts[name] for name in ("changes", "rises", "falls")))
-
-
-def _is_plain(policy: Policy) -> bool:
-    """Return whether every governed event counts in one group: then type and time are all that the count needs."""
-    return policy.where is None and not policy.group_by
-
-
-def _arrivals(policy: Policy) -> Iterator[Statement]:
-    if _is_plain(policy):
-        yield moments()
-    yield from every("arrivals" if _is_plain(policy) else "arrivals_by_group")
-
-
-def _rolling_counts(policy: Policy) -> Iterator[Statement]:
-    yield from _arrivals(policy)
-    yield from every("rolling_counts")
-    yield from every("daily_peaks_long" if policy.window.microseconds > _LONG_US else "daily_peaks")
-
-
-def _totals(policy: Policy) -> Iterator[Statement]:
-    if _is_plain(policy):
-        yield moments()
-    yield from every("threshold_totals_plain" if _is_plain(policy) else "threshold_totals")
-    yield from every("presence_now")
+    return (parts[name] for name in ("rises", "falls"))

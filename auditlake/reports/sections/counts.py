@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
-from auditlake.display.text import Fact, Text, shown, spelled
+from auditlake.display.text import Fact, Text, shown, spelled, visible
+from auditlake.policies import kinds
 from auditlake.policies.kinds.threshold import Threshold
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import PeakChart, peak_chart
 from auditlake.reports.sections.model import Section, Term
-from auditlake.reports.sentences import apart, counted_words, subject
+from auditlake.reports.sentences import apart, counted_words, measured
+
+_NEWER = ("measure", "asked", "valueless_events")
+"""What the first form does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def _chart(report: Report, answer: Threshold) -> PeakChart:
         [(day.date, day.peak) for day in answer.daily_peaks],
         answer.alert_threshold,
         frozenset(report.coverage.silent_days),
-        f"{subject(report)}{apart(report)} within {spelled(answer.window)}",
+        f"{measured(report)}{apart(report)} within {spelled(answer.window)}",
     )
 
 
@@ -56,7 +61,7 @@ def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
             alarm=answer.episodes > 0,
         ),
         Fact(
-            "Highest count",
+            "Highest count" if answer.measure == "count" else "Highest measure",
             shown(None if peak is None else f"{peak:,}"),
             f"threshold {answer.alert_threshold:,} in {spelled(answer.window)}",
             alarm=peak is not None and peak >= answer.alert_threshold,
@@ -69,6 +74,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
     groups = " in all groups" if answer.group_by else ""
     left_out = [
         ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
+        ("Without a value", answer.valueless_events, "in a group, with nothing to measure"),
         ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
         (
             "Dated in the future",
@@ -87,11 +93,36 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
             Text(", ".join(answer.group_by) or "nothing: one count for all"),
             code=bool(answer.group_by),
         ),
+        *_asked(answer),
         Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts"),
         Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
         Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
     )
+
+
+def _asked(answer: Threshold) -> tuple[Fact, ...]:
+    """Return what is measured, where that is not the count."""
+    if answer.measure == "count":
+        return ()
+    noun = kinds.measure_named(answer.measure).measured(answer, 2)
+    asked = answer.asked
+    steps = [each for name in ("together", "sequence") for each in asked.get(name, ())]
+    others = [(name.capitalize(), asked[name]) for name in ("condition", "until") if name in asked]
+    return (
+        Fact("Measured", shown(noun, limit=2000)),
+        *(Fact(visible(f"Step {step['name']}"), *_step(step), code=True) for step in steps),
+        *(Fact(label, shown(text, limit=2000), code=True) for label, text in others),
+    )
+
+
+def _step(step: Mapping[str, Any]) -> tuple[Text, str]:
+    """Return which events a step takes, and how many."""
+    types = f"event_type in ({', '.join(step['types'])})" if "types" in step else None
+    number, window = step.get("count", 1), step.get("window")
+    within = f" within {spelled(window)}" if window else ""
+    taken = " and ".join(filter(None, (types, step.get("where"))))
+    return shown(taken, limit=2000, keep="\n"), f"{number:,} events{within}" if number > 1 else ""
 
 
 def _terms(report: Report) -> tuple[Term, ...]:
@@ -111,8 +142,11 @@ def _terms(report: Report) -> tuple[Term, ...]:
     )
 
 
-def _json(report: Report, _: int) -> dict[str, Any]:
-    return {"threshold": report.threshold and json_value(asdict(report.threshold))}
+def _json(report: Report, form: int) -> dict[str, Any]:
+    answer = report.threshold and json_value(asdict(report.threshold))
+    if answer and form == 1:
+        answer = {name: value for name, value in answer.items() if name not in _NEWER}
+    return {"threshold": answer}
 
 
 SECTION = Section(

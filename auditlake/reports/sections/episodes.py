@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar
 
-from auditlake.display.text import Fact, Text, length, moment, shown, visible
+from auditlake.display.text import Fact, Text, count, length, moment, shown, visible
+from auditlake.events.durations import parse_duration
 from auditlake.findings.finding import Finding
+from auditlake.policies import kinds
 from auditlake.reports.model import Detail, Report, SampleEvent
 from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES
+from auditlake.reports.timeline import Timeline, timeline
 
 _SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
@@ -28,6 +32,8 @@ class Episode:
     """The group; empty where the policy does not group."""
     facts: tuple[Fact, ...]
     """Start, end, length and peak."""
+    timeline: Timeline | None
+    """What was seen; None of a count."""
     samples: tuple[tuple[Text, ...], ...]
     """Events behind the peak, newest first: time, type, user, action, resource, status, address, source, id."""
     samples_words: str
@@ -66,7 +72,7 @@ def episodes_words(total: int) -> str:
 
 
 def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
-    episodes = [finding for finding in report.violations if finding.kind == "threshold_exceeded"][:SHOWN_EPISODES]
+    episodes = [finding for finding in report.violations if finding.peak_at is not None][:SHOWN_EPISODES]
     return tuple(
         _episode(report, detail.samples.get(finding.id, ()), finding, place) for place, finding in enumerate(episodes)
     )
@@ -76,6 +82,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
     start, peak = finding.start or report.since, finding.peak or 0
     began = "already reached at the start of the period" if finding.measures["started_before_period"] else ""
     few = samples[:_SHOWN_SAMPLES]
+    counted = report.threshold is None or report.threshold.measure == "count"
     every = f"The {peak:,} events" if peak > 1 else "The event"
     some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
     return Episode(
@@ -89,11 +96,30 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
                 "Length", Text(length((finding.end or report.until) - start)), "so far" if finding.end is None else ""
             ),
             Fact("Peak", Text(f"{peak:,}"), f"at {moment(finding.measures['peak_at'], zone=False)}"),
+            *_noted(finding.evidence),
         ),
+        timeline=_timeline(report, finding),
         samples=tuple(_sample(event) for event in few),
-        samples_words=f"{some} behind the peak, newest first",
+        samples_words=f"{some if counted else 'The newest matching events'} behind the peak, newest first",
         open=place < _OPEN_EPISODES,
     )
+
+
+def _timeline(report: Report, finding: Finding) -> Timeline | None:
+    """Return the picture of what is behind an episode."""
+    if report.threshold is None or not finding.evidence or finding.peak_at is None:
+        return None
+    kind = kinds.measure_named(report.threshold.measure)
+    begins = finding.peak_at - timedelta(microseconds=parse_duration(report.threshold.window, "window").microseconds)
+    return timeline(kind.drawn, kind.traces(finding.evidence), begins, linked=kind.is_linked)
+
+
+def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
+    """Yield what else the evidence says."""
+    if completions := evidence.get("completions"):
+        yield Fact("Completed", Text(count(completions, "time")), "in the period")
+    if since := evidence.get("history_since"):
+        yield Fact("History", Text(f"since {moment(since, zone=False)}"), "shorter than what is looked back at")
 
 
 def _sample(event: SampleEvent) -> tuple[Text, ...]:

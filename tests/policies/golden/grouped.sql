@@ -59,8 +59,9 @@ ORDER BY
 -- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
 /* name: threshold_totals($types, $since, $until, $as_of, $window_start) */
 /* Question 1's plain counts: matching events of the last window, matching events without a group, events whose */
-/* condition could not be evaluated, and governed events later than as_of. */
-/* returns: recent_events, ungrouped_events, where_errors, future_events */
+/* condition could not be evaluated, governed events later than as_of, and matching events in a group that have no value */
+/* to measure. The slot `has_value` is filled by the measure. */
+/* returns: recent_events, ungrouped_events, where_errors, future_events, valueless_events */
 SELECT
   COUNT(*) FILTER(WHERE
     verdict = 1 AND "timestamp" > $window_start AND "timestamp" <= $as_of) AS recent_events,
@@ -69,13 +70,20 @@ SELECT
   COUNT(*) FILTER(WHERE
     verdict IS NULL AND "timestamp" > $since AND "timestamp" <= $until) AS where_errors,
   COUNT(*) FILTER(WHERE
-    "timestamp" > $as_of) AS future_events
+    "timestamp" > $as_of) AS future_events,
+  COUNT(*) FILTER(WHERE
+    verdict = 1
+    AND grouped
+    AND NOT valued
+    AND "timestamp" > $since
+    AND "timestamp" <= $until) AS valueless_events
 FROM (
   /* The condition is evaluated once: 1 for a match, 0 for none, 2 for unknown, null for an error. */
   SELECT
     "timestamp",
     TRY(COALESCE(CAST(TRUE AS INT), 2)) AS verdict,
-    NOT "user_id" IS NULL AS grouped
+    NOT "user_id" IS NULL AS grouped,
+    TRUE AS valued
   FROM events
   WHERE
     ARRAY_CONTAINS($types, event_type) AND "timestamp" > LEAST($since, $window_start)

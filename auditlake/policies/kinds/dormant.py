@@ -1,0 +1,79 @@
+"""The measure ``dormant``: how many entities came back after a long silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditlake.display.text import length as length_in_words
+from auditlake.engine.statements import Statement, statements
+from auditlake.policies.kinds.model import FindingKind, Key, length
+from auditlake.policies.kinds.subjects import SubjectKind
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values, whose
+from auditlake.policies.kinds.values import VALUES
+from auditlake.policies.model import Policy
+
+if TYPE_CHECKING:
+    from auditlake.engine.model import Row
+
+_SCHEMA = {
+    "type": "object", "additionalProperties": False, "required": ["entity", "silence"],
+    "description": "Entities that are seen again after a long silence.",
+    "properties": {
+        "entity": VALUES | {"minItems": 1, "description": "Who or what was silent; several are taken together."},
+        "silence": length("window", "How long it was silent at least."),
+    },
+}  # fmt: skip
+
+
+class DormantKind(SubjectKind):
+    """Entities that are seen again after a long silence; the first event ever ends none."""
+
+    name = "dormant"
+    asked_by = "dormant"
+    drawn = "How long each was silent"
+    silence = "silence"
+    required = ("entity", "silence")
+    finding_kinds = (FindingKind("dormant", "awakening", MEASURED),)
+
+    def __init__(self) -> None:
+        self.keys = (Key("dormant", _SCHEMA, read=self.read, asks=True),)
+
+    def narrowed(self, policy: Policy) -> Iterable[Statement]:
+        """Ask the older days, and leave out who was never seen before."""
+        yield statements("policies/subjects.sql")["returns_from_long_ago"]
+        yield statements("policies/dormant.sql")["awakened"]
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return who is awake in each episode."""
+        shared, own = statements("policies/subjects.sql"), statements("policies/dormant.sql")
+        return (shared["at_peaks"], own["evidence"])
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return who came back: since when it was silent, and for how many seconds."""
+        names = policy.more["dormant"]["entity"]
+        return {
+            "awake": [
+                {"entity": dict(zip(names, group_values(subject), strict=True)), "at": at, "silent_since": since,
+                 "silence_seconds": (at - since).total_seconds()}
+                for subject, at, since in rows
+            ]
+        }  # fmt: skip
+
+    def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
+        """Return the silences."""
+        return tuple(
+            Trace(" with ".join(each["entity"].values()), each["silent_since"], each["at"],
+                  f"silent for {length_in_words(each['at'] - each['silent_since'])}")
+            for each in evidence["awake"]
+        )  # fmt: skip
+
+    def measured(self, policy: Policy | Threshold, number: int) -> str:
+        """Return what is counted."""
+        own = (policy.more if isinstance(policy, Policy) else policy.asked)["dormant"]
+        return f"return{'' if number == 1 else 's'} of {' with '.join(own['entity'])} after {own['silence']} of silence"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+        """Return an episode in words."""
+        what = f"{peak} {self.measured(policy, peak)}" if policy.least > 1 or peak > 1 else self.measured(policy, 1)
+        return f"{what[0].upper()}{what[1:]}{whose(group)}"

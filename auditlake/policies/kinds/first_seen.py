@@ -1,0 +1,98 @@
+"""The measure ``first_seen``: how many values are new, of an entity or of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.statements import Statement, statements
+from auditlake.policies.kinds.model import FindingKind, Key, length
+from auditlake.policies.kinds.subjects import SubjectKind
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values, whose
+from auditlake.policies.kinds.values import VALUES
+from auditlake.policies.model import Policy
+
+if TYPE_CHECKING:
+    import yaml
+
+    from auditlake.engine.model import Row
+    from auditlake.yaml_reader import Reader
+
+_SCHEMA = {
+    "type": "object", "additionalProperties": False, "required": ["value", "memory"],
+    "description": "Values that were not seen for as long as is remembered.",
+    "properties": {
+        "value": VALUES | {"minItems": 1, "description": "What may be new; several are taken together."},
+        "entity": VALUES | {"description": "Whose it is; without it the value is new to all."},
+        "memory": length("window", "For how long a value is remembered."),
+        "learn": length("window", "How long an entity must have been known before anything of it is new."),
+    },
+}  # fmt: skip
+
+
+class FirstSeenKind(SubjectKind):
+    """Values that an entity, or anybody, did not have for as long as is remembered."""
+
+    name = "first_seen"
+    asked_by = "first_seen"
+    drawn = "When each value was seen before"
+    silence = "memory"
+    required = ("value", "memory")
+    finding_kinds = (FindingKind("first_seen", "new value", MEASURED),)
+
+    def __init__(self) -> None:
+        self.keys = (Key("first_seen", _SCHEMA, read=self.read, asks=True),)
+
+    def read(self, reader: Reader, node: yaml.Node, key: str) -> dict[str, Any]:
+        """Read the values and lengths; what is to be learned must be remembered."""
+        values = super().read(reader, node, key)
+        learn, memory = values.get("learn"), values.get("memory")
+        if learn and memory and not learn.microseconds < memory.microseconds:
+            reader.wrong(node, f"{key}: expected 'learn' shorter than 'memory'")
+        return values
+
+    def narrowed(self, policy: Policy) -> Iterable[Statement]:
+        """Leave out what entities do that are not known for long enough."""
+        if policy.more["first_seen"].get("learn"):
+            yield from (statements("policies/first_seen.sql")[name] for name in ("entity_times", "learned"))
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return the new values of each episode."""
+        own, shared = statements("policies/first_seen.sql"), statements("policies/subjects.sql")
+        learn = policy.more["first_seen"].get("learn")
+        return (
+            *(() if learn else (own["entity_times"],)),
+            shared["at_peaks"], own["shown"], shared["returns_from_long_ago"], own["evidence"],
+        )  # fmt: skip
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return what is new: its value, when it came, when it was seen last and since when its entity is known."""
+        own = policy.more["first_seen"]
+        names, entities = (*own["entity"], *own["value"]), len(own["entity"])
+        new = []
+        for subject, at, last, known in rows:
+            values = list(zip(names, group_values(subject), strict=True))
+            new.append(
+                {"value": dict(values[entities:]), "entity": dict(values[:entities]), "at": at, "last_seen": last,
+                 "known_since": known}
+            )  # fmt: skip
+        return {"new": new}
+
+    def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
+        """Return the new values, each from when it was seen last."""
+        return tuple(
+            Trace(" with ".join(each["value"].values()), each["last_seen"] or each["at"], each["at"],
+                  "never seen before" if each["last_seen"] is None else "last seen long ago")
+            for each in evidence["new"]
+        )  # fmt: skip
+
+    def measured(self, policy: Policy | Threshold, number: int) -> str:
+        """Return what is counted."""
+        own = (policy.more if isinstance(policy, Policy) else policy.asked)["first_seen"]
+        values = f"{' with '.join(own['value'])} not seen for {own['memory']}"
+        return f"new value of {values}" if number == 1 else f"new values of {values}"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+        """Return an episode in words."""
+        what = f"{peak} {self.measured(policy, peak)}" if policy.least > 1 or peak > 1 else self.measured(policy, 1)
+        return f"{what[0].upper()}{what[1:]}{whose(group)}"

@@ -1,0 +1,101 @@
+"""The measure ``sequence``: whether several steps came one after the other in one window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.statements import Statement
+from auditlake.policies.kinds.model import FindingKind, Key, every
+from auditlake.policies.kinds.steps import Step, check_types, condition_sql, read_steps, steps_schema
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, seen_times, whose
+from auditlake.policies.kinds.values import read_condition
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
+
+if TYPE_CHECKING:
+    import yaml
+
+    from auditlake.engine.model import Row
+    from auditlake.yaml_reader import Reader
+
+_STEPS = steps_schema("The steps that are looked for in one window, in this order.", ("count", "window"), 1)
+
+
+class SequenceKind(ThresholdKind):
+    """Steps in their order; of each as many events as it says."""
+
+    name = "sequence"
+    keys = (
+        Key("sequence", _STEPS, read=lambda reader, node, key: read_steps(reader, node, key, _STEPS), asks=True),
+        Key("until", {"type": "string", "maxLength": 4000, "description":
+            "A SQL condition; an event that meets it between the first and the last event undoes the sequence."},
+            read=read_condition, needs=("sequence",)),
+    )  # fmt: skip
+    asked_by = "sequence"
+    drawn = "The chain that begins the episode"
+    is_linked = True
+    finding_kinds = (FindingKind("sequence", "sequence", MEASURED),)
+
+    def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Check the types of the steps, and that the threshold is what a sequence can reach."""
+        check_types(reader, "sequence", values["sequence"], values["required_events"])
+        if values.setdefault("alert_threshold", 1) != 1:
+            reader.wrong(fields["alert_threshold"], "alert_threshold: expected 1: a sequence is there, or it is not")
+
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return from when to when a chain of the steps lies in the window."""
+        left_out = {"evidence"} if "until" in policy.more else {"evidence", "unstopped"}
+        return (part for part in every("sequence") if part.name not in left_out)
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return the chain that begins each episode."""
+        return (part for part in every("sequence") if part.name == "evidence")
+
+    def own_slots(self, policy: Policy) -> Mapping[str, str]:
+        """Return the steps of an event as bits."""
+        until = policy.more.get("until")
+        conditions = [step.sql for step in policy.more["sequence"]] + ([condition_sql(until)] if until else [])
+        bits = (f"case when {each} then {1 << number} else 0 end" for number, each in enumerate(conditions))
+        return {"steps_of_event": f"({' + '.join(bits)})"}
+
+    def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
+        """Return how many events each step takes, and within which time."""
+        steps: Sequence[Step] = policy.more["sequence"]
+        return {
+            "step_counts": [step.count for step in steps],
+            "step_windows": [step.window and step.window.microseconds for step in steps],
+        }
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return the chain that begins an episode, and how many events of it complete one."""
+        steps: Sequence[Step] = policy.more["sequence"]
+        chain = [
+            {"step": steps[number - 1].name, "first": first, "last": last, "events": steps[number - 1].count}
+            for number, first, last, _ in rows
+        ]
+        return {"steps": chain, "completions": max((row[-1] for row in rows), default=0)}
+
+    def asked(self, policy: Policy) -> dict[str, Any]:
+        """Return the steps and what undoes them."""
+        until = {key: policy.more[key] for key in ("until",) if key in policy.more}
+        return {"sequence": [step.asked for step in policy.more["sequence"]], **until}
+
+    def expressions(self, policy: Policy) -> Iterable[str]:
+        """Return what the steps are told by."""
+        steps: Sequence[Step] = policy.more["sequence"]
+        return tuple(text for text in (*(step.where for step in steps), policy.more.get("until")) if text)
+
+    def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
+        """Return the steps of the chain."""
+        return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
+
+    def measured(self, policy: Policy | Threshold, number: int) -> str:
+        """Return what is counted."""
+        asked = policy.more if isinstance(policy, Policy) else policy.asked
+        steps = len(asked["sequence"])
+        return f"sequence{'' if number == 1 else 's'} of {steps} step{'' if steps == 1 else 's'}"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+        """Return an episode in words."""
+        return f"A {self.measured(policy, 1)} within {policy.window}{whose(group)}"

@@ -1,0 +1,92 @@
+"""What ``first_seen`` and ``dormant`` have in common: subjects that were not seen for long before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.statements import Statement, statements
+from auditlake.events.durations import Duration
+from auditlake.policies.condition import key_sql
+from auditlake.policies.kinds.threshold import ThresholdKind
+from auditlake.policies.kinds.values import read_values
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, earlier
+
+if TYPE_CHECKING:
+    import yaml
+
+    from auditlake.yaml_reader import Reader
+
+LISTS = ("value", "entity")
+
+
+class SubjectKind(ThresholdKind):
+    """A measure of subjects that were not seen for long: its key holds their values and lengths of time."""
+
+    silence: str
+    """Which of its lengths nothing is seen for."""
+    required: tuple[str, ...]
+
+    def read(self, reader: Reader, node: yaml.Node, key: str) -> dict[str, Any]:
+        """Read the values and lengths of its key."""
+        (known,) = (each.schema["properties"] for each in self.keys)
+        fields = reader.mapping(node, key, tuple(known), self.required)
+        values: dict[str, Any] = {"value": (), "entity": ()}
+        for name, value in fields.items():
+            listed = name in LISTS
+            values[name] = read_values(reader, value, name) if listed else reader.duration(value, "window")
+            if listed and name in self.required and not values[name] and not value.value:
+                reader.wrong(value, f"{name}: expected at least one column or expression, got an empty list")
+        return values
+
+    def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Group by the entity where nothing else is said."""
+        super().complete(reader, fields, values)
+        values.setdefault("group_by", values[self.name]["entity"])
+
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return one window for each sighting that counts."""
+        shared = statements("policies/subjects.sql")
+        yield from (shared[name] for name in ("matching", "subjects", "sightings", "returns"))
+        yield from self.narrowed(policy)
+        yield from (shared[name] for name in ("counted", "groups", "spans"))
+
+    def narrowed(self, policy: Policy) -> Iterable[Statement]:
+        """Return the statements that leave out sightings which do not count after all."""
+        raise NotImplementedError
+
+    def own_slots(self, policy: Policy) -> Mapping[str, str]:
+        """Return the subject of an event."""
+        own = policy.more[self.name]
+        subject = key_sql((*own["entity"], *own["value"]))
+        return {
+            "subject_of_event": subject, "entity_of_event": key_sql(own["entity"]),
+            "has_value": f"({subject}) is not null",
+        }  # fmt: skip
+
+    def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
+        """Return how long nothing is seen, and how far that makes the question look back."""
+        own = policy.more[self.name]
+        silence = own[self.silence].microseconds
+        back = timedelta(microseconds=silence + policy.window.microseconds)
+        lengths = {f"{name}_us": value.microseconds for name, value in own.items() if isinstance(value, Duration)}
+        return {**lengths, "silence_us": silence, "history_start": earlier(question.since, back)}
+
+    def asked(self, policy: Policy) -> dict[str, Any]:
+        """Return the values and lengths as they were written."""
+        own = policy.more[self.name]
+        return {self.name: {key: list(value) if key in LISTS else str(value) for key, value in own.items() if value}}
+
+    def expressions(self, policy: Policy) -> Iterable[str]:
+        """Return what subjects are told by."""
+        own = policy.more[self.name]
+        return (*own["entity"], *own["value"])
+
+    def lacking(self, policy: Policy, evidence: Mapping[str, Any], begins: datetime | None) -> Mapping[str, Any]:
+        """Return since when the lake has history, where that is later than what is looked back at."""
+        silence = timedelta(microseconds=policy.more[self.name][self.silence].microseconds)
+        seen = [each["at"] for each in (*evidence.get("new", ()), *evidence.get("awake", ()))]
+        is_short = begins is not None and any(earlier(at, silence) < begins for at in seen)
+        return {"history_since": begins} if is_short else {}

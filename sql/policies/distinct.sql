@@ -1,0 +1,121 @@
+-- name: matching($types, $look_back, $until)
+-- The measure distinct: the matching events that are in a group and have a value. The slots are those of
+-- arrivals_by_group.sql, and `value_of_event`: the policy's `distinct`, or a list of several that is null where any is.
+create or replace temp table matching as
+select
+  key_of_group as group_key,
+  value_of_event as value,
+  epoch_us("timestamp") as t
+from events
+where list_position($types, event_type) > 0
+  and "timestamp" > $look_back
+  and "timestamp" <= $until
+  and coalesce(try(predicate), false)
+  and key_of_group is not null
+  and value_of_event is not null;
+
+-- name: groups()
+-- The groups, numbered from 0.
+create or replace temp table groups as
+select
+  row_number() over (order by group_key) - 1 as g,
+  group_key
+from (
+  select distinct group_key
+  from matching
+);
+
+-- name: pairs()
+-- Each value of each group.
+create or replace temp table pairs as
+select
+  row_number() over () as pair,
+  groups.g,
+  found.value
+from (
+  select distinct group_key, value
+  from matching
+) as found
+join groups on found.group_key = groups.group_key;
+
+-- name: valued()
+-- When each value was seen, in order.
+create or replace temp table valued as
+select
+  pairs.pair,
+  pairs.g,
+  matching.t
+from matching
+join groups on matching.group_key = groups.group_key
+join pairs on groups.g = pairs.g and matching.value = pairs.value
+order by pairs.pair, matching.t;
+
+-- name: spans($window_us)
+-- A value counts for one window from each of its events on. Windows that overlap or touch are one interval: it begins
+-- where the event before is of another value or longer ago, and ends where the event after is.
+create or replace temp table spans as
+select
+  g,
+  pair,
+  case when pair is distinct from pair_before or t - t_before > $window_us then t end as rise,
+  case when pair is distinct from pair_after or t_after - t > $window_us then t + $window_us end as fall
+from (
+  select
+    pair,
+    g,
+    t,
+    lag(pair) over () as pair_before,
+    lag(t) over () as t_before,
+    lead(pair) over () as pair_after,
+    lead(t) over () as t_after
+  from valued
+)
+where rise is not null
+  or fall is not null;
+
+-- name: evidence($origin, $since, $window_us, $span_us)
+-- The values that count at the peak of each episode, at most twenty, those that came first.
+-- returns: group_key, start, value, first, last, events
+with at_peaks as (
+  select
+    starts // $span_us as g,
+    greatest(epoch_us($origin) + starts % $span_us, epoch_us($since)) as starts_at,
+    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at
+  from episodes
+),
+
+seen as (
+  select
+    at_peaks.g,
+    at_peaks.starts_at,
+    pairs.value,
+    min(valued.t) as first_t,
+    max(valued.t) as last_t,
+    count(*) as events
+  from at_peaks
+  join valued
+    on at_peaks.g = valued.g
+      and valued.t > at_peaks.peaks_at - $window_us
+      and valued.t <= at_peaks.peaks_at
+  join pairs on valued.pair = pairs.pair
+  group by at_peaks.g, at_peaks.starts_at, pairs.value
+),
+
+placed as (
+  select
+    *,
+    row_number() over (partition by g, starts_at order by first_t, value) as place
+  from seen
+)
+
+select
+  groups.group_key,
+  make_timestamptz(cast(placed.starts_at as bigint)) as "start",
+  placed.value,
+  make_timestamptz(placed.first_t) as "first",
+  make_timestamptz(placed.last_t) as "last",
+  placed.events
+from placed
+join groups on placed.g = groups.g
+where placed.place <= 20
+order by "start", groups.group_key, placed.place;

@@ -1,0 +1,145 @@
+-- name: matching($types, $history_start, $until)
+-- The measures first_seen and dormant, which look far back: the matching events that have an entity. The slots are those
+-- of arrivals_by_group.sql, `subject_of_event` (of first_seen the entity and the value, of dormant the entity) and
+-- `entity_of_event`. An event without a value has no subject, and is one of its entity nevertheless.
+create or replace temp table matching as
+select
+  key_of_group as group_key,
+  subject_of_event as subject,
+  entity_of_event as entity,
+  epoch_us("timestamp") as t
+from events
+where list_position($types, event_type) > 0
+  and "timestamp" > $history_start
+  and "timestamp" <= $until
+  and coalesce(try(predicate), false)
+  and entity_of_event is not null;
+
+-- name: subjects()
+-- The subjects, numbered.
+create or replace temp table subjects as
+select
+  row_number() over () as s,
+  subject,
+  entity
+from (
+  select
+    subject,
+    any_value(entity) as entity
+  from matching
+  where subject is not null
+  group by subject
+);
+
+-- name: sightings()
+-- When each subject was seen, in order; several events of one instant are one.
+create or replace temp table sightings as
+select distinct
+  subjects.s,
+  matching.t
+from matching
+join subjects on matching.subject = subjects.subject
+order by subjects.s, matching.t;
+
+-- name: returns($look_back, $silence_us)
+-- The sightings that may count: those with nothing of the subject for $silence_us before, or nothing at all.
+create or replace temp table returns as
+select
+  s,
+  t,
+  t_before
+from (
+  select
+    s,
+    t,
+    case when lag(s) over () = s then lag(t) over () end as t_before
+  from sightings
+)
+where t > epoch_us($look_back)
+  and (t_before is null or t - t_before >= $silence_us);
+
+-- name: returns_from_long_ago($types, $history_start)
+-- When the subjects with nothing before were seen last in the older days: asked for these alone.
+create or replace temp table returns as
+select
+  returns.s,
+  returns.t,
+  coalesce(returns.t_before, older.t) as t_before
+from returns
+left join (
+  select
+    subjects.s,
+    max(epoch_us(events."timestamp")) as t
+  from events
+  join subjects on subject_of_event = subjects.subject
+  where list_position($types, events.event_type) > 0
+    and events."timestamp" <= $history_start
+    and coalesce(try(predicate), false)
+    and subjects.s in (
+      select s
+      from returns
+      where t_before is null
+    )
+  group by subjects.s
+) as older on returns.s = older.s;
+
+-- name: counted()
+-- Each of them in every group that an event of it is in.
+create or replace temp table counted as
+select distinct
+  matching.group_key,
+  returns.s,
+  returns.t,
+  returns.t_before
+from returns
+join subjects on returns.s = subjects.s
+join matching on subjects.subject = matching.subject and returns.t = matching.t
+where matching.group_key is not null;
+
+-- name: groups()
+-- The groups, numbered from 0.
+create or replace temp table groups as
+select
+  row_number() over (order by group_key) - 1 as g,
+  group_key
+from (
+  select distinct group_key
+  from counted
+);
+
+-- name: spans($window_us)
+-- Each counts for one window.
+create or replace temp table spans as
+select
+  groups.g,
+  counted.s,
+  counted.t as rise,
+  counted.t + $window_us as fall,
+  counted.t_before
+from counted
+join groups on counted.group_key = groups.group_key;
+
+-- name: at_peaks($origin, $since, $window_us, $span_us)
+-- What counts at the peak of each episode, at most twenty, those that came first.
+create or replace temp table at_peaks as
+select
+  g,
+  starts_at,
+  s,
+  rise,
+  t_before,
+  row_number() over (partition by g, starts_at order by rise, subject) as place
+from (
+  select
+    starts // $span_us as g,
+    greatest(epoch_us($origin) + starts % $span_us, epoch_us($since)) as starts_at,
+    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at
+  from episodes
+) as found
+join spans
+  using (g)
+join subjects
+  using (s)
+where rise > peaks_at - $window_us
+  and rise <= peaks_at
+qualify place <= 20;

@@ -1,0 +1,197 @@
+"""What the kinds of question find in SQL is what their definitions say in plain Python (kinds_oracle.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, replace
+from functools import partial
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.findings.finding import Finding
+from auditlake.policies.evaluate import evaluate
+from auditlake.policies.loader import load_policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
+from auditlake.reports.build import build_report
+from tests.policies import kinds_oracle
+from tests.policies.kinds_cases import GOVERNED, Case, case, instant, row, smallest
+from tests.policies.kinds_oracle import Episode, Event
+
+MEASURES = ("distinct", "together", "sequence", "first_seen", "dormant")
+COLUMNS = (
+    "event_id", "event_type", "user_id", "ip_address", "source", "details", "action", "resource", "status",
+    "session_id", "metadata",
+)  # fmt: skip
+TYPES = frozenset({*GOVERNED, "data_access"})
+
+
+@pytest.fixture(scope="module")
+def connection() -> Any:
+    """One database for all cases."""
+    with connect(threads=1) as connection:
+        yield connection
+
+
+@pytest.fixture(autouse=True)
+def evidence_at_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report shows what stands at the peak of an episode, where the oracle shows what stands at its start."""
+    original = kinds_oracle.answer
+
+    def answer(*args: Any, evidence: Any = lambda _: {}, **more: Any) -> Any:
+        return original(*args, evidence=lambda episode: evidence(replace(episode, start=episode.peak_at)), **more)
+
+    monkeypatch.setattr(kinds_oracle, "answer", answer)
+
+
+@pytest.mark.parametrize("kind", MEASURES)
+def test_sql_says_what_the_definition_says(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """Episodes, peaks, evidence, daily peaks, the state of now, and what is left out; many ties, NULLs, cut periods."""
+    for seed in range(10):
+        _check(connection, Bundle(case(kind, seed), tuple(case(kind, seed + 100 * n).events for n in range(12))))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", MEASURES)
+def test_it_says_so_of_many(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """The same of ten thousand lists of events."""
+    for seed in range(1000, 1400):
+        _check(connection, Bundle(case(kind, seed), tuple(case(kind, seed + 1000 * n).events for n in range(25))))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A question that is asked of several lists of events at once, each a session of its own: much cheaper."""
+
+    asked: Case
+    lists: tuple[tuple[Event, ...], ...]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy, which keeps the sessions apart."""
+        keys = {"name": "n", "description": "d", **self.asked.policy}
+        if "group_by" in keys:
+            keys["group_by"] = ["session_id", *keys["group_by"]]
+        for kind in ("first_seen", "dormant"):
+            if kind in keys:
+                keys[kind] = keys[kind] | {"entity": ["session_id", *keys[kind]["entity"]]}
+        text = json.dumps(keys)  # which is YAML as well
+        return load_policy(text, file="p.yaml", policy_id="p", event_types=TYPES)
+
+
+def _check(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> None:
+    found = _sql(connection, bundle)
+    if found == _python(bundle):
+        return
+    for events in bundle.lists:  # one of them by itself, and of it what is needed
+        one = replace(bundle.asked, events=events)
+        if _differs(connection, one):
+            alone = Bundle(least := smallest(one, partial(_differs, connection)), (least.events,))
+            assert _sql(connection, alone) == _python(alone), least.policy
+    assert found == _python(bundle)
+
+
+def _differs(connection: duckdb.DuckDBPyConnection, one: Case) -> bool:
+    return _sql(connection, Bundle(one, (one.events,))) != _python(Bundle(one, (one.events,)))
+
+
+def _sql(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> dict[str, Any]:
+    """Return what a report says."""
+    rows = [row(e) | {"session_id": f"{n:02}"} for n, events in enumerate(bundle.lists) for e in events]
+    table = {name: pa.array([each.get(name) for each in rows], pa.string()) for name in COLUMNS}
+    table["timestamp"] = pa.array([each["timestamp"] for each in rows], pa.timestamp("us", tz="UTC"))
+    connection.register("events", pa.table(table))
+    asked, policy = bundle.asked, bundle.policy
+    question = Question(*map(instant, (asked.as_of, asked.since, asked.until)))
+    (answers,) = evaluate(DuckEngine(connection), [(policy, question)], [policy])
+    report = build_report(answers)
+    assert report.error is None
+    assert report.threshold is not None
+    answer = report.threshold
+    return {
+        "episodes": [_found(policy, each) for each in report.violations],
+        "daily_peaks": [(f"{each.date}", each.peak) for each in answer.daily_peaks],
+        "now": report.status_now == "violation" if asked.until == asked.as_of else None,
+        "left out": (answer.ungrouped_events, answer.valueless_events),
+    }
+
+
+def _found(policy: Policy, finding: Finding) -> dict[str, Any]:
+    return {
+        "group": tuple((finding.group or {}).values()), "start": finding.start, "end": finding.end,
+        "flags": (finding.ongoing, finding.started_before_period), "peak": (finding.peak, finding.peak_at),
+        "evidence": SHOWN.get(policy.measure, lambda _: {})(finding.evidence),
+    }  # fmt: skip
+
+
+def _python(bundle: Bundle) -> dict[str, Any]:
+    """Return what the definitions say, in the same form."""
+    asked, policy = bundle.asked, bundle.policy
+    answers = [replace(asked, events=events).answer for events in bundle.lists]
+    first = min((instant(e.at).date() for events in bundle.lists for e in events if e.at <= asked.as_of), default=None)
+    peaks: dict[str, int | None] = {}
+    for day, peak in (each for answer in answers for each in answer.daily_peaks):
+        date = instant(day).date()
+        known = first is not None and date >= first
+        peaks[f"{date}"] = max(peaks.get(f"{date}") or 0, int(peak or 0)) if known else None
+    episodes = [_defined(policy, each, f"{n:02}") for n, answer in enumerate(answers) for each in answer.episodes]
+    return {
+        "episodes": sorted(episodes, key=lambda each: (each["start"], json.dumps(dict(enumerate(each["group"]))))),
+        "daily_peaks": list(peaks.items()),
+        "now": any(each["end"] is None for each in episodes) if asked.until == asked.as_of else None,
+        "left out": (sum(a.ungrouped_events for a in answers), sum(a.valueless_events for a in answers)),
+    }
+
+
+def _defined(policy: Policy, episode: Episode, session: str) -> dict[str, Any]:
+    return {
+        "group": (session, *episode.group), "start": instant(episode.start),
+        "end": None if episode.end is None else instant(episode.end),
+        "flags": (episode.ongoing, episode.started_before_period),
+        "peak": (episode.peak, instant(episode.peak_at)), "evidence": _evidence(policy, episode.evidence),
+    }  # fmt: skip
+
+
+def _evidence(policy: Policy, evidence: Mapping[str, Any]) -> Any:
+    """Return what the definition names, as a finding shows it."""
+    if "present" in evidence:
+        return sorted(policy.more["together"][number].name for number in evidence["present"])
+    if "steps" in evidence:
+        chain, instants = [], list(map(instant, evidence["steps"]))
+        for step in policy.more["sequence"]:
+            chain.append((instants[0], instants[step.count - 1]))
+            del instants[: step.count]
+        return chain, evidence["completions"]
+    return (
+        [
+            tuple(
+                None if value is None else value if isinstance(value, tuple) else instant(value)
+                for value in astuple(each)
+            )
+            for each in evidence.get("new", evidence.get("awakenings", ()))
+        ]
+        if evidence
+        else {}
+    )
+
+
+SHOWN: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "together": lambda evidence: sorted(each["step"] for each in evidence["steps"]),
+    "sequence": lambda evidence: (
+        [(each["first"], each["last"]) for each in evidence["steps"]], evidence["completions"],
+    ),
+    "first_seen": lambda evidence: sorted(
+        (each["at"], tuple(each["entity"].values())[1:], tuple(each["value"].values()), each["last_seen"],
+         each["known_since"]) for each in evidence["new"]
+    ),
+    "dormant": lambda evidence: sorted(
+        (each["at"], tuple(each["entity"].values())[1:], each["silent_since"]) for each in evidence["awake"]
+    ),
+}  # fmt: skip
+"""What a finding shows of its evidence, as the definitions name it."""
