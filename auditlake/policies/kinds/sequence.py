@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.statements import Statement
+from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
-from auditlake.policies.kinds.model import FindingKind, Key, every
+from auditlake.policies.kinds.model import FindingKind, Key
 from auditlake.policies.kinds.steps import Step, check_types, condition_sql, read_steps, steps_schema
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, seen_times, whose
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -46,12 +46,14 @@ class SequenceKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return from when to when a chain of the steps lies in the window."""
-        left_out = {"evidence"} if "until" in policy.more else {"evidence", "unstopped"}
-        return (part for part in every("sequence") if part.name not in left_out)
+        parts = statements("policies/sequence.sql")
+        stopping = ("unstopped",) if "until" in policy.more else ()
+        rest = ("ordered", "chains", "completed", *stopping, "spans")
+        return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the chain that begins each episode."""
-        return (part for part in every("sequence") if part.name == "evidence")
+        return (statements("policies/sequence.sql")["evidence"],)
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the steps of an event as bits."""

@@ -269,6 +269,11 @@ def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
 
 
+def groups() -> Statement:
+    """Return the statement that numbers the groups of the table ``matching``."""
+    return statements("policies/spans.sql")["groups"]
+
+
 def _after_changes() -> Iterable[Statement]:
     return (part for part in every("rolling_counts") if part.name != "changes")
 

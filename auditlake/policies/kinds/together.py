@@ -13,7 +13,7 @@ from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, seen_times, whose
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class TogetherKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
         own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield own["matching"]
-        yield from (shared[name] for name in ("groups", "pairs", "valued", "spans"))
+        yield from (own["matching"], groups(), *(shared[name] for name in ("pairs", "valued", "spans")))
         if "condition" in policy.more:
             yield own["spans_together"]
 

@@ -79,7 +79,7 @@ ORDER BY
 /* name: threshold_totals($types, $since, $until, $as_of, $window_start) */
 /* Question 1's plain counts: matching events of the last window, matching events without a group, events whose */
 /* condition could not be evaluated, governed events later than as_of, and matching events in a group that have no value */
-/* to measure. The slot `has_value` is filled by the measure. */
+/* to measure. The slots `has_value` and `is_grouped` are filled by the measure. */
 /* returns: recent_events, ungrouped_events, where_errors, future_events, valueless_events */
 SELECT
   COUNT(*) FILTER(WHERE
@@ -114,10 +114,12 @@ FROM (
         2
       )
     ) AS verdict,
-    NOT CASE
-      WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
-      THEN ["user_id", "ip_address"]
-    END IS NULL AS grouped,
+    NOT (
+      CASE
+        WHEN NOT "user_id" IS NULL AND NOT "ip_address" IS NULL
+        THEN ["user_id", "ip_address"]
+      END
+    ) IS NULL AS grouped,
     TRUE AS valued
   FROM events
   WHERE
