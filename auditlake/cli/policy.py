@@ -212,7 +212,7 @@ _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
 
 @policy.command()
 @json_option(
-    "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentSchemas",
+    "$schema", "title", "type", "additionalProperties", "required", "properties", "allOf", "dependentSchemas",
     text="Print one JSON object, as without it",
 )  # fmt: skip
 def schema() -> None:
