@@ -128,7 +128,7 @@ def policy_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": list(_REQUIRED),
-        "properties": properties | dict.fromkeys(usual, {"type": "number"}),
+        "properties": properties | {name: {"type": "number"} for name in usual},
         "allOf": ways,
         "dependentSchemas": {
             name: {"anyOf": [{"required": [each]} for each in key.needs]} for name, key in keys.items() if key.needs

@@ -20,6 +20,9 @@ Unit = Literal["day", "week", "month", "quarter", "year"]
 Width = Literal["narrow", "medium", "wide"]
 """How much room a picture needs before it scrolls instead of shrinking."""
 
+_Position = Callable[[Number | float], float]
+"""From a measure to its height, 0 … 1."""
+
 Marks = list[tuple[int, str]]
 """Columns and their labels."""
 
@@ -211,7 +214,7 @@ def peak_chart(
     position, logarithmic = _scale(top, limit)
     base = _TOP + _PLOT
     bars = [
-        _bar(number, len(columns), _height(position(float(value))), f"{column.label}: {value:,}", over=value >= threshold)
+        _bar(number, len(columns), _height(position(value)), f"{column.label}: {value:,}", over=value >= threshold)
         for number, (column, value) in enumerate(zip(columns, values, strict=True))
         if value and value > 0
     ]
@@ -377,14 +380,14 @@ def _x_tick(at: float, label: str) -> Tick:
     return Tick(_pc(at), _pc(at), label, "middle")
 
 
-def _scale(top: float, threshold: float) -> tuple[Callable[[float], float], bool]:
+def _scale(top: float, threshold: float) -> tuple[_Position, bool]:
     """Map a count to 0 … 1 so that the highest count and the threshold can both be seen."""
     end = max(top, threshold)
     if not threshold or end / min(top, threshold) <= _LOG_FROM:
         limit = end * 1.08
-        return (lambda value: value / limit), False
+        return (lambda value: float(value) / limit), False
     span = math.log10(1 + end) * 1.05
-    return (lambda value: math.log10(1 + value) / span), True
+    return (lambda value: math.log10(1 + float(value)) / span), True
 
 
 def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
@@ -393,7 +396,7 @@ def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
     return (column + scale).rstrip()
 
 
-def _y_ticks(top: float, threshold: float, position: Callable[[float], float], *, logarithmic: bool) -> tuple[Tick, ...]:
+def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
     end = math.ceil(max(top, threshold))
     if logarithmic:
         decades = [10**power for power in range(len(str(end)))]

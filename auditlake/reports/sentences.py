@@ -40,7 +40,7 @@ def charted(report: Report) -> str:
     return f"{what or measured(report)}{apart(report)}{'' if what else f' within {spelled(answer.window)}'}"
 
 
-def subject(report: Report, number: int = 2) -> str:
+def subject(report: Report, number: Number = 2) -> str:
     """Return which events are looked at, as a noun that fits a number."""
     names = list(report.events_by_type)
     which = visible(names[0]) if len(names) == 1 else "governed"

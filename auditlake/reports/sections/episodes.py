@@ -123,7 +123,7 @@ def _compared(report: Report, finding: Finding) -> ComparisonChart | None:
     if report.threshold is None or not finding.evidence or finding.peak is None:
         return None
     compared = kinds.measure_named(report.threshold.measure).comparison(finding.evidence, finding.peak)
-    return compared and comparison_chart(compared)
+    return comparison_chart(compared) if compared else None
 
 
 def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
