@@ -11,7 +11,7 @@ from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
-from auditlake.policies.kinds.model import Inquiry, Query, every, moments
+from auditlake.policies.kinds.model import Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -210,4 +210,5 @@ def filled(part: Statement, policy: Policy) -> str:
 def samples_of(policy: Policy, question: Question, most: int) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
     values = values_of(policy, question) | {"shown": most, "whole_window": policy.measure != "count"}
-    return _query(Query("samples", every("samples"), values), policy, question)
+    shown = kinds.measure_of(policy).machine(policy)["shown"]
+    return _query(Query("samples", (shown, statement("policies/samples.sql", "samples")), values), policy, question)

@@ -10,7 +10,7 @@ from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import Key
 from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, Trace, group_values, groups, seen_times
 from auditlake.policies.kinds.values import VALUES, read_tuple
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
     from auditlake.engine.model import Row
@@ -66,7 +66,7 @@ class DistinctKind(ThresholdKind):
         """Return the values."""
         return seen_times(evidence["values"], lambda each: " with ".join(each["value"].values()))
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         named = policy.more if isinstance(policy, Policy) else policy.asked
         values = " with ".join(named["distinct"])

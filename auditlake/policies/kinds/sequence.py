@@ -11,7 +11,7 @@ from auditlake.policies.kinds.model import FindingKind, Key
 from auditlake.policies.kinds.steps import Step, check_types, condition_sql, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ class SequenceKind(ThresholdKind):
         """Return the steps of the chain."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         asked = policy.more if isinstance(policy, Policy) else policy.asked
         steps = len(asked["sequence"])
         return f"sequence{'' if number == 1 else 's'} of {steps} step{'' if steps == 1 else 's'}"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         return f"A {self.measured(policy, 1)} within {policy.window}{whose(group)}"

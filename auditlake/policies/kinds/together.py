@@ -14,7 +14,7 @@ from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
     import yaml
@@ -106,14 +106,14 @@ class TogetherKind(ThresholdKind):
         """Return the steps."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         asked = policy.more if isinstance(policy, Policy) else policy.asked
         if "condition" in asked:
             return f"moment{'' if number == 1 else 's'} with {asked['condition']}"
         return f"of {len(asked['together'])} steps together"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         if "condition" in policy.more:
             return f"{policy.more['condition']} within {policy.window}{whose(group)}"
