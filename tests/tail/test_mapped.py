@@ -235,3 +235,13 @@ def test_a_commit_names_the_stretch(lake: AuditLake, log: Path) -> None:
     assert [(name, offset, mapping.partition("/")[0]) for name, offset, mapping in brought] == [
         (str(log), 0, "okta"), (str(log), len(first), "okta"),
     ]  # fmt: skip
+
+
+def test_blank_lines_say_nothing_of_the_source(lake: AuditLake, log: Path) -> None:
+    """A log that begins with blank lines is recognised by the first that is none, also by a later process."""
+    append(log, b"\n")
+    tail(lake, log, once=True)
+    append(log, b"\r\n", *lines_of("okta.jsonl")[:2])
+    tail(lake, log, once=True)
+
+    assert [each[-1] for each in rows(lake)] == ["okta", "okta"]
