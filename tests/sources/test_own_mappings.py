@@ -14,6 +14,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.errors import MappingError, SourceError, UnrecognisedInputError
 from auditlake.facets.sources import Sources
+from auditlake.sources.recognise import TRIED
 from tests.ingest.lakes import events, made, put
 from tests.ledger.lakes import check_ledger, entries
 from tests.verify.lakes import checked
@@ -238,6 +239,14 @@ def test_a_draft_of_documents(tmp_path: Path) -> None:
     lake.sources.add(put(tmp_path / "draft.yaml", drafts["entries_of_today"]))
 
     assert [(each.source, each.landed) for each in lake.ingest(sample).inputs] == [("sample", 2)]
+
+
+def test_a_draft_of_documents_of_which_some_are_empty(tmp_path: Path) -> None:
+    """A later document may have something else, or nothing, where the records are."""
+    full = json.dumps({"kind": "page", "rows": [json.loads(door(1))]})
+    sample = put(tmp_path / "sample.jsonl", *[full] * TRIED, '{"rows": null}', '{"rows": 5}', "{}")
+
+    assert 'records: ["rows"]' in Sources().draft("sample", sample)
 
 
 def test_a_record_with_a_list_is_no_document(tmp_path: Path) -> None:
