@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
-from auditlake.errors import MappingError, SourceError, UnrecognisedInputError
+from auditlake.errors import LakeFormatError, MappingError, SourceError, UnrecognisedInputError
 from auditlake.facets.sources import Sources
+from auditlake.ingest import new_skips
 from auditlake.sources.recognise import TRIED
 from tests.ingest.lakes import events, made, put
 from tests.ledger.lakes import check_ledger, entries
@@ -206,6 +207,20 @@ def test_a_rule_that_newly_leaves_much_out(lake: AuditLake, tmp_path: Path, run:
     assert changed.endswith(f"100 of 100 records (100.0%); its mapping was {before} before")
     answer = run("--lake", lake.layout.root, "ingest", tmp_path / "x.jsonl")
     assert f"auditlake: {changed}" in answer.err
+
+
+def test_damage_before_does_not_fail_what_is_committed(
+    lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What left much out is told also where an earlier entry of the log, which a checkpoint stands for, is damaged."""
+
+    def damaged(*_: object) -> None:
+        raise LakeFormatError("the log entry is damaged")
+
+    monkeypatch.setattr(new_skips, "commit_metadata", damaged)
+    done = lake.ingest(put(tmp_path / "x.jsonl", door(1, id="a", did="ping"), door(2, id="b")))
+
+    assert (done.landed, len(done.new_skips)) == (1, 1)
 
 
 @pytest.mark.parametrize("record", [
