@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from auditlake.cli.docs import FOLDER
 from auditlake.events.personal import mentions
-from auditlake.events.schema import BUILT_IN_TYPES, METADATA_KEYS
+from auditlake.events.schema import BUILT_IN_TYPES, CANONICAL_FIELDS, METADATA_KEYS
 from auditlake.ingest.trial import overlaps, run_tests
 from auditlake.sandbox.canned import questions
 from auditlake.sources.catalog import built_in
@@ -94,10 +95,22 @@ def test_a_fixture(fixture: str, tmp_path: Path) -> None:
     assert (again.landed, again.duplicates, again.quarantined) == (0, summary.landed, 0)
 
 
+def exported(source: str, event_id: str, metadata: object) -> str:
+    """A line of another lake's export."""
+    fields = dict.fromkeys((*CANONICAL_FIELDS, "source", "ingested_at"))
+    return json.dumps(fields | {
+        "event_id": event_id, "event_type": "model_access", "timestamp": "2026-11-24T09:00:00Z", "source": source,
+        "ingested_at": "2026-11-24T09:00:01Z", "status": "success", "metadata": metadata,
+    })  # fmt: skip
+
+
 def test_every_source_has_three_questions(tmp_path: Path) -> None:
     """Each is about the events of its source alone, and finds something in its fixture."""
     lake = made(tmp_path / "lake")
     lake.ingest(*(path for path in sorted(FIXTURES.iterdir()) if path.stem in MAPPED))
+    odd = [exported(source, f"odd-{source}", {"tokens": "many"}) for source in MAPPED]  # another lake's mapping made it
+    (tmp_path / "odd.jsonl").write_text("\n".join(odd))
+    assert lake.ingest(tmp_path / "odd.jsonl").landed == len(odd)
     asked = [each for each in questions(lake.layout).values() if each.source]
     assert Counter(each.source for each in asked) == dict.fromkeys(MAPPED, 3)
     for each in asked:

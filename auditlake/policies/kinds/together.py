@@ -32,7 +32,7 @@ class TogetherKind(ThresholdKind):
     name = "together"
     keys = (
         Key("together", _STEPS, read=lambda reader, node, key: read_steps(reader, node, key, _STEPS), asks=True),
-        Key("condition", {"type": "string", "maxLength": 4000, "description":
+        Key("condition", {"type": "string", "maxLength": LONGEST, "description":
             "Which steps there are to be: their names with and, or, not and parentheses."}, needs=("together",)),
     )  # fmt: skip
     asked_by = "together"
