@@ -228,6 +228,11 @@ class ExpressionGate:
         """Return the tree of an expression, with one spelling for each meaning, if all of it is allowed."""
         return self._canonical(self._prepare(self._parse(text)))
 
+    def spell(self, nodes: Sequence[Node]) -> list[str]:
+        """Return DuckDB's spelling of each of several canonical trees, in one call."""
+        spellings = parse_tree.spell_all(self._connection, [_statement(node) for node in nodes])
+        return [self._condition_of(spelling) for spelling in spellings]
+
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         return closed_connection(self._macros)
@@ -270,7 +275,10 @@ class ExpressionGate:
 
     def _spell(self, node: Node) -> str:
         """Return DuckDB's own spelling of the node."""
-        _, where, condition = parse_tree.spell(self._connection, _statement(node)).partition(" FROM events WHERE ")
+        return self._condition_of(parse_tree.spell(self._connection, _statement(node)))
+
+    def _condition_of(self, spelling: str) -> str:
+        _, where, condition = spelling.partition(" FROM events WHERE ")
         if not where:
             raise _error(None, f"the {self._what} could not be written down again")
         return condition

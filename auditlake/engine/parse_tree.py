@@ -35,6 +35,14 @@ def spell(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:
     return _call(connection, "json_deserialize_sql", json.dumps(tree))
 
 
+def spell_all(connection: duckdb.DuckDBPyConnection, trees: Sequence[Node]) -> list[str]:
+    """Return the statement of each of several trees in DuckDB's spelling, in one call."""
+    part = statement("engine/parse.sql", "spell")
+    with connection.cursor() as cursor:
+        texts = cursor.execute(part.text, {"trees": [*map(json.dumps, trees)]}).fetchall()
+    return [str(text) for (text,) in texts]
+
+
 def _call(connection: duckdb.DuckDBPyConnection, function: str, argument: str) -> str:
     """Call a function of DuckDB on a text; on a cursor of its own, whatever the thread."""
     with connection.cursor() as cursor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statement
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 """The identifiers that are filled in for every policy; a kind may have more."""
+_OF_POLICY = _SLOTS[:2]
+_MET = "case when failed then cast('failed on ' || event_id as boolean) else met end"
+"""What stands for a policy's condition over the table ``own_events``: what it was, and an error where it was one."""
+_MAKING = re.compile(r"^create or replace temp table ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Step:
     name: str
     sql: str
     parameters: Mapping[str, Any]
+    makes_table: bool = False
+    """Whether it makes a temporary table, of its own name, instead of giving rows."""
+    is_judging: bool = False
+    """Whether it depends on the policy's condition or groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ class CompiledQuery:
 
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False,
-    only: str | None = None,
+    only: str | None = None, counted: bool = False,
 ) -> tuple[CompiledQuery, ...]:  # fmt: skip
     """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
@@ -76,11 +85,12 @@ def compile_policy(
         holds: The legal holds of the lake; those that have ended by as_of do not count.
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
         only: The name of the one query that is wanted; all of them if None.
+        counted: Read the table ``own_events`` of a sieve instead of ``events`` wherever the policy's condition decides.
     """
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
     inquiry = Inquiry(policy, policies, question, active)
     return tuple(
-        _query(query, policy, question, holds=active, wide=wide)
+        _query(query, policy, question, holds=active, wide=wide, counted=counted)
         for kind in kinds.KINDS
         if kind.is_asked(policy)
         for query in kind.queries(inquiry)
@@ -107,8 +117,9 @@ def compile_backtest(
 
 
 def _query(
-    query: Query, policy: Policy, question: Question, *, holds: tuple[Hold, ...] = (), wide: bool = False
-) -> CompiledQuery:
+    query: Query, policy: Policy, question: Question, *, holds: tuple[Hold, ...] = (), wide: bool = False,
+    counted: bool = False,
+) -> CompiledQuery:  # fmt: skip
     values = {
         "types": list(policy.required_events),
         "as_of": question.as_of,
@@ -121,9 +132,12 @@ def _query(
     def step(part: Statement) -> Step:
         # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
         widened = wide and part.name == query.widened
-        filling = _Filling(policy.where, policy.group_by, holds if "on_hold" in part.text else (), slots)
-        text = _fill(part, filling, wide=widened)
-        return Step(part.name, text, part.bind(values) | (hold_values(holds) if "on_hold" in part.text else {}))
+        is_judging = any(slot in part.text for slot in (*_OF_POLICY, *query.slots))
+        own = holds if "on_hold" in part.text else ()
+        where, read = (_MET, _reading_own_events(part)) if counted and is_judging else (policy.where, part)
+        text = _fill(read, _Filling(where, policy.group_by, own, slots), wide=widened)
+        bound = part.bind(values) | (hold_values(holds) if own else {})
+        return Step(part.name, text, bound, _MAKING.search(part.text) is not None, is_judging)
 
     return CompiledQuery(query.name, tuple(step(part) for part in query.statements))
 
@@ -140,10 +154,54 @@ def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]
 
 
 @cache
+def _reading_own_events(part: Statement) -> Statement:
+    """Return the statement, reading ``own_events`` where it reads ``events``."""
+    return replace(part, text=re.sub(r"\b(from|join) events\b", r"\1 own_events as events", part.text))
+
+
 def _fill(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
     if not wide and not any(slot in part.text for slot in (*_SLOTS, *dict(filling.more))):
         return part.text
+    where = filling.where
+    if where is None or "predicate" not in part.text:
+        return _written(part, replace(filling, where=None), wide=wide)
+    if "\n" in where:  # what is in quotes may have several lines, which are not to be indented
+        return _written(part, filling, wide=wide)
+    # The tree around a condition is the same for all policies: it is written once, with a name as long as the
+    # condition, since what is long is broken into lines; and the condition on its own.
+    lines = _pretty(where).split("\n")
+    length = sum(map(len, lines)) + 3 * (len(lines) - 1)
+    around = _written(part, replace(filling, where=_elsewhere(min(length, _LONG))), wide=wide)
+    return _PLACE.sub(lambda place: "\n".join(f"{place[1]}{line}" for line in lines), around)
+
+
+_LONG = 200
+"""From so many characters on, nothing around a condition stands on its line."""
+_PLACE = re.compile(r"^( *)__condition_*$", re.MULTILINE)
+
+
+def _elsewhere(length: int) -> str:
+    """Return a name of so many characters that stands for a condition; of a few more where there are too few."""
+    return "__condition".ljust(length, "_")
+
+
+@lru_cache(maxsize=4096)
+def _pretty(where: str) -> str:
+    """Return a condition as it is written within a statement, on lines of its own."""
+    return str(_condition(where).sql(dialect="duckdb", pretty=True))
+
+
+def _condition(where: str) -> exp.Expr:
+    from sqlglot import parse_one
+
+    is_ours = where == _MET or where.startswith("__condition")
+    return parse_one(where, dialect="duckdb") if is_ours else condition_tree(where)
+
+
+@cache
+def _written(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
+    """Return the statement's text with its slots filled in the syntax tree."""
     from sqlglot import exp, parse_one
 
     slots = _slots(filling)
@@ -172,7 +230,7 @@ def _slots(filling: _Filling) -> dict[str, exp.Expr]:
         **dict(filling.more),
     }
     slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
-    return slots | {"predicate": exp.paren(condition_tree(filling.where)) if filling.where else exp.true()}
+    return slots | {"predicate": exp.paren(_condition(filling.where)) if filling.where else exp.true()}
 
 
 _HOLD_TERMS = {
@@ -207,8 +265,9 @@ def filled(part: Statement, policy: Policy) -> str:
     return _fill(part, _Filling(policy.where, policy.group_by))
 
 
-def samples_of(policy: Policy, question: Question, most: int) -> CompiledQuery:
+def samples_of(policy: Policy, question: Question, most: int, *, counted: bool = False) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
     values = values_of(policy, question) | {"shown": most, "whole_window": policy.measure != "count"}
     shown = kinds.measure_of(policy).machine(policy)["shown"]
-    return _query(Query("samples", (shown, statement("policies/samples.sql", "samples")), values), policy, question)
+    samples = Query("samples", (shown, statement("policies/samples.sql", "samples")), values)
+    return _query(samples, policy, question, counted=counted)

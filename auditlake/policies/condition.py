@@ -6,9 +6,11 @@ again, and DuckDB must see the same tree in what comes out: so it can be carried
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from auditlake.engine.expression_gate import Expression as CheckedExpression
 from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, bare, expressions
 from auditlake.engine.probe import ConditionError
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
-__all__ = ["ConditionError", "check_condition", "check_value", "columns_of", "condition_tree", "key_sql", "value_sql"]
+__all__ = [
+    "ConditionError", "check_condition", "check_value", "columns_of", "condition_node", "condition_tree", "key_sql",
+    "spelled", "value_sql",
+]  # fmt: skip
 
 COLUMNS = {
     "event_id": "VARCHAR", "event_type": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "user_id": "VARCHAR",
@@ -79,7 +84,21 @@ def check_condition(text: str, *, tried: bool = True) -> str:
         >>> check_condition("status='failure' AND user_id IS NOT NULL")
         "((status = 'failure') AND (user_id IS NOT NULL))"
     """
-    return _checked(text, tried=tried)[0]
+    return _checked(text, tried=tried)[0].spelling
+
+
+def condition_node(text: str) -> Node:
+    """Return the condition as DuckDB's own syntax tree: to be read, not to be changed.
+
+    Raises:
+        ConditionError: As for :func:`check_condition`.
+    """
+    return _checked(text, tried=False)[0].node
+
+
+def spelled(nodes: Sequence[Node]) -> list[str]:
+    """Return DuckDB's spelling of each of several trees that were made of conditions' trees, in one call."""
+    return _GATE.spell(nodes)
 
 
 def condition_tree(text: str) -> exp.Expression:
@@ -110,10 +129,10 @@ def check_value(text: str) -> str:
         >>> check_value("details ->> '$.awsRegion'")
         "(details ->> '$.awsRegion')"
     """
-    return _checked_value(text, tried=True)[0]
+    return _checked_value(text, tried=True)[0].spelling
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def value_sql(text: str) -> str:
     """Return the SQL of a value as text: a column of text by itself, anything else tried, so that an error is null.
 
@@ -122,10 +141,10 @@ def value_sql(text: str) -> str:
     """
     import sqlglot
 
-    spelling, tree = _checked_value(text, tried=False)
+    expression, tree = _checked_value(text, tried=False)
     if isinstance(tree, sqlglot.exp.Column) and COLUMNS[tree.name] == "VARCHAR":
         return identifier(tree.name)
-    return f"try(cast({spelling} as varchar))"
+    return f"try(cast({expression.spelling} as varchar))"
 
 
 def key_sql(values: Sequence[str]) -> str:
@@ -152,23 +171,23 @@ def columns_of(text: str) -> frozenset[str]:
     return frozenset(column.name for column in tree.find_all(sqlglot.exp.Column))
 
 
-@lru_cache(maxsize=256)
-def _checked(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
+@lru_cache(maxsize=4096)
+def _checked(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
     return _through(_GATE, text, "condition", tried=tried)
 
 
-@lru_cache(maxsize=256)
-def _checked_value(text: str, *, tried: bool) -> tuple[str, exp.Expression]:
+@lru_cache(maxsize=4096)
+def _checked_value(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
     return _through(_VALUE_GATE, text, "value", tried=tried)
 
 
-def _through(gate: ExpressionGate, text: str, what: str, *, tried: bool) -> tuple[str, exp.Expression]:
+def _through(gate: ExpressionGate, text: str, what: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
     expression = gate.check(text, tried=tried)
     if what == "condition" and expression.type != "BOOLEAN":
         kind = expression.type.strip('"')
         raise ConditionError(f"a condition must be true or false, but this is {kind}")
     try:
-        return expression.spelling, _faithful_tree(gate, what, expression.spelling, expression.node)
+        return expression, _faithful_tree(gate, what, expression.spelling, expression.node)
     except RecursionError:
         raise ConditionError(f"the {what} is nested too deeply") from None
 

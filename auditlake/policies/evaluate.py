@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
+from itertools import accumulate
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
@@ -18,6 +20,7 @@ from auditlake.policies.kinds.model import MOMENTS
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.policies.sieve import FEWEST, Sieve, sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Answers:
     """Why the policy could not be judged: then these are the answers to its other questions than the threshold."""
     asked: Policy | None = None
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
+    counted: bool = False
+    """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
@@ -53,8 +58,10 @@ def evaluate(
     asked: Sequence[tuple[Policy, Question]],
     policies: Sequence[Policy],
     holds: Sequence[Hold] = (),
+    *,
+    fewest: int = FEWEST,
 ) -> Iterator[Answers]:
-    """Run all queries of policies, one after the other.
+    """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
 
     A policy that cannot be judged stops no other: its threshold is left out, and its answers say why.
 
@@ -65,24 +72,34 @@ def evaluate(
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
+        fewest: From how many policies with a condition on they are judged in one scan.
     """
     run_step(engine, moments_of([policy for policy, _ in asked]))
+    together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine)
     for policy, question in asked:
-        yield _evaluate(engine, policy, policies, holds, question)
+        yield _evaluate(runner, together, policy, policies, holds, question)
 
 
 def _evaluate(
-    engine: Engine,
+    runner: _Runner,
+    together: Sieve | None,
     policy: Policy,
     policies: Sequence[Policy],
     holds: Sequence[Hold],
     question: Question,
 ) -> Answers:
-    def answers(asked: Policy, error: str | None) -> Answers:
-        queries, rows = _narrow_or_wide(engine, partial(compile_policy, asked, policies, question, holds=holds))
-        counted = tuple((query, len(rows[query.name])) for query in queries)
-        return Answers(policy if error is None else asked, policies, question, rows, counted, error, asked)
+    engine = runner.engine
 
+    def answers(asked: Policy, error: str | None, whose: str | None = None) -> Answers:
+        queries, rows = runner.answers(partial(compile_policy, asked, policies, question, holds=holds), whose)
+        counts = tuple((query, len(rows[query.name])) for query in queries)
+        judged = policy if error is None else asked
+        return Answers(judged, policies, question, rows, counts, error, asked, counted=whose is not None)
+
+    if together is not None and together.holds(policy):
+        together.lay_out(policy)
+        with suppress(StatementError):  # a value that it groups by may fail: then it is judged by itself, and told
+            return answers(policy, None, policy.id if together.counts(policy) else "")
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
     try:
@@ -125,21 +142,85 @@ def _narrow_or_wide(
     engine: Engine, queries: Callable[..., tuple[CompiledQuery, ...]]
 ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
     """Return queries and what they give in 63 bits, or in 128 where a number has no room in those."""
-    try:
-        return _run(engine, queries(wide=False))
-    except RangeError:
-        # More groups than 63 bits have room for, each with the policy's span of time to itself.
-        return _run(engine, queries(wide=True))
+    return _Runner(engine).answers(queries)
 
 
-def _run(engine: Engine, queries: tuple[CompiledQuery, ...]) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
-    """Return the rows of each step. Scripts are whole by themselves: a step that recurs runs once."""
-    rows: dict[str, list[Row]] = {MOMENTS: []}
-    for query in queries:
-        for step in query.steps:
-            if step.name not in rows:
-                rows[step.name] = run_step(engine, step)
-    return queries, rows
+_Script = tuple[str, ...]
+"""A script up to one of its steps: each step with its values, and whose events it is about."""
+_MOST_KNOWN = 64
+
+
+class _Runner:
+    """Runs the queries of policies one after the other; what is the same for several of them runs once.
+
+    Args:
+        engine: The engine, with ``events`` and the step of the moments.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._tables: dict[str, _Script] = {}
+        """Which script made each temporary table as it is now."""
+        self._known: OrderedDict[_Script, dict[str, list[Row]]] = OrderedDict()
+        """What the last scripts gave that may come again."""
+
+    def answers(
+        self, compiled: Callable[..., tuple[CompiledQuery, ...]], whose: str | None = None
+    ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
+        """Return queries, and the rows of each of their steps.
+
+        Args:
+            compiled: Compiles them: in 128 bits if ``wide``, and over ``own_events``, the table of a sieve.
+            whose: Whose events that table has: a policy's id, or an empty text for events that meet no condition;
+                None if there is no such table.
+        """
+        run = compiled if whose is None else partial(compiled, counted=True)
+        try:
+            return compiled(wide=False), self._run(run(wide=False), whose)
+        except RangeError:
+            # More groups than 63 bits have room for, each with the policy's span of time to itself.
+            return compiled(wide=True), self._run(run(wide=True), whose)
+
+    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None) -> dict[str, list[Row]]:
+        """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""
+        rows: dict[str, list[Row]] = {MOMENTS: []}
+        for query in queries:
+            scripts = _scripts(query, whose)
+            comes_again = whose == "" or not any(step.is_judging for step in query.steps)
+            found = self._known.get(scripts[-1]) if comes_again else None
+            if found is None:
+                is_own = any(step.is_judging for step in query.steps)
+                found = {
+                    step.name: self._step(step, script, is_own=is_own)
+                    for step, script in zip(query.steps, scripts, strict=True)
+                    if step.name != MOMENTS
+                }
+                if comes_again:
+                    self._known[scripts[-1]] = found
+                    if len(self._known) > _MOST_KNOWN:
+                        self._known.popitem(last=False)
+            rows |= found
+        return rows
+
+    def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
+        # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
+        if not step.makes_table:
+            return run_step(self.engine, step)
+        if is_own or self._tables.get(step.name) != script:
+            self._tables.pop(step.name, None)
+            run_step(self.engine, step)
+            if not is_own:
+                self._tables[step.name] = script
+        return []
+
+
+def _scripts(query: CompiledQuery, whose: str | None) -> list[_Script]:
+    """Return the script of a query up to each of its steps."""
+    steps = (
+        (step.sql, repr(sorted(step.parameters.items())), whose or "" if step.is_judging else "")
+        for step in query.steps
+    )
+    return list(accumulate(steps, lambda before, step: before + step))
 
 
 def run_step(engine: Engine, step: Step) -> list[Row]:
@@ -148,14 +229,14 @@ def run_step(engine: Engine, step: Step) -> list[Row]:
 
 
 def samples(
-    engine: Engine, policy: Policy, question: Question, most: int
+    engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False
 ) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
     """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
     """
     events: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
-    first, last = samples_of(policy, question, most).steps
+    first, last = samples_of(policy, question, most, counted=counted).steps
     run_step(engine, first)
     for key, start, *event in run_step(engine, last):
         events.setdefault((group_values(key), start), []).append(tuple(event))

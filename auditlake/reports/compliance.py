@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from auditlake.reports.notebook_charts import Ask
 
 T = TypeVar("T")
+SHARING = 50
+"""From so many reports on, those of policies that no event met share the page of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,17 @@ class ComplianceReport(Shown):
     def status_now(self) -> Status | None:
         """How the last window before ``as_of`` stands; None where the policy has no threshold."""
         return self.report.status_now
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no event of the period met the policy's condition or let it fail, and nothing else was found."""
+        answer = self.report.threshold
+        return (
+            answer is not None
+            and answer.where is not None
+            and not (self.status != "compliant" or self.report.violations or answer.where_errors)
+            and not (answer.recent_events or any(day.peak for day in answer.daily_peaks))
+        )
 
     @property
     def as_of(self) -> datetime:
@@ -250,15 +263,20 @@ def write_reports(
 ) -> list[tuple[Path, ...]]:
     """Write reports into a folder; all of them are rendered before the first is written.
 
+    Where there are many, those whose condition no event met have no page: the list of reports names them, and their
+    JSON is written like any other.
+
     Raises:
         ReportError: One cannot be rendered or written; the hint names those that were written before it.
     """
-    for each in made:
-        each.files(formats, form)
+    with_pages = len(made) < SHARING or "json" not in formats
+    chosen = [(each, formats if with_pages or not each.is_quiet else ("json",)) for each in made]
+    for each, own in chosen:
+        each.files(own, form)
     written: dict[str, tuple[Path, ...]] = {}
     try:
-        for each in made:
-            written[each.policy_id] = each.write(folder, formats, form=form)
+        for each, own in chosen:
+            written[each.policy_id] = each.write(folder, own, form=form)
     except ReportError as error:
         hints = (error.hint, f"written before it: {', '.join(written)}" if written else "")
         raise ReportError(str(error), hint="; ".join(filter(None, hints))) from error

@@ -105,4 +105,6 @@ def _detail(engine: Engine, answers: Answers, report: Report) -> Detail:
     if report.threshold is None or not report.threshold.episodes:
         return build_detail(answers, report, {})
     policy = answers.asked or answers.policy
-    return build_detail(answers, report, samples(engine, policy, answers.question, SHOWN_EPISODES))
+    return build_detail(
+        answers, report, samples(engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
+    )

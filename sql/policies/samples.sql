@@ -1,7 +1,8 @@
 -- name: shown($shown, $look_back, $origin, $since, $span_us, $window_us, $whole_window)
 -- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak (where its group has fewer:
 -- the whole look-back); with $whole_window the time at which the window of the peak begins, for measures of which an
--- event need not be a rise. To be run after rolling_counts, whose temporary tables it reads.
+-- event need not be a rise; a peak before the period is one at its beginning. To be run after rolling_counts, whose
+-- temporary tables it reads.
 create or replace temp table shown as
 with first_episodes as (
   select
@@ -30,7 +31,8 @@ select
   first_episodes.group_key,
   first_episodes.starts,
   case
-    when $whole_window then epoch_us($origin) + first_episodes.peak_at % $span_us - $window_us + 1
+    when $whole_window
+    then greatest(epoch_us($origin) + first_episodes.peak_at % $span_us, epoch_us($since)) - $window_us + 1
     when rises.moment // $span_us = first_episodes.g
     then epoch_us($origin) + rises.moment % $span_us
     else epoch_us($look_back) + 1

@@ -25,6 +25,7 @@ LISTS = ("value", "entity")
 class SubjectKind(ThresholdKind):
     """A measure of subjects that were not seen for long: its key holds their values and lengths of time."""
 
+    looks_far_back = True
     silence: str
     """Which of its lengths nothing is seen for."""
     required: tuple[str, ...]

@@ -107,6 +107,8 @@ class ThresholdKind(Kind):
     """The title of the picture of an episode's evidence."""
     is_linked = False
     """Whether each row of that picture follows from the one before."""
+    looks_far_back = False
+    """Whether it reads events that are older than one window before the period."""
     default_threshold: int | None = 1
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()

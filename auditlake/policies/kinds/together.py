@@ -10,7 +10,7 @@ from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.statements import Statement, statements
-from auditlake.policies.condition import key_sql
+from auditlake.policies.condition import LONGEST, key_sql
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose

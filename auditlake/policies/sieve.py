@@ -1,0 +1,412 @@
+"""One scan for many policies: which events any of them counts, with each path of ``details`` read once for all of them.
+
+What a policy's own statements read afterwards is the table ``own_events``: the few events that meet its condition, or
+on which it fails. So its answers are those that it gives by itself, and a policy that no event meets costs next to
+nothing. What looks back further than a window, as ``first_seen`` does, is judged by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from auditlake.engine.model import Engine, Row, StatementError
+from auditlake.engine.parse_tree import Node, bare, walk
+from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import Statement, statement
+from auditlake.policies import kinds
+from auditlake.policies.condition import COLUMNS, columns_of, condition_node, spelled
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, earlier
+
+FEWEST = 5
+"""From how many policies with a condition on they are judged together."""
+_OF_A_MARK = 31
+"""How many policies share one number of 64 bits."""
+_JSON = ("details", "metadata")
+"""The columns of which as much is kept as groups and measures read: they are most of an event."""
+_PLAIN = re.compile(r"""\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\."[^"*\\]+"|\[[0-9]+\])+""")
+"""A path that has one value at the most; it is read along with others."""
+_SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
+"""Functions of texts that fail on none."""
+_SLOT = re.compile(r"\bslot_[a-z_]+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the marks of an event have the verdict on one policy."""
+
+    source: str | None
+    """Only events of this source can meet its condition; None: it may be any."""
+    number: int
+    """Which mark, from 1."""
+    shift: int
+    """By how many bits it is shifted."""
+
+
+_NOWHERE = Place(None, 0, 0)
+
+
+@dataclass(slots=True)
+class _Paths:
+    """The paths that are read of the events of a source, each with its column."""
+
+    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def column(self, place: tuple[str, str]) -> str:
+        return self.columns.setdefault(place, f"{place[0]}_{sum(at[0] == place[0] for at in self.columns) + 1}")
+
+    def of(self, column: str) -> list[str]:
+        return [path for name, path in self.columns if name == column]
+
+
+class Sieve:
+    """What one scan found for policies that are asked together: for each, whether any event matters to it.
+
+    Args:
+        engine: The engine, with ``events``. It has the table ``sieved`` as long as this is in use.
+        asked: Policies with a condition, each with the instants that it is asked about.
+    """
+
+    def __init__(self, engine: Engine, asked: Sequence[tuple[Policy, Question]]) -> None:
+        self._engine = engine
+        self._as_of = min(question.as_of for _, question in asked)
+        self._places: dict[str, Place] = {}
+        self._marks: dict[tuple[str | None, int], int] = {}
+        self._laid_out: Place | None = None
+        values = {
+            "types": sorted({name for policy, _ in asked for name in policy.required_events}),
+            "after": min(_reaches(policy, question) for policy, question in asked),
+            "as_of": self._as_of,
+        }
+        for judged in _sound(engine, [policy for policy, _ in asked], values):
+            self._places = judged
+        for source, number, mark in self._run("counted_by") if self._places else ():
+            for key in ((source, number), (None, number)):
+                self._marks[key] = self._marks.get(key, 0) | mark
+
+    def holds(self, policy: Policy) -> bool:
+        """Return whether it judged the policy's condition on every event."""
+        return policy.id in self._places
+
+    def counts(self, policy: Policy) -> bool:
+        """Return whether any event meets the policy's condition, or lets it fail."""
+        place = self._places[policy.id]
+        return bool(self._marks.get((place.source, place.number), 0) >> place.shift & 3)
+
+    def lay_out(self, policy: Policy) -> None:
+        """Make the table ``own_events``: what statements that are filled for it read instead of ``events``."""
+        place = self._places[policy.id] if self.counts(policy) else _NOWHERE
+        if place is self._laid_out:
+            return
+        self._laid_out = place
+        values = {"source": place.source, "number": place.number, "shift": place.shift, "as_of": self._as_of}
+        self._run("own_events", values)
+
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
+        part = statement("policies/sieve.sql", name)
+        return self._engine.step(part.name, part.text, part.bind(dict(values or {})))
+
+
+def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: int = FEWEST) -> Sieve | None:
+    """Judge the conditions of policies in one scan; None where too few have one.
+
+    Args:
+        engine: The engine, with ``events``.
+        asked: Each policy with the instants that it is asked about.
+        fewest: From how many policies with a condition on it is worth a scan.
+    """
+    conditioned = [
+        (policy, question)
+        for policy, question in asked
+        if policy.where is not None and policy.alert_threshold is not None and policy.fault is None
+        and not kinds.measure_of(policy).looks_far_back
+    ]  # fmt: skip
+    return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
+
+
+def _reaches(policy: Policy, question: Question) -> datetime:
+    """Return the instant before which no event matters to a policy's counts."""
+    window = timedelta(microseconds=policy.window.microseconds)
+    return min(earlier(question.since, window), earlier(question.as_of, window))
+
+
+def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Place]]:
+    """Yield the places of those policies whose conditions could be evaluated together, and leave their table.
+
+    Where the statement fails, as one does whose condition fails beyond TRY, the policies are halved until it is found:
+    that one is judged by itself.
+    """
+    failing: list[Policy] = []
+    left = list(policies)
+    while left and not _run(engine, left, values):
+        failing += (bad := _failing(engine, left, values))
+        left = [policy for policy in left if policy not in bad]
+    part = statement("policies/sieve.sql", "unreadable")
+    if left and engine.rows(part.text) == [(0,)]:
+        yield _places(left)
+
+
+def _failing(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> list[Policy]:
+    """Return some of the policies with which the statement fails, at least one."""
+    while len(policies) > 1:
+        half = policies[: len(policies) // 2]
+        policies = policies[len(policies) // 2 :] if _run(engine, half, values) else half
+    return list(policies)
+
+
+def _run(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> bool:
+    """Run the scan for policies; whether all of their conditions could be evaluated."""
+    part = statement("policies/sieve.sql", "sieved")
+    try:
+        engine.step(part.name, _filled(part, policies), part.bind(values))
+    except StatementError:
+        return False
+    return True
+
+
+# The statement
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A policy with a condition, and what that says before anything is read."""
+
+    policy: Policy
+    node: Node
+    source: str | None
+    """The source whose events alone can meet it; None: it may be any's, or it may fail."""
+    key: Node | None
+    """What of an event must be one of some texts for it to be met; None: nothing is known of it."""
+    texts: tuple[str, ...] = ()
+
+
+def _places(policies: Sequence[Policy]) -> dict[str, Place]:
+    """Return where the marks have the verdict on each policy."""
+    return {
+        each.policy.id: Place(source, number, 2 * at)
+        for source, marks in _marks(policies).items()
+        for number, mark in marks
+        for at, each in enumerate(mark)
+    }
+
+
+def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Sequence[_Judged]]]]:
+    """Return the numbered marks of each source: those of any source come first, and those of one key stand together."""
+    by_source: dict[str | None, dict[str, list[_Judged]]] = {None: {}}
+    for each in map(_judged, policies):
+        by_source.setdefault(each.source, {}).setdefault(json.dumps(bare(each.key)), []).append(each)
+    marks: dict[str | None, list[tuple[int, Sequence[_Judged]]]] = {}
+    for source, by_key in by_source.items():
+        first = 1 + (len(marks[None]) if source else 0)
+        marks[source] = [*enumerate((mark for one in by_key.values() for mark in _batched(one)), first)]
+    return marks
+
+
+def _judged(policy: Policy) -> _Judged:
+    node = _node(policy)
+    if (source := _only_source(node)) is None:
+        return _Judged(policy, node, None, None)
+    keys = [key for term in _terms(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
+    # The last is what rules vary in most: source, service, then what was done.
+    return _Judged(policy, node, source, *(keys[-1] if keys else (None,)))
+
+
+def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
+    """Return an expression and the texts of which it must be one for a term of a condition to be met."""
+    value, *others = [term["left"], term["right"]] if term["type"] == "COMPARE_EQUAL" else term.get("children", [term])
+    is_key = term["type"] in ("COMPARE_EQUAL", "COMPARE_IN") and value["class"] != "CONSTANT"
+    if not is_key or any(other["class"] != "CONSTANT" or other["literal"]["kind"] != "STRING" for other in others):
+        return None
+    return value, tuple(other["literal"]["text"] for other in others)
+
+
+def _filled(part: Statement, policies: Sequence[Policy]) -> str:
+    by_source = _marks(policies)
+    paths = {source: _Paths() for source in by_source}
+    texts: dict[str | None, list[str]] = {}
+    for source, marks in by_source.items():
+        paths[source].columns |= paths[None].columns
+        tried: list[str] = []
+        texts[source] = []
+        for number, mark in marks:
+            key = mark[0].key
+            nodes = [_reading(node, paths[source]) for node in [*(each.node for each in mark), *([key] if key else [])]]
+            spellings = spelled(nodes)
+            if source is None:
+                first = (number - 1) * _OF_A_MARK
+                tried += [f"try(coalesce({text}, false)) as tried_{first + at}" for at, text in enumerate(spellings)]
+                bits = [f"case when tried_{first + at} then {1 << 2 * at} when tried_{first + at} is null "
+                        f"then {2 << 2 * at} else 0 end" for at in range(len(mark))]  # fmt: skip
+            else:
+                bits = [f"case when {text} then {1 << 2 * at} else 0 end"
+                        for at, text in enumerate(spellings[: len(mark)])]  # fmt: skip
+            if key:
+                bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
+            sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
+            texts[source].append(sum_of)
+        if source is None:
+            slot_tried = _listed(tried)
+    names = sorted({name for each in paths.values() for name in each.columns.values()})
+    branches = " ".join(f"when {literal(source)} then {_list(each)}" for source, each in texts.items() if source)
+    slots = {
+        "slot_details": _values("details", paths),
+        "slot_metadata": _values("metadata", paths),
+        "slot_paths": _listed(
+            f"{column}_values[{at}] as {name}" for name in names for column, _, at in [name.partition("_")]
+        ),
+        "slot_lowered": _listed(f"lower({name}) as lower_{name}" for name in names),
+        "slot_tried": slot_tried,
+        "slot_marks": f"{_list(texts[None])} || {f'case source {branches} else {_list([])} end' if branches else '[]'}",
+        "slot_kept": _listed(f'"{name}"' for name in _kept(policies)),
+    }
+    body = "\n".join(line for line in part.text.splitlines() if not line.startswith("--"))
+    return _SLOT.sub(lambda match: slots[match[0]], body)
+
+
+def _kept(policies: Sequence[Policy]) -> list[str]:
+    """Return the columns that the statements of policies read beside their conditions."""
+    texts = {text for policy in policies for text in kinds.expressions_of(policy) if text != policy.where}
+    read = frozenset[str]().union(*map(columns_of, texts))
+    return [name for name in COLUMNS if name not in _JSON or name in read]
+
+
+def _batched(policies: Sequence[_Judged]) -> Iterator[Sequence[_Judged]]:
+    return (policies[first : first + _OF_A_MARK] for first in range(0, len(policies), _OF_A_MARK))
+
+
+def _by_text(key: str, bits: Sequence[tuple[tuple[str, ...], str]]) -> list[str]:
+    """Return bits that are looked at only where the key is one of their texts; each event has one branch of a case."""
+    cases: list[dict[frozenset[str], list[str]]] = []
+    for texts, bit in bits:
+        wanted = frozenset(texts)
+        fitting = (each for each in cases if wanted in each or all(wanted.isdisjoint(other) for other in each))
+        case = next(fitting, None)
+        if case is None:
+            cases.append(case := {})
+        case.setdefault(wanted, []).append(bit)
+    return [
+        "case {} else 0 end".format(
+            " ".join(
+                f"when {key} in ({', '.join(map(literal, sorted(texts)))}) then {' + '.join(found)}"
+                for texts, found in case.items()
+            )
+        )
+        for case in cases
+    ]
+
+
+def _list(marks: Sequence[str]) -> str:
+    return f"cast([{', '.join(marks)}] as bigint[])"
+
+
+def _values(column: str, paths: dict[str | None, _Paths]) -> str:
+    """Return the values at the paths of each source, in order; null where the column's text cannot be read."""
+
+    def read(listed: list[str]) -> str:
+        if not listed:
+            return f"case when {column} is null or json_valid({column}) then cast([] as varchar[]) end"
+        return f"try(json_extract_string({column}, [{', '.join(map(literal, listed))}]))"
+
+    branches = " ".join(
+        f"when {literal(source)} then {read(each.of(column))}" for source, each in paths.items() if source
+    )
+    other = read(paths[None].of(column))
+    return f"case source {branches} else {other} end" if branches else other
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(columns) or "null as nothing"
+
+
+# Conditions
+
+
+def _node(policy: Policy) -> Node:
+    assert policy.where is not None, f"{policy.id} has no condition"
+    return condition_node(policy.where)
+
+
+def _reading(node: Node, paths: _Paths) -> Node:
+    """Return the condition over the columns of paths: ``lower(details ->> '$.a')`` as ``lower_details_1``."""
+
+    def visit(part: Node, _: int) -> Node:
+        if place := _place(part):
+            return _column(part, paths.column(place))
+        if part.get("function_name") == "lower" and (place := _place(_arguments(part)[0])):
+            return _column(part, f"lower_{paths.column(place)}")
+        return {key: walk(value, visit) for key, value in part.items()}
+
+    return visit(node, 0)
+
+
+def _place(node: Node) -> tuple[str, str] | None:
+    """Return the column and the path of ``details ->> '$.a'``; None of anything else."""
+    if node.get("function_name") != "->>":
+        return None
+    left, path = _arguments(node)
+    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in _JSON or path["class"] != "CONSTANT":
+        return None
+    text = path["literal"]["text"]
+    return (left["column_names"][0], text) if _PLAIN.fullmatch(text) else None
+
+
+def _arguments(function: Node) -> list[Node]:
+    return [argument["expression"] for argument in function["arguments"]]
+
+
+def _column(instead_of: Node, name: str) -> Node:
+    place: Node = {key: instead_of[key] for key in ("query_location", "query_location_length") if key in instead_of}
+    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **place}
+
+
+def _only_source(node: Node) -> str | None:
+    """Return the source whose events alone can meet a condition that fails on no event; None: it may be any's."""
+    terms = _terms(node)
+    for term in terms:
+        if (
+            term["type"] == "COMPARE_EQUAL"
+            and term["left"].get("column_names") == ["source"]
+            and _is_text(term["right"])
+        ):
+            return term["right"].get("literal", {}).get("text") if all(map(_is_safe, terms)) else None
+    return None
+
+
+def _terms(node: Node) -> list[Node]:
+    """Return what must all be true for a condition to be met."""
+    return list(node["children"]) if node["type"] == "CONJUNCTION_AND" else [node]
+
+
+def _is_text(node: Node) -> bool:
+    """Return whether it is a text that can be had of any event."""
+    if node["class"] == "CONSTANT":
+        return bool(node["literal"]["kind"] in ("STRING", "NULL_LITERAL"))
+    if node["class"] == "COLUMN_REF":
+        return COLUMNS[node["column_names"][0]] == "VARCHAR"
+    if node["class"] == "OPERATOR" and node["type"] == "OPERATOR_COALESCE":
+        return all(map(_is_text, node["children"]))
+    return _place(node) is not None or (_is_call(node) and node["function_name"] in ("lower", "upper"))
+
+
+def _is_call(node: Node) -> bool:
+    return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, _arguments(node)))
+
+
+def _is_safe(node: Node) -> bool:
+    """Return whether a condition fails on no event, whatever is in it."""
+    if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
+        return all(map(_is_safe, node["children"]))
+    if node["class"] == "COMPARISON":
+        return _is_text(node["left"]) and _is_text(node["right"])
+    if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+        return all(map(_is_text, node["children"]))
+    if node["class"] == "CONSTANT":
+        return bool(node["literal"]["kind"] == "BOOLEAN")
+    if node.get("function_name") == "json_exists":
+        column, path = _arguments(node)
+        return column.get("column_names", [""])[0] in _JSON and _PLAIN.fullmatch(path["literal"]["text"]) is not None
+    return _is_call(node) and node["function_name"] not in ("lower", "upper", "trim", "ltrim", "rtrim")

@@ -1,0 +1,150 @@
+"""Policies that are judged together in one scan say what each says by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.policies.evaluate import evaluate, samples
+from auditlake.policies.loader import load_policy
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
+from auditlake.policies.sieve import sieve
+from auditlake.reports.build import build_report
+
+_AS_OF = datetime(2026, 11, 4, 12, tzinfo=UTC)
+_TYPES = ("api_call", "login", "logout")
+_QUESTION = Question(_AS_OF, _AS_OF - timedelta(days=2), _AS_OF - timedelta(hours=6))
+_CONDITIONS = (
+    "source = 'trail' and lower(details ->> '$.name') = 'stop'",
+    "source = 'trail' and lower(details ->> '$.name') in ('stop', 'start') "
+    "and not coalesce(details ->> '$.who' = 'x', false)",
+    "source = 'trail' and details ->> '$.name' = 'Start' and json_exists(details, '$.who')",
+    "source = 'trail' and details ->> '$.name' = 'never'",
+    "source = 'trail'",
+    "source = 'other' and metadata ->> '$.a.b' like 'v%'",
+    "source = 'other' and cast(details ->> '$.n' as integer) > 1",
+    "cast(details ->> '$.n' as integer) > 1",
+    "details ->> '$.list[0]' = '1' or user_id is null",
+    "details ->> '$.name' is null",
+    "case when details ->> '$.who' = 'x' then true end",
+    "lower(user_id) <> 'ann' and details ->> '$.\"a b\"' = 'c'",
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> DuckEngine:
+    """An engine over a few hundred events of three sources, of which some are later than as_of."""
+    connection = connect(threads=1)
+    connection.execute("""
+        create temp table events as
+        select
+          'e' || i as event_id, ['login', 'logout', 'api_call'][1 + i % 3] as event_type,
+          timestamptz '2026-11-01 00:00:00+00' + to_minutes(cast(i * 17 as bigint)) as "timestamp",
+          [null, 'ann', 'bob', 'Cy'][1 + i % 4] as user_id, 'act' as action,
+          'r' || i % 2 as resource, 'success' as status,
+          [
+            '{"name":"Stop","who":"x","n":"3"}', '{"name":"START","n":"no"}', '{"name":"Start","who":null,"n":2}',
+            '{"list":[1,2],"a b":"c"}', null, '{"name":null,"n":0}'
+          ][1 + i % 6] as details,
+          ['{"a":{"b":"value"}}', '{}', null][1 + i % 3] as metadata, null::varchar as session_id,
+          '10.0.0.1' as ip_address, ['trail', 'other', 'third', 'trail'][1 + i % 4] as source,
+          timestamptz '2026-11-04 00:00:00+00' as ingested_at, date '2026-11-01' as event_date
+        from range(400) as numbers(i)""")
+    return DuckEngine(connection)
+
+
+def _policy(number: int, where: str, types: tuple[str, ...] = _TYPES, **keys: Any) -> Policy:
+    written = {"name": f"P {number}", "description": "d", "required_events": list(types), "coverage": "optional",
+               "where": where, "alert_threshold": 1, "window": "24h"} | keys  # fmt: skip
+    known = frozenset(_TYPES)
+    return load_policy(json.dumps(written), file="p.yaml", policy_id=f"p{number}", event_types=known, in_use=True)
+
+
+def _kinds(rng: Random) -> Iterator[dict[str, Any]]:
+    """Yield the keys of each kind over and over; what they group by and tell apart is in details as well."""
+    values = ("user_id", "resource", "details ->> '$.name'", "cast(details ->> '$.n' as integer)")
+    steps = ({"where": "details ->> '$.who' = 'x'"}, {"where": "metadata ->> '$.a.b' = 'value'"}, {"types": ["login"]},
+             {"where": "cast(details ->> '$.n' as integer) > 0"})  # fmt: skip
+    while True:
+        group = {"group_by": rng.sample(values, rng.randint(0, 2))}
+        yield group | {"alert_threshold": rng.randint(1, 3)}
+        yield group | {"distinct": rng.sample(values, rng.randint(1, 2))}
+        yield group | {"together": rng.sample(steps, 2), "alert_threshold": rng.randint(1, 2)}
+        yield group | {"sequence": rng.sample(steps, 2)} | rng.choice([{}, {"until": "resource = 'r1'"}])
+        yield group | {"first_seen": {"value": [rng.choice(values)], "entity": ["user_id"], "memory": "12h"}}
+        yield group | {"dormant": {"entity": [rng.choice(values)], "silence": "2h"}}
+
+
+def _of_every_kind(rng: Random, number: int) -> list[Policy]:
+    """Return policies of one kind after the other, each with a condition of its own."""
+    wheres = rng.sample(_CONDITIONS, number)
+    types = (("login",), ("login", "logout"), _TYPES, _TYPES)
+    return [
+        _policy(number, where, rng.choice(types if "login" not in str(keys) else types[1:]),
+                **({"window": rng.choice(("1h", "24h", "72h"))} | keys))
+        for number, (where, keys) in enumerate(zip(wheres, _kinds(rng), strict=False))
+    ]  # fmt: skip
+
+
+def _question(rng: Random) -> Question:
+    as_of = _AS_OF - timedelta(hours=rng.randint(0, 24))
+    until = as_of - timedelta(hours=rng.choice((0, 6)))
+    return Question(as_of, until - timedelta(hours=rng.randint(1, 72)), until)
+
+
+def _told(engine: DuckEngine, asked: list[tuple[Policy, Question]], fewest: int) -> list[object]:
+    """Return what reports and their pages say of policies."""
+    answers = evaluate(engine, asked, [policy for policy, _ in asked], fewest=fewest)
+    return [
+        (build_report(each), samples(engine, each.policy, each.question, 3, counted=each.counted)
+         if each.rows["rolling_counts"] else None)
+        for each in answers
+    ]  # fmt: skip
+
+
+def _check_law(engine: DuckEngine, seed: int, number: int) -> None:
+    rng = Random(seed)
+    asked = [(policy, _question(rng)) for policy in _of_every_kind(rng, number)]
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
+
+
+def test_together_as_each_by_itself(engine: DuckEngine) -> None:
+    """One policy of each kind, with what it finds, in a report and on its page."""
+    _check_law(engine, 5, 6)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(30))
+def test_many_together_as_each_by_itself(engine: DuckEngine, seed: int) -> None:
+    """The same of a few hundred policies, in dozens."""
+    _check_law(engine, seed, len(_CONDITIONS))
+
+
+def test_each_condition_is_judged(engine: DuckEngine) -> None:
+    """What no event meets is known after the scan, and what fails is no match and is found."""
+    asked = [(_policy(number, where), _QUESTION)
+             for number, where in enumerate(_CONDITIONS)]  # fmt: skip
+    together = sieve(engine, asked)
+    assert together is not None
+    assert [together.counts(policy) for policy, _ in asked] == [number != 3 for number in range(len(asked))]
+
+
+def test_what_cannot_be_read_is_left_to_each(engine: DuckEngine) -> None:
+    """Details that are no JSON are an error of each condition that reads them: nothing is judged together then."""
+    connection = engine.connection
+    connection.execute("begin")
+    connection.execute("update events set details = '{\"name\"' where event_id = 'e200'")
+    asked = [(_policy(number, where), _QUESTION)
+             for number, where in enumerate(_CONDITIONS)]  # fmt: skip
+    together = sieve(DuckEngine(connection), asked)
+    assert together is not None
+    assert not any(together.holds(policy) for policy, _ in asked)
+    connection.execute("rollback")
