@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _Mark = Any
 EXPECTED_ID = "small letters, digits, _ and -, at most 64, the first a letter or digit"
 MAX_BYTES = 1 << 20
+_LARGE = Decimal(10**26)
 _MAX_DEPTH = 32
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
@@ -256,6 +258,8 @@ class Reader:
             return self.choice(node, key, schema["enum"], schema.get("title", "value"))
         if schema["type"] == "integer":
             return self.integer(node, key, schema["minimum"], schema.get("maximum", 10**9))
+        if schema["type"] == "number":
+            return self.decimal(node, key, -_LARGE, _LARGE, 6)
         if schema["type"] == "array":
             item = schema["items"]
             if schema.get("minItems") and isinstance(node, yaml.SequenceNode) and not node.value:
@@ -322,6 +326,19 @@ class Reader:
         number = re.fullmatch("-?(?:0|[1-9][0-9]{0,9})", node.value)
         if number and not node.style and least <= int(node.value) <= most:
             return int(node.value)
+        unquote = "; remove the quotes" if number and node.style else ""
+        self.wrong(node, f"{key}: expected {expected}, got {_shown(node)}{unquote}")
+        return None
+
+    def decimal(self, node: yaml.Node, key: str, least: Decimal, most: Decimal, places: int) -> int | Decimal | None:
+        """Return a number within bounds that has at most so many decimals; whole ones are ``int``."""
+        expected = f"a number from {least} to {most} with at most {places} decimals"
+        if not self.is_a(node, yaml.ScalarNode, key, expected) or not isinstance(node, yaml.ScalarNode):
+            return None
+        number = re.fullmatch(rf"-?(?:0|[1-9][0-9]{{0,30}})(\.[0-9]{{1,{places}}})?", node.value)
+        if number and not node.style and least <= (value := Decimal(node.value)) <= most:
+            whole = int(value)
+            return whole if whole == value else Decimal(node.value.rstrip("0"))
         unquote = "; remove the quotes" if number and node.style else ""
         self.wrong(node, f"{key}: expected {expected}, got {_shown(node)}{unquote}")
         return None

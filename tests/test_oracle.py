@@ -736,7 +736,7 @@ def test_a_period_needs_an_order(since: str, until: str, as_of: str) -> None:
 
 
 @given(case=cases())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_drawn_cases_hold_together(case: Case) -> None:
     """Every drawn case can be judged, and its numbers fit each other."""
     report = judge(

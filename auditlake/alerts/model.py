@@ -94,7 +94,7 @@ def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:
         group=group,
         at=instant(turn.at),
         count=turn.count,
-        threshold=policy.least,
+        threshold=int(policy.least),
         window=str(policy.window),
         late=turn.at <= now - lateness,
         raised_at=instant(now),
@@ -106,7 +106,7 @@ def _message(policy: Policy, turn: Turn) -> str:
     whose = ", ".join(f"{column} {_short(value)}" for column, value in zip(policy.group_by, turn.group, strict=True))
     name, of = visible(policy.name), f" of {whose}" if whose else ""
     if turn.kind == "resolved":
-        return f"{name}: below {counted_events(policy.least)} within {policy.window}{of} again"
+        return f"{name}: below {counted_events(int(policy.least))} within {policy.window}{of} again"
     return f"{name}: {counted_events(turn.count)} within {policy.window}{of}, the threshold is {policy.alert_threshold}"
 
 

@@ -65,7 +65,7 @@ class Tally:
         self.policy = policy
         self.breaches: dict[Group, list[Breach]] = {}
         """Of every group, the stretches that were alerted, by start; past ones are remembered for a while."""
-        self._k = policy.least
+        self._k = int(policy.least)
         self._window = policy.window.microseconds
         self._lateness = lateness
         self._now = now

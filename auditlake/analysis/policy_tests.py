@@ -99,7 +99,7 @@ def _found(report: Report) -> dict[str, Any]:
         "missing": sorted(name for name in missing if name),
         "gaps": kinds["coverage_gap"],
         "total": report.total_events,
-        "peak": max((finding.peak or 0 for finding in report.violations), default=0),
+        "peak": max((each.peak for each in report.violations if each.peak is not None), default=0),
     }
 
 

@@ -13,7 +13,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.findings.finding import Finding
 from auditlake.policies.evaluate import evaluate
-from auditlake.policies.model import Policy, asked_by_none, kept_by_none
+from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
@@ -35,7 +35,7 @@ class PolicyStatistics:
     """Governed events that match the policy's condition within its window before as_of; this and what follows is None
     where the policy has no threshold."""
     window: str | None
-    threshold: int | None
+    threshold: Number | None
     status: str | None
     """Of the window before as_of: ``violation`` if any group is at or above the threshold at as_of itself, else
     ``no_data`` if no event of any type was received in that window, else ``compliant``; ``error`` if the policy cannot
@@ -118,7 +118,7 @@ def statistics(
             Violation(policy_id, each)
             for policy_id, report in judged.items()
             for each in report.violations
-            if each.kind == "threshold_exceeded"
+            if each.peak_at is not None
         ),
         foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
     )

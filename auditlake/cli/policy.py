@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +23,7 @@ from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opene
 from auditlake.cli.report import tell_faults
 from auditlake.display.text import count, visible
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.policies.files import READY, ready_or_file
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -46,10 +46,14 @@ def policy() -> None:
 
 
 @policy.command("list")
+@click.option("--ready", is_flag=True, help="List the ready policies that policy add takes by name.")
 @json_option("policies")
 @click.pass_obj
-def list_(path: str) -> None:
+def list_(path: str, ready: bool) -> None:
     """List the lake's policies."""
+    if ready:
+        _list_ready()
+        return
     every = opened(path).policies.all(tolerant=True)
     policies = [each for each in every if each.is_readable]
     if not machine(policies=[_as_dict(each) for each in policies]):
@@ -60,6 +64,17 @@ def list_(path: str) -> None:
             for each in policies
         ), right=(1,))  # fmt: skip
     tell_faults([(each.id, each.fault) for each in every if each.fault])
+
+
+def _list_ready() -> None:
+    from auditlake.events.schema import BUILT_IN_TYPES
+    from auditlake.policies.loader import load_policies
+
+    policies = load_policies(READY, frozenset(BUILT_IN_TYPES))
+    if not machine(policies=[_as_dict(each) for each in policies]):
+        table(
+            ("policy", "severity", "what it finds"), ((each.id, each.severity, each.description) for each in policies)
+        )
 
 
 @policy.command()
@@ -129,18 +144,19 @@ def sql(path: str, name: str, as_of: date | None) -> None:
 
 
 @policy.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("name", metavar="FILE|NAME")
 @click.option("--replace", is_flag=True, help="Replace the lake's policy with this name.")
 @yes_option
 @json_option(*_KEYS, "failing", "changes")
 @click.pass_obj
-def add(path: str, file: Path, replace: bool, yes: bool) -> None:
+def add(path: str, name: str, replace: bool, yes: bool) -> None:
     """Check a policy file and copy it into the lake.
 
-    The file's name is the policy's id. The command first lists what changes: event types that become governed, events
+    The file's name is the policy's id. NAME is one of the ready policies that
+    `policy list --ready` names. The command first lists what changes: event types that become governed, events
     that are kept longer or shorter, events that become due for deletion. If there are any of the last, it asks.
     """
-    lake = opened(path)
+    lake, file = opened(path), ready_or_file(name)
     effect = lake.policies.effect(file, replace=replace)
     is_asking = effect.takes and not yes
     if not is_json() and (is_asking or not is_quiet()):
@@ -212,7 +228,7 @@ _CHANGES = {1: "longer", 0: "as long as before", -1: "shorter"}
 
 @policy.command()
 @json_option(
-    "$schema", "title", "type", "additionalProperties", "required", "properties", "dependentSchemas",
+    "$schema", "title", "type", "additionalProperties", "required", "properties", "allOf", "dependentSchemas",
     text="Print one JSON object, as without it",
 )  # fmt: skip
 def schema() -> None:

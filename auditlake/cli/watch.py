@@ -117,7 +117,7 @@ def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
     from auditlake.policies.kinds import BATCH, measure_of
 
     with suppress(AuditLakeError):  # the evaluator reports it
-        for each in (policy for policy in lake.policies.all() if policy.alert_threshold):
+        for each in (policy for policy in lake.policies.all() if policy.alert_threshold is not None):
             by = f" by {', '.join(each.group_by)}" if each.group_by else ""
             batch = "" if measure_of(each).raises_alerts else f"; {each.measure} is {BATCH}"
             warn(visible(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}{batch}"))

@@ -64,7 +64,9 @@ def json_value(value: Any) -> Any:
             return value.isoformat()
         case timedelta():
             return f"{value // timedelta(microseconds=1)} microseconds"
-        case Decimal() | UUID():
+        case Decimal():
+            return float(value)
+        case UUID():
             return str(value)
         case bytes():
             return value.hex()

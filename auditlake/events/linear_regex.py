@@ -9,6 +9,8 @@ from typing import Any
 _GROUPS = 9
 """How many groups of an expression count."""
 _REMEMBERED = 1 << 16
+_SHORT = 256
+"""How many characters a text has at most whose answer is remembered: names come again, and long texts take memory."""
 
 
 class RegexError(ValueError):
@@ -49,8 +51,11 @@ class LinearRegex:
             except pa.ArrowInvalid:  # it has fewer
                 break
             self._parts.append(options)
-        self.fits = lru_cache(_REMEMBERED)(self._fits)
-        """Returns whether a text fits as a whole."""
+        self._remembered = lru_cache(_REMEMBERED)(self._fits)
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text fits as a whole."""
+        return self._remembered(text) if len(text) <= _SHORT else self._fits(text)
 
     def groups(self, text: str) -> Iterator[str]:
         """Yield what the groups hold in a text that fits, empty ones left out."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from auditlake.findings.decisions import Acceptance, Subject
@@ -38,8 +39,8 @@ class Finding:
     """The acceptance that covers it: an accepted finding does not count for the status."""
 
     @property
-    def peak(self) -> int | None:
-        """The highest count, of a kind that counts."""
+    def peak(self) -> int | Decimal | None:
+        """The highest measure, of a kind that measures."""
         return self.measures.get("peak")
 
     @property

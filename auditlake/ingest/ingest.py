@@ -336,16 +336,17 @@ class _Run:
         self._identify()
         self._count_events()
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
-            advance.check(turn.snapshot)
-            name = self._settle(turn.snapshot)
-            return self._commit(turn, name, now, advance.to)
+            advance.check(before := turn.snapshot)
+            done = self._commit(turn, self._settle(before), now, advance.to)
+        return replace(done, new_skips=new_skips(self._layout, before.version, done.inputs))  # without the lock
 
     def rehearse(self, snapshot: Snapshot) -> IngestSummary:
         """Return the summary of an ingest that lands on a snapshot; nothing is changed."""
         self._identify()
         self._count_events()
         self._settle(snapshot)
-        return self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
+        done = self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
+        return replace(done, new_skips=new_skips(self._layout, snapshot.version, done.inputs))
 
     def _settle(self, snapshot: Snapshot) -> str:
         """Decide what lands on a snapshot, and refuse the rest; return the name of its quarantine."""
@@ -473,8 +474,7 @@ class _Run:
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
-        new = new_skips(self._layout, version - (batch is not None), summaries)
-        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most, new)
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)

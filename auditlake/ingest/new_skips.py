@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from auditlake.disk.layout import Layout
+from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import InputSummary, NewSkip
 from auditlake.store.deltalog import commit_metadata
 
@@ -41,7 +43,7 @@ def new_skips(layout: Layout, version: int, inputs: Iterable[InputSummary]) -> t
     wanted = {source for source, rules in new.items() if rules}
     before: dict[str, _Share] = {}
     while version >= 0 and not wanted <= before.keys():
-        metadata = commit_metadata(layout, version) or {}
+        metadata = _metadata(layout, version)
         shares = _shares(map(_recorded, metadata.get("inputs", ()))) if metadata.get("kind") == "ingest" else {}
         before = {**shares, **before}
         version -= 1
@@ -51,6 +53,13 @@ def new_skips(layout: Layout, version: int, inputs: Iterable[InputSummary]) -> t
         for rule in new[source]
         if (why := _news(rule, before.get(source), now[source]))
     )
+
+
+def _metadata(layout: Layout, version: int) -> Mapping[str, Any]:
+    """Return what a commit recorded; nothing of a damaged one, which an ingest that is done cannot fail for."""
+    with suppress(LakeFormatError):
+        return commit_metadata(layout, version) or {}
+    return {}
 
 
 def _news(rule: str, before: _Share | None, now: _Share) -> str:

@@ -73,7 +73,7 @@ def as_llmguardian(policy: Policy) -> CompliancePolicy:
         description=policy.description,
         required_events={_KNOWN.get(name, name) for name in policy.required_events},
         retention_period=timedelta(microseconds=keep.microseconds) if keep else None,
-        alert_threshold=policy.alert_threshold,
+        alert_threshold=int(policy.least) if policy.measure == "count" and policy.alert_threshold else None,
         window=timedelta(microseconds=policy.window.microseconds),
         group_by=policy.group_by,
         where=policy.where,

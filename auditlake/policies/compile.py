@@ -12,7 +12,7 @@ from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
-from auditlake.policies.kinds.model import Inquiry, Query, every, moments
+from auditlake.policies.kinds.model import Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -268,4 +268,6 @@ def filled(part: Statement, policy: Policy) -> str:
 def samples_of(policy: Policy, question: Question, most: int, *, counted: bool = False) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
     values = values_of(policy, question) | {"shown": most, "whole_window": policy.measure != "count"}
-    return _query(Query("samples", every("samples"), values), policy, question, counted=counted)
+    shown = kinds.measure_of(policy).machine(policy)["shown"]
+    samples = Query("samples", (shown, statement("policies/samples.sql", "samples")), values)
+    return _query(samples, policy, question, counted=counted)

@@ -19,6 +19,29 @@ _MEND = "correct every line listed; auditlake policy add --replace takes the fil
 BUILT_IN = Path(__file__).resolve().parent / "builtin"
 """Where the policies lie that init writes into a lake."""
 
+READY = Path(__file__).resolve().parent / "ready"
+"""Where policies of general use lie, which a lake has once they are added by name."""
+
+
+def ready_names() -> list[str]:
+    """Return the names of the ready policies."""
+    return sorted(file.stem for file in READY.glob("*.yaml"))
+
+
+def ready_or_file(name: str) -> Path:
+    """Return a file, or the file of a ready policy where there is none of that name.
+
+    Raises:
+        PolicyNotFoundError: It is neither.
+    """
+    if (file := Path(name)).is_file():
+        return file
+    if name in (ready := ready_names()):
+        return READY / f"{name}.yaml"
+    close = get_close_matches(name[:64], ready, 1)
+    hint = f"did you mean {close[0]}?" if close else f"ready policies: {', '.join(ready)}"
+    raise PolicyNotFoundError(f"there is neither a file nor a ready policy {name!r}", hint=hint)
+
 
 def write_built_in(layout: Layout) -> None:
     """Copy the built-in policies into a new lake."""

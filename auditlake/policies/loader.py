@@ -118,13 +118,23 @@ def policy_keys() -> dict[str, Key]:
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of a policy's file, for editors; ``policy.schema.json`` is the shipped copy."""
     keys = policy_keys()
+    asked = [kind for kind in kinds.measures() if kind.instead]
+    properties = {name: key.schema for name, key in keys.items()}
+    ways: list[dict[str, Any]] = [
+        {"if": {"required": [kind.asked_by]}, "then": {"properties": {key.name: key.schema for key in kind.instead}}}
+        for kind in asked
+    ]
+    usual = {key.name: properties[key.name] for kind in asked for key in kind.instead}
+    named = [{"required": [kind.asked_by]} for kind in asked]
+    ways.append({"if": {"not": {"anyOf": named}}, "then": {"properties": usual}})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "auditlake policy",
         "type": "object",
         "additionalProperties": False,
         "required": list(_REQUIRED),
-        "properties": {name: key.schema for name, key in keys.items()},
+        "properties": properties | {name: {"type": "number"} for name in usual},
+        "allOf": ways,
         "dependentSchemas": {
             name: {"anyOf": [{"required": [each]} for each in key.needs]} for name, key in keys.items() if key.needs
         },
@@ -145,7 +155,9 @@ class _Reader(Reader):
             return None
         keys = policy_keys()
         fields = self.mapping(root, "a policy", tuple(keys), _REQUIRED)
-        values = self.values(fields, keys)
+        named = next((kind for kind in kinds.measures() if kind.asked_by in fields), None)
+        instead = {key.name: key for key in named.instead} if named else {}
+        values = self.values(fields, keys | instead)
         self.measure(fields, values)
         if self.mistakes:
             return None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any, Literal
 
 from auditlake.events.durations import Duration, length_of
 
+Number = int | Decimal
+"""A threshold, or what is held against it; a whole one is an ``int``."""
 Severity = Literal["low", "medium", "high", "critical"]
 Coverage = Literal["required", "optional"]
 _DAY = Duration("24h", 86_400_000_000)
@@ -45,8 +48,9 @@ class Policy:
     retention_period: Duration | None = None
     """How long governed events must be kept (months 31 d, years 366 d); None: the policy neither keeps any nor lets any
     go."""
-    alert_threshold: int | None = None
-    """k: from how many events in one window on there is a breach; at least 1. None: the policy counts nothing."""
+    alert_threshold: Number | None = None
+    """k: from how many events in one window on there is a breach; at least 1, and whole unless it is held against a sum
+    or an average. None: the policy counts nothing."""
     window: Duration = _DAY
     """W: the length of the rolling window; of no meaning without a threshold, as ``group_by`` and ``where`` are."""
     group_by: tuple[str, ...] = ()
@@ -82,7 +86,7 @@ class Policy:
         return self.fault is None
 
     @property
-    def least(self) -> int:
+    def least(self) -> Number:
         """The threshold, for those who deal with no policy that has none."""
         assert self.alert_threshold is not None, f"{self.id} has no threshold"
         return self.alert_threshold

@@ -36,6 +36,7 @@ from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import filled
+from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -159,7 +160,7 @@ def _events(
     Each finding has files of its own; ``together``, as many thousand would, all of a kind are in one, which names them.
     """
     ask: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
-        "threshold_exceeded": lambda: _behind_episodes(connection, policy, question, findings),
+        measure_of(policy).finding_kinds[0].name: lambda: _behind_episodes(connection, policy, question, findings),
         "coverage_gap": lambda: _beside_gaps(connection, findings),
     }
     for kind, prepare in ask.items():
@@ -184,7 +185,7 @@ def _behind_episodes(
     numbers = {group_values(key): number for number, key in groups}
     asked = []
     for place, each in enumerate(findings):
-        if each.kind == "threshold_exceeded":
+        if each.peak_at is not None:
             start = each.start or question.since
             # What comes at the very moment at which the count has fallen is not part of it.
             until = question.until if each.end is None else each.end - _MICROSECOND

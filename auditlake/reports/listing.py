@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from auditlake.findings.finding import Finding, canonical_group
@@ -19,6 +20,8 @@ from auditlake.reports.document import finding_dict
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_WHOLE = 1 << 63
+"""Peaks from here on, and those with decimals, make the column of peaks one of doubles."""
 _LARGEST = 100
 _ROWS = 10_000
 _NAMED = 32
@@ -51,7 +54,7 @@ def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
     import pyarrow.parquet as pq
 
     compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema()
+    digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema(findings)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for at in range(0, len(findings), _ROWS):
             some = findings[at : at + _ROWS]
@@ -117,21 +120,24 @@ def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
     return (total for _, total in ordered[:_LARGEST])
 
 
-def _schema() -> pa.Schema:
+def _schema(findings: Sequence[Finding]) -> pa.Schema:
     import pyarrow as pa
 
     text, instant, whole, flag = pa.string(), pa.timestamp("us", tz="UTC"), pa.int64(), pa.bool_()
+    peaks = [each.peak for each in findings if each.peak is not None]
+    measure = whole if all(isinstance(peak, int) and abs(peak) < _WHOLE for peak in peaks) else pa.float64()
     return pa.schema([
         ("id", text), ("kind", text), ("event_type", text), ("group", text), ("start", instant), ("end", instant),
-        ("ongoing", flag), ("started_before_period", flag), ("peak", whole), ("peak_at", instant), ("message", text),
+        ("ongoing", flag), ("started_before_period", flag), ("peak", measure), ("peak_at", instant), ("message", text),
         ("accepted_entry", whole), ("accepted_until", instant), ("accepted_owner", text),
     ])  # fmt: skip
 
 
 def _row(each: Finding) -> tuple[Any, ...]:
     accepted = each.accepted
+    peak = float(each.peak) if isinstance(each.peak, Decimal) else each.peak
     taken = (accepted.number, accepted.until, accepted.owner) if accepted else (None, None, None)
     return (
         each.id, each.kind, each.event_type, canonical_group(each.group) or None, each.start, each.end,
-        *map(each.measures.get, ("ongoing", "started_before_period", "peak", "peak_at")), each.message, *taken,
+        each.ongoing, each.started_before_period, peak, each.peak_at, each.message, *taken,
     )  # fmt: skip

@@ -14,10 +14,14 @@ from itertools import pairwise
 from typing import Literal
 
 from auditlake.display.text import count
+from auditlake.policies.model import Number
 
 Unit = Literal["day", "week", "month", "quarter", "year"]
 Width = Literal["narrow", "medium", "wide"]
 """How much room a picture needs before it scrolls instead of shrinking."""
+
+_Position = Callable[[Number | float], float]
+"""From a measure to its height, 0 … 1."""
 
 Marks = list[tuple[int, str]]
 """Columns and their labels."""
@@ -120,7 +124,9 @@ class PeakChart:
     silent: tuple[Bar, ...]
     """Columns in which no governed event happened."""
     unknown: tuple[Bar, ...]
-    """Stretches before the lake's first event."""
+    """Stretches without a peak: before the lake's first event, or with nothing to measure."""
+    unknown_label: str
+    """Which of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +190,9 @@ class HeatMap:
 
 
 def peak_chart(
-    peaks: Sequence[tuple[date, int | None]], threshold: int, silent_days: frozenset[date], counted: str
-) -> PeakChart:
+    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], counted: str,
+    *, unknown: str = "before first event",
+) -> PeakChart:  # fmt: skip
     """Lay out the daily peaks.
 
     Args:
@@ -193,6 +200,7 @@ def peak_chart(
         threshold: k.
         silent_days: Days without any governed event.
         counted: What is counted, for the title.
+        unknown: What it means that there is no peak.
     """
     days = [day for day, _ in peaks]
     unit = unit_for(days, CHART_COLUMNS)
@@ -201,13 +209,14 @@ def peak_chart(
     values = [max(column, default=None) for column in known]
     mute = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
     silent = [is_mute and value is not None for is_mute, value in zip(mute, values, strict=True)]
-    top = max(max((value or 0 for value in values), default=0), 1)
-    position, logarithmic = _scale(top, threshold)
+    top = float(max(max((value or 0 for value in values), default=0), 1))
+    limit = max(float(threshold), 0.0)
+    position, logarithmic = _scale(top, limit)
     base = _TOP + _PLOT
     bars = [
         _bar(number, len(columns), _height(position(value)), f"{column.label}: {value:,}", over=value >= threshold)
         for number, (column, value) in enumerate(zip(columns, values, strict=True))
-        if value
+        if value and value > 0
     ]
     return PeakChart(
         title=f"Highest rolling count {_per(unit)}: {counted}",
@@ -218,13 +227,14 @@ def peak_chart(
         baseline=_px(base),
         label_y=str(base + 24),
         silent_y=str(base + 3),
-        threshold_y=_px(_height(position(threshold))),
+        threshold_y=_px(_height(position(limit))),
         threshold_label=f"{threshold:,}",
-        y_ticks=_y_ticks(top, threshold, position, logarithmic=logarithmic),
+        y_ticks=_y_ticks(top, limit, position, logarithmic=logarithmic),
         x_ticks=x_ticks(columns, days),
         bars=tuple(bars),
         silent=_bands(columns, silent, "no governed event"),
-        unknown=_bands(columns, [value is None for value in values], "before first event"),
+        unknown=_bands(columns, [value is None for value in values], unknown),
+        unknown_label=unknown,
     )
 
 
@@ -370,14 +380,14 @@ def _x_tick(at: float, label: str) -> Tick:
     return Tick(_pc(at), _pc(at), label, "middle")
 
 
-def _scale(top: int, threshold: int) -> tuple[Callable[[int], float], bool]:
+def _scale(top: float, threshold: float) -> tuple[_Position, bool]:
     """Map a count to 0 … 1 so that the highest count and the threshold can both be seen."""
     end = max(top, threshold)
-    if end / min(top, threshold) <= _LOG_FROM:
+    if not threshold or end / min(top, threshold) <= _LOG_FROM:
         limit = end * 1.08
-        return (lambda value: value / limit), False
+        return (lambda value: float(value) / limit), False
     span = math.log10(1 + end) * 1.05
-    return (lambda value: math.log10(1 + value) / span), True
+    return (lambda value: math.log10(1 + float(value)) / span), True
 
 
 def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
@@ -386,8 +396,8 @@ def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
     return (column + scale).rstrip()
 
 
-def _y_ticks(top: int, threshold: int, position: Callable[[int], float], *, logarithmic: bool) -> tuple[Tick, ...]:
-    end = max(top, threshold)
+def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
+    end = math.ceil(max(top, threshold))
     if logarithmic:
         decades = [10**power for power in range(len(str(end)))]
         values = [0, *decades[:: math.ceil(len(decades) / 5)]]
@@ -455,7 +465,7 @@ def _legend(bounds: tuple[int, ...], *, unknown: bool) -> tuple[HeatLevel, ...]:
     return tuple(levels)
 
 
-def _peaks_summary(peaks: Sequence[tuple[date, int | None]], threshold: int) -> str:
+def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], threshold: Number) -> str:
     known = [(peak, day) for day, peak in peaks if peak is not None]
     if not known:
         return "The lake holds no event in or before this period, so there is no count to show."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from auditlake.display.text import count, instant_name, spelled, visible
 from auditlake.policies.kinds.threshold import Threshold
+from auditlake.policies.model import Number
 from auditlake.reports.model import Report, Status
 
 SHOWN_EPISODES = 200
@@ -18,7 +19,7 @@ VERDICTS: dict[Status, str] = {
 }
 
 
-def measured(report: Report, number: int = 2) -> str:
+def measured(report: Report, number: Number = 2) -> str:
     """Return what is held against the threshold, as a noun that fits a number."""
     answer = report.threshold
     if answer is None or answer.measure == "count":
@@ -28,7 +29,18 @@ def measured(report: Report, number: int = 2) -> str:
     return visible(kinds.measure_named(answer.measure).measured(answer, number))
 
 
-def subject(report: Report, number: int = 2) -> str:
+def charted(report: Report) -> str:
+    """Return what the days' peaks count."""
+    answer = report.threshold
+    if answer is None or answer.measure == "count":
+        return f"{measured(report)}{apart(report)} within {spelled(answer.window if answer else '')}"
+    from auditlake.policies import kinds  # slow to import
+
+    what = kinds.measure_named(answer.measure).charted(answer)
+    return f"{what or measured(report)}{apart(report)}{'' if what else f' within {spelled(answer.window)}'}"
+
+
+def subject(report: Report, number: Number = 2) -> str:
     """Return which events are looked at, as a noun that fits a number."""
     names = list(report.events_by_type)
     which = visible(names[0]) if len(names) == 1 else "governed"

@@ -23,6 +23,7 @@ from auditlake.config import LakeConfig
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import QueryError
+from auditlake.policies.model import Number
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import MEGABYTE
@@ -44,18 +45,18 @@ _PIECE = 1_000
 """Rows that are made into Arrow together."""
 _TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
 
-_T, _I, _B, _W, _L = "text", "number", "flag", "instant", "list"
+_T, _I, _D, _B, _W, _L = "text", "number", "decimal", "flag", "instant", "list"
 _HIDDEN = "(hidden)"
 _MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
     "policies": {
-        "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _I,
+        "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _D,
         "window_length": _T, "group_by": _L, "condition": _T, "coverage": _T, "max_gap": _T, "retention_period": _T,
         "max_retention": _T, "controls": _T, "digest": _T,
     },
     "findings": {
         "policy_id": _T, "finding_id": _T, "kind": _T, "event_type": _T, "group_values": _T, "started": _W,
-        "ended": _W, "ongoing": _B, "started_before_period": _B, "peak": _I, "peak_at": _W, "message": _T,
+        "ended": _W, "ongoing": _B, "started_before_period": _B, "peak": _D, "peak_at": _W, "message": _T,
         "accepted": _B, "accepted_by": _T, "accepted_until": _W, "reason": _T,
     },
     "retention_status": {
@@ -169,7 +170,7 @@ class Tables:
         import pyarrow as pa
 
         kinds = {
-            _T: pa.string(), _I: pa.int64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"),
+            _T: pa.string(), _I: pa.int64(), _D: pa.float64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"),
             _L: pa.list_(pa.string()),
         }  # fmt: skip
         schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
@@ -238,7 +239,7 @@ class Tables:
             digest = None if hidden else each.digest  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
-                "required_events": list(each.required_events), "alert_threshold": each.alert_threshold,
+                "required_events": list(each.required_events), "alert_threshold": _double(each.alert_threshold),
                 "window_length": each.shown_window, "condition": condition,
                 "group_by": [_HIDDEN if value in hidden else value for value in each.group_by],
                 "coverage": each.coverage, "max_gap": _length(each.max_gap),
@@ -259,7 +260,7 @@ class Tables:
                 {
                     "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
                     "started": each.start, "ended": each.end,
-                    **{name: each.measures.get(name) for name in _MEASURES},
+                    **{name: each.measures.get(name) for name in _MEASURES}, "peak": _double(each.peak),
                     **self._whose(policy, each), **self._accepted(each.accepted),
                 }
                 for each in report.violations
@@ -279,7 +280,7 @@ class Tables:
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
         masked = {_HIDDEN if name in hidden else name: value for name, value in masking.shown_group(group).items()}
         unsaid = hidden.intersection(measure_of(policy).expressions(policy))
-        message = _HIDDEN if unsaid else measure_of(policy).message(policy, masked, finding.peak or 0)
+        message = _HIDDEN if unsaid else measure_of(policy).told(policy, masked, finding.peak or 0, finding.evidence)
         return {
             "finding_id": masking.shown_id(finding.id),
             "group_values": json.dumps(masked, ensure_ascii=False) if masked else None,
@@ -411,3 +412,7 @@ def _stopped(connection: duckdb.DuckDBPyConnection, deadline: float) -> Iterator
     finally:
         done.set()
         watching.join()
+
+
+def _double(number: Number | None) -> float | None:
+    return None if number is None else float(number)

@@ -78,14 +78,14 @@ def open_records(
         SourceError: It cannot be read, or there is no such source.
         UnrecognisedInputError: No source knows it, and it is not one of the files of a folder or pattern.
     """
-    if isinstance(origin, MemoryLines):
-        lines, room = MemoryStream(origin), ID_ROOM if catalog[origin.source].outline is None else 0
-        cut = _cutter(Recognised(origin.source, cast("Format", origin.format)), max_record + room, catalog)
-        return OpenInput(origin.source, origin.format, "", lines, lines.records(cut, max_record))
     if source is not None and source not in catalog.inputs:
         for fault in catalog.faults:
             raise fault
         raise SourceError(f"there is no source {source!r}", hint=f"there are: {', '.join(catalog.inputs)}")
+    if isinstance(origin, MemoryLines):
+        lines, room = MemoryStream(origin), ID_ROOM if catalog[origin.source].outline is None else 0
+        cut = _cutter(Recognised(origin.source, cast("Format", origin.format)), max_record + room, catalog)
+        return OpenInput(origin.source, origin.format, "", lines, lines.records(cut, max_record))
     if origin.left_out:
         unread = MemoryStream(MemoryLines(origin.name, 0, 1, b"", b""))
         return OpenInput(None, UNREAD, origin.left_out, unread, iter(()))

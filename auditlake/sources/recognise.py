@@ -261,7 +261,8 @@ def sample(content: bytes, name: str, catalog: Catalog) -> tuple[list[dict[str, 
     form = _form(head, _suffix(name), outline)
     documents = _records(head, form, catalog, unwrap=False)
     if key := _envelope(documents[:TRIED], catalog):
-        return [each for one in documents for each in one.get(key, ()) if isinstance(each, dict)][:1_000], key
+        lists = [listed for one in documents if isinstance(listed := one.get(key), list)]
+        return [each for listed in lists for each in listed if isinstance(each, dict)][:1_000], key
     return _records(head, form, catalog, unwrap=outline.unwrap)[:1_000], ""
 
 

@@ -104,7 +104,7 @@ class Destination:
         self._named = source
         self._timezone = timezone
         self._listen = listen
-        self._known: Known | None = Known() if source == SOURCE else None
+        self._known: Known | None = Known(form="lines") if source == SOURCE else None
         """Of which source the lines are, and how many commits brought what came before; None until that is known."""
         self._places: tuple[Place, ...] = ()
         """Up to which everything is in the lake."""
@@ -121,8 +121,7 @@ class Destination:
     def resume(self, known: Known) -> None:
         """Go on with the source that was recognised the last time, unless the caller names another one."""
         self._places = known.places
-        begun = known.source or any(each.position for each in known.places)
-        if begun and self._named in (None, known.source or SOURCE):
+        if known.form and self._named in (None, known.source or SOURCE):
             self._known = replace(known, places=())
 
     def opened(self) -> None:
@@ -135,7 +134,7 @@ class Destination:
         Raises:
             SourceError: No source knows them, or their records are no lines.
         """
-        if self._known is not None or not lines:
+        if self._known is not None or not lines.strip():
             return
         found = recognise(lines, self._name, self._named, None, self._lake.sources.catalog)
         source = self._lake.sources.catalog[found.source]

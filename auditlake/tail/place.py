@@ -68,7 +68,7 @@ class Known:
     source: str = ""
     """Which mapping is for its lines; empty for canonical events."""
     form: str = ""
-    """How the lines of the mapping are cut, as recognition calls it."""
+    """How the lines are cut, as recognition calls it; empty until their source is known."""
     commits: int = 0
     """How many commits brought what lies before the places into the table."""
     upcoming: tuple[Place, ...] | None = None
@@ -105,9 +105,10 @@ class Bookmark:
             if (form := raw["format"]) not in (_CANONICAL, _MAPPED):
                 message = f"{self.file} has format {form!r}, this auditlake knows {_CANONICAL} and {_MAPPED}"
                 raise LakeFormatError(message, hint="a newer auditlake wrote it: use that one")
-            upcoming = raw.get("upcoming")
+            places, upcoming = _places(raw["places"]), raw.get("upcoming")
+            earlier = "lines" if any(each.position for each in places) else ""  # when none but these were followed
             return Known(
-                _places(raw["places"]), raw.get("source", ""), raw.get("form", ""), raw.get("commits", 0),
+                places, raw.get("source", ""), raw.get("form", earlier), raw.get("commits", 0),
                 None if upcoming is None else _places(upcoming),
             )  # fmt: skip
         except FileNotFoundError:
@@ -120,7 +121,8 @@ class Bookmark:
     def write(self, known: Known) -> None:
         """Replace what is known, durably."""
         content: dict[str, Any] = {"format": _MAPPED if known.source else _CANONICAL, "path": self.path}
-        content |= asdict(known) if known.source else {"places": [asdict(each) for each in known.places]}
+        places = [asdict(each) for each in known.places]
+        content |= asdict(known) if known.source else {"places": places, "form": known.form}
         write_whole(self.file, json.dumps(content, indent=1).encode())
 
 

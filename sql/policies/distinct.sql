@@ -14,17 +14,6 @@ where list_position($types, event_type) > 0
   and key_of_group is not null
   and value_of_event is not null;
 
--- name: groups()
--- The groups, numbered from 0.
-create or replace temp table groups as
-select
-  row_number() over (order by group_key) - 1 as g,
-  group_key
-from (
-  select distinct group_key
-  from matching
-);
-
 -- name: pairs()
 -- Each value of each group.
 create or replace temp table pairs as

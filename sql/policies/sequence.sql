@@ -16,17 +16,6 @@ where list_position($types, event_type) > 0
   and key_of_group is not null
   and steps_of_event > 0;
 
--- name: groups()
--- The groups, numbered from 0.
-create or replace temp table groups as
-select
-  row_number() over (order by group_key) - 1 as g,
-  group_key
-from (
-  select distinct group_key
-  from matching
-);
-
 -- name: ordered()
 -- The events of each group in the order in which they count: by time, then by the last and the first step that they are
 -- of, then by source and id, so that whole seconds make no misses and files in another order no other answer.

@@ -1,3 +1,14 @@
+-- name: groups()
+-- The groups of the matching events of a measure, numbered from 0.
+create or replace temp table groups as
+select
+  row_number() over (order by group_key) - 1 as g,
+  group_key
+from (
+  select distinct group_key
+  from matching
+);
+
 -- name: changes($origin, $span_us)
 -- Question 1, step 2 for a measure that is a set of intervals: every moment at which the measure changes, in order. The
 -- table spans(g, rise, fall) has where intervals of a group begin and end; which end belongs to which beginning is of no

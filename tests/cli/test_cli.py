@@ -528,15 +528,15 @@ def test_many_conflicting_files_need_few_descriptors(tmp_path: Path) -> None:
     command = f"{sys.executable} -m auditlake --lake {tmp_path / 'lake'}"
     for folder, user in (("a", "x"), ("b", "y")):
         (tmp_path / folder).mkdir()
-        for i in range(120):
+        for i in range(70):
             (tmp_path / folder / f"{i}.jsonl").write_text(
                 json.dumps(event | {"event_id": f"{i}", "user_id": user}) + "\n"
             )
     auditlake.create(tmp_path / "lake").ingest(tmp_path / "a")
-    script = f"ulimit -n 100; {command} ingest {tmp_path / 'b'} --json; test $? = 1"
+    script = f"ulimit -n 64; {command} ingest {tmp_path / 'b'} --json; test $? = 1"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
 
-    assert '"id_conflict": 120' in done.stdout
+    assert '"id_conflict": 70' in done.stdout
 
 
 def test_nothing_to_read_is_no_success(run: Run, events: Path) -> None:

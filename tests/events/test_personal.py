@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from hypothesis import given, settings
@@ -159,3 +160,12 @@ def test_expressions_of_mappings_take_no_longer_than_the_text_is_long() -> None:
     assert list(about.parts("user:Zoë")) == ["Zoë"]
     assert list(about.parts("user:\ud800")) == ["?"]
     assert PersonalData().is_nobody("")
+
+
+def test_long_texts_are_not_kept() -> None:
+    """A prompt at a personal place is held no longer than it is asked about."""
+    long = "x" * 10_000
+    about, before = PersonalData(nobody="system:.*"), sys.getrefcount(long)
+
+    assert not about.is_nobody(long)
+    assert sys.getrefcount(long) == before

@@ -47,7 +47,7 @@ def test_twice_is_once(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(st.permutations(LINES), st.lists(st.integers(0, len(LINES)), max_size=3), st.booleans())
 def test_split_and_shuffled(

@@ -32,7 +32,7 @@ def additions(sizes: list[int], days: list[int], order: list[int]) -> list[pa.Ta
     sizes, st.lists(st.integers(0, 3), min_size=1, max_size=9), st.lists(st.integers(0, 9), min_size=1, max_size=7),
     st.sampled_from([1, 400, 100_000]), st.sampled_from([1, 1_000]),
 )  # fmt: skip
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_every_row_once(held: int, sizes: list[int], days: list[int], order: list[int], most: int, turns: int) -> None:
     """Each row is in one piece, of its day, however they come; a piece of several additions is not too large."""
     tables = additions(sizes, days, order)

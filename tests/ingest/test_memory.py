@@ -86,7 +86,7 @@ def test_many_refused(tmp_path: Path) -> None:
     assert checked(lake, lake.ingest(path)).reasons == {"not valid JSON": 5_000, "event_type is missing": 5_000}
 
 
-@pytest.mark.parametrize(("count", "size"), [(1_000, 100_000), (6, 16_000_000)])
+@pytest.mark.parametrize(("count", "size"), [(1_000, 100_000), pytest.param(6, 16_000_000, marks=pytest.mark.soak)])
 def test_long_records(count: int, size: int, tmp_path: Path) -> None:
     """Records that are long come in, however few of them make a load, and their rows verify and compact."""
     lake = made(tmp_path / "lake")

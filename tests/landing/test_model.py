@@ -196,7 +196,7 @@ def play(steps: list[tuple[Any, ...]], durability: str) -> None:
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_any_order(durability: str, steps: list[tuple[Any, ...]]) -> None:
     """Whatever happens in whatever order, what was acknowledged is there once, and nothing else but torn lines."""

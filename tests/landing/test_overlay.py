@@ -187,7 +187,7 @@ OPEN = st.sets(st.integers(0, 2))
 
 
 @given(slots=SLOTS, open_slots=OPEN)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_as_flushed(slots: list[list[bytes]], open_slots: set[int], template: Path) -> None:
     """Readers see of any landing what they see once it is flushed: duplicates once, conflicts and bad lines not."""
     same_as_flushed(slots, open_slots, template)

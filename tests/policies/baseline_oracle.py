@@ -3,8 +3,9 @@
 Where the definition leaves a choice, this is the reading:
 
 1. Buckets are counted from `origin`, an instant.
-2. Only judged buckets make runs: a bucket that ended by `since` is no part of one. A run whose first bucket became high
-   at `since` or before has `started_before_period`.
+2. Only judged buckets make runs. Judged is also the bucket that ends exactly at `since`, but only for the run that
+   goes on from it: the peak and `unjudged` do not know it. A run whose first bucket became high at `since` or before
+   has `started_before_period`.
 3. `peak_at` of a high bucket is its last event up to `until`, that of a low one its beginning; neither is earlier than
    the start of the clipped episode.
 4. `limit` of a low bucket is the largest number of events that still is low.
@@ -83,6 +84,7 @@ def baseline(events: Sequence[Event], ask: Ask, asked: Baseline) -> Answer:
     known = [e for e in matching(events, ask) if e.at <= ask.until]
     groups = groups_of(known, ask.group)
     judged = range(asked.of(ask.since), asked.of(ask.until) + 1)
+    ran_on = range(asked.of(ask.since - 1), asked.of(ask.until) + 1)
 
     def series(key: Key) -> Series:
         times = sorted(e.at for e in known if value_of(ask.group, e) == key)
@@ -91,7 +93,7 @@ def baseline(events: Sequence[Event], ask: Ask, asked: Baseline) -> Answer:
     def measure(key: Key, t: int) -> int:
         return sum(1 for x in series(key)(asked.of(t)) if x <= t)
 
-    found = [e for key in groups for e in runs(key, [unusual(series(key), h, ask, asked) for h in judged], ask, asked)]
+    found = [e for key in groups for e in runs(key, [unusual(series(key), h, ask, asked) for h in ran_on], ask, asked)]
     return Answer(
         tuple(sorted(found, key=place)),
         day_peaks(events, groups, measure, {e.at for e in known}, ask),
@@ -147,15 +149,16 @@ def runs(key: Key, buckets: Sequence[Unusual | None], ask: Ask, asked: Baseline)
             if n == 0 or buckets[n - 1] is None:
                 together.append([])
             together[-1].append(bucket)
-    return [episode(key, run, ask, asked) for run in together]
+    return [episode(key, run, ask, asked) for run in together if asked.start(run[-1].h + 1) > ask.since]
 
 
 def episode(key: Key, run: Sequence[Unusual], ask: Ask, asked: Baseline) -> Episode:
     """Return the episode of one run, clipped to the period."""
     begins, end = run[0].begins, asked.start(run[-1].h + 1)
     start = max(begins, ask.since)
-    extreme = min(b.x for b in run) if asked.below else max(b.x for b in run)
-    peak = next(b for b in run if b.x == extreme)
+    inside = [b for b in run if asked.start(b.h + 1) > ask.since]
+    extreme = min(b.x for b in inside) if asked.below else max(b.x for b in inside)
+    peak = next(b for b in inside if b.x == extreme)
     return Episode(
         key,
         start,

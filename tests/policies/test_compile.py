@@ -31,6 +31,12 @@ def policy(policy_id: str, **fields: object) -> Policy:
 
 POLICIES = {
     "plain": policy("plain"),
+    "distinct": policy(
+        "distinct",
+        group_by=("user_id", "details ->> '$.region'"),
+        measure="distinct",
+        more={"distinct": ("ip_address",)},
+    ),
     "grouped": policy("grouped", group_by=("user_id",)),
     "narrowed": policy(
         "narrowed",

@@ -51,7 +51,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@pytest.mark.parametrize(("sql", "python"), [*CONDITIONS, *LISTS], ids=str)
+@pytest.mark.parametrize(
+    ("sql", "python"), [pytest.param(*each, id=", ".join(each[0])) for each in [*CONDITIONS, *LISTS]]
+)
 def test_sql_and_python_agree(connection: duckdb.DuckDBPyConnection, sql: list[str], python: Any) -> None:
     """A condition or a list of expressions is in Python what it is in SQL; a list with a NULL is NULL."""
     found = connection.execute(f"select {', '.join(sql)} from events order by rowid").fetchall()

@@ -72,8 +72,8 @@ def test_odd(text: str, desk: AuditSession) -> None:
         (("landlock", "calls"), True),
         # A file that DuckDB may read it may also write: this layer alone needs it to have none.
         (("engine",), False),
-        (("landlock", "calls", "limits", "engine"), True),
-        (("limits", "engine"), False),
+        pytest.param(("landlock", "calls", "limits", "engine"), True, marks=pytest.mark.soak),
+        pytest.param(("limits", "engine"), False, marks=pytest.mark.soak),
         (("gate",), True),
     ],
 )

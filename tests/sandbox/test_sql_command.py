@@ -288,7 +288,7 @@ def test_without_numpy(lake: auditlake.AuditLake, tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    for view, ending in (("findings", "parquet"), ("policies", "xlsx"), ("queries", "json"), ("events", "csv")):
+    for view, ending in (("findings", "xlsx"), ("events", "parquet")):
         out = tmp_path / f"{view}.{ending}"
         words = ["--lake", str(lake.layout.root), "sql", f"from {view} limit 5", "--out", str(out)]
         subprocess.run([sys.executable, "-m", "auditlake", *words], check=True, cwd=Path(__file__).parents[2])

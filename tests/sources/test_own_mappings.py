@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake
-from auditlake.errors import MappingError, SourceError, UnrecognisedInputError
+from auditlake.errors import LakeFormatError, MappingError, SourceError, UnrecognisedInputError
 from auditlake.facets.sources import Sources
+from auditlake.ingest import new_skips
+from auditlake.sources.recognise import TRIED
 from tests.ingest.lakes import events, made, put
 from tests.ledger.lakes import check_ledger, entries
 from tests.verify.lakes import checked
@@ -207,6 +209,20 @@ def test_a_rule_that_newly_leaves_much_out(lake: AuditLake, tmp_path: Path, run:
     assert f"auditlake: {changed}" in answer.err
 
 
+def test_damage_before_does_not_fail_what_is_committed(
+    lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What left much out is told also where an earlier entry of the log, which a checkpoint stands for, is damaged."""
+
+    def damaged(*_: object) -> None:
+        raise LakeFormatError("the log entry is damaged")
+
+    monkeypatch.setattr(new_skips, "commit_metadata", damaged)
+    done = lake.ingest(put(tmp_path / "x.jsonl", door(1, id="a", did="ping"), door(2, id="b")))
+
+    assert (done.landed, len(done.new_skips)) == (1, 1)
+
+
 @pytest.mark.parametrize("record", [
     {"id": 7, "created": 1763625600123, "user": {"email": "ann@example.org"}, "action": "open", "ip": "192.0.2.1"},
     {"uuid": "a", "@timestamp": "2026-11-20T08:00:00Z", "actor": "ann", "odd key": {"x": 1}, "operation": "open"},
@@ -238,6 +254,14 @@ def test_a_draft_of_documents(tmp_path: Path) -> None:
     lake.sources.add(put(tmp_path / "draft.yaml", drafts["entries_of_today"]))
 
     assert [(each.source, each.landed) for each in lake.ingest(sample).inputs] == [("sample", 2)]
+
+
+def test_a_draft_of_documents_of_which_some_are_empty(tmp_path: Path) -> None:
+    """A later document may have something else, or nothing, where the records are."""
+    full = json.dumps({"kind": "page", "rows": [json.loads(door(1))]})
+    sample = put(tmp_path / "sample.jsonl", *[full] * TRIED, '{"rows": null}', '{"rows": 5}', "{}")
+
+    assert 'records: ["rows"]' in Sources().draft("sample", sample)
 
 
 def test_a_record_with_a_list_is_no_document(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ OBJECTS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=12)
     objects=st.lists(OBJECTS | st.builds(lambda inner: lookup(json.dumps(inner)), OBJECTS), min_size=1, max_size=8),
     plain=st.booleans(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_objects_with_cloudtrail_keys(objects: list[dict[str, Any]], plain: bool) -> None:
     """Random objects never raise and give one row each, whether escapes are used or not."""
     rows = map_texts([json.dumps(each, ensure_ascii=plain) for each in objects])
@@ -194,7 +194,7 @@ ADDRESSES = (
 
 
 @given(texts=st.lists(ADDRESSES, min_size=50, max_size=200))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 def test_an_address_is_what_python_takes_for_one(texts: list[str]) -> None:
     """The column holds exactly the texts that the standard library parses as IPv4 or IPv6 addresses."""
     found = [row["ip_address"] for row in map_events(event(sourceIPAddress=text) for text in texts)]

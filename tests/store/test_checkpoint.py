@@ -269,7 +269,7 @@ def kill_at_calls(template: Path, tmp_path: Path, most: int) -> None:
 @strace.needed
 def test_killed_at_chosen_calls(template: Path, tmp_path: Path) -> None:
     """Killed at a call of the checkpoint, it leaves a lake that opens, with every event once."""
-    kill_at_calls(template, tmp_path, 5)
+    kill_at_calls(template, tmp_path, 2)
 
 
 @strace.needed

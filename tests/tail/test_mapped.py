@@ -235,3 +235,29 @@ def test_a_commit_names_the_stretch(lake: AuditLake, log: Path) -> None:
     assert [(name, offset, mapping.partition("/")[0]) for name, offset, mapping in brought] == [
         (str(log), 0, "okta"), (str(log), len(first), "okta"),
     ]  # fmt: skip
+
+
+def test_blank_lines_say_nothing_of_the_source(lake: AuditLake, log: Path) -> None:
+    """A log that begins with blank lines is recognised by the first that is none, also by a later process."""
+    append(log, b"\n")
+    tail(lake, log, once=True)
+    append(log, b"\r\n", *lines_of("okta.jsonl")[:2])
+    tail(lake, log, once=True)
+
+    assert [each[-1] for each in rows(lake)] == ["okta", "okta"]
+
+
+def test_a_source_that_was_taken_away(lake: AuditLake, log: Path, tmp_path: Path) -> None:
+    """A log is not gone on with where its mapping is no more, and the reason is told; nothing is lost."""
+    (tmp_path / "pairs.yaml").write_bytes(OWN)
+    lake.sources.add(tmp_path / "pairs.yaml")
+    append(log, b"ts=2026-11-24T09:00:01 act=in\n")
+    tail(lake, log, once=True)
+    lake.sources.remove("pairs")
+    append(log, b"ts=2026-11-24T09:00:02 act=in\n")
+    with pytest.raises(SourceError, match="there is no source 'pairs'"):
+        tail(AuditLake(lake.layout.root), log, once=True)
+    lake.sources.add(tmp_path / "pairs.yaml")
+    tail(AuditLake(lake.layout.root), log, once=True)
+
+    assert len(rows(lake)) == 2

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from auditlake.policies.kinds.average import AverageKind
+from auditlake.policies.kinds.baseline import BaselineKind
 from auditlake.policies.kinds.count import CountKind
 from auditlake.policies.kinds.coverage import CoverageKind
 from auditlake.policies.kinds.distinct import DistinctKind
@@ -18,6 +20,7 @@ from auditlake.policies.kinds.first_seen import FirstSeenKind
 from auditlake.policies.kinds.model import FindingKind, Kind
 from auditlake.policies.kinds.retention_due import RetentionDueKind
 from auditlake.policies.kinds.sequence import SequenceKind
+from auditlake.policies.kinds.sum import SumKind
 from auditlake.policies.kinds.threshold import ThresholdKind
 from auditlake.policies.kinds.together import TogetherKind
 
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from auditlake.policies.model import Policy
 
 KINDS: tuple[Kind, ...] = (
-    CountKind(), DistinctKind(), TogetherKind(), SequenceKind(), FirstSeenKind(), DormantKind(), CoverageKind(),
-    RetentionDueKind(),
+    CountKind(), DistinctKind(), SumKind(), AverageKind(), TogetherKind(), SequenceKind(), FirstSeenKind(),
+    DormantKind(), BaselineKind(), CoverageKind(), RetentionDueKind(),
 )  # fmt: skip
 """Every kind, in the order in which a policy's questions are asked. Look it up on this module when it is needed."""
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import key_sql
-from auditlake.policies.kinds.model import Key, every
-from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, Trace, group_values, seen_times
+from auditlake.policies.kinds.model import Key
+from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, Trace, group_values, groups, seen_times
 from auditlake.policies.kinds.values import VALUES, read_tuple
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
     from auditlake.engine.model import Row
@@ -31,7 +31,8 @@ class DistinctKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each value the union of the windows of its events."""
-        return (part for part in every("distinct") if part.name != "evidence")
+        parts = statements("policies/distinct.sql")
+        return (parts["matching"], groups(), *(parts[name] for name in ("pairs", "valued", "spans")))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the values that count at the peak of each episode."""
@@ -65,7 +66,7 @@ class DistinctKind(ThresholdKind):
         """Return the values."""
         return seen_times(evidence["values"], lambda each: " with ".join(each["value"].values()))
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         named = policy.more if isinstance(policy, Policy) else policy.asked
         values = " with ".join(named["distinct"])

@@ -11,7 +11,7 @@ from auditlake.policies.kinds.model import FindingKind, Key, length
 from auditlake.policies.kinds.subjects import SubjectKind
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values, whose
 from auditlake.policies.kinds.values import VALUES
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
     from auditlake.engine.model import Row
@@ -68,12 +68,12 @@ class DormantKind(SubjectKind):
             for each in evidence["awake"]
         )  # fmt: skip
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         own = (policy.more if isinstance(policy, Policy) else policy.asked)["dormant"]
         return f"return{'' if number == 1 else 's'} of {' with '.join(own['entity'])} after {own['silence']} of silence"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         what = f"{peak} {self.measured(policy, peak)}" if policy.least > 1 or peak > 1 else self.measured(policy, 1)
         return f"{what[0].upper()}{what[1:]}{whose(group)}"

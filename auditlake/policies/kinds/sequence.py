@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.statements import Statement
+from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
-from auditlake.policies.kinds.model import FindingKind, Key, every
+from auditlake.policies.kinds.model import FindingKind, Key
 from auditlake.policies.kinds.steps import Step, check_types, condition_sql, read_steps, steps_schema
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, seen_times, whose
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ class SequenceKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return from when to when a chain of the steps lies in the window."""
-        left_out = {"evidence"} if "until" in policy.more else {"evidence", "unstopped"}
-        return (part for part in every("sequence") if part.name not in left_out)
+        parts = statements("policies/sequence.sql")
+        stopping = ("unstopped",) if "until" in policy.more else ()
+        rest = ("ordered", "chains", "completed", *stopping, "spans")
+        return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the chain that begins each episode."""
-        return (part for part in every("sequence") if part.name == "evidence")
+        return (statements("policies/sequence.sql")["evidence"],)
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the steps of an event as bits."""
@@ -91,12 +93,12 @@ class SequenceKind(ThresholdKind):
         """Return the steps of the chain."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         asked = policy.more if isinstance(policy, Policy) else policy.asked
         steps = len(asked["sequence"])
         return f"sequence{'' if number == 1 else 's'} of {steps} step{'' if steps == 1 else 's'}"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         return f"A {self.measured(policy, 1)} within {policy.window}{whose(group)}"

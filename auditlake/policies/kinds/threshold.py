@@ -16,8 +16,8 @@ from auditlake.engine.statements import Statement, statements
 from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
 from auditlake.policies.condition import key_sql
-from auditlake.policies.kinds.model import FindingKind, Inquiry, Kind, Query, every
-from auditlake.policies.model import Policy
+from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every
+from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ MEASURED = ("group", "start", "end", "ongoing", "started_before_period", "peak",
 """The keys of a finding that is an episode."""
 EPISODE = FindingKind("threshold_exceeded", "episode", MEASURED)
 
+ROLLING = (
+    "changes", "rises", "falls", "crossings", "peaks", "episodes", "rolling_counts", "daily_peaks", "unjudged",
+)  # fmt: skip
+"""The statements after the intervals that find the episodes of a period, in order."""
+TRIED = ("changes", "rises", "falls", "backtest")
+"""Those that count the episodes of several thresholds."""
+
 Place = tuple[tuple[str, ...], datetime]
 """Which episode: the values of its group, and its start."""
 
@@ -41,7 +48,7 @@ class DailyPeak:
     """The largest measure of any group on one UTC day; None before the lake's first event."""
 
     date: date
-    peak: int | None
+    peak: Number | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Threshold:
     """The answer: what was measured in a rolling window."""
 
     window: str
-    alert_threshold: int
+    alert_threshold: Number
     group_by: tuple[str, ...]
     where: str | None
     where_errors: int
@@ -64,6 +71,8 @@ class Threshold:
     """The keys of the policy that are the measure's own."""
     valueless_events: int = 0
     """Matching events in a group that have no value to measure."""
+    unjudged: int = 0
+    """Stretches of time that have too little past to be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,18 @@ class Trace:
     last: datetime
     note: str = ""
     """How often, or what else is to be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What an episode's peak is compared with."""
+
+    past: tuple[int, ...]
+    """The numbers before it, the oldest first."""
+    actual: int
+    usual: int
+    limit: int
+    """From which number on, or up to which, it is unusual."""
 
 
 class ThresholdKind(Kind):
@@ -90,6 +111,10 @@ class ThresholdKind(Kind):
     """Whether it reads events that are older than one window before the period."""
     default_threshold: int | None = 1
     """The threshold of a policy that names none; None: a policy has to name one."""
+    instead: tuple[Key, ...] = ()
+    """Keys of every policy that are read in another way with this measure."""
+    has_windows = True
+    """Whether other windows can be tried."""
 
     def is_asked(self, policy: Policy) -> bool:
         """Return whether a policy asks it."""
@@ -106,6 +131,15 @@ class ThresholdKind(Kind):
         of group ``g`` begins and where one ends, either may be null. They make the table ``groups`` as well.
         """
         raise NotImplementedError
+
+    def machine(self, policy: Policy) -> Mapping[str, Statement]:
+        """Return the statements that find the episodes, by name: those of :data:`ROLLING` and :data:`TRIED` that there
+        are, ``current_counts``, and ``shown``, which finds the events behind peaks.
+        """
+        return {
+            part.name: part for file in ("spans", "rolling_counts", "daily_peaks_long", "backtest", "samples")
+            for part in every(file) if (file, part.name) != ("rolling_counts", "changes")
+        }  # fmt: skip
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements that find what is behind the episodes; the last is named ``evidence``."""
@@ -139,6 +173,14 @@ class ThresholdKind(Kind):
         """Return what was seen behind an episode, to be drawn; from its evidence, which is not empty."""
         return ()
 
+    def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
+        """Return what an episode is compared with, to be drawn; from its evidence."""
+        return None
+
+    def charted(self, answer: Threshold) -> str:
+        """Return what the days' peaks count, where that is not what is held against the threshold; else empty."""
+        return ""
+
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return the keys of a policy that are the measure's own, as JSON values."""
         return {}
@@ -147,11 +189,21 @@ class ThresholdKind(Kind):
         """Return the conditions and values of a policy that are the measure's own, as they were written."""
         return ()
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def number(self, measure: int) -> Number:
+        """Return a measure as it is told, from what SQL has."""
+        return measure
+
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what the measure counts, as a noun that fits a number."""
         return "event" if number == 1 else "events"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def told(
+        self, policy: Policy, group: Mapping[str, str | None], peak: Number, evidence: Mapping[str, Any]
+    ) -> str:  # fmt: skip
+        """Return an episode in words, with what its evidence adds to its message."""
+        return self.message(policy, group, peak)
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words; a value of its group that the reader may not see is None."""
         what = f"{peak} {self.measured(policy, peak)} within {policy.window}{whose(group)}"
         return f"{what}: the threshold is {policy.alert_threshold}"
@@ -161,22 +213,22 @@ class ThresholdKind(Kind):
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the episodes of the period, the groups at the threshold at as_of, and the totals."""
         policy, question = inquiry.policy, inquiry.question
-        parts, machine = tuple(self.intervals(policy)), statements("policies/spans.sql")
+        parts, machine = tuple(self.intervals(policy)), self.machine(policy)
         now, before = question, parts
         if question.as_of != question.until:
             now = replace(question, since=question.as_of, until=question.as_of)
             before = tuple(replace(part, name=f"{part.name}_now") for part in parts)
         yield self._query("current_counts", (*before, machine["current_counts"]), policy, now)
-        peaks = every("daily_peaks_long")
-        rolling = (*parts, machine["changes"], *_after_changes(), *peaks, *self.evidence(policy))
-        yield self._query("rolling_counts", rolling, policy, question)
+        steps = (machine[name] for name in ROLLING if name in machine)
+        yield self._query("rolling_counts", (*parts, *steps, *self.evidence(policy)), policy, question)
         totals = statements("policies/threshold_totals.sql")["threshold_totals"]
         yield self._query("threshold_totals", (totals, *every("presence_now")), policy, question)
 
     def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
         """Return the query that counts the episodes of each threshold."""
-        parts = (*self.intervals(inquiry.policy), statements("policies/spans.sql")["changes"], *_levels())
-        query = self._query("backtest", (*parts, *every("backtest")), inquiry.policy, inquiry.question)
+        machine = self.machine(inquiry.policy)
+        parts = (*self.intervals(inquiry.policy), *(machine[name] for name in TRIED if name in machine))
+        query = self._query("backtest", parts, inquiry.policy, inquiry.question)
         return replace(query, values={**query.values, "thresholds": list(thresholds)})
 
     def _query(self, name: str, parts: Iterable[Statement], policy: Policy, question: Question) -> Query:
@@ -198,7 +250,11 @@ class ThresholdKind(Kind):
         episodes = [self._episode(policy, row, behind, begins) for row in answers.rows["rolling_counts"]]
         recent, ungrouped, errors, future, valueless = answers.one("threshold_totals")
         first = answers.first_day
-        days = ((day_of(number), peak) for number, peak in answers.rows["daily_peaks"])
+        days = [
+            (day_of(number), None if peak is None else self.number(peak))
+            for number, peak in answers.rows["daily_peaks"]
+        ]
+        ((unjudged,),) = answers.rows.get("unjudged", [(0,)])
         return episodes, Threshold(
             window=str(policy.window),
             alert_threshold=policy.least,
@@ -213,19 +269,21 @@ class ThresholdKind(Kind):
             measure=self.name,
             asked=self.asked(policy),
             valueless_events=valueless,
+            unjudged=unjudged,
         )
 
     def _episode(
         self, policy: Policy, row: Row, behind: Mapping[Place, Sequence[Row]], begins: datetime | None
     ) -> Finding:
-        key, start, end, ongoing, before, peak, peak_at = row
+        key, start, end, ongoing, before, measure, peak_at = row
+        peak = self.number(measure)
         (kind,), values = self.finding_kinds, group_values(key)
         group = dict(zip(policy.group_by, values, strict=True)) or None
         number = finding_id(policy.id, kind.name, canonical_group(group), "", print_instant(start))
         measures = {"ongoing": ongoing, "started_before_period": before, "peak": peak, "peak_at": peak_at}
         evidence = self.about(behind.get((values, start), ()), policy)
         return Finding(
-            number, kind.name, self.message(policy, group or {}, peak), group=group, start=start, end=end,
+            number, kind.name, self.told(policy, group or {}, peak, evidence), group=group, start=start, end=end,
             measures=measures, evidence={**evidence, **self.lacking(policy, evidence, begins)},
         )  # fmt: skip
 
@@ -271,10 +329,6 @@ def group_values(key: str | Sequence[str]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else tuple(key)
 
 
-def _after_changes() -> Iterable[Statement]:
-    return (part for part in every("rolling_counts") if part.name != "changes")
-
-
-def _levels() -> Iterable[Statement]:
-    parts = statements("policies/rolling_counts.sql")
-    return (parts[name] for name in ("rises", "falls"))
+def groups() -> Statement:
+    """Return the statement that numbers the groups of the table ``matching``."""
+    return statements("policies/spans.sql")["groups"]

@@ -10,11 +10,11 @@ from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.statements import Statement, statements
-from auditlake.policies.condition import key_sql
+from auditlake.policies.condition import LONGEST, key_sql
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, seen_times, whose
-from auditlake.policies.model import Policy
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
+from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
     import yaml
@@ -32,7 +32,7 @@ class TogetherKind(ThresholdKind):
     name = "together"
     keys = (
         Key("together", _STEPS, read=lambda reader, node, key: read_steps(reader, node, key, _STEPS), asks=True),
-        Key("condition", {"type": "string", "maxLength": 4000, "description":
+        Key("condition", {"type": "string", "maxLength": LONGEST, "description":
             "Which steps there are to be: their names with and, or, not and parentheses."}, needs=("together",)),
     )  # fmt: skip
     asked_by = "together"
@@ -59,8 +59,7 @@ class TogetherKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
         own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield own["matching"]
-        yield from (shared[name] for name in ("groups", "pairs", "valued", "spans"))
+        yield from (own["matching"], groups(), *(shared[name] for name in ("pairs", "valued", "spans")))
         if "condition" in policy.more:
             yield own["spans_together"]
 
@@ -107,14 +106,14 @@ class TogetherKind(ThresholdKind):
         """Return the steps."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: int) -> str:
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
         """Return what is counted."""
         asked = policy.more if isinstance(policy, Policy) else policy.asked
         if "condition" in asked:
             return f"moment{'' if number == 1 else 's'} with {asked['condition']}"
         return f"of {len(asked['together'])} steps together"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: int) -> str:
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         if "condition" in policy.more:
             return f"{policy.more['condition']} within {policy.window}{whose(group)}"

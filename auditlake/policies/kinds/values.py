@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from auditlake.yaml_reader import Reader
 
 _VALUE = "a column or an expression (put it in quotes, or on a line of its own)"
-VALUES: dict[str, Any] = {
-    "type": "array", "uniqueItems": True,
-    "items": {"anyOf": [{"enum": sorted(COLUMNS)}, {"type": "string", "maxLength": LONGEST}],
-              "title": "column or expression"},
+VALUE: dict[str, Any] = {
+    "anyOf": [{"enum": sorted(COLUMNS)}, {"type": "string", "maxLength": LONGEST}], "title": "column or expression",
 }  # fmt: skip
+VALUES: dict[str, Any] = {"type": "array", "uniqueItems": True, "items": VALUE}
 
 
 def read_condition(reader: Reader, node: yaml.Node, key: str) -> str | None:

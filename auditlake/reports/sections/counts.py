@@ -13,9 +13,9 @@ from auditlake.policies.kinds.threshold import Threshold
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import PeakChart, peak_chart
 from auditlake.reports.sections.model import Section, Term
-from auditlake.reports.sentences import apart, counted_words, measured
+from auditlake.reports.sentences import charted, counted_words
 
-_NEWER = ("measure", "asked", "valueless_events")
+_NEWER = ("measure", "asked", "valueless_events", "unjudged")
 """What the first form does not know."""
 
 
@@ -44,7 +44,8 @@ def _chart(report: Report, answer: Threshold) -> PeakChart:
         [(day.date, day.peak) for day in answer.daily_peaks],
         answer.alert_threshold,
         frozenset(report.coverage.silent_days),
-        f"{measured(report)}{apart(report)} within {spelled(answer.window)}",
+        charted(report),
+        unknown="no number, or before first event" if answer.measure == "average" else "before first event",
     )
 
 
@@ -75,6 +76,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
     left_out = [
         ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
         ("Without a value", answer.valueless_events, "in a group, with nothing to measure"),
+        ("Too little past", answer.unjudged, "stretches of time that cannot be compared yet"),
         ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
         (
             "Dated in the future",
@@ -108,7 +110,7 @@ def _asked(answer: Threshold) -> tuple[Fact, ...]:
     noun = kinds.measure_named(answer.measure).measured(answer, 2)
     asked = answer.asked
     steps = [each for name in ("together", "sequence") for each in asked.get(name, ())]
-    others = [(name.capitalize(), asked[name]) for name in ("condition", "until") if name in asked]
+    others = [(name.capitalize(), asked[name]) for name in ("condition", "until", "sum", "average") if name in asked]
     return (
         Fact("Measured", shown(noun, limit=2000)),
         *(Fact(visible(f"Step {step['name']}"), *_step(step), code=True) for step in steps),

@@ -11,6 +11,7 @@ from auditlake.display.text import Fact, Text, count, length, moment, shown, vis
 from auditlake.events.durations import parse_duration
 from auditlake.findings.finding import Finding
 from auditlake.policies import kinds
+from auditlake.reports.comparison import ComparisonChart, comparison_chart
 from auditlake.reports.model import Detail, Report, SampleEvent
 from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES
@@ -34,6 +35,8 @@ class Episode:
     """Start, end, length and peak."""
     timeline: Timeline | None
     """What was seen; None of a count."""
+    comparison: ComparisonChart | None
+    """What the peak is compared with; None of a measure that compares nothing."""
     samples: tuple[tuple[Text, ...], ...]
     """Events behind the peak, newest first: time, type, user, action, resource, status, address, source, id."""
     samples_words: str
@@ -99,6 +102,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             *_noted(finding.evidence),
         ),
         timeline=_timeline(report, finding),
+        comparison=_compared(report, finding),
         samples=tuple(_sample(event) for event in few),
         samples_words=f"{some if counted else 'The newest matching events'} behind the peak, newest first",
         open=place < _OPEN_EPISODES,
@@ -114,10 +118,22 @@ def _timeline(report: Report, finding: Finding) -> Timeline | None:
     return timeline(kind.drawn, kind.traces(finding.evidence), begins, linked=kind.is_linked)
 
 
+def _compared(report: Report, finding: Finding) -> ComparisonChart | None:
+    """Return the picture of what is usual and what was."""
+    if report.threshold is None or not finding.evidence or finding.peak is None:
+        return None
+    compared = kinds.measure_named(report.threshold.measure).comparison(finding.evidence, finding.peak)
+    return comparison_chart(compared) if compared else None
+
+
 def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
     """Yield what else the evidence says."""
     if completions := evidence.get("completions"):
         yield Fact("Completed", Text(count(completions, "time")), "in the period")
+    if numbers := evidence.get("numbers"):
+        yield Fact("Numbers", Text(f"{numbers:,}"), "in the window of the peak")
+    if "usual" in evidence:
+        yield Fact("Usual", Text(f"{evidence['usual']:,}"), f"of {count(evidence['m'], 'season')} before")
     if since := evidence.get("history_since"):
         yield Fact("History", Text(f"since {moment(since, zone=False)}"), "shorter than what is looked back at")
 

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping
 from auditlake.engine.parse_tree import Node
 
 _TEXT, _TRUTH, _NUMBER, _NULL = "VARCHAR", "BOOLEAN", "DOUBLE", "NULL"
-_CONSTANTS = {"STRING": _TEXT, "BOOLEAN": _TRUTH, "INTEGER": _NUMBER, "NUMERIC": _NUMBER, "NULL": _NULL}
+_CONSTANTS = {"STRING": _TEXT, "BOOLEAN": _TRUTH, "INTEGER": _NUMBER, "NULL_LITERAL": _NULL}
+"""The kinds of constants, and their types. One with a decimal point is left out: beside another number it may make that
+a decimal with too few places before the point.
+"""
 _OF_TEXTS = {
     **dict.fromkeys(("lower", "upper", "concat_ws", "||", "nullif", "text_of", "address", "ip_address"), _TEXT),
     **dict.fromkeys(("~~", "!~~", "contains", "starts_with", "ends_with"), _TRUTH),

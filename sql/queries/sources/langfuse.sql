@@ -1,7 +1,7 @@
 -- name: langfuse_models()
 -- Which models were used, and how much.
 -- returns: resource, calls, tokens
-select resource, count(*) as calls, sum(cast(metadata ->> 'tokens' as bigint)) as tokens
+select resource, count(*) as calls, sum(try_cast(metadata ->> 'tokens' as bigint)) as tokens
 from events
 where source = 'langfuse' and event_type = 'model_access'
 group by resource;

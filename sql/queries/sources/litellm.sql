@@ -9,7 +9,7 @@ group by all;
 -- name: litellm_models()
 -- Who uses which model, and how much.
 -- returns: user_id, resource, calls, tokens
-select user_id, resource, count(*) as calls, sum(cast(metadata ->> 'tokens' as bigint)) as tokens
+select user_id, resource, count(*) as calls, sum(try_cast(metadata ->> 'tokens' as bigint)) as tokens
 from events
 where source = 'litellm' and event_type = 'model_access' and status = 'success'
 group by all

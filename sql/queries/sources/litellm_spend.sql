@@ -1,7 +1,7 @@
 -- name: litellm_spend_teams()
 -- What each team used.
 -- returns: team, tokens
-select metadata ->> 'account' as team, sum(cast(metadata ->> 'tokens' as bigint)) as tokens
+select metadata ->> 'account' as team, sum(try_cast(metadata ->> 'tokens' as bigint)) as tokens
 from events
 where source = 'litellm_spend'
 group by all;

@@ -1,7 +1,7 @@
 -- name: otlp_genai_models()
 -- Who used which model, and how many tokens.
 -- returns: user_id, model, tokens
-select user_id, metadata ->> 'model' as model, sum((metadata ->> 'tokens')::bigint) as tokens
+select user_id, metadata ->> 'model' as model, sum(try_cast(metadata ->> 'tokens' as bigint)) as tokens
 from events
 where source = 'otlp_genai'
 group by all;

@@ -32,7 +32,9 @@ html_show_copyright = False
 html_show_sphinx = False
 pygments_style = "default"
 pygments_dark_style = "monokai"
-_GROUPS = {"": "", "guides": "Guides", "sources": "Sources", "reference": "Reference"}
+_GROUPS = {
+    "": "", "guides": "Guides", "sources": "Sources", "kinds": "Kinds of question", "reference": "Reference",
+}  # fmt: skip
 
 
 def _add_contents(_app: Sphinx, name: str, source: list[str]) -> None:

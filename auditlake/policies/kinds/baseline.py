@@ -1,0 +1,175 @@
+"""The measure ``baseline``: events of a stretch of time against the same stretch of the seasons before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from auditlake.display.text import spelled
+from auditlake.engine.statements import Statement, statements
+from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Query, length
+from auditlake.policies.kinds.threshold import MEASURED, Comparison, Threshold, ThresholdKind, groups, whose
+from auditlake.policies.model import Number, Policy
+from auditlake.policies.question import BEFORE_ALL, Question
+
+if TYPE_CHECKING:
+    import yaml
+
+    from auditlake.engine.model import Row
+    from auditlake.yaml_reader import Reader
+
+_MOST_SEASONS = 60
+_RATIOS = (Decimal(1), Decimal(1000))
+_OFFSET = re.compile(r"([+-])(0[0-9]|1[0-7]):([0-5][0-9])|([+-])(18):(00)")
+_REQUIRED = ("bucket", "season", "seasons", "at_least", "ratio")
+_START, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_SCHEMA: dict[str, Any] = {
+    "type": "object", "additionalProperties": False, "required": list(_REQUIRED),
+    "description": "Unusually many or few events, compared with the same stretch of the seasons before.",
+    "properties": {
+        "bucket": length("bucket", "The stretch of time whose events are counted, such as 1h."),
+        "season": length("season", "After how long the same is expected again, such as 7d: a multiple of the bucket."),
+        "seasons": {"type": "integer", "minimum": 1, "maximum": _MOST_SEASONS, "description":
+            "How many seasons before are looked at."},
+        "at_least": {"type": "integer", "minimum": 1, "maximum": _MOST_SEASONS, "description":
+            "How many of them there must be to judge a bucket."},
+        "ratio": {"type": "number", "minimum": int(_RATIOS[0]), "maximum": int(_RATIOS[1]), "description":
+            "How many times as many, or as few, events as usual are unusual; at most two decimals."},
+        "direction": {"enum": ("above", "below"), "default": "above", "description":
+            "Whether unusually many or unusually few are looked for."},
+        "offset": {"type": "string", "pattern": f"^({_OFFSET.pattern})$", "default": "+00:00", "description":
+            "The offset of the zone whose midnight buckets are counted from."},
+    },
+}  # fmt: skip
+
+
+class BaselineKind(ThresholdKind):
+    """Buckets that have many more, or many fewer, events than the same bucket usually has."""
+
+    name = "baseline"
+    asked_by = "baseline"
+    default_threshold = None
+    has_windows = False
+    finding_kinds = (FindingKind("baseline", "unusual stretch", MEASURED),)
+
+    def __init__(self) -> None:
+        self.keys = (Key("baseline", _SCHEMA, read=self._read, needs=("alert_threshold",)),)
+
+    def _read(self, reader: Reader, node: yaml.Node, key: str) -> dict[str, Any]:
+        known = _SCHEMA["properties"]
+        fields = reader.mapping(node, key, tuple(known), _REQUIRED)
+        own: dict[str, Callable[[yaml.Node, str], Any]] = {
+            "ratio": lambda value, name: reader.decimal(value, name, *_RATIOS, 2),
+            "offset": lambda value, name: reader.parsed(value, name, "an offset, such as +02:00", _offset),
+        }
+        values = {
+            name: own[name](value, name) if name in own else reader.value(value, name, known[name])
+            for name, value in fields.items()
+        }
+        bucket, season, seasons, least = map(values.get, ("bucket", "season", "seasons", "at_least"))
+        if bucket and season and season.microseconds % bucket.microseconds:
+            reader.wrong(fields["season"], f"season: expected a multiple of the bucket, got {season} and {bucket}")
+        if seasons and least and least > seasons:
+            reader.wrong(fields["at_least"], f"at_least: expected at most {seasons}, the number of seasons")
+        return {"direction": "above", "offset": "+00:00", **values}
+
+    def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Take the bucket for the window, which the policy cannot have beside it."""
+        super().complete(reader, fields, values)
+        if "window" in fields:
+            reader.wrong(fields["window"], "window: not with 'baseline', whose 'bucket' says how long is counted")
+        values["window"] = values["baseline"]["bucket"]
+
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return the unusual buckets."""
+        own = self.machine(policy)
+        return (own["matching"], groups(), *(own[name] for name in ("counts", "candidates", "unusual")))
+
+    def machine(self, policy: Policy) -> Mapping[str, Statement]:
+        """Return its own: buckets are no windows."""
+        return statements("policies/baseline.sql")
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return what is usual."""
+        return (self.machine(policy)["evidence"],)
+
+    def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
+        """Return the query that counts the episodes of each threshold, the least of which finds the buckets."""
+        return super().backtest(replace(inquiry, policy=replace(inquiry.policy, alert_threshold=min(thresholds))),
+                                thresholds)  # fmt: skip
+
+    def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
+        """Return the buckets that are judged, by number, and how they are compared."""
+        own = policy.more["baseline"]
+        bucket, is_below = own["bucket"].microseconds, own["direction"] == "below"
+        season = own["season"].microseconds // bucket
+        zero = -_offset_us(own["offset"]) % bucket - bucket
+        # A bucket that ends with `since` is judged too: a run that goes on from it has begun before the period.
+        first = (_us(question.since) - 1 - zero) // bucket
+        reach = zero + (first - season * (own["seasons"] + 1)) * bucket
+        return {
+            "zero": zero, "bucket_us": bucket, "season": season, "seasons": own["seasons"],
+            "at_least": own["at_least"], "hundredths": int(own["ratio"] * 100), "is_below": is_below, "first": first,
+            "last": (_us(question.until) - zero) // bucket - is_below,
+            "history_start": max(BEFORE_ALL, _START + timedelta(microseconds=max(reach, -1)) - _MICROSECOND),
+        }  # fmt: skip
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return what is usual, from which number on a bucket is unusual, and the numbers of the seasons before."""
+        ((usual, limit, past),) = rows
+        return {"usual": usual, "limit": limit, "m": len(past), "past": list(past)}
+
+    def asked(self, policy: Policy) -> dict[str, Any]:
+        """Return its keys as they were written."""
+        own = policy.more["baseline"]
+        return {"baseline": {key: str(own[key]) if key in ("bucket", "season") else own[key] for key in own}}
+
+    def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
+        """Return the seasons before, and the peak."""
+        return Comparison(tuple(reversed(evidence["past"])), int(peak), evidence["usual"], evidence["limit"])
+
+    def charted(self, answer: Threshold) -> str:
+        """Return what the days' peaks count."""
+        return f"events in one bucket of {spelled(answer.window)}"
+
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+        """Return what is counted."""
+        own = (policy.more if isinstance(policy, Policy) else policy.asked)["baseline"]
+        if own["direction"] == "below":
+            return f"usual events, and fewer than these divided by {own['ratio']},"
+        return f"events, more than {own['ratio']} times the usual number,"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
+        """Return an episode in words."""
+        few = " only" if policy.more["baseline"]["direction"] == "below" else ""
+        return f"{peak}{few} event{'' if peak == 1 else 's'} within {policy.window}{whose(group)}"
+
+    def told(
+        self, policy: Policy, group: Mapping[str, str | None], peak: Number, evidence: Mapping[str, Any]
+    ) -> str:  # fmt: skip
+        """Return an episode in words, with what is usual."""
+        are = "is" if evidence["usual"] == 1 else "are"
+        edge = "up to" if policy.more["baseline"]["direction"] == "below" else "from"
+        usual = f"{evidence['usual']} {are} usual, unusual {edge} {evidence['limit']}"
+        return f"{self.message(policy, group, peak)}: {usual}"
+
+
+def _offset(text: str) -> str:
+    if not _OFFSET.fullmatch(text):
+        message = f"expected an offset of a zone, such as +02:00, got {text!r}"
+        raise ValueError(message)
+    return text
+
+
+def _offset_us(text: str) -> int:
+    """Return how far a zone's clocks are ahead of UTC, in microseconds."""
+    minutes = int(text[1:3]) * 60 + int(text[4:])
+    return (-minutes if text[0] == "-" else minutes) * 60_000_000
+
+
+def _us(instant: datetime) -> int:
+    return (instant - _START) // _MICROSECOND

@@ -1,0 +1,94 @@
+"""The measure ``sum``: what the numbers in a rolling window come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.statements import Statement, statements
+from auditlake.policies.condition import value_sql
+from auditlake.policies.kinds.model import Key
+from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, groups
+from auditlake.policies.kinds.values import VALUE, read_value
+from auditlake.policies.model import Number, Policy
+from auditlake.policies.question import Question
+
+if TYPE_CHECKING:
+    import yaml
+
+    from auditlake.engine.model import Row
+    from auditlake.yaml_reader import Reader
+
+PLACES = 6
+"""How many decimals a number has."""
+_LARGEST_VALUE = 10**20
+_MICROS = 10**PLACES
+
+
+class SumKind(ThresholdKind):
+    """The sum of a number over a group's events; it may fall when a negative number comes."""
+
+    name = "sum"
+    asked_by = "sum"
+    default_threshold = None
+    is_average = False
+    least = Decimal("0.000001")
+    """The smallest threshold."""
+    most = Decimal(10**15)
+    """The largest one."""
+    what = "The column or expression whose numbers are added up."
+
+    def __init__(self) -> None:
+        self.keys = (Key(self.name, VALUE | {"description": self.what}, read=read_value, needs=("alert_threshold",)),)
+        schema = {"type": "number", "minimum": float(self.least), "maximum": float(self.most)}
+        self.instead = (Key("alert_threshold", schema, read=self._threshold, asks=True),)
+
+    def _threshold(self, reader: Reader, node: yaml.Node, key: str) -> Number | None:
+        return reader.decimal(node, key, self.least, self.most, PLACES)
+
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return from when to when the numbers of a group come to the same."""
+        own = self.machine(policy)
+        return (own["matching"], groups(), own["levels"])
+
+    def machine(self, policy: Policy) -> Mapping[str, Statement]:
+        """Return its own: what it measures is no number of intervals."""
+        return statements("policies/totals.sql")
+
+    def evidence(self, policy: Policy) -> Iterable[Statement]:
+        """Return how many numbers there are."""
+        return (self.machine(policy)["evidence"],)
+
+    def own_slots(self, policy: Policy) -> Mapping[str, str]:
+        """Return the number of an event."""
+        number = f"try(cast({value_sql(policy.more[self.name])} as decimal(38, {PLACES})))"
+        near = f"abs({number}) <= {_LARGEST_VALUE}"
+        return {"number_of_event": f"case when {near} then {number} end", "has_value": f"coalesce({near}, false)"}
+
+    def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
+        """Return the threshold in millionths."""
+        return {"is_average": self.is_average, "least": int(policy.least * _MICROS)}
+
+    def number(self, measure: int) -> Number:
+        """Return a measure, which SQL has in millionths."""
+        whole, rest = divmod(abs(measure), _MICROS)
+        sign = -1 if measure < 0 else 1
+        return Decimal(f"{'-' * (sign < 0)}{whole}.{rest:06}".rstrip("0")) if rest else sign * whole
+
+    def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
+        """Return how many numbers the window of the peak has."""
+        return {"numbers": rows[0][0]}
+
+    def asked(self, policy: Policy) -> dict[str, Any]:
+        """Return what is added up."""
+        return {self.name: policy.more[self.name]}
+
+    def expressions(self, policy: Policy) -> Iterable[str]:
+        """Return what is added up."""
+        return (policy.more[self.name],)
+
+    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+        """Return what is added up."""
+        asked = policy.more if isinstance(policy, Policy) else policy.asked
+        return f"as the {self.name} of {asked[self.name]}"

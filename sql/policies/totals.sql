@@ -1,0 +1,231 @@
+-- name: matching($types, $look_back, $until)
+-- The measures sum and average: the matching events that are in a group and bring a number, in millionths: whole numbers
+-- of 128 bits, so that a sum is exact and has room. The slots are those of arrivals_by_group.sql, and `number_of_event`:
+-- the number as DECIMAL(38, 6), null where it cannot be read as one or is too large.
+create or replace temp table matching as
+select
+  key_of_group as group_key,
+  cast(number_of_event * 1000000 as hugeint) as value,
+  epoch_us("timestamp") as t
+from events
+where list_position($types, event_type) > 0
+  and "timestamp" > $look_back
+  and "timestamp" <= $until
+  and coalesce(try(predicate), false)
+  and key_of_group is not null
+  and number_of_event is not null;
+
+-- name: levels($since, $until, $window_us, $is_average)
+-- From when to when a group's window has the same total of so many numbers, as far as it lies in the period. What comes
+-- and goes at one instant is one change. The measure is total / parts; of a sum parts is 1. It is shown in whole
+-- millionths, rounded half away from zero; where no number is left there is no row.
+create or replace temp table levels as
+with changes as (
+  select groups.g, matching.t, matching.value, 1 as numbers
+  from matching
+  join groups on matching.group_key = groups.group_key
+  union all
+  select groups.g, matching.t + $window_us as t, -matching.value as value, -1 as numbers
+  from matching
+  join groups on matching.group_key = groups.group_key
+),
+
+running as (
+  select
+    g,
+    t,
+    sum(sum(value)) over by_group as total,
+    cast(sum(sum(numbers)) over by_group as bigint) as numbers,
+    lead(t) over by_group as ends
+  from changes
+  group by g, t
+  window by_group as (partition by g order by t)
+),
+
+measured as (
+  select
+    g,
+    greatest(t, epoch_us($since)) as t,
+    ends,
+    total,
+    numbers,
+    case when $is_average then numbers else 1 end as parts
+  from running
+  where numbers > 0
+    and ends > epoch_us($since)
+    and t <= epoch_us($until)
+)
+
+select
+  *,
+  case
+    when parts = 1 then total
+    else total // parts + case when 2 * abs(total % parts) >= parts then sign(total) else 0 end
+  end as measure
+from measured;
+
+-- name: current_counts($as_of, $least)
+-- The groups at or above the threshold at as_of itself; $least is the threshold in millionths.
+-- returns: group_key, measure
+select
+  groups.group_key,
+  levels.measure
+from levels
+join groups on levels.g = groups.g
+where levels.t <= epoch_us($as_of)
+  and levels.ends > epoch_us($as_of)
+  and levels.total >= $least * levels.parts
+order by levels.measure desc, groups.group_key;
+
+-- name: episodes($least)
+-- The maximal stretches at or above the threshold. The peak is the largest measure and the first of equals: compared by
+-- its whole millionths, then by the rest of the division in parts that tell any two averages of a thousand million
+-- numbers apart.
+create or replace temp table episodes as
+with high as (
+  select
+    *,
+    sum(is_first) over (partition by g order by t) as run
+  from (
+    select
+      *,
+      case when lag(ends) over (partition by g order by t) is distinct from t then 1 else 0 end as is_first
+    from levels
+    where total >= $least * parts
+  )
+),
+
+runs as (
+  select
+    *,
+    min(t) over run_of_group as starts_at,
+    max(ends) over run_of_group as ends_at,
+    row_number() over (
+      partition by g, run
+      order by total // parts desc, (total % parts) * 100000000000000000000 // parts desc, t
+    ) as place
+  from high
+  window run_of_group as (partition by g, run)
+)
+
+select
+  g,
+  starts_at,
+  ends_at,
+  measure as peak,
+  t as peaks_at,
+  numbers
+from runs
+where place = 1;
+
+-- name: rolling_counts($since, $until)
+-- The episodes of the period (since, until], clipped to it.
+-- returns: group_key, start, end, ongoing, started_before_period, peak (in millionths), peak_at
+select
+  groups.group_key,
+  make_timestamptz(episodes.starts_at) as "start",
+  case when episodes.ends_at <= epoch_us($until) then make_timestamptz(episodes.ends_at) end as "end",
+  episodes.ends_at > epoch_us($until) as ongoing,
+  episodes.starts_at <= epoch_us($since) as started_before_period,
+  episodes.peak,
+  make_timestamptz(episodes.peaks_at) as peak_at
+from episodes
+join groups on episodes.g = groups.g
+order by "start", groups.group_key;
+
+-- name: daily_peaks($since, $until, $is_average)
+-- For each UTC day with an instant in (since, until]: the largest measure of any group at any moment of it, in millionths.
+-- What is carried over midnight counts. A sum is 0 where nothing is, so a day's is at least that; an average is not there.
+-- returns: day (days since 1970), peak
+with at_changes as (
+  select t // 86400000000 as day, max(measure) as peak
+  from levels
+  group by day
+),
+
+spans as (
+  select
+    (t + 86399999999) // 86400000000 as first_day,
+    (least(ends, epoch_us($until) + 1) + 86399999999) // 86400000000 as end_day,
+    max(measure) as peak
+  from levels
+  group by first_day, end_day
+  having first_day < end_day
+),
+
+at_midnights as (
+  select day, max(peak) as peak
+  from (
+    select peak, unnest(range(first_day, end_day)) as day
+    from spans
+  )
+  group by day
+),
+
+days as (
+  select unnest(range((epoch_us($since) + 1) // 86400000000, epoch_us($until) // 86400000000 + 1)) as day
+)
+
+select
+  days.day,
+  greatest(at_changes.peak, at_midnights.peak, case when $is_average then null else 0 end) as peak
+from days
+left join at_changes on days.day = at_changes.day
+left join at_midnights on days.day = at_midnights.day
+order by days.day;
+
+-- name: evidence()
+-- How many numbers the window of the peak has.
+-- returns: group_key, start, numbers
+select
+  groups.group_key,
+  make_timestamptz(episodes.starts_at) as "start",
+  episodes.numbers
+from episodes
+join groups on episodes.g = groups.g
+order by "start", groups.group_key;
+
+-- name: shown($shown, $window_us)
+-- For the page: the first episodes, with the window of the peak; samples.sql takes it from here.
+create or replace temp table shown as
+select
+  row_number() over (order by episodes.starts_at, groups.group_key) as episode,
+  groups.group_key,
+  episodes.starts_at as starts,
+  episodes.peaks_at - $window_us + 1 as from_t,
+  episodes.peaks_at as peak_at
+from episodes
+join groups on episodes.g = groups.g
+order by episode
+limit $shown;
+
+-- name: backtest($thresholds)
+-- How many episodes each of $thresholds would have given: a level begins one where it is at the threshold, and the level
+-- right before it in its group is not, or none is.
+-- returns: threshold, episodes
+with wanted as (
+  select distinct unnest($thresholds) as threshold
+),
+
+steps as (
+  select
+    total,
+    parts,
+    case when lag(ends) over by_group = t then lag(total) over by_group end as total_before,
+    lag(parts) over by_group as parts_before
+  from levels
+  window by_group as (partition by g order by t)
+)
+
+select
+  wanted.threshold,
+  count(steps.total) as episodes
+from wanted
+left join steps
+  on steps.total >= wanted.threshold::hugeint * 1000000 * steps.parts
+    and (
+      steps.total_before is null
+      or steps.total_before < wanted.threshold::hugeint * 1000000 * steps.parts_before
+    )
+group by wanted.threshold
+order by wanted.threshold;

@@ -1,0 +1,104 @@
+"""What holds for every measure: it is reported, drawn, backtested, packed, masked, and left out of alerts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from click.testing import CliRunner
+
+import auditlake
+from auditlake import AuditEvent, AuditLake
+from auditlake.alerts.watched_policies import Rules
+from auditlake.cli import cli
+from auditlake.sandbox.masking import Masking
+from tests.retention.lakes import put_policies
+
+NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
+HEAD = "name: n\ndescription: d\nrequired_events: [login, auth_failure]\ncoverage: optional\n"
+REGION = "details ->> '$.region'"
+ASKED = {
+    "distinct": f'window: 1h\nalert_threshold: 3\ndistinct: ip_address\ngroup_by: [user_id, "{REGION}"]\n',
+    "together": "window: 2h\ngroup_by: [user_id]\ntogether: [{types: [auth_failure]}, {types: [login]}]\n",
+    "sequence": "window: 6h\ngroup_by: [user_id]\nsequence:\n- {name: tries, types: [auth_failure], count: 3}\n"
+                "- {types: [login]}\n",
+    "first_seen": "window: 1d\nfirst_seen: {value: [ip_address], entity: [user_id], memory: 90d}\n",
+    "dormant": "window: 1d\ndormant: {entity: [user_id], silence: 20d}\n",
+}  # fmt: skip
+
+
+def event(kind: str, minutes: int, number: int) -> AuditEvent:
+    at, region = NOW - timedelta(minutes=minutes), {"region": "eu"}
+    return AuditEvent(
+        kind, at, user_id="ana", ip_address=f"10.0.0.{number}", event_id=f"{kind}{minutes}", details=region
+    )
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
+    """Logins of one user from four addresses, failures among them, and a login two months before."""
+    lake = auditlake.create(tmp_path_factory.mktemp("measures") / "lake", clock=lambda: NOW)
+    put_policies(lake, {name: HEAD + text for name, text in ASKED.items()})
+    logins = [event("login", 10 * n, n % 4) for n in range(12)]
+    lake.ingest([*logins, *(event("auth_failure", 33 + 10 * n, n) for n in range(4)), event("login", 60 * 24 * 60, 3)])
+    return lake
+
+
+FOUND = {
+    "distinct": ("threshold_exceeded", 1, {"values"}),
+    "together": ("together", 1, {"steps"}),
+    "sequence": ("sequence", 1, {"steps", "completions"}),
+    "first_seen": ("first_seen", 2, {"new", "history_since"}),
+    "dormant": ("dormant", 1, {"awake"}),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
+    """The report has findings of its kind with their evidence, which the page draws; a pack has the events."""
+    kind, episodes, evidence = FOUND[name]
+    made = lake.report(name)
+    said = json.loads(made.json())
+    assert (said["status"], said["status_now"], said["threshold"]["measure"]) == ("violation", "violation", name)
+    assert [each["kind"] for each in said["violations"]] == [kind] * episodes
+    assert set(said["violations"][0]["evidence"]) == evidence
+    assert list(said["threshold"]["asked"]) == [name]
+    page = made.html().decode()
+    assert page.count('<figure class="picture timeline">') == episodes
+    tried = lake.backtest(name, thresholds=[made.report.threshold.alert_threshold, 50]).tried
+    assert [each.episodes for each in tried] == [episodes, 0]
+    lake.evidence(name, out=tmp_path / "pack.zip")
+    with ZipFile(tmp_path / "pack.zip") as pack:
+        packed = [each for each in pack.namelist() if each.endswith(".parquet")]
+    assert packed == sorted(f"events/{each['id']}.parquet" for each in said["violations"])
+
+
+def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
+    """What the policy writes is the key of the group: in findings, on the page, in an acceptance."""
+    (finding,) = lake.findings.list("distinct")
+    assert finding.finding.group == {"user_id": "ana", REGION: "eu"}
+    assert f"no user_id or {REGION}" not in lake.report("distinct").html().decode()
+
+
+def test_no_alert_is_raised(lake: AuditLake) -> None:
+    """They are evaluated in batch: the evaluator leaves them out, and ``policy show`` says so."""
+    rules = Rules(lake.layout, lake.config.event_types)
+    rules.changed()
+    assert (set(rules.policies), rules.counted) == (set(ASKED), {})
+    out = CliRunner().invoke(cli, ["--lake", str(lake.layout.root), "policy", "show", "sequence"])
+    assert "sequence is evaluated in batch" in out.output
+
+
+def test_what_is_made_of_a_masked_column_is_masked() -> None:
+    """An expression over a masked column hides its value and is hidden itself; a column alone is no secret."""
+    masking = Masking(columns={"details": "hide", "user_id": 2})
+    assert [masking.hides_expression(each) for each in (REGION, "user_id", "lower(user_id)", "action")] == [
+        True, False, True, False,
+    ]  # fmt: skip
+    assert masking.shown_group({REGION: "eu", "user_id": "ana", "action": "a"}) == {
+        REGION: None, "user_id": "an", "action": "a",
+    }  # fmt: skip
+    assert [masking.hides([each]) for each in (REGION, "user_id", "action")] == [True, True, False]

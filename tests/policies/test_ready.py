@@ -1,0 +1,64 @@
+"""The ready policies, which a lake has once they are added by name: they load, say what they need, pass their tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import auditlake
+from auditlake.analysis.policy_tests import check_policies
+from auditlake.cli import cli
+from auditlake.errors import PolicyNotFoundError
+from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.policies.files import READY, ready_names, ready_or_file
+from auditlake.policies.loader import load_policies
+
+POLICIES = load_policies(READY, frozenset(BUILT_IN_TYPES))
+
+
+def test_their_own_tests() -> None:
+    """Each has a test that finds something and one that finds nothing, and all of them pass."""
+    for policy in POLICIES:
+        episodes = [test.expect.get("episodes") for test in policy.tests]
+        assert (0 in episodes, any(episodes)) == (True, True), policy.id
+    assert [each for each in check_policies(POLICIES) if not each.passed] == []
+
+
+def test_they_keep_nothing() -> None:
+    """None of them keeps events, makes them due, or asks that events of a type come."""
+    kept = [(policy.retention_period, policy.max_retention, policy.max_gap, policy.coverage) for policy in POLICIES]
+    assert set(kept) == {(None, None, None, "optional")}
+
+
+def test_they_are_added_by_name(tmp_path: Path) -> None:
+    """A new lake has none of them; ``policy list --ready`` names all, and ``policy add`` takes one by its name."""
+    lake = auditlake.create(tmp_path / "lake")
+    run = ["--lake", str(tmp_path / "lake"), "policy"]
+    assert not {policy.id for policy in lake.policies.all()} & set(ready_names())
+    listed = CliRunner().invoke(cli, [*run, "list", "--ready"]).output
+    assert all(policy.id in listed and policy.description in listed for policy in POLICIES)
+    assert CliRunner().invoke(cli, [*run, "add", "logging_off"]).exit_code == 0
+    assert lake.policies.get("logging_off").text == (READY / "logging_off.yaml").read_text()
+
+
+def test_a_name_that_is_none() -> None:
+    """The nearest ready policy is suggested, or all are named."""
+    with pytest.raises(PolicyNotFoundError, match="'loging_off'") as caught:
+        ready_or_file("loging_off")
+    assert caught.value.hint == "did you mean logging_off?"
+    with pytest.raises(PolicyNotFoundError) as caught:
+        ready_or_file("x.yaml")
+    assert caught.value.hint == f"ready policies: {', '.join(ready_names())}"
+
+
+def test_the_page_names_them() -> None:
+    """The table of the documentation has each of them."""
+    page = Path(auditlake.__file__).parent / "docs/reference/policies.md"
+    section = page.read_text().partition("## Ready policies")[2].partition("\n## ")[0]
+    assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == [
+        "many_addresses", "guessed_password", "new_country", "dormant_account", "mass_download", "new_admin",
+        "logging_off", "unusual_volume",
+    ]  # fmt: skip
+    assert len(ready_names()) == 8
