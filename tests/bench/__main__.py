@@ -16,6 +16,7 @@ from tests.bench import mapping
 from tests.bench.child import WORKS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
+from tests.bench.many import CONDITIONS, MANY, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
 
 _REAL = ("mapping-", "ingest-cloudtrail")
@@ -44,6 +45,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
+        *_many_rows(scale),
         *_logging_rows(scale),
         Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("sandbox-group-by", f"a group-by through the sandbox, {events}", 1.3),
@@ -71,6 +73,17 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
+    )
+
+
+def _many_rows(scale: float) -> tuple[Asked, ...]:
+    events, many = f"{EVENTS * scale:,.0f} events", f"{MANY} policies to those of init"
+    return (
+        Asked("many-reports", f"JSON reports, {many}, {events}", 8),
+        Asked("many-stats", f"statistics, {many}, {events}", 3),
+        Asked("many-scan", f"one scan of {CONDITIONS} conditions, {SCANNED * scale:,.0f} events", 1.2),
+        Asked("many-alerts", f"alerts, {many}", figure="events/s", least=10_000),
+        Asked("many-alerts-any-source", f"alerts, {many}, conditions on any source", figure="events/s", least=10_000),
     )
 
 

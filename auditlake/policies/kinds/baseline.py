@@ -51,6 +51,7 @@ class BaselineKind(ThresholdKind):
     """Buckets that have many more, or many fewer, events than the same bucket usually has."""
 
     name = "baseline"
+    looks_far_back = True
     asked_by = "baseline"
     default_threshold = None
     has_windows = False

@@ -1,0 +1,234 @@
+"""350 policies, as rules of others are: the rival is the same with the policies of ``init`` alone, or one scan."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.data import AS_OF, Place
+from tests.bench.work import Work
+
+if TYPE_CHECKING:
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.policies.model import Policy
+
+MANY = 350
+SCANNED, CONDITIONS = 400_000, 57
+"""How many events are scanned, at the full scale, and for how many conditions."""
+BATCH, BATCHES = 10_000, 4
+_SERVICES = ("iam", "s3", "ec2", "sts", "kms", "lambda", "rds", "config")
+_VERBS = ("create", "delete", "put", "attach", "detach", "update", "get", "list", "stop", "start", "run", "assume")
+_NOUNS = ("user", "role", "policy", "key")
+_TYPES = ("access_denied", "api_call", "data_access")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a side found, and how long it took without what it needed."""
+
+    seconds: float
+    found: Any
+
+
+def rules(number: int, *, source: str | None = "cloudtrail") -> Iterator[tuple[str, str]]:
+    """Yield the names and conditions of rules."""
+    of_source = f"source = '{source}' and " if source else ""
+    for service, noun, verb in islice(product(_SERVICES, _NOUNS, _VERBS), number):
+        yield (
+            f"{service}-{verb}-{noun}",
+            (
+                f"{of_source}lower(details ->> '$.eventSource') = '{service}.amazonaws.com' "
+                f"and lower(details ->> '$.eventName') in ('{verb}{noun}', '{verb}{noun}s')"
+            ),
+        )
+
+
+def _folder(scratch: Path, number: int, *, source: str | None = "cloudtrail") -> Path:
+    """Write the policies of ``init`` and some rules."""
+    from auditlake.policies.files import BUILT_IN
+
+    for file in BUILT_IN.glob("*.yaml"):
+        (scratch / file.name).write_bytes(file.read_bytes())
+    for name, where in rules(number, source=source):
+        policy = {
+            "name": name, "description": "A rule.", "required_events": list(_TYPES), "coverage": "optional",
+            "alert_threshold": 1, "window": "1h", "group_by": ["user_id"], "where": where,
+        }  # fmt: skip
+        (scratch / f"{name}.yaml").write_text(json.dumps(policy), encoding="utf-8")
+    return scratch
+
+
+def _policies(scratch: Path, number: int, *, source: str | None = "cloudtrail") -> tuple[Policy, ...]:
+    from auditlake.config import new_config
+    from auditlake.policies.loader import load_policies
+
+    return load_policies(_folder(scratch, number, source=source), new_config(AS_OF).event_types, is_later=True)
+
+
+def _sides(run: Any) -> dict[str, Work]:
+    """Return a run with the rules, and without; what the policies of ``init`` say must be the same."""
+
+    def side(number: int) -> Work:
+        return Work(lambda place, scratch: run(place, scratch, number), lambda each: each.found, lambda e: e.seconds)
+
+    return {"ours": side(MANY), "policies of init": side(0)}
+
+
+def reports() -> dict[str, Work]:
+    """The JSON reports of all of them."""
+    return _sides(_reports)
+
+
+def _reports(place: Place, scratch: Path, number: int) -> Timed:
+    import auditlake
+
+    lake, folder = auditlake.open(place.lake, clock=lambda: AS_OF), _folder(scratch, number)
+    start = time.perf_counter()
+    made = lake.reports(as_of=AS_OF, pages=False, policies=folder)
+    written = {each.policy_id: each.json() for each in made}
+    seconds = time.perf_counter() - start
+    names = {name for name, _ in rules(number)}
+    return Timed(seconds, {name: json.loads(each)["violations"] for name, each in written.items() if name not in names})
+
+
+def stands() -> dict[str, Work]:
+    """The statistics of a lake."""
+    return _sides(_stands)
+
+
+def _stands(place: Place, scratch: Path, number: int) -> Timed:
+    import auditlake
+    from auditlake.analysis.statistics import statistics
+    from auditlake.policies.loader import load_policies
+    from auditlake.query.view import engine
+
+    context, folder = auditlake.open(place.lake, clock=lambda: AS_OF)._context, _folder(scratch, number)
+    start = time.perf_counter()
+    policies = load_policies(folder, context.config.event_types, tolerant=True, is_later=True)
+    with engine(context, None) as (connection, snapshot):
+        found = statistics(connection, context.layout, policies, AS_OF, snapshot, 20)
+    seconds = time.perf_counter() - start
+    names = {name for name, _ in rules(number)}
+    return Timed(seconds, [(each.policy_id, each.status) for each in found.policies if each.policy_id not in names])
+
+
+@contextmanager
+def _trail(place: Place) -> Iterator[DuckEngine]:
+    """Give an engine over events with the details of a cloud's trail."""
+    from auditlake.engine.duck import connect
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.policies.condition import COLUMNS
+
+    made = {
+        "event_id": "'e' || i", "event_type": f"{list(_TYPES)}[1 + i % 3]", "source": "'cloudtrail'",
+        '"timestamp"': "timestamptz '2026-11-01 00:00:00+00' + to_seconds(cast(i as bigint))",
+        "user_id": "'u' || i % 500",
+        "details": f"""'{{"eventVersion":"1.08","eventSource":"' || {list(_SERVICES)}[1 + i % 8] || '.amazonaws.com",'
+            || '"eventName":"' || ['Describe', 'Get', 'List', 'Create'][1 + hash(i) % 4]
+            || ['Instances', 'Bucket', 'User', 'Things'][1 + hash(i) % 5] || '","awsRegion":"us-east-1"}}'""",
+    }  # fmt: skip
+    other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
+             and name != "timestamp"]  # fmt: skip
+    columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
+    number = SCANNED * place.events // 10_000_000 or 1_000
+    with connect() as connection:
+        connection.execute(f"create temp table events as select {columns} from range({number}) as numbers(i)")
+        yield DuckEngine(connection)
+
+
+def scans() -> dict[str, Work]:
+    """One scan: ours, by hand with each path read once, and by hand with the conditions as they are."""
+    return {
+        "ours": Work(_sieved, lambda each: each.found, lambda each: each.seconds),
+        "by hand": Work(_by_hand, lambda each: each.found, lambda each: each.seconds),
+        "as they are": Work(_as_they_are, lambda each: each.found, lambda each: each.seconds),
+    }
+
+
+def _sieved(place: Place, scratch: Path) -> Timed:
+    from auditlake.policies.question import Question
+    from auditlake.policies.sieve import sieve
+
+    names = [name for name, _ in rules(CONDITIONS)]
+    policies = [each for each in _policies(scratch, CONDITIONS) if each.id in names]
+    question = Question(AS_OF, AS_OF - timedelta(days=90), AS_OF)
+    with _trail(place) as engine:
+        start = time.perf_counter()
+        together = sieve(engine, [(each, question) for each in policies])
+        assert together is not None
+        found = sorted(each.id for each in policies if together.counts(each))
+        return Timed(time.perf_counter() - start, found)
+
+
+def _as_they_are(place: Place, _: Path) -> Timed:
+    return _counts(place, "events", list(rules(CONDITIONS)))
+
+
+def _by_hand(place: Place, _: Path) -> Timed:
+    paths = "details ->> ['$.eventSource', '$.eventName']"
+    read = f"select source, lower(v[1]) as a, lower(v[2]) as b from (select source, {paths} as v from events)"
+    known = (("lower(details ->> '$.eventSource')", "a"), ("lower(details ->> '$.eventName')", "b"))
+    conditions = list(rules(CONDITIONS))
+    for old, new in known:
+        conditions = [(name, where.replace(old, new)) for name, where in conditions]
+    return _counts(place, f"({read})", conditions)
+
+
+def _counts(place: Place, table: str, conditions: Sequence[tuple[str, str]]) -> Timed:
+    counted = ", ".join(f"count(*) filter ({where})" for _, where in conditions)
+    with _trail(place) as engine:
+        start = time.perf_counter()
+        ((*numbers,),) = engine.rows(f"select {counted} from {table}")
+        seconds = time.perf_counter() - start
+    return Timed(seconds, sorted(name for (name, _), number in zip(conditions, numbers, strict=True) if number))
+
+
+def alerts(*, source: str | None) -> dict[str, Work]:
+    """Micro-batches of live lines: what each policy counts of them."""
+
+    def side(number: int) -> Work:
+        def run(_: Place, scratch: Path) -> Timed:
+            return _live(_policies(scratch, number, source=source))
+
+        return Work(run, lambda each: each.found, lambda e: e.seconds, lambda e: BATCH * BATCHES / e.seconds)
+
+    return {"ours": side(MANY), "policies of init": side(0)}
+
+
+def _lines(first: int) -> bytes:
+    lines = []
+    for number in range(first, first + BATCH):
+        at = datetime(2026, 11, 30, tzinfo=UTC) + timedelta(milliseconds=number // 10)
+        details = {"eventSource": "iam.amazonaws.com", "eventName": ("ListUsers", "DescribeKey")[number % 2]}
+        event = {"event_id": f"e{number}", "event_type": _TYPES[number % 3], "timestamp": at.isoformat(),
+                 "user_id": f"u{number % 500}", "action": "call", "details": details}  # fmt: skip
+        lines.append(json.dumps(event))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _live(policies: Sequence[Policy]) -> Timed:
+    """Count batches; the first is not timed, as statements are written then."""
+    from auditlake.alerts.live_batches import Batches
+    from auditlake.config import new_config
+
+    asked = [policy for policy in policies if policy.alert_threshold]
+    batches = Batches(new_config(AS_OF).event_types, 1 << 20, None)
+    seen = 0
+    start = 0.0
+    for at in range(BATCHES + 1):
+        lines = _lines(at * BATCH)
+        before = time.perf_counter()
+        batches.take([lines], AS_OF)
+        for policy in batches.concerned(asked):
+            counted = [len(each.moments) for each in batches.counted(policy)]
+            seen += sum(counted) if policy.where is None else 0
+        start += (time.perf_counter() - before) * (at > 0)
+    batches.close()
+    return Timed(start, seen)
