@@ -16,7 +16,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
 from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import judged_as_of
-from auditlake.policies import evaluate
+from auditlake.policies import evaluate, kinds
 from auditlake.policies.files import named_policies
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, question
@@ -184,6 +184,8 @@ def _thresholds(thresholds: Any) -> list[int]:
 def _windows(policy: Policy, windows: Sequence[str] | None) -> list[Duration]:
     if windows is None:
         return [policy.window]
+    if not kinds.measure_of(policy).has_windows:
+        raise PolicyError(f"windows: a {policy.measure} has no window to try others", hint="leave it out")
     names = [windows] if isinstance(windows, str) else list(dict.fromkeys(windows))
     try:
         lengths = [parse_duration(name, "window") for name in names]

@@ -23,7 +23,6 @@ from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opene
 from auditlake.cli.report import tell_faults
 from auditlake.display.text import count, visible
 from auditlake.errors import AuditLakeError, PolicyNotFoundError
-from auditlake.policies.files import READY, ready_or_file
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -68,6 +67,7 @@ def list_(path: str, ready: bool) -> None:
 
 def _list_ready() -> None:
     from auditlake.events.schema import BUILT_IN_TYPES
+    from auditlake.policies.files import READY
     from auditlake.policies.loader import load_policies
 
     policies = load_policies(READY, frozenset(BUILT_IN_TYPES))
@@ -156,6 +156,8 @@ def add(path: str, name: str, replace: bool, yes: bool) -> None:
     `policy list --ready` names. The command first lists what changes: event types that become governed, events
     that are kept longer or shorter, events that become due for deletion. If there are any of the last, it asks.
     """
+    from auditlake.policies.files import ready_or_file
+
     lake, file = opened(path), ready_or_file(name)
     effect = lake.policies.effect(file, replace=replace)
     is_asking = effect.takes and not yes

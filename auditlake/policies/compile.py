@@ -267,7 +267,8 @@ def filled(part: Statement, policy: Policy) -> str:
 
 def samples_of(policy: Policy, question: Question, most: int, *, counted: bool = False) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
-    values = values_of(policy, question) | {"shown": most, "whole_window": policy.measure != "count"}
-    shown = kinds.measure_of(policy).machine(policy)["shown"]
+    kind, whole = kinds.measure_of(policy), policy.measure != "count"
+    values = {**values_of(policy, question), **kind.values(policy, question), "shown": most, "whole_window": whole}
+    shown = kind.machine(policy)["shown"]
     samples = Query("samples", (shown, statement("policies/samples.sql", "samples")), values)
     return _query(samples, policy, question, counted=counted)

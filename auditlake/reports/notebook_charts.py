@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from auditlake.display.cards import cut
@@ -15,7 +16,7 @@ from auditlake.display.text import count, moment, spelled
 from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Number, Policy
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
 
@@ -72,12 +73,12 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     answer = report.threshold
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
-    threshold, peaks = answer.alert_threshold, answer.daily_peaks
+    threshold, peaks = _plain(answer.alert_threshold), answer.daily_peaks
     days = [each.date for each in peaks]
     unit = unit_for(days, CHART_COLUMNS)
     bars: Values = []
     for column in bins(days, unit):
-        known = [each.peak for each in peaks[column.start : column.stop] if each.peak is not None]
+        known = [_plain(each.peak) for each in peaks[column.start : column.stop] if each.peak is not None]
         peak = max(known, default=0)
         over = "unknown" if not known else "at or above the threshold" if peak >= threshold else "below"
         bars.append({**_span(days, column), "peak": peak, "state": over})
@@ -201,7 +202,7 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
     lines = _chart(rows).mark_line(point=alt.OverlayMarkDef(size=28), interpolate="step").encode(
         x=x, y=y, color=colour, tooltip=tooltip
     )  # fmt: skip
-    now = policy.alert_threshold
+    now = None if policy.alert_threshold is None else _plain(policy.alert_threshold)
     tried = [row["threshold"] for row in rows]
     is_shown = now is not None and min(tried) <= now <= max(tried)
     limit = _limit("x", now, f"now {now:,} in {policy.window}") if is_shown else []
@@ -210,6 +211,11 @@ def backtest_chart(policy: Policy, rows: Values, since: datetime, until: datetim
 
 
 # What they have in common
+
+
+def _plain(number: Number) -> int | float:
+    """Return a measure as JavaScript has numbers."""
+    return float(number) if isinstance(number, Decimal) else number
 
 
 def _asked(report: Report, ask: Ask | None, name: str, **values: Any) -> list[tuple[Any, ...]]:

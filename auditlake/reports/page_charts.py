@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -190,7 +191,7 @@ class HeatMap:
 
 
 def peak_chart(
-    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], counted: str,
+    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], title: str,
     *, unknown: str = "before first event",
 ) -> PeakChart:  # fmt: skip
     """Lay out the daily peaks.
@@ -199,7 +200,7 @@ def peak_chart(
         peaks: Every day of the period with its peak; None before the lake's first event.
         threshold: k.
         silent_days: Days without any governed event.
-        counted: What is counted, for the title.
+        title: What is drawn; {} in it is for "per UTC day".
         unknown: What it means that there is no peak.
     """
     days = [day for day, _ in peaks]
@@ -209,7 +210,8 @@ def peak_chart(
     values = [max(column, default=None) for column in known]
     mute = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
     silent = [is_mute and value is not None for is_mute, value in zip(mute, values, strict=True)]
-    top = float(max(max((value or 0 for value in values), default=0), 1))
+    highest = max((value or 0 for value in values), default=0)
+    top = float(highest) if highest > 0 else 1.0
     limit = max(float(threshold), 0.0)
     position, logarithmic = _scale(top, limit)
     base = _TOP + _PLOT
@@ -219,7 +221,7 @@ def peak_chart(
         if value and value > 0
     ]
     return PeakChart(
-        title=f"Highest rolling count {_per(unit)}: {counted}",
+        title=title.replace("{}", _per(unit), 1),
         summary=_peaks_summary(peaks, threshold),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
         width=_room(len(columns)),
@@ -397,15 +399,16 @@ def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
 
 
 def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
-    end = math.ceil(max(top, threshold))
+    end = max(top, threshold)
+    values: list[Number]
     if logarithmic:
-        decades = [10**power for power in range(len(str(end)))]
+        decades = [10**power for power in range(len(str(math.ceil(end)))) if 10**power <= end]
         values = [0, *decades[:: math.ceil(len(decades) / 5)]]
     else:
-        step = next(
-            size for power in range(40) for size in (10**power, 2 * 10**power, 5 * 10**power) if end <= 5 * size
-        )
-        values = list(range(0, end + 1, step))
+        sizes = (Decimal(10) ** power * times for power in range(-6, 40) for times in (1, 2, 5))
+        step = next(size for size in sizes if end <= 5 * size and (size >= 1 or end < 1))
+        steps = (step * number for number in range(math.floor(Decimal(end) / step) + 1))
+        values = [int(value) if value == int(value) else value for value in steps]
     limit = position(threshold)
     close = 15 / _PLOT
     return tuple(

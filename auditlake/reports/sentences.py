@@ -29,15 +29,13 @@ def measured(report: Report, number: Number = 2) -> str:
     return visible(kinds.measure_named(answer.measure).measured(answer, number))
 
 
-def charted(report: Report) -> str:
-    """Return what the days' peaks count."""
-    answer = report.threshold
-    if answer is None or answer.measure == "count":
-        return f"{measured(report)}{apart(report)} within {spelled(answer.window if answer else '')}"
+def charted(report: Report, answer: Threshold) -> str:
+    """Return what the days' peaks are, as the title of their chart."""
     from auditlake.policies import kinds  # slow to import
 
-    what = kinds.measure_named(answer.measure).charted(answer)
-    return f"{what or measured(report)}{apart(report)}{'' if what else f' within {spelled(answer.window)}'}"
+    if what := kinds.measure_named(answer.measure).charted(answer):
+        return f"Highest measure {{}}: {visible(what)}{apart(report)}"
+    return f"Highest rolling count {{}}: {measured(report)}{apart(report)} within {spelled(answer.window)}"
 
 
 def subject(report: Report, number: Number = 2) -> str:

@@ -40,6 +40,9 @@ KEYS = ", ".join(
             "until",
             "first_seen",
             "dormant",
+            "sum",
+            "average",
+            "baseline",
         ]
     )
 )

@@ -27,11 +27,14 @@ ASKED = {
                 "- {types: [login]}\n",
     "first_seen": "window: 1d\nfirst_seen: {value: [ip_address], entity: [user_id], memory: 90d}\n",
     "dormant": "window: 1d\ndormant: {entity: [user_id], silence: 20d}\n",
+    "sum": "window: 1d\nalert_threshold: 30\nsum: \"details ->> '$.n'\"\ngroup_by: [user_id]\n",
+    "average": "window: 1d\nalert_threshold: 2\naverage: \"details ->> '$.n'\"\n",
+    "baseline": "alert_threshold: 3\nbaseline: {bucket: 1d, season: 1d, seasons: 60, at_least: 4, ratio: 3}\n",
 }  # fmt: skip
 
 
 def event(kind: str, minutes: int, number: int) -> AuditEvent:
-    at, region = NOW - timedelta(minutes=minutes), {"region": "eu"}
+    at, region = NOW - timedelta(minutes=minutes), {"region": "eu", "n": 2.5}
     return AuditEvent(
         kind, at, user_id="ana", ip_address=f"10.0.0.{number}", event_id=f"{kind}{minutes}", details=region
     )
@@ -53,6 +56,9 @@ FOUND = {
     "sequence": ("sequence", 1, {"steps", "completions"}),
     "first_seen": ("first_seen", 2, {"new", "history_since"}),
     "dormant": ("dormant", 1, {"awake"}),
+    "sum": ("threshold_exceeded", 1, {"numbers"}),
+    "average": ("threshold_exceeded", 2, {"numbers"}),
+    "baseline": ("baseline", 1, {"usual", "limit", "m", "past"}),
 }
 
 
@@ -67,7 +73,8 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     assert set(said["violations"][0]["evidence"]) == evidence
     assert list(said["threshold"]["asked"]) == [name]
     page = made.html().decode()
-    assert page.count('<figure class="picture timeline">') == episodes
+    drawn = {"sum": 0, "average": 0}.get(name, episodes)
+    assert page.count(f'<figure class="picture {"comparison" if name == "baseline" else "timeline"}">') == drawn
     tried = lake.backtest(name, thresholds=[made.report.threshold.alert_threshold, 50]).tried
     assert [each.episodes for each in tried] == [episodes, 0]
     lake.evidence(name, out=tmp_path / "pack.zip")

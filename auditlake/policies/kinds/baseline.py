@@ -146,8 +146,8 @@ class BaselineKind(ThresholdKind):
 
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
-        few = " only" if policy.more["baseline"]["direction"] == "below" else ""
-        return f"{peak}{few} event{'' if peak == 1 else 's'} within {policy.window}{whose(group)}"
+        few = "Only " if policy.more["baseline"]["direction"] == "below" else ""
+        return f"{few}{peak} event{'' if peak == 1 else 's'} within {policy.window}{whose(group)}"
 
     def told(
         self, policy: Policy, group: Mapping[str, str | None], peak: Number, evidence: Mapping[str, Any]

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from auditlake.display.text import spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import value_sql
 from auditlake.policies.kinds.model import Key
-from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, groups
+from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, groups, whose
 from auditlake.policies.kinds.values import VALUE, read_value
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
@@ -92,3 +93,12 @@ class SumKind(ThresholdKind):
         """Return what is added up."""
         asked = policy.more if isinstance(policy, Policy) else policy.asked
         return f"as the {self.name} of {asked[self.name]}"
+
+    def charted(self, answer: Threshold) -> str:
+        """Return what the days' peaks are."""
+        return f"{self.name} of {answer.asked[self.name]} within {spelled(answer.window)}"
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
+        """Return an episode in words."""
+        what = f"The {self.name} of {policy.more[self.name]} within {policy.window}{whose(group)}"
+        return f"{what} is {peak}: the threshold is {policy.alert_threshold}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
-from auditlake.display.text import Fact, Text, shown, spelled, visible
+from auditlake.display.text import Fact, Text, count, shown, spelled, visible
 from auditlake.policies import kinds
 from auditlake.policies.kinds.threshold import Threshold
 from auditlake.reports.model import Detail, Report
@@ -44,7 +44,7 @@ def _chart(report: Report, answer: Threshold) -> PeakChart:
         [(day.date, day.peak) for day in answer.daily_peaks],
         answer.alert_threshold,
         frozenset(report.coverage.silent_days),
-        charted(report),
+        charted(report, answer),
         unknown="no number, or before first event" if answer.measure == "average" else "before first event",
     )
 
@@ -96,7 +96,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
             code=bool(answer.group_by),
         ),
         *_asked(answer),
-        Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts"),
+        _length(answer),
         Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
         Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
@@ -112,10 +112,19 @@ def _asked(answer: Threshold) -> tuple[Fact, ...]:
     steps = [each for name in ("together", "sequence") for each in asked.get(name, ())]
     others = [(name.capitalize(), asked[name]) for name in ("condition", "until", "sum", "average") if name in asked]
     return (
-        Fact("Measured", shown(noun, limit=2000)),
+        Fact("Measured", shown(noun.removeprefix("as ").removesuffix(","), limit=2000)),
         *(Fact(visible(f"Step {step['name']}"), *_step(step), code=True) for step in steps),
         *(Fact(label, shown(text, limit=2000), code=True) for label, text in others),
     )
+
+
+def _length(answer: Threshold) -> Fact:
+    """Return how long a window is, or what is compared with what."""
+    if (own := answer.asked.get("baseline")) is None:
+        return Fact("Window", Text(spelled(answer.window)), "an event exactly that old no longer counts")
+    seasons = f"{count(own['seasons'], 'season')} of {spelled(own['season'])}"
+    least = f"at least {own['at_least']}, counted from midnight at {own['offset']}"
+    return Fact("Bucket", Text(spelled(answer.window)), visible(f"compared with the same of {seasons} before, {least}"))
 
 
 def _step(step: Mapping[str, Any]) -> tuple[Text, str]:
