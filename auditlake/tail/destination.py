@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from auditlake.disk.durable import rename_synced
 from auditlake.disk.lock import workspace
-from auditlake.errors import LakeBusyError, SourceError
+from auditlake.errors import LakeBusyError, SourceError, UnrecognisedInputError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import ingest
 from auditlake.ingest.quarantine import Quarantine
@@ -110,8 +110,14 @@ class Destination:
         """Up to which everything is in the lake."""
         self._held: list[_Held] = []
         self._due = 0.0
+        self._told: set[str] = set()
         if source is not None and source != SOURCE and source not in lake.sources.catalog.inputs:
             lake.sources.of(source)  # raises, and says which there are
+        if timezone != "UTC":
+            from auditlake.engine.duck import connect, in_timezone
+
+            with connect() as connection, in_timezone(connection, timezone):
+                pass  # raises where there is no such zone, before anything is read
 
     @property
     def plain(self) -> bool:
@@ -136,7 +142,11 @@ class Destination:
         """
         if self._known is not None or not lines.strip():
             return
-        found = recognise(lines, self._name, self._named, None, self._lake.sources.catalog)
+        try:
+            found = recognise(lines, self._name, self._named, None, self._lake.sources.catalog)
+        except UnrecognisedInputError as error:
+            hint = "If its first lines are no records, name the source with --source."
+            raise UnrecognisedInputError(str(error), why=error.why, hint=hint) from error
         source = self._lake.sources.catalog[found.source]
         encoding = source.outline.keys.get("encoding", "utf-8") if source.outline else "utf-8"
         if found.format in _FOLLOWED and encoding == "utf-8":
@@ -266,7 +276,9 @@ class Destination:
         with explained(context.layout, "the commit of what was followed"):
             done = ingest(context, inputs, options, now=context.now, advance=advance)
         for skip in done.new_skips:
-            self._listen(str(skip))
+            if skip.rule not in self._told:  # one commit has few records: shares come and go
+                self._listen(str(skip))
+            self._told.add(skip.rule)
         self._held.clear()
         self._count(records=done.read, refused=done.quarantined, skipped=done.skipped)
         known = known.after(known.commits + 1)

@@ -58,7 +58,8 @@ def tail(
 
     Lines that a mapping is for become events in the table, by a commit a minute at most, and one at the end: the same
     as of an ingest of the file, with the same quarantine. The place moves with the commit, so that no crash loses or
-    doubles a line.
+    doubles an event; a line in quarantine may come there twice. Where a file is cut after it was copied elsewhere than
+    beside it, what waits for its commit is in memory alone.
 
     Args:
         lake: Where they go.

@@ -115,6 +115,7 @@ def test_calls_within_calls(function: str, more: str) -> None:
     ("before", "after", "why"),
     [
         ("match: [a]", "match: []", "match: expected one field at least"),
+        ("match: [a]", "match: 1 = 1", "match: expected a condition that names a field"),
         ("[api_call: true]", "[]", "event_type: expected one type at least"),
         ("[api_call: true]", "[api_call: true]\npersonal: {nobody: '(?=x)y'}", "nobody: not a regular expression"),
         ("[api_call: true]", "[api_call: true]\npersonal: {nobody: 'x)|(?:y'}", "nobody: not a regular expression"),

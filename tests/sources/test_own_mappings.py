@@ -286,3 +286,18 @@ def test_what_a_trial_says_of_personal(tmp_path: Path, run: Callable[..., Any]) 
     assert [(each["place"], each["events"], each["near"][:1]) for each in found] == [
         ("$.details.who.mail", 2, []), ("$.details.who.mial", 0, ["$.details.who.mail"]), ("$.details.zzz", 0, []),
     ]  # fmt: skip
+
+
+def test_numbers_that_are_none(lake: AuditLake, tmp_path: Path) -> None:
+    """What is no number or has no end is left out of the metadata: JSON has neither."""
+    (tmp_path / "scores.yaml").write_text(
+        "source: scores\nmatch: [at, score]\ntimestamp: at\naction: \"'scored'\"\n"
+        "event_type: [api_call: true]\nmetadata: {score: try_cast(score as double)}\n"
+    )
+    lake.sources.add(tmp_path / "scores.yaml")
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text("".join(f'{{"at":"2026-11-24T09:00:00Z","score":"{each}"}}\n' for each in ("NaN", "inf", "0.5")))
+    lake.ingest(scores)
+
+    found = sorted(metadata for (metadata,) in lake.sql("select metadata from events").fetchall())
+    assert [json.loads(each).get("score") for each in found] == [0.5, None, None]

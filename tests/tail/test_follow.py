@@ -360,6 +360,7 @@ def test_other_inputs_are_refused(name: str, lake: AuditLake, log: Path) -> None
 
     assert landed(lake) == []
     assert caught.value.hint
+    assert ("--source" in caught.value.hint) == (name == "plain text")
 
 
 def test_what_cannot_be_followed(lake: AuditLake, log: Path) -> None:

@@ -168,6 +168,8 @@ def test_a_zone_and_the_summary(lake: AuditLake, log: Path, tmp_path: Path) -> N
     (tmp_path / "pairs.yaml").write_bytes(OWN)
     lake.sources.add(tmp_path / "pairs.yaml")
     append(log, b"ts=2026-07-24T09:00:00 act=in\n", b"junk\n", b"ts=2026-07-24T09:00:01 act=noise\n")
+    with pytest.raises(SourceError, match="no time zone"):
+        tail(lake, log, once=True, timezone="Europe/Nowhere")
     summary = tail(lake, log, once=True, timezone="Europe/Berlin")
 
     assert (summary.records, summary.refused, summary.skipped) == (3, 1, 1)

@@ -203,6 +203,8 @@ class _Reader(PlainKeys):
         self._scope = Scope()
         self._gate = _gate_of(self._scope)
         self._condition(node, "match")
+        if not self.mistakes and not self._scope.places["p"]:
+            self.wrong(node, "match: expected a condition that names a field of the records")
         self._scope, self._gate = scope, gate
 
     def _lets(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
@@ -368,6 +370,8 @@ class _Reader(PlainKeys):
                     found = self._value(value, f"metadata {name}")
                     sql = self._tried(found) if found else "null"
                     sure = sure and found is not None and found.type in ("VARCHAR", "BOOLEAN")
+                    if found and found.type in ("DOUBLE", "FLOAT"):  # JSON knows neither NaN nor infinity
+                        sql = f"case when isfinite({sql}) then {sql} end"
                     if found and found.spelling in self._scope.fields and not self._scope.empty_is_absent:
                         sql = f"nullif({sql}, '')"
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
