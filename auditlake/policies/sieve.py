@@ -148,7 +148,7 @@ class Sifter:
         if sources not in self._scans:
             self._scans[sources] = _Scan(able) if len(able) >= self._fewest else None
         scan = self._scans[sources]
-        return others | scan.left_out(engine) if scan else frozenset(others)
+        return frozenset(others | scan.left_out(engine) if scan else others)
 
 
 class _Scan:

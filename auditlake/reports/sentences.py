@@ -144,7 +144,7 @@ def counted_words(report: Report) -> str:
     return f"{whole} {without} of the period {lack} {columns} and {counted} in any group."
 
 
-def nothing_met(measure: str, where: str | None, *numbers: int | None) -> bool:
+def nothing_met(measure: str, where: str | None, *numbers: Number | None) -> bool:
     """Return whether a condition was met by no event, and failed on none.
 
     Args:
