@@ -131,8 +131,8 @@ def _trail(place: Place) -> Iterator[DuckEngine]:
         '"timestamp"': "timestamptz '2026-11-01 00:00:00+00' + to_seconds(cast(i as bigint))",
         "user_id": "'u' || i % 500",
         "details": f"""'{{"eventVersion":"1.08","eventSource":"' || {list(_SERVICES)}[1 + i % 8] || '.amazonaws.com",'
-            || '"eventName":"' || ['Describe', 'Get', 'List', 'Create'][1 + hash(i) % 4]
-            || ['Instances', 'Bucket', 'User', 'Things'][1 + hash(i) % 5] || '","awsRegion":"us-east-1"}}'""",
+            || '"eventName":"' || ['Describe', 'Get', 'List', 'Create'][1 + i * 7 % 4]
+            || ['Instances', 'Bucket', 'User', 'Things'][1 + i * 7 % 5] || '","awsRegion":"us-east-1"}}'""",
     }  # fmt: skip
     other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
              and name != "timestamp"]  # fmt: skip
