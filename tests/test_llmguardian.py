@@ -600,7 +600,7 @@ WRONG = {
     "retention as a number": {"retention_period": 30},
     "no window": {"window": timedelta(seconds=-1)},
     "a condition that is none": {"where": "drop table events"},
-    "a column that is none": {"group_by": ["details"]},
+    "a column that is none": {"group_by": ["no_such_column"]},
     "no name": {"name": None},
 }
 
