@@ -82,7 +82,14 @@ def test_tail_once(run: Run, tmp_path: Path) -> None:
         "10 bytes wait for their newline\n",
     )
     assert "following" in done.err
-    assert again.json == {"records": 1, "refused": 0, "too_long": 0, "files": 1, "unfinished": 0}
+    assert again.json == {
+        "records": 1,
+        "refused": 0,
+        "skipped": 0,
+        "too_long": 0,
+        "files": 1,
+        "unfinished": 0,
+    }
 
 
 def test_tail_of_standard_input(run: Run, tmp_path: Path) -> None:
