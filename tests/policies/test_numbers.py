@@ -11,6 +11,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from auditlake.analysis.policy_tests import check_policies
 from auditlake.errors import PolicyError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.policies.loader import load_policy
@@ -90,8 +91,23 @@ def test_an_average_is_compared_exactly(lake: AuditLake) -> None:
     report = lake.report("mean", since="2026-03-31", until="2026-04-01T10:40:00Z").report
     assert next(each.peak for each in report.threshold.daily_peaks) is None
     made = lake.report("mean")
-    assert made.html().lower().startswith(b"<!doctype html>")
+    assert "Highest measure per UTC day" in made.html().decode()
     assert made.chart("daily_peaks").to_json()
+
+
+@pytest.mark.parametrize(("number", "shown"), [("0.000001", "0.000001"), ("-0.000001", "-0.000001")])
+def test_halves_are_rounded_away_from_zero(number: str, shown: str) -> None:
+    """The average of nothing and a millionth is half of one: shown as a millionth."""
+    test = f"""
+tests:
+  - name: two numbers at one instant
+    events:
+      - {{type: data_export, at: 2026-11-02T08:00:00Z, user_id: a, details: {{n: "{number}"}}}}
+      - {{type: data_export, at: 2026-11-02T08:00:00Z, user_id: b, details: {{n: "0"}}}}
+    expect: {{episodes: 1, peak: {shown}}}
+"""
+    policy = loaded(f"alert_threshold: -1\naverage: details ->> '$.n'\n{test}")
+    assert [each.differences for each in check_policies([policy])] == [()]
 
 
 @pytest.mark.parametrize(
