@@ -29,12 +29,12 @@ def ready_names() -> list[str]:
 
 
 def ready_or_file(name: str) -> Path:
-    """Return a file, or the file of a ready policy where there is none of that name.
+    """Return what lies at a path, or the file of a ready policy where nothing does (a folder counts as nothing).
 
     Raises:
         PolicyNotFoundError: It is neither.
     """
-    if (file := Path(name)).is_file():
+    if (file := Path(name)).exists() and not file.is_dir():
         return file
     if name in (ready := ready_names()):
         return READY / f"{name}.yaml"
