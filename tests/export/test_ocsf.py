@@ -70,7 +70,7 @@ def lake() -> Iterator[AuditLake]:
 
 
 def test_every_combination_is_valid(lake: AuditLake) -> None:
-    """In each version, each type, with each kind of target and verb, and each credential in turn, is valid, and its numbers agree."""
+    """Each type, with each kind of target and verb, and each credential in turn, is valid, and its numbers agree."""
     chosen = zip(product(TYPES, KINDS, VERBS), cycle(CREDENTIALS), strict=False)
     cases = [(kind, target, credential, verb) for (kind, target, verb), credential in chosen]
     lake.ingest([
