@@ -214,12 +214,13 @@ class ThresholdKind(Kind):
         """Return the episodes of the period, the groups at the threshold at as_of, and the totals."""
         policy, question = inquiry.policy, inquiry.question
         parts, machine = tuple(self.intervals(policy)), self.machine(policy)
-        now, before = question, parts
-        if question.as_of != question.until:
+        steps = [machine[name] for name in ROLLING if name in machine]
+        if question.as_of == question.until:
+            # The same intervals: they are made once.
+            steps.insert(0, machine["current_counts"])
+        else:
             now = replace(question, since=question.as_of, until=question.as_of)
-            before = tuple(replace(part, name=f"{part.name}_now") for part in parts)
-        yield self._query("current_counts", (*before, machine["current_counts"]), policy, now)
-        steps = (machine[name] for name in ROLLING if name in machine)
+            yield self._query("current_counts", (*parts, machine["current_counts"]), policy, now)
         yield self._query("rolling_counts", (*parts, *steps, *self.evidence(policy)), policy, question)
         totals = statements("policies/threshold_totals.sql")["threshold_totals"]
         yield self._query("threshold_totals", (totals, *every("presence_now")), policy, question)
