@@ -120,26 +120,28 @@ from counted
 join groups on counted.group_key = groups.group_key;
 
 -- name: at_peaks($origin, $since, $window_us, $span_us)
--- What counts at the peak of each episode, at most twenty, those that came first.
+-- What counts at the peak of each episode, at most twenty, those that came first. The window of a peak lies in two
+-- stretches of one window each, by which it is found.
 create or replace temp table at_peaks as
 select
-  g,
-  starts_at,
-  s,
-  rise,
-  t_before,
-  row_number() over (partition by g, starts_at order by rise, subject) as place
+  found.g,
+  found.starts_at,
+  spans.s,
+  spans.rise,
+  spans.t_before,
+  row_number() over (partition by found.g, found.starts_at order by spans.rise, subjects.subject) as place
 from (
   select
     starts // $span_us as g,
     greatest(epoch_us($origin) + starts % $span_us, epoch_us($since)) as starts_at,
-    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at
+    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at,
+    unnest([0, 1]) as stretch
   from episodes
 ) as found
 join spans
-  using (g)
-join subjects
-  using (s)
-where rise > peaks_at - $window_us
-  and rise <= peaks_at
+  on found.g = spans.g
+    and found.peaks_at // $window_us - found.stretch = spans.rise // $window_us
+    and spans.rise > found.peaks_at - $window_us
+    and spans.rise <= found.peaks_at
+join subjects on spans.s = subjects.s
 qualify place <= 20;
