@@ -2,19 +2,23 @@
 -- The measure sequence: the matching events that are in a group and in any step. The slot `steps_of_event` is a number with
 -- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them.
 create or replace temp table matching as
-select
-  key_of_group as group_key,
-  epoch_us("timestamp") as t,
-  cast(steps_of_event as bigint) as steps,
-  source,
-  event_id
-from events
-where list_position($types, event_type) > 0
-  and "timestamp" > $look_back
-  and "timestamp" <= $until
-  and coalesce(try(predicate), false)
-  and key_of_group is not null
-  and steps_of_event > 0;
+select *
+from (
+  -- Unnested, since what a condition reads would be evaluated once more for it.
+  select
+    key_of_group as group_key,
+    epoch_us("timestamp") as t,
+    unnest([cast(steps_of_event as bigint)]) as steps,
+    source,
+    event_id
+  from events
+  where list_position($types, event_type) > 0
+    and "timestamp" > $look_back
+    and "timestamp" <= $until
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+)
+where steps > 0;
 
 -- name: ordered()
 -- The events of each group in the order in which they count: by time, then by the last and the first step that they are
