@@ -50,9 +50,9 @@ class SubjectKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return one window for each sighting that counts."""
         shared = statements("policies/subjects.sql")
-        yield from (shared[name] for name in ("matching", "subjects", "sightings", "returns"))
+        yield from (shared[name] for name in ("matching", "groups", "entities", "subjects", "sightings", "returns"))
         yield from self.narrowed(policy)
-        yield from (shared[name] for name in ("counted", "groups", "spans"))
+        yield shared["spans"]
 
     def narrowed(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements that leave out sightings which do not count after all."""
