@@ -14,6 +14,7 @@ from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import CompiledQuery, Step, compile_backtest, compile_policy, moments_of, samples_of
 from auditlake.policies.condition import ConditionError
+from auditlake.policies.deleted_days import Deletion, whole_since
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import passing_over
 from auditlake.policies.kinds.model import MOMENTS
@@ -40,11 +41,17 @@ class Answers:
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
     counted: bool = False
     """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
+    deleted: Sequence[Deletion] = ()
+    """What the lake has lost, for questions that look far back."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
         (row,) = self.rows[name]
         return row
+
+    def whole_since(self, after: datetime, until: datetime) -> datetime | None:
+        """Return from when on a stretch of time has all of the policy's events; None where it has lost none."""
+        return whole_since(self.deleted, self.policy.required_events, after, until)
 
     @property
     def first_day(self) -> date | None:
@@ -61,6 +68,7 @@ def evaluate(
     *,
     fewest: int = FEWEST,
     with_queries: bool = True,
+    deleted: Sequence[Deletion] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
 
@@ -76,11 +84,12 @@ def evaluate(
         fewest: From how many policies with a condition on they are judged in one scan.
         with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
             judged; to write them takes longer than the scan.
+        deleted: What the lake has lost.
     """
     run_step(engine, moments_of([policy for policy, _ in asked]))
     together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
     for policy, question in asked:
-        yield _evaluate(runner, together, policy, policies, holds, question)
+        yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)
 
 
 def _evaluate(

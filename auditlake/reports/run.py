@@ -14,6 +14,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, read
+from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.holds import Hold
@@ -70,7 +71,8 @@ def judged(
     with open_engine(context, version) as (connection, snapshot):
         journal, engine, reports = read(context.layout), DuckEngine(connection), []
         request.listen(0, len(asked), asked[0][0].id if asked else "")
-        for done, answers in enumerate(evaluate(engine, asked, policies, holds), 1):
+        deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
+        for done, answers in enumerate(evaluate(engine, asked, policies, holds, deleted=deleted), 1):
             reports.append(_report(context, request, engine, snapshot, journal, answers))
             request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
         yield Judged(connection, policies, tuple(reports))

@@ -58,7 +58,7 @@ FOUND = {
     "dormant": ("dormant", 1, {"awake"}),
     "sum": ("threshold_exceeded", 1, {"numbers"}),
     "average": ("threshold_exceeded", 2, {"numbers"}),
-    "baseline": ("baseline", 1, {"usual", "limit", "m", "past"}),
+    "baseline": ("baseline", 1, {"usual", "limit", "m", "past", "history_since"}),
 }
 
 

@@ -14,7 +14,7 @@ from auditlake.engine.statements import Statement, statements
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Query, length
 from auditlake.policies.kinds.threshold import MEASURED, Comparison, Threshold, ThresholdKind, groups, whose
 from auditlake.policies.model import Number, Policy
-from auditlake.policies.question import BEFORE_ALL, Question
+from auditlake.policies.question import BEFORE_ALL, Question, earlier
 
 if TYPE_CHECKING:
     import yaml
@@ -108,7 +108,7 @@ class BaselineKind(ThresholdKind):
         own = policy.more["baseline"]
         bucket, is_below = own["bucket"].microseconds, own["direction"] == "below"
         season = own["season"].microseconds // bucket
-        zero = -_offset_us(own["offset"]) % bucket - bucket
+        zero = self._zero(policy)
         # A bucket that ends with `since` is judged too: a run that goes on from it has begun before the period.
         first = (_us(question.since) - 1 - zero) // bucket
         reach = zero + (first - season * (own["seasons"] + 1)) * bucket
@@ -123,6 +123,22 @@ class BaselineKind(ThresholdKind):
         """Return what is usual, from which number on a bucket is unusual, and the numbers of the seasons before."""
         ((usual, limit, past),) = rows
         return {"usual": usual, "limit": limit, "m": len(past), "past": list(past)}
+
+    @staticmethod
+    def _zero(policy: Policy) -> int:
+        """Return the instant before 1970 from which buckets are counted, in microseconds."""
+        bucket: int = policy.more["baseline"]["bucket"].microseconds
+        return -_offset_us(policy.more["baseline"]["offset"]) % bucket - bucket
+
+    def looked_back(
+        self, policy: Policy, evidence: Mapping[str, Any], peak_at: datetime
+    ) -> Iterable[tuple[datetime, datetime]]:  # fmt: skip
+        """Return from the first of the seasons before to the bucket of the peak."""
+        own = policy.more["baseline"]
+        bucket, zero = own["bucket"].microseconds, self._zero(policy)
+        begins = peak_at - _MICROSECOND * ((_us(peak_at) - zero) % bucket)
+        past = timedelta(microseconds=own["season"].microseconds * own["seasons"])
+        yield earlier(begins, past), begins
 
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return its keys as they were written."""

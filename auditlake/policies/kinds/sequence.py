@@ -48,7 +48,8 @@ class SequenceKind(ThresholdKind):
         """Return from when to when a chain of the steps lies in the window."""
         parts = statements("policies/sequence.sql")
         stopping = ("unstopped",) if "until" in policy.more else ()
-        rest = ("ordered", "chains", "completed", *stopping, "spans")
+        later = ("next_step",) * (len(policy.more["sequence"]) - 1)
+        rest = ("ordered", "first_step", *later, "completed", *stopping, "spans")
         return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:

@@ -59,7 +59,7 @@ class TogetherKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
         own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield from (own["matching"], groups(), *(shared[name] for name in ("pairs", "valued", "spans")))
+        yield from (own["matching"], groups(), *(shared[name] for name in ("different", "valued", "spans")))
         if "condition" in policy.more:
             yield own["spans_together"]
 
