@@ -28,10 +28,10 @@ def digest_after(before: str, line: bytes) -> str:
         line: Its bytes, without its line break.
 
     Returns:
-        ``sha256:`` and hex digits.
+        64 hex digits.
     """
-    start = bytes.fromhex(before.removeprefix("sha256:")) if before else bytes(32)
-    return "sha256:" + hashlib.sha256(start + line).hexdigest()
+    start = bytes.fromhex(before) if before else bytes(32)
+    return hashlib.sha256(start + line).hexdigest()
 
 
 class Appender:
@@ -47,8 +47,7 @@ class Appender:
 
     def last(self) -> bytes:
         """Return the last whole line without its line break; nothing if there is none."""
-        start = _after_break(self._descriptor, max(self._end - 1, 0))
-        return _read(self._descriptor, start, self._end - 1)
+        return next(_backwards(self._descriptor, self._end), b"")
 
     def append(self, line: bytes) -> None:
         """Write a line behind the others, durably, or leave nothing of it.
@@ -96,7 +95,7 @@ class Extent:
     size: int = 0
     """Bytes of these lines."""
     digest: str = ""
-    """``sha256:`` and hex digits of the last of them; empty where there is none."""
+    """Of the last of them, 64 hex digits; empty where there is none."""
 
 
 def durable_extent(path: Path, *, within: Path, since: Extent) -> Extent:
@@ -126,12 +125,35 @@ def durable_extent(path: Path, *, within: Path, since: Extent) -> Extent:
         os.close(descriptor)
 
 
+def newest_first(path: Path, *, within: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a chained file without their line breaks, the last one first, a piece at a time.
+
+    Raises:
+        OSError: It is not there, is no regular file, or cannot be read.
+    """
+    descriptor = descriptor_of(path, within=within)
+    try:
+        yield from _backwards(descriptor, _end_of_lines(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _backwards(descriptor: int, end: int) -> Iterator[bytes]:
+    """Yield the lines up to ``end``, which is where a line ends, the last one first."""
+    if not end:
+        return
+    end, rest = end - 1, b""
+    while end > 0:
+        start = max(end - _PIECE, 0)
+        rest, *lines = (_read(descriptor, start, end) + rest).split(b"\n")
+        yield from reversed(lines)
+        end = start
+    yield rest
+
+
 def _end_of_lines(descriptor: int) -> int:
-    return _after_break(descriptor, os.fstat(descriptor).st_size)
-
-
-def _after_break(descriptor: int, end: int) -> int:
-    """Return the place after the last line break before ``end``; 0 if there is none."""
+    """Return the place after the last line break; 0 if there is none."""
+    end = os.fstat(descriptor).st_size
     while end > 0:
         start = max(end - _PIECE, 0)
         if (at := _read(descriptor, start, end).rfind(b"\n")) >= 0:

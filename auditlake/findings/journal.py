@@ -165,9 +165,13 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
             entry = replace(entry, number=len(before) + 1)
             line = _printed(entry)
             file.append(line)
-        return Line(entry, digest_after(before[-1].digest if before else "", line))
+        return Line(entry, _digest(before[-1].digest if before else "", line))
     except OSError as error:
         raise LakeError(f"the journal of findings cannot be written: {error.strerror or error}") from error
+
+
+def _digest(before: str, line: bytes) -> str:
+    return "sha256:" + digest_after(before.removeprefix("sha256:"), line)
 
 
 def _is_about(entry: Entry, policy_id: str, lines: Sequence[Line]) -> bool:
@@ -209,7 +213,7 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
         if entry.number != number:
             message = f"{layout.journal}:{number}: expected entry {number}, got entry {entry.number}"
             raise LakeFormatError(message, hint="lines are missing: restore it from a backup")
-        digest = digest_after(digest, line)
+        digest = _digest(digest, line)
         yield Line(entry, digest)
 
 

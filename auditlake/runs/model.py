@@ -84,6 +84,16 @@ class Run:
     packs: Mapping[str, PackAnswer] = field(default_factory=dict)
     """By pack."""
 
+    @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """What it judged."""
+        return frozenset(self.answers)
+
     def judged(self, policy_id: str, since: datetime, until: datetime) -> bool:
         """Return whether it judged a policy over all of the period (since, until]."""
         answer = self.answers.get(policy_id)
@@ -116,6 +126,16 @@ class Verification:
     """How many it found."""
 
     @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: it is about no policy."""
+        return frozenset()
+
+    @property
     def ok(self) -> bool:
         """Whether all was as recorded."""
         return self.problems == 0
@@ -138,6 +158,16 @@ class FailedRun:
     """Of the auditlake that began it."""
     user: str
     """Who began it, as the system knows them."""
+
+    @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.started
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: what it was to judge is not known."""
+        return frozenset()
 
 
 Entry = Run | Verification | FailedRun
