@@ -157,8 +157,7 @@ class DecisionRegister(Facet):
 
     def _writer(self, by: str | None, names: dict[str, str], texts: dict[str, str]) -> _Writer:
         """Check what a person gave, and return who gave it."""
-        if (pack := names.get("pack")) is not None and not POLICY_ID.match(pack):
-            raise ReportError(f"expected the id of a pack such as pci-dss-4, got {pack[:60]!r}")
+        check_pack(names.get("pack"))
         for name, text in names.items():
             check_text(name, text, _LONGEST_NAME)
         writer = _Writer(self._context.now, by or login_name(), login_name())
@@ -173,6 +172,12 @@ def write_down(context: LakeContext, entry: E, check: Callable[[Sequence[Line]],
     record_journal(context, line.entry.number, line.digest)
     assert isinstance(line.entry, type(entry))
     return line.entry
+
+
+def check_pack(pack: str | None) -> None:
+    """Refuse what cannot be the id of a pack; None is no pack."""
+    if pack is not None and not POLICY_ID.match(pack):
+        raise ReportError(f"expected the id of a pack such as pci-dss-4, got {pack[:60]!r}")
 
 
 def check_text(name: str, text: str, longest: int = _LONGEST) -> None:

@@ -14,7 +14,7 @@ from auditlake.context import LakeContext
 from auditlake.display.cards import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
-from auditlake.facets.decisions import check_text, write_down
+from auditlake.facets.decisions import check_pack, check_text, write_down
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review, Seen
 from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, concerning, read
@@ -272,6 +272,7 @@ class FindingRegister:
         by = by or login_name()
         check_text("note", note)
         check_text("by", by)
+        check_pack(pack)
         if not policy_ids:
             raise ReportError("a review is of one policy or several, got none")
         made = tuple(self._judge(*dict.fromkeys(policy_ids), pages=False, **options))
