@@ -16,13 +16,14 @@ from auditlake.disk.links import refuse_links
 from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
-from auditlake.events.times import Instant, judged_as_of
+from auditlake.events.times import Instant
 from auditlake.facets.export import Export
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
+from auditlake.facets.runs import Runs
 from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
+    from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
     from auditlake.ingest.ingest import Listener
@@ -86,16 +88,25 @@ class AuditLake(Shown):
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
         """What recurs: ``collect``, ``nightly``."""
+        self.runs = Runs(self._context, self._judged)
+        """What was evaluated when: ``recorded``, ``all``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
 
     @cached_property
     def findings(self) -> FindingRegister:
-        """What the policies find and what people decided about it: ``list``, ``accept``, ``reopen``, ``review``."""
+        """What the policies find and what people decided of it: ``list``, ``accept``, ``resolve``, ``review``."""
         from auditlake.facets.findings import FindingRegister
 
         return FindingRegister(self._context, self.reports)
+
+    @cached_property
+    def decisions(self) -> DecisionRegister:
+        """What people decided, of controls too: ``state``, ``not_applicable``, ``weaken``, ``retract``, ``as_of``."""
+        from auditlake.facets.decisions import DecisionRegister
+
+        return DecisionRegister(self._context)
 
     def __repr__(self) -> str:
         return f"<AuditLake {self.layout.root}>"
@@ -109,6 +120,7 @@ class AuditLake(Shown):
         strict: bool = False,
         max_quarantined: int | str | None = None,
         timezone: str = "UTC",
+        history: str | None = None,
         dry_run: bool = False,
         listen: Listener = lambda _: None,
     ) -> IngestSummary:
@@ -121,6 +133,7 @@ class AuditLake(Shown):
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, as where every record is, the summary says ``failed``.
             timezone: The zone of times that have no offset, such as ``Europe/Berlin``.
+            history: Why these are old events, loaded late on purpose; their chain of custody says it.
             dry_run: Only tell what would land.
             listen: Told now and then how far it is.
 
@@ -133,7 +146,7 @@ class AuditLake(Shown):
         from auditlake.ingest.custody import IngestOptions
 
         options = IngestOptions.of(self._context, source, strict=strict, most=max_quarantined)
-        options = replace(options, timezone=timezone, dry_run=dry_run)
+        options = replace(options, timezone=timezone, history=history, dry_run=dry_run)
         return bring(self._context, inputs, options, listen)
 
     @overload
@@ -256,15 +269,9 @@ class AuditLake(Shown):
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
-        from auditlake.analysis.statistics import statistics
-        from auditlake.policies.loader import load_policies
-        from auditlake.query.view import engine
+        from auditlake.analysis.statistics import lake_statistics
 
-        types = self._context.config.event_types
-        policies = load_policies(self.layout.policies, types, tolerant=True, is_later=True)
-        with engine(self._context, None) as (connection, snapshot):
-            instant = judged_as_of(as_of, self._context.now)
-            return statistics(connection, self.layout, policies, instant, snapshot, users)
+        return lake_statistics(self._context, as_of, users)
 
     def backtest(
         self,
@@ -353,18 +360,11 @@ class AuditLake(Shown):
         """
         from auditlake.reports.reperform import reperform
 
-        if Path(report).suffix == ".zip":
-            from auditlake.reports.evidence_pack import unpacked
-
-            with unpacked(Path(report)) as folder:
-                return self.reperform(folder / "report.json", policies=policies or folder / "policies")
-
         def judge_again(policy_id: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
-            options["policies"] = policies
             with self._judged(policy_id, again=True, **options) as judged:
                 return judged.reports
 
-        return reperform(Path(report), self.config.id, judge_again)
+        return reperform(Path(report), self.config.id, judge_again, policies=policies)
 
     def _judged(
         self, *policy_ids: str, again: bool = False, **options: Unpack[ReportOptions]

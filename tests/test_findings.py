@@ -166,7 +166,7 @@ def test_a_longer_period_shows_the_same_stretch_as_accepted(lake: AuditLake) -> 
 def test_a_review_is_told_by_later_reports(lake: AuditLake) -> None:
     """Reports say who last looked at the policy, and what the report said then; those of other policies do not."""
     before = lake.report("watched").json()
-    review, made = lake.findings.review("watched", note="looked at ann", by="eve")
+    review, (made,) = lake.findings.review("watched", note="looked at ann", by="eve")
     said = json.loads(lake.report("watched").json())["evidence"]["journal"]
 
     assert made.json() == before

@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.chained import Extent, durable_extent
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
@@ -46,9 +47,11 @@ KEY = "key"
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
 DEFAULT_RETENTION = "default_retention"
+"""In the details of every entry: the one of lake.toml, where it sets one."""
 _SOURCES = "sources"
 """The detail of an entry that has the SHA-256 of every mapping of the lake's own."""
-"""In the details of every entry: the one of lake.toml, where it sets one."""
+_RUNS = "runs"
+"""The detail of an entry that says how far the journal of runs reached when it was written."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
@@ -362,6 +365,7 @@ def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | 
     settings = rules.settings
     more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     more |= {_SOURCES: dict(rules.sources)} if rules.sources else {}
+    more |= _runs(layout, read_entry(layout, index - 1).details.get(_RUNS, {}) if index else {})
     dumped = dump(Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
         settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
@@ -371,6 +375,16 @@ def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | 
         keep(layout, "aside", dumped.aside)
     tiles(layout).put_entry(index, dumped.data)
     return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
+
+
+def _runs(layout: Layout, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry says of the journal of runs, given what the entry before it said."""
+    since = Extent(before.get("lines", 0), before.get("bytes", 0), before.get("sha256", ""))
+    try:
+        now = durable_extent(layout.run_journal, within=layout.root, since=since)
+    except OSError:  # there is none; or it was damaged, which a verification tells and which keeps no event out
+        return {}
+    return {_RUNS: {"lines": now.lines, "bytes": now.size, "sha256": now.digest}}
 
 
 def digest_of_holds(listed: str) -> str:
