@@ -83,9 +83,7 @@ def spoilt(call: str, number: int | str, fault: str) -> list[str]:
 
 
 def evenly(points: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """Return so many of them, from the first to the last; a single one is that in the middle."""
+    """Return so many of them, each from the middle of a stretch; the stretches are of one length."""
     if len(points) <= most:
         return list(points)
-    if most == 1:
-        return [points[len(points) // 2]]
-    return [points[round(i * (len(points) - 1) / (most - 1))] for i in range(most)]
+    return [points[int((i + 0.5) * len(points) / most)] for i in range(most)]
