@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import auditlake
@@ -21,13 +24,19 @@ USERS = ("alice", "bob", "carol", "dave")
 
 def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
     """A lake of ten days with 400 events of four users, two of whom fail to log in now and then."""
-    lake = testing.make_lake(path, clock=testing.Clock(NOW))
+    shutil.copytree(Path(_made().name, "lake"), path)
     if settings:
         config = path / "lake.toml"
         config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
-        lake = auditlake.open(path, clock=testing.Clock(NOW))
-    lake.ingest(events())
-    return lake
+    return auditlake.open(path, clock=testing.Clock(NOW))
+
+
+@cache
+def _made() -> TemporaryDirectory[str]:
+    """The lake that others are copies of."""
+    folder = TemporaryDirectory(prefix="auditlake-tests-")
+    testing.make_lake(Path(folder.name, "lake"), clock=testing.Clock(NOW)).ingest(events())
+    return folder
 
 
 def events() -> list[auditlake.AuditEvent]:
