@@ -460,7 +460,7 @@ def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
     first, second = (number for number, _ in found(lake, "ann"))
     accept(lake, second)
     with monkeypatch.context() as patched:
-        patched.setattr("auditlake.facets.findings.record_journal", lambda *_, **__: None)
+        patched.setattr("auditlake.facets.decisions.record_journal", lambda *_, **__: None)
         accept(lake, first)
     report = lake.ledger.verify()
     assert report.ok

@@ -55,5 +55,5 @@ def state(path: str, /, pack: str, control: str, result: str | None, **options: 
 @json_option(*_KEYS)
 @click.pass_obj
 def not_applicable(path: str, /, pack: str, control: str, **options: Any) -> None:
-    """Say that a control does not apply to this lake, until a date."""
+    """Say that a control does not apply to this lake."""
     tell(opened(path).decisions.not_applicable(pack, control, **options))

@@ -27,7 +27,7 @@ _ticket_option = click.option("--ticket", metavar="ID", help="Where more is writ
 
 @click.group()
 def finding() -> None:
-    """List what the policies find, accept it, reopen it, deal with it.
+    """List what the policies find, and decide on it.
 
     An id is the same in every run over the same period. The other commands find it in the period that it was listed
     in, and take the first digits of it that no other id has. With --as-of or a period they look only there.

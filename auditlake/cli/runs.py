@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import instant, json_option, policy_argument
+from auditlake.cli.options import BOUNDS, instant, json_option, policy_argument
 from auditlake.cli.output import machine, opened, table
 from auditlake.display.text import count
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from auditlake.runs.model import Entry
 
 
-@click.command()
+@click.command(epilog=BOUNDS)
 @policy_argument("policies", nargs=-1, metavar="[POLICY...]")
 @click.option("--since", type=instant, help="Only what began then or later.")
 @click.option("--until", type=instant, help="Only what began then or before.")
 @json_option("runs")
 @click.pass_obj
 def runs(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
-    """List evaluations of reports and verifications, the oldest first.
+    """List evaluations of reports, and verifications.
 
     auditlake report and nightly leave a line each, verify does, and so does the next run for one that nobody finished.
-    Only runs that judged a policy are listed if one is named. --since and --until are inclusive.
+    Only runs that judged a policy are listed if one is named. The oldest comes first.
     """
     from auditlake.policies.files import refuse_unknown
     from auditlake.runs.journal import entry_dict
