@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -172,6 +172,14 @@ class RetentionConflict:
     limit_policy: str
     """The policy that limits personal data."""
     max_retention: str
+    keep_clause: str | None = None
+    """What asks for the events, where the policy says it."""
+    limit_clause: str | None = None
+    """What limits them."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the conflict as JSON values: what nobody said is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
@@ -183,8 +191,9 @@ def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retenti
             if limit.max_retention.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
-                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
-                    )
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention),
+                        keep.clause, limit.clause,
+                    )  # fmt: skip
 
 
 def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:
