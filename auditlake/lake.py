@@ -311,9 +311,8 @@ class AuditLake(Shown):
 
         Args:
             *policy_ids: Which policies.
-            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot``;
-                ``generated_at``, ``policies``, ``entries``, ``pages``, ``listen``: see
-                :class:`auditlake.policies.request.ReportOptions`.
+            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot`` and
+                others: see :class:`auditlake.policies.request.ReportOptions`.
 
         Raises:
             PolicyError: A policy cannot be used, or is not there.
@@ -371,10 +370,11 @@ class AuditLake(Shown):
     ) -> AbstractContextManager[Judged]:
         from auditlake.policies.request import ReportRequest
         from auditlake.reports.run import judged
+        from auditlake.retention.taken import first_taken
 
         request = ReportRequest(policy_ids=policy_ids, again=again, **options)
         flush = lambda: self.flush(reading=True).snapshot  # noqa: E731 - a verb of its own would say less
-        return judged(self._context, request, holds=self.holds.binding(), flush=flush)
+        return judged(self._context, request, holds=self.holds.binding(), taken=first_taken, flush=flush)
 
     # Upkeep
 
