@@ -318,9 +318,8 @@ class AuditLake(Shown):
 
         Args:
             *policy_ids: Which policies.
-            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot``;
-                ``generated_at``, ``policies``, ``entries``, ``pages``, ``listen``: see
-                :class:`auditlake.policies.request.ReportOptions`.
+            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot`` and
+                others: see :class:`auditlake.policies.request.ReportOptions`.
 
         Raises:
             PolicyError: A policy cannot be used, or is not there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,22 +23,30 @@ class Deletion:
     """The event types of the policies by which they were deleted."""
     kept: frozenset[str] | None = None
     """Where ``default_retention`` deleted any: the types that it is not about."""
+    first: Mapping[str, date] = field(default_factory=dict)
+    """The event types that surely lost events, each with the first day of these. Certificates of forms 1 to 3 do not
+    say so: those have none."""
 
     def concerns(self, types: Iterable[str]) -> bool:
         """Return whether events of any of some types may be among what was deleted."""
+        if self.first:
+            return any(name in self.first for name in types)
         return any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
 
 
 def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple[Deletion, ...]:
-    """Return what was deleted up to a version, the newest first; nothing where no policy looks far back."""
-    if not any(kinds.measure_of(policy).looks_far_back for policy in policies):
+    """Return what was deleted up to a version, the newest first; nothing where no policy asks that far back."""
+    if not any(policy.coverage == "proven" or kinds.measure_of(policy).looks_far_back for policy in policies):
         return ()
     return tuple(_deletions(Commits(layout, version).of_retention()))
 
 
-def whole_since(
-    deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime
-) -> datetime | None:
+def first_deleted(deleted: Iterable[Deletion], event_type: str) -> date | None:
+    """Return the first day of which events of a type surely were deleted; None where none were."""
+    return min((each.first[event_type] for each in deleted if event_type in each.first), default=None)
+
+
+def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime) -> datetime | None:
     """Return from when on a stretch of time still has all of its events; None where it has lost none.
 
     Args:
@@ -65,4 +73,6 @@ def _deletions(commits: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Del
         named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
         kept = frozenset().union(*(named[name] for name, each in policies.items() if each["retention_us"]))
         types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
-        yield Deletion(days, types, None if rules <= named.keys() else kept)
+        lost = certificate.get("event_types") or {}
+        first = {name: date.fromisoformat(each["first_day"]) for name, each in lost.items()}
+        yield Deletion(days, types, None if rules <= named.keys() else kept, first)

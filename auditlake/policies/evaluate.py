@@ -14,7 +14,7 @@ from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import CompiledQuery, Step, compile_backtest, compile_policy, moments_of, samples_of
 from auditlake.policies.condition import ConditionError
-from auditlake.policies.deleted_days import Deletion, whole_since
+from auditlake.policies.deleted_days import Deletion, first_deleted, whole_since
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import passing_over
 from auditlake.policies.kinds.model import MOMENTS
@@ -52,6 +52,10 @@ class Answers:
     def whole_since(self, after: datetime, until: datetime) -> datetime | None:
         """Return from when on a stretch of time has all of the policy's events; None where it has lost none."""
         return whole_since(self.deleted, self.policy.required_events, after, until)
+
+    def first_deleted(self, event_type: str) -> date | None:
+        """Return the first day of which events of a type surely were deleted; None where none were."""
+        return first_deleted(self.deleted, event_type)
 
     @property
     def first_day(self) -> date | None:
@@ -126,11 +130,13 @@ def _evaluate(
     with suppress(ConditionError, StatementError):
         if (sound := passing_over(engine, policy)) is not None:
             return answers(sound, None)
-    return answers(_unasked(policy), error)
+    with suppress(ConditionError, StatementError):
+        return answers(_unasked(policy), error)
+    return answers(replace(_unasked(policy), scope=None, coverage="optional", max_gap=None, fields={}), error)
 
 
 def _unasked(policy: Policy) -> Policy:
-    """Return the policy without its threshold, which alone has a condition."""
+    """Return the policy without its threshold, which alone has a condition beside the scope."""
     return replace(policy, alert_threshold=None)
 
 

@@ -52,7 +52,11 @@ class Judged:
 
 @contextmanager
 def judged(
-    context: LakeContext, request: ReportRequest, *, holds: Sequence[Hold], flush: Callable[[], int]
+    context: LakeContext,
+    request: ReportRequest,
+    *,
+    holds: Sequence[Hold],
+    flush: Callable[[], int],
 ) -> Iterator[Judged]:
     """Make reports.
 

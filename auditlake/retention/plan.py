@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ class PartitionPlan:
     pseudonymise: Mapping[str, int]
     """Events that stay although their personal data must go, by the policy whose max_retention says so."""
     files: tuple[DataFile, ...]
+    due_types: Mapping[str, int] = field(default_factory=dict)
+    """Expired events by their type."""
 
     @property
     def deleted(self) -> int:
@@ -175,7 +177,7 @@ class RetentionPlan(Shown):
             ],
             "holds": [{"id": hold, "digest": digest} for hold, digest in self.holds],
             "partitions": [_partition(each) for each in self.partitions],
-            "conflicts": [asdict(each) for each in self.conflicts],
+            "conflicts": [each.as_dict() for each in self.conflicts],
             "silent_days": {policy: [day.isoformat() for day in days] for policy, days in self.silent.items()},
             "kept_by_no_policy": dict(self.kept_by_no_policy), "asked_by_no_policy": dict(self.asked_by_no_policy),
             "leftovers": [

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditlake.policies.holds import Hold
     from auditlake.policies.model import Policy
     from auditlake.policies.question import Question
+    from auditlake.yaml_reader import Reader
 
 MOMENTS = "moments"
 """The step that reads type and time of the governed events from the files."""
@@ -73,6 +74,10 @@ class Query:
     """The SQL that fills slots which are the kind's own, by name."""
     widened: str = "arrivals"
     """The statement that makes one number of group and time, in 128 bits where 63 have no room."""
+    is_narrowed: bool = True
+    """Whether its own slots are about the events that meet the policy's condition."""
+    is_scoped: bool = True
+    """Whether it is about the events in the policy's scope alone."""
 
 
 class Kind:
@@ -89,6 +94,9 @@ class Kind:
     """Where a report has its answer; None: under its name."""
     raises_alerts = False
     """Whether its findings are alerted as they happen: then it is asked by a threshold."""
+
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
+        """Note what does not fit together in the values of a policy's file."""
 
     def is_asked(self, policy: Policy) -> bool:
         """Return whether a policy asks it."""
@@ -125,6 +133,6 @@ def every(file: str) -> Iterable[Statement]:
 
 def length(field: str, description: str, **more: Any) -> dict[str, Any]:
     """Return the schema of a length of time; months and years only where the field takes them."""
-    units = "s|min|h|d|w|mo|y" if field in ("retention_period", "max_retention") else "s|min|h|d|w"
+    units = "s|min|h|d|w|mo|y" if field in ("retention_period", "hot", "max_retention") else "s|min|h|d|w"
     pattern = f"^([0-9]+({units})|P.+)$"
     return {"type": "string", "format": "length", "pattern": pattern, "description": description, **more}

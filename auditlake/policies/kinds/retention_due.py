@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement
 from auditlake.events.durations import length_of
@@ -14,8 +14,11 @@ from auditlake.policies.model import RetentionConflict, conflicts_of, longest_re
 from auditlake.policies.question import earlier
 
 if TYPE_CHECKING:
+    import yaml
+
     from auditlake.findings.finding import Finding
     from auditlake.policies.evaluate import Answers
+    from auditlake.yaml_reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class RetentionAnswer:
     oldest_event: datetime | None
     """The oldest governed event in the lake, up to as_of."""
     conflicts: tuple[RetentionConflict, ...]
+    hot: str | None = None
+    """How long events must be readable without restoring anything; None where the policy does not say."""
+    clause: str | None = None
+    """What asks for these lengths, where the policy says it."""
 
 
 class RetentionDueKind(Kind):
@@ -42,8 +49,19 @@ class RetentionDueKind(Kind):
         Key("max_retention", length("max_retention",
             "How long personal data may be kept at most; a month counts 30 days, a year 365.",
             type=["string", "null"]), asks=True),
+        Key("hot", length("hot", "How long events must be readable without restoring anything; as retention_period.",
+            type=["string", "null"])),
+        Key("clause", {"type": "string", "format": "line", "maxLength": 200, "description":
+            "What asks for these lengths; shown where they contradict those of another policy."},
+            needs=("retention_period", "max_retention", "hot")),
     )  # fmt: skip
     asked_by = "retention_period"
+
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
+        """Refuse events that must be readable for longer than they are kept."""
+        hot, kept = values.get("hot"), values.get("retention_period")
+        if hot and kept and hot.microseconds > kept.microseconds:
+            reader.wrong(fields["hot"], f"hot: expected at most the retention_period, which is {kept}, got {hot}")
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query: over days where no hold and no instant within a day matters."""
@@ -55,7 +73,9 @@ class RetentionDueKind(Kind):
         cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
         values = {"cutoff": cutoff, "type_cutoffs": cutoffs}
         whole_days = all(each.time() == time.min for each in (cutoff, *cutoffs))
-        yield Query("retention", _by_day() if whole_days and not inquiry.holds else every("retention"), values)
+        statements = _by_day() if whole_days and not inquiry.holds else every("retention")
+        oldest = every("oldest_event") if policy.scope else ()
+        yield Query("retention", (*statements, *oldest), values, is_scoped=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], RetentionAnswer | None]:
         """Return the numbers: what is due is no finding."""
@@ -63,6 +83,7 @@ class RetentionDueKind(Kind):
         if policy.retention_period is None:
             return (), None
         held, kept, due = answers.one("retention")
+        by_type = answers.rows.get("oldest_event") or [(first,) for _, _, first, _ in answers.rows["required_types"]]
         query = next(query for query, _ in answers.queries if query.name == "retention")
         return (), RetentionAnswer(
             retention_period=str(policy.retention_period),
@@ -70,8 +91,10 @@ class RetentionDueKind(Kind):
             due=due,
             kept_by_other_policies=kept,
             held=held,
-            oldest_event=min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None),
+            oldest_event=min((first for (first,) in by_type if first), default=None),
             conflicts=tuple(conflicts_of(policy, answers.policies)),
+            hot=str(policy.hot) if policy.hot else None,
+            clause=policy.clause,
         )
 
 
