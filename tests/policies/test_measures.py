@@ -14,6 +14,9 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watched_policies import Rules
 from auditlake.cli import cli
+from auditlake.cli.docs import FOLDER
+from auditlake.cli.watch import _show_rest
+from auditlake.policies.kinds import BATCH
 from auditlake.sandbox.masking import Masking
 from tests.retention.lakes import put_policies
 
@@ -90,13 +93,18 @@ def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
     assert f"no user_id or {REGION}" not in lake.report("distinct").html().decode()
 
 
-def test_no_alert_is_raised(lake: AuditLake) -> None:
-    """They are evaluated in batch: the evaluator leaves them out, and ``policy show`` says so."""
+def test_no_alert_is_raised(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are evaluated in batch: the evaluator leaves them out; ``watch`` and ``policy show`` say so, and each page."""
     rules = Rules(lake.layout, lake.config.event_types)
     rules.changed()
     assert (set(rules.policies), rules.counted) == (set(ASKED), {})
     out = CliRunner().invoke(cli, ["--lake", str(lake.layout.root), "policy", "show", "sequence"])
     assert "sequence is evaluated in batch" in out.output
+    _show_rest(lake, ())
+    said = capsys.readouterr().err
+    for name in ASKED:
+        assert f"{name} is {BATCH}" in said
+        assert "`auditlake watch` evaluates counts alone" in (FOLDER / "kinds" / f"{name}.md").read_text()
 
 
 def test_what_is_made_of_a_masked_column_is_masked() -> None:

@@ -148,7 +148,8 @@ class ThresholdKind(Kind):
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the SQL of its slots. Those that have SQL without it are ``has_value``, whether an event can be
-        measured, and ``is_grouped``, whether it is in a group.
+        measured, ``is_grouped``, whether it is in a group, and ``has_failed``, whether a condition of the measure cannot
+        be evaluated.
         """
         return {}
 
@@ -234,7 +235,7 @@ class ThresholdKind(Kind):
     def _query(self, name: str, parts: Iterable[Statement], policy: Policy, question: Question) -> Query:
         bounds = {"since": question.since, "until": question.until}
         values = {**bounds, **values_of(policy, question), **self.values(policy, question)}
-        slots = {"has_value": "true", "is_grouped": f"({key_sql(policy.group_by)}) is not null"}
+        slots = {"has_value": "true", "has_failed": "false", "is_grouped": f"({key_sql(policy.group_by)}) is not null"}
         slots |= self.own_slots(policy)
         return Query(name, parts, values, slots, widened="changes")
 

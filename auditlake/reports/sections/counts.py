@@ -70,6 +70,15 @@ def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
     )
 
 
+_FAILED = {
+    "count": "it could not be evaluated: these events are not counted",
+    **dict.fromkeys(
+        ("together", "sequence"), "it could not be evaluated: these events are of no step whose condition failed"
+    ),
+}
+"""What is said of events on which a condition fails, by measure."""
+
+
 def _question(answer: Threshold) -> tuple[Fact, ...]:
     """Return what the threshold asks, and what it leaves out."""
     groups = " in all groups" if answer.group_by else ""
@@ -77,7 +86,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
         ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
         ("Without a value", answer.valueless_events, "in a group, with nothing to measure"),
         ("Too little past", answer.unjudged, "stretches of time that cannot be compared yet"),
-        ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
+        ("Condition failed", answer.where_errors, _FAILED.get(answer.measure, _FAILED["count"])),
         (
             "Dated in the future",
             answer.future_events,
