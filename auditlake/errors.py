@@ -12,6 +12,7 @@
     │   ├── PolicyError              a policy
     │   │   ├── PolicyNotFoundError
     │   │   └── HoldError                a legal hold that cannot be used, or is not there
+    │   ├── PackError                a pack, or what a lake sets for packs
     │   └── MappingError             the mapping of a source
     ├── LakeError               something about the lake itself
     │   ├── LakeNotFoundError
@@ -99,6 +100,10 @@ class MistakesError(AuditLakeError):
 
 class PolicyError(MistakesError):
     """A policy that cannot be used."""
+
+
+class PackError(MistakesError):
+    """A pack, or the settings of a lake's packs, that cannot be used."""
 
 
 class MappingError(MistakesError):
