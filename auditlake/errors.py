@@ -11,8 +11,8 @@
     ├── MistakesError           a file of a lake that cannot be used; lists every mistake
     │   ├── PolicyError              a policy
     │   │   ├── PolicyNotFoundError
+    │   │   ├── PackError                a pack, or what a lake sets of packs
     │   │   └── HoldError                a legal hold that cannot be used, or is not there
-    │   ├── PackError                a pack, or what a lake sets for packs
     │   └── MappingError             the mapping of a source
     ├── LakeError               something about the lake itself
     │   ├── LakeNotFoundError
@@ -102,16 +102,16 @@ class PolicyError(MistakesError):
     """A policy that cannot be used."""
 
 
-class PackError(MistakesError):
-    """A pack, or the settings of a lake's packs, that cannot be used."""
-
-
 class MappingError(MistakesError):
     """The mapping of a source that cannot be used."""
 
 
 class PolicyNotFoundError(PolicyError):
     """No policy of that id in this lake."""
+
+
+class PackError(PolicyError):
+    """A pack, or what a lake sets of its packs, that cannot be used."""
 
 
 class HoldError(PolicyError):

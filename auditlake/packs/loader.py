@@ -44,6 +44,7 @@ def read_pack(
     find: Find = _nowhere,
     values: Mapping[str, Value] | None = None,
     in_use: bool = False,
+    is_later: bool = False,
 ) -> Pack:
     """Read one pack.
 
@@ -54,12 +55,12 @@ def read_pack(
         event_types: The event types that the lake knows.
         find: Where the pack lies that this one extends.
         values: What the lake sets of its parameters; the defaults fill the others.
-        in_use: As for :func:`~auditlake.policies.loader.load_policy`.
+        in_use, is_later: As for :func:`~auditlake.policies.loader.load_policy`.
 
     Raises:
         PackError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
-    own = _Reader(file, event_types, in_use=in_use)
+    own = _Reader(file, event_types, in_use=in_use, is_later=is_later)
     fields = own.fields(text, pack_id)
     layers = [(own, fields)]
     if "extends" in fields and (base := own.extended(fields["extends"], pack_id, find)):
@@ -76,13 +77,13 @@ class _Reader(Reader):
     Args:
         file: What to call the file in messages.
         event_types: The event types that the lake knows.
-        in_use: Whether the pack is in a lake already.
+        in_use, is_later: As for :func:`~auditlake.policies.loader.load_policy`.
     """
 
-    def __init__(self, file: str, event_types: frozenset[str], *, in_use: bool) -> None:
+    def __init__(self, file: str, event_types: frozenset[str], *, in_use: bool, is_later: bool) -> None:
         super().__init__("pack", (*schema.PACK["required"], *schema.OWN), event_types)
         self.file = file
-        self.in_use = in_use
+        self.in_use, self.is_later = in_use, is_later
 
     def fields(self, content: str | bytes, pack_id: str) -> Fields:
         """Return the file's keys; none if it cannot be read at all."""
@@ -110,7 +111,7 @@ class _Reader(Reader):
                 self.wrong(node, f"extends: the pack {name!r} is not there, or is this one")
             return None
         content, file = there
-        base = _Reader(file, self.event_types, in_use=self.in_use)
+        base = _Reader(file, self.event_types, in_use=self.in_use, is_later=self.is_later)
         fields = base.fields(content, name or "")
         if "extends" in fields:
             self.wrong(node, f"extends: {name!r} extends another pack itself")

@@ -107,17 +107,27 @@ def load_policies(
 
 def _unreadable(path: Path, error: MistakesError) -> Policy:
     """Return the policy that stands for a file that cannot be used."""
-    name = path.stem if path.suffix == ".yaml" else path.name
-    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     try:
         content = read_file(path, within=path.parent, limit=SMALL)
     except OSError:
         content = b""
     problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
+    return stand_in(path.stem if path.suffix == ".yaml" else path.name, content, problems)
+
+
+def stand_in(name: str, content: bytes, fault: str) -> Policy:
+    """Return a policy that asks nothing and stands for a file that cannot be used.
+
+    Args:
+        name: The file's name; the id is made of it.
+        content: The file's bytes, as far as they could be read.
+        fault: Why it cannot be used.
+    """
+    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     return Policy(
         text=content.decode("utf-8", "replace"),
         id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
-        required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
+        required_events=(), coverage="optional", digest=digest_of(content), fault=fault,
     )  # fmt: skip
 
 
