@@ -212,6 +212,8 @@ class _Reader(Reader):
             else:
                 values[name] = key.read(self, node, name)
         self.check_questions(fields, values, keys.values())
+        for kind in kinds.KINDS:
+            kind.check(self, fields, values)
         for test in values.get("tests", ()):
             for missing in set(test.expect.get("missing", ())) - set(values.get("required_events") or ()):
                 self.mistakes.append((test.line, 1, f"test {test.name!r}: {missing!r} is not among required_events"))
