@@ -257,11 +257,11 @@ class AuditLake(Shown):
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
         from auditlake.analysis.statistics import statistics
-        from auditlake.policies.loader import load_policies
+        from auditlake.packs.effective import lake_policies
         from auditlake.query.view import engine
 
         types = self._context.config.event_types
-        policies = load_policies(self.layout.policies, types, tolerant=True, is_later=True)
+        policies = lake_policies(self.layout, types, tolerant=True, is_later=True)
         with engine(self._context, None) as (connection, snapshot):
             instant = judged_as_of(as_of, self._context.now)
             return statistics(connection, self.layout, policies, instant, snapshot, users)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
-from auditlake.policies.loader import load_policies
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.model import Policy
 from auditlake.retention.planner import judged_days, rules_of
 from auditlake.retention.rules import RetentionRules, named
@@ -91,7 +91,7 @@ def policy_effect(
         LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
     """
     config = context.config
-    known = load_policies(context.layout.policies, config.event_types, tolerant=True)
+    known = lake_policies(context.layout, config.event_types, tolerant=True)
     present = [each for each in known if each.is_readable]
     old = [each for each in present if each.id == policy_id]
     others = [each for each in present if each.id != policy_id]

@@ -58,7 +58,7 @@ def list_(path: str, ready: bool) -> None:
     if not machine(policies=[_as_dict(each) for each in policies]):
         headings = ("policy", "threshold", "window", "by", "max gap", "keeps", "severity", "governs")
         table(headings, (
-            (each.id, each.alert_threshold, each.shown_window, each.group_by, each.max_gap, each.retention_period,
+            (each.id, each.alert_threshold, each.shown_window, each.group_by, each.shown_max_gap, each.retention_period,
              each.severity, each.required_events)
             for each in policies
         ), right=(1,))  # fmt: skip

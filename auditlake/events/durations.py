@@ -10,7 +10,10 @@ _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
-_CALENDAR = {"retention_period": (31 * _DAY, 366 * _DAY), "max_retention": (30 * _DAY, 365 * _DAY)}
+_CALENDAR = {
+    "retention_period": (31 * _DAY, 366 * _DAY), "hot": (31 * _DAY, 366 * _DAY),
+    "max_retention": (30 * _DAY, 365 * _DAY),
+}  # fmt: skip
 """The fields that may count in months and years, and what one of each is there: never too short, never too long."""
 
 _FIXED = {"s": _SECOND, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
@@ -47,8 +50,8 @@ def parse_duration(text: str, field: str) -> Duration:
 
     Args:
         text: As written: ``90min``, ``24h``, ``30d``, ``12w``, ``6mo``, ``7y`` or ISO 8601 (``P1Y2M``, ``PT24H``).
-        field: The policy's key. Months and years count 31 and 366 days in ``retention_period``, 30 and 365 days in
-            ``max_retention``, and are refused everywhere else.
+        field: The policy's key. Months and years count 31 and 366 days in ``retention_period`` and ``hot``, 30 and 365
+            days in ``max_retention``, and are refused everywhere else.
 
     Returns:
         The length, with the text as it was written.

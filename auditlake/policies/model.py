@@ -8,14 +8,17 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from auditlake.events.durations import Duration, length_of
+from auditlake.policies.hours import Hours
 
 Number = int | Decimal
 """A threshold, or what is held against it; a whole one is an ``int``."""
 Severity = Literal["low", "medium", "high", "critical"]
-Coverage = Literal["required", "optional"]
+Coverage = Literal["required", "proven", "optional"]
 _DAY = Duration("24h", 86_400_000_000)
 
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
+PLACEHOLDERS: tuple[str, ...] = ("-", "unknown", "n/a", "none", "null")
+"""Words that say that there is no value, beside nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,42 @@ class PolicyTest:
     events: tuple[Mapping[str, Any], ...]
     """Events in short form: ``event_type`` (or ``type``), ``timestamp`` (or ``at``) and any other event column."""
     expect: Mapping[str, Any]
-    """What must be found: any of ``status``, ``episodes``, ``missing``, ``gaps``, ``total``, ``peak``."""
+    """What must be found: any of ``status``, ``episodes``, ``missing``, ``gaps``, ``incomplete``, ``total``,
+    ``peak``."""
     as_of: str | None = None
     """The instant to judge at; the newest event's time if not given."""
     since: str | None = None
     """Start of the period; if not given, ``as_of`` less the retention period, or 90 days where there is none."""
     line: int = 0
     """Where in the file the test starts, 1-based."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapRule:
+    """How long events of a type may stay away."""
+
+    longest: Duration
+    within: Hours | None = None
+    """The hours in which silence counts; None: always."""
+
+    def __str__(self) -> str:
+        return f"{self.longest} within {self.within}" if self.within else str(self.longest)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The rule as JSON values."""
+        hours = {"within": self.within.text, "zone": self.within.zone} if self.within else {}
+        return {"longest": str(self.longest), **hours}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """What events must say."""
+
+    any_of: tuple[str, ...]
+    """Columns, ``details.a.b`` or ``metadata.a.b``, as they were written; one that is filled is enough."""
+    at_least: Number = 1
+    """The share of a type's events that must say it, more than 0 and at most 1; at most six decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +92,22 @@ class Policy:
     measure: str = "count"
     """What is held against the threshold: the name of one of the kinds that measure."""
     coverage: Coverage = "required"
-    max_gap: Duration | None = None
+    """Whether each type must have come in the period, at some time, or need not."""
+    max_gap: Duration | Mapping[str, GapRule] | None = None
+    """How long events of a type may stay away: one length for all types, or for each type its own; None: for ever."""
     max_retention: Duration | None = None
     """How long personal data may be kept at the most (months 30 d, years 365 d)."""
+    scope: str | None = None
+    """A SQL condition that narrows coverage, gaps, fields and threshold, and never retention, as it was written. An
+    event on which it is null or fails is in scope."""
+    fields: Mapping[str, FieldRule] = field(default_factory=dict)
+    """What each governed event must say, by name."""
+    placeholders: tuple[str, ...] = PLACEHOLDERS
+    """The words that count as nothing in a field."""
+    hot: Duration | None = None
+    """How long governed events must be readable without restoring anything (months 31 d, years 366 d)."""
+    clause: str | None = None
+    """What asks for the lengths of retention, to be shown where they contradict those of others."""
     severity: Severity = "medium"
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Framework name to control ids."""
@@ -95,6 +140,22 @@ class Policy:
     def shown_window(self) -> str | None:
         """The window as it was written; None where there is no threshold that it would belong to."""
         return None if self.alert_threshold is None else str(self.window)
+
+    @property
+    def gap_rules(self) -> dict[str, GapRule]:
+        """How long events may stay away, of each type that may not do so for ever."""
+        if isinstance(self.max_gap, Duration):
+            return dict.fromkeys(self.required_events, GapRule(self.max_gap))
+        return dict(self.max_gap or {})
+
+    @property
+    def shown_max_gap(self) -> str | None:
+        """The same on one line; None where the policy does not ask."""
+        if self.max_gap is None:
+            return None
+        if isinstance(self.max_gap, Duration):
+            return str(self.max_gap)
+        return "; ".join(f"{name}: {rule}" for name, rule in self.max_gap.items())
 
 
 _FIELDS = frozenset(field.name for field in fields(Policy))

@@ -59,7 +59,7 @@ EXPECT: Schema = {
     "properties": {
         "status": {"enum": ("no_data", "violation", "compliant")},
         "missing": {"type": "array", "uniqueItems": True, "items": _EVENT_TYPE},
-        "episodes": _COUNT, "gaps": _COUNT, "total": _COUNT, "peak": {"type": "number"},
+        "episodes": _COUNT, "gaps": _COUNT, "incomplete": _COUNT, "total": _COUNT, "peak": {"type": "number"},
     },
 }  # fmt: skip
 TEST: Schema = {

@@ -196,9 +196,9 @@ class Tables:
 
     @cached_property
     def _loaded(self) -> Sequence[Policy]:
-        from auditlake.policies.loader import load_policies
+        from auditlake.packs.effective import lake_policies
 
-        return load_policies(self._layout.policies, self._config.event_types, tolerant=True)
+        return lake_policies(self._layout, self._config.event_types, tolerant=True)
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
@@ -242,7 +242,7 @@ class Tables:
                 "required_events": list(each.required_events), "alert_threshold": _double(each.alert_threshold),
                 "window_length": each.shown_window, "condition": condition,
                 "group_by": [_HIDDEN if value in hidden else value for value in each.group_by],
-                "coverage": each.coverage, "max_gap": _length(each.max_gap),
+                "coverage": each.coverage, "max_gap": each.shown_max_gap,
                 "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
                 "digest": digest,
@@ -274,7 +274,7 @@ class Tables:
         from auditlake.policies.kinds import measure_of
 
         masking, group = self._sight.masking, finding.group or {}
-        hidden = self._hidden(policy).difference(filter(None, [policy.where]))
+        hidden = self._hidden(policy).difference(filter(None, [policy.where, policy.scope]))
         if not masking.hides(group) and (finding.peak is None or not hidden):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}

@@ -28,7 +28,7 @@ from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
 from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
-from auditlake.policies.loader import load_policies
+from auditlake.packs.effective import lake_policies
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
 from auditlake.store.model import Change
@@ -92,7 +92,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     problems += _lost_key(layout)
     with suppress(AuditLakeError):  # told above
         try:
-            load_policies(layout.policies, read_config(layout).event_types, in_use=False)
+            lake_policies(layout, read_config(layout).event_types, in_use=False)
         except PolicyError as error:
             problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)

@@ -43,6 +43,11 @@ KEYS = ", ".join(
             "sum",
             "average",
             "baseline",
+            "scope",
+            "fields",
+            "placeholders",
+            "hot",
+            "clause",
         ]
     )
 )
@@ -361,7 +366,7 @@ MISTAKES: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "an unknown coverage": (
         {"x": "coverage: maybe"},
-        ["6:11: coverage: unknown value 'maybe'; expected one of optional, required"],
+        ["6:11: coverage: unknown value 'maybe'; expected one of optional, proven, required"],
     ),
     "an unknown severity": ({"x": "severity: hi"}, ["6:11: severity: unknown value 'hi'; did you mean 'high'?"]),
     "controls without ids": (

@@ -106,7 +106,7 @@ TESTS: _Table = {
     "nothing expected": (
         "{name: a, events: [{type: login, at: Z}], expect: {}}",
         [
-            (7, "{}}", "expect: expected at least one of status, missing, episodes, gaps, total, peak"),
+            (7, "{}}", "expect: expected at least one of status, missing, episodes, gaps, incomplete, total, peak"),
         ],
     ),
     "an unknown expectation": (

@@ -59,7 +59,7 @@ MEASURES = "'alert_threshold', 'together', 'sequence', 'first_seen' or 'dormant'
 WRONG = {
     "nothing is asked": (OFF, ["4:11: coverage: 'optional' asks nothing by itself, and no other key asks anything: "
                                "write 'required', or add one of alert_threshold, together, sequence, first_seen, "
-                               "dormant, max_gap, retention_period, max_retention"]),
+                               "dormant, max_gap, fields, retention_period, max_retention"]),
     "a window of nothing": ("window: 1h\nmax_gap: 1h\n",
                             [f"4:9: window: expected with {MEASURES}, which is missing"]),
     "what narrows nothing": ("retention_period: 1d\ngroup_by: [user_id]\nwhere: status = 'x'\n",

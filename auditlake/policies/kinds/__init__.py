@@ -16,6 +16,7 @@ from auditlake.policies.kinds.count import CountKind
 from auditlake.policies.kinds.coverage import CoverageKind
 from auditlake.policies.kinds.distinct import DistinctKind
 from auditlake.policies.kinds.dormant import DormantKind
+from auditlake.policies.kinds.fields import FieldsKind
 from auditlake.policies.kinds.first_seen import FirstSeenKind
 from auditlake.policies.kinds.model import FindingKind, Kind
 from auditlake.policies.kinds.retention_due import RetentionDueKind
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 KINDS: tuple[Kind, ...] = (
     CountKind(), DistinctKind(), SumKind(), AverageKind(), TogetherKind(), SequenceKind(), FirstSeenKind(),
-    DormantKind(), BaselineKind(), CoverageKind(), RetentionDueKind(),
+    DormantKind(), BaselineKind(), CoverageKind(), FieldsKind(), RetentionDueKind(),
 )  # fmt: skip
 """Every kind, in the order in which a policy's questions are asked. Look it up on this module when it is needed."""
 
@@ -56,7 +57,7 @@ def measure_named(name: str) -> ThresholdKind:
 def expressions_of(policy: Policy) -> tuple[str, ...]:
     """Return every condition and value of a policy, as they were written."""
     own = measure_of(policy).expressions(policy)
-    return (*filter(None, [policy.where]), *policy.group_by, *own)
+    return (*filter(None, [policy.where, policy.scope]), *policy.group_by, *own)
 
 
 def measure_of(policy: Policy) -> ThresholdKind:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditlake.policies.holds import Hold
     from auditlake.policies.model import Policy
     from auditlake.policies.question import Question
+    from auditlake.yaml_reader import Reader
 
 MOMENTS = "moments"
 """The step that reads type and time of the governed events from the files."""
@@ -90,6 +91,9 @@ class Kind:
     raises_alerts = False
     """Whether its findings are alerted as they happen: then it is asked by a threshold."""
 
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
+        """Note what does not fit together in the values of a policy's file."""
+
     def is_asked(self, policy: Policy) -> bool:
         """Return whether a policy asks it."""
         return self.asked_by is None or policy.value(self.asked_by) is not None
@@ -125,6 +129,6 @@ def every(file: str) -> Iterable[Statement]:
 
 def length(field: str, description: str, **more: Any) -> dict[str, Any]:
     """Return the schema of a length of time; months and years only where the field takes them."""
-    units = "s|min|h|d|w|mo|y" if field in ("retention_period", "max_retention") else "s|min|h|d|w"
+    units = "s|min|h|d|w|mo|y" if field in ("retention_period", "hot", "max_retention") else "s|min|h|d|w"
     pattern = f"^([0-9]+({units})|P.+)$"
     return {"type": "string", "format": "length", "pattern": pattern, "description": description, **more}

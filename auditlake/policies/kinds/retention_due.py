@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement
 from auditlake.events.durations import length_of
@@ -14,8 +14,11 @@ from auditlake.policies.model import RetentionConflict, conflicts_of, longest_re
 from auditlake.policies.question import earlier
 
 if TYPE_CHECKING:
+    import yaml
+
     from auditlake.findings.finding import Finding
     from auditlake.policies.evaluate import Answers
+    from auditlake.yaml_reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,19 @@ class RetentionDueKind(Kind):
         Key("max_retention", length("max_retention",
             "How long personal data may be kept at most; a month counts 30 days, a year 365.",
             type=["string", "null"]), asks=True),
+        Key("hot", length("hot", "How long events must be readable without restoring anything; as retention_period.",
+            type=["string", "null"])),
+        Key("clause", {"type": "string", "format": "line", "maxLength": 200, "description":
+            "What asks for these lengths; shown where they contradict those of another policy."},
+            needs=("retention_period", "max_retention", "hot")),
     )  # fmt: skip
     asked_by = "retention_period"
+
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
+        """Refuse events that must be readable for longer than they are kept."""
+        hot, kept = values.get("hot"), values.get("retention_period")
+        if hot and kept and hot.microseconds > kept.microseconds:
+            reader.wrong(fields["hot"], f"hot: expected at most the retention_period, which is {kept}, got {hot}")
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query: over days where no hold and no instant within a day matters."""

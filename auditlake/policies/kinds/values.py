@@ -25,6 +25,11 @@ def read_condition(reader: Reader, node: yaml.Node, key: str) -> str | None:
     return _checked(reader, node, key, "a condition", lambda text: check_condition(text, tried=tried, carried=carried))
 
 
+def read_scope(reader: Reader, node: yaml.Node, key: str) -> str | None:
+    """Read a condition that fails on no event in a way that TRY does not catch: no earlier version took others."""
+    return _checked(reader, node, key, "a condition", lambda text: check_condition(text, carried=not reader.is_later))
+
+
 def read_value(reader: Reader, node: yaml.Node, key: str) -> str | None:
     """Read a column or an expression."""
     return _checked(reader, node, key, _VALUE, check_value)
