@@ -23,6 +23,7 @@ from auditlake.facets.ledger import Ledger
 from auditlake.facets.policies import Policies
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
+from auditlake.facets.runs import Runs
 from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
 
@@ -86,6 +87,8 @@ class AuditLake(Shown):
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
         """What recurs: ``collect``, ``nightly``."""
+        self.runs = Runs(self._context, self._judged)
+        """What was evaluated when: ``recorded``, ``all``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
@@ -109,6 +112,7 @@ class AuditLake(Shown):
         strict: bool = False,
         max_quarantined: int | str | None = None,
         timezone: str = "UTC",
+        history: str | None = None,
         dry_run: bool = False,
         listen: Listener = lambda _: None,
     ) -> IngestSummary:
@@ -121,6 +125,7 @@ class AuditLake(Shown):
             strict: Land nothing if anything would be quarantined.
             max_quarantined: ``100`` or ``"5%"``: with more, as where every record is, the summary says ``failed``.
             timezone: The zone of times that have no offset, such as ``Europe/Berlin``.
+            history: Why these are old events, loaded late on purpose; their chain of custody says it.
             dry_run: Only tell what would land.
             listen: Told now and then how far it is.
 
@@ -133,7 +138,7 @@ class AuditLake(Shown):
         from auditlake.ingest.custody import IngestOptions
 
         options = IngestOptions.of(self._context, source, strict=strict, most=max_quarantined)
-        options = replace(options, timezone=timezone, dry_run=dry_run)
+        options = replace(options, timezone=timezone, history=history, dry_run=dry_run)
         return bring(self._context, inputs, options, listen)
 
     @overload
@@ -353,18 +358,11 @@ class AuditLake(Shown):
         """
         from auditlake.reports.reperform import reperform
 
-        if Path(report).suffix == ".zip":
-            from auditlake.reports.evidence_pack import unpacked
-
-            with unpacked(Path(report)) as folder:
-                return self.reperform(folder / "report.json", policies=policies or folder / "policies")
-
         def judge_again(policy_id: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
-            options["policies"] = policies
             with self._judged(policy_id, again=True, **options) as judged:
                 return judged.reports
 
-        return reperform(Path(report), self.config.id, judge_again)
+        return reperform(Path(report), self.config.id, judge_again, policies=policies)
 
     def _judged(
         self, *policy_ids: str, again: bool = False, **options: Unpack[ReportOptions]

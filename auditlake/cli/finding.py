@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
+from auditlake.cli.decision import period_words, record_of, sentence, tell
 from auditlake.cli.options import BOUNDS, instant, json_option, operator_option, option, period_options, policy_argument
 from auditlake.cli.output import cell, is_json, machine, opened, pick, say, table
 from auditlake.cli.report import tell_faults
@@ -15,10 +16,8 @@ from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from auditlake.facets.findings import Listed
-    from auditlake.findings.decisions import Entry
 
 _SHOWN_FINDINGS = 1_000
 _FINDING = ("policy_id", "severity", "state", "as_of", "since", "until")
@@ -81,13 +80,13 @@ def show(path: str, /, finding_id: str, **options: Any) -> None:
     """Show a finding and the decisions about it."""
     listed, entries = opened(path).findings.show(finding_id, **options)
     record = _as_dict(listed)
-    if machine(record | {"journal": [_entry(each) for each in entries]}):
+    if machine(record | {"journal": [record_of(each) for each in entries]}):
         return
     for name, value in record.items():
         if name != "accepted" and value not in (None, {}):
             click.echo(f"{name + ':':24}{cell(value if not isinstance(value, dict) else _group(value))}")
     for each in entries:
-        click.echo(visible(_sentence(each)))
+        click.echo(visible(sentence(each)))
 
 
 @finding.command(epilog=BOUNDS.replace("--until", "--period-until"))
@@ -108,7 +107,7 @@ def accept(path: str, /, finding_id: str, **options: Any) -> None:
 
     Accepted findings are shown, and do not count for the status.
     """
-    _tell(opened(path).findings.accept(finding_id, **options))
+    tell(opened(path).findings.accept(finding_id, **options))
 
 
 @finding.command(epilog=BOUNDS)
@@ -120,7 +119,7 @@ def accept(path: str, /, finding_id: str, **options: Any) -> None:
 @click.pass_obj
 def reopen(path: str, /, finding_id: str, **options: Any) -> None:
     """Take back the acceptance of a finding."""
-    _tell(opened(path).findings.reopen(finding_id, **options))
+    tell(opened(path).findings.reopen(finding_id, **options))
 
 
 class Reviews(click.Group):
@@ -158,7 +157,7 @@ def list_reviews(path: str, policies: tuple[str, ...]) -> None:
         # A policy that was removed still has its reviews.
         if not any(each.is_about(name) for each in reviews):
             refuse_unknown(lake.layout, name)
-    if machine(reviews=[_entry(each) for each in reviews]):
+    if machine(reviews=[record_of(each) for each in reviews]):
         return
     headings = ("entry", "policies", "status", "since", "until", "reviewed", "by", "note", "ticket", "report")
     table(headings, (
@@ -185,7 +184,7 @@ def sign(path: str, /, policy: str, **options: Any) -> None:
     Every later report of the same period says who reviewed it when.
     """
     entry, made = opened(path).findings.review(policy, **options)
-    _tell(entry)
+    tell(entry)
     say(f"the report says {made.status.replace('_', ' ')}; its JSON has {entry.report}")
 
 
@@ -204,11 +203,7 @@ def _table(listing: Sequence[Listed]) -> None:
 
 def _period(listed: Listed) -> str:
     """Return the report that has a finding, so that it can be made again."""
-    return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, {_stretch(listed.since, listed.until)}"
-
-
-def _stretch(since: datetime, until: datetime) -> str:
-    return f"period ({print_instant(since)}, {print_instant(until)}]"
+    return f"{listed.policy_id}: as of {print_instant(listed.as_of)}, {period_words(listed.since, listed.until)}"
 
 
 def _group(group: Any) -> str:
@@ -219,29 +214,3 @@ def _as_dict(listed: Listed) -> dict[str, Any]:
     from auditlake.reports.document import finding_dict
 
     return pick(listed, *_FINDING) | finding_dict(listed.finding)
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    from auditlake.findings.journal import entry_dict
-
-    return entry_dict(entry)
-
-
-def _tell(entry: Entry) -> None:
-    """Print a decision that was recorded."""
-    machine(_entry(entry))
-    say(visible(_sentence(entry)))
-
-
-def _sentence(entry: Entry) -> str:
-    from auditlake.findings.decisions import Acceptance, Review
-
-    when = cell(entry.at)
-    if isinstance(entry, Acceptance):
-        ticket = f" ({entry.ticket})" if entry.ticket else ""
-        accepted = f"{entry.finding_id} accepted until {cell(entry.until)} by {entry.by}"
-        return f"{when}: {accepted}, {entry.owner} answers for it: {entry.reason}{ticket}"
-    if isinstance(entry, Review):
-        period = f", {_stretch(entry.since, entry.until)}," if entry.since and entry.until else ""
-        return f"{when}: {entry.policy_id}{period} reviewed by {entry.by}: {entry.note}"
-    return f"{when}: {entry.finding_id} opened again by {entry.by}: {entry.reason}"

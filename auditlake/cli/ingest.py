@@ -45,10 +45,13 @@ def _limit(_: click.Context, __: click.Parameter, value: str | None) -> str | No
     help="Exit with 1 if more records are quarantined; the valid ones land all the same.",
 )  # fmt: skip
 @click.option("--timezone", default="UTC", metavar="ZONE", help="The zone of times without an offset; UTC by default.")
+@click.option(
+    "--history", metavar="REASON", help="Mark them as old events that are loaded late on purpose, and say why."
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would land; the lake stays as it is.")
 @json_option(
     "read", "landed", "duplicates", "quarantined", "skipped", "snapshot", "batch", "reasons", "examples", "new_skips",
-    "failed", "quarantine", "inputs",
+    "failed", "history", "quarantine", "inputs",
 )  # fmt: skip
 @click.pass_obj
 def ingest(
@@ -58,6 +61,7 @@ def ingest(
     strict: bool,
     most: str | None,
     timezone: str,
+    history: str | None,
     dry_run: bool,
 ) -> int:
     """Bring in files, folders, patterns or standard input (-).
@@ -75,6 +79,7 @@ def ingest(
             strict=strict,
             max_quarantined=most,
             timezone=timezone,
+            history=history,
             dry_run=dry_run,
             listen=listen,
         )  # fmt: skip
@@ -102,6 +107,8 @@ def show_summary(summary: IngestSummary) -> None:
         f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined{skipped} "
         f"(snapshot {summary.snapshot})"
     )
+    if summary.history is not None:
+        click.echo(f"  marked as history: {visible(summary.history)}")
     for name, number in summary.skips.items():
         click.echo(f"  skipped, {visible(name)}: {number:,}")
     for example in summary.examples[:_EXAMPLES]:

@@ -63,10 +63,13 @@ def report(
     report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
     lake = opened(path)
-    made = lake.reports(*policies, pages="html" in formats, listen=report_progress(), **options)
-    lacking = _lacking(made, formats, form)
-    formed = [each for each in made if each.policy_id not in lacking]
-    paths, index = write_reports(lake, formed, out, formats, form)
+    with lake.runs.recorded("report") as run:
+        made = run.reports(*policies, pages="html" in formats, listen=report_progress(), **options)
+        lacking = _lacking(made, formats, form)
+        formed = [each for each in made if each.policy_id not in lacking]
+        paths, index = write_reports(lake, formed, out, formats, form)
+    if run.missing:
+        warn(f"note: this run is not on record: {run.missing}")
     written = dict(zip((each.policy_id for each in formed), paths, strict=True))
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         reports = [_as_dict(each, written.get(each.policy_id, ())) for each in made]

@@ -17,13 +17,14 @@
       pseudonyms.key            the secret that pseudonyms are made with
       findings/journal.jsonl    what people decided about findings, and who reviewed reports
       findings/listed.json      over which periods findings were listed last
+      runs/journal.jsonl        which reports were evaluated, and when the lake was verified
+      runs/<id>.started         a run under way, held by its process
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       collected.jsonl           which objects were collected; without it, all of them are listed and read again
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .collect  .nightly        the locks of those who collect, and of nightly runs
       .history                  what the versions of the table were, so that not every log entry has to be read
-      .verified                 what the last verification found, for the list of reports
 """
 
 from __future__ import annotations
@@ -125,6 +126,15 @@ class Layout:
         return self.root / "findings" / "journal.jsonl"
 
     @property
+    def run_journal(self) -> Path:
+        """Which evaluations and verifications there were; made when there is one."""
+        return self.root / "runs" / "journal.jsonl"
+
+    def started(self, run_id: str) -> Path:
+        """Return the file that shows that a run is under way."""
+        return self.run_journal.with_name(f"{run_id}.started")
+
+    @property
     def collected(self) -> Path:
         """Which objects were collected."""
         return self.root / "collected.jsonl"
@@ -158,11 +168,6 @@ class Layout:
     def history(self) -> Path:
         """A summary of the log's entries."""
         return self.root / ".history"
-
-    @property
-    def verified(self) -> Path:
-        """What the last verification found."""
-        return self.root / ".verified"
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -51,7 +51,7 @@ class Listed:
     def seen(self) -> Seen:
         """What an acceptance is asked about."""
         subject = subject_of(self.policy_id, self.finding)
-        return Seen(subject, self.finding.start, self.finding.end, self.as_of, self.until)
+        return Seen(subject, self.finding.start, self.finding.end, self.as_of, self.until, self.since)
 
     @property
     def state(self) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
 from auditlake.disk.files import is_file
-from auditlake.errors import ReportError
+from auditlake.errors import LakeError, ReportError
+from auditlake.machine import login_name
 
 if TYPE_CHECKING:
     from auditlake.verify.anchors import Anchor
@@ -27,7 +30,8 @@ class Ledger(Facet):
     ) -> VerifyReport:
         """Compare everything with the ledger, by public data alone; ``report.ok`` says whether all is as recorded.
 
-        Where the lake can be written to, its list of reports then says when this was and what it found.
+        The journal of runs, and so the list of reports, then says when this was and what it found. Where the lake
+        cannot be written to, a notice says that it does not.
 
         Args:
             full: Whether to hash every row; otherwise only files and tree are compared.
@@ -39,12 +43,22 @@ class Ledger(Facet):
             LedgerError: The kept checkpoint or public key is not one.
         """
         from auditlake.reports.index import write_index
-        from auditlake.reports.last_verification import Verification, remember
+        from auditlake.runs.journal import append
+        from auditlake.runs.model import Verification
         from auditlake.verify.check import verify
+        from auditlake.verify.model import Problem
 
         layout, now = self._context.layout, self._context.now
         report = verify(layout, now=now, full=full, checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots)
-        remember(layout, Verification(now, report.full, report.version, report.wrong))
+        try:
+            append(layout, Verification(
+                number=0, at=now, finished=self._context.now, version=version("auditlake"), user=login_name(),
+                level="full" if full else "quick", kept=checkpoint is not None, snapshot=report.version,
+                entries=report.size, problems=report.wrong,
+            ))  # fmt: skip
+        except LakeError as error:
+            notice = Problem("runs/journal.jsonl", f"this verification is not on record: {error}")
+            report = replace(report, notices=(*report.notices, notice))
         if is_file(layout.reports / "index.html", within=layout.root):
             with suppress(ReportError):
                 write_index(layout.reports, layout)

@@ -1,10 +1,14 @@
-"""What people decided about findings, and that they looked: acceptances and reviews. All instants are aware, in UTC."""
+"""What people decided about findings and controls, and that they looked: the entries of the journal of findings.
+
+Every entry has a number from 1 in the order of writing, the instant ``at`` at which it was written, who wrote it down
+as they said (``by``), and as the system knows them (``system_user``). All instants are aware, in UTC.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Seen:
     """Of the report."""
     period_until: datetime
     """The end of the report's period."""
+    period_since: datetime
+    """Where the report's period begins, exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +95,19 @@ class Reopening:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The sign-off of a policy's report (PCI DSS 4.0.1, 10.4)."""
+    """The sign-off of the reports of one or several policies over one period (PCI DSS 4.0.1, 10.4)."""
 
     number: int
     at: datetime
     policy_id: str
+    """The first of the policies."""
     as_of: datetime
     snapshot: int
     status: str
-    """What the report said."""
+    """What the report said; of several the worst."""
     report: str
-    """``sha256:`` of the report's JSON."""
+    """``sha256:`` of the report's JSON; of several, of a line for each, in order: the hex digest of its JSON, two
+    spaces, the policy's id, a line break."""
     by: str
     system_user: str
     note: str
@@ -110,7 +118,7 @@ class Review:
     policies: tuple[str, ...] = ()
     """Every policy that the report is about."""
     pack: str | None = None
-    """The pack whose report it is; None where it is the one of ``policy_id``."""
+    """The pack that they were reviewed for; None where for none."""
 
     @property
     def said(self) -> dict[str, Any]:
@@ -126,7 +134,154 @@ class Review:
         return self.is_about(policy_id) and (self.since, self.until) == (since, until)
 
 
-Entry = Acceptance | Reopening | Review
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A finding that was dealt with. It is shown as before, and counts for the status as before."""
+
+    number: int
+    at: datetime
+    finding_id: str
+    """The finding that was looked at."""
+    subject: Subject
+    start: datetime | None
+    """None for a missing type."""
+    end: datetime | None
+    """None where it runs on."""
+    since: datetime
+    """The period of the report that it was seen in is (since, until]."""
+    until: datetime
+    note: str
+    """What was done."""
+    by: str
+    system_user: str
+    ticket: str | None = None
+
+    def deals_with(self, seen: Seen) -> bool:
+        """Return whether it is about a finding: the one that was looked at, or the same stretch in another period.
+
+        What has no start, as a missing type, stretches over its period.
+        """
+        start, own = seen.start or seen.period_since, self.start or self.since
+        end, own_end = seen.end or seen.period_until, self.end or self.until
+        return seen.subject == self.subject and (start == own or (start < own_end and own < end))
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """A file that a statement rests on. It is not kept: whoever has it can show that it is the one."""
+
+    name: str
+    sha256: str
+    """Hex digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A person says whether a control that logs cannot show is met, until an instant."""
+
+    number: int
+    at: datetime
+    pack: str
+    control: str
+    result: Literal["met", "not_met"]
+    note: str
+    """What was looked at."""
+    until: datetime
+    """The last instant at which it counts."""
+    by: str
+    system_user: str
+    evidence: tuple[EvidenceFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applicability:
+    """A control of a pack that does not apply to this lake, until an instant."""
+
+    number: int
+    at: datetime
+    pack: str
+    control: str
+    reason: str
+    owner: str
+    """Who answers for it."""
+    until: datetime
+    """The last instant at which it counts."""
+    by: str
+    system_user: str
+    applies: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weakening:
+    """A parameter of a pack whose value asks for less than the framework does, until an instant."""
+
+    number: int
+    at: datetime
+    pack: str
+    parameter: str
+    value: Any
+    """A JSON value."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    until: datetime
+    """The last instant at which it counts."""
+    by: str
+    system_user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """An entry that counts no more. An acceptance is taken back by a :class:`Reopening` instead."""
+
+    number: int
+    at: datetime
+    entry: int
+    """The number of the entry that it takes back."""
+    reason: str
+    by: str
+    system_user: str
+
+
+Retractable = Review | Resolution | Statement | Applicability | Weakening
+Entry = Acceptance | Reopening | Retractable | Retraction
+
+
+def is_in_force(entry: Statement | Applicability | Weakening, instant: datetime) -> bool:
+    """Return whether an entry that ends counts at an instant; its last one is ``until``."""
+    return entry.at <= instant <= entry.until
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Everything that people had decided as of an instant, without what they had taken back by then.
+
+    Each tuple is in the order of writing. Made by :func:`auditlake.findings.journal.decisions_as_of`.
+    """
+
+    as_of: datetime
+    statements: tuple[Statement, ...] = ()
+    """The newest of each control, those that have ended too."""
+    applicabilities: tuple[Applicability, ...] = ()
+    """The newest of each control, as long as it is in force."""
+    weakenings: tuple[Weakening, ...] = ()
+    """The newest of each parameter, as long as it is in force."""
+    reviews: tuple[Review, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
+    """Those that have ended too: see :meth:`Acceptance.covers`."""
+
+    def statement(self, pack: str, control: str) -> Statement | None:
+        """Return the newest statement about a control, which may have ended: see :func:`is_in_force`."""
+        return next((each for each in self.statements if (each.pack, each.control) == (pack, control)), None)
+
+    def not_applicable(self, pack: str, control: str) -> Applicability | None:
+        """Return why a control does not apply; None if it does."""
+        return next((each for each in self.applicabilities if (each.pack, each.control) == (pack, control)), None)
+
+    def weakened(self, pack: str) -> dict[str, Weakening]:
+        """Return the weakenings of a pack that are in force, by parameter."""
+        return {each.parameter: each for each in self.weakenings if each.pack == pack}
 
 
 @dataclass(frozen=True, slots=True)

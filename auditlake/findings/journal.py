@@ -1,33 +1,47 @@
 """The journal ``LAKE/findings/journal.jsonl``: one line of JSON for each decision, appended and never changed.
 
-The digest of an entry is SHA-256 over the digest before it (32 bytes, zeros before the first) and the line's bytes
-without its line break. Whoever knows the digest of one entry can tell whether any up to it was changed.
+Whoever knows the digest of one entry can tell whether any up to it was changed: see :mod:`auditlake.disk.chained`.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
-from auditlake.disk.durable import make_folders, sync_folder
-from auditlake.disk.files import descriptor_of, read_file
+from auditlake.disk.chained import appending, digest_after
+from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import parse_instant, print_instant
-from auditlake.findings.decisions import Acceptance, Entry, Journal, Reopening, Review, Subject
+from auditlake.findings.decisions import (
+    Acceptance,
+    Applicability,
+    Decisions,
+    Entry,
+    EvidenceFile,
+    Journal,
+    Reopening,
+    Resolution,
+    Retractable,
+    Retraction,
+    Review,
+    Statement,
+    Subject,
+    Weakening,
+    is_in_force,
+)  # fmt: skip
 
-_KINDS: dict[str, type[Acceptance | Reopening | Review]] = {
-    "accept": Acceptance, "reopen": Reopening, "review": Review,
+E = TypeVar("E", bound=Entry)
+KINDS: Mapping[str, type[Entry]] = {
+    "accept": Acceptance, "reopen": Reopening, "review": Review, "resolve": Resolution, "statement": Statement,
+    "applicability": Applicability, "weaken": Weakening, "retract": Retraction,
 }  # fmt: skip
-_INSTANTS = ("at", "start", "since", "until", "as_of", "period_until")
+"""What a line may be, in its own words."""
+_INSTANTS = ("at", "start", "end", "since", "until", "as_of", "period_until")
 _PERIOD = frozenset({"since", "until", "policies", "pack"})
 """What a review of before has not, all of it or none."""
 
@@ -67,21 +81,70 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     Raises:
         LakeFormatError: There are fewer.
     """
+    lines = _first(lines, entries)
+    about = [line for line in lines if _is_about(line.entry, policy_id, lines)]
+    if not about:
+        return Journal()
+    standing = _standing([line.entry for line in about])
+    return Journal(
+        entries=about[-1].entry.number,
+        digest=about[-1].digest,
+        acceptances=_only(Acceptance, standing),
+        reviews=_only(Review, standing),
+    )
+
+
+def decisions_as_of(lines: Sequence[Line], instant: datetime, entries: int | None = None) -> Decisions:
+    """Return what people had decided as of an instant.
+
+    What was decided or taken back later counts for nothing, so the same instant gives the same answer ever after.
+
+    Args:
+        lines: All entries.
+        instant: Aware, in UTC.
+        entries: Only so many of the first; all of them if None.
+
+    Raises:
+        LakeFormatError: There are fewer.
+    """
+    standing = _standing([line.entry for line in _first(lines, entries) if line.entry.at <= instant])
+    applicabilities = _newest(_only(Applicability, standing), lambda each: (each.pack, each.control))
+    weakenings = _newest(_only(Weakening, standing), lambda each: (each.pack, each.parameter))
+    return Decisions(
+        as_of=instant,
+        statements=_newest(_only(Statement, standing), lambda each: (each.pack, each.control)),
+        applicabilities=tuple(each for each in applicabilities if is_in_force(each, instant)),
+        weakenings=tuple(each for each in weakenings if is_in_force(each, instant)),
+        reviews=_only(Review, standing),
+        resolutions=_only(Resolution, standing),
+        acceptances=_only(Acceptance, standing),
+    )
+
+
+def _first(lines: Sequence[Line], entries: int | None) -> Sequence[Line]:
     if entries is not None and entries > len(lines):
         message = f"the journal of findings has {len(lines)} entries, expected {entries} at least"
         raise LakeFormatError(message, hint="entries are missing: restore it from a backup")
-    lines_about = [line for line in lines[:entries] if _is_about(line.entry, policy_id)]
-    if not lines_about:
-        return Journal()
-    decisions = [line.entry for line in lines_about]
-    taken_back = {entry.acceptance for entry in decisions if isinstance(entry, Reopening)}
-    accepted = (entry for entry in decisions if isinstance(entry, Acceptance))
-    return Journal(
-        entries=lines_about[-1].entry.number,
-        digest=lines_about[-1].digest,
-        acceptances=tuple(entry for entry in accepted if entry.number not in taken_back),
-        reviews=tuple(entry for entry in decisions if isinstance(entry, Review)),
-    )
+    return lines[:entries]
+
+
+def _standing(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that were not taken back."""
+    reopened = {entry.acceptance for entry in entries if isinstance(entry, Reopening)}
+    retracted = {entry.entry for entry in entries if isinstance(entry, Retraction)}
+    return [
+        entry for entry in entries
+        if entry.number not in (retracted if isinstance(entry, Retractable) else reopened)
+    ]  # fmt: skip
+
+
+def _only(kind: type[E], entries: Iterable[Entry]) -> tuple[E, ...]:
+    return tuple(entry for entry in entries if isinstance(entry, kind))
+
+
+def _newest(entries: Iterable[E], key: Callable[[E], object]) -> tuple[E, ...]:
+    """Return the last entry of each key, in order."""
+    return tuple(sorted({key(each): each for each in entries}.values(), key=lambda each: each.number))
 
 
 def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None] = lambda _: None) -> Line:
@@ -96,63 +159,40 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
         LakeError: The disk refused it; nothing is written down.
     """
     try:
-        make_folders(layout.journal.parent, below=layout.root)
-        with _opened(layout) as descriptor:
-            data = read_file(layout.journal, within=layout.root)
-            whole = data[: data.rfind(b"\n") + 1]
-            if len(whole) < len(data):  # the writer of the last line never reported it
-                os.ftruncate(descriptor, len(whole))
-            before = tuple(_lines(layout, whole))
+        with appending(layout.journal, within=layout.root) as file:
+            before = tuple(_lines(layout, file.lines()))
             check(before)
             entry = replace(entry, number=len(before) + 1)
             line = _printed(entry)
-            _write(descriptor, line, len(whole))
+            file.append(line)
         return Line(entry, _digest(before[-1].digest if before else "", line))
     except OSError as error:
         raise LakeError(f"the journal of findings cannot be written: {error.strerror or error}") from error
 
 
-@contextmanager
-def _opened(layout: Layout) -> Iterator[int]:
-    """Open the journal's file for one writer at a time."""
-    is_new = not layout.journal.exists()
-    descriptor = descriptor_of(layout.journal, within=layout.root, flags=os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if is_new:
-            sync_folder(layout.journal.parent)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, line: bytes, at: int) -> None:
-    """Append a line, or leave nothing of it."""
-    text = line + b"\n"
-    try:
-        written = 0
-        while written < len(text):
-            written += os.pwrite(descriptor, text[written:], at + written)
-        os.fsync(descriptor)
-    except OSError:
-        os.ftruncate(descriptor, at)
-        raise
-
-
-def _is_about(entry: Entry, policy_id: str) -> bool:
-    if isinstance(entry, Review):
-        return entry.is_about(policy_id)
-    return policy_id == (entry.subject.policy_id if isinstance(entry, Acceptance) else entry.policy_id)
-
-
 def _digest(before: str, line: bytes) -> str:
-    start = bytes.fromhex(before.removeprefix("sha256:")) if before else bytes(32)
-    return "sha256:" + hashlib.sha256(start + line).hexdigest()
+    return "sha256:" + digest_after(before.removeprefix("sha256:"), line)
+
+
+def _is_about(entry: Entry, policy_id: str, lines: Sequence[Line]) -> bool:
+    """Return whether a policy's report says what an entry says."""
+    match entry:
+        case Review():
+            return entry.is_about(policy_id)
+        case Acceptance():
+            return entry.subject.policy_id == policy_id
+        case Reopening():
+            return entry.policy_id == policy_id
+        case Retraction():
+            taken_back = lines[entry.entry - 1].entry if 0 < entry.entry < entry.number else None
+            return isinstance(taken_back, Review) and taken_back.is_about(policy_id)
+        case _:
+            return False
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON values, its kind first."""
-    (kind,) = (name for name, each in _KINDS.items() if isinstance(entry, each))
+    (kind,) = (name for name, each in KINDS.items() if isinstance(entry, each))
     values = asdict(entry)
     times = {name: print_instant(value) for name, value in values.items() if isinstance(value, datetime)}
     return {"kind": kind} | values | times
@@ -178,7 +218,7 @@ def _lines(layout: Layout, data: bytes) -> Iterator[Line]:
 
 
 def _parsed(record: dict[str, Any]) -> Entry:
-    kind = _KINDS[record.pop("kind")]
+    kind = KINDS[record.pop("kind")]
     expected = {field.name for field in fields(kind)}
     if set(record) not in ((expected, expected - _PERIOD) if kind is Review else (expected,)):
         raise ValueError("unknown or missing keys")
@@ -189,4 +229,6 @@ def _parsed(record: dict[str, Any]) -> Entry:
         record["subject"] = Subject(**record["subject"])
     if "policies" in record:
         record["policies"] = tuple(record["policies"])
+    if "evidence" in record:
+        record["evidence"] = tuple(EvidenceFile(**each) for each in record["evidence"])
     return kind(**record)

@@ -16,6 +16,7 @@ from auditlake.sources.catalog import Catalog, canonical, catalog_of
 
 _SHARE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,6})?)\s?(?P<percent>%?)", re.ASCII)
 _QUOTED = 60
+_LONGEST = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,16 @@ class IngestOptions:
 
     timezone: str = "UTC"
     """The zone of times that have no offset."""
+    history: str | None = None
+    """Why these are old events, loaded late on purpose; None where they are not."""
     dry_run: bool = False
     """Only tell what would land."""
+
+    def __post_init__(self) -> None:
+        if self.history is not None and not 0 < len(self.history.strip()) <= _LONGEST:
+            got = f"{len(self.history):,} characters" if self.history.strip() else "nothing"
+            message = f"history: expected 1 to {_LONGEST:,} characters, got {got}"
+            raise SourceError(message, hint="say why old events are loaded")
 
     @classmethod
     def live(cls, context: LakeContext) -> IngestOptions:
@@ -194,6 +203,8 @@ class IngestSummary:
     """The same by field too, each with a value: what people need to mend their logs."""
     limit: Most | None = None
     """How many were to be quarantined at most."""
+    history: str | None = None
+    """Why these are old events, loaded late on purpose; None where they are not."""
     new_skips: tuple[NewSkip, ...] = ()
     """The rules of mappings that newly leave out more than one record in a hundred."""
 
@@ -240,7 +251,7 @@ def custody(
     summaries: Sequence[InputSummary],
     landed: int,
     quarantine: str | None,
-    timezone: str = "UTC",
+    options: IngestOptions,
 ) -> dict[str, Any]:
     """Return the chain of custody of everything that a commit brings, as the commit records it."""
     return {
@@ -249,7 +260,8 @@ def custody(
         "rows": landed,
         "at": now.isoformat(),
         "quarantine": quarantine,
-        **({"timezone": timezone} if timezone != "UTC" else {}),
+        **({"timezone": options.timezone} if options.timezone != "UTC" else {}),
+        **({"history": options.history} if options.history is not None else {}),
         "inputs": [
             {
                 "name": each.name, "size": each.size, "sha256": each.sha256, "source": each.source,

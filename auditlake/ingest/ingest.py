@@ -466,7 +466,7 @@ class _Run:
             rename_synced([(self._quarantine.draft, target)])
         if EXACT not in snapshot.transactions:
             transactions = {**transactions, EXACT: batch}
-        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options.timezone)
+        metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
         version = turn.commit(Change(files, (), metadata, transactions=transactions))
         return self._summary(summaries, version, batch, target)
 
@@ -474,7 +474,8 @@ class _Run:
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
-        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
+        options = self._options
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, options.most, options.history)
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)

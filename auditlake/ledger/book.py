@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.chained import Extent, durable_extent
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
@@ -53,6 +54,8 @@ FRAMEWORKS = "frameworks.yaml"
 """The name of the settings of packs among the packs."""
 PACKS = "packs"
 """The detail of an entry that has the SHA-256 of every pack of the lake, and of ``frameworks.yaml``."""
+_RUNS = "runs"
+"""The detail of an entry that says how far the journal of runs reached when it was written."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
@@ -383,6 +386,7 @@ def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | 
     settings = rules.settings
     more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
     more |= {name: dict(each) for name, each in ((_SOURCES, rules.sources), (PACKS, rules.packs)) if each}
+    more |= _runs(layout, read_entry(layout, index - 1).details.get(_RUNS, {}) if index else {})
     dumped = dump(Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
         settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
@@ -392,6 +396,16 @@ def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | 
         keep(layout, "aside", dumped.aside)
     tiles(layout).put_entry(index, dumped.data)
     return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
+
+
+def _runs(layout: Layout, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry says of the journal of runs, given what the entry before it said."""
+    since = Extent(before.get("lines", 0), before.get("bytes", 0), before.get("sha256", ""))
+    try:
+        now = durable_extent(layout.run_journal, within=layout.root, since=since)
+    except OSError:  # there is none; or it was damaged, which a verification tells and which keeps no event out
+        return {}
+    return {_RUNS: {"lines": now.lines, "bytes": now.size, "sha256": now.digest}}
 
 
 def digest_of_holds(listed: str) -> str:

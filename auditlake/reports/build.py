@@ -101,7 +101,8 @@ def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Qu
     if not journal.acceptances:
         return finding
     subject = subject_of(policy.id, finding)
-    covering = journal.acceptance(Seen(subject, finding.start, finding.end, question.as_of, question.until))
+    about = (question.as_of, question.until, question.since)
+    covering = journal.acceptance(Seen(subject, finding.start, finding.end, *about))
     return finding if covering is None else replace(finding, accepted=covering)
 
 

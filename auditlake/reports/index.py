@@ -24,9 +24,10 @@ from auditlake.display.text import Text, count, instant_name, moment, period_nam
 from auditlake.errors import ReportError
 from auditlake.events.times import parse_instant
 from auditlake.reports.document import check_report
-from auditlake.reports.last_verification import Verification, last_verification
 from auditlake.reports.model import Status
 from auditlake.reports.sentences import VERDICTS, nothing_met
+from auditlake.runs.journal import last_verification
+from auditlake.runs.model import Verification
 
 _LARGE = 1 << 20
 _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
@@ -195,11 +196,11 @@ def verified_words(verified: Verification | None) -> str:
     """Say when a lake was last verified, and with what result."""
     if verified is None:
         return "No verification of this lake is on record: auditlake verify compares it with its ledger."
-    how = "every row" if verified.full else "files and ledger only"
+    how = "every row" if verified.level == "full" else "files and ledger only"
     result = "everything matches the ledger."
     if not verified.ok:
         result = f"{count(verified.problems, 'problem')}; auditlake verify lists them."
-    return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.version}: {result}"
+    return f"Last verified {moment(verified.at)}, {how}, up to snapshot {verified.snapshot}: {result}"
 
 
 def _entry(path: Path) -> IndexEntry | None:

@@ -15,6 +15,7 @@ from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.document import check_report
+from auditlake.reports.evidence_pack import unpacked
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
@@ -63,17 +64,27 @@ class Reperformance:
     of auditlake or with other holds, or where that wrote the same list of findings into a file of other bytes."""
 
 
-def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[ComplianceReport]]) -> Reperformance:
+def reperform(
+    path: Path,
+    lake_id: str,
+    judge: Callable[..., Sequence[ComplianceReport]],
+    *,
+    policies: str | Path | None = None,
+) -> Reperformance:
     """Do a report again.
 
     Args:
-        path: Its JSON.
+        path: Its JSON, or an evidence pack (``.zip``), which is checked first.
         lake_id: The lake's id.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+        policies: A folder with the policies as they were then; those in the pack, else the lake's, if None.
 
     Raises:
-        ReportError: The file is no report, or one of another lake.
+        ReportError: The file is no report or whole pack, or one of another lake.
     """
+    if path.suffix == ".zip":
+        with unpacked(path) as folder:
+            return reperform(folder / "report.json", lake_id, judge, policies=policies or folder / "policies")
     then = read_report(path)
     evidence = then["evidence"]
     if evidence["lake_id"] != lake_id:
@@ -88,6 +99,7 @@ def reperform(path: Path, lake_id: str, judge: Callable[..., Sequence[Compliance
         (made,) = judge(
             then["policy_id"], as_of=then["as_of"], **period, snapshot=evidence["snapshot"],
             generated_at=then["generated_at"], entries=evidence.get("journal", {}).get("entries", 0), pages=False,
+            policies=policies,
         )  # fmt: skip
         form = then["report_version"]  # it is written as the other was: in its form, with as many findings listed
         listed = len(then["violations"]) if form > 1 and then["more_findings"] else len(made.findings)

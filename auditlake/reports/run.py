@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,10 @@ class Judged:
     policies: tuple[Policy, ...]
     """Every policy that was judged by."""
     reports: tuple[ComplianceReport, ...]
+    as_of: datetime
+    snapshot: Snapshot
+    entries: int
+    """How many of the first entries of the journal of findings counted."""
 
 
 @contextmanager
@@ -76,7 +81,8 @@ def judged(
         for done, answers in enumerate(evaluate(engine, asked, policies, holds), 1):
             reports.append(_report(context, request, engine, snapshot, journal, answers))
             request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
-        yield Judged(connection, policies, tuple(reports))
+        entries = len(journal) if request.entries is None else request.entries
+        yield Judged(connection, policies, tuple(reports), instant, snapshot, entries)
 
 
 def _report(

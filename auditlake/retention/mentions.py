@@ -92,11 +92,12 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
         _naming(names, report_files(layout)), "kept report file",
         "may name the person and {stay}: a report is evidence of what was found, and goes when all its events are due",
     )  # fmt: skip
-    if layout.journal.exists() and _naming(names, [layout.journal]):
-        mentions.files.add(layout.journal)
-        mentions.left.append(
-            "The journal of findings may name the person and stays as it is: it is chained, and is evidence."
-        )
+    for journal, what in ((layout.journal, "findings"), (layout.run_journal, "runs")):
+        if journal.exists() and _naming(names, [journal]):
+            mentions.files.add(journal)
+            mentions.left.append(
+                f"The journal of {what} may name the person and stays as it is: it is chained, and is evidence."
+            )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.frameworks, *sorted(layout.packs.rglob("*.yaml"))]
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
@@ -130,7 +131,9 @@ def shared_traces(context: LakeContext, values: Collection[str]) -> Iterator[str
     layout = context.layout
     ways = {way for each in values for way in (*spelled(each), html.escape(each))}
     files = [*alert_files(layout, context.config.alerts.jsonl), *quarantine_files(layout), *report_files(layout)]
-    having = [path for path in (*files, layout.journal) if ways and path.exists() and _has(path, ways)]
+    having = [
+        path for path in (*files, layout.journal, layout.run_journal) if ways and path.exists() and _has(path, ways)
+    ]
     if having:
         yield (
             f"{count(len(having), 'file')} beside the table may have addresses or sessions of the person, which stay, "

@@ -66,7 +66,7 @@ SHAPES: dict[str, dict[str, str]] = {
     "ingests": {
         "snapshot": _I, "ingested": _W, "batch": _I, "input": _T, "source": _T, "format": _T, "bytes": _I,
         "sha256": _T, "read": _I, "landed": _I, "duplicates": _I, "quarantined": _I,
-        "skipped": _I, "mapping": _T,
+        "skipped": _I, "mapping": _T, "history": _T,
     },
     "quarantine": {
         "file": _T, "input": _T, "line": _I, "byte_offset": _I, "bytes": _I, "reason": _T, "detail": _T,
@@ -320,6 +320,8 @@ class Tables:
                     "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
                     "quarantined": each["quarantined"], "skipped": sum(each.get("skipped", {}).values()),
                     "mapping": each.get("mapping"),
+                    # People wrote it: it may name somebody.
+                    "history": None if self._sight.masked else own.get("history"),
                 }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:

@@ -7,13 +7,15 @@ settled. So all that a turn commits is built on what is on the disk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive, workspace
+from auditlake.errors import LakeBusyError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
 from auditlake.store.bookkeeping import settle_ledger, settled
@@ -124,3 +126,18 @@ def record_journal(context: LakeContext, lines: int, digest: str) -> None:
     details = {"journal": digest.removeprefix("sha256:"), "lines": lines}
     with writer_turn(context) as turn:
         turn.record(Record("report", context.now.isoformat(), details=details))
+
+
+def record_runs(context: LakeContext) -> None:
+    """Let the ledger, if there is one, say how far the journal of runs reaches, unless it has an entry of today.
+
+    Every other entry says so too. Where another process writes, its commit does, so nothing is waited for.
+
+    Raises:
+        LedgerError: The ledger is damaged.
+    """
+    head, now = book.read_head(context.layout), context.now
+    if head is None or book.read_entry(context.layout, head.size - 1).at[:10] >= now.isoformat()[:10]:
+        return
+    with suppress(LakeBusyError), writer_turn(replace(context, wait_seconds=0)) as turn:
+        turn.record(Record("report", now.isoformat()))

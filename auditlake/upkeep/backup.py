@@ -29,6 +29,8 @@ from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import lost_file, read_snapshot
 
 _LEFT_OUT = {".staging", ".lock", ".collect", ".nightly"}
+_UNFINISHED = {".draft", ".started"}
+"""The endings of what a process is at: in a copy nobody would finish it."""
 _CHUNK = 1 << 20
 
 
@@ -117,7 +119,7 @@ class _Copy:
     def _others(self, folder: Path) -> Iterator[Path]:
         """Yield every file but the data files and what writers have not finished."""
         for path in sorted(folder.iterdir()):
-            if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.name.endswith(".draft"):
+            if path.name in _LEFT_OUT or path.name.startswith("event_date=") or path.suffix in _UNFINISHED:
                 continue
             if path.is_symlink():
                 continue  # it leads to what is not the lake's; where that matters, opening the lake refuses it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,9 +27,12 @@ from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.links import LINK, links
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
+from auditlake.findings.journal import read as read_decisions
 from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
 from auditlake.packs.effective import lake_policies
+from auditlake.runs.journal import read as read_runs
+from auditlake.runs.recorder import unfinished
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
 from auditlake.store.model import Change
@@ -88,6 +92,8 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     _told(problems, "lake.toml", read_config, layout)
     problems += [Problem(_name(layout, path), LINK) for path in links(layout)]
     _told(problems, "events", read_snapshot, layout)
+    _told(problems, _name(layout, layout.journal), read_decisions, layout)
+    _told(problems, _name(layout, layout.run_journal), lambda layout: deque(read_runs(layout), maxlen=0), layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
     with suppress(AuditLakeError):  # told above
@@ -97,6 +103,8 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
             problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)
     notices, changes = list(report.notices), tuple[Repair, ...]()
+    for path, _ in unfinished(layout):
+        notices.append(Problem(_name(layout, path), "a run began and was not finished: the next run writes that down"))
     try:
         with exclusive(layout.lock, wait_seconds=_WAIT_SECONDS):
             changes = tuple(_changes(layout, now))

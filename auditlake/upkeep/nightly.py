@@ -8,7 +8,7 @@ plan stays within the limits of lake.toml.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -45,6 +45,16 @@ class _Routine(Protocol):
     def collect(self) -> CollectSummary: ...
 
 
+class _Recording(Protocol):
+    @property
+    def missing(self) -> str: ...
+    def reports(self) -> tuple[ComplianceReport, ...]: ...
+
+
+class _Runs(Protocol):
+    def recorded(self, verb: str) -> AbstractContextManager[_Recording]: ...
+
+
 class Verbs(Protocol):
     """The verbs of a lake that a nightly run goes through."""
 
@@ -60,11 +70,12 @@ class Verbs(Protocol):
     def routine(self) -> _Routine:
         """``collect``."""
 
+    @property
+    def runs(self) -> _Runs:
+        """``recorded``."""
+
     def flush(self) -> FlushSummary:
         """Bring logged events into the table."""
-
-    def reports(self) -> tuple[ComplianceReport, ...]:
-        """Judge every policy."""
 
     def compact(self) -> CompactSummary:
         """Merge small files."""
@@ -186,8 +197,9 @@ class _Run:
         from auditlake.reports import compliance, index
 
         layout = self._context.layout
-        made = self._verbs.reports()
-        compliance.write_reports(made, layout.reports, ("json", "html"))
+        with self._verbs.runs.recorded("nightly") as run:
+            made = run.reports()
+            compliance.write_reports(made, layout.reports, ("json", "html"))
         index.write_index(layout.reports, layout)
         statuses: dict[str, int] = {}
         for each in made:
@@ -196,6 +208,7 @@ class _Run:
         self._misjudged = tuple(policy_id for policy_id, _ in faults)
         told = [f"{visible(policy_id)} could not be judged: {visible(why)}" for policy_id, why in faults]
         bad = [each for each in made if each.status in self._fail_on and each.policy_id not in self._misjudged]
+        told += [f"this run is not on record: {visible(run.missing)}"] if run.missing else []
         told += [f"{visible(each.policy_id)}: {each.status.replace('_', ' ')}" for each in bad]
         said = ", ".join(f"{many} {status.replace('_', ' ')}" for status, many in sorted(statuses.items()))
         outcome: Outcome = "failed" if faults else "no" if bad else "done"

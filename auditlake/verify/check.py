@@ -28,7 +28,7 @@ from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, 
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
-from auditlake.verify.other_files import check_journal, check_landing, check_private_key
+from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
@@ -130,9 +130,9 @@ class _Check:
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
         self._part_of("what lies beside", self._beside, tree.entries, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
-        journal = self._part_of("findings/journal.jsonl", check_journal, self._layout, tree.entries) or ([], [])
-        self._problems += journal[0]
-        self._notices += journal[1]
+        journals = self._part_of("the journals", check_journals, self._layout, tree.entries) or ([], [])
+        self._problems += journals[0]
+        self._notices += journals[1]
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()

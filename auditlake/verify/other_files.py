@@ -1,13 +1,14 @@
-"""What lies beside the ledger and the table: the landing, the journal of findings, and the private key."""
+"""What lies beside the ledger and the table: the landing, the journals, and the private key."""
 
 from __future__ import annotations
 
 import base64
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 
-from auditlake.disk.files import is_file, read_file, read_text
+from auditlake.disk.files import is_file, open_file, read_text
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import strangers
 from auditlake.errors import LedgerError
@@ -18,30 +19,62 @@ from auditlake.verify.tree import LedgerEntry
 _PRIVATE = "PRIVATE+KEY+"
 
 
-def check_journal(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[list[Problem], list[Problem]]:
-    """Compare the journal of findings with what the ledger recorded of it: each digest is over the one before.
+def check_journals(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[list[Problem], list[Problem]]:
+    """Compare the journals of findings and of runs with what the ledger recorded of them.
 
     Gives what is wrong, and what is worth knowing.
     """
-    recorded = [entry for entry in entries if "journal" in entry.fields["details"]]
-    if not recorded:
-        return [], []
-    where, path, problems = "findings/journal.jsonl", layout.journal, []
-    digests = [bytes(32)]
-    whole = read_file(path, within=layout.root).split(b"\n")[:-1] if path.exists() or path.is_symlink() else ()
-    for line in whole:
-        digests.append(sha256(digests[-1] + line).digest())
-    for entry in recorded:
-        lines, digest = entry.fields["details"].get("lines"), entry.fields["details"]["journal"]
-        if not isinstance(lines, int) or not 0 < lines < len(digests):
-            what = f"has {len(digests) - 1} entries, and entry {entry.index} recorded {lines}"
-            problems.append(Problem(where, what))
-        elif digests[lines].hex() != digest:
-            what = f"was changed among its first {lines} entries, as entry {entry.index} recorded them"
-            problems.append(Problem(where, what))
-    if len(digests) - 1 > max(each.fields["details"]["lines"] for each in recorded):
-        return problems, [Problem(where, "has entries that are not recorded yet; the next decision does that")]
-    return problems, []
+    recorded: dict[str, dict[int, tuple[str, int]]] = {"findings": {}, "runs": {}}
+    for entry in entries:
+        details = entry.fields["details"]
+        if "journal" in details:
+            recorded["findings"].setdefault(_whole(details.get("lines")), (str(details["journal"]), entry.index))
+        if isinstance(runs := details.get("runs"), dict) and runs.get("lines"):
+            recorded["runs"].setdefault(_whole(runs["lines"]), (str(runs.get("sha256")), entry.index))
+    problems: list[Problem] = []
+    notices: list[Problem] = []
+    for name, path in (("findings", layout.journal), ("runs", layout.run_journal)):
+        where = path.relative_to(layout.root).as_posix()
+        try:
+            lines = _chained(layout, path, recorded[name])
+        except OSError as error:
+            problems.append(Problem(where, f"cannot be read: {error.strerror or error}"))
+            continue
+        problems += (Problem(where, what) for what in _changed(lines, recorded[name]))
+        if (most := max(recorded[name], default=0)) < lines[0]:
+            which = f"line {lines[0]} is" if most + 1 == lines[0] else f"lines {most + 1} to {lines[0]} are"
+            next_entry = "the next decision does that" if name == "findings" else "the next commit does that"
+            notices.append(Problem(where, f"{which} not recorded yet; {next_entry}"))
+    return problems, notices
+
+
+def _whole(number: object) -> int:
+    return number if isinstance(number, int) and not isinstance(number, bool) else -1
+
+
+def _chained(layout: Layout, path: Path, wanted: Collection[int]) -> tuple[int, dict[int, str]]:
+    """Return how many lines a journal has, and the digests of those wanted: each is over the one before."""
+    number, digest, digests = 0, bytes(32), {}
+    try:
+        with open_file(path, within=layout.root) as file:
+            for line in file:
+                if line.endswith(b"\n"):  # its writer was in the middle of any other
+                    number, digest = number + 1, sha256(digest + line[:-1]).digest()
+                    if number in wanted:
+                        digests[number] = digest.hex()
+    except FileNotFoundError:
+        pass
+    return number, digests
+
+
+def _changed(lines: tuple[int, dict[int, str]], recorded: Mapping[int, tuple[str, int]]) -> Iterator[str]:
+    """Yield how a journal is not what was recorded: its first line of that kind, and its end."""
+    number, digests = lines
+    changed = (at for at in sorted(recorded) if at in digests and digests[at] != recorded[at][0])
+    if (first := next(changed, None)) is not None:
+        yield f"was changed among its first {first} lines, as entry {recorded[first][1]} recorded them"
+    if lost := [at for at in recorded if not 0 < at <= number]:
+        yield f"has {number} lines, and entry {recorded[max(lost)][1]} recorded {max(lost)}"
 
 
 def check_landing(layout: Layout) -> Iterator[Problem]:

@@ -71,6 +71,7 @@ from (values
   ('ingests', 'quarantined', 'bigint', 'records that could not become events'),
   ('ingests', 'skipped', 'bigint', 'records that the mapping leaves out since they are no events'),
   ('ingests', 'mapping', 'varchar', 'the version of the mapping'),
+  ('ingests', 'history', 'varchar', 'why old events were loaded late on purpose; null where they were not'),
   ('quarantine', 'file', 'varchar', 'the file below LAKE/quarantine that keeps it, where the principal may see everything'),
   ('quarantine', 'input', 'varchar', 'the input it stood in'),
   ('quarantine', 'line', 'bigint', 'and the line'),

@@ -51,7 +51,7 @@ from _retention_status;
 -- name: ingests()
 -- Every input that was brought in, up to the session's snapshot: its chain of custody.
 -- returns: snapshot, ingested, batch, input, source, format, bytes, sha256, read, landed, duplicates, quarantined,
---          skipped, mapping
+--          skipped, mapping, history
 from _ingests;
 
 -- name: ledger()

@@ -1,0 +1,136 @@
+"""What was evaluated when, with which answers: ``lake.runs``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Unpack
+
+from auditlake.context import Facet, LakeContext
+from auditlake.disk.files import read_file
+from auditlake.errors import AuditLakeError
+from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
+
+if TYPE_CHECKING:
+    from auditlake.policies.request import ReportOptions
+    from auditlake.reports.compliance import ComplianceReport
+    from auditlake.reports.run import Judged
+    from auditlake.runs.model import Answer, Entry
+
+    Judge = Callable[..., AbstractContextManager[Judged]]
+
+
+class Recording:
+    """A run under way; :meth:`Runs.recorded` gives it."""
+
+    def __init__(self, context: LakeContext, verb: str, judge: Judge) -> None:
+        from auditlake.runs.recorder import Recorder
+
+        self._context = context
+        self._judge = judge
+        self._recorder = Recorder(context, verb)
+        self._found: dict[str, Any] = {}
+
+    @property
+    def missing(self) -> str:
+        """Why the run is not on record, as on a disk that cannot be written; empty where it is."""
+        return self._recorder.missing
+
+    def reports(self, *policy_ids: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
+        """Make reports as :meth:`auditlake.AuditLake.reports` does; their answers are those of the run."""
+        with self._judge(*policy_ids, **options) as judged:
+            made, snapshot = judged.reports, judged.snapshot
+            answers = {each.policy_id: _answer(each) for each in made}
+            generated = as_instant_or_none(options.get("generated_at")) or judged.as_of
+            self._found = {
+                "as_of": judged.as_of, "generated_at": generated, "snapshot": snapshot.version, "rows": snapshot.rows,
+                "journal": judged.entries, "answers": answers,
+            }  # fmt: skip
+        return made
+
+    def end(self, error: BaseException | None) -> None:
+        """Put the run on record with its answers, or the error that ended it."""
+        from auditlake.runs.model import Run
+        from auditlake.store.turn import record_runs
+
+        began, layout = self._recorder.started, self._context.layout
+        nothing: dict[str, Any] = dict.fromkeys(("as_of", "generated_at", "snapshot", "rows", "journal"))
+        settings = None
+        with suppress(OSError):
+            settings = "sha256:" + hashlib.sha256(read_file(layout.config, within=layout.root)).hexdigest()
+        self._recorder.end(Run(
+            number=0, id=began.id, at=began.at, finished=self._context.now, verb=began.verb, version=began.version,
+            user=began.user, settings=settings, state="ok" if error is None else "error",
+            error=None if error is None else str(error) or type(error).__name__, **(nothing | self._found),
+        ))  # fmt: skip
+        with suppress(AuditLakeError, OSError):  # the next entry of the ledger says it
+            record_runs(self._context)
+
+
+class Runs(Facet):
+    """The journal of runs: every report that was asked for on the record, and every verification.
+
+    Args:
+        context: The lake.
+        judge: Makes reports and says on what.
+    """
+
+    def __init__(self, context: LakeContext, judge: Judge) -> None:
+        super().__init__(context)
+        self._judge = judge
+
+    @contextmanager
+    def recorded(self, verb: str = "python") -> Iterator[Recording]:
+        """Put what is evaluated within this on record, as ``auditlake report`` and ``auditlake nightly`` do.
+
+        >>> with lake.runs.recorded() as run:                           # doctest: +SKIP
+        ...     reports = run.reports("failed_logins", period="2026-Q3")
+
+        Reports of ``lake.reports`` are a look, and leave no line. An error ends the run, is on record with it, and
+        goes on. A run whose process dies is put on record as failed by the next one. A lake that cannot be written to
+        stops no run: ``run.missing`` then says why it is not on record.
+
+        Args:
+            verb: What the journal says about who asked.
+        """
+        recording = Recording(self._context, verb, self._judge)
+        try:
+            yield recording
+        except BaseException as error:
+            recording.end(error)
+            raise
+        recording.end(None)
+
+    def all(self, *policy_ids: str, since: Instant | None = None, until: Instant | None = None) -> tuple[Entry, ...]:
+        """Return the entries of the journal in order: runs, verifications, and runs that nobody finished.
+
+        Args:
+            *policy_ids: Only runs that judged one of them.
+            since: Only what began then or later; of a day, its beginning.
+            until: Only what began then or before; of a day, its end.
+
+        Raises:
+            LakeError: The journal cannot be read, or a line is none of ours.
+        """
+        from auditlake.runs.journal import read
+
+        first, last = as_instant_or_none(since), as_end_or_none(until)
+        return tuple(
+            each
+            for each in read(self._context.layout)
+            if (first is None or each.began >= first)
+            and (last is None or each.began <= last)
+            and (not policy_ids or not each.policies.isdisjoint(policy_ids))
+        )
+
+
+def _answer(made: ComplianceReport) -> Answer:
+    from auditlake.runs.model import Answer
+
+    report = made.report
+    return Answer(
+        policy=report.evidence.policy_digest, since=report.since, until=report.until, status=report.status,
+        findings=len(report.violations), open=sum(each.accepted is None for each in report.violations),
+        governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(),
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""What the journal of runs says: evaluations of reports, verifications, and runs that nobody finished.
+
+All instants are aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+State = Literal["ok", "error"]
+Level = Literal["full", "quick"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run says of one policy."""
+
+    policy: str
+    """``sha256:`` of the policy's file."""
+    since: datetime
+    """The period of the report is (since, until]."""
+    until: datetime
+    status: str
+    """Of the report: ``compliant``, ``violation``, ``no_data``, or ``error`` where the policy could not be judged."""
+    findings: int
+    open: int
+    """How many of the findings no acceptance covered."""
+    governed: int
+    """Governed events in the period."""
+    report: str
+    """``sha256:`` of the report's canonical JSON, whether or not it was written to a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackAnswer:
+    """What a run says of one pack."""
+
+    pack: str
+    """``sha256:`` of the pack's file."""
+    status: str
+    controls: Mapping[str, str]
+    """The status of each control, by its id."""
+    report: str
+    """``sha256:`` of the report's canonical JSON, whether or not it was written to a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An evaluation of reports that was asked for, to its end. What it had not come to is None."""
+
+    number: int
+    """The journal's entry, from 1."""
+    id: str
+    """The run's own, 16 hex digits: a run that has a line was finished."""
+    at: datetime
+    """When it began."""
+    finished: datetime
+    verb: str
+    """Who asked: ``report``, ``nightly``, or ``python``."""
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    as_of: datetime | None
+    """What the reports were judged as of."""
+    generated_at: datetime | None
+    """What the reports say about when they were made."""
+    snapshot: int | None
+    rows: int | None
+    """Events in the snapshot."""
+    journal: int | None
+    """How many of the first entries of the journal of findings counted."""
+    settings: str | None
+    """``sha256:`` of lake.toml."""
+    state: State
+    """``error`` where it ended with an error; a policy that could not be judged says so in its answer."""
+    error: str | None
+    """The error, in words."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By policy."""
+    packs: Mapping[str, PackAnswer] = field(default_factory=dict)
+    """By pack."""
+
+    @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """What it judged."""
+        return frozenset(self.answers)
+
+    def judged(self, policy_id: str, since: datetime, until: datetime) -> bool:
+        """Return whether it judged a policy over all of the period (since, until]."""
+        answer = self.answers.get(policy_id)
+        if self.state != "ok" or answer is None or answer.status == "error":
+            return False
+        return answer.since <= since and until <= answer.until
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verification of the lake against its ledger."""
+
+    number: int
+    at: datetime
+    """When it began."""
+    finished: datetime
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    level: Level
+    """``full`` where every row was hashed, ``quick`` where files and tree were."""
+    kept: bool
+    """Whether the lake was compared with a checkpoint that was kept elsewhere."""
+    snapshot: int
+    """The newest snapshot that it covered."""
+    entries: int
+    """How many entries of the ledger it covered."""
+    problems: int
+    """How many it found."""
+
+    @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: it is about no policy."""
+        return frozenset()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all was as recorded."""
+        return self.problems == 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that began, and whose process ended without finishing it; the next run wrote this."""
+
+    number: int
+    id: str
+    """The run's own, 16 hex digits."""
+    at: datetime
+    """When this was written."""
+    started: datetime
+    """When the run began."""
+    verb: str
+    """As in :class:`Run`."""
+    version: str
+    """Of the auditlake that began it."""
+    user: str
+    """Who began it, as the system knows them."""
+
+    @property
+    def began(self) -> datetime:
+        """When it began."""
+        return self.started
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: what it was to judge is not known."""
+        return frozenset()
+
+
+Entry = Run | Verification | FailedRun
