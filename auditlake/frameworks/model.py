@@ -176,6 +176,8 @@ class SourceLife:
     """In the period."""
     first: datetime
     last: datetime
+    days: frozenset[date]
+    """The days of the period on which it sent any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,8 @@ class Asker:
     """Qualified id, or that of a policy of the lake's own."""
     length: str
     """As it was written."""
-    days: float
+    microseconds: int
+    """What it counts for."""
     clause: str | None
     """What asks for it, with the basis."""
 
@@ -217,11 +220,9 @@ class RetentionRow:
     hot: Asker | None
     """The longest time at hand."""
     cap: Asker | None
-    """The shortest ``max_retention``."""
+    """The shortest ``max_retention``: how long personal data may stay."""
     conflict: bool
     """Whether the cap is shorter than what must be kept: the event stays, and its personal data becomes pseudonyms."""
-    contradiction: Finding | None = None
-    """Where the whole event must go before it may: nothing is deleted; None where it is not so."""
 
 
 @dataclass(frozen=True, slots=True)
