@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +46,7 @@ def pack_diff(old: Pack, new: Pack) -> PackDiff:
     """Return what differs between two revisions of a pack."""
     differences = (
         *_controls(old, new),
-        *_named("policy", {name: each.digest for name, each in old.policies.items()},
-                {name: each.digest for name, each in new.policies.items()}, lambda *_: [("changed", "", "")]),
+        *_named("policy", _bodies(old), _bodies(new), _of_body),
         *_named("parameter", old.parameters, new.parameters, _of_parameter),
         *_texts("retention", "", _retention(old.retention), _retention(new.retention)),
         *_texts("state", "", _states(old), _states(new)),
@@ -86,6 +86,21 @@ def _texts(what: str, name: str, old: Mapping[str, str], new: Mapping[str, str])
     for key in dict.fromkeys((*old, *new)):
         if old.get(key, "") != new.get(key, ""):
             yield Difference(what, name, key, old.get(key, ""), new.get(key, ""))
+
+
+def _bodies(pack: Pack) -> dict[str, dict[str, Any]]:
+    """Return what the files of the policies say."""
+    return {name: json.loads(each.text) for name, each in pack.policies.items()}
+
+
+def _of_body(old: dict[str, Any], new: dict[str, Any]) -> Iterator[_Change]:
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) != new.get(key):
+            yield key, *(("" if key not in each else _said(each[key])) for each in (old, new))
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _of_control(old: Control, new: Control) -> Iterator[tuple[str, str, str]]:

@@ -100,7 +100,8 @@ def read_packs(
                 in_use=in_use, is_later=is_later,
             )  # fmt: skip
         except PackError as error:
-            faults[pack_id] = error.problems
+            note = f" (with what {FILE} sets)" if values else ""
+            faults[pack_id] = tuple(f"{each}{note}" for each in error.problems)
             return None
 
     plain: dict[str, Pack] = {}
