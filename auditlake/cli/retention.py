@@ -226,8 +226,8 @@ def show_plan(planned: RetentionPlan) -> None:
     show_left_out(planned.kept_by_no_policy, planned.asked_by_no_policy)
     for each in planned.conflicts:
         click.echo(
-            f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {each.max_retention}, "
-            f"{each.keep_policy} needs the event for {each.retention_period}: it is pseudonymised and stays"
+            f"conflict over {each.event_type}: {each.limiter} limits personal data to {each.max_retention}, "
+            f"{each.keeper} needs the event for {each.retention_period}: it is pseudonymised and stays"
         )
     for policy, days in planned.silent.items():
         if days:

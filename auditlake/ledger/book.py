@@ -292,7 +292,7 @@ def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
     return complete(layout, _put(layout, rules, head.size, event, None, version))
 
 
-def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
+def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", reason: str | None = None) -> Head:
     """Add entries about policies, holds and mappings that are not those of the last entry; return the new head.
 
     Args:
@@ -301,13 +301,15 @@ def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") 
         version: The newest version of the lake, which is durable.
         at: When, RFC 3339.
         by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
+        reason: Why a change of packs that makes retention weaker is right.
     """
-    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by)
+    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by, reason)
 
 
 def _notice(
-    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", *, about: str = ""
-) -> Head:
+    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", reason: str | None = None,
+    *, about: str = "",
+) -> Head:  # fmt: skip
     last = read_entry(layout, head.size - 1)
     changed = last.policies != rules.policies
     if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
@@ -321,7 +323,8 @@ def _notice(
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if (packed := last.details.get(PACKS, {})) != rules.packs:
         _keep_files(layout, _pack_files(layout), "packs")
-        change = Record("pack-change", at, details=_changes(packed, rules.packs, by))
+        why = {"reason": reason} if reason else {}
+        change = Record("pack-change", at, details=_changes(packed, rules.packs, by) | why)
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
         if rules.holds:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditlake.disk.files import SMALL, read_file
@@ -31,9 +32,19 @@ class LakePacks:
     """The mistakes by pack, each ``file:line:column: message``; those of ``frameworks.yaml`` under ``""``."""
 
     @property
+    def known(self) -> frozenset[str]:
+        """The ids of all packs that the settings name, those that cannot be used among them."""
+        return frozenset(self.settings.packs) | {name for name in self.faults if name}
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Every mistake."""
         return tuple(each for name in sorted(self.faults) for each in self.faults[name])
+
+    def only(self, pack_ids: Collection[str]) -> LakePacks:
+        """Return some of the packs, with their mistakes and those in the settings as a whole."""
+        packs = {name: pack for name, pack in self.packs.items() if name in pack_ids}
+        return LakePacks(packs, self.settings, {k: v for k, v in self.faults.items() if not k or k in pack_ids})
 
     def policies(self) -> tuple[Policy, ...]:
         """Return the policies that the lake can judge, by qualified id."""
@@ -89,7 +100,8 @@ def read_packs(
                 in_use=in_use, is_later=is_later,
             )  # fmt: skip
         except PackError as error:
-            faults[pack_id] = error.problems
+            note = f" (with what {FILE} sets)" if values else ""
+            faults[pack_id] = tuple(f"{each}{note}" for each in error.problems)
             return None
 
     plain: dict[str, Pack] = {}
@@ -113,26 +125,32 @@ def lake_packs(
         layout: The lake.
         event_types: The event types that it knows.
         in_use, is_later: As for :func:`~auditlake.policies.loader.load_policy`.
+    """
+    try:
+        files, settings = lake_files(layout)
+    except PackError as error:
+        return LakePacks(faults={"": error.problems})
+    names = {"": str(layout.frameworks), **{name: str(layout.pack(name)) for name in files}}
+    return read_packs(files, settings, event_types, in_use=in_use, is_later=is_later, names=names)
+
+
+def lake_files(layout: Layout) -> tuple[dict[str, bytes], bytes | None]:
+    """Return the files of a lake's packs that can be read, by id, and that of their settings; None if there is none.
 
     Raises:
-        PackError: A file cannot be read.
+        PackError: The settings cannot be read.
     """
     try:
         settings = read_file(layout.frameworks, within=layout.root, limit=SMALL)
     except FileNotFoundError:
-        return LakePacks()
+        return {}, None
     except OSError as error:
-        raise PackError(f"{layout.frameworks} cannot be read: {error.strerror}") from error
+        raise PackError(f"{layout.frameworks}:1:1: the file cannot be read: {error.strerror}") from error
     files: dict[str, bytes] = {}
-    faults: dict[str, tuple[str, ...]] = {}
-    for path in sorted(layout.packs.glob("*.yaml")):
-        try:
+    for path in layout.packs.glob("*.yaml"):
+        with suppress(OSError):  # told where the settings name it
             files[path.stem] = read_file(path, within=layout.root, limit=SMALL)
-        except OSError as error:
-            faults[path.stem] = (f"{path}:1:1: the file cannot be read: {error.strerror}",)
-    names = {"": str(layout.frameworks), **{name: str(layout.pack(name)) for name in files}}
-    found = read_packs(files, settings, event_types, in_use=in_use, is_later=is_later, names=names)
-    return replace(found, faults={**found.faults, **faults})
+    return files, settings
 
 
 def lake_policies(

@@ -15,7 +15,7 @@ from auditlake.packs import schema
 from auditlake.packs.controls import Known, control_ids, keys_of, names, read_controls, read_length
 from auditlake.packs.model import PACK_ID, Pack, Parameter, Retention, Source, State, Value, Watch, qualified
 from auditlake.packs.parameters import NAME, STRICTER, Filling, known_parameter, read_value
-from auditlake.policies.loader import policy_keys, policy_within
+from auditlake.policies.loader import policy_within
 from auditlake.yaml_reader import EXPECTED_ID, Reader, digest_of, filled
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ HINT = "correct every line listed; a pack with mistakes judges nothing"
 EXPECTED_PACK_ID = "small letters, digits and -, at most 31, no --, the first a letter or digit"
 _REVISION = re.compile(r"\d{4}-\d{2}-\d{2}\.[1-9][0-9]{0,5}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_LENGTHS = {"retention_period", "hot", "max_retention"}
+"""The keys of a policy by which it has a retention of its own."""
 _TEXTS = ("framework", "edition", "publisher", "about")
 Fields = dict[str, yaml.Node]
 Find = Callable[[str], tuple[bytes, str] | None]
@@ -265,7 +267,7 @@ class _Reader(Reader):
             fields: The file's keys.
             pack_id: The pack that they are of.
             known: What they may name.
-            usual: Values of keys that a policy has where it names no other.
+            usual: The keys of retention that a policy has where it names no other.
         """
         policies: dict[str, Policy] = {}
         uses: dict[str, frozenset[str]] = {}
@@ -283,6 +285,8 @@ class _Reader(Reader):
                 there = {each.value for each, _ in whole.value}
                 if "controls" in there:
                     self.wrong(body, "controls: a policy of a pack is named by the controls of the pack")
+                if there & _LENGTHS:  # the pack's clause is not that of other lengths
+                    there.add("clause")
                 more = [(filled(body, each), filled(body, value)) for each, value in usual.items() if each not in there]
                 whole.value.extend(more)
             policy = policy_within(self, whole, qualified(pack_id, name))
@@ -351,6 +355,5 @@ def _usual(framework: str, retention: Retention | None) -> dict[str, str]:
     if retention is None:
         return {}
     lengths = {"retention_period": retention.min, "hot": retention.hot, "max_retention": retention.max}
-    clause = f"{framework} {', '.join(retention.cites)}".strip() + f" ({retention.basis})"
-    usual = {key: str(length) for key, length in lengths.items() if length is not None} | {"clause": clause}
-    return {key: value for key, value in usual.items() if key in policy_keys()}
+    clause = f"{framework} {', '.join(retention.cites)}".strip() + f", {retention.basis}"
+    return {key: str(length) for key, length in lengths.items() if length is not None} | {"clause": clause}

@@ -75,6 +75,13 @@ def shown_value(value: Value) -> Any:
     return str(value) if isinstance(value, Duration) else list(value) if isinstance(value, tuple) else value
 
 
+def as_text(value: Value) -> str:
+    """Return a value as text, as it stands in YAML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
 def read_value(reader: Reader, node: yaml.Node, key: str, parameter: Parameter) -> Value | None:
     """Read a value of a parameter; None where a mistake was noted."""
     value: Value | None

@@ -108,7 +108,10 @@ class _Reader(Reader):
         """Return what is said of a pack; None if it is a mistake, or the pack is one that cannot be used."""
         pack_id = str(key.value)
         if pack_id not in there:
-            self.wrong(key, f"packs: there is no packs/{pack_id}.yaml; {nearest(pack_id, there or ['(none)'])}")
+            self.wrong(
+                key,
+                f"packs: there is no packs/{pack_id}.yaml that can be read; {nearest(pack_id, there or ['(none)'])}",
+            )
         fields = self.mapping(node, pack_id, ("revision", "parameters"), ("revision",))
         pack = load(pack_id) if pack_id in there else None
         if pack is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -172,6 +172,24 @@ class RetentionConflict:
     limit_policy: str
     """The policy that limits personal data."""
     max_retention: str
+    keep_clause: str | None = None
+    """What asks for the one."""
+    limit_clause: str | None = None
+    """What asks for the other."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as JSON values, without clauses that no policy names."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def keeper(self) -> str:
+        """The policy that requires the event to be kept, and its clause."""
+        return f"{self.keep_policy} ({self.keep_clause})" if self.keep_clause else self.keep_policy
+
+    @property
+    def limiter(self) -> str:
+        """The policy that limits personal data, and its clause."""
+        return f"{self.limit_policy} ({self.limit_clause})" if self.limit_clause else self.limit_policy
 
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
@@ -183,8 +201,9 @@ def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retenti
             if limit.max_retention.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
-                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention)
-                    )
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention), keep.clause,
+                        limit.clause,
+                    )  # fmt: skip
 
 
 def conflicts(policies: Sequence[Policy]) -> tuple[RetentionConflict, ...]:

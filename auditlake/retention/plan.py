@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -151,7 +151,7 @@ class RetentionPlan(Shown):
             CardFact("never expire", f"{self.never_expire:,}"),
             *_left_out("kept by no policy", self.kept_by_no_policy),
             *_left_out("asked about by no policy", self.asked_by_no_policy),
-            *(CardFact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+            *(CardFact("conflict", cut(f"{each.event_type}: {each.limiter}, {each.keeper}"))
               for each in self.conflicts),
             *(CardFact("weaker", cut(sentence)) for sentence in self.weaker),
         ]  # fmt: skip
@@ -175,7 +175,7 @@ class RetentionPlan(Shown):
             ],
             "holds": [{"id": hold, "digest": digest} for hold, digest in self.holds],
             "partitions": [_partition(each) for each in self.partitions],
-            "conflicts": [asdict(each) for each in self.conflicts],
+            "conflicts": [each.as_dict() for each in self.conflicts],
             "silent_days": {policy: [day.isoformat() for day in days] for policy, days in self.silent.items()},
             "kept_by_no_policy": dict(self.kept_by_no_policy), "asked_by_no_policy": dict(self.asked_by_no_policy),
             "leftovers": [

@@ -62,11 +62,13 @@ def _facts(answer: RetentionAnswer) -> tuple[Fact, ...]:
 
 def _conflict_row(conflict: RetentionConflict) -> tuple[Text, ...]:
     keeps, limits = Text(spelled(conflict.retention_period)), Text(spelled(conflict.max_retention))
-    return (shown(conflict.event_type), shown(conflict.keep_policy), keeps, shown(conflict.limit_policy), limits)
+    return (shown(conflict.event_type), shown(conflict.keeper), keeps, shown(conflict.limiter), limits)
 
 
 def _json(report: Report, _: int) -> dict[str, Any]:
-    return {"retention": report.retention and json_value(asdict(report.retention))}
+    if (answer := report.retention) is None:
+        return {"retention": None}
+    return {"retention": json_value({**asdict(answer), "conflicts": [each.as_dict() for each in answer.conflicts]})}
 
 
 SECTION = Section(anchor="retention", title="Retention", body=_body, json=_json)
