@@ -16,7 +16,7 @@ from auditlake.disk.links import refuse_links
 from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
-from auditlake.events.times import Instant, judged_as_of
+from auditlake.events.times import Instant
 from auditlake.facets.export import Export
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
+    from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
     from auditlake.ingest.ingest import Listener
@@ -98,10 +99,17 @@ class AuditLake(Shown):
 
     @cached_property
     def findings(self) -> FindingRegister:
-        """What the policies find and what people decided about it: ``list``, ``accept``, ``reopen``, ``review``."""
+        """What the policies find and what people decided of it: ``list``, ``accept``, ``resolve``, ``review``."""
         from auditlake.facets.findings import FindingRegister
 
         return FindingRegister(self._context, self.reports)
+
+    @cached_property
+    def decisions(self) -> DecisionRegister:
+        """What people decided, of controls too: ``state``, ``not_applicable``, ``weaken``, ``retract``, ``as_of``."""
+        from auditlake.facets.decisions import DecisionRegister
+
+        return DecisionRegister(self._context)
 
     def __repr__(self) -> str:
         return f"<AuditLake {self.layout.root}>"
@@ -264,14 +272,9 @@ class AuditLake(Shown):
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
-        from auditlake.analysis.statistics import statistics
-        from auditlake.packs.effective import lake_policies
-        from auditlake.query.view import engine
+        from auditlake.analysis.statistics import lake_statistics
 
-        policies = lake_policies(self.layout, self.config.event_types, tolerant=True, is_later=True)
-        with engine(self._context, None) as (connection, snapshot):
-            instant = judged_as_of(as_of, self._context.now)
-            return statistics(connection, self.layout, policies, instant, snapshot, users)
+        return lake_statistics(self._context, as_of, users)
 
     def backtest(
         self,

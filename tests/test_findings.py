@@ -166,7 +166,7 @@ def test_a_longer_period_shows_the_same_stretch_as_accepted(lake: AuditLake) -> 
 def test_a_review_is_told_by_later_reports(lake: AuditLake) -> None:
     """Reports say who last looked at the policy, and what the report said then; those of other policies do not."""
     before = lake.report("watched").json()
-    review, made = lake.findings.review("watched", note="looked at ann", by="eve")
+    review, (made,) = lake.findings.review("watched", note="looked at ann", by="eve")
     said = json.loads(lake.report("watched").json())["evidence"]["journal"]
 
     assert made.json() == before
@@ -460,7 +460,7 @@ def test_a_decision_that_the_ledger_missed_is_covered_by_the_next(
     first, second = (number for number, _ in found(lake, "ann"))
     accept(lake, second)
     with monkeypatch.context() as patched:
-        patched.setattr("auditlake.facets.findings.record_journal", lambda *_, **__: None)
+        patched.setattr("auditlake.facets.decisions.record_journal", lambda *_, **__: None)
         accept(lake, first)
     report = lake.ledger.verify()
     assert report.ok

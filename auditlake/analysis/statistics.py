@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
+from auditlake.events.times import Instant, judged_as_of
 from auditlake.findings.finding import Finding
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
+from auditlake.query.view import engine
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
@@ -74,6 +78,14 @@ class Statistics:
     """The episodes of every policy that reach into its window before as_of."""
     foreign_versions: tuple[int, ...]
     """Versions that another program committed: auditlake cannot vouch for what they did."""
+
+
+def lake_statistics(context: LakeContext, as_of: Instant | None, users: int) -> Statistics:
+    """Ask a lake; see :meth:`auditlake.AuditLake.statistics`."""
+    policies = lake_policies(context.layout, context.config.event_types, tolerant=True, is_later=True)
+    with engine(context, None) as (connection, snapshot):
+        instant = judged_as_of(as_of, context.now)
+        return statistics(connection, context.layout, policies, instant, snapshot, users)
 
 
 def statistics(

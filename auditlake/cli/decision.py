@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from auditlake.cli.output import cell, machine, say
-from auditlake.display.text import visible
+import click
+
+from auditlake.cli.options import instant, json_option, operator_option
+from auditlake.cli.output import cell, machine, opened, say
+from auditlake.display.text import count, visible
 from auditlake.events.times import print_instant
 from auditlake.findings.decisions import (
     Acceptance,
@@ -19,7 +22,46 @@ from auditlake.findings.decisions import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
+
+
+@click.group()
+def decision() -> None:
+    """List what people decided, and take it back."""
+
+
+@decision.command("list")
+@click.option(
+    "--as-of", type=instant, help="Only what counted then: neither taken back nor, of controls, replaced or ended."
+)
+@json_option("decisions")
+@click.pass_obj
+def list_(path: str, as_of: datetime | date | None) -> None:
+    """List every entry of the journal of findings, in order.
+
+    Acceptances and resolutions of findings, reviews of reports, statements about controls, and what takes them back.
+    """
+    register = opened(path).decisions
+    entries = register.all() if as_of is None else register.as_of(as_of).all
+    if machine(decisions=[record_of(each) for each in entries]):
+        return
+    for each in entries:
+        click.echo(visible(f"{each.number:>6}  {sentence(each)}"))
+    say(count(len(entries), "decision"))
+
+
+@decision.command()
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--reason", required=True, metavar="TEXT", help="Why it is taken back.")
+@operator_option("by")
+@json_option("kind", "number", "at", "the entry's own keys")
+@click.pass_obj
+def retract(path: str, /, number: int, **options: Any) -> None:
+    """Take an entry back by its number: as of later instants it counts for nothing.
+
+    `auditlake finding reopen` takes an acceptance back.
+    """
+    tell(opened(path).decisions.retract(number, **options))
 
 
 def record_of(entry: Entry) -> dict[str, Any]:

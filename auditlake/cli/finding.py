@@ -27,10 +27,10 @@ _ticket_option = click.option("--ticket", metavar="ID", help="Where more is writ
 
 @click.group()
 def finding() -> None:
-    """List what the policies find, and accept or reopen it.
+    """List what the policies find, and decide on it.
 
-    An id is the same in every run over the same period. show, accept and reopen find it in the period that it was
-    listed in, and take the first digits of it that no other id has. With --as-of or a period they look only there.
+    An id is the same in every run over the same period. The other commands find it in the period that it was listed
+    in, and take the first digits of it that no other id has. With --as-of or a period they look only there.
     """
 
 
@@ -122,6 +122,22 @@ def reopen(path: str, /, finding_id: str, **options: Any) -> None:
     tell(opened(path).findings.reopen(finding_id, **options))
 
 
+@finding.command(epilog=BOUNDS)
+@_finding_argument
+@click.option("--note", required=True, metavar="TEXT", help="What was done.")
+@_ticket_option
+@operator_option("by")
+@period_options()
+@json_option("kind", "number", "at", "the entry's own keys")
+@click.pass_obj
+def resolve(path: str, /, finding_id: str, **options: Any) -> None:
+    """Write down that a finding was dealt with.
+
+    It is shown as before, and counts for the status as before.
+    """
+    tell(opened(path).findings.resolve(finding_id, **options))
+
+
 class Reviews(click.Group):
     """A group whose first word may be left out: ``review POLICY --note …`` is ``review sign POLICY --note …``."""
 
@@ -171,21 +187,24 @@ def list_reviews(path: str, policies: tuple[str, ...]) -> None:
 
 
 @review.command(epilog=BOUNDS)
-@policy_argument()
+@policy_argument("policies", nargs=-1, required=True, metavar="POLICY...")
 @click.option("--note", required=True, metavar="TEXT", help="What the reviewer saw.")
 @operator_option("by")
 @_ticket_option
 @period_options()
 @json_option("kind", "number", "at", "the entry's own keys")
 @click.pass_obj
-def sign(path: str, /, policy: str, **options: Any) -> None:
-    """Sign a policy's report off (PCI DSS 10.4).
+def sign(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
+    """Sign the reports of policies off (PCI DSS 10.4).
 
-    Every later report of the same period says who reviewed it when.
+    Every later report of these policies and the same period says who reviewed it when. Several policies need a period
+    that is named.
     """
-    entry, made = opened(path).findings.review(policy, **options)
+    entry, made = opened(path).findings.review(*policies, **options)
     tell(entry)
-    say(f"the report says {made.status.replace('_', ' ')}; its JSON has {entry.report}")
+    for each in made:
+        say(f"the report of {each.policy_id} says {each.status.replace('_', ' ')}")
+    say(f"{'its JSON has' if len(made) == 1 else 'the list of their JSON has'} {entry.report}")
 
 
 def _table(listing: Sequence[Listed]) -> None:

@@ -8,30 +8,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import LakeContext
 from auditlake.display.cards import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
-from auditlake.findings.decisions import Acceptance, Entry, Reopening, Review, Seen
+from auditlake.facets.decisions import check_pack, check_text, write_down
+from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review, Seen
 from auditlake.findings.finding import subject_of
-from auditlake.findings.journal import Line, append, concerning, read
+from auditlake.findings.journal import Line, concerning, read
 from auditlake.findings.places import PREFIX, Place, listings, recorded, remember
 from auditlake.machine import login_name
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
 from auditlake.reports.findings_card import findings_card
-from auditlake.store.turn import record_journal
 
 if TYPE_CHECKING:
     from auditlake.display.cards import Card
     from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
 
-E = TypeVar("E", Acceptance, Reopening, Review)
-_LONGEST = 4000
 _NAMED = 10
+_WORST = ("violation", "error", "no_data", "compliant")
 _NAMES_THEM = "auditlake finding list names them; --as-of and --period say when to look"
 
 
@@ -120,14 +119,23 @@ class FindingRegister:
             ReportError: No policy finds it there, or several findings begin so.
         """
         listed = self._find(finding_id, **options)
-        subject = listed.seen.subject
-        entries = [line.entry for line in read(self._layout)]
-        numbers = {each.number for each in entries if isinstance(each, Acceptance) and each.subject == subject}
-        about = [
-            each
-            for each in entries
-            if each.number in numbers or (isinstance(each, Reopening) and each.acceptance in numbers)
-        ]
+        seen, about = listed.seen, []
+        numbers = set()
+        for each in (line.entry for line in read(self._layout)):
+            match each:
+                case Acceptance():
+                    is_about = each.subject == seen.subject
+                case Resolution():
+                    is_about = each.deals_with(seen)
+                case Reopening():
+                    is_about = each.acceptance in numbers
+                case Retraction():
+                    is_about = each.entry in numbers
+                case _:
+                    continue
+            if is_about:
+                numbers.add(each.number)
+                about.append(each)
         return listed, tuple(about)
 
     def accept(
@@ -163,7 +171,7 @@ class FindingRegister:
             raise ReportError(message, hint="look at it again by then: give a later --expires")
         texts = {"reason": reason, "owner": owner, "by": by or login_name()}
         for name, text in texts.items():
-            _check(name, text)
+            check_text(name, text)
         listed = self._find(
             finding_id, until=period_until, as_of=as_of, since=since, last=last, period=period, snapshot=snapshot
         )
@@ -180,7 +188,7 @@ class FindingRegister:
             0, now, listed.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
             system_user=login_name(), ticket=ticket,
         )  # fmt: skip
-        return self._write(entry, check)
+        return write_down(self._context, entry, check)
 
     def reopen(
         self, finding_id: str, *, reason: str, by: str | None = None, **options: Unpack[PeriodOptions]
@@ -198,8 +206,8 @@ class FindingRegister:
             LakeError: It could not be written down.
         """
         by = by or login_name()
-        _check("reason", reason)
-        _check("by", by)
+        check_text("reason", reason)
+        check_text("by", by)
         standing = _given_on(finding_id, read(self._layout))
         if standing is None:
             raise self._not_given(finding_id, options)
@@ -211,36 +219,73 @@ class FindingRegister:
 
         policy_id = standing.subject.policy_id
         entry = Reopening(0, self._clock(), policy_id, standing.number, finding_id, reason, by, login_name())
-        return self._write(entry, check)
+        return write_down(self._context, entry, check)
 
-    def review(
-        self,
-        policy_id: str,
-        *,
-        note: str,
-        by: str | None = None,
-        ticket: str | None = None,
+    def resolve(
+        self, finding_id: str, *, note: str, by: str | None = None, ticket: str | None = None,
         **options: Unpack[PeriodOptions],
-    ) -> tuple[Review, ComplianceReport]:
-        """Sign a policy's report off, as it is now or for the options of ``reports``; gives both.
+    ) -> Resolution:  # fmt: skip
+        """Write down that a finding was dealt with. It counts for the status as before.
 
-        Reports of the same policy and period show it from then on; those of another period do not.
+        Args:
+            finding_id: The finding's id, as for :meth:`show`.
+            note: What was done.
+            by: As for :meth:`accept`.
+            ticket: Where more is said.
+            **options: Those of ``reports``, to look in one period alone.
 
         Raises:
-            ReportError: The note is missing.
+            ReportError: No policy finds it, or the note is missing.
             LakeError: It could not be written down.
         """
         by = by or login_name()
-        _check("note", note)
-        _check("by", by)
-        (made,) = self._judge(policy_id, pages=False, **options)
-        report = made.report
-        digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
-        entry = Review(
-            0, self._clock(), policy_id, report.as_of, report.evidence.snapshot, report.status, digest, by,
-            login_name(), note, ticket, report.since, report.until, (policy_id,),
+        check_text("note", note)
+        check_text("by", by)
+        listed = self._find(finding_id, **options)
+        seen = listed.seen
+        entry = Resolution(
+            0, self._clock(), listed.finding.id, seen.subject, seen.start, seen.end, listed.since, listed.until, note,
+            by, login_name(), ticket,
         )  # fmt: skip
-        return self._write(entry), made
+        return write_down(self._context, entry)
+
+    def review(
+        self, *policy_ids: str, note: str, by: str | None = None, ticket: str | None = None, pack: str | None = None,
+        **options: Unpack[PeriodOptions],
+    ) -> tuple[Review, tuple[ComplianceReport, ...]]:  # fmt: skip
+        """Sign the reports of policies off, as they are now or for the options of ``reports``; gives both.
+
+        Reports of these policies and of the same period show it from then on; those of another period do not.
+
+        Args:
+            *policy_ids: The policies, in one entry of the journal; their reports must be of one period.
+            note: What the reviewer saw.
+            by: As for :meth:`accept`.
+            ticket: Where more is said.
+            pack: The pack that they are reviewed for.
+            **options: Those of ``reports``.
+
+        Raises:
+            ReportError: The note or a policy is missing, or the periods are several.
+            LakeError: It could not be written down.
+        """
+        by = by or login_name()
+        check_text("note", note)
+        check_text("by", by)
+        check_pack(pack)
+        if not policy_ids:
+            raise ReportError("a review is of one policy or several, got none")
+        made = tuple(self._judge(*dict.fromkeys(policy_ids), pages=False, **options))
+        first, periods = made[0], {(each.since, each.until) for each in made}
+        if len(periods) > 1:
+            message = f"a review is of one period, and the reports of {', '.join(policy_ids)} have {len(periods)}"
+            raise ReportError(message, hint="name one: --period, --last, or --since and --until")
+        worst = min((each.status for each in made), key=_WORST.index)
+        entry = Review(
+            0, self._clock(), first.policy_id, first.as_of, first.report.evidence.snapshot, worst, _digest(made), by,
+            login_name(), note, ticket, first.since, first.until, tuple(each.policy_id for each in made), pack,
+        )  # fmt: skip
+        return write_down(self._context, entry), made
 
     def reviews(self, *policy_ids: str) -> tuple[Review, ...]:
         """Return every review in the journal, of these policies if some are named, in order."""
@@ -249,13 +294,6 @@ class FindingRegister:
             each for each in entries
             if isinstance(each, Review) and (not policy_ids or any(map(each.is_about, policy_ids)))
         )  # fmt: skip
-
-    def _write(self, entry: E, check: Callable[[Sequence[Line]], None] = lambda _: None) -> E:
-        """Write an entry down, and have the ledger say so. One that a dead writer left out is covered by the next."""
-        line = append(self._layout, entry, check)
-        record_journal(self._context, line.entry.number, line.digest)
-        assert isinstance(line.entry, type(entry))
-        return line.entry
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
         """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
@@ -303,6 +341,13 @@ class FindingRegister:
         return ReportError(f"finding {finding_id} is accepted {_by(accepted)}", hint=_take_back(accepted))
 
 
+def _digest(made: Sequence[ComplianceReport]) -> str:
+    """Return the digest of one report's JSON, or of the list of several reports' digests, as sha256sum writes it."""
+    digests = [hashlib.sha256(each.json()).hexdigest() for each in made]
+    listed = "".join(f"{digest}  {each.policy_id}\n" for digest, each in zip(digests, made, strict=True))
+    return "sha256:" + (digests[0] if len(made) == 1 else hashlib.sha256(listed.encode()).hexdigest())
+
+
 def _beginning(prefix: str, listed: Iterable[Listed]) -> list[Listed]:
     return [each for each in listed if each.finding.id.startswith(prefix)]
 
@@ -342,9 +387,3 @@ def _by(acceptance: Acceptance) -> str:
 
 def _take_back(acceptance: Acceptance) -> str:
     return f"auditlake finding reopen {acceptance.finding_id} takes that back, for all that it covers"
-
-
-def _check(name: str, text: str) -> None:
-    if not text.strip() or len(text) > _LONGEST:
-        got = "nothing" if not text.strip() else f"{len(text):,} characters"
-        raise ReportError(f"{name}: expected 1 to {_LONGEST:,} characters, got {got}")

@@ -271,6 +271,15 @@ class Decisions:
     acceptances: tuple[Acceptance, ...] = ()
     """Those that have ended too: see :meth:`Acceptance.covers`."""
 
+    @property
+    def all(self) -> tuple[Entry, ...]:
+        """Everything, in the order of writing."""
+        every: tuple[Entry, ...] = (
+            *self.statements, *self.applicabilities, *self.weakenings, *self.reviews, *self.resolutions,
+            *self.acceptances,
+        )  # fmt: skip
+        return tuple(sorted(every, key=lambda each: each.number))
+
     def statement(self, pack: str, control: str) -> Statement | None:
         """Return the newest statement about a control, which may have ended: see :func:`is_in_force`."""
         return next((each for each in self.statements if (each.pack, each.control) == (pack, control)), None)

@@ -19,14 +19,13 @@ from auditlake.engine.statements import statement
 from auditlake.events.durations import length_of
 from auditlake.events.schema import SELF, TEXT_COLUMNS
 from auditlake.events.times import EPOCH, day_of
-from auditlake.findings.decisions import Decisions
 from auditlake.frameworks.facts import Count, Deletion, Facts, Look
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.review import reviews_of
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Pack, RecordCheck
 from auditlake.policies.model import Policy
-from auditlake.policies.question import BEFORE_ALL, Question
+from auditlake.policies.question import Question
 from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from auditlake.context import LakeContext
@@ -19,4 +20,5 @@ def bring(
 ) -> IngestSummary:
     """Ingest what a caller names; see :meth:`auditlake.AuditLake.ingest`."""
     with explained(context.layout, "the ingest"), workspace(context.layout.staging) as spool:
-        return ingest(context, gather(inputs, spool), options, now=context.now, listen=listen)
+        done = ingest(context, gather(inputs, spool), options, now=context.now, listen=listen)
+    return replace(done, history=options.history)

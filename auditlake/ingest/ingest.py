@@ -474,8 +474,7 @@ class _Run:
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
     ) -> IngestSummary:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
-        options = self._options
-        return IngestSummary(summaries, version, batch, reasons, kept, examples, options.most, options.history)
+        return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)

@@ -55,16 +55,20 @@ def _whole(number: object) -> int:
 def _chained(layout: Layout, path: Path, wanted: Collection[int]) -> tuple[int, dict[int, str]]:
     """Return how many lines a journal has, and the digests of those wanted: each is over the one before."""
     number, digest, digests = 0, bytes(32), {}
+    for number, line in enumerate(_lines(layout, path), 1):
+        digest = sha256(digest + line).digest()
+        if number in wanted:
+            digests[number] = digest.hex()
+    return number, digests
+
+
+def _lines(layout: Layout, path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a file; its writer was in the middle of any other."""
     try:
         with open_file(path, within=layout.root) as file:
-            for line in file:
-                if line.endswith(b"\n"):  # its writer was in the middle of any other
-                    number, digest = number + 1, sha256(digest + line[:-1]).digest()
-                    if number in wanted:
-                        digests[number] = digest.hex()
+            yield from (line[:-1] for line in file if line.endswith(b"\n"))
     except FileNotFoundError:
-        pass
-    return number, digests
+        return
 
 
 def _changed(lines: tuple[int, dict[int, str]], recorded: Mapping[int, tuple[str, int]]) -> Iterator[str]:

@@ -55,6 +55,9 @@ def test_every_step_is_done(due: Collecting) -> None:
     assert (lake.layout.reports / "index.html").exists()
     assert (done["retention"].facts["due"], done["retention"].facts["applied"]) == (1, False)
     assert len(lake.events().fetchall()) == 3
+    verified, made = lake.runs.all()
+    assert (verified.level, verified.kept, verified.ok) == ("quick", False, True)
+    assert (made.verb, made.answers["kept"].governed, made.answers["kept"].status) == ("nightly", 2, "compliant")
 
 
 def test_retention_is_applied_where_lake_toml_says_so(due: Collecting) -> None:
@@ -141,7 +144,7 @@ def test_nothing_is_deleted_without_reports(due: Collecting, monkeypatch: pytest
         raise ReportError("the disk refused")
 
     lake = due(APPLY)
-    monkeypatch.setattr(lake, "reports", reports)
+    monkeypatch.setattr("auditlake.facets.runs.Recording.reports", reports)
     done = lake.routine.nightly()
 
     assert outcomes(done) == ["done", "done", "done", "failed", "done", "no"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, StoppedError
+from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, SourceError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.evaluate import evaluate
 from auditlake.sandbox.kernel import landlock_version
@@ -120,14 +120,17 @@ def test_ingests_and_quarantine(tmp_path: Path) -> None:
     file.write_text(
         json.dumps(good) + "\nnot json\n" + json.dumps(good | {"event_id": "b", "event_type": "odd"}) + "\n"
     )
-    lake.ingest(file)
+    assert lake.ingest(file, history="from the old system").history == "from the old system"
     with session(lake) as opened:
-        (row,) = opened.sql("select snapshot, input, read, landed, quarantined from ingests").fetchall()
+        (row,) = opened.sql("select snapshot, input, read, landed, quarantined, history from ingests").fetchall()
         kept = opened.sql("select line, reason, data from quarantine order by line").fetchall()
     with session(lake, snapshot=0) as opened:
         assert opened.sql("select count(*) from ingests, quarantine").fetchall() == [(0,)]
 
-    assert row == (1, str(file), 3, 1, 2)
+    assert row == (1, str(file), 3, 1, 2, "from the old system")
+    assert lake.ledger.verify(full=False).ok
+    with pytest.raises(SourceError, match="history: expected 1 to 4,000 characters, got nothing"):
+        lake.ingest(file, history=" ")
     assert [line for line, _, _ in kept] == [2, 3]
     assert kept[0][2] == "not json"
 

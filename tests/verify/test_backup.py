@@ -166,7 +166,7 @@ def test_a_compaction_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_line_that_is_being_written(lake: AuditLake, tmp_path: Path) -> None:
-    """Of a line whose writer is in the middle of it nothing is copied."""
+    """Of a line whose writer is in the middle of it nothing is copied, nor the mark of a run under way."""
     lake.log(AuditEvent("login", NOW, user_id="alice"))
     (segment,) = lake.layout.landing.glob("*/*.jsonl")
     whole = segment.read_bytes()
@@ -174,10 +174,12 @@ def test_a_line_that_is_being_written(lake: AuditLake, tmp_path: Path) -> None:
     told = lake.layout.alerts / "alerts.jsonl"
     told.parent.mkdir(exist_ok=True)
     told.write_bytes(b'{"id": 1}\n{"id')
-    lake.backup(tmp_path / "copy")
+    with lake.runs.recorded():
+        lake.backup(tmp_path / "copy")
 
     assert (tmp_path / "copy" / segment.relative_to(lake.layout.root)).read_bytes() == whole
     assert (tmp_path / "copy" / "alerts" / "alerts.jsonl").read_bytes() == b'{"id": 1}\n'
+    assert [*(tmp_path / "copy" / "runs").iterdir()] == []
 
 
 @pytest.mark.parametrize("how", ["there", "inside", "lost", "full"])
