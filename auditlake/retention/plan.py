@@ -151,7 +151,7 @@ class RetentionPlan(Shown):
             CardFact("never expire", f"{self.never_expire:,}"),
             *_left_out("kept by no policy", self.kept_by_no_policy),
             *_left_out("asked about by no policy", self.asked_by_no_policy),
-            *(CardFact("conflict", cut(f"{each.event_type}: {each.limiter}, {each.keeper}"))
+            *(CardFact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
               for each in self.conflicts),
             *(CardFact("weaker", cut(sentence)) for sentence in self.weaker),
         ]  # fmt: skip
