@@ -11,6 +11,7 @@
     ├── MistakesError           a file of a lake that cannot be used; lists every mistake
     │   ├── PolicyError              a policy
     │   │   ├── PolicyNotFoundError
+    │   │   ├── PackError                a pack, or what a lake sets of packs
     │   │   └── HoldError                a legal hold that cannot be used, or is not there
     │   └── MappingError             the mapping of a source
     ├── LakeError               something about the lake itself
@@ -107,6 +108,10 @@ class MappingError(MistakesError):
 
 class PolicyNotFoundError(PolicyError):
     """No policy of that id in this lake."""
+
+
+class PackError(PolicyError):
+    """A pack, or what a lake sets of its packs, that cannot be used."""
 
 
 class HoldError(PolicyError):

@@ -20,6 +20,7 @@ from auditlake.events.times import Instant
 from auditlake.facets.export import Export
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
+from auditlake.facets.packs import Packs
 from auditlake.facets.policies import Policies
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
@@ -78,6 +79,8 @@ class AuditLake(Shown):
         self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
         self.policies = Policies(self._context)
         """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
+        self.packs = Packs(self._context)
+        """By which frameworks: ``all``, ``get``, ``add``, ``effect``, ``check``, ``diff``, ``upgrade``."""
         self.sources = Sources(self._context)
         """What it can read: ``add``, ``remove``, ``test``, ``try_on``, ``draft``, ``overlaps``."""
         self.holds = Holds(self._context)
@@ -371,9 +374,8 @@ class AuditLake(Shown):
         from auditlake.policies.request import ReportRequest
         from auditlake.reports.run import judged
 
-        request = ReportRequest(policy_ids=policy_ids, again=again, **options)
-        flush = lambda: self.flush(reading=True).snapshot  # noqa: E731 - a verb of its own would say less
-        return judged(self._context, request, holds=self.holds.binding(), flush=flush)
+        asked = ReportRequest(policy_ids=policy_ids, again=again, **options)
+        return judged(self._context, asked, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot)
 
     # Upkeep
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
+from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from itertools import islice
@@ -107,6 +109,36 @@ class _Refused(yaml.Node):
     """Stands where a value was refused already, so that nothing more is said about it."""
 
 
+class Filled(yaml.ScalarNode):
+    """A scalar in whose place another text was put: no character of it has a place in the file but its start."""
+
+
+def filled(node: yaml.Node, value: object) -> yaml.Node:
+    """Return a node with a value, None, a truth value, a number, a text or several, in the place of another one."""
+    if isinstance(value, tuple | list):
+        return yaml.SequenceNode("", [filled(node, each) for each in value], node.start_mark, node.end_mark)
+    kinds = {bool: "bool", int: "int", Decimal: "float", type(None): "null"}
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return Filled(kinds.get(type(value), ""), text, node.start_mark, node.end_mark)
+
+
+def refused(node: yaml.Node) -> yaml.Node:
+    """Return what stands in the place of a node about which a mistake was noted."""
+    return _Refused("", None, node.start_mark, node.end_mark)
+
+
+def plain(node: yaml.Node) -> Any:
+    """Return a node without mistakes as JSON values: a file that holds these says the same."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: plain(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(item) for item in node.value]
+    read: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "null": lambda _: None}
+    if node.tag == "bool":
+        return node.value == "true"
+    return read.get(node.tag, str)(node.value)
+
+
 class Reader:
     """Reads one file and collects its mistakes; a method that reads a value gives None where it noted one.
 
@@ -150,7 +182,7 @@ class Reader:
         line, column = node.start_mark.line, node.start_mark.column
         style = node.style if isinstance(node, yaml.ScalarNode) else None
         lines = self.lines[: node.end_mark.line + 1]
-        if offset is None or (style == '"' and "\\" in "".join(lines[line:])):
+        if offset is None or isinstance(node, Filled) or (style == '"' and "\\" in "".join(lines[line:])):
             return line + 1, column + 1
         before = node.value[:offset].replace("'", "''") if style == "'" else node.value[:offset]
         start = (line + 1, 0) if style in ("|", ">") else (line, column + bool(style))
@@ -287,7 +319,7 @@ class Reader:
             if isinstance(key, yaml.ScalarNode) and key.value in keys:
                 fields.setdefault(key.value, value)
             elif isinstance(key, yaml.ScalarNode):
-                self.wrong(key, f"unknown key {key.value!r}; {_nearest(key.value, keys)}")
+                self.wrong(key, f"unknown key {key.value!r}; {nearest(key.value, keys)}")
         for key in required:
             if key not in fields:
                 self.wrong(node, f"{what} needs the key {key!r}")
@@ -348,7 +380,7 @@ class Reader:
         text = self.text(node, key)
         if text is None or text in choices:
             return text
-        self.wrong(node, f"{key}: unknown {what} {text!r}; {_nearest(text, choices)}")
+        self.wrong(node, f"{key}: unknown {what} {text!r}; {nearest(text, choices)}")
         return None
 
     def several(self, node: yaml.Node, key: str, read: Callable[[yaml.Node, str], str | None]) -> tuple[str, ...]:
@@ -381,6 +413,17 @@ class Reader:
         """Return an instant, spelled the one way."""
         return self.parsed(node, key, "an instant", lambda text: print_instant(read(text)))
 
+    def day(self, node: yaml.Node, key: str) -> Any:
+        """Return a date."""
+        return self.parsed(node, key, "a date, such as 2026-11-30", _day)
+
+    def flag(self, node: yaml.Node, key: str) -> bool | None:
+        """Return a truth value, written plainly as true or false."""
+        if isinstance(node, yaml.ScalarNode) and node.tag == "bool" and node.value in ("true", "false"):
+            return bool(node.value == "true")
+        self.is_a(node, _Refused, key, "true or false")
+        return None
+
     def event_type(self, node: yaml.Node, key: str) -> str | None:
         """Return an event type that this lake knows."""
         return self.choice(node, key, self.event_types, "event type")
@@ -398,6 +441,13 @@ class Reader:
         if not node.style and (number := _JSON_NUMBER.fullmatch(node.value)):
             return float(node.value) if number[1] or number[2] else int(node.value)
         return self.text(node, key, expected="what JSON knows", also=("timestamp",)) if node.value else ""
+
+
+def _day(text: str) -> date:
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        with suppress(ValueError):  # a day that there is not
+            return date.fromisoformat(text)
+    raise ValueError(f"expected a date, such as 2026-11-30, got {text[:40]!r}")
 
 
 def nullable(schema: Mapping[str, Any]) -> bool:
@@ -425,7 +475,7 @@ def _shown(node: yaml.Node) -> str:
     return "nothing" if node.tag == "null" else f"{value}, which YAML takes for {_PLAIN[node.tag]}"
 
 
-def _nearest(word: str, words: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
     """Return what may have been meant, as the end of a message."""
     known = sorted(words)
     close = get_close_matches(word[:64], known, n=1)

@@ -7,10 +7,12 @@ import json
 import logging
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.errors import PolicyError
+from auditlake.packs.effective import lake_packs
 from auditlake.policies import kinds
 from auditlake.policies.files import read_policy
 from auditlake.policies.model import Policy
@@ -32,10 +34,15 @@ def judged_by(policy: Policy) -> str:
     return hashlib.sha256(json.dumps(deciding).encode("utf-8")).hexdigest()
 
 
-class Rules:
-    """The policies of a lake as their files are now.
+def _mark(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a file from what it was before."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
-    A file that cannot be used is logged once, and the policy stays as it was, if it was there.
+
+class Rules:
+    """The policies of a lake as their files are now, those of its packs among them.
+
+    A file that cannot be used is logged once, and its policies stay as they were, if they were there.
 
     Args:
         layout: The lake.
@@ -48,6 +55,8 @@ class Rules:
         self._layout = layout
         self._event_types = event_types
         self._files: _Files = {}
+        self._pack_files: _Files = {}
+        self._of_packs: dict[str, Policy] = {}
 
     @property
     def counted(self) -> dict[str, Policy]:
@@ -57,8 +66,10 @@ class Rules:
 
     def changed(self) -> bool:
         """Look at the files; whether a policy is new, gone, or not the same as before."""
-        files = self._look()
-        if files == self._files:
+        files, pack_files = self._look(self._layout.policies), self._look(self._layout.packs)
+        with suppress(FileNotFoundError):
+            pack_files[""] = _mark(self._layout.frameworks.stat())
+        if (files, pack_files) == (self._files, self._pack_files):
             return False
         before, known = self.policies, self._files
         self.policies = {}
@@ -70,18 +81,33 @@ class Rules:
                 policy = self._read(name) or before.get(policy_id)
             if policy is not None:
                 self.policies[policy_id] = policy
-        self._files = files
+        if pack_files != self._pack_files:
+            self._read_packs()
+        self.policies = {**self._of_packs, **self.policies}
+        self._files, self._pack_files = files, pack_files
         return self.policies != before
 
-    def _look(self) -> _Files:
+    def _look(self, folder: Path) -> _Files:
         files: _Files = {}
-        with suppress(FileNotFoundError), os.scandir(self._layout.policies) as entries:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(".yaml") and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):
-                        status = entry.stat()
-                        files[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
+                        files[entry.name] = _mark(entry.stat())
         return files
+
+    def _read_packs(self) -> None:
+        """Read the packs again; the policies of one that cannot be used stay as they were."""
+        try:
+            found = lake_packs(self._layout, self._event_types)
+        except PolicyError as error:
+            _LOG.error("the packs are not evaluated as they are now: %s", visible(str(error)))
+            return
+        for problem in found.problems:
+            _LOG.error("a pack is not evaluated as it is now: %s", visible(problem))
+        broken = tuple(f"{name}--" if name else "" for name in found.faults)  # "" is frameworks.yaml, and all of them
+        stay = {name: policy for name, policy in self._of_packs.items() if name.startswith(broken)}
+        self._of_packs = {**stay, **{policy.id: policy for policy in found.policies()}}
 
     def _read(self, name: str) -> Policy | None:
         try:

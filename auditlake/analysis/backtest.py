@@ -16,8 +16,8 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.errors import PolicyError
 from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import judged_as_of
+from auditlake.packs.effective import named_policies
 from auditlake.policies import evaluate, kinds
-from auditlake.policies.files import named_policies
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, question
 from auditlake.policies.request import PeriodOptions, ReportRequest

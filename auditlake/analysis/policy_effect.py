@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
-from auditlake.policies.loader import load_policies
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.model import Policy
 from auditlake.retention.planner import judged_days, rules_of
 from auditlake.retention.rules import RetentionRules, named
@@ -40,9 +40,10 @@ class TypeEffect:
 
 @dataclass(frozen=True, slots=True)
 class PolicyEffect:
-    """What changes with a policy."""
+    """What changes with a policy, or with those of a pack."""
 
     policy_id: str
+    """The policy, or the pack that they are of."""
     as_of: datetime
     types: tuple[TypeEffect, ...]
     """The types that it names or named, in order."""
@@ -90,31 +91,56 @@ def policy_effect(
         HoldError: A hold cannot be used.
         LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
     """
+    return effect(connection, context, as_of, policy_id, (policy_id,), (new,) if new else ())
+
+
+def effect(
+    connection: duckdb.DuckDBPyConnection,
+    context: LakeContext,
+    as_of: datetime,
+    name: str,
+    gone: Collection[str],
+    new: Sequence[Policy],
+) -> PolicyEffect:
+    """Judge the ``events`` view of a connection by the lake's policies as they are, and as they would be.
+
+    Args:
+        connection: The engine, with the view.
+        context: The lake.
+        as_of: The instant to judge at.
+        name: The policy or pack that comes, changes or goes.
+        gone: The ids of the policies whose place the new ones take.
+        new: The policies that come.
+
+    Raises:
+        HoldError: A hold cannot be used.
+        LakeFormatError: The key of the lake's pseudonyms has gone, or is another one.
+    """
     config = context.config
-    known = load_policies(context.layout.policies, config.event_types, tolerant=True)
+    known = lake_policies(context.layout, config.event_types, tolerant=True)
     present = [each for each in known if each.is_readable]
-    old = [each for each in present if each.id == policy_id]
-    others = [each for each in present if each.id != policy_id]
+    old = [each for each in present if each.id in gone]
+    others = [each for each in present if each.id not in gone]
     before = rules_of(context, as_of, policies=present)
-    after = replace(before, policies=tuple(sorted([*others, *([new] if new else [])], key=lambda each: each.id)))
+    after = replace(before, policies=tuple(sorted([*others, *new], key=lambda each: each.id)))
     (events, due), (_, due_then) = (_judged(connection, each) for each in (before, after))
     terms = [state_of(terms_of(each.policies, (), config.default_retention)) for each in (before, after)]
-    governed = {name for each in present for name in each.required_events}
+    governed = {each_type for each in present for each_type in each.required_events}
 
-    def effect(name: str) -> TypeEffect:
-        was, becomes = (kept(state, name) for state in terms)
+    def of_type(event_type: str) -> TypeEffect:
+        was, becomes = (kept(state, event_type) for state in terms)
         assert was is not None
         assert becomes is not None
         longer, shorter = becomes.microseconds > was.microseconds, becomes.microseconds < was.microseconds
         return TypeEffect(
-            name, events[name], name not in governed, str(was), str(becomes), longer - shorter,
-            max(due_then[name] - due[name], 0),
+            event_type, events[event_type], event_type not in governed, str(was), str(becomes), longer - shorter,
+            max(due_then[event_type] - due[event_type], 0),
         )  # fmt: skip
 
-    types = sorted({name for each in [*old, *([new] if new else [])] for name in each.required_events})
+    types = sorted({each_type for each in (*old, *new) for each_type in each.required_events})
     lost = max(_over_limit(connection, after) - _over_limit(connection, before), 0)
-    left_out = tuple(each.id for each in known if not each.is_readable and each.id != policy_id)
-    return PolicyEffect(policy_id, as_of, tuple(map(effect, types)), lost, left_out)
+    left_out = tuple(each.id for each in known if not each.is_readable and each.id not in gone)
+    return PolicyEffect(name, as_of, tuple(map(of_type, types)), lost, left_out)
 
 
 def _judged(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> Sequence[Counter[str]]:

@@ -14,9 +14,9 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.findings.finding import Finding
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import evaluate
-from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
 from auditlake.query.view import engine
@@ -83,7 +83,7 @@ class Statistics:
 
 def lake_statistics(context: LakeContext, as_of: Instant | None, users: int) -> Statistics:
     """Ask a lake; see :meth:`auditlake.AuditLake.statistics`."""
-    policies = load_policies(context.layout.policies, context.config.event_types, tolerant=True, is_later=True)
+    policies = lake_policies(context.layout, context.config.event_types, tolerant=True, is_later=True)
     with engine(context, None) as (connection, snapshot):
         instant = judged_as_of(as_of, context.now)
         return statistics(connection, context.layout, policies, instant, snapshot, users)

@@ -52,6 +52,12 @@ def policies(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def packs(layout: Layout) -> Iterable[str]:
+    """Name the packs of the lake and those that ship with auditlake."""
+    return sorted({*_stems(layout.packs), *_stems(Path(__file__).parents[1] / "packs" / "shipped")})
+
+
+@completer
 def holds(layout: Layout) -> Iterable[str]:
     """Name the lake's holds."""
     return _stems(layout.holds)

@@ -106,11 +106,12 @@ def check(path: str, names: tuple[str, ...]) -> int:
     results = opened(path).policies.check(*names)
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if not machine(tests=[pick(each, "policy_id", "test", "passed", "differences") for each in results]):
-            _show_results(results)
+            show_results(results)
     return DONE if all(each.passed for each in results) else NEGATIVE
 
 
-def _show_results(results: Sequence[CheckResult]) -> None:
+def show_results(results: Sequence[CheckResult]) -> None:
+    """Print what tests gave."""
     for each in results if not is_quiet() else [each for each in results if not each.passed]:
         click.echo(f"{'ok  ' if each.passed else 'FAIL'} {each.policy_id}: {visible(each.test)}")
         for difference in each.differences:
@@ -164,7 +165,7 @@ def add(path: str, name: str, replace: bool, yes: bool) -> None:
     effect = lake.policies.effect(file, replace=replace)
     is_asking = effect.takes and not yes
     if not is_json() and (is_asking or not is_quiet()):
-        _show_effect(effect)
+        show_effect(effect)
     if is_asking:
         ask(f"add {effect.policy_id}? the next retention apply then deletes what is due")
     added = lake.policies.add(file, replace=replace)
@@ -195,7 +196,7 @@ def remove(path: str, name: str, yes: bool) -> None:
     except AuditLakeError as error:  # the removal does not need the counts
         warn(f"auditlake: warning: what changes could not be counted: {error}")
     if effect and not is_json() and not (yes and is_quiet()):
-        _show_effect(effect)
+        show_effect(effect)
     if not yes:
         ask(f"remove {name}? what only it keeps may then be due for deletion")
     lake.policies.remove(name)
@@ -242,7 +243,7 @@ def schema() -> None:
     click.echo(as_json(policy_schema(), indent=2))
 
 
-def _show_effect(effect: PolicyEffect) -> None:
+def show_effect(effect: PolicyEffect) -> None:
     """Print what a policy changes; nothing if it changes nothing."""
     changed = [each for each in effect.types if each.newly_governed or each.change or each.becomes_due]
     if changed:

@@ -8,6 +8,9 @@
       landing/NN/               a slot: segments of live events, one writer at a time (see auditlake/landing/)
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
+      packs/*.yaml              the packs of frameworks by which the lake is judged
+      packs/old/*.yaml          their earlier revisions, each ID@REVISION.yaml
+      frameworks.yaml           which of them, with the values that the lake gives their parameters
       sources/*.yaml            the lake's own mappings, for logs that auditlake does not know
       ledger/  reports/
       certificates/             what was deleted, erased or derived anew: one JSON and one HTML file each
@@ -81,6 +84,16 @@ class Layout:
     def policies(self) -> Path:
         """The policies of the lake."""
         return self.root / "policies"
+
+    @property
+    def packs(self) -> Path:
+        """The packs of the lake; not there where it has none."""
+        return self.root / "packs"
+
+    @property
+    def frameworks(self) -> Path:
+        """What the lake sets of its packs; not there where it has none."""
+        return self.root / "frameworks.yaml"
 
     @property
     def sources(self) -> Path:
@@ -192,6 +205,14 @@ class Layout:
     def policy(self, policy_id: str) -> Path:
         """Return the file of a policy."""
         return self.policies / f"{policy_id}.yaml"
+
+    def pack(self, pack_id: str) -> Path:
+        """Return the file of a pack."""
+        return self.packs / f"{pack_id}.yaml"
+
+    def old_pack(self, pack_id: str, revision: str) -> Path:
+        """Return the file of an earlier revision of a pack."""
+        return self.packs / "old" / f"{pack_id}@{revision}.yaml"
 
     def source(self, name: str) -> Path:
         """Return the file of a mapping of the lake's own."""

@@ -33,10 +33,10 @@ class Policies(Facet):
         Raises:
             PolicyError: Files cannot be used; every mistake of every file is listed.
         """
-        from auditlake.policies.loader import load_policies
+        from auditlake.packs.effective import lake_policies
 
         context = self._context
-        return load_policies(context.layout.policies, context.config.event_types, tolerant=tolerant)
+        return lake_policies(context.layout, context.config.event_types, tolerant=tolerant)
 
     def get(self, policy_id: str) -> Policy:
         """Return one policy.
@@ -128,7 +128,7 @@ class Policies(Facet):
             *named: Ids or ``.yaml`` files; every policy of the lake if none is named.
         """
         from auditlake.analysis.policy_tests import check_policies
-        from auditlake.policies.files import named_policies
+        from auditlake.packs.effective import named_policies
 
         context = self._context
         return check_policies(named_policies(context.layout, context.config.event_types, named, in_use=False))
@@ -139,8 +139,8 @@ class Policies(Facet):
         A report of several policies makes ``moments`` a table, and otherwise runs the same.
         """
         from auditlake.facets.holds import Holds
+        from auditlake.packs.effective import named_policies
         from auditlake.policies.compile import compile_policy
-        from auditlake.policies.files import named_policies
         from auditlake.policies.question import PeriodRequest, question
 
         context = self._context

@@ -14,7 +14,7 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +50,10 @@ DEFAULT_RETENTION = "default_retention"
 """In the details of every entry: the one of lake.toml, where it sets one."""
 _SOURCES = "sources"
 """The detail of an entry that has the SHA-256 of every mapping of the lake's own."""
+FRAMEWORKS = "frameworks.yaml"
+"""The name of the settings of packs among the packs."""
+PACKS = "packs"
+"""The detail of an entry that has the SHA-256 of every pack of the lake, and of ``frameworks.yaml``."""
 _RUNS = "runs"
 """The detail of an entry that says how far the journal of runs reached when it was written."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
@@ -98,6 +102,8 @@ class _Rules:
     """The list of holds."""
     sources: Mapping[str, str]
     """The SHA-256 of every file of a mapping of the lake's own, by its name without ``.yaml``."""
+    packs: Mapping[str, str]
+    """The SHA-256 of every pack's file, by id, and that of ``frameworks.yaml``."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -235,7 +241,8 @@ def settle(layout: Layout, version: int, committed: Committed, existing: Callabl
         if any(committed(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
-        _keep_files(layout, layout.policies, "policies")
+        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
+        _keep_files(layout, _pack_files(layout), "packs")
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
@@ -285,7 +292,7 @@ def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
     return complete(layout, _put(layout, rules, head.size, event, None, version))
 
 
-def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") -> Head:
+def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", reason: str | None = None) -> Head:
     """Add entries about policies, holds and mappings that are not those of the last entry; return the new head.
 
     Args:
@@ -294,23 +301,30 @@ def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand") 
         version: The newest version of the lake, which is durable.
         at: When, RFC 3339.
         by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
+        reason: Why a change of packs that makes retention weaker is right.
     """
-    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by)
+    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by, reason)
 
 
 def _notice(
-    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", *, about: str = ""
-) -> Head:
+    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", reason: str | None = None,
+    *, about: str = "",
+) -> Head:  # fmt: skip
     last = read_entry(layout, head.size - 1)
     changed = last.policies != rules.policies
     if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
-        _keep_files(layout, layout.policies, "policies")
+        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
     if changed:
         change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if (mapped := last.details.get(_SOURCES, {})) != rules.sources:
-        _keep_files(layout, layout.sources, "sources")
+        _keep_files(layout, layout.sources.glob("*.yaml"), "sources")
         change = Record("mapping-change", at, details=_changes(mapped, rules.sources, by))
+        head = complete(layout, _put(layout, rules, head.size, change, None, version))
+    if (packed := last.details.get(PACKS, {})) != rules.packs:
+        _keep_files(layout, _pack_files(layout), "packs")
+        why = {"reason": reason} if reason else {}
+        change = Record("pack-change", at, details=_changes(packed, rules.packs, by) | why)
         head = complete(layout, _put(layout, rules, head.size, change, None, version))
     if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
         if rules.holds:
@@ -320,9 +334,9 @@ def _notice(
     return head
 
 
-def _keep_files(layout: Layout, files: Path, folder: Folder) -> None:
-    """Keep the files of all policies or mappings; the policies of init are in its commit's terms, and need not be."""
-    for path in files.glob("*.yaml"):
+def _keep_files(layout: Layout, files: Iterable[Path], folder: Folder) -> None:
+    """Keep files of policies, mappings or packs; the policies of init are in its commit's terms, and need not be."""
+    for path in files:
         content = read_file(path, within=layout.root)
         if not kept_path(layout, folder, sha256(content).hexdigest()).exists():
             keep(layout, folder, content)
@@ -340,22 +354,32 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict
 
 
 def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
-    policies = {path.stem: digest for path, digest in _digests(layout.policies)}
-    holds = "".join(f"{path.name} {digest}\n" for path, digest in _digests(layout.holds))
-    return _Rules(settings, policies, holds, {path.stem: digest for path, digest in _digests(layout.sources)})
+    policies, sources = (_by_name(folder.name, folder.glob("*.yaml")) for folder in (layout.policies, layout.sources))
+    holds = "".join(f"{path.name} {digest}\n" for path, digest in _digests("holds", layout.holds.glob("*.yaml")))
+    return _Rules(settings, policies, holds, sources, _by_name("packs", _pack_files(layout)))
 
 
-def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of policies, holds or mappings, in order of their names, each with its SHA-256.
+def _by_name(what: str, files: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of files by their names, those of a folder without ``.yaml``."""
+    return {path.name if path.name == FRAMEWORKS else path.stem: digest for path, digest in _digests(what, files)}
+
+
+def _pack_files(layout: Layout) -> list[Path]:
+    """Return the files by which packs judge a lake; those of a lake without settings judge nothing."""
+    return [*layout.packs.glob("*.yaml"), layout.frameworks] if layout.frameworks.exists() else []
+
+
+def _digests(what: str, files: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the files of policies, holds, mappings or packs, in order of their names, each with its SHA-256.
 
     Raises:
         LedgerError: One cannot be read. A link is none: what is behind it may change without the lake.
     """
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(files):
         try:
             content = read_file(path, within=path.parent)
         except OSError as error:
-            message = f"{path}: {error.strerror}; the ledger has to say which {folder.name} a lake has"
+            message = f"{path}: {error.strerror}; the ledger has to say which {what} a lake has"
             hint = "put the file itself in its place, or take it away; nothing is written to the lake until then"
             raise LedgerError(message, hint=hint) from error
         yield path, sha256(content).hexdigest()
@@ -364,7 +388,7 @@ def _digests(folder: Path) -> Iterator[tuple[Path, str]]:
 def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = rules.settings
     more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
-    more |= {_SOURCES: dict(rules.sources)} if rules.sources else {}
+    more |= {name: dict(each) for name, each in ((_SOURCES, rules.sources), (PACKS, rules.packs)) if each}
     more |= _runs(layout, read_entry(layout, index - 1).details.get(_RUNS, {}) if index else {})
     dumped = dump(Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},

@@ -20,8 +20,8 @@ from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.tiles import LONGEST
 
 KINDS = frozenset({
-    "begin", "append", "rewrite", "delete", "erase", "remap", "hold", "policy-change", "mapping-change", "key-rotate",
-    "report",
+    "begin", "append", "rewrite", "delete", "erase", "remap", "hold", "policy-change", "mapping-change", "pack-change",
+    "key-rotate", "report",
 })  # fmt: skip
 """What an entry may be about; ``begin`` opens a ledger, and says what was there before it."""
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")

@@ -5,6 +5,7 @@
 ``marks``       the first bytes of the leaves of what an entry appended
 ``holds``       the list of holds, where they were changed by hand
 ``policies``    a policy's file: what it asked for is still known when it has been changed since
+``packs``       a pack's file, or ``frameworks.yaml``, likewise
 ``aside``       the lists of an entry that is long
 ==============  ====================================================================================================
 
@@ -26,7 +27,7 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.ledger.merkle import HASH_SIZE
 
-Folder = Literal["kept", "marks", "holds", "policies", "sources", "aside"]
+Folder = Literal["kept", "marks", "holds", "policies", "sources", "packs", "aside"]
 
 GONE = bytes(HASH_SIZE)
 """Stands for the leaf of an event that is not there any more."""

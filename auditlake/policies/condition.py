@@ -6,25 +6,23 @@ again, and DuckDB must see the same tree in what comes out: so it can be carried
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.expression_gate import Expression as CheckedExpression
-from auditlake.engine.expression_gate import ExpressionGate
-from auditlake.engine.parse_tree import Node, bare, expressions
+from auditlake.engine.expression_gate import ExpressionGate, closed_connection
+from auditlake.engine.parse_tree import Node, bare, expressions, parse, walk
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.sql_text import identifier
 from auditlake.policies.networks import expand_networks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlglot import exp
 
 __all__ = [
     "ConditionError", "check_condition", "check_value", "columns_of", "condition_node", "condition_tree", "key_sql",
-    "spelled", "value_sql",
+    "spelled", "value_sql", "with_conditions",
 ]  # fmt: skip
 
 COLUMNS = {
@@ -103,6 +101,40 @@ def condition_node(text: str) -> Node:
 def spelled(nodes: Sequence[Node]) -> list[str]:
     """Return DuckDB's spelling of each of several trees that were made of conditions' trees, in one call."""
     return _GATE.spell(nodes)
+
+
+def with_conditions(text: str, conditions: Mapping[str, str]) -> str:
+    """Return a condition with other conditions in the places of its parameters, each as a tree, so in brackets.
+
+    Args:
+        text: A SQL condition with parameters ``$name``; it is not checked yet.
+        conditions: Checked conditions by name.
+
+    Raises:
+        ConditionError: It is not one expression, or has a parameter that is not among the conditions.
+
+    Example:
+        >>> with_conditions("$own and status = 'failure'", {"own": "source = 'pos' or source = 'web'"})
+        "(((\"source\" = 'pos') OR (\"source\" = 'web')) AND (status = 'failure'))"
+    """
+    trees = {name: condition_node(each) for name, each in conditions.items()}
+    written, plain = (parse(closed_connection(), f"from events where {each}") for each in (text, "true"))
+    if written["error"]:
+        raise ConditionError(str(written["error_message"]).partition("\n")[0])
+
+    def visit(part: Node, _depth: int) -> Node:
+        if part.get("class") != "PARAMETER":
+            return {key: walk(value, visit) for key, value in part.items()}
+        if part["identifier"] not in trees:
+            raise ConditionError(f"there is no condition ${part['identifier']}")
+        return trees[part["identifier"]]
+
+    found, without = written["statements"][0], plain["statements"][0]
+    condition = found["node"].get("where_clause")
+    without["node"]["where_clause"], without["named_param_map"] = condition, found["named_param_map"]
+    if bare(written) != bare(plain):
+        raise ConditionError("a condition is one expression; no other clause or statement may follow it")
+    return spelled([visit(condition, 0)])[0]
 
 
 def condition_tree(text: str) -> exp.Expression:

@@ -11,7 +11,7 @@ from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import PolicyError, PolicyNotFoundError
-from auditlake.policies.loader import load_policies, load_policy
+from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.store.turn import recorded_policies
 
@@ -67,22 +67,6 @@ def no_such_policy(name: str, known: Iterable[str]) -> PolicyNotFoundError:
     close = get_close_matches(name[:64], ids := sorted(known), 1)
     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(ids) or 'none'}"
     return PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
-
-
-def named_policies(
-    layout: Layout, event_types: frozenset[str], named: Sequence[str], *, in_use: bool = True
-) -> tuple[Policy, ...]:
-    """Return policies by ids of the lake or by paths of files outside of it; the lake's own if none is named.
-
-    Raises:
-        PolicyError: One of them cannot be used; those of the lake are taken as they are where they are ``in_use``.
-    """
-    policies = [read_policy(Path(name), event_types) for name in named if name.endswith(".yaml")]
-    ids = [name for name in named if not name.endswith(".yaml")]
-    if ids or not named:
-        policies += chosen(load_policies(layout.policies, event_types, tolerant=True, in_use=in_use), ids)
-    refuse_unreadable(policies)
-    return tuple(policies)
 
 
 def refuse_unreadable(policies: Sequence[Policy]) -> None:

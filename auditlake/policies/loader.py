@@ -14,16 +14,17 @@ import yaml
 
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID
+from auditlake.display.canonical_json import canonical
 from auditlake.errors import MistakesError, PolicyError
 from auditlake.events.durations import Duration
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies import kinds, schema
 from auditlake.policies.kinds.model import Key
 from auditlake.policies.model import Policy, PolicyTest
-from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder, nullable
+from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder, nullable, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _HINT = "correct every line listed; files with errors are not loaded"
 
@@ -56,6 +57,19 @@ def load_policy(
     policy = reader.policy(text, policy_id)
     if policy is None:
         raise PolicyError(reader.problems(file), hint=_HINT)
+    return policy
+
+
+def policy_within(outer: Reader, node: yaml.Node, policy_id: str) -> Policy | None:
+    """Read a policy that a file of another sort holds; the mistakes are noted there.
+
+    Returns:
+        The policy, whose text and digest are those of a policy file that says the same; None if there was any mistake.
+    """
+    reader = _Reader("policy", _REQUIRED, outer.event_types)
+    reader.in_use, reader.is_later, reader.lines = outer.in_use, outer.is_later, outer.lines
+    policy = reader.body(node, policy_id, lambda: canonical(plain(node)).decode())
+    outer.mistakes.extend(reader.mistakes)
     return policy
 
 
@@ -93,17 +107,27 @@ def load_policies(
 
 def _unreadable(path: Path, error: MistakesError) -> Policy:
     """Return the policy that stands for a file that cannot be used."""
-    name = path.stem if path.suffix == ".yaml" else path.name
-    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     try:
         content = read_file(path, within=path.parent, limit=SMALL)
     except OSError:
         content = b""
     problems = "; ".join(each.replace(str(path), path.name) for each in error.problems)
+    return stand_in(path.stem if path.suffix == ".yaml" else path.name, content, problems)
+
+
+def stand_in(name: str, content: bytes, fault: str) -> Policy:
+    """Return a policy that asks nothing and stands for a file that cannot be used.
+
+    Args:
+        name: The file's name; the id is made of it.
+        content: The file's bytes, as far as they could be read.
+        fault: Why it cannot be used.
+    """
+    plain = re.sub(r"[^a-z0-9_-]", "-", name.lower())[:64]
     return Policy(
         text=content.decode("utf-8", "replace"),
         id=plain if POLICY_ID.fullmatch(plain) else f"policy-{plain}"[:64], name=name, description="",
-        required_events=(), coverage="optional", digest=digest_of(content), fault=problems,
+        required_events=(), coverage="optional", digest=digest_of(content), fault=fault,
     )  # fmt: skip
 
 
@@ -153,6 +177,17 @@ class _Reader(Reader):
         root = None if text is None else self.tree(text)
         if text is None or root is None:
             return None
+        policy = self.body(root, policy_id, lambda: text)
+        return policy and replace(policy, digest=digest_of(content))  # of a file that may begin with a mark
+
+    def body(self, root: yaml.Node, policy_id: str, text: Callable[[], str]) -> Policy | None:
+        """Return the policy that a node says; None if there was any mistake.
+
+        Args:
+            root: The node.
+            policy_id: The policy's id.
+            text: Gives the policy's file, whose digest is the policy's.
+        """
         keys = policy_keys()
         fields = self.mapping(root, "a policy", tuple(keys), _REQUIRED)
         named = next((kind for kind in kinds.measures() if kind.asked_by in fields), None)
@@ -162,7 +197,8 @@ class _Reader(Reader):
         if self.mistakes:
             return None
         more = {name: values.pop(name) for name in [*values] if name not in Policy.__slots__}
-        return Policy(id=policy_id, **values, more=more, digest=digest_of(content), text=text)
+        content = text()
+        return Policy(id=policy_id, **values, more=more, digest=digest_of(content), text=content)
 
     # A policy's values
 

@@ -15,6 +15,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, read
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
@@ -66,9 +67,11 @@ def judged(
         holds: Every legal hold of the lake, as it counts.
         flush: Brings what was logged into the table, and returns the newest snapshot.
     """
-    config, own = context.config, request.policies is None
-    folder = context.layout.policies if request.policies is None else Path(request.policies)
-    policies = load_policies(folder, config.event_types, tolerant=True, follow=not own, is_later=True)
+    config = context.config
+    if request.policies is None:
+        policies = lake_policies(context.layout, config.event_types, tolerant=True, is_later=True)
+    else:
+        policies = load_policies(Path(request.policies), config.event_types, tolerant=True, follow=True, is_later=True)
     refuse_unreadable([policy for policy in policies if policy.id in request.policy_ids])
     as_of = request.as_of
     instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)

@@ -8,6 +8,7 @@ from datetime import datetime
 from auditlake.context import LakeContext
 from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
 from auditlake.errors import HoldError
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import (
     Hold,
     check_hold_id,
@@ -17,7 +18,6 @@ from auditlake.policies.holds import (
     released_hold,
     written_hold,
 )
-from auditlake.policies.loader import load_policies
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
 from auditlake.retention.terms import last_recorded, terms_of
 from auditlake.store.deltalog import Commits
@@ -89,7 +89,7 @@ def _record(
     recorded = last_recorded(turn.commits)
     if recorded is None:
         layout, config = context.layout, context.config
-        policies, holds = load_policies(layout.policies, config.event_types), load_holds(layout, config.event_types)
+        policies, holds = lake_policies(layout, config.event_types), load_holds(layout, config.event_types)
         recorded = terms_of(policies, holds, config.default_retention)
     about = {"id": hold.id, "what": what, "digest": hold.digest}
     terms = {**recorded, "holds": {**recorded["holds"], hold.id: hold.digest}}

@@ -99,8 +99,11 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
                 f"The journal of {what} may name the person and stays as it is: it is chained, and is evidence."
             )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
+    written += [layout.frameworks, *sorted(layout.packs.rglob("*.yaml"))]
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
-    written += sorted(path for name in ("policies", "sources", "holds") for path in (layout.ledger / name).glob("*"))
+    written += sorted(
+        path for name in ("policies", "sources", "packs", "holds") for path in (layout.ledger / name).glob("*")
+    )
     named = _naming(names, (path for path in written if path.exists()))
     mentions.stay(named, "file", "of rules may name the person and {stay} on record")
     mentions.left.extend(_unsearched(layout, live))

@@ -14,8 +14,8 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import connect, rows
 from auditlake.events.personal_paths import personal_path
 from auditlake.events.times import day_of
+from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import load_holds, widened
-from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
 from auditlake.retention.rules import RetentionRules, named
@@ -51,7 +51,7 @@ def rules_of(
     names = pseudonyms(layout, make=False, commits=commits)
     holds = load_holds(layout, config.event_types)
     return RetentionRules(
-        policies=tuple(load_policies(layout.policies, config.event_types) if policies is None else policies),
+        policies=tuple(lake_policies(layout, config.event_types) if policies is None else policies),
         holds=widened([hold for hold in holds if hold.is_active(as_of)], names),
         default_retention=config.default_retention,
         personal=tuple(path for text in config.personal if (path := personal_path(text))),

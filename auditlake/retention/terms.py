@@ -16,12 +16,14 @@ from typing import Any
 
 import yaml
 
+from auditlake.config import read_config
 from auditlake.disk.layout import Layout
 from auditlake.errors import RetentionError
 from auditlake.events.durations import Duration, parse_duration
-from auditlake.ledger.book import Head, digest_of_holds, read_entry, read_head, rules_since
+from auditlake.ledger.book import FRAMEWORKS, PACKS, Head, digest_of_holds, read_entry, read_head, rules_since
 from auditlake.ledger.entry import Entry
 from auditlake.ledger.sidecars import read_kept
+from auditlake.packs.effective import read_packs
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
@@ -268,29 +270,33 @@ def states_since(
     states = [state_of(files.filled(recorded))] if recorded else []
     if head is None:
         return states, []
-    entries: list[tuple[Mapping[str, str], str | None]] = []
-    for entry, default in rules_since(layout, head.size, ("policy-change", "hold", *_ACCEPTING)):
-        entries.append((entry.policies, default))
+    entries: list[tuple[Mapping[str, str], Mapping[str, str], str | None]] = []
+    for entry, default in rules_since(layout, head.size, ("policy-change", "pack-change", "hold", *_ACCEPTING)):
+        packs = entry.details.get(PACKS, {})
+        entries.append((entry.policies, packs, default))
         if entry.kind == "policy-change":
-            entries.append((_before(entry), _UNKNOWN))
+            entries.append((_before(entry, entry.policies), packs, _UNKNOWN))
+        elif entry.kind == "pack-change":
+            entries.append((entry.policies, _before(entry, packs), _UNKNOWN))
         if entry.kind in _ACCEPTING:
             break
     was_set = False
-    for digests, default in reversed(entries):
+    for digests, packs, default in reversed(entries):
         was_set |= default not in (None, _UNKNOWN)
         policies = {name: terms for name, digest in digests.items() if (terms := files.terms(name, digest))}
+        policies |= files.of_packs(packs)
         states.append(
             State(policies, _recorded_default(recorded, None if default is None and not was_set else default or ""))
         )
     return states, [
-        f"what the policy {name} asked for before it was changed or removed is not known" for name in sorted(files.lost)
+        f"what the {name} asked for before it was changed or removed is not known" for name in sorted(files.lost)
     ]
 
 
-def _before(entry: Entry) -> dict[str, str]:
-    """Return the policies before an entry that says how they changed."""
+def _before(entry: Entry, now: Mapping[str, str]) -> dict[str, str]:
+    """Return the policies or packs before an entry that says how they changed."""
     change = entry.details
-    kept_ones = {name: digest for name, digest in entry.policies.items() if name not in change["added"]}
+    kept_ones = {name: digest for name, digest in now.items() if name not in change["added"]}
     return {**kept_ones, **{name: before for name, (before, _) in change["changed"].items()}, **change["removed"]}
 
 
@@ -323,8 +329,9 @@ class _Files:
             each: Mapping[str, Any]
             for each in (terms or {"policies": {}})["policies"].values():
                 self._known[each["digest"].removeprefix("sha256:")] = each
+        self._of_packs: dict[str, Mapping[str, Any]] = {}
         self.lost: set[str] = set()
-        """The policies of which a file is not known."""
+        """The policies and packs of which a file is not known, such as ``policy failed_logins``."""
 
     def filled(self, terms: Terms) -> Terms:
         """Return terms with what earlier versions did not record of their policies, as far as the files are known."""
@@ -338,8 +345,25 @@ class _Files:
             if (content := read_kept(self._layout, "policies", digest)) is not None:
                 self._known[digest] = _terms_of_file(content)
             elif digest not in self._known:
-                self.lost.add(policy_id)
+                self.lost.add(f"policy {policy_id}")
         return self._known.get(digest)
+
+    def of_packs(self, digests: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return what the policies of packs demand.
+
+        Args:
+            digests: The SHA-256 of each pack's file, by id, and that of ``frameworks.yaml``.
+        """
+        key = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
+        if key not in self._of_packs:
+            contents = {name: read_kept(self._layout, "packs", digest) for name, digest in digests.items()}
+            self.lost |= {f"pack {name}" for name, content in contents.items() if content is None}
+            files = {name: content for name, content in contents.items() if content is not None}
+            settings = files.pop(FRAMEWORKS, None)
+            found = read_packs(files, settings, read_config(self._layout).event_types)
+            policies = [each for pack in found.packs.values() for each in pack.policies.values()]
+            self._of_packs[key] = terms_of(policies, (), None)["policies"]
+        return self._of_packs[key]
 
 
 def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:

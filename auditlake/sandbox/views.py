@@ -196,9 +196,9 @@ class Tables:
 
     @cached_property
     def _loaded(self) -> Sequence[Policy]:
-        from auditlake.policies.loader import load_policies
+        from auditlake.packs.effective import lake_policies
 
-        return load_policies(self._layout.policies, self._config.event_types, tolerant=True)
+        return lake_policies(self._layout, self._config.event_types, tolerant=True)
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:

@@ -25,8 +25,9 @@ NO_FILE = "neither a file nor a folder"
 LAKE = "lake.toml"
 """What makes a folder a lake."""
 OWN = frozenset(
-    ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "policies", "quarantine", "queries",
-     "reports", "runs", "set-aside", "collected.jsonl", "pseudonyms.key", "auditor.yaml", LAKE)
+    ("alerts", "certificates", "events", "findings", "holds", "landing", "ledger", "packs", "policies", "quarantine",
+     "queries", "reports", "runs", "set-aside", "collected.jsonl", "frameworks.yaml", "pseudonyms.key", "auditor.yaml",
+     LAKE)
 )  # fmt: skip
 """What a lake has in its folder, hidden entries apart; other folders in it may hold logs."""
 MARKERS = re.compile(r"_SUCCESS|_metadata|_common_metadata|_delta_log|_(?:started|committed|corrupt)_\w+")

@@ -143,7 +143,7 @@ def _sync_after_unlinks(layout: Layout, folders: Collection[Path]) -> None:
 
 def _unlink_drafts(layout: Layout) -> None:
     """Remove the drafts of writers that were killed while they wrote a small file or a log entry."""
-    folders = (layout.root, layout.policies, layout.reports, layout.holds, layout.certificates)
+    folders = (layout.root, layout.policies, layout.packs, layout.reports, layout.holds, layout.certificates)
     drafts = [path for folder in folders for path in folder.glob(".*.draft")]
     for path in [*drafts, *layout.log.glob("*.json#*")]:
         with suppress(OSError):

@@ -59,13 +59,13 @@ class Turn:
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
         return self.snapshot.version
 
-    def notice(self, now: datetime, *, by: str = "hand") -> None:
+    def notice(self, now: datetime, *, by: str = "hand", reason: str | None = None) -> None:
         """Let the ledger, if there is one, say what was changed of policies and holds since its last entry.
 
         Every commit does so by itself, but for the holds before one that is about a hold.
         """
         if self._head is not None:
-            self._head = book.notice(self.layout, self._head, self.snapshot.version, now.isoformat(), by)
+            self._head = book.notice(self.layout, self._head, self.snapshot.version, now.isoformat(), by, reason)
 
     def record(self, record: Record) -> None:
         """Add an entry that is about no commit to the ledger, if there is one."""
@@ -110,8 +110,8 @@ def writer_turn(
 
 
 @contextmanager
-def recorded_policies(context: LakeContext) -> Iterator[None]:
-    """Change policies within this, in a turn; the ledger then says so.
+def recorded_policies(context: LakeContext, reason: str | None = None) -> Iterator[None]:
+    """Change policies, mappings or packs within this, in a turn; the ledger then says so, and why if there is a reason.
 
     What was changed by hand before is recorded as such first. Should the writer die in between, the next commit
     notices. A lake without a ledger begins one with its next commit, which says what its policies are.
@@ -124,7 +124,7 @@ def recorded_policies(context: LakeContext) -> Iterator[None]:
     with writer_turn(context) as turn:
         turn.notice(now)
         yield
-        turn.notice(now, by="auditlake")
+        turn.notice(now, by="auditlake", reason=reason)
 
 
 def record_journal(context: LakeContext, lines: int, digest: str) -> None:

@@ -30,7 +30,7 @@ from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFo
 from auditlake.findings.journal import read as read_decisions
 from auditlake.ledger.keys import read_public_key, read_settings
 from auditlake.ledger.merkle import root
-from auditlake.policies.loader import load_policies
+from auditlake.packs.effective import lake_policies
 from auditlake.runs.journal import read as read_runs
 from auditlake.runs.recorder import unfinished
 from auditlake.store.bookkeeping import settle_ledger
@@ -98,7 +98,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     problems += _lost_key(layout)
     with suppress(AuditLakeError):  # told above
         try:
-            load_policies(layout.policies, read_config(layout).event_types, in_use=False)
+            lake_policies(layout, read_config(layout).event_types, in_use=False)
         except PolicyError as error:
             problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)

@@ -14,12 +14,17 @@ from auditlake.verify.tree import LedgerEntry
 
 def unrecorded(layout: Layout, last: LedgerEntry) -> Iterator[Problem]:
     """Yield what was done to policies, mappings and holds after the last entry, which the next entry records."""
-    known = {layout.policies: last.fields["policies"], layout.sources: last.fields["details"].get("sources", {})}
+    details, settings = last.fields["details"], layout.frameworks.name
+    known = {layout.policies: last.fields["policies"], layout.sources: details.get("sources", {}),
+             layout.packs: details.get("packs", {})}  # fmt: skip
     for folder, recorded in known.items():
         now = {path.stem: _digest(path) for path in folder.glob("*.yaml")}
+        if folder == layout.packs:  # those of a lake without settings judge nothing
+            now = {**now, settings: _digest(layout.frameworks)} if layout.frameworks.exists() else {}
         for name in sorted(recorded.keys() | now.keys()):
             if recorded.get(name) != now.get(name):
-                yield Problem(f"{folder.name}/{name}.yaml", "was changed after the last entry")
+                where = settings if name == settings else f"{folder.name}/{name}.yaml"
+                yield Problem(where, "was changed after the last entry")
     holds = "".join(f"{path.name} {_digest(path)}\n" for path in sorted(layout.holds.glob("*.yaml")))
     if last.fields["holds"] != (sha256(holds.encode()).hexdigest() if holds else ""):
         yield Problem("holds", "are not those of the last entry: one was added, changed or removed by hand")
@@ -36,7 +41,11 @@ def lost_lists(layout: Layout, entries: Sequence[LedgerEntry]) -> Iterator[Probl
 
 def changed_policies(layout: Layout) -> Iterator[Problem]:
     """Files of policies and mappings that are kept as an entry recorded them, and are not what their names say."""
-    for folder, what in (("policies", "a policy asked for"), ("sources", "a mapping made of records")):
+    for folder, what in (
+        ("policies", "a policy asked for"),
+        ("sources", "a mapping made of records"),
+        ("packs", "a pack asked for"),
+    ):
         for path in sorted((layout.ledger / folder).glob("?" * 64)):
             if _digest(path) != path.name:
                 yield Problem(f"ledger/{folder}/{path.name}", f"was changed: it says what {what}")

@@ -1,0 +1,193 @@
+"""The packs of a lake: ``lake.packs``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlake.context import Facet
+from auditlake.errors import PackError, RetentionError
+
+if TYPE_CHECKING:
+    from auditlake.analysis.policy_effect import PolicyEffect
+    from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.packs.diff import PackDiff
+    from auditlake.packs.effective import LakePacks
+    from auditlake.packs.model import Pack
+
+
+@dataclass(frozen=True, slots=True)
+class PackCheck:
+    """What is wrong with packs."""
+
+    problems: tuple[str, ...]
+    """Every mistake, each ``file:line:column: message``, and every weaker value that nobody has decided."""
+    tests: tuple[CheckResult, ...]
+    """What the tests within their policies gave."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems and all(each.passed for each in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class PackEffect:
+    """What changes with a pack that comes into a lake, or takes an earlier revision's place."""
+
+    pack: Pack
+    effect: PolicyEffect
+    """Which events are kept longer or shorter."""
+    without_data: dict[str, tuple[str, ...]]
+    """The policies that the lake has no event for, by id within the pack, with their event types."""
+
+
+class Packs(Facet):
+    """The frameworks that a lake is judged by; iterate over it for every pack."""
+
+    def __iter__(self) -> Iterator[Pack]:
+        return iter(self.all())
+
+    def all(self) -> tuple[Pack, ...]:
+        """Return every pack that the lake is judged by, with the lake's values, by id.
+
+        Raises:
+            PackError: One cannot be used; every mistake of every file is listed.
+        """
+        found = self.found()
+        if found.problems:
+            raise PackError(found.problems, hint="correct every line listed")
+        return tuple(found.packs[name] for name in sorted(found.packs))
+
+    def found(self) -> LakePacks:
+        """Return the lake's packs and the mistakes in them: one that cannot be used does not stop the others."""
+        from auditlake.packs.effective import lake_packs
+
+        return lake_packs(self._context.layout, self._context.config.event_types)
+
+    def get(self, pack_id: str) -> Pack:
+        """Return one pack of the lake.
+
+        Raises:
+            PackError: The lake has none of that id, or it cannot be used.
+        """
+        return self.found().get(pack_id)
+
+    def add(self, name: str) -> Pack:
+        """Copy a pack into the lake, which is judged by it from then on; ``frameworks.yaml`` names its revision.
+
+        Args:
+            name: The id of a pack that ships with auditlake, or a file.
+
+        Raises:
+            PackError: It cannot be used, or the lake has it already.
+        """
+        from auditlake.packs.files import adding
+        from auditlake.store.turn import recorded_policies
+
+        with recorded_policies(self._context):
+            change = adding(self._context, name)
+            change.write(self._context.layout)
+        return change.pack
+
+    def effect(self, name: str) -> PackEffect:
+        """Return what a pack would change that is added. Nothing is changed.
+
+        Args:
+            name: As for :meth:`add`.
+
+        Raises:
+            PackError: It cannot be used, or the lake has it already.
+        """
+        from auditlake.analysis.policy_effect import effect
+        from auditlake.packs.files import adding
+        from auditlake.query.view import engine
+
+        pack = adding(self._context, name).pack
+        ready = {name: policy for name, policy in pack.policies.items() if name not in pack.unready}
+        with engine(self._context, None) as (connection, _):
+            changes = effect(connection, self._context, self._context.now, pack.id, (), tuple(ready.values()))
+        seen = {each.event_type for each in changes.types if each.events}
+        without = {name: each.required_events for name, each in ready.items() if not seen & {*each.required_events}}
+        return PackEffect(pack, changes, without)
+
+    def check(self, *named: str) -> PackCheck:
+        """Look for mistakes in packs, for weaker values that nobody has decided, and run the tests of their policies.
+
+        Args:
+            *named: Ids of packs, or ``.yaml`` files; every pack of the lake if none is named.
+        """
+        from auditlake.analysis.policy_tests import check_policies
+        from auditlake.packs.check import problems_of
+        from auditlake.packs.effective import lake_packs
+        from auditlake.packs.files import read_file_of_pack
+
+        layout, types = self._context.layout, self._context.config.event_types
+        packs: list[Pack] = []
+        problems: list[str] = []
+        for name in (each for each in named if each.endswith(".yaml")):
+            try:
+                packs.append(read_file_of_pack(Path(name), types, layout))
+            except PackError as error:
+                problems += error.problems
+        ids = {name for name in named if not name.endswith(".yaml")}
+        if ids or not named:
+            found = lake_packs(layout, types, in_use=False)
+            for name in ids - found.known:
+                found.get(name)
+            problems += problems_of(found.only(ids) if ids else found, lambda _: {})
+            packs += [pack for name, pack in found.packs.items() if name in ids or not ids]
+        policies = [policy for pack in packs for policy in pack.policies.values()]
+        return PackCheck(tuple(problems), check_policies(policies))
+
+    def diff(self, pack_id: str, *, to: str | Path | None = None) -> PackDiff:
+        """Return what another revision of a pack asks otherwise.
+
+        Args:
+            pack_id: The pack.
+            to: The file of the other revision; the one that ships with auditlake if None.
+
+        Raises:
+            PackError: One of the two cannot be used, or the lake does not have the pack.
+        """
+        from auditlake.packs.diff import pack_diff
+        from auditlake.packs.files import read_file_of_pack, shipped_or_file
+
+        layout, types = self._context.layout, self._context.config.event_types
+        self.get(pack_id)
+        file = shipped_or_file(pack_id) if to is None else Path(to)
+        return pack_diff(read_file_of_pack(layout.pack(pack_id), types, layout), read_file_of_pack(file, types, layout))
+
+    def upgrade(self, pack_id: str, *, to: str | Path | None = None, accept_weaker: str | None = None) -> PackDiff:
+        """Put a later revision of a pack in its place; the old file stays in ``packs/old``.
+
+        Args:
+            pack_id: The pack.
+            to: The file of the later revision; the one that ships with auditlake if None.
+            accept_weaker: Why retention that becomes weaker by it is right; the ledger has it.
+
+        Raises:
+            PackError: It cannot be used, is no later revision, or the lake's values do not fit it.
+            RetentionError: Retention would become weaker; nothing was changed.
+        """
+        from auditlake.packs.diff import pack_diff
+        from auditlake.packs.effective import lake_policies
+        from auditlake.packs.files import read_file_of_pack, upgrading
+        from auditlake.retention.terms import shortened, state_of, terms_of
+        from auditlake.store.turn import recorded_policies
+
+        context, config = self._context, self._context.config
+        with recorded_policies(context, accept_weaker):
+            change = upgrading(context, pack_id, None if to is None else Path(to))
+            before = lake_policies(context.layout, config.event_types, tolerant=True)
+            after = (*(each for each in before if each.id not in change.before), *change.after.values())
+            was, becomes = (terms_of(each, (), config.default_retention) for each in (before, after))
+            weaker = shortened([state_of(was)], becomes)
+            if weaker and not (accept_weaker or "").strip():
+                message = f"nothing was changed, since retention would become weaker: {'; '.join(weaker)}"
+                raise RetentionError(message, hint="if that is right: --accept-weaker REASON, which is recorded")
+            old = read_file_of_pack(context.layout.pack(pack_id), config.event_types, context.layout)
+            change.write(context.layout)
+        return pack_diff(old, read_file_of_pack(context.layout.pack(pack_id), config.event_types, context.layout))

@@ -1,0 +1,102 @@
+"""What a lake holds, as far as frameworks ask: counted once for all packs, by ``lake_facts.py``."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The events of one type from one source, of one day of the period or of all instants outside of it."""
+
+    event_type: str
+    source: str
+    day: date | None
+    """UTC; None: outside of the period, up to as_of."""
+    events: int
+    first: datetime
+    last: datetime
+    filled: tuple[int, ...] = ()
+    """How many have a value in each of :attr:`Facts.columns`; none are counted outside of the period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The events of one type and batch within one unit of time, for those who look later."""
+
+    start: datetime
+    event_type: str
+    batch: int
+    events: int
+    users: frozenset[str]
+    """Those of their users who gave reviews."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What one certificate of a deletion says."""
+
+    at: datetime
+    """The instant that was judged at: what was taken was old enough then."""
+    days: Mapping[date, int]
+    """The UTC days that lost events, with how many."""
+    types: frozenset[str] | None
+    """The event types that may have lost some; None: which is not known."""
+
+    def may_have_taken(self, event_type: str) -> bool:
+        """Return whether an event of a type may have gone."""
+        return self.types is None or event_type in self.types
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the lake holds, as of as_of."""
+
+    received: bool = False
+    """Whether any event lies in the period, those aside that auditlake writes about itself."""
+    first_event: datetime | None = None
+    """The lake's first event up to as_of, the same aside."""
+    columns: tuple[str, ...] = ()
+    """The columns that were looked into."""
+    counts: Sequence[Count] = ()
+    """By type, source and day; the sources' own events aside that auditlake writes about itself."""
+    arrived: Mapping[str, int] = field(default_factory=dict)
+    """By source, the period's events that did not come as history."""
+    history: Mapping[str, int] = field(default_factory=dict)
+    """By source, the period's events that came in loads marked as history."""
+    late: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and source, the events that arrived later than that and not as history."""
+    ahead: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and source, the period's events that are dated further ahead of their arrival."""
+    looks: Sequence[Look] = ()
+    """The events of the types that reviews are about, by time; units of time no longer than the shortest interval."""
+    last_batches: Mapping[int, int] = field(default_factory=dict)
+    """By snapshot, the last batch in it, for the snapshots that reviews were of."""
+    deletions: Sequence[Deletion] = ()
+    unreadable: Sequence[date] = ()
+    """Days of which a file of the snapshot is not there, or shorter or longer than it was."""
+    named: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and event type, the events older than that which still name somebody, holds aside."""
+
+    def came_after(self, start: datetime, end: datetime, after: Mapping[str, int]) -> tuple[int, frozenset[str]]:
+        """Return how many events of an interval came after a look, and which reviewers are users of its events.
+
+        Args:
+            start, end: The interval, the end exclusive.
+            after: By event type, the last batch that was looked at.
+        """
+        events, users = 0, set[str]()
+        for look in self.looks[bisect_left(self.looks, start, key=lambda each: each.start) :]:
+            if look.start >= end:
+                break
+            if look.event_type in after:
+                users |= look.users
+                events += look.events if look.batch > after[look.event_type] else 0
+        return events, frozenset(users)
+
+
+NO_FACTS = Facts()
+"""A lake without events."""

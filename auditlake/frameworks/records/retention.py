@@ -1,0 +1,97 @@
+"""Whether events are kept long enough, can be read, and show no names after their time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import chain
+
+from auditlake.events.durations import Duration, length_of
+from auditlake.frameworks.model import CheckResult, Status
+from auditlake.frameworks.records.model import Case, Found, result
+from auditlake.packs.model import Control, RecordCheck
+from auditlake.policies.model import longest_retention
+
+_DAY = timedelta(days=1)
+
+
+def check_retention(check: RecordCheck, control: Control, case: Case) -> CheckResult:
+    """Judge what was kept: the rules, the certificates of deletions, the files, the names in old events, the beginning.
+
+    That the lake is younger than what must be kept is no failure, and no pass either.
+    """
+    types = sorted(case.governed([each for each in case.pack.policies if each not in case.pack.unready]))
+    of_types = (each(check, case, types) for each in (_rules, _taken, _names))
+    found = [*chain.from_iterable(of_types), *_files(check, case)]
+    status, reason = _beginning(check, case)
+    if found:
+        reason = "; ".join(each.message for each in found[:1]) + (f", and {len(found) - 1} more" if found[1:] else "")
+    first = case.facts.first_event
+    return result(check, control, case, reason, found, otherwise=status, measures={
+        "types": len(types), "begins": first and f"{first:%Y-%m-%d}",
+    })  # fmt: skip
+
+
+def _rules(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
+    """Yield the types that the rules let go too early."""
+    for name in types if check.min else ():
+        keeper = longest_retention(name, case.policies)
+        if length_of(keeper.retention_period if keeper else None) < length_of(check.min):
+            kept = f"{keeper.retention_period} by {keeper.id}" if keeper else "not at all"
+            yield Found("kept_too_short", f"{name} must be kept {check.min} and is kept {kept}", event_type=name)
+
+
+def _taken(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
+    """Yield the days of which a certificate took events that were younger than the minimum, whichever these were."""
+    for deletion in case.facts.deletions if check.min else ():
+        which = [name for name in types if deletion.may_have_taken(name)]
+        days = sorted(
+            day for day, events in deletion.days.items()
+            if events and deletion.at.date() - day <= timedelta(microseconds=length_of(check.min))
+        )  # fmt: skip
+        if which and days:
+            events = sum(deletion.days[day] for day in days)
+            message = (
+                f"The certificate of {deletion.at:%Y-%m-%d} took {events:,} events younger than {check.min}, "
+                f"from {days[0]} to {days[-1]}"
+            )
+            yield Found("taken_too_early", message, deletion.at, measures={"events": events, "days": len(days)})
+
+
+def _files(check: RecordCheck, case: Case) -> Iterator[Found]:
+    """Yield the days at hand whose files cannot be read."""
+    first = case.question.until - timedelta(microseconds=length_of(check.hot))
+    days = [day for day in case.facts.unreadable if first.date() <= day <= case.question.until.date()]
+    if check.hot and days:
+        message = f"{len(days):,} of the days of the last {check.hot} cannot be read, the first {min(days)}"
+        yield Found("not_at_hand", message, measures={"days": len(days)})
+
+
+def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
+    """Yield the types with events that name somebody for longer than they may."""
+    named = case.facts.named.get(length_of(check.max), {}) if check.max else {}
+    for name in types:
+        if number := named.get(name):
+            message = f"{number:,} events of {name} are older than {check.max} and name somebody"
+            yield Found("kept_too_long", message, event_type=name, measures={"events": number})
+
+
+def _beginning(check: RecordCheck, case: Case) -> tuple[Status, str]:
+    """Return how it stands where nothing is wrong: whether the lake reaches as far back as must be kept."""
+    parts = [f"events are kept {check.min} or longer, and none was deleted too early"] if check.min else []
+    parts += [f"the last {check.hot} can be read"] if check.hot else []
+    parts += [f"no event older than {check.max} names anybody"] if check.max else []
+    if check.min and (short := _short(check.min, case)):
+        return "no_data", short
+    return "pass", "; ".join(parts)
+
+
+def _short(least: Duration, case: Case) -> str | None:
+    first, until = case.facts.first_event, case.question.until
+    if first is None:
+        return "the lake holds no event"
+    if first <= until - timedelta(microseconds=least.microseconds):
+        return None
+    asked = least.microseconds // (_DAY // timedelta(microseconds=1))
+    there = min((until.date() - first.date()).days + 1, asked)
+    return f"the lake begins on {first:%Y-%m-%d}, so {there:,} of {asked:,} days can be shown"
