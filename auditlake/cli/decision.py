@@ -57,9 +57,9 @@ def list_(path: str, as_of: datetime | date | None) -> None:
 @json_option("kind", "number", "at", "the entry's own keys")
 @click.pass_obj
 def retract(path: str, /, number: int, **options: Any) -> None:
-    """Take an entry back by its number: as of later instants it counts for nothing.
+    """Take an entry back by its number.
 
-    `auditlake finding reopen` takes an acceptance back.
+    As of later instants it counts for nothing. `auditlake finding reopen` takes an acceptance back.
     """
     tell(opened(path).decisions.retract(number, **options))
 
