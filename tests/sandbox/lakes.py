@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import auditlake
 from auditlake import testing
 from auditlake.errors import QueryError
 from auditlake.sandbox.session import Answer, AuditSession
+from tests.templates import copy_of
 from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -24,19 +22,15 @@ USERS = ("alice", "bob", "carol", "dave")
 
 def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
     """A lake of ten days with 400 events of four users, two of whom fail to log in now and then."""
-    shutil.copytree(Path(_made().name, "lake"), path)
+    copy_of(_build, path.parent)
     if settings:
         config = path / "lake.toml"
         config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
     return auditlake.open(path, clock=testing.Clock(NOW))
 
 
-@cache
-def _made() -> TemporaryDirectory[str]:
-    """The lake that others are copies of."""
-    folder = TemporaryDirectory(prefix="auditlake-tests-")
-    testing.make_lake(Path(folder.name, "lake"), clock=testing.Clock(NOW)).ingest(events())
-    return folder
+def _build(folder: Path) -> None:
+    testing.make_lake(folder / "lake", clock=testing.Clock(NOW)).ingest(events())
 
 
 def events() -> list[auditlake.AuditEvent]:
