@@ -178,7 +178,7 @@ def _unwrapped(steps: Steps) -> str:
         inside=f"coalesce({_listed(seen[: len(inside)])}, null)",
         may_have=" or ".join(f"{each} is not null" for each in seen),
         has=" or ".join(f"json_exists(written, {literal(place.path)})" for place in inside),
-        field=literal(" or ".join(place.shown for place in inside)),
+        field=cases((f"{each} is not null", literal(place.shown)) for each, place in zip(seen, inside, strict=False)),
     )
 
 
