@@ -76,7 +76,7 @@ def test_patterns_that_are_looked_for_together() -> None:
     with closed_connection(functions()).cursor() as cursor:
         query = f"select {guarded}, case {plain} end from (select unnest($texts) as v)"
         assert all(each == expected for each, expected in cursor.execute(query, {"texts": texts}).fetchall())
-    assert guarded.count("case") == 2
+    assert guarded.count("case") == 3
     assert cases(choices[:2]).count("case") == 1
 
 
