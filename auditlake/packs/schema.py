@@ -112,7 +112,7 @@ PACK = _keys(
 
 def _or_parameter(schema: Schema) -> Schema:
     """Return a schema that takes ``$name`` wherever it takes a value."""
-    inner = {key: _or_parameter(schema[key]) for key in ("items", "additionalProperties") if schema.get(key)}
+    inner: Schema = {key: _or_parameter(schema[key]) for key in ("items", "additionalProperties") if schema.get(key)}
     if "properties" in schema:
         inner["properties"] = {name: _or_parameter(each) for name, each in schema["properties"].items()}
     if "anyOf" in schema:
