@@ -312,9 +312,8 @@ class AuditLake(Shown):
 
         Args:
             *policy_ids: Which policies.
-            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot``;
-                ``generated_at``, ``policies``, ``entries``, ``pages``, ``listen``: see
-                :class:`auditlake.policies.request.ReportOptions`.
+            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot`` and
+                others: see :class:`auditlake.policies.request.ReportOptions`.
 
         Raises:
             PolicyError: A policy cannot be used, or is not there.
@@ -372,9 +371,11 @@ class AuditLake(Shown):
     ) -> AbstractContextManager[Judged]:
         from auditlake.policies.request import ReportRequest
         from auditlake.reports.run import judged
+        from auditlake.retention.taken import first_taken
 
-        asked = ReportRequest(policy_ids=policy_ids, again=again, **options)
-        return judged(self._context, asked, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot)
+        asked, holds = ReportRequest(policy_ids=policy_ids, again=again, **options), self.holds.binding()
+        flush = lambda: self.flush(reading=True).snapshot  # noqa: E731 - a verb of its own would say less
+        return judged(self._context, asked, holds=holds, taken=first_taken, flush=flush)
 
     # Upkeep
 
@@ -387,8 +388,7 @@ class AuditLake(Shown):
 
         Raises:
             LakeError: There is something at the destination, or the disk refused.
-            LakeFormatError: The lake lost a file.
-            LedgerError: The ledger is damaged.
+            LakeFormatError, LedgerError: The lake lost a file, or its ledger is damaged.
         """
         from auditlake.upkeep.backup import backup
 

@@ -29,6 +29,7 @@ def judged_by(policy: Policy) -> str:
         policy.window.microseconds,
         policy.group_by,
         policy.where,
+        *filter(None, [policy.scope]),
     ]
     return hashlib.sha256(json.dumps(deciding).encode("utf-8")).hexdigest()
 

@@ -98,6 +98,7 @@ def _found(report: Report) -> dict[str, Any]:
         "episodes": report.threshold.episodes if report.threshold else 0,
         "missing": sorted(name for name in missing if name),
         "gaps": kinds["coverage_gap"],
+        "incomplete": kinds["field_incomplete"],
         "total": report.total_events,
         "peak": max((each.peak for each in report.violations if each.peak is not None), default=0),
     }

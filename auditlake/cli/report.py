@@ -117,18 +117,20 @@ def write_reports(
 
 def show_statuses(made: Sequence[ComplianceReport]) -> None:
     """Print the table of statuses."""
-    rows = []
+    rows, asked = [], any(each.report.coverage.fields for each in made)
     for each in made:
         document = each.report
         kinds = [finding.kind for finding in document.violations]
         numbers = (
             document.total_events, document.threshold and document.threshold.episodes,
-            kinds.count("missing_required_type"), kinds.count("coverage_gap"), len(document.coverage.silent_days),
+            kinds.count("missing_required_type"), kinds.count("coverage_gap"),
+            *((kinds.count("field_incomplete"),) * asked), len(document.coverage.silent_days),
         )  # fmt: skip
         known = (None,) * len(numbers) if document.is_unread else numbers
         rows.append((document.policy_id, each.status.replace("_", " "), *known, document.since, document.until))
-    headings = ("policy", "status", "events", "episodes", "missing", "gaps", "silent", "period from", "to")
-    table(headings, rows, right=(2, 3, 4, 5, 6))
+    fields = ("incomplete",) * asked
+    headings = ("policy", "status", "events", "episodes", "missing", "gaps", *fields, "silent", "period from", "to")
+    table(headings, rows, right=(2, 3, 4, 5, 6, *((7,) * asked)))
     newest = max((last for each in made for last in each.report.last_seen.values() if last), default=None)
     if newest and any(each.status == "no_data" for each in made):
         day = f"{newest:%Y-%m-%d}"

@@ -225,9 +225,13 @@ def show_plan(planned: RetentionPlan) -> None:
         )
     show_left_out(planned.kept_by_no_policy, planned.asked_by_no_policy)
     for each in planned.conflicts:
+        limits, needs = (
+            f"{length} ({visible(clause)})" if clause else length
+            for length, clause in ((each.max_retention, each.limit_clause), (each.retention_period, each.keep_clause))
+        )
         click.echo(
-            f"conflict over {each.event_type}: {each.limiter} limits personal data to {each.max_retention}, "
-            f"{each.keeper} needs the event for {each.retention_period}: it is pseudonymised and stays"
+            f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {limits}, "
+            f"{each.keep_policy} needs the event for {needs}: it is pseudonymised and stays"
         )
     for policy, days in planned.silent.items():
         if days:

@@ -12,7 +12,7 @@ from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
-from auditlake.policies.kinds.model import Inquiry, Query, moments
+from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -25,6 +25,11 @@ _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 _OF_POLICY = _SLOTS[:2]
 _MET = "case when failed then cast('failed on ' || event_id as boolean) else met end"
 """What stands for a policy's condition over the table ``own_events``: what it was, and an error where it was one."""
+_NARROWED = ("events", "moments", "fresh", "numbered")
+"""The relations of which a policy with a scope reads only what is in scope: ``fresh`` is a batch of live events,
+``numbered`` the events on which a condition is tried."""
+_OF_ANYTHING = ("presence", "presence_now", "scope_unknown")
+"""The statements that ask of all events: whether anything was received, and what cannot be told to be in scope."""
 _MAKING = re.compile(r"^create or replace temp table ", re.MULTILINE)
 
 
@@ -37,6 +42,8 @@ class _Filling:
     holds: tuple[Hold, ...] = ()
     more: tuple[tuple[str, str], ...] = ()
     """The slots of a kind, by name, and their SQL."""
+    scope: str | None = None
+    """The condition that decides which events there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +134,23 @@ def _query(
         "until": question.until,
         **query.values,
     }
-    slots = tuple(query.slots.items())
+    slots, scope = tuple(query.slots.items()), policy.scope if query.is_scoped else None
+    judging = (*_OF_POLICY, *query.slots) if query.is_narrowed else _OF_POLICY
 
     def step(part: Statement) -> Step:
         # Only this one statement makes the numbers that the others compare; from there on the wider type goes along.
         widened = wide and part.name == query.widened
-        is_judging = any(slot in part.text for slot in (*_OF_POLICY, *query.slots))
+        is_judging = any(slot in part.text for slot in judging)
         own = holds if "on_hold" in part.text else ()
         where, read = (_MET, _reading_own_events(part)) if counted and is_judging else (policy.where, part)
-        text = _fill(read, _Filling(where, policy.group_by, own, slots), wide=widened)
+        within = None if part.name in _OF_ANYTHING else scope
+        text = _fill(read, _Filling(where, policy.group_by, own, slots, within), wide=widened)
         bound = part.bind(values) | (hold_values(holds) if own else {})
         return Step(part.name, text, bound, _MAKING.search(part.text) is not None, is_judging)
 
-    return CompiledQuery(query.name, tuple(step(part) for part in query.statements))
+    # What is read in scope is read from the events themselves: moments are shared with other policies.
+    parts = (part for part in query.statements if scope is None or part.name != MOMENTS)
+    return CompiledQuery(query.name, tuple(map(step, parts)))
 
 
 def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]) -> Step:
@@ -161,7 +172,8 @@ def _reading_own_events(part: Statement) -> Statement:
 
 def _fill(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     """Return the statement's text with its slots filled; a statement without slots stays as it is written."""
-    if not wide and not any(slot in part.text for slot in (*_SLOTS, *dict(filling.more))):
+    is_plain = not any(slot in part.text for slot in (*_SLOTS, *dict(filling.more)))
+    if is_plain and not wide and filling.scope is None:
         return part.text
     where = filling.where
     if where is None or "predicate" not in part.text:
@@ -204,17 +216,30 @@ def _written(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     """Return the statement's text with its slots filled in the syntax tree."""
     from sqlglot import exp, parse_one
 
-    slots = _slots(filling)
+    slots, tree = _slots(filling), parse_one(part.text, dialect="duckdb")
+    narrowed = set(_NARROWED).difference(each.alias for each in tree.find_all(exp.CTE)) if filling.scope else ()
 
     def filled(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
             return slots[node.name].copy()
+        if filling.scope and isinstance(node, exp.Table) and node.name in narrowed:
+            return _in_scope(node, filling.scope)
         if wide and isinstance(node, exp.DataType) and node.is_type("bigint"):
             return exp.DataType.build("hugeint", dialect="duckdb")
         return node
 
-    tree = parse_one(part.text, dialect="duckdb").transform(filled)
-    return tree.sql(dialect="duckdb", pretty=True)
+    return tree.transform(filled).sql(dialect="duckdb", pretty=True)
+
+
+def _in_scope(table: exp.Table, scope: str) -> exp.Expr:
+    """Return what of a relation is in scope: also what cannot be told to be outside."""
+    from sqlglot import exp, select
+
+    met = exp.func("coalesce", exp.Try(this=condition_tree(scope)), exp.true())
+    is_moments = table.name == MOMENTS
+    columns = [exp.column("event_type"), exp.column("timestamp", quoted=True)] if is_moments else [exp.Star()]
+    read = select(*columns).from_("events" if is_moments else table.name).where(met)
+    return read.subquery(table.alias_or_name)
 
 
 def _slots(filling: _Filling) -> dict[str, exp.Expr]:
@@ -261,8 +286,8 @@ def _hold_condition(number: int, hold: Hold) -> str:
 
 
 def filled(part: Statement, policy: Policy) -> str:
-    """Return a statement with a policy's condition and groups in its slots."""
-    return _fill(part, _Filling(policy.where, policy.group_by))
+    """Return a statement with a policy's condition and groups in its slots, reading what is in its scope."""
+    return _fill(part, _Filling(policy.where, policy.group_by, scope=policy.scope))
 
 
 def samples_of(policy: Policy, question: Question, most: int, *, counted: bool = False) -> CompiledQuery:

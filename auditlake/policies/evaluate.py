@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import accumulate
@@ -40,6 +40,8 @@ class Answers:
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
     counted: bool = False
     """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
+    taken: Mapping[str, date] = field(default_factory=dict)
+    """The event types of which certificates say that events were deleted, each with the first day of such events."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
@@ -59,6 +61,7 @@ def evaluate(
     policies: Sequence[Policy],
     holds: Sequence[Hold] = (),
     *,
+    taken: Mapping[str, date] | None = None,
     fewest: int = FEWEST,
     with_queries: bool = True,
 ) -> Iterator[Answers]:
@@ -73,6 +76,8 @@ def evaluate(
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
+        taken: The event types of which certificates say that events were deleted, each with the first day of such
+            events: for policies whose coverage is ``proven``.
         fewest: From how many policies with a condition on they are judged in one scan.
         with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
             judged; to write them takes longer than the scan.
@@ -80,7 +85,8 @@ def evaluate(
     run_step(engine, moments_of([policy for policy, _ in asked]))
     together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
     for policy, question in asked:
-        yield _evaluate(runner, together, policy, policies, holds, question)
+        found = _evaluate(runner, together, policy, policies, holds, question)
+        yield replace(found, taken=taken) if taken else found
 
 
 def _evaluate(
@@ -117,11 +123,13 @@ def _evaluate(
     with suppress(ConditionError, StatementError):
         if (sound := passing_over(engine, policy)) is not None:
             return answers(sound, None)
-    return answers(_unasked(policy), error)
+    with suppress(ConditionError, StatementError):
+        return answers(_unasked(policy), error)
+    return answers(replace(_unasked(policy), scope=None, coverage="optional", max_gap=None, fields={}), error)
 
 
 def _unasked(policy: Policy) -> Policy:
-    """Return the policy without its threshold, which alone has a condition."""
+    """Return the policy without its threshold, which alone has a condition beside the scope."""
     return replace(policy, alert_threshold=None)
 
 

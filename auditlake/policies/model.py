@@ -173,23 +173,13 @@ class RetentionConflict:
     """The policy that limits personal data."""
     max_retention: str
     keep_clause: str | None = None
-    """What asks for the one."""
+    """What asks for the events, where the policy says it."""
     limit_clause: str | None = None
-    """What asks for the other."""
+    """What limits them."""
 
     def as_dict(self) -> dict[str, str]:
-        """Return it as JSON values, without clauses that no policy names."""
+        """Return the conflict as JSON values: what nobody said is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @property
-    def keeper(self) -> str:
-        """The policy that requires the event to be kept, and its clause."""
-        return f"{self.keep_policy} ({self.keep_clause})" if self.keep_clause else self.keep_policy
-
-    @property
-    def limiter(self) -> str:
-        """The policy that limits personal data, and its clause."""
-        return f"{self.limit_policy} ({self.limit_clause})" if self.limit_clause else self.limit_policy
 
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
@@ -201,8 +191,8 @@ def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[Retenti
             if limit.max_retention.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
-                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention), keep.clause,
-                        limit.clause,
+                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention),
+                        keep.clause, limit.clause,
                     )  # fmt: skip
 
 

@@ -121,6 +121,7 @@ def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: i
         (policy, question)
         for policy, question in asked
         if policy.where is not None and policy.alert_threshold is not None and policy.fault is None
+        and policy.scope is None
         and not kinds.measure_of(policy).looks_far_back
     ]  # fmt: skip
     return Sieve(engine, conditioned) if len(conditioned) >= fewest else None

@@ -64,7 +64,7 @@ def build_report(
         last_seen={name: last for name, (_, last) in sorted(types.items())},
         violations=findings,
         threshold=answered.pop("threshold", None),
-        coverage=answered.pop("coverage"),
+        coverage=replace(answered.pop("coverage"), fields=answered.pop("fields", {})),
         retention=answered.pop("retention", None),
         measures=answered,
         evidence=Evidence(

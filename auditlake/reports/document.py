@@ -14,6 +14,7 @@ from auditlake.findings.finding import Finding
 from auditlake.policies import kinds
 from auditlake.reports.model import Report
 from auditlake.reports.sections import catalog
+from auditlake.reports.sections.coverage import beyond_form_1
 
 REPORT_VERSION = 2
 """The form that is written unless another is asked for."""
@@ -155,10 +156,10 @@ def report_dict_1(report: Report) -> dict[str, Any]:
     left_out = {"a threshold": report.threshold, "a retention period": report.retention}
     lacking = [name for name, answer in left_out.items() if answer is None]
     other = None if report.threshold is None or report.threshold.measure == "count" else report.threshold.measure
-    if report.threshold is None or report.retention is None or report.error is not None or other is not None:
-        why = report.error or (
-            f"the policy measures {other!r}" if other else f"the policy has not {' or '.join(lacking)}"
-        )
+    newer = beyond_form_1(report.coverage)
+    if lacking or newer or report.error is not None or other is not None:
+        said = f"the policy measures {other!r}" if other else f"the policy has {newer}" if newer else ""
+        why = report.error or said or f"the policy has not {' or '.join(lacking)}"
         message = f"the report of {report.policy_id!r} cannot be written in form 1: {why}"
         raise ReportError(message, hint=f"form {REPORT_VERSION}, which is written without --form, says so in its JSON")
     return {

@@ -67,6 +67,8 @@ class IndexEntry:
     """Required types without an event."""
     episodes: int
     """Episodes at or above the threshold."""
+    incomplete: int = 0
+    """Fields that too many events of a type lack."""
     unmet_by: int | None = None
     """How many governed events there were of which none met the policy's condition; None if any did."""
     digest: str = ""
@@ -225,6 +227,7 @@ def _entry(path: Path) -> IndexEntry | None:
             html_file=page.name if page.exists() else None,
             json_file=file_name(path.name),
             missing=kinds["missing_required_type"],
+            incomplete=kinds["field_incomplete"],
             episodes=threshold["episodes"] if threshold else kinds["threshold_exceeded"],
             unmet_by=report["total_events"] if threshold and _nothing_met(threshold) else None,
             digest=digest[:12],
@@ -280,8 +283,11 @@ def _key(entry: IndexEntry) -> tuple[str, datetime, datetime]:
 
 
 def _index_row(entry: IndexEntry, *, apart: bool) -> IndexRow:
-    rest = entry.findings - entry.episodes - entry.missing
-    kinds = [(entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap")]
+    rest = entry.findings - entry.episodes - entry.missing - entry.incomplete
+    kinds = [
+        (entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap"),
+        (entry.incomplete, "incomplete field"),
+    ]  # fmt: skip
     unmet = "" if entry.unmet_by is None else f"no event of {entry.unmet_by:,} matched"
     return IndexRow(
         policy_id=visible(entry.policy_id) + (f", {entry.digest}" if apart else ""),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
+from auditlake.disk.layout import Layout
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
@@ -47,7 +49,12 @@ class Judged:
 
 @contextmanager
 def judged(
-    context: LakeContext, request: ReportRequest, *, holds: Sequence[Hold], flush: Callable[[], int]
+    context: LakeContext,
+    request: ReportRequest,
+    *,
+    holds: Sequence[Hold],
+    taken: Callable[[Layout, int], Mapping[str, date]],
+    flush: Callable[[], int],
 ) -> Iterator[Judged]:
     """Make reports.
 
@@ -55,6 +62,8 @@ def judged(
         context: The lake.
         request: What is asked.
         holds: Every legal hold of the lake, as it counts.
+        taken: Returns of which event types deletions up to a snapshot of a lake took events, each with the first day of
+            such events; asked only where a policy wants to know.
         flush: Brings what was logged into the table, and returns the newest snapshot.
     """
     config = context.config
@@ -73,7 +82,8 @@ def judged(
     with open_engine(context, version) as (connection, snapshot):
         journal, engine, reports = read(context.layout), DuckEngine(connection), []
         request.listen(0, len(asked), asked[0][0].id if asked else "")
-        for done, answers in enumerate(evaluate(engine, asked, policies, holds), 1):
+        gone = taken(context.layout, snapshot.version) if any(each.coverage == "proven" for each, _ in asked) else None
+        for done, answers in enumerate(evaluate(engine, asked, policies, holds, taken=gone), 1):
             reports.append(_report(context, request, engine, snapshot, journal, answers))
             request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
         yield Judged(connection, policies, tuple(reports))

@@ -65,6 +65,7 @@ def verdict_words(report: Report) -> str:
         return f"{silence} The policy's findings are still listed below." if report.violations else silence
     answer, found_kinds = report.threshold, [finding.kind for finding in report.violations]
     missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
+    incomplete = found_kinds.count("field_incomplete")
     parts = []
     if answer and answer.episodes:
         counted = f"{answer.alert_threshold:,} {measured(report, answer.alert_threshold)}{apart(report)}"
@@ -73,6 +74,8 @@ def verdict_words(report: Report) -> str:
         parts.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
         parts.append(gaps_found(report, gaps))
+    if incomplete:
+        parts.append(count(incomplete, "incomplete field"))
     from auditlake.policies import kinds  # slow to import
 
     parts += filter(None, (kind.sentence(report.violations) for kind in kinds.KINDS if kind.name in report.measures))
@@ -83,17 +86,21 @@ def verdict_words(report: Report) -> str:
 
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
+    fewer = "The policy does not require every event type to appear."
+    if report.coverage.is_proven:
+        fewer = "Not every required event type appeared in the period, but each did at some time, as the policy asks."
+    fields = " No field of a type is filled too seldom." if report.coverage.fields else ""
     if answer:
         below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {measured(report)}"
         if whole:
-            return f"{below}{apart(report)}, and no required event type is missing."
-        return f"{below}{apart(report)}. The policy does not require every event type to appear."
+            return f"{below}{apart(report)}, and no required event type is missing.{fields}"
+        return f"{below}{apart(report)}. {fewer}{fields}"
     sentences = ["No required event type is missing."] if whole else []
     if report.coverage.max_gap is not None:
-        sentences.append(f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}.")
+        sentences.append(f"No gap in the events of a required type is longer than {gap_limit(report)}.")
     if not whole:
-        sentences.append("The policy does not require every event type to appear.")
-    return " ".join(sentences)
+        sentences.append(fewer)
+    return " ".join(sentences) + fields
 
 
 def _accepted_words(report: Report) -> str:
@@ -162,8 +169,15 @@ def beyond(total: int, what: str) -> str:
 
 def gaps_found(report: Report, gaps: int) -> str:
     """Say how many gaps there are, and of what length."""
-    limit = spelled(report.coverage.max_gap or "")
-    return f"{count(gaps, 'gap')} of more than {limit} in the events of a required type"
+    return f"{count(gaps, 'gap')} of more than {gap_limit(report)} in the events of a required type"
+
+
+def gap_limit(report: Report) -> str:
+    """Return how long events of a type may stay away."""
+    rules = report.coverage.gap_rules
+    if not rules:
+        return spelled(report.coverage.max_gap or "")
+    return "its type may stay away" if len(rules) > 1 else visible(*map(str, rules.values()))
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -148,7 +148,8 @@ def _certificate(
             for each in operation.leftovers
         ],
         "left": [], "remaining": remaining_of(rules, operation) if changed or operation.kind == "erase" else None,
-        "remap": None, "weaker": operation.weaker, "grace_seconds": int(context.config.grace_seconds),
+        "remap": None, "event_types": {}, "weaker": operation.weaker,
+        "grace_seconds": int(context.config.grace_seconds),
     } | dict(operation.facts)  # fmt: skip
 
 

@@ -208,6 +208,7 @@ class Tables:
         from auditlake.policies.evaluate import evaluate
         from auditlake.policies.holds import binding, load_holds
         from auditlake.reports.build import build_report
+        from auditlake.retention.taken import first_taken
         from auditlake.store.failures import explained
 
         as_of, policies = self._sight.instant, self._loaded
@@ -225,7 +226,8 @@ class Tables:
             _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
-            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds)):
+            taken = first_taken(self._layout, self._sight.version)
+            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds, taken=taken)):
                 self._judged[answers.policy.id] = build_report(
                     answers, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),

@@ -125,7 +125,7 @@ def test_upgrade(lake: AuditLake) -> None:
     assert lake.layout.old_pack("house-rules", "2026-11-30.1").read_text() == HOUSE
     assert "2026-11-30.3" in lake.layout.frameworks.read_text()
     assert entries(lake)[-1].details["reason"] == "contract 12"
-    with pytest.raises(PackError, match="is the revision 2026-11-30.2, and the lake has 2026-11-30.3"):
+    with pytest.raises(PackError, match=r"is the revision 2026-11-30.2, and the lake has 2026-11-30.3"):
         lake.packs.upgrade("house-rules", to=revision(lake, 2))
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from auditlake.engine.statements import Statement
 from auditlake.events.durations import Duration
-from auditlake.events.times import day_of, print_instant
+from auditlake.events.times import MICROSECOND, day_of, print_instant
 from auditlake.findings.finding import Finding, finding_id
-from auditlake.policies.condition import LONGEST
-from auditlake.policies.hours import Hours, check_zone, parse_hours
+from auditlake.policies.condition import LONGEST, condition_tree
+from auditlake.policies.hours import Hours, check_zone, offsets, parse_hours
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every, length, moments
 from auditlake.policies.kinds.values import read_scope
 from auditlake.policies.model import GapRule, Policy
+from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
     from auditlake.policies.evaluate import Answers
@@ -74,9 +75,23 @@ class CoverageAnswer:
     """The answer, beside its findings."""
 
     max_gap: str | None
+    """How long events may stay away, on one line; None where the policy does not ask."""
     silent_days: tuple[date, ...]
     fields: Mapping[str, Any] = field(default_factory=dict)
     """How complete the fields are that the policy asks for."""
+    gap_rules: Mapping[str, GapRule] = field(default_factory=dict)
+    """The same of each type, where these differ; else empty."""
+    is_proven: bool = False
+    """Whether it is enough that a type came at some time."""
+    proven: Mapping[str, date] = field(default_factory=dict)
+    """The types of which nothing is left, each with the first day of which a certificate says that events were deleted;
+    of a policy to which that matters."""
+    scope: str | None = None
+    """What narrows the answers to coverage, gaps, fields and threshold."""
+    scope_unknown: int = 0
+    """Governed events of the period of which it could not be told; they count as in scope."""
+    placeholders: tuple[str, ...] = ()
+    """The words that count as nothing in a field; of a policy that asks for fields."""
 
 
 class CoverageKind(Kind):
@@ -103,29 +118,60 @@ class CoverageKind(Kind):
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query over types and days; every report says which events of a required type there were."""
-        max_gap = inquiry.policy.max_gap
-        values = {"max_gap_us": max_gap.microseconds if isinstance(max_gap, Duration) else None}
-        yield Query("required_types", _required_types(inquiry.policy), values)
+        policy, slots = inquiry.policy, {}
+        if policy.scope is not None:
+            slots["scope_of_event"] = condition_tree(policy.scope).sql(dialect="duckdb")
+        yield Query("required_types", _required_types(policy), _gap_values(policy, inquiry.question), slots)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], CoverageAnswer]:
         """Return missing types and gaps, and the days without any governed event."""
-        max_gap = answers.policy.max_gap
+        policy = answers.policy
         heard = {day_of(number) for _, number, _ in answers.rows["type_day_counts"]}
         silent = tuple(day for day in answers.question.days if day not in heard)
-        return _findings(answers), CoverageAnswer(str(max_gap) if isinstance(max_gap, Duration) else None, silent)
+        seen = _seen_ever(answers)
+        ((unknown,),) = answers.rows.get("scope_unknown", [(0,)])
+        return _findings(answers, seen), CoverageAnswer(
+            max_gap=policy.shown_max_gap,
+            silent_days=silent,
+            gap_rules={} if isinstance(policy.max_gap, Duration) else policy.gap_rules,
+            proven={name: day for name, (is_seen, day) in seen.items() if not is_seen and day is not None},
+            is_proven=policy.coverage == "proven",
+            scope=policy.scope,
+            scope_unknown=unknown,
+            placeholders=policy.placeholders if policy.fields else (),
+        )
 
 
-def _findings(answers: Answers) -> Iterator[Finding]:
+def _seen_ever(answers: Answers) -> dict[str, tuple[bool, date | None]]:
+    """Return of each type that must be proven whether an event of it came up to the period's end, and the first day
+    of which a certificate says that events of it were deleted.
+    """
+    if answers.policy.coverage != "proven":
+        return {}
+    until = answers.question.until
+    over = (until + MICROSECOND).date()  # the day that is not over by then
+    taken = {name: day for name, day in answers.taken.items() if day < over}
+    return {
+        name: (first is not None and first <= until, taken.get(name))
+        for name, _, first, _ in answers.rows["required_types"]
+    }
+
+
+def _findings(answers: Answers, seen: Mapping[str, tuple[bool, date | None]]) -> Iterator[Finding]:
     policy = answers.policy
+    missing = {name: f"Never seen: {name}" for name, (is_seen, day) in seen.items() if not is_seen and day is None}
     if policy.coverage == "required":
-        for name, events, _, _ in answers.rows["required_types"]:
-            if not events:
-                number = finding_id(policy.id, MISSING.name, "", name, "")
-                yield Finding(number, MISSING.name, f"Missing required event type: {name}", event_type=name)
+        missing = {
+            name: f"Missing required event type: {name}"
+            for name, events, _, _ in answers.rows["required_types"] if not events
+        }  # fmt: skip
+    for name, message in missing.items():
+        yield Finding(finding_id(policy.id, MISSING.name, "", name, ""), MISSING.name, message, event_type=name)
+    rules = policy.gap_rules
     for name, start, end in answers.rows.get("coverage_gaps", ()):
         number = finding_id(policy.id, GAP.name, "", name, print_instant(start))
         until = f"until {print_instant(end)}" if end else "to the end"
-        message = f"No {name} for longer than {policy.max_gap}: from {print_instant(start)} {until}"
+        message = f"No {name} for longer than {rules[name]}: from {print_instant(start)} {until}"
         yield Finding(number, GAP.name, message, event_type=name, start=start, end=end)
 
 
@@ -135,3 +181,36 @@ def _required_types(policy: Policy) -> Iterator[Statement]:
     for part in every("required_types"):
         if part.name != "coverage_gaps" or isinstance(policy.max_gap, Duration):
             yield part
+        elif policy.max_gap:
+            within = any(rule.within for rule in policy.max_gap.values())
+            yield from every("gaps_in_hours" if within else "gaps_by_type")
+    if policy.scope is not None:
+        yield from every("scope_unknown")
+
+
+def _gap_values(policy: Policy, question: Question) -> dict[str, object]:
+    """Return what the statements that look for gaps bind."""
+    if policy.max_gap is None or isinstance(policy.max_gap, Duration):
+        return {"max_gap_us": policy.max_gap.microseconds if policy.max_gap else None}
+    rules = policy.max_gap
+    hours = {name: rule.within for name, rule in rules.items() if rule.within}
+    # So far back that a type would be silent for longer than it may: twice as many weeks as that takes, since clocks
+    # that are put forward leave hours out.
+    weeks = [2 * -(-rules[name].longest.microseconds // each.of_week) + 4 for name, each in hours.items()]
+    first = earlier(question.since, timedelta(weeks=max(weeks, default=0)))
+    around = timedelta(weeks=2)
+    last = min(question.as_of, datetime.max.replace(tzinfo=UTC) - around) + around
+    changes = [
+        (name, *change)
+        for name, each in hours.items() for change in offsets(each.zone, earlier(first, around), last)
+    ]  # fmt: skip
+    spans = [(name, *span) for name, each in hours.items() for span in each.spans]
+    return {
+        "gap_types": list(rules), "longest_us": [rule.longest.microseconds for rule in rules.values()],
+        **_columns(("week_types", "opens_us", "closes_us"), spans),
+        **_columns(("zone_types", "changes_us", "ahead_us"), changes), "measured_from": first,
+    }  # fmt: skip
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
+    return {name: [row[place] for row in rows] for place, name in enumerate(names)}

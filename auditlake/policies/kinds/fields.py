@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from auditlake.engine.sql_text import literal
+from auditlake.findings.finding import Finding, canonical_group, finding_id
 from auditlake.policies.condition import COLUMNS
-from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query
-from auditlake.policies.model import PLACEHOLDERS, FieldRule, Policy
+from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every
+from auditlake.policies.model import PLACEHOLDERS, FieldRule, Number, Policy
 
 if TYPE_CHECKING:
-    from auditlake.findings.finding import Finding
+    from auditlake.engine.model import Row
     from auditlake.policies.evaluate import Answers
     from auditlake.yaml_reader import Reader
 
@@ -26,6 +30,7 @@ _PART = re.compile(r"""\.([^\s."'*$\[\]]+|"[^"*\\]+")""")
 _PLACE = re.compile(f"(details|metadata)(({_PART.pattern})+)")
 _ALWAYS = ("event_id", "event_type", "timestamp", "source", "ingested_at")
 """Columns without which there is no event."""
+_WHITE = " \t\n\v\f\r"
 _TEXTS = tuple(name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name not in (*_ALWAYS, *JSON))
 _COLUMN: dict[str, Any] = {
     "anyOf": [{"enum": sorted((*_ALWAYS, *_TEXTS))}, {"type": "string", "pattern": f"^{_PLACE.pattern}$"}],
@@ -107,9 +112,117 @@ class FieldsKind(Kind):
         return bool(policy.fields)
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
-        """Return nothing yet."""
-        return ()
+        """Return the one query that counts events by the fields that they lack."""
+        slots = _slots(inquiry.policy)
+        yield Query("field_counts", every("field_counts"), {}, slots, is_narrowed=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], Any]:
-        """Return nothing yet."""
-        return (), None
+        """Return a finding for each type and field that too many events lack, and how complete every field is."""
+        policy = answers.policy
+        if not policy.fields:
+            return (), None
+        found = {
+            name: {each: _lacking(answers.rows["field_counts"], each, number) for each in policy.required_events}
+            for number, name in enumerate(policy.fields)
+        }
+        findings = [
+            _finding(policy, name, event_type, count)
+            for name, by_type in found.items()
+            for event_type, count in by_type.items()
+            if count.is_short(policy.fields[name].at_least)
+        ]
+        answer = {
+            name: {
+                "any_of": list(rule.any_of), "at_least": rule.at_least,
+                "types": {each: {"events": n.events, "missing": n.missing} for each, n in found[name].items()},
+            }
+            for name, rule in policy.fields.items()
+        }  # fmt: skip
+        return findings, answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """How many events of a type there are, and those without a field."""
+
+    events: int
+    missing: int
+    first: datetime | None
+    last: datetime | None
+    by_source: Mapping[str, int]
+
+    def is_short(self, at_least: Number) -> bool:
+        """Return whether fewer events have the field than must; of no events none is missing."""
+        return self.events > 0 and self.events - self.missing < at_least * self.events
+
+
+def _lacking(rows: Sequence[Row], event_type: str, number: int) -> _Lacking:
+    own = [row for row in rows if row[0] == event_type]
+    lacking = [row for row in own if row[2] >> number & 1]
+    by_source: dict[str, int] = {}
+    for _, source, _, events, _, _ in lacking:
+        by_source[source] = by_source.get(source, 0) + events
+    first, last = min((row[4] for row in lacking), default=None), max((row[5] for row in lacking), default=None)
+    return _Lacking(sum(row[3] for row in own), sum(row[3] for row in lacking), first, last, by_source)
+
+
+def _finding(policy: Policy, name: str, event_type: str, count: _Lacking) -> Finding:
+    columns, group = " or ".join(policy.fields[name].any_of), {"field": name}
+    have = "has" if count.missing == 1 else "have"
+    message = f"{count.missing} of {count.events} {event_type} events {have} no {name} ({columns})"
+    return Finding(
+        finding_id(policy.id, INCOMPLETE.name, canonical_group(group), event_type, ""), INCOMPLETE.name, message,
+        event_type=event_type, group=group,
+        measures={"events": count.events, "missing": count.missing, "first": count.first, "last": count.last,
+                  "by_source": dict(count.by_source)},
+    )  # fmt: skip
+
+
+# What is filled, in SQL
+
+
+def _slots(policy: Policy) -> dict[str, str]:
+    empty = literal(_empty(policy.placeholders))
+    columns = dict.fromkeys(column for rule in policy.fields.values() for column in rule.any_of)
+    places: dict[str, list[str]] = {name: [] for name in JSON}
+    filled = {column: _filled(column, empty, places) for column in columns}
+    bits = (
+        f"case when {' or '.join(filled[column] for column in rule.any_of)} then 0 else {1 << number} end"
+        for number, rule in enumerate(policy.fields.values())
+    )
+    values = {f"values_of_{name}": _values(name, paths) for name, paths in places.items()}
+    return {**values, "lacking_of_event": f"cast({' + '.join(bits)} as bigint)"}
+
+
+def _filled(column: str, empty: str, places: Mapping[str, list[str]]) -> str:
+    """Return the SQL of whether a column is filled; its place within JSON is added to the places that are read."""
+    if column in _ALWAYS:
+        return "true"
+    if (place := _PLACE.fullmatch(column)) is None:
+        return f"coalesce(not regexp_full_match({column}, {empty}), false)"
+    paths = places[place[1]]
+    paths.append("$" + "".join(f'."{part.strip(chr(34))}"' for part in _PART.findall(place[2])))
+    value, kind = f"{place[1]}_values[{len(paths)}]", f"json_type({place[1]}, {literal(paths[-1])})"
+    # Of what looks like nothing it matters whether it is a text: a number is filled, an empty list is not.
+    return (
+        f"case when {value} is null then false when {value} in ('[]', '{{}}') then {kind} = 'VARCHAR' "
+        f"when regexp_full_match({value}, {empty}) then {kind} <> 'VARCHAR' else true end"
+    )
+
+
+def _values(column: str, paths: Sequence[str]) -> str:
+    """Return the SQL of the texts at places; null where the column holds no JSON."""
+    listed = ", ".join(map(literal, paths))
+    return f"try(json_extract_string({column}, [{listed}]))" if paths else "null"
+
+
+def _empty(words: Sequence[str]) -> str:
+    """Return the regular expression of what is as good as nothing: ASCII white space aside, and the case of ASCII."""
+    either = "|".join("".join(map(_either_case, word.strip(_WHITE))) for word in words)
+    return f"[[:space:]]*({either})?[[:space:]]*"
+
+
+def _either_case(character: str) -> str:
+    if character.isascii() and character.isalpha():
+        return f"[{character.lower()}{character.upper()}]"
+    return character if character.isalnum() else f"\\x{{{ord(character):x}}}"

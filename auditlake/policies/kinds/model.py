@@ -74,6 +74,10 @@ class Query:
     """The SQL that fills slots which are the kind's own, by name."""
     widened: str = "arrivals"
     """The statement that makes one number of group and time, in 128 bits where 63 have no room."""
+    is_narrowed: bool = True
+    """Whether its own slots are about the events that meet the policy's condition."""
+    is_scoped: bool = True
+    """Whether it is about the events in the policy's scope alone."""
 
 
 class Kind:

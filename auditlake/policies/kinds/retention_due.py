@@ -33,6 +33,10 @@ class RetentionAnswer:
     oldest_event: datetime | None
     """The oldest governed event in the lake, up to as_of."""
     conflicts: tuple[RetentionConflict, ...]
+    hot: str | None = None
+    """How long events must be readable without restoring anything; None where the policy does not say."""
+    clause: str | None = None
+    """What asks for these lengths, where the policy says it."""
 
 
 class RetentionDueKind(Kind):
@@ -69,7 +73,9 @@ class RetentionDueKind(Kind):
         cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
         values = {"cutoff": cutoff, "type_cutoffs": cutoffs}
         whole_days = all(each.time() == time.min for each in (cutoff, *cutoffs))
-        yield Query("retention", _by_day() if whole_days and not inquiry.holds else every("retention"), values)
+        statements = _by_day() if whole_days and not inquiry.holds else every("retention")
+        oldest = every("oldest_event") if policy.scope else ()
+        yield Query("retention", (*statements, *oldest), values, is_scoped=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], RetentionAnswer | None]:
         """Return the numbers: what is due is no finding."""
@@ -77,6 +83,7 @@ class RetentionDueKind(Kind):
         if policy.retention_period is None:
             return (), None
         held, kept, due = answers.one("retention")
+        by_type = answers.rows.get("oldest_event") or [(first,) for _, _, first, _ in answers.rows["required_types"]]
         query = next(query for query, _ in answers.queries if query.name == "retention")
         return (), RetentionAnswer(
             retention_period=str(policy.retention_period),
@@ -84,8 +91,10 @@ class RetentionDueKind(Kind):
             due=due,
             kept_by_other_policies=kept,
             held=held,
-            oldest_event=min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None),
+            oldest_event=min((first for (first,) in by_type if first), default=None),
             conflicts=tuple(conflicts_of(policy, answers.policies)),
+            hot=str(policy.hot) if policy.hot else None,
+            clause=policy.clause,
         )
 
 

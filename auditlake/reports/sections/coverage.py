@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
 from auditlake.display.canonical_json import json_value
-from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled
+from auditlake.display.text import Fact, Text, count, length, moment, shown
 from auditlake.findings.finding import Finding
+from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import HeatMap, heat_map
 from auditlake.reports.sections.model import Section, Term
-from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gaps_found
+from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gap_limit, gaps_found
 
 SHOWN_RANGES = 40
 
@@ -55,6 +56,12 @@ class Coverage:
     """How many silent days."""
     silent_ranges: tuple[str, ...]
     """The silent days."""
+    scope: tuple[Fact, ...] = ()
+    """What the policy looks at, where that is not every governed event."""
+    fields_words: str = ""
+    """How complete the fields are; empty where the policy does not ask."""
+    fields: tuple[tuple[Text, ...], ...] = ()
+    """Fields: name, columns, event type, events, events without, share asked for, first, last, sources, state."""
 
 
 def _body(report: Report, detail: Detail) -> Coverage | None:
@@ -70,6 +77,9 @@ def _body(report: Report, detail: Detail) -> Coverage | None:
         gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
         silent_words=silent_words(report, detail),
         silent_ranges=silent_ranges(report.coverage.silent_days),
+        scope=_scope(report.coverage),
+        fields_words=fields_words(report),
+        fields=tuple(_field_rows(report)),
     )
 
 
@@ -80,8 +90,11 @@ def _figures(report: Report, detail: Detail) -> tuple[Fact, ...]:
     types = Text(f"{seen:,} of {len(report.events_by_type):,}")
     figures = [Fact("Types seen", types, f"{absent:,} missing", alarm=absent > 0)]
     if report.coverage.max_gap is not None:
-        note = f"longer than {spelled(report.coverage.max_gap)}"
+        note = f"longer than {gap_limit(report)}"
         figures.append(Fact("Gaps", Text(f"{gaps:,}"), note, alarm=gaps > 0))
+    if report.coverage.fields:
+        incomplete, asked = kinds.count("field_incomplete"), len(_asked(report))
+        figures.append(Fact("Incomplete fields", Text(f"{incomplete:,}"), f"of {asked:,}", alarm=incomplete > 0))
     return (*figures, Fact("Silent days", Text(f"{len(report.coverage.silent_days):,}"), f"of {len(detail.days):,}"))
 
 
@@ -100,8 +113,59 @@ def gaps_words(report: Report, gaps: int) -> str:
     if report.coverage.max_gap is None:
         return "The policy sets no limit on gaps between events of a type."
     if not gaps:
-        return f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}."
+        return f"No gap in the events of a required type is longer than {gap_limit(report)}."
     return f"{gaps_found(report, gaps)}."
+
+
+def fields_words(report: Report) -> str:
+    """Say how many fields are complete; nothing where the policy does not ask."""
+    asked = _asked(report)
+    if not asked:
+        return ""
+    incomplete = sum(finding.kind == "field_incomplete" for finding in report.violations)
+    none = sum(not numbers["events"] for _, _, numbers in asked)
+    silent = f" Of {none:,} nothing is known: the type has no event in the period." if none else ""
+    if incomplete:
+        lack = "lacks" if incomplete == 1 else "lack"
+        return f"{count(incomplete, 'field of a type', 'fields of a type')} of {len(asked):,} {lack} values.{silent}"
+    return f"No field of a type is filled too seldom.{silent}"
+
+
+def _asked(report: Report) -> list[tuple[str, str, Mapping[str, int]]]:
+    """Return every field and type with its numbers."""
+    return [
+        (name, event_type, numbers)
+        for name, field in report.coverage.fields.items()
+        for event_type, numbers in field["types"].items()
+    ]
+
+
+def _field_rows(report: Report) -> Iterator[tuple[Text, ...]]:
+    found = {
+        ((each.group or {})["field"], each.event_type): each
+        for each in report.violations if each.kind == "field_incomplete"
+    }  # fmt: skip
+    for name, event_type, numbers in _asked(report):
+        field, finding = report.coverage.fields[name], found.get((name, event_type))
+        measures = finding.measures if finding else {}
+        times = (None if at is None else moment(at, zone=False) for at in map(measures.get, ("first", "last")))
+        sources = ", ".join(f"{source} {events:,}" for source, events in measures.get("by_source", {}).items())
+        state = "incomplete" if finding else "no data" if not numbers["events"] else "complete"
+        yield (
+            shown(name), shown(" or ".join(field["any_of"])), shown(event_type), Text(f"{numbers['events']:,}"),
+            Text(f"{numbers['missing']:,}"), Text(f"{field['at_least']}"), *map(shown, times), shown(sources or None),
+            Text("enough" if state == "complete" and numbers["missing"] else state),
+        )  # fmt: skip
+
+
+def _scope(answer: CoverageAnswer) -> tuple[Fact, ...]:
+    if answer.scope is None:
+        return ()
+    unknown = f"{answer.scope_unknown:,}"
+    return (
+        Fact("Events in scope", shown(answer.scope, limit=2000, keep="\n"), code=True),
+        Fact("Scope unknown", Text(unknown), "events that cannot be told to be outside; they count as in scope"),
+    )
 
 
 def silent_words(report: Report, detail: Detail) -> str:
@@ -138,13 +202,18 @@ def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
         finding.kind == "missing_required_type" and finding.event_type == name for finding in report.violations
     )
     never = "never seen" if seen is None else "missing in the period"
+    day = report.coverage.proven.get(name)
+    earlier = (
+        f"none left; deleted with a certificate, from {day} on" if day else "seen before; not required in the period"
+    )
+    none = earlier if report.coverage.is_proven else "none; not required"
     return TypeRow(
         name=shown(name),
         events=f"{number:,}",
         days=f"{sum(day > 0 for day in detail.day_counts[name]):,} of {len(detail.days):,}",
         last_seen=_last_seen(report, seen),
         state="seen" if number else "missing" if missing else "optional",
-        state_words="seen" if number else never if missing else "none; not required",
+        state_words="seen" if number else never if missing else none,
     )
 
 
@@ -170,15 +239,41 @@ def _terms(report: Report) -> tuple[Term, ...]:
     if report.is_unread:
         return ()
     return (
-        Term("Missing type", "A required event type without any event in the period."),
+        Term("Missing type", "A required event type without any event at any time up to the period's end.")
+        if report.coverage.is_proven
+        else Term("Missing type", "A required event type without any event in the period."),
         Term("Silent day", "A UTC day of the period without any governed event."),
+        *(
+            (Term("Incomplete field", "Something that too many events of a type do not say."),)
+            * bool(report.coverage.fields)
+        ),
     )
 
 
 def _json(report: Report, form: int) -> dict[str, Any]:
     answer = report.coverage
-    part = {"max_gap": answer.max_gap, "silent_days": [day.isoformat() for day in answer.silent_days]}
-    return {"coverage": part if form == 1 else part | {"fields": json_value(answer.fields)}}
+    part: dict[str, Any] = {"max_gap": answer.max_gap, "silent_days": [day.isoformat() for day in answer.silent_days]}
+    if form == 1:
+        return {"coverage": part}
+    part |= {"fields": json_value(answer.fields)}
+    if answer.gap_rules:
+        part["max_gap"] = {name: rule.asked for name, rule in answer.gap_rules.items()}
+    if answer.fields:
+        part["placeholders"] = list(answer.placeholders)
+    if answer.is_proven:
+        part["proven"] = {name: day.isoformat() for name, day in answer.proven.items()}
+    if answer.scope is not None:
+        part |= {"scope": answer.scope, "scope_unknown": answer.scope_unknown}
+    return {"coverage": part}
+
+
+def beyond_form_1(answer: CoverageAnswer) -> str:
+    """Return what of an answer the first form of reports has no place for; empty if it has one for everything."""
+    newer = {
+        "a scope": answer.scope, "fields": answer.fields, "a max_gap of its own for each type": answer.gap_rules,
+        "the coverage 'proven'": answer.is_proven,
+    }  # fmt: skip
+    return " and ".join(name for name, value in newer.items() if value)
 
 
 SECTION = Section(anchor="coverage", title="Coverage", body=_body, figures=_figures, terms=_terms, json=_json)

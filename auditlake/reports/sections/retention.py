@@ -12,6 +12,9 @@ from auditlake.policies.model import RetentionConflict
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.sections.model import Section
 
+_IF_SAID = ("hot", "clause")
+"""The keys that are there only where the policy says them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -50,8 +53,12 @@ def retention_words(answer: RetentionAnswer | None) -> str:
 
 def _facts(answer: RetentionAnswer) -> tuple[Fact, ...]:
     oldest = None if answer.oldest_event is None else moment(answer.oldest_event)
+    hot = () if answer.hot is None else (Fact("Readable without restoring", Text(spelled(answer.hot))),)
+    clause = () if answer.clause is None else (Fact("Asked for by", shown(answer.clause)),)
     return (
         Fact("Retention period", Text(spelled(answer.retention_period))),
+        *hot,
+        *clause,
         Fact("Cutoff", Text(moment(answer.cutoff)), "the retention period of older events has passed"),
         Fact("Due for deletion", Text(f"{answer.due:,}")),
         Fact("Kept by other policies", Text(f"{answer.kept_by_other_policies:,}")),
@@ -61,14 +68,21 @@ def _facts(answer: RetentionAnswer) -> tuple[Fact, ...]:
 
 
 def _conflict_row(conflict: RetentionConflict) -> tuple[Text, ...]:
-    keeps, limits = Text(spelled(conflict.retention_period)), Text(spelled(conflict.max_retention))
-    return (shown(conflict.event_type), shown(conflict.keeper), keeps, shown(conflict.limiter), limits)
+    keeps, limits = (
+        shown(f"{spelled(length)} ({clause})" if clause else spelled(length))
+        for length, clause in (
+            (conflict.retention_period, conflict.keep_clause), (conflict.max_retention, conflict.limit_clause)
+        )
+    )  # fmt: skip
+    return (shown(conflict.event_type), shown(conflict.keep_policy), keeps, shown(conflict.limit_policy), limits)
 
 
 def _json(report: Report, _: int) -> dict[str, Any]:
-    if (answer := report.retention) is None:
+    answer = report.retention
+    if answer is None:
         return {"retention": None}
-    return {"retention": json_value({**asdict(answer), "conflicts": [each.as_dict() for each in answer.conflicts]})}
+    said = {name: value for name, value in asdict(answer).items() if name not in _IF_SAID or value is not None}
+    return {"retention": json_value(said | {"conflicts": [each.as_dict() for each in answer.conflicts]})}
 
 
 SECTION = Section(anchor="retention", title="Retention", body=_body, json=_json)
