@@ -231,7 +231,23 @@ def test_proven(connection: duckdb.DuckDBPyConnection) -> None:
         assert said["coverage"]["proven"] == ({"login": "2026-03-02"} if is_proven and taken else {})
 
 
-# Places in JSON
+# Fields
+
+
+def test_fields_know_no_condition(connection: duckdb.DuckDBPyConnection) -> None:
+    """What narrows the threshold narrows no field, also where conditions are judged together."""
+    policy = Policy(
+        "p",
+        "P",
+        "",
+        ("login",),
+        alert_threshold=1,
+        where="status = 'failure'",
+        fields={"user": FieldRule(("user_id",))},
+    )
+    question = Question(*(datetime(2026, 3, day, tzinfo=UTC) for day in (2, 1, 2)))
+    said = report(connection, [Beat(datetime(2026, 3, 1, 5, tzinfo=UTC))], [policy], question)
+    assert said["coverage"]["fields"]["user"]["types"] == {"login": {"events": 1, "missing": 1}}
 
 
 def test_what_is_filled(connection: duckdb.DuckDBPyConnection) -> None:

@@ -124,11 +124,9 @@ def fields_words(report: Report) -> str:
         return ""
     incomplete = sum(finding.kind == "field_incomplete" for finding in report.violations)
     none = sum(not numbers["events"] for _, _, numbers in asked)
-    silent = f" Of {none:,} nothing is known: the type has no event in the period." if none else ""
-    if incomplete:
-        lack = "lacks" if incomplete == 1 else "lack"
-        return f"{count(incomplete, 'field of a type', 'fields of a type')} of {len(asked):,} {lack} values.{silent}"
-    return f"No field of a type is filled too seldom.{silent}"
+    unknown = f", and {none:,} {'has' if none == 1 else 'have'} no event to judge by" if none else ""
+    fields = f"Of {count(len(asked), 'field')}, counted for each event type,"
+    return f"{fields} {incomplete:,} {'are' if incomplete > 1 else 'is'} incomplete{unknown}."
 
 
 def _asked(report: Report) -> list[tuple[str, str, Mapping[str, int]]]:
