@@ -388,8 +388,7 @@ class AuditLake(Shown):
 
         Raises:
             LakeError: There is something at the destination, or the disk refused.
-            LakeFormatError: The lake lost a file.
-            LedgerError: The ledger is damaged.
+            LakeFormatError, LedgerError: The lake lost a file, or its ledger is damaged.
         """
         from auditlake.upkeep.backup import backup
 
