@@ -32,6 +32,7 @@ def check_survived(root: Path, files: Path) -> None:
     assert check(lake) == expected(BOTH)
     check_orphans_go(lake)
     assert check(lake) == ids(lake) == expected(BOTH)
+    assert lake.ledger.verify().ok
     (kept,) = lake.layout.quarantine.iterdir()
     assert keeps_quarantine(lake.layout, lake.snapshot().version, kept)
 
