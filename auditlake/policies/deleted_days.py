@@ -36,9 +36,7 @@ def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple
     return tuple(_deletions(Commits(layout, version).of_retention()))
 
 
-def whole_since(
-    deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime
-) -> datetime | None:
+def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime) -> datetime | None:
     """Return from when on a stretch of time still has all of its events; None where it has lost none.
 
     Args:

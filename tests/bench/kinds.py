@@ -1,4 +1,4 @@
-"""Each kind of question over a year of events: all that a report asks, against a naive statement that finds as much less.
+"""Each kind of question over a year of events: all that a report asks, against a statement by hand that finds less.
 
 The rival is what one would write by hand: a window function, or a join of the events with themselves. It gives only who
 reached the threshold, and how far, and judges only where events arrive; ours gives episodes, their evidence, the peaks

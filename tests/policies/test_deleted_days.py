@@ -57,7 +57,7 @@ def test_a_value_is_new_to_what_is_left(tmp_path: Path) -> None:
 def test_from_when_on_all_is_there(
     types: list[str], after: datetime, until: datetime, since: datetime | None
 ) -> None:  # fmt: skip
-    """Of a stretch from the end of its last day that has lost events of a type; what no policy keeps may be any other."""
+    """Of a stretch, from the end of its last day that has lost such events; what no policy keeps may be any other."""
     logins = Deletion((date(2026, 4, 3), date(2026, 4, 5)), frozenset({"login"}))
     others = Deletion((date(2026, 4, 2),), frozenset(), frozenset({"login", "logout"}))
     assert whole_since([logins, others], types, after, until) == since

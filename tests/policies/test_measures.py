@@ -94,7 +94,7 @@ def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
 
 
 def test_no_alert_is_raised(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are evaluated in batch: the evaluator leaves them out; ``watch`` and ``policy show`` say so, and each page."""
+    """They are evaluated in batch: the evaluator leaves them out; ``watch``, ``policy show`` and their pages say so."""
     rules = Rules(lake.layout, lake.config.event_types)
     rules.changed()
     assert (set(rules.policies), rules.counted) == (set(ASKED), {})

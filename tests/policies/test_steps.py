@@ -32,7 +32,7 @@ EVENTS = [
 
 @pytest.mark.parametrize("fewest", [1, 5], ids=["sieved", "by itself"])
 def test_a_condition_that_fails_is_counted_once(fewest: int) -> None:
-    """An event counts where the condition of a step fails that takes its type, if the policy's own condition matches."""
+    """An event counts where the condition of a step fails that takes its type, if the policy's own matches."""
     rows: list[dict[str, Any]] = [
         {"event_id": f"e{minutes}", "event_type": kind, "timestamp": NOW - timedelta(minutes=minutes), "source": "s",
          "session_id": number, "action": action}

@@ -148,8 +148,8 @@ class ThresholdKind(Kind):
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the SQL of its slots. Those that have SQL without it are ``has_value``, whether an event can be
-        measured, ``is_grouped``, whether it is in a group, and ``has_failed``, whether a condition of the measure cannot
-        be evaluated.
+        measured, ``is_grouped``, whether it is in a group, and ``has_failed``, whether a condition of the measure
+        cannot be evaluated.
         """
         return {}
 
