@@ -450,7 +450,7 @@ class _Reader(PlainKeys):
                 hint = (
                     '; put a field whose name is a word of SQL or has odd characters in double quotes, as in "group".id'
                 )
-            if "has no end" in str(error) and not node.style:
+            if "has no end" in str(error) and isinstance(node, yaml.ScalarNode) and not node.style:
                 hint = '; " #" begins a comment in YAML: put the value in quotes'
             line, column = self.inside(node, at)
             self.mistakes.append((line, column, f"{key}: {error}{hint}"))
