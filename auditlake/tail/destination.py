@@ -127,8 +127,8 @@ class Destination:
         """Whether the lines are known to be no JSON."""
         if self._known is not None:
             return self._known.form not in ("", "lines")
-        source = self._lake.sources.of(self._named)[1] if self._named else None
-        return source is not None and source.outline is not None and _TEXTS.issuperset(source.outline.read)
+        outline = self._lake.sources.catalog[self._named].outline if self._named else None
+        return outline is not None and _TEXTS.issuperset(outline.read)
 
     def resume(self, known: Known) -> tuple[Place, ...]:
         """Go on with the source that was recognised the last time, unless the caller names another one.
