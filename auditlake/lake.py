@@ -18,6 +18,7 @@ from auditlake.display.cards import Shown
 from auditlake.events.event import as_event
 from auditlake.events.times import Instant
 from auditlake.facets.export import Export
+from auditlake.facets.frameworks import Frameworks
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.packs import Packs
@@ -91,7 +92,9 @@ class AuditLake(Shown):
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
         """What recurs: ``collect``, ``nightly``."""
-        self.runs = Runs(self._context, self._judged)
+        self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
+        """How the controls of its packs stand: ``report``, ``reports``, ``evidence``."""
+        self.runs = Runs(self._context, self.frameworks.judged)
         """What was evaluated when: ``recorded``, ``all``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""

@@ -261,11 +261,25 @@ def report_stem(
     return f"{stem}_j{entries}" if entries else stem
 
 
+def framework_stem(
+    pack_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None
+) -> str:
+    """Return a framework report's file name without its ending; it names the period only where that is no usual one."""
+    stem = f"framework_{pack_id}_{_compact(as_of)}_v{snapshot}"
+    return stem + "".join(f"_{_compact(instant)}" for instant in period or ())
+
+
 REPORT_FILE = re.compile(
     r"compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
     r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
 )
 """The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
+
+FRAMEWORK_FILE = re.compile(
+    r"framework_[a-z0-9-]+_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
+    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+)
+"""The names of a framework report's files: :func:`framework_stem`, and a digest where another had taken that name."""
 
 FINDINGS_FILE = re.compile(r"findings_[0-9a-f]{32}\.parquet\Z")
 """The names of the lists of all findings beside the reports that list only the first of theirs."""

@@ -13,12 +13,15 @@ from auditlake.errors import AuditLakeError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auditlake.frameworks.framework import Framework
+    from auditlake.frameworks.run import JudgedFrameworks
     from auditlake.policies.request import ReportOptions
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.run import Judged
-    from auditlake.runs.model import Answer, Entry
+    from auditlake.runs.model import Answer, Entry, PackAnswer
 
-    Judge = Callable[..., AbstractContextManager[Judged]]
+    Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 
 
 class Recording:
@@ -39,13 +42,33 @@ class Recording:
 
     def reports(self, *policy_ids: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
         """Make reports as :meth:`auditlake.AuditLake.reports` does; their answers are those of the run."""
-        with self._judge(*policy_ids, **options) as judged:
-            made, snapshot = judged.reports, judged.snapshot
-            answers = {each.policy_id: _answer(each) for each in made}
+        return self.judged(policy_ids, None, **options).judged.reports
+
+    def judged(
+        self,
+        policy_ids: Sequence[str] = (),
+        pack_ids: Sequence[str] | None = (),
+        *,
+        only: bool = False,
+        **options: Unpack[ReportOptions],
+    ) -> JudgedFrameworks:
+        """Judge policies and packs on one snapshot; their answers are those of the run.
+
+        Args:
+            policy_ids: The policies; all of them if none is named.
+            pack_ids: The packs; all of the lake's if none is named, no pack if None.
+            only: Whether to judge no policies but those that the packs need.
+            **options: Those of :meth:`auditlake.AuditLake.reports`.
+        """
+        with self._judge(policy_ids, pack_ids, only=only, **options) as made:
+            judged, snapshot = made.judged, made.judged.snapshot
+            reports = [each for framework in made.frameworks for each in framework.policies.values()]
+            answers = {each.policy_id: _answer(each) for each in (*reports, *judged.reports)}
             generated = as_instant_or_none(options.get("generated_at")) or judged.as_of
             self._found = {
                 "as_of": judged.as_of, "generated_at": generated, "snapshot": snapshot.version, "rows": snapshot.rows,
                 "journal": judged.entries, "answers": answers,
+                "packs": {each.pack_id: _pack_answer(each) for each in made.frameworks},
             }  # fmt: skip
         return made
 
@@ -123,6 +146,14 @@ class Runs(Facet):
             and (last is None or each.began <= last)
             and (not policy_ids or not each.policies.isdisjoint(policy_ids))
         )
+
+
+def _pack_answer(made: Framework) -> PackAnswer:
+    from auditlake.runs.model import PackAnswer
+
+    controls = {each.id: each.status for each in made.report.controls}
+    digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
+    return PackAnswer(made.report.digest, made.status, controls, digest)
 
 
 def _answer(made: ComplianceReport) -> Answer:

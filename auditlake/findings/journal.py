@@ -81,7 +81,7 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     Raises:
         LakeFormatError: There are fewer.
     """
-    lines = _first(lines, entries)
+    lines = first_entries(lines, entries)
     about = [line for line in lines if _is_about(line.entry, policy_id, lines)]
     if not about:
         return Journal()
@@ -107,7 +107,7 @@ def decisions_as_of(lines: Sequence[Line], instant: datetime, entries: int | Non
     Raises:
         LakeFormatError: There are fewer.
     """
-    standing = _standing([line.entry for line in _first(lines, entries) if line.entry.at <= instant])
+    standing = _standing([line.entry for line in first_entries(lines, entries) if line.entry.at <= instant])
     applicabilities = _newest(_only(Applicability, standing), lambda each: (each.pack, each.control))
     weakenings = _newest(_only(Weakening, standing), lambda each: (each.pack, each.parameter))
     return Decisions(
@@ -121,7 +121,12 @@ def decisions_as_of(lines: Sequence[Line], instant: datetime, entries: int | Non
     )
 
 
-def _first(lines: Sequence[Line], entries: int | None) -> Sequence[Line]:
+def first_entries(lines: Sequence[Line], entries: int | None) -> Sequence[Line]:
+    """Return so many of the first entries; all of them if None.
+
+    Raises:
+        LakeFormatError: There are fewer.
+    """
     if entries is not None and entries > len(lines):
         message = f"the journal of findings has {len(lines)} entries, expected {entries} at least"
         raise LakeFormatError(message, hint="entries are missing: restore it from a backup")

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
+from auditlake.events.schema import TEXT_COLUMNS
 from auditlake.frameworks.facts import Count
 from auditlake.frameworks.model import CellState, Coverage, CoverageRow, SourceLife
 from auditlake.frameworks.records.model import Case
-from auditlake.packs.model import Control
+from auditlake.packs.model import Control, Pack
 
 
 def coverage_of(case: Case) -> Coverage:
@@ -25,7 +26,14 @@ def coverage_of(case: Case) -> Coverage:
         for name in sorted({name for types in types_of.values() for name in types})
         for row in _rows(name, by_type.get(name, {}), days, lives, case)
     ]
-    return Coverage(days, facts.columns, tuple(rows), tuple(lives.values()), types_of)
+    return Coverage(days, tuple(columns_of(case.pack)), tuple(rows), tuple(lives.values()), types_of)
+
+
+def columns_of(pack: Pack) -> list[str]:
+    """Return the event columns that the policies of a pack ask to be filled, sorted."""
+    ready = (policy for name, policy in pack.policies.items() if name not in pack.unready)
+    named = {each for policy in ready for rule in policy.fields.values() for each in rule.any_of}
+    return sorted(named & {*TEXT_COLUMNS})
 
 
 def _types(control: Control, case: Case) -> tuple[str, ...]:
@@ -65,10 +73,8 @@ def _row(
     case: Case,
 ) -> CoverageRow:  # fmt: skip
     by_day = {each.day: each.events for each in counts if each.day is not None}
-    filled = {
-        column: sum(each.filled[at] for each in counts if each.filled)
-        for at, column in enumerate(case.facts.columns)
-    }  # fmt: skip
+    places = {column: case.facts.columns.index(column) for column in columns_of(case.pack)}
+    filled = {column: sum(each.filled[at] for each in counts if each.filled) for column, at in places.items()}
     return CoverageRow(
         event_type, source, sum(by_day.values()), min((each.first for each in counts), default=None),
         max((each.last for each in counts), default=None), filled,

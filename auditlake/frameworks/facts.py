@@ -43,12 +43,14 @@ class Deletion:
     """The instant that was judged at: what was taken was old enough then."""
     days: Mapping[date, int]
     """The UTC days that lost events, with how many."""
-    types: frozenset[str] | None
-    """The event types that may have lost some; None: which is not known."""
+    types: frozenset[str]
+    """The event types that may have lost some."""
+    others_than: frozenset[str] | None = None
+    """Beside these, every type may have lost some that is not among these; None: no other type did."""
 
     def may_have_taken(self, event_type: str) -> bool:
         """Return whether an event of a type may have gone."""
-        return self.types is None or event_type in self.types
+        return event_type in self.types or (self.others_than is not None and event_type not in self.others_than)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Facts:
     columns: tuple[str, ...] = ()
     """The columns that were looked into."""
     counts: Sequence[Count] = ()
-    """By type, source and day; the sources' own events aside that auditlake writes about itself."""
+    """By type, source and day, those among them that auditlake writes about itself."""
     arrived: Mapping[str, int] = field(default_factory=dict)
     """By source, the period's events that did not come as history."""
     history: Mapping[str, int] = field(default_factory=dict)
@@ -76,8 +78,6 @@ class Facts:
     last_batches: Mapping[int, int] = field(default_factory=dict)
     """By snapshot, the last batch in it, for the snapshots that reviews were of."""
     deletions: Sequence[Deletion] = ()
-    unreadable: Sequence[date] = ()
-    """Days of which a file of the snapshot is not there, or shorter or longer than it was."""
     named: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and event type, the events older than that which still name somebody, holds aside."""
 

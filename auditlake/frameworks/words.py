@@ -28,7 +28,8 @@ def sentence_of(failing: int, applicable: int, showable: int, passing: int, only
     """Return the numbers in a sentence."""
     controls = f"{failing:,} of {applicable:,} controls {'fails' if failing == 1 else 'fail'}."
     shown = f"Of the {showable:,} that a log can show, {passing:,} {'passes' if passing == 1 else 'pass'}"
-    return f"{controls} {shown}, and {only_logging:,} of these show only that logging exists."
+    word = "shows" if only_logging == 1 else "show"
+    return f"{controls} {shown}, and {only_logging:,} of these {word} only that logging exists."
 
 
 def reasons_of(status: Status, parts: Sequence[tuple[Status, Sequence[str]]]) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class LakePacks:
     settings: Settings = field(default_factory=Settings)
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The mistakes by pack, each ``file:line:column: message``; those of ``frameworks.yaml`` under ``""``."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What was read: the files of packs by id, and ``frameworks.yaml`` under ``""``."""
 
     @property
     def known(self) -> frozenset[str]:
@@ -44,7 +46,8 @@ class LakePacks:
     def only(self, pack_ids: Collection[str]) -> LakePacks:
         """Return some of the packs, with their mistakes and those in the settings as a whole."""
         packs = {name: pack for name, pack in self.packs.items() if name in pack_ids}
-        return LakePacks(packs, self.settings, {k: v for k, v in self.faults.items() if not k or k in pack_ids})
+        faults = {k: v for k, v in self.faults.items() if not k or k in pack_ids}
+        return LakePacks(packs, self.settings, faults, self.files)
 
     def policies(self) -> tuple[Policy, ...]:
         """Return the policies that the lake can judge, by qualified id."""
@@ -113,7 +116,8 @@ def read_packs(
 
     said = read_settings(settings, names[""], files, remembered, in_use=in_use)
     packs = {name: load(name, own.values) if own.values else plain[name] for name, own in said.packs.items()}
-    return LakePacks({name: pack for name, pack in packs.items() if pack}, said, {**said.faults, **faults})
+    usable = {name: pack for name, pack in packs.items() if pack}
+    return LakePacks(usable, said, {**said.faults, **faults}, {**files, "": settings})
 
 
 def lake_packs(
@@ -154,8 +158,9 @@ def lake_files(layout: Layout) -> tuple[dict[str, bytes], bytes | None]:
 
 
 def lake_policies(
-    layout: Layout, event_types: frozenset[str], *, tolerant: bool = False, in_use: bool = True, is_later: bool = False
-) -> tuple[Policy, ...]:
+    layout: Layout, event_types: frozenset[str], *, tolerant: bool = False, in_use: bool = True,
+    is_later: bool = False, packs: LakePacks | None = None,
+) -> tuple[Policy, ...]:  # fmt: skip
     """Return every policy by which a lake is judged: those of its files, and those of its packs.
 
     Args:
@@ -163,6 +168,7 @@ def lake_policies(
         event_types: The event types that it knows.
         tolerant: Let a policy that asks nothing stand for a file that cannot be used, be it a policy or a pack.
         in_use, is_later: As for :func:`~auditlake.policies.loader.load_policy`.
+        packs: Its packs, where they were read already.
 
     Returns:
         The policies, sorted by id.
@@ -170,7 +176,7 @@ def lake_policies(
     Raises:
         PolicyError: With every mistake of every file; where ``tolerant``, only if a folder cannot be read.
     """
-    found = lake_packs(layout, event_types, in_use=in_use, is_later=is_later)
+    found = lake_packs(layout, event_types, in_use=in_use, is_later=is_later) if packs is None else packs
     of_packs = {policy.id: policy for policy in found.policies()}
     problems: tuple[str, ...] = ()
     own: tuple[Policy, ...] = ()

@@ -105,9 +105,9 @@ def compile_policy(
     )
 
 
-def moments_of(policies: Sequence[Policy]) -> Step:
-    """Return the step ``moments`` of policies judged together: a table where it serves more than one."""
-    if len(policies) < 2:
+def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:
+    """Return the step ``moments`` of policies judged together: a table where they are so many at least."""
+    if len(policies) < fewest:
         part = moments()
         return Step(part.name, part.text, {})
     part = statement("policies/moments.sql", "moments_in_memory")

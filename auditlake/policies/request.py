@@ -18,7 +18,7 @@ class PeriodOptions(TypedDict, total=False):
     """Events after it do not exist for the report; now if None, and never later. Of a day, its end."""
     since: Instant | None
     """The period is ``(since, until]``. If None, it begins one retention period of the policy before ``as_of``, or one
-    ``report_period`` of lake.toml if the policy has none. Of a day, its beginning."""
+    ``report_period`` of lake.toml if the policy has none, or is of a pack. Of a day, its beginning."""
     until: Instant | None
     """The period's last instant; ``as_of`` if None. Of a day, its end."""
     last: str | None

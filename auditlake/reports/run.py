@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,15 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
-from auditlake.findings.journal import Line, concerning, read
-from auditlake.packs.effective import lake_policies
+from auditlake.findings.journal import Line, concerning, first_entries, read
+from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
 from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.holds import Hold
 from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
-from auditlake.policies.question import default_since, question
+from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
 from auditlake.query.view import ask
 from auditlake.query.view import engine as open_engine
@@ -34,6 +34,29 @@ from auditlake.store.model import Snapshot
 
 if TYPE_CHECKING:
     import duckdb
+
+Listen = Callable[[int, int, str], None]
+"""Told how many reports are done, of how many, and which is next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """A snapshot that policies can be judged on, for as long as its engine is open."""
+
+    connection: duckdb.DuckDBPyConnection
+    """The engine, with the view ``events`` of the snapshot and the temporary tables of the last report."""
+    policies: tuple[Policy, ...]
+    """Every policy that is judged by."""
+    packs: LakePacks
+    """The packs that they are of; none where policies of a folder are judged by."""
+    asked: tuple[tuple[Policy, Question], ...]
+    """The policies that were asked for, each with the instants that it is asked about."""
+    as_of: datetime
+    snapshot: Snapshot
+    journal: tuple[Line, ...]
+    """The entries of the journal of findings that count."""
+    judge: Callable[[Sequence[tuple[Policy, Question]], Listen], tuple[ComplianceReport, ...]]
+    """Makes reports of policies, each about the instants that it is given with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +82,68 @@ def judged(
     holds: Sequence[Hold],
     flush: Callable[[], int],
 ) -> Iterator[Judged]:
-    """Make reports.
+    """Make reports; the arguments are those of :func:`judging`."""
+    with judging(context, request, request.policy_ids, holds=holds, flush=flush, alone=True) as lake:
+        reports = lake.judge(lake.asked, request.listen)
+        yield Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+
+
+@contextmanager
+def judging(
+    context: LakeContext,
+    request: ReportRequest,
+    policy_ids: Sequence[str] | None,
+    *,
+    holds: Sequence[Hold],
+    flush: Callable[[], int],
+    alone: bool = False,
+) -> Iterator[Judging]:
+    """Open a snapshot to make reports on.
 
     Args:
         context: The lake.
         request: What is asked.
+        policy_ids: The policies that are asked for; all of them if empty, none if None.
         holds: Every legal hold of the lake, as it counts.
         flush: Brings what was logged into the table, and returns the newest snapshot.
+        alone: Whether reports are made once, of all that were asked for.
     """
     config = context.config
     if request.policies is None:
-        policies = lake_policies(context.layout, config.event_types, tolerant=True, is_later=True)
+        packs = lake_packs(context.layout, config.event_types, is_later=True)
+        policies = lake_policies(context.layout, config.event_types, tolerant=True, is_later=True, packs=packs)
     else:
+        packs = LakePacks()
         policies = load_policies(Path(request.policies), config.event_types, tolerant=True, follow=True, is_later=True)
-    refuse_unreadable([policy for policy in policies if policy.id in request.policy_ids])
+    refuse_unreadable([policy for policy in policies if policy.id in (policy_ids or ())])
     as_of = request.as_of
     instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)
-    asked = [
-        (policy, question(policy, request, instant, config.report_period))
-        for policy in chosen(policies, request.policy_ids)
-    ]
+    # Those of packs answer together with their framework, over one period.
+    of_packs = {policy.id for policy in packs.policies()}
+
+    def lasting(policy: Policy) -> Policy:
+        return replace(policy, retention_period=None) if policy.id in of_packs else policy
+
+    named = () if policy_ids is None else chosen(policies, policy_ids)
+    asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
     version = flush() if request.snapshot is None else request.snapshot
     with open_engine(context, version) as (connection, snapshot):
-        journal, engine, reports = read(context.layout), DuckEngine(connection), []
-        request.listen(0, len(asked), asked[0][0].id if asked else "")
-        deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
-        for done, answers in enumerate(evaluate(engine, asked, policies, holds, deleted=deleted), 1):
-            reports.append(_report(context, request, engine, snapshot, journal, answers))
-            request.listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
-        entries = len(journal) if request.entries is None else request.entries
-        yield Judged(connection, policies, tuple(reports), instant, snapshot, entries)
+        journal, engine = tuple(first_entries(read(context.layout), request.entries)), DuckEngine(connection)
+
+        def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:
+            reports: list[ComplianceReport] = []
+            if not asked:
+                return ()
+            listen(0, len(asked), asked[0][0].id)
+            deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
+            judged = evaluate(engine, asked, policies, holds, alone=alone, deleted=deleted)
+            for done, answers in enumerate(judged, 1):
+                usual = default_since(lasting(answers.policy), instant, config.report_period)
+                reports.append(_report(context, request, engine, snapshot, journal, answers, usual))
+                listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
+            return tuple(reports)
+
+        yield Judging(connection, policies, packs, asked, instant, snapshot, journal, judge)
 
 
 def _report(
@@ -98,17 +153,17 @@ def _report(
     snapshot: Snapshot,
     journal: Sequence[Line],
     answers: Answers,
+    usual_since: datetime,
 ) -> ComplianceReport:
     config, policy, about = context.config, answers.policy, answers.question
     report = build_report(
         answers, generated_at=as_instant_or_none(request.generated_at) or about.as_of, lake_id=config.id,
-        snapshot=snapshot.evidence, journal=concerning(journal, policy.id, entries=request.entries),
+        snapshot=snapshot.evidence, journal=concerning(journal, policy.id),
     )  # fmt: skip
-    usual = (default_since(policy, about.as_of, config.report_period), about.as_of)
     return ComplianceReport(
         report,
         _detail(engine, answers, report) if request.pages else None,
-        usual_period=(about.since, about.until) == usual,
+        usual_period=(about.since, about.until) == (usual_since, about.as_of),
         max_findings=config.max_findings,
         asked=answers.asked,
         _ask=partial(ask, context),

@@ -21,7 +21,7 @@ from typing import Literal
 
 from auditlake.alerts.files import followed
 from auditlake.disk.files import open_file, read_file
-from auditlake.disk.layout import FINDINGS_FILE, REPORT_FILE, Layout
+from auditlake.disk.layout import FINDINGS_FILE, FRAMEWORK_FILE, REPORT_FILE, Layout
 from auditlake.display.text import count
 from auditlake.events.durations import Duration, length_of
 from auditlake.events.times import parse_instant, print_instant
@@ -55,6 +55,7 @@ def quarantine_files(layout: Layout) -> list[Path]:
 def report_files(layout: Layout) -> list[Path]:
     """Return every report in the lake's own folder, then the lists of all findings of those that find many."""
     reports = sorted(path for path in layout.reports.glob("compliance_*") if REPORT_FILE.match(path.name))
+    reports += sorted(path for path in layout.reports.glob("framework_*") if FRAMEWORK_FILE.match(path.name))
     return reports + sorted(path for path in layout.reports.glob("findings_*") if FINDINGS_FILE.match(path.name))
 
 
@@ -122,7 +123,7 @@ def _report(path: Path, rules: RetentionRules, longest: Duration) -> _Reach:
         lengths = [rules.length(name) for name in report["events_by_type"]]
         until, more = parse_instant(report["period"]["until"]), report.get("more_findings") or {"file": ""}
         return _Reach(until, None if None in lengths else max(lengths, key=length_of), str(more["file"]))
-    match = REPORT_FILE.match(path.name)
+    match = REPORT_FILE.match(path.name) or FRAMEWORK_FILE.match(path.name)
     assert match is not None
     return _Reach(datetime.fromisoformat(match["as_of"]), longest)
 

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
-from auditlake.disk.chained import appending, newest_first
-from auditlake.disk.files import open_file
+from auditlake.disk.chained import appending, digest_after, newest_first
+from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import print_instant
@@ -43,6 +43,33 @@ def read(layout: Layout) -> Iterator[Entry]:
         return
     except OSError as error:
         raise LakeError(f"the journal of runs cannot be read: {error.strerror or error}") from error
+
+
+def counting(layout: Layout, instant: datetime, entries: int | None = None) -> tuple[tuple[Entry, ...], str]:
+    """Return the entries that had begun by an instant, and the digest of the journal up to the last of them.
+
+    Args:
+        layout: The lake.
+        instant: Aware, in UTC.
+        entries: Only so many of the first; all of them if None.
+
+    Returns:
+        The entries, in order, and ``sha256:`` with hex digits; an empty text where there is no entry.
+
+    Raises:
+        LakeFormatError: A line is none of ours, or there are fewer.
+    """
+    there = tuple(read(layout))
+    if entries is not None and entries > len(there):
+        message = f"the journal of runs has {len(there)} entries, expected {entries} at least"
+        raise LakeFormatError(message, hint="entries are missing: restore it from a backup")
+    counted = tuple(each for each in there[:entries] if each.began <= instant)
+    if not counted:
+        return (), ""
+    digest = ""
+    for line in read_file(layout.run_journal, within=layout.root).split(b"\n")[: counted[-1].number]:
+        digest = digest_after(digest, line)
+    return counted, f"sha256:{digest}"
 
 
 def append(layout: Layout, entry: E, *, unless: Callable[[Iterator[bytes]], bool] = lambda _: False) -> E | None:

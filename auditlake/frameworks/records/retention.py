@@ -16,13 +16,13 @@ _DAY = timedelta(days=1)
 
 
 def check_retention(check: RecordCheck, control: Control, case: Case) -> CheckResult:
-    """Judge what was kept: the rules, the certificates of deletions, the files, the names in old events, the beginning.
+    """Judge what was kept: the rules, the certificates of deletions, the names in old events, and the beginning.
 
-    That the lake is younger than what must be kept is no failure, and no pass either.
+    That the lake is younger than what must be kept is no failure, and no pass either. All that is in the snapshot can
+    be read: without that there is no report.
     """
     types = sorted(case.governed([each for each in case.pack.policies if each not in case.pack.unready]))
-    of_types = (each(check, case, types) for each in (_rules, _taken, _names))
-    found = [*chain.from_iterable(of_types), *_files(check, case)]
+    found = list(chain.from_iterable(each(check, case, types) for each in (_rules, _taken, _names)))
     status, reason = _beginning(check, case)
     if found:
         reason = "; ".join(each.message for each in found[:1]) + (f", and {len(found) - 1} more" if found[1:] else "")
@@ -58,15 +58,6 @@ def _taken(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
             yield Found("taken_too_early", message, deletion.at, measures={"events": events, "days": len(days)})
 
 
-def _files(check: RecordCheck, case: Case) -> Iterator[Found]:
-    """Yield the days at hand whose files cannot be read."""
-    first = case.question.until - timedelta(microseconds=length_of(check.hot))
-    days = [day for day in case.facts.unreadable if first.date() <= day <= case.question.until.date()]
-    if check.hot and days:
-        message = f"{len(days):,} of the days of the last {check.hot} cannot be read, the first {min(days)}"
-        yield Found("not_at_hand", message, measures={"days": len(days)})
-
-
 def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
     """Yield the types with events that name somebody for longer than they may."""
     named = case.facts.named.get(length_of(check.max), {}) if check.max else {}
@@ -79,7 +70,7 @@ def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
 def _beginning(check: RecordCheck, case: Case) -> tuple[Status, str]:
     """Return how it stands where nothing is wrong: whether the lake reaches as far back as must be kept."""
     parts = [f"events are kept {check.min} or longer, and none was deleted too early"] if check.min else []
-    parts += [f"the last {check.hot} can be read"] if check.hot else []
+    parts += [f"the last {check.hot} were read"] if check.hot else []
     parts += [f"no event older than {check.max} names anybody"] if check.max else []
     if check.min and (short := _short(check.min, case)):
         return "no_data", short

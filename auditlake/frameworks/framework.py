@@ -1,0 +1,86 @@
+"""A framework report, ready to be read and written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from auditlake.disk.layout import framework_stem
+from auditlake.frameworks.document import render_json
+from auditlake.frameworks.model import ControlResult, FrameworkReport, Status
+from auditlake.frameworks.records.model import Case
+from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.files import TakenError, is_free, write_files
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One pack's report, ready to be rendered and written."""
+
+    report: FrameworkReport
+    """What it says."""
+    case: Case = field(repr=False, compare=False)
+    """What it was judged by."""
+    policies: Mapping[str, ComplianceReport] = field(default_factory=dict, repr=False, compare=False)
+    """The reports over its period of the policies that it asks about, by id."""
+    usual_period: bool = True
+    """Whether its period is the one that it is judged on unless another is asked for."""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def pack_id(self) -> str:
+        """The pack's id."""
+        return self.report.pack_id
+
+    @property
+    def status(self) -> Status:
+        """``fail``, ``not_evaluated``, ``no_data``, ``exception``, ``pass`` or ``not_applicable``."""
+        return self.report.status
+
+    @property
+    def controls(self) -> Mapping[str, ControlResult]:
+        """The controls by id, in the order of the framework."""
+        return {each.id: each for each in self.report.controls}
+
+    @property
+    def stem(self) -> str:
+        """Its files' name without their ending."""
+        report = self.report
+        period = None if self.usual_period else (report.since, report.until)
+        return framework_stem(self.pack_id, report.as_of, report.evidence.snapshot, period)
+
+    def json(self) -> bytes:
+        """Return the canonical JSON: the same bytes for the same snapshot, packs, settings, journals and as_of."""
+        return self._once("json", lambda: render_json(self.report))
+
+    def files(self, formats: Sequence[str] = ("json",), *, stem: str | None = None) -> dict[str, bytes]:
+        """Return what :meth:`write` writes, by file name; ``stem`` replaces the usual one."""
+        return {f"{stem or self.stem}.json": self.json()} if "json" in formats else {}
+
+    def write(self, folder: Path, formats: Sequence[str] = ("json",)) -> tuple[Path, ...]:
+        """Write it into a folder, each file whole or not at all.
+
+        Where another report has its name, as one with more entries of the journals, it has a digest of itself in it.
+
+        Raises:
+            ReportError: The folder cannot be written to, or other bytes have both names.
+        """
+        files = self.files(formats)
+        if is_free(folder, self.stem, files):
+            try:
+                return write_files(folder, files)
+            except TakenError:  # meanwhile
+                pass
+        digest = hashlib.sha256(b"".join(files.values())).hexdigest()
+        return write_files(folder, self.files(formats, stem=f"{self.stem}_{digest[:12]}"))
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._cache:
+            self._cache[name] = make()
+        made: T = self._cache[name]
+        return made
