@@ -41,7 +41,7 @@ def pack() -> None:
 @json_option("packs", "faults")
 @click.pass_obj
 def list_(path: str) -> int:
-    """List the packs that ship with auditlake, and those of the lake if there is one."""
+    """List the packs that ship, and those of the lake."""
     from auditlake import AuditLake
     from auditlake.machine import system_clock
     from auditlake.packs.effective import LakePacks
