@@ -67,8 +67,8 @@ def verdict_words(report: Report) -> str:
     missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
     parts = []
     if answer and answer.episodes:
-        counted = f"{answer.alert_threshold:,} {measured(report, answer.alert_threshold)}{apart(report)}"
-        parts.append(f"{count(answer.episodes, 'episode')} of at least {counted} within {spelled(answer.window)}")
+        what, _ = _reached(report, answer)
+        parts.append(f"{count(answer.episodes, 'episode')} of {what}")
     if missing:
         parts.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
@@ -81,13 +81,26 @@ def verdict_words(report: Report) -> str:
     return f"The policy found {_listed(parts)}.{_accepted_words(report)}"
 
 
+def _reached(report: Report, answer: Threshold) -> tuple[str, str]:
+    """Return what an episode is one of, and what there was not where there is none."""
+    from auditlake.policies import kinds  # slow to import
+
+    if words := kinds.measure_named(answer.measure).compared(answer, apart(report)):
+        return visible(words[0]), visible(words[1])
+    least, window = f"{answer.alert_threshold:,}", spelled(answer.window)
+    return (
+        f"at least {least} {measured(report, answer.alert_threshold)}{apart(report)} within {window}",
+        f"No window of {window} contained {least} or more {measured(report)}{apart(report)}",
+    )
+
+
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
     if answer:
-        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {measured(report)}"
+        _, below = _reached(report, answer)
         if whole:
-            return f"{below}{apart(report)}, and no required event type is missing."
-        return f"{below}{apart(report)}. The policy does not require every event type to appear."
+            return f"{below}, and no required event type is missing."
+        return f"{below}. The policy does not require every event type to appear."
     sentences = ["No required event type is missing."] if whole else []
     if report.coverage.max_gap is not None:
         sentences.append(f"No gap in the events of a required type is longer than {spelled(report.coverage.max_gap)}.")
