@@ -177,6 +177,16 @@ class ThresholdKind(Kind):
         """Return what an episode is compared with, to be drawn; from its evidence."""
         return None
 
+    def compared(self, answer: Threshold, apart: str) -> tuple[str, str] | None:
+        """Return what an episode is one of, and what there was not where there is none; None where the measure and its
+        window say it.
+
+        Args:
+            answer: What was asked.
+            apart: What it is grouped by, to be put after a noun.
+        """
+        return None
+
     def charted(self, answer: Threshold) -> str:
         """Return what the days' peaks count, where that is not what is held against the threshold; else empty."""
         return ""
