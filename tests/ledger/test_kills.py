@@ -78,7 +78,7 @@ def order(tmp_path: Path, mutation: str = "") -> list[str]:
     """What of the ledger was not on the disk when something was built on it."""
     root = made(tmp_path / "lake").layout.root
     sync_folder(root)
-    program = (sys.executable, "-c", f"{mutation}\nfrom auditlake.cli import main; main()")
+    program = (sys.executable, "-c", f"{mutation}\nfrom auditlake.__main__ import main; main()")
     events, log = write_events(tmp_path / "events.jsonl", range(12)), tmp_path / "trace"
     done = cli(root, "ingest", events, prefix=strace.traced(log, WATCHED), program=program)
     assert done.returncode == 0, done.stderr

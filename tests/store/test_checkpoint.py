@@ -69,7 +69,7 @@ def checkpoints(layout: Layout) -> list[int]:
 def program(every: int, mutation: str = "") -> tuple[str, ...]:
     """The command line with checkpoints so often, and perhaps a change to it."""
     return (sys.executable, "-c", "import auditlake.store.log_checkpoint as c, auditlake.disk.durable as d\n"
-            f"c.EVERY = {every}\n{mutation}\nfrom auditlake.cli import main; main()")  # fmt: skip
+            f"c.EVERY = {every}\n{mutation}\nfrom auditlake.__main__ import main; main()")  # fmt: skip
 
 
 # --- What there is ---

@@ -86,7 +86,7 @@ def run(tmp_path: Path, mutation: str = "") -> list[str]:
     lake = made(tmp_path / "lake").layout.root
     events = write_events(tmp_path / "events.jsonl", range(12), bad=1)
     log = tmp_path / "trace"
-    program = (sys.executable, "-c", f"{mutation}\nfrom auditlake.cli import main; main()")
+    program = (sys.executable, "-c", f"{mutation}\nfrom auditlake.__main__ import main; main()")
     done = cli(lake, "ingest", events, prefix=strace.traced(log, WATCHED), program=program)
     assert done.returncode == 0, done.stderr
     order = order_of(log)
