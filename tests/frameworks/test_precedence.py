@@ -7,7 +7,7 @@ from datetime import date
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake.findings.decisions import Applicability, Decisions, Statement, Weakening
@@ -346,6 +346,7 @@ def by_the_rules(spec: dict, received: bool, policies: dict, parts: list[str]) -
     return status
 
 
+@settings(max_examples=60)
 @given(
     specs=st.lists(control_specs, min_size=1, max_size=4),
     policies=st.fixed_dictionaries(dict.fromkeys(POLICIES, policy_states)),

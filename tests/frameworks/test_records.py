@@ -135,7 +135,8 @@ def test_a_review_covers_what_its_period_holds_and_every_policy_must_be_covered(
     both = replace(REVIEW, of=("a", "b"))
     part = replace(review(1, FIRST + DAY, 0), until=SINCE + DAY - MICRO)
 
-    assert reviewed(review(1, FIRST + DAY, 0)).slots[0].state == "met"
+    assert reviewed(review(1, FIRST + 3 * DAY, 0)).slots[0].state == "met"
+    assert reviewed(review(1, FIRST + 3 * DAY + MICRO, 0)).slots[0].state == "late"
     assert reviewed(part).slots[0].state == "missed"
     assert reviewed(review(1, FIRST + DAY, 0), check=both).slots[0].state == "missed"
     assert reviewed(review(1, FIRST + DAY, 0, names=("p--a", "p--b")), check=both).slots[0].state == "met"
@@ -267,20 +268,19 @@ def test_a_finding_is_dealt_with_in_time_late_or_not() -> None:
     def kinds(**more: object) -> list[str]:
         return [each.kind for each in answered(**more).findings]
 
+    done = Decisions(UNTIL, resolutions=(resolution(in_time),))
     assert kinds() == ["response_missing"]
-    assert kinds(decisions=Decisions(UNTIL, resolutions=(resolution(in_time),))) == []
+    assert kinds(decisions=done) == []
     assert kinds(decisions=Decisions(UNTIL, resolutions=(resolution(late),))) == ["response_late"]
-    assert kinds(decisions=Decisions(UNTIL, resolutions=(resolution(in_time),)), runs=(early,)) == ["response_late"]
-    assert (
-        kinds(decisions=Decisions(UNTIL, resolutions=(resolution(in_time),)), runs=(replace(early, state="error"),))
-        == []
-    )
+    assert kinds(decisions=done, runs=(early,)) == ["response_late"]
+    assert kinds(decisions=done, runs=(replace(early, state="error"),)) == []
+    assert kinds(decisions=done, runs=(run(1, early.at, "p--a", since=SINCE, until=early.at),)) == []
     gone = accepted("p--a", EPISODE, until=FIRST + 10 * DAY)
     assert kinds(decisions=Decisions(UNTIL, acceptances=(gone,))) == [], "that it has ended since is no late answer"
 
 
 def test_what_is_not_due_yet_and_what_could_not_be_judged() -> None:
-    """A finding at the period's end has time; a policy that could not be judged may hide some; no events are no data."""
+    """A finding at the period's end has time; a policy that could not be judged may hide some."""
     fresh = found("threshold_exceeded", start=UNTIL - DAY)
 
     assert answered(reports={"p--a": report("p--a", [fresh])}).status == "pass"
