@@ -15,22 +15,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from auditlake.alerts.breaches import GRACE_US, Breach, Breaches
 from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, the_lake, the_table
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.live_batches import Batches, Counted
-from auditlake.alerts.model import Alert, Turn, alert_of, instant, micros
+from auditlake.alerts.measured import Measured
+from auditlake.alerts.model import Alert, Group, Turn, alert_of, instant, micros
 from auditlake.alerts.sinks import Dispatch
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
-from auditlake.alerts.tally import GRACE_US, Tally
+from auditlake.alerts.tally import Tally
 from auditlake.alerts.watched_policies import Rules, judged_by
 from auditlake.config import LakeConfig
 from auditlake.disk.durable import make_folders
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
+from auditlake.engine.probe import ConditionError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces, slots
 from auditlake.machine import Clock
+from auditlake.policies.kinds import measure_of
 from auditlake.policies.model import Policy
 
 HISTORY_US = 7 * 86_400_000_000
@@ -39,6 +43,10 @@ _BATCH_BYTES = 4 * 1024 * 1024
 _CYCLE_BYTES = 32 * 1024 * 1024
 _SAVE_SECONDS = 10.0
 _LATE_SECONDS = 0.5
+_REST_SECONDS = 1.0
+"""How long, at least, no measure is asked of the lake after that was done."""
+_REST_SHARE = 9
+"""How many times as long as it took: the rest of the time is for what is counted."""
 _LOG = logging.getLogger("auditlake.alerts.watch")
 
 
@@ -65,8 +73,11 @@ class Evaluator:
         self._before = read_state(self._state)
         dispatch.take_up(self._before.outbox if self._before else ())
         self._rules = Rules(layout, config.event_types)
+        self._options = IngestOptions(config.event_types, config.max_record)
         self._batches = Batches(config.event_types, config.max_record, threads)
         self._tallies: dict[str, Tally] = {}
+        self._measured: dict[str, Measured] = {}
+        self._rested = 0.0
         self._waiting = Waiting(self._before.lots if self._before else ())
         self._judging: deque[list[Stretch]] = deque()
         self._positions: dict[int, Position] = dict(self._before.positions) if self._before else {}
@@ -79,8 +90,11 @@ class Evaluator:
         self._saved = time.monotonic()
         self._unsaved = self._urgent = False
 
-    def cycle(self) -> bool:
+    def cycle(self, *, at_once: bool = False) -> bool:
         """Do everything that there is to do now; whether there is more to read already.
+
+        Args:
+            at_once: Whether measures that are asked of the lake are asked even if they were a moment ago.
 
         Raises:
             AuditLakeError: The lake cannot be read. Nothing more may be asked of this evaluator then.
@@ -93,18 +107,19 @@ class Evaluator:
         self._look_at_table(before)
         self._judge_late()
         self._judge()
+        self._look(at_once=at_once)
         self._save_if_due()
         return is_behind or bool(self._judging)
 
     def save(self) -> None:
         """Write down where it stands; where the disk refuses, that is logged, and the next time may do."""
-        for tally in self._tallies.values():
-            tally.forget_past(self._now)
-        lots = [Lot.of(self._judging), *self._waiting.lots] if self._judging else self._waiting.lots
+        for each in self._every.values():
+            each.forget_past(self._now)
+        soon = [*self._judging, *self._unasked()]
+        lots = [Lot.of(soon), *self._waiting.lots] if soon else self._waiting.lots
         outbox = self._dispatch.outbox()
         policies = {
-            policy_id: PolicyState(judged_by(tally.policy), tally.breaches)
-            for policy_id, tally in self._tallies.items()
+            policy_id: PolicyState(judged_by(each.policy), each.breaches) for policy_id, each in self._every.items()
         }
         state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox)
         try:
@@ -117,6 +132,10 @@ class Evaluator:
     def close(self) -> None:
         """Let go of DuckDB."""
         self._batches.close()
+
+    @property
+    def _every(self) -> dict[str, Breaches]:
+        return {**self._tallies, **self._measured}
 
     # Time
 
@@ -166,10 +185,18 @@ class Evaluator:
         lines = [piece.data for piece in read if piece.segment.slot < OWN]
         own = [piece.data for piece in read if piece.segment.slot >= OWN]
         self._batches.take(lines, instant(self._now), own)
-        for policy in self._batches.concerned([tally.policy for tally in self._tallies.values()]):
-            with self._by_itself(tally := self._tallies[policy.id]):
-                late = list(self._see(tally, self._batches.counted(policy)))
-                self._wait_for_table(late, self._positions)
+        concerned = self._batches.concerned([each.policy for each in self._every.values()])
+        for policy in concerned:
+            if (tally := self._tallies.get(policy.id)) is not None:
+                with self._by_itself(policy):
+                    late = list(self._see(tally, self._batches.counted(policy)))
+                    self._wait_for_table(late, self._positions)
+        if measured := [self._measured[policy.id] for policy in concerned if policy.id in self._measured]:
+            judged, ahead = self._now - self._lateness, self._now + self._lateness
+            spans, beyond = self._batches.spans(instant(judged), instant(ahead))
+            self._note_ahead(beyond)
+            for each in measured:
+                each.notice(spans)
         self._judge()
         self._unsaved = True
 
@@ -188,6 +215,28 @@ class Evaluator:
     def _judge(self) -> None:
         for tally in self._tallies.values():
             self._raise(tally.policy, tally.judge(self._now, self._passed))
+
+    def _look(self, *, at_once: bool) -> None:
+        """Ask the lake for the measures that may have changed, now and then: that takes longer than to count."""
+        for each in self._measured.values():
+            self._raise(each.policy, each.wake(self._now, self._passed))
+        stirred = [each for each in self._measured.values() if each.unasked]
+        began = time.monotonic()
+        if not stirred or (began < self._rested and not at_once):
+            return
+        with the_lake(self._layout, self._options, instant(self._now)) as lake:
+            for each in stirred:
+                with self._by_itself(each.policy):
+                    self._raise(each.policy, each.look(lake, self._now, self._passed))
+        done = time.monotonic()
+        self._rested = done + max(_REST_SECONDS, _REST_SHARE * (done - began))
+        self._unsaved = True
+
+    def _unasked(self) -> Iterator[list[Stretch]]:
+        """Yield what measures are still to be asked about."""
+        for name, each in self._measured.items():
+            if each.unasked:
+                yield [Stretch(name, None, *each.unasked)]
 
     # The table
 
@@ -225,13 +274,17 @@ class Evaluator:
         with the_table(self._layout) as table:
             for tally in list(self._tallies.values()):
                 policy, after = tally.policy, instant(max(judged - tally.policy.window.microseconds, 0))
-                with self._by_itself(tally):
+                with self._by_itself(policy):
                     counted = table.counted(
                         "brought", policy, batches=[*live, *other], after=after, until=instant(ahead)
                     )  # fmt: skip
                     for _ in self._see(tally, counted):
                         pass
                     self._wait_for_table(table.latecomers(policy, live, judged), {})
+            spans = (table.spans(live, judged), table.spans(other, judged)) if self._measured else ({}, {})
+            for each in self._measured.values():
+                each.notice(spans[0])
+                each.notice(spans[1], since=judged)
             self._note_ahead(table.next_ahead(ahead))
         self._unsaved = True
 
@@ -254,8 +307,10 @@ class Evaluator:
         with the_table(self._layout) as table:
             while self._judging and time.monotonic() < until:
                 near = self._judging.popleft()
+                if (measured := self._measured.get(near[0].policy_id)) is not None:
+                    measured.stir(near[0].first, max(each.last for each in near))
                 if (tally := self._tallies.get(near[0].policy_id)) is not None:
-                    with self._by_itself(tally):
+                    with self._by_itself(tally.policy):
                         self._raise(tally.policy, self._settle_late(table, tally, near))
         self._unsaved = True
 
@@ -277,20 +332,20 @@ class Evaluator:
         since = instant(max(self._now - HISTORY_US, 0)) if first else None
         previous, self._passed = self._passed, max(self._passed, self._now - GRACE_US)
         judged = self._now - self._lateness
-        options = IngestOptions(self._config.event_types, self._config.max_record)
-        with the_lake(self._layout, options, instant(self._now)) as lake:
+        with the_lake(self._layout, self._options, instant(self._now)) as lake:
             version = lake.committed.snapshot.version
             live, _ = brought(self._layout, self._accounted, version, since=since)
-            before, self._tallies = self._tallies, {}
-            for policy_id, policy in self._rules.counted.items():
-                tally = self._tallies[policy_id] = Tally(policy, self._lateness, self._now)
+            self._judging.extend(self._unasked())
+            before, self._tallies, self._measured = self._every, {}, {}
+            for policy_id, policy in self._rules.alerted.items():
                 known = (past or {}).get(policy_id)
-                begin = judged
+                alerted, begin = dict[Group, list[Breach]](), judged
                 if known is not None and known.judged_by == judged_by(policy):
-                    tally.carry(known.breaches)
+                    alerted = dict(known.breaches)
                     begin = max(min(previous, self._now) - self._lateness, self._now - HISTORY_US)
-                with self._by_itself(tally):
-                    self._begin(lake, tally, begin, live if known is not None or first else None)
+                start = self._begin if measure_of(policy).is_tallied else self._begin_measured
+                with self._by_itself(policy):
+                    start(lake, policy, alerted, begin, live if known is not None or first else None)
             self._retire(before)
             self._batches.forget()
             self._batches.remember(lake.seen(max(judged, 0)))
@@ -303,17 +358,19 @@ class Evaluator:
         self._unsaved = self._urgent = True
 
     @contextmanager
-    def _by_itself(self, tally: Tally) -> Iterator[None]:
+    def _by_itself(self, policy: Policy) -> Iterator[None]:
         """Leave a policy out whose condition cannot be evaluated, until some policy changes: it stops no other."""
         import duckdb  # slow to import
 
-        its_own = (duckdb.NotSupportedError, duckdb.SyntaxException, duckdb.BinderException, duckdb.ConversionException)
+        its_own = (duckdb.NotSupportedError, duckdb.SyntaxException, duckdb.BinderException, duckdb.ConversionException,
+                   duckdb.OutOfMemoryException, ConditionError)  # fmt: skip
         try:
             yield
         except its_own as error:
             why = visible(str(error).strip().partition("\n")[0])
-            _LOG.error("policy %s is not evaluated, because its condition cannot be: %s", tally.policy.id, why)
-            self._tallies.pop(tally.policy.id, None)
+            _LOG.error("policy %s is not evaluated, because its condition cannot be: %s", policy.id, why)
+            self._tallies.pop(policy.id, None)
+            self._measured.pop(policy.id, None)
 
     def _past(self) -> Mapping[str, PolicyState] | None:
         """Return what was alerted before; None if no process evaluated this lake before."""
@@ -321,18 +378,24 @@ class Evaluator:
             return self._before.policies
         if not self._was_warm:
             return None
-        return {key: PolicyState(judged_by(each.policy), each.breaches) for key, each in self._tallies.items()}
+        return {key: PolicyState(judged_by(each.policy), each.breaches) for key, each in self._every.items()}
 
-    def _begin(self, lake: LakeReader, tally: Tally, since: int, live: Sequence[int] | None) -> None:
+    def _begin(
+        self, lake: LakeReader, policy: Policy, alerted: Mapping[Group, list[Breach]], since: int,
+        live: Sequence[int] | None,
+    ) -> None:  # fmt: skip
         """Judge all that has happened since an instant, and keep what later judgements need.
 
         Args:
             lake: The lake.
-            tally: The policy's counts, with nothing but what was alerted.
+            policy: The policy, which is counted.
+            alerted: What was alerted of it.
             since: Up to then everything was judged.
             live: Of the events before, judge those of these batches and of the landing; none if None.
         """
-        policy, window, judged = tally.policy, tally.policy.window.microseconds, self._now - self._lateness
+        tally = self._tallies[policy.id] = Tally(policy, self._lateness, self._now)
+        tally.carry(alerted)
+        window, judged = policy.window.microseconds, self._now - self._lateness
         turns = lake.settle(tally, since - window, self._now, self._passed, ends_after=since)
         counted = lake.counted(
             "recent", policy, after=instant(max(judged - window, 0)), judged=instant(max(judged, 0)),
@@ -345,10 +408,22 @@ class Evaluator:
             self._wait_for_table(lake.latecomers(policy, live, since), {})
             self._wait_for_table(lake.latecomers(policy, None, since), lake.ends)
 
-    def _retire(self, before: Mapping[str, Tally]) -> None:
+    def _begin_measured(
+        self, lake: LakeReader, policy: Policy, alerted: Mapping[Group, list[Breach]], since: int,
+        live: Sequence[int] | None,
+    ) -> None:  # fmt: skip
+        """Do the same for a policy whose measure is asked of the lake."""
+        measured = self._measured[policy.id] = Measured(policy, self._lateness, since)
+        measured.carry(alerted)
+        measured.stir(since - policy.window.microseconds)
+        if live is not None:
+            measured.notice(lake.spans(live, since, landing=True))
+        self._raise(policy, measured.look(lake, self._now, self._passed))
+
+    def _retire(self, before: Mapping[str, Breaches]) -> None:
         """Close what is open of policies that are gone, or count something else now."""
         for policy_id, old in before.items():
-            new = self._tallies.get(policy_id)
+            new = self._every.get(policy_id)
             if new is not None and judged_by(new.policy) == judged_by(old.policy):
                 continue
             for turn in old.give_up(self._now):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.alerts.late_events import Stretch
 from auditlake.alerts.live_batches import Counted, counted
+from auditlake.alerts.measured import Span
 from auditlake.alerts.model import Group, Turn, instant, micros
 from auditlake.alerts.tally import Tally
 from auditlake.disk.files import read_file
@@ -74,6 +76,18 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     return live, other
 
 
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An episode of a group ``[start, end)``, in microseconds since 1970, and the measure where it begins and ends."""
+
+    group: Group
+    start: int
+    end: int | None
+    """None where it goes on beyond what was asked."""
+    at_start: int
+    at_end: int
+
+
 class LakeReader:
     """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
 
@@ -103,6 +117,32 @@ class LakeReader:
         }  # fmt: skip
         for key, first, last in rows(self.connection, filled(part, policy), part.bind(values)):
             yield Stretch(policy.id, group_values(key), first, last)
+
+    def spans(self, batches: Sequence[int], judged: int, *, landing: bool = False) -> dict[str, Span]:
+        """Return when the events of each type happened that batches brought, or the landing as well."""
+        part = statement("alerts/lake.sql", "spans_brought")
+        values = {"batches": list(batches), "landing": landing, "judged": instant(judged)}
+        found = rows(self.connection, part.text, part.bind(values))
+        return {event_type: (first, late) for event_type, first, late in found}
+
+    def episodes(self, policy: Policy, after: int, last: int) -> list[Episode]:
+        """Return the episodes of a policy in ``(after, last]`` by the report's own query, whatever it measures."""
+        question = Question(instant(last), instant(max(after, _FIRST)), instant(last))
+        found = [
+            (group_values(key), micros(start), micros(end) if end else None)
+            for key, start, end, *_ in _episodes(self.connection, policy, question)
+        ]
+        if not found:
+            return []
+        keys = [group[0] if len(policy.group_by) == 1 else list(group) for group, _, _ in found]
+        part = statement("alerts/lake.sql", "measures_at")
+        instants = [*(start for _, start, _ in found), *(last if end is None else end for _, _, end in found)]
+        values = {"keys": [*keys, *keys], "instants": instants}
+        measures = [measure for _, measure in rows(self.connection, part.text, part.bind(values))]
+        return [
+            Episode(*each, *ends)
+            for each, *ends in zip(found, measures[: len(found)], measures[len(found) :], strict=True)
+        ]
 
     def seen(self, after: int) -> Any:
         """Return what was read lately, as :meth:`auditlake.alerts.live_batches.Batches.remember` takes it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from auditlake.alerts.measured import Span
 from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
 from auditlake.engine.duck_engine import DuckEngine
@@ -124,6 +125,13 @@ class Batches:
     def counted(self, policy: Policy) -> Iterator[Counted]:
         """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""
         return counted(self._connection, "batch", "sightings", policy, {})
+
+    def spans(self, judged: datetime, ahead: datetime) -> tuple[dict[str, Span], int | None]:
+        """Return when the events of each type in the batch happened, and the first of all that is after ``ahead``."""
+        part = statement("alerts/batch.sql", "spans_of_types")
+        found = rows(self._connection, part.text, part.bind({"judged": judged, "ahead": ahead}))
+        beyond = min((each for *_, each in found if each is not None), default=None)
+        return {event_type: (first, late) for event_type, first, late, _ in found}, beyond
 
     def _run(self, name: str, values: Mapping[str, object] | None = None) -> None:
         part = statement("alerts/batch.sql", name)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from auditlake.display.text import counted_events, visible
 from auditlake.events.times import EPOCH, MICROSECOND, parse_instant, print_instant
 from auditlake.findings.finding import canonical_group, finding_id
-from auditlake.policies.kinds.threshold import EPISODE
+from auditlake.policies.kinds import measure_of
+from auditlake.policies.kinds.threshold import ThresholdKind, whose
 from auditlake.policies.model import Policy
 
 Kind = Literal["threshold_exceeded", "resolved"]
@@ -84,9 +85,10 @@ class Alert:
 def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:
     """Make the alert that tells of a turn, raised now; times and lengths are microseconds."""
     group = dict(zip(policy.group_by, turn.group, strict=True))
+    (kind,) = measure_of(policy).finding_kinds
     start = print_instant(instant(turn.crossing))
     return Alert(
-        id=finding_id(policy.id, EPISODE.name, canonical_group(group), "", start),
+        id=finding_id(policy.id, kind.name, canonical_group(group), "", start),
         kind=turn.kind,
         policy_id=policy.id,
         policy_name=policy.name,
@@ -103,11 +105,21 @@ def alert_of(policy: Policy, turn: Turn, *, now: int, lateness: int) -> Alert:
 
 
 def _message(policy: Policy, turn: Turn) -> str:
-    whose = ", ".join(f"{column} {_short(value)}" for column, value in zip(policy.group_by, turn.group, strict=True))
-    name, of = visible(policy.name), f" of {whose}" if whose else ""
+    kind = measure_of(policy)
+    if not kind.is_tallied:
+        return visible(f"{policy.name}: {_told(kind, policy, turn)}")
+    group = ", ".join(f"{column} {_short(value)}" for column, value in zip(policy.group_by, turn.group, strict=True))
+    name, of = visible(policy.name), f" of {group}" if group else ""
     if turn.kind == "resolved":
         return f"{name}: below {counted_events(int(policy.least))} within {policy.window}{of} again"
     return f"{name}: {counted_events(turn.count)} within {policy.window}{of}, the threshold is {policy.alert_threshold}"
+
+
+def _told(kind: ThresholdKind, policy: Policy, turn: Turn) -> str:
+    group = {column: _short(value) for column, value in zip(policy.group_by, turn.group, strict=True)}
+    if turn.kind == "resolved":
+        return f"below {policy.least} {kind.measured(policy, policy.least)} within {policy.window}{whose(group)} again"
+    return kind.message(policy, group, turn.count)
 
 
 def _short(value: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from auditlake.alerts.breaches import Breach
 from auditlake.alerts.late_events import Lot, Stretch
 from auditlake.alerts.model import Alert, Group
-from auditlake.alerts.tally import Breach
 from auditlake.disk.durable import write_whole
 from auditlake.disk.files import read_file
 from auditlake.landing.segments import Position

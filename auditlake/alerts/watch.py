@@ -84,14 +84,14 @@ class _Session:
         self._lake = layout, config, clock
         self._lateness, self._threads = lateness, threads
 
-    def round(self) -> bool:
+    def round(self, *, is_last: bool = False) -> bool:
         """Evaluate what there is now; whether there is more. After a failure, the next round begins anew."""
         if self._evaluator is None:
             from auditlake.alerts.evaluator import Evaluator  # slow to import
 
             self._evaluator = Evaluator(*self._lake, self._dispatch, lateness=self._lateness, threads=self._threads)
         try:
-            return self._evaluator.cycle()
+            return self._evaluator.cycle(at_once=is_last)
         except BaseException:
             self._evaluator.close()
             self._evaluator = None
@@ -188,7 +188,7 @@ class Watch:
             while True:
                 is_last = self._stopping.is_set()
                 try:
-                    has_more, wait = session.round(), POLL_SECONDS
+                    has_more, wait = session.round(is_last=is_last), POLL_SECONDS
                     self.is_evaluating = True
                     self._troubles.end()
                 except Exception as error:  # noqa: BLE001 - no caller waits for this thread
@@ -242,7 +242,7 @@ def evaluate_once(
             raise LakeBusyError("another process evaluates the alerts of this lake", hint="it raises them as well")
         session = _Session(layout, config, clock, all_sinks(config, sinks), lateness, None)
         try:
-            while session.round():
+            while session.round(is_last=True):
                 pass
         finally:
             session.end(_LONGEST_WAIT)

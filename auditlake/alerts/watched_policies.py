@@ -22,7 +22,7 @@ _Files = dict[str, tuple[int, int, int]]
 
 
 def judged_by(policy: Policy) -> str:
-    """Return a digest of what decides on a policy's counts: another change of its file changes no episode."""
+    """Return a digest of what decides on a policy's episodes: another change of its file changes no episode."""
     deciding = [
         policy.required_events,
         policy.alert_threshold,
@@ -30,6 +30,7 @@ def judged_by(policy: Policy) -> str:
         policy.group_by,
         policy.where,
         *filter(None, [policy.scope]),
+        *filter(None, [kinds.measure_of(policy).asked(policy)]),
     ]
     return hashlib.sha256(json.dumps(deciding).encode("utf-8")).hexdigest()
 
@@ -59,10 +60,10 @@ class Rules:
         self._of_packs: dict[str, Policy] = {}
 
     @property
-    def counted(self) -> dict[str, Policy]:
-        """The policies that are counted, by id: the others have nothing to alert of."""
-        counting = [kind for kind in kinds.KINDS if kind.raises_alerts]
-        return {name: each for name, each in self.policies.items() if any(kind.is_asked(each) for kind in counting)}
+    def alerted(self) -> dict[str, Policy]:
+        """The policies whose episodes are alerted, by id: the others have nothing to alert of."""
+        alerting = [kind for kind in kinds.KINDS if kind.raises_alerts]
+        return {name: each for name, each in self.policies.items() if any(kind.is_asked(each) for kind in alerting)}
 
     def changed(self) -> bool:
         """Look at the files; whether a policy is new, gone, or not the same as before."""

@@ -85,13 +85,13 @@ def _list_ready() -> None:
 @click.pass_obj
 def show(path: str, name: str) -> None:
     """Print a policy's file."""
-    from auditlake.policies.kinds import BATCH, measure_of
+    from auditlake.policies.kinds import how_alerted
 
     chosen = opened(path).policies.get(name)
     if not machine(_as_dict(chosen) | {"text": chosen.text}):
         click.echo(visible(chosen.text, keep="\n"), nl=False)
-        if not measure_of(chosen).raises_alerts:
-            say(f"{chosen.measure} is {BATCH}", err=True)
+        if chosen.alert_threshold is not None and (how := how_alerted(chosen)):
+            say(how, err=True)
 
 
 @policy.command()

@@ -114,13 +114,13 @@ def _tell_file(lake: AuditLake) -> None:
 
 def _show_rest(lake: AuditLake, places: Sequence[object]) -> None:
     """Print what is evaluated and where alerts go: only the host of a URL, since its path may be a secret."""
-    from auditlake.policies.kinds import BATCH, measure_of
+    from auditlake.policies.kinds import how_alerted
 
     with suppress(AuditLakeError):  # the evaluator reports it
         for each in (policy for policy in lake.policies.all() if policy.alert_threshold is not None):
             by = f" by {', '.join(each.group_by)}" if each.group_by else ""
-            batch = "" if measure_of(each).raises_alerts else f"; {each.measure} is {BATCH}"
-            warn(visible(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}{batch}"))
+            how = f"; {how}" if (how := how_alerted(each)) else ""
+            warn(visible(f"policy {each.id}: {each.alert_threshold} in {each.window}{by}{how}"))
     for place in filter(None, places):
         parts = urlsplit(str(place))
         warn(f"alerts go to {f'{parts.scheme}://{parts.hostname}' if parts.hostname else place} too")

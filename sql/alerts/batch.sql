@@ -133,3 +133,16 @@ from (
 )
 group by group_key
 order by group_key;
+
+-- name: spans_of_types($judged, $ahead)
+-- When the first event of each type in the batch happened, the last of those that come too late to be judged live, and
+-- the first that is dated further ahead than is kept.
+-- returns: event_type, first_t, late_t, ahead_t (microseconds; the last two may be null)
+select
+  event_type,
+  min(epoch_us("timestamp")) as first_t,
+  max(epoch_us("timestamp")) filter ("timestamp" <= $judged) as late_t,
+  min(epoch_us("timestamp")) filter ("timestamp" > $ahead) as ahead_t
+from fresh
+group by event_type
+order by event_type;

@@ -146,3 +146,37 @@ limit $most;
 select min("timestamp") as instant
 from events
 where "timestamp" > $after;
+
+-- name: spans_brought($batches, $landing, $judged)
+-- When the first event of each type happened that some batches brought, or with $landing the landing, and the last of
+-- those that are too old to be judged live.
+-- returns: event_type, first_t, late_t (microseconds; the latter may be null)
+select
+  event_type,
+  min(epoch_us("timestamp")) as first_t,
+  max(epoch_us("timestamp")) filter ("timestamp" <= $judged) as late_t
+from events
+where list_contains($batches, batch)
+  or ($landing and batch is null)
+group by event_type
+order by event_type;
+
+-- name: measures_at($keys, $instants)
+-- What a measure that is a set of intervals is at each of some instants, of which $keys has the groups; in their order.
+-- The tables spans and groups are those that its episodes were found with.
+-- returns: number, measure
+with asked as (
+  select
+    unnest(range(len($instants))) as number,
+    unnest($keys) as group_key,
+    unnest($instants) as t
+)
+
+select
+  asked.number,
+  count(*) filter (spans.rise <= asked.t) - count(*) filter (spans.fall <= asked.t) as measure
+from asked
+join groups on asked.group_key = groups.group_key
+join spans on groups.g = spans.g
+group by asked.number
+order by asked.number;

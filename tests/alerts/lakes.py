@@ -106,7 +106,7 @@ class Play:
                 self.lake.layout, self.lake.config, self.clock, self.sent,  # type: ignore[arg-type]
                 lateness=self.lateness, threads=1,
             )  # fmt: skip
-        return self.evaluator.cycle()
+        return self.evaluator.cycle(at_once=True)
 
     def stop(self, *, crash: bool = False) -> None:
         """End the evaluator, in good order or not."""

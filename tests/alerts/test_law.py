@@ -78,15 +78,23 @@ def cases(draw: st.DrawFn, delays: Sequence[int]) -> Case:
     )
 
 
-def play_out(template: Path, folder: Path, case: Case) -> Play:
-    """Log, evaluate, flush and restart as the case says; at the end everything is in the table, and long past."""
-    file = policy(case.threshold, group_by=case.grouping, where=WHERES[case.where][0])
+def play_out(template: Path, folder: Path, case: Case, file: str | None = None, *, by_instant: bool = False) -> Play:
+    """Log, evaluate, flush and restart as the case says; at the end everything is in the table, and long past.
+
+    Args:
+        template: A lake to copy.
+        folder: Where to make the lake.
+        case: What happens.
+        file: A policy file; one that counts as the case says if None.
+        by_instant: Whether to evaluate only when everything of an instant is logged.
+    """
+    file = file or policy(case.threshold, group_by=case.grouping, where=WHERES[case.where][0])
     play = Play(folder / f"law{next(_numbers)}", template, {"watched": file}, LATENESS)
     absent = 0
     play.now = BASE - SECOND
     play.evaluate()
     for number, each in enumerate(case.logged):
-        ev = each.ev
+        ev, is_amid = each.ev, by_instant and [each.read] == [next_.read for next_ in case.logged[number + 1 : number + 2]]
         play.now = max(play.now, each.read)
         play.log(
             event(ev.at, ev.user_id, event_type=ev.event_type, event_id=ev.event_id, ip_address=ev.ip_address,
@@ -98,7 +106,7 @@ def play_out(template: Path, folder: Path, case: Case) -> Play:
             play.stop(crash=crash)
         if absent:
             absent -= 1
-        else:
+        elif not is_amid:
             play.evaluate()
         if number in case.flushes:
             play.flush()

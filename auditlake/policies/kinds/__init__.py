@@ -37,6 +37,8 @@ KINDS: tuple[Kind, ...] = (
 
 BATCH = "evaluated in batch: reports find its episodes, and no alert is raised"
 """What is said of a measure that is not evaluated live."""
+ASKED = "asked of the lake: its alerts come some seconds later than those of a count"
+"""What is said of a measure that is evaluated live, and is not counted event by event."""
 
 
 def finding_kinds() -> Mapping[str, FindingKind]:
@@ -58,6 +60,12 @@ def expressions_of(policy: Policy) -> tuple[str, ...]:
     """Return every condition and value of a policy, as they were written."""
     own = measure_of(policy).expressions(policy)
     return (*filter(None, [policy.where, policy.scope]), *policy.group_by, *own)
+
+
+def how_alerted(policy: Policy) -> str | None:
+    """Return what is to be said of how a policy's measure is alerted; None of a count."""
+    kind = measure_of(policy)
+    return None if kind.is_tallied else f"{kind.name} is {ASKED if kind.raises_alerts else BATCH}"
 
 
 def measure_of(policy: Policy) -> ThresholdKind:

@@ -32,6 +32,7 @@ class CountKind(ThresholdKind):
     )  # fmt: skip
     default_threshold = None
     raises_alerts = True
+    is_tallied = True
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the rolling counts, and the totals of the last window and the period."""

@@ -26,6 +26,7 @@ class DistinctKind(ThresholdKind):
             read=read_tuple, needs=("alert_threshold",)),
     )  # fmt: skip
     asked_by = "distinct"
+    raises_alerts = True
     drawn = "Values seen in the window of the peak"
     default_threshold = None
 

@@ -31,6 +31,7 @@ class DormantKind(SubjectKind):
 
     name = "dormant"
     asked_by = "dormant"
+    raises_alerts = True
     drawn = "How long each was silent"
     silence = "silence"
     required = ("entity", "silence")

@@ -35,6 +35,7 @@ class FirstSeenKind(SubjectKind):
 
     name = "first_seen"
     asked_by = "first_seen"
+    raises_alerts = True
     drawn = "When each value was seen before"
     silence = "memory"
     required = ("value", "memory")

@@ -116,6 +116,8 @@ class ThresholdKind(Kind):
     """Keys of every policy that are read in another way with this measure."""
     floor = ""
     """What is said of the threshold, where to reach it is not enough for an episode."""
+    is_tallied = False
+    """Whether the evaluator of alerts counts by itself; any other measure it asks of the lake."""
     has_windows = True
     """Whether other windows can be tried."""
 

@@ -36,6 +36,7 @@ class TogetherKind(ThresholdKind):
             "Which steps there are to be: their names with and, or, not and parentheses."}, needs=("together",)),
     )  # fmt: skip
     asked_by = "together"
+    raises_alerts = True
     drawn = "Steps in the window of the peak"
     finding_kinds = (FindingKind("together", "time together", MEASURED),)
 

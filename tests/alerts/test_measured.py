@@ -1,0 +1,87 @@
+"""Alerts of measures that are asked of the lake: they are the episodes of the report, told as they begin and end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditlake.alerts.model import micros
+from auditlake.events.times import parse_instant
+from tests.alerts.conftest import Make
+from tests.alerts.lakes import BASE, SECOND, Play, event
+from tests.alerts.test_law import DELAYS, RELAXED, Case, cases, play_out
+
+HEAD = "name: Watched\ndescription: d\nrequired_events: [login]\nretention_period: 30d\ncoverage: optional\n"
+STEPS = "together: [{name: bad, where: \"status = 'failure'\"}, {name: good, where: \"status = 'success'\"}]\n"
+DISTINCT = f"{HEAD}distinct: ip_address\nalert_threshold: 2\nwindow: 20s\ngroup_by: [user_id]\n"
+TOGETHER = f"{HEAD}{STEPS}window: 20s\ngroup_by: [user_id]\n"
+FIRST_SEEN = f"{HEAD}first_seen: {{value: [ip_address], entity: [user_id], memory: 60s}}\nwindow: 20s\n"
+DORMANT = f"{HEAD}dormant: {{entity: [user_id], silence: 20s}}\nwindow: 20s\n"
+FILES = (
+    DISTINCT, TOGETHER, FIRST_SEEN, DORMANT,
+    f"{HEAD}{STEPS}condition: bad and not good\nwindow: 20s\n",
+    f"{HEAD}distinct: [ip_address, status]\nalert_threshold: 3\nwindow: 20s\nwhere: user_id = 'ann'\n",
+    f"{HEAD}first_seen: {{value: [status], entity: [user_id], memory: 60s, learn: 5s}}\nwindow: 20s\n"
+    "group_by: [ip_address]\n",
+    f"{HEAD}dormant: {{entity: [ip_address], silence: 5s}}\nalert_threshold: 2\nwindow: 30s\ngroup_by: []\n",
+)  # fmt: skip
+
+
+def told(play: Play) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """The id and instant of each alert and of each resolution."""
+    return tuple(sorted((each.id, micros(each.at)) for each in each_kind) for each_kind in (play.alerts, play.resolutions))
+
+
+def reported(play: Play) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """The id of each episode of the report with its start, and with its end."""
+    found = json.loads(play.lake.report("watched").json())["violations"]
+    instants = [(each["id"], micros(parse_instant(each["start"])), micros(parse_instant(each["end"]))) for each in found]
+    return sorted((name, start) for name, start, _ in instants), sorted((name, end) for name, _, end in instants)
+
+
+def check_in_order(template: Path, folder: Path, case: Case, file: str) -> None:
+    play = play_out(template, folder, case, file, by_instant=True)
+    begun, ended = told(play)
+    known = reported(play)
+    play.close()
+    if any(crash for _, crash in case.restarts.values()):
+        begun, ended = sorted(set(begun)), sorted(set(ended))
+    assert (begun, ended) == known
+
+
+def check_in_any_order(template: Path, folder: Path, case: Case, file: str) -> None:
+    play = play_out(template, folder, case, file)
+    (begun, ended), (starts, _) = told(play), reported(play)
+    play.close()
+    assert {name for name, _ in begun} == {name for name, _ in ended}
+    if "first_seen" not in file and "dormant" not in file and "not good" not in file:
+        assert not starts or begun
+
+
+@given(cases((0,)), st.sampled_from(FILES))
+@settings(RELAXED, max_examples=3)
+def test_in_order(template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case, file: str) -> None:
+    """Where events come as they happen, alerts and resolutions are the report's findings, by id and instant."""
+    check_in_order(template, tmp_path_factory.getbasetemp(), case, file)
+
+
+@pytest.mark.soak
+@given(cases((0,)), st.sampled_from(FILES))
+@settings(RELAXED, max_examples=500)
+def test_in_order_at_length(template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case, file: str) -> None:
+    """The same over many more cases."""
+    check_in_order(template, tmp_path_factory.getbasetemp(), case, file)
+
+
+@pytest.mark.soak
+@given(cases(DELAYS), st.sampled_from(FILES))
+@settings(RELAXED, max_examples=500)
+def test_in_any_order_at_length(
+    template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case, file: str
+) -> None:
+    """However late events come, what is alerted is resolved."""
+    check_in_any_order(template, tmp_path_factory.getbasetemp(), case, file)
