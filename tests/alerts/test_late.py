@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.alerts import late_events as room
+from auditlake.alerts.breaches import Breach
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
-from auditlake.alerts.breaches import Breach
 from auditlake.landing.segments import Position
 from tests.alerts.samples import alert
 

@@ -94,7 +94,10 @@ def play_out(template: Path, folder: Path, case: Case, file: str | None = None, 
     play.now = BASE - SECOND
     play.evaluate()
     for number, each in enumerate(case.logged):
-        ev, is_amid = each.ev, by_instant and [each.read] == [next_.read for next_ in case.logged[number + 1 : number + 2]]
+        ev, is_amid = (
+            each.ev,
+            by_instant and [each.read] == [next_.read for next_ in case.logged[number + 1 : number + 2]],
+        )
         play.now = max(play.now, each.read)
         play.log(
             event(ev.at, ev.user_id, event_type=ev.event_type, event_id=ev.event_id, ip_address=ev.ip_address,

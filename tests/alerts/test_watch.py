@@ -219,10 +219,10 @@ def test_nobody_waits_for_the_evaluator(
     release, hung = threading.Event(), threading.Event()
     session = room._Session.round
 
-    def hang(self: object) -> bool:
+    def hang(self: object, **asked: bool) -> bool:
         hung.set()
         release.wait()
-        return session(self)  # type: ignore[arg-type]
+        return session(self, **asked)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room._Session, "round", hang)
     got: list[Alert] = []

@@ -1,4 +1,4 @@
-"""What holds for every measure: it is reported, drawn, backtested, packed, masked, and left out of alerts."""
+"""What holds for every measure: it is reported, drawn, backtested, packed, masked, and said to be alerted of or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auditlake.alerts.watched_policies import Rules
 from auditlake.cli import cli
 from auditlake.cli.docs import FOLDER
 from auditlake.cli.watch import _show_rest
-from auditlake.policies.kinds import BATCH
+from auditlake.policies.kinds import ASKED, BATCH
 from auditlake.reports.sentences import verdict_words
 from auditlake.sandbox.masking import Masking
 from tests.retention.lakes import put_policies
@@ -24,7 +24,7 @@ from tests.retention.lakes import put_policies
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 HEAD = "name: n\ndescription: d\nrequired_events: [login, auth_failure]\ncoverage: optional\n"
 REGION = "details ->> '$.region'"
-ASKED = {
+QUESTIONS = {
     "distinct": f'window: 1h\nalert_threshold: 3\ndistinct: ip_address\ngroup_by: [user_id, "{REGION}"]\n',
     "together": "window: 2h\ngroup_by: [user_id]\ntogether: [{types: [auth_failure]}, {types: [login]}]\n",
     "sequence": "window: 6h\ngroup_by: [user_id]\nsequence:\n- {name: tries, types: [auth_failure], count: 3}\n"
@@ -48,7 +48,7 @@ def event(kind: str, minutes: int, number: int) -> AuditEvent:
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """Logins of one user from four addresses, failures among them, and a login two months before."""
     lake = auditlake.create(tmp_path_factory.mktemp("measures") / "lake", clock=lambda: NOW)
-    put_policies(lake, {name: HEAD + text for name, text in ASKED.items()})
+    put_policies(lake, {name: HEAD + text for name, text in QUESTIONS.items()})
     logins = [event("login", 10 * n, n % 4) for n in range(12)]
     lake.ingest([*logins, *(event("auth_failure", 33 + 10 * n, n) for n in range(4)), event("login", 60 * 24 * 60, 3)])
     return lake
@@ -66,7 +66,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", QUESTIONS)
 def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     """The report has findings of its kind with their evidence, which the page draws; a pack has the events."""
     kind, episodes, evidence = FOUND[name]
@@ -115,18 +115,22 @@ def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
     assert f"no user_id or {REGION}" not in lake.report("distinct").html().decode()
 
 
-def test_no_alert_is_raised(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are evaluated in batch: the evaluator leaves them out; ``watch``, ``policy show`` and each page say so."""
+LIVE = {"distinct", "together", "first_seen", "dormant"}
+
+
+def test_it_is_said_which_are_alerted(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four are asked of the lake, the others left out: ``watch``, ``policy show`` and each page say so."""
     rules = Rules(lake.layout, lake.config.event_types)
     rules.changed()
-    assert (set(rules.policies), rules.counted) == (set(ASKED), {})
+    assert (set(rules.policies), set(rules.alerted)) == (set(QUESTIONS), LIVE)
     out = CliRunner().invoke(cli, ["--lake", str(lake.layout.root), "policy", "show", "sequence"])
     assert "sequence is evaluated in batch" in out.output
     _show_rest(lake, ())
     said = capsys.readouterr().err
-    for name in ASKED:
-        assert f"{name} is {BATCH}" in said
-        assert "`auditlake watch` evaluates counts alone" in (FOLDER / "kinds" / f"{name}.md").read_text()
+    for name in QUESTIONS:
+        assert f"{name} is {ASKED if name in LIVE else BATCH}" in said
+        page = (FOLDER / "kinds" / f"{name}.md").read_text()
+        assert f"`auditlake watch` {'asks the lake for' if name in LIVE else 'leaves'} this measure" in page
 
 
 def test_what_is_made_of_a_masked_column_is_masked() -> None:
