@@ -3,6 +3,9 @@
 One of them works on a lake at a time (see :mod:`auditlake.alerts.watch`). What it knows comes from the lake; what the
 lake does not hold is in ``LAKE/alerts/state.json``. Should anything fail, it is thrown away, and the next one begins
 from there: an alert may then be given again, under the same id, and none is missed.
+
+Counts are kept here (:mod:`auditlake.alerts.tally`). Any other measure is asked of the lake by the report's own query
+(:mod:`auditlake.alerts.measured`), so that there is one definition of it.
 """
 
 from __future__ import annotations

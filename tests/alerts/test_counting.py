@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.alerts import tally as room
+from auditlake.alerts import breaches as room
 from auditlake.alerts.model import Group, Turn
 from auditlake.alerts.tally import GRACE_US, Tally
 from auditlake.events.durations import Duration
