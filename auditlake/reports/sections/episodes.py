@@ -103,7 +103,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
         ),
         timeline=_timeline(report, finding),
         comparison=_compared(report, finding),
-        samples=tuple(_sample(event) for event in few),
+        samples=tuple(sample_row(event) for event in few),
         samples_words=f"{some if counted else 'The newest matching events'} behind the peak, newest first",
         open=place < _OPEN_EPISODES,
     )
@@ -138,7 +138,8 @@ def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact("History", Text(f"since {moment(since, zone=False)}"), "shorter than what is looked back at")
 
 
-def _sample(event: SampleEvent) -> tuple[Text, ...]:
+def sample_row(event: SampleEvent) -> tuple[Text, ...]:
+    """Return the cells of an event, as the table of samples has them."""
     values = (
         event.event_type,
         event.user_id,
