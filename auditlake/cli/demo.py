@@ -25,7 +25,7 @@ def demo(context: click.Context, folder: Path) -> None:
     """
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_statuses, write_reports
+    from auditlake.cli.report import show_statuses, write_index, write_pages
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -42,7 +42,8 @@ def demo(context: click.Context, folder: Path) -> None:
     # The last instant of the last day, so that the period is 90 whole days.
     as_of = made.as_of - timedelta(microseconds=1)
     reports = lake.reports(as_of=as_of, last="90d", listen=report_progress())
-    _, index = write_reports(lake, reports, None, ("json", "html"))
+    write_pages(lake, reports, (), None, ("json", "html"))
+    index = write_index(lake, None)
     statuses = [pick(each, "policy_id", "status") for each in reports]
     is_told = machine(lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses)
     if not (is_told or is_quiet()):

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.display.templates import file_name, style_digest
+from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.frameworks.document import FRAMEWORK_VERSION
 from auditlake.frameworks.model import Asker, ControlResult, FrameworkReport, RetentionRow, Setting, Status
 from auditlake.runs.model import Entry
 from auditlake.site.matrix import Matrix, matrix_of
 from auditlake.site.past import SHOWN, Past, months_of, past_of
 from auditlake.site.strips import Strips, strips_of
-from auditlake.site.words import SHOWS_WORDS, STATUS_WORDS, and_more, listed, plain, state_words
+from auditlake.site.words import NOTHING, SHOWS_WORDS, STATUS_WORDS, and_more, listed, plain, state_words
 
 _SHOWN_FINDINGS = 40
 _CHECKED = {
@@ -112,7 +112,7 @@ class FrameworkPage:
     retention_words: str
     """How many conflicts there are."""
     retention: tuple[tuple[Text, ...], ...]
-    """Event type, kept at least, who asks, at hand, personal data at most, who asks, together."""
+    """Event types of which the same is asked: kept at least, who asks, at hand, names at most, who asks, together."""
     decisions_words: str
     """That nobody decided anything; else empty."""
     decisions: tuple[tuple[Text, ...], ...]
@@ -170,7 +170,7 @@ def framework_page(
         duties_words="" if duties else "Nothing was missed or late." if strips else "The period has no interval due.",
         duties=duties,
         retention_words=_conflict_words(conflicts),
-        retention=tuple(_retention_row(each) for each in report.retention),
+        retention=tuple(_retention_rows(report.retention)),
         decisions_words="" if decisions else "Nobody has stated, excepted or excluded anything.",
         decisions=decisions,
         watch=tuple(Fact(f"{each.on}", shown(each.note, limit=1000)) for each in report.watch),
@@ -203,7 +203,7 @@ def _under(report: FrameworkReport) -> str:
 
 def _figures(report: FrameworkReport) -> Iterator[Fact]:
     for status in ("pass", "fail", "no_data", "not_evaluated", "exception", "not_applicable"):
-        numbers = report.counts[status]  # type: ignore[index]
+        numbers = report.counts[status]
         total = sum(numbers.values())
         words = {**_OF, "nothing": "as stated"} if status in {"pass", "fail", "exception"} else _OF
         note = ", ".join(f"{number:,} {words[shows]}" for shows, number in numbers.items() if number)
@@ -217,7 +217,8 @@ def _facts(report: FrameworkReport) -> Iterator[Fact]:
     yield Fact("Edition", shown(report.edition), visible(report.publisher))
     yield Fact("State", Text(state_words(state)), visible(state.note) if state else "")
     if report.next_state is not None:
-        yield Fact("Next", Text(state_words(report.next_state).replace("since", "from")), visible(report.next_state.note))
+        coming = Text(state_words(report.next_state, "from"))
+        yield Fact("Next", coming, visible(report.next_state.note))
     due = "; its facts are due for a check" if report.is_recheck_due else f"; its facts hold until {report.recheck}"
     extends = f", extends {report.extends}" if report.extends else ""
     yield Fact("Pack", shown(f"{report.pack_id} {report.revision}"), visible(f"{report.digest[:23]}…{extends}{due}"))
@@ -240,7 +241,8 @@ def _settings(settings: Sequence[Setting]) -> Iterator[Fact]:
         decided = f" until {moment(each.decision.until)}: {each.decision.reason}" if each.decision else ""
         value = f"{each.parameter}: {_json(each.value)}"
         where = f"; {each.place}" if each.place else ""
-        yield Fact("Set by this lake", shown(value), visible(f"default {_json(each.default)}{weaker}{who}{decided}{where}"))
+        note = f"default {_json(each.default)}{weaker}{who}{decided}{where}"
+        yield Fact("Set by this lake", shown(value), visible(note))
     if free:
         yield Fact("Left to the lake", shown(", ".join(free)), "free to set, and at their defaults")
 
@@ -249,10 +251,11 @@ def _json(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _control_row(control: ControlResult, is_part: bool, file: str | None, past: tuple[Past, ...]) -> ControlRow:  # noqa: FBT001
+def _control_row(control: ControlResult, is_part: bool, file: str | None, past: tuple[Past, ...]) -> ControlRow:
     note = f"binds from {control.in_force}" if control.in_force else ""
     if control.ended:
-        note = f"ended {control.ended}" + (f", replaced by {visible(control.replaced_by)}" if control.replaced_by else "")
+        note = f"ended {control.ended}"
+        note += f", replaced by {visible(control.replaced_by)}" if control.replaced_by else ""
     return ControlRow(
         id=shown(control.id), title=shown(control.title), file=file, is_part=is_part, note=note, shows=control.shows,
         shows_words=SHOWS_WORDS[control.shows], status=control.status, word=STATUS_WORDS[control.status],
@@ -279,8 +282,8 @@ def _duties(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
     ]  # fmt: skip
     for control, finding in found[:_SHOWN_FINDINGS]:
         yield shown(control.id), shown(plain(finding.message)), shown(finding.id)
-    if len(found) > _SHOWN_FINDINGS:
-        yield Text(""), Text(f"and {count(len(found) - _SHOWN_FINDINGS, 'more')}".removesuffix("s")), Text("in the JSON")
+    if (rest := len(found) - _SHOWN_FINDINGS) > 0:
+        yield Text(""), Text(f"and {rest:,} more"), Text("in the JSON")
 
 
 def _conflict_words(conflicts: int) -> str:
@@ -289,18 +292,25 @@ def _conflict_words(conflicts: int) -> str:
     return f"{count(conflicts, 'event type')} {'has' if conflicts == 1 else 'have'} a maximum that is shorter."
 
 
-def _retention_row(row: RetentionRow) -> tuple[Text, ...]:
+def _retention_rows(rows: Sequence[RetentionRow]) -> Iterator[tuple[Text, ...]]:
+    """Yield a row for the types of which the same is asked."""
+    alike: dict[tuple[Text, ...], list[str]] = {}
+    for row in rows:
+        alike.setdefault(_asked_of(row), []).append(row.event_type)
+    yield from ((shown(", ".join(types), limit=1000), *asked) for asked, types in alike.items())
+
+
+def _asked_of(row: RetentionRow) -> tuple[Text, ...]:
     together = "no conflict"
     if row.conflict and row.cap and row.keep:
         together = f"pseudonyms after {row.cap.length}, the event stays {row.keep.length}"
     return (
-        shown(row.event_type), _length(row.keep), _asker(row.keep), _length(row.hot), _length(row.cap),
-        _asker(row.cap), shown(together),
+        _length(row.keep), _asker(row.keep), _length(row.hot), _length(row.cap), _asker(row.cap), shown(together)
     )  # fmt: skip
 
 
 def _length(asker: Asker | None) -> Text:
-    return shown(asker.length) if asker else Text("–")
+    return shown(asker.length) if asker else Text(NOTHING)
 
 
 def _asker(asker: Asker | None) -> Text:
@@ -335,4 +345,4 @@ def _exceptions(control: ControlResult) -> Iterator[tuple[Text, ...]]:
 
 
 def _decision(control: ControlResult, kind: str, what: str, who: str, until: str) -> tuple[Text, ...]:
-    return shown(control.id), Text(kind), shown(plain(what), limit=1000), shown(who or "–"), Text(until or "–")
+    return shown(control.id), Text(kind), shown(plain(what), limit=1000), shown(who or NOTHING), Text(until or NOTHING)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
-from auditlake.frameworks.model import CellState, Coverage, CoverageRow, FrameworkReport
+from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
 from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
@@ -18,7 +18,7 @@ _WHY: dict[CellState, str] = {
     "none": "none of this type", "source_silent": "nothing from the source", "taken": "deleted with a certificate",
     "before": "before the source's first event", "after": "after the source's last event", "unknown": "not yet",
 }  # fmt: skip
-_DRAWN = ("none", "source_silent", "taken")
+_DRAWN: tuple[CellState, ...] = ("none", "source_silent", "taken")
 """The states that have a mark, the one first that goes before the others where several days share a column."""
 
 
@@ -93,7 +93,7 @@ def matrix_of(report: FrameworkReport) -> Matrix | None:
     columns = bins(coverage.days, unit)
     asked = list(_asked(report))
     rows = [
-        _row(number, control, row, others, coverage, columns, begins=begins)
+        _row(number, control, row, others, columns, begins=begins)
         for number, (control, row, others, begins) in enumerate(asked)
     ]
     marks = {cell.level for row in rows for cell in row.cells if not cell.level.isdigit()}
@@ -127,8 +127,7 @@ def _asked(report: FrameworkReport) -> Iterator[tuple[str, CoverageRow, bool, bo
 
 
 def _row(
-    number: int, control: str, row: CoverageRow, others: bool, coverage: Coverage, columns: Sequence[Bin], *,  # noqa: FBT001
-    begins: bool,
+    number: int, control: str, row: CoverageRow, others: bool, columns: Sequence[Bin], *, begins: bool
 ) -> MatrixRow:  # fmt: skip
     y, name = _ROW * number, row.event_type + (f", {row.source}" if others else "")
     sums = [sum(cell for cell in row.cells[each.start : each.stop] if isinstance(cell, int)) for each in columns]
@@ -148,9 +147,8 @@ def _row(
 def _level(events: int, most: int, cells: Sequence[int | CellState]) -> tuple[str, str]:
     if events:
         return str(max(1, -(-events * _LEVELS // most))), f"{events:,}"
-    states = {each for each in cells if isinstance(each, str)}
-    drawn = next((each for each in _DRAWN if each in states), "")
-    return drawn, _WHY[drawn] if drawn else ""
+    drawn = next((each for each in _DRAWN if each in cells), None)
+    return (drawn, _WHY[drawn]) if drawn else ("", "")
 
 
 def _cell(at: int, total: int, y: int, where: str, level: str, words: str) -> MatrixCell:

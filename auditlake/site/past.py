@@ -24,6 +24,8 @@ class Past:
     """The month."""
     status: Status | None
     """Its status in the month's last run; None where that had no such control."""
+    word: str
+    """The status in a word or two."""
     words: str
     """The month and the status in words."""
     as_of: str
@@ -49,4 +51,4 @@ def past_of(report: FrameworkReport, control_id: str, months: Sequence[tuple[str
 def _past(month: str, run: Run, status: str | None) -> Past:
     words = STATUS_WORDS.get(status or "", "not in the pack")
     known: Status | None = status if status in STATUS_WORDS else None  # type: ignore[assignment]
-    return Past(month, known, visible(f"{month}: {words}"), moment(run.as_of) if run.as_of else "")
+    return Past(month, known, words, visible(f"{month}: {words}"), moment(run.as_of) if run.as_of else "")

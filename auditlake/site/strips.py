@@ -96,7 +96,8 @@ def slots_in_words(slots: tuple[Slot, ...]) -> str:
     number = {state: sum(each.state == state for each in slots) for state in _WORDS}
     judged = len(slots) - number["open"]
     parts = [f"{number['met']:,} of {judged:,} in time"]
-    parts += [f"{number[state]:,} {_WORDS[state]}" for state in ("late", "missed", "failed", "open") if number[state]]
+    others: tuple[SlotState, ...] = ("late", "missed", "failed", "open")
+    parts += [f"{number[state]:,} {state}" for state in others if number[state]]
     return ", ".join(parts)
 
 
@@ -123,6 +124,5 @@ def _mark(top: int, slot: Slot, start: datetime, span: timedelta) -> StripMark:
         about += f", {count(slot.events_since, 'event')} came after the look"
     if slot.own_actions:
         about += ", by a user among these events"
-    return StripMark(
-        f"{left * 100:.2f}%", f"{max(0.1, (right - left) * 100 - 0.12):.2f}%", str(top + y), str(height), slot.state, about
-    )
+    width = max(0.1, (right - left) * 100 - 0.12)
+    return StripMark(f"{left * 100:.2f}%", f"{width:.2f}%", str(top + y), str(height), slot.state, about)

@@ -29,6 +29,8 @@ CHECK_WORDS = {
     "retention": "retention", "integrity": "verification", "arrival": "arrival of events", "clock": "clocks",
 }  # fmt: skip
 """What a check looks at."""
+NOTHING = "\u2013"
+"""What stands where there is no value."""
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
 _UNFIT = re.compile(r"[^A-Za-z0-9.]+")
 _EDGE = "framework_"
@@ -40,11 +42,11 @@ def plain(text: str) -> str:
     return visible(_TIME.sub(r"\1 \2", text))
 
 
-def state_words(state: State | None) -> str:
-    """Return what a framework is, and since when."""
+def state_words(state: State | None, since: str = "since") -> str:
+    """Return what a framework is, and since when; or from when."""
     if state is None:
         return "No state yet"
-    return f"{STATE_WORDS[state.state]} since {state.since}"
+    return f"{STATE_WORDS[state.state]} {since} {state.since}"
 
 
 def control_files(stem: str, control_ids: Sequence[str]) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.reports.timeline import Timeline, timeline
 
-_SHOWN_SAMPLES = 5
+SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
 
 
@@ -84,7 +84,7 @@ def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
 def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, place: int) -> Episode:
     start, peak = finding.start or report.since, finding.peak or 0
     began = "already reached at the start of the period" if finding.measures["started_before_period"] else ""
-    few = samples[:_SHOWN_SAMPLES]
+    few = samples[:SHOWN_SAMPLES]
     counted = report.threshold is None or report.threshold.measure == "count"
     every = f"The {peak:,} events" if peak > 1 else "The event"
     some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
