@@ -212,7 +212,7 @@ def index_pages(folder: Folder, runs: Sequence[Entry] = ()) -> dict[str, IndexPa
     newest = max(by_year, default=0)
     names = {year: "index.html" if year == newest else f"index-{year}.html" for year in by_year or {0: ()}}
     verified = next((each for each in reversed(runs) if isinstance(each, Verification)), None)
-    served = _served(frameworks)
+    served, newest_of = _served(frameworks), max((each.as_of for each in entries), default=None)
     causes = tuple(_cause_row(each, frameworks, folder) for each in causes_of([made for _, made in frameworks]))
     return {
         name: IndexPage(
@@ -224,7 +224,7 @@ def index_pages(folder: Folder, runs: Sequence[Entry] = ()) -> dict[str, IndexPa
             frameworks=tuple(_framework_row(each, made, folder) for each, made in frameworks),
             causes=causes,
             causes_words="One line a cause, with the controls that it keeps from passing." if causes else "Nothing.",
-            policies=tuple(_policy_row(each, served, max(every.as_of for every in entries)) for each in sorted(entries, key=_order)),
+            policies=tuple(_policy_row(each, served, newest_of) for each in sorted(entries, key=_order)),
             runs=by_year.get(year, ()),
             years=tuple(
                 IndexLink(Text(f"{other}"), names[other]) for other in sorted(names, reverse=True)
@@ -309,7 +309,7 @@ def _served(frameworks: Sequence[tuple[Name, Mapping[str, Any]]]) -> dict[str, t
     return served
 
 
-def _policy_row(entry: IndexEntry, served: Mapping[str, tuple[str, ...]], newest: datetime) -> PolicyRow:
+def _policy_row(entry: IndexEntry, served: Mapping[str, tuple[str, ...]], newest: datetime | None) -> PolicyRow:
     rest = entry.findings - entry.episodes - entry.missing - entry.incomplete
     kinds = [
         (entry.episodes, "episode"), (entry.missing, "missing type"), (rest, "gap"),
@@ -360,7 +360,7 @@ def _rows(
 def _run_row(entry: Run | FailedRun, own: Sequence[Name], folder: Folder) -> RunRow:
     who = shown(f"{entry.verb}, {entry.user}")
     if isinstance(entry, FailedRun):
-        return RunRow(moment(entry.began), who, "fail", "Not finished", Text("its process ended"), "", (), "")
+        return RunRow(_second(entry.began), who, "fail", "Not finished", Text("its process ended"), "", (), "")
     notes = {name: answer.status for name, answer in entry.answers.items()}
     notes |= {name: STATUS_WORDS.get(answer.status, answer.status) for name, answer in entry.packs.items()}
     what = f"{count(len(entry.answers), 'policy', 'policies')}"
@@ -372,7 +372,7 @@ def _run_row(entry: Run | FailedRun, own: Sequence[Name], folder: Folder) -> Run
     pages = _pages(own, folder, notes)
     is_ok = entry.state == "ok"
     return RunRow(
-        moment(entry.at), who, "pass" if is_ok else "fail", "Ran" if is_ok else "Ended with an error",
+        _second(entry.at), who, "pass" if is_ok else "fail", "Ran" if is_ok else "Ended with an error",
         Text(what) if is_ok else shown(entry.error), over, pages, count(len(pages), "report") if pages else "",
     )  # fmt: skip
 
@@ -380,9 +380,9 @@ def _run_row(entry: Run | FailedRun, own: Sequence[Name], folder: Folder) -> Run
 def _unrecorded(key: tuple[str, int], own: Sequence[Name], folder: Folder) -> RunRow:
     pages = _pages(own, folder, {})
     over = f"as of {moment(parse_instant(_spelled(key[0])))}, snapshot {key[1]}"
+    what = Text("reports that no run on record made")
     return RunRow(
-        NOTHING, Text(NOTHING), "not_evaluated", "Not on record", Text("reports that no run on record made"), over, pages,
-        count(len(pages), "report"),
+        NOTHING, Text(NOTHING), "not_evaluated", "Not on record", what, over, pages, count(len(pages), "report")
     )  # fmt: skip
 
 
@@ -398,7 +398,7 @@ def _not_run(frameworks: Sequence[tuple[Name, Mapping[str, Any]]]) -> Iterator[t
         start = parse_instant(finding["start"])
         yield (
             start,
-            RunRow(moment(start), Text("schedule"), "fail", "Did not run", shown(finding["message"]), "", (), ""),
+            RunRow(_second(start), Text("schedule"), "fail", "Did not run", shown(finding["message"]), "", (), ""),
         )
 
 
@@ -408,6 +408,10 @@ def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tup
         IndexLink(Text(each.about), folder.page(each.stem), visible(notes.get(each.about, "").replace("_", " ")))
         for each in order
     )
+
+
+def _second(instant: datetime) -> str:
+    return moment(instant.replace(microsecond=0), zone=False)
 
 
 def _spelled(compact: str) -> str:
