@@ -32,6 +32,7 @@ class PageLink:
     """A name, and the page that it leads to."""
 
     name: Text
+    """What it is called."""
     file: str | None
     """Beside this page; None: there is none."""
 
@@ -73,6 +74,7 @@ class ShareRow:
     """One event type."""
 
     name: Text
+    """The type."""
     events: str
     """Events in scope."""
     shares: tuple[Share | None, ...]
@@ -100,7 +102,9 @@ class FoundRow:
     number: str
     """Its place."""
     id: str
+    """The finding's id."""
     message: Text
+    """What it says."""
     facts: tuple[Fact, ...]
     """Start, end, what was measured, and the acceptance."""
     samples: tuple[tuple[Text, ...], ...]

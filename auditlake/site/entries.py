@@ -97,10 +97,10 @@ class Folder:
 
     @classmethod
     def at(cls, path: Path) -> Folder:
-        """Return a folder, read now; one that is not there is empty."""
+        """Return a folder, read now; one that is not there is empty. Links in it do not count."""
         try:
             with os.scandir(path) as found:
-                return cls(path, frozenset(each.name for each in found))
+                return cls(path, frozenset(each.name for each in found if each.is_file(follow_symlinks=False)))
         except OSError:
             return cls(path)
 

@@ -59,9 +59,9 @@ class SourceLine:
     """Where facts of the pack come from."""
 
     id: Text
+    """What the pack calls it."""
     title: Text
-    where: Text
-    """Its address, as text: nothing of a pack becomes a link."""
+    """What it is."""
     checked: str
     """How far it was checked, and when it was read."""
 
@@ -176,7 +176,7 @@ def framework_page(
         watch=tuple(Fact(f"{each.on}", shown(each.note, limit=1000)) for each in report.watch),
         sources=tuple(
             SourceLine(
-                shown(each.id), shown(each.title, limit=1000), shown(each.url),
+                shown(each.id), shown(each.title, limit=1000),
                 _CHECKED[each.checked] + (f", read {each.read}" if each.read else ""),
             )
             for each in report.sources

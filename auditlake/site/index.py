@@ -7,6 +7,7 @@ names of the files in the folder: older reports are not read.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class IndexLink:
     """A name, and the page that it leads to."""
 
     name: Text
+    """What it is called."""
     file: str | None
     """Beside this page; None: there is none."""
     note: str = ""
@@ -52,9 +54,11 @@ class FrameworkRow:
     """A framework."""
 
     name: Text
+    """What it is called."""
     file: str | None
     """Its page."""
     json_file: str | None
+    """Its report as JSON."""
     edition: str
     """Its edition, and the pack's revision."""
     state: str
@@ -74,7 +78,9 @@ class FrameworkRow:
     words: str
     """The same in words."""
     failing: str
+    """How many controls fail."""
     not_evaluated: str
+    """How many are not evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,9 @@ class PolicyRow:
     """The newest report of a policy."""
 
     policy_id: str
+    """Its policy."""
     policy_name: Text
+    """Its policy's name."""
     status: str
     """Which mark and colour."""
     word: str
@@ -112,7 +120,9 @@ class PolicyRow:
     controls: tuple[str, ...]
     """The frameworks that it serves, each with its controls."""
     html_file: str | None
+    """Its page."""
     json_file: str | None
+    """Its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,7 @@ class RunRow:
     """A run, a verification, reports that no run on record made, or what was due and did not run."""
 
     when: str
+    """When it began."""
     who: Text
     """Which verb, and who."""
     status: str
@@ -152,10 +163,13 @@ class IndexPage:
     is_newest: bool
     """Whether it is the page of the newest year, which has more than runs."""
     frameworks: tuple[FrameworkRow, ...]
+    """The newest report of each."""
     causes: tuple[CauseRow, ...]
+    """What needs somebody."""
     causes_words: str
     """That there is none; else what a line is."""
     policies: tuple[PolicyRow, ...]
+    """The newest report of each."""
     runs: tuple[RunRow, ...]
     """The newest first."""
     years: tuple[IndexLink, ...]
@@ -191,22 +205,29 @@ def write_index(folder: Path, layout: Layout | None = None) -> Path:
         runs = tuple(read(layout)) if layout else ()
     path = folder / "index.html"
     try:
-        for name, page in index_pages(Folder.at(folder), runs).items():
+        there = Folder.at(folder)
+        pages = index_pages(there, tuple(there.newest_policies()), tuple(there.newest_frameworks()), runs)
+        for name, page in pages.items():
             write_whole(folder / name, render_bytes(page))
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 
-def index_pages(folder: Folder, runs: Sequence[Entry] = ()) -> dict[str, IndexPage]:
+def index_pages(
+    folder: Folder,
+    entries: Sequence[IndexEntry] = (),
+    frameworks: Sequence[tuple[Name, Mapping[str, Any]]] = (),
+    runs: Sequence[Entry] = (),
+) -> dict[str, IndexPage]:
     """Put what lies in a folder into words, by file name.
 
     Args:
-        folder: The folder.
+        folder: The folder, of which the names count.
+        entries: The newest report of each policy.
+        frameworks: The newest report of each framework, as JSON values.
         runs: The runs on record, in order.
     """
-    entries = tuple(folder.newest_policies())
-    frameworks = tuple(folder.newest_frameworks())
     rows = sorted(_rows(folder, runs, frameworks), key=lambda each: each[0], reverse=True)
     by_year = {year: tuple(row for _, row in own) for year, own in groupby(rows, key=lambda each: each[0].year)}
     newest = max(by_year, default=0)
@@ -262,9 +283,9 @@ def _order(entry: IndexEntry) -> tuple[Any, ...]:
 def _framework_row(name: Name, made: Mapping[str, Any], folder: Folder) -> FrameworkRow:
     state, coming, numbers = made["state"], made["next_state"], made["numbers"]
     is_bound = state is not None and state["state"] == "in_force"
-    note = f"since {state['from']}" if state and "from" in state else f"since {state['since']}" if state else ""
+    note = f"since {state['since']}" if state else ""
     if coming:
-        note = f"{STATE_WORDS[coming['state']].lower()} from {coming.get('from') or coming['since']}"
+        note = f"{STATE_WORDS[coming['state']].lower()} from {coming['since']}"
     logging = numbers["passing_only_logging"]
     return FrameworkRow(
         name=shown(made["framework"]),
@@ -403,11 +424,23 @@ def _not_run(frameworks: Sequence[tuple[Name, Mapping[str, Any]]]) -> Iterator[t
 
 
 def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tuple[IndexLink, ...]:
+    """Return links to reports; several of one policy are told apart by the rest of their names."""
+    alike = Counter(each.about for each in own)
     order = sorted(own, key=lambda each: (each.kind != "framework", each.about, each.stem))
     return tuple(
-        IndexLink(Text(each.about), folder.page(each.stem), visible(notes.get(each.about, "").replace("_", " ")))
+        IndexLink(
+            Text(each.about + (f", {rest}" if alike[each.about] > 1 and (rest := _rest(each)) else "")),
+            folder.page(each.stem),
+            visible(notes.get(each.about, "").replace("_", " ")),
+        )
         for each in order
     )
+
+
+def _rest(name: Name) -> str:
+    """Return what a report's name says after the snapshot: another period, the journal's entries, a digest."""
+    _, _, rest = name.stem.rpartition(f"_v{name.snapshot}_")
+    return rest if rest != name.stem else ""
 
 
 def _second(instant: datetime) -> str:

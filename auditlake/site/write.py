@@ -54,7 +54,7 @@ def write_site(
     Raises:
         ReportError: One cannot be rendered or written.
     """
-    pages = [_Pages(each, formats, every_control=every_control) for each in frameworks]
+    pages = [Pages(each, formats, every_control=every_control) for each in frameworks]
     made = [each.serving(_served(each, pages)) for each in reports]
     policy_files = {
         each.stem: f"{each.stem}.html" for each, own in zip(made, formats_of(made, formats), strict=True)
@@ -66,7 +66,7 @@ def write_site(
     return Written(tuple(written), tuple(of_frameworks))
 
 
-class _Pages:
+class Pages:
     """The files of one framework."""
 
     def __init__(self, made: Framework, formats: Sequence[str], *, every_control: bool) -> None:
@@ -113,12 +113,12 @@ class _Pages:
         return files
 
 
-def _served(report: ComplianceReport, frameworks: Sequence[_Pages]) -> tuple[Served, ...]:
+def _served(report: ComplianceReport, frameworks: Sequence[Pages]) -> tuple[Served, ...]:
     """Return the controls that a policy is a check of, where its report is the one that they rest on."""
     return tuple(chain.from_iterable(_served_by(report, each) for each in frameworks))
 
 
-def _served_by(report: ComplianceReport, pages: _Pages) -> Iterator[Served]:
+def _served_by(report: ComplianceReport, pages: Pages) -> Iterator[Served]:
     made = pages.made
     own = made.policies.get(report.policy_id)
     if own is None or own.stem != report.stem:
@@ -133,7 +133,7 @@ def _served_by(report: ComplianceReport, pages: _Pages) -> Iterator[Served]:
 
 
 def _write(
-    pages: _Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path
+    pages: Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path
 ) -> tuple[Path, ...]:
     """Write the files of a framework; under a name of its own where another report has the usual one."""
     if is_free(folder, pages.made.stem, files):

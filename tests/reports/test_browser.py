@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from auditlake.display.templates import render_bytes
-from auditlake.reports.index import index_page
 from auditlake.reports.page import render_page
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
+from tests.site import samples as site
 from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ PAGES = {
     "year": lambda: render_page(*samples.violation(365, threshold=400), **SIBLINGS),
     "script": lambda: render_page(*poisoned(PAYLOADS[1]), **SIBLINGS),
     "long": lambda: render_page(*poisoned("W" * 4000), **SIBLINGS),
-    "index": lambda: render_bytes(index_page(samples.entries())),
+    "index": lambda: render_bytes(site.index()),
+    "framework": lambda: site.pages()[f"{site.STEM}.html"],
+    "control": lambda: site.control(),
+    "hostile": lambda: site.pages("W" * 4000)[f"{site.STEM}.html"],
 }
 SCREENS = {"wide": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 
